@@ -1,0 +1,1 @@
+"""Perturbed Gymnasium environments, usable without rl_transfer."""

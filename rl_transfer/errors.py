@@ -1,0 +1,80 @@
+"""The exception tree, and the exit code that the command line gives each branch.
+
+    RLTransferError            1
+    ├── ConfigError            3   a config file or override is wrong
+    ├── EnvironmentSpecError   4   an environment or perturbation cannot be built
+    ├── TransferError          5   a plan, part, freeze or strategy is impossible
+    │   └── FrozenTensorMoved  5   a tensor that was declared frozen changed
+    ├── BundleError            6   a policy bundle is missing, altered or foreign
+    ├── StoreError             7   a results folder cannot be read or written
+    ├── MissingExtraError      9   an optional dependency is not installed
+    └── SweepFailed            8   a sweep ended with failed runs
+
+Ctrl-C ends with 130, wrong command-line usage with 2.
+"""
+
+from __future__ import annotations
+
+
+class RLTransferError(Exception):
+    """Base of every error that this package raises on purpose.
+
+    Args:
+        message: what was given, what was expected, what to do.
+        key: dotted path of the config key that the value came from, if any
+            (``"targets.longer-pole.env.perturb.0"``); the command line joins it
+            with the file's key → line map.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.key = key
+
+
+class ConfigError(RLTransferError):
+    """A config file or a command-line override is wrong."""
+
+    exit_code = 3
+
+
+class EnvironmentSpecError(RLTransferError):
+    """An environment, or a perturbation of it, cannot be built or has no effect."""
+
+    exit_code = 4
+
+
+class TransferError(RLTransferError):
+    """A transfer plan, a part name, a freeze or a strategy is impossible."""
+
+    exit_code = 5
+
+
+class FrozenTensorMoved(TransferError):
+    """A tensor that was declared frozen changed during training."""
+
+
+class BundleError(RLTransferError):
+    """A policy bundle is missing, truncated, altered or foreign."""
+
+    exit_code = 6
+
+
+class StoreError(RLTransferError):
+    """A results folder cannot be read or written."""
+
+    exit_code = 7
+
+
+class SweepFailed(RLTransferError):
+    """A sweep ended with failed runs; everything finished is kept."""
+
+    exit_code = 8
+
+
+class MissingExtraError(RLTransferError):
+    """An optional dependency is not installed; the message says how to install it."""
+
+    exit_code = 9
