@@ -1,1 +1,37 @@
-"""spec"""
+"""The experiment as data: typed, frozen config objects and their strict loading."""
+
+from rl_transfer.spec.algorithms import Algorithm, LinearSchedule, Normalization, PolicyConfig, PPOConfig
+from rl_transfer.spec.base import Frozen, digest
+from rl_transfer.spec.load import Loaded, load, validate
+from rl_transfer.spec.matrix import Analysis, MatrixConfig
+from rl_transfer.spec.rl import Environment, Evaluation, RLRun, RLSuite, TrainConfig, Training, TransferConfig
+from rl_transfer.spec.shipped import CATEGORIES, configs_folder, locate, shipped
+from rl_transfer.spec.strategy import Strategy, StrategyVerbs
+
+__all__ = [
+    "CATEGORIES",
+    "Algorithm",
+    "Analysis",
+    "Environment",
+    "Evaluation",
+    "Frozen",
+    "LinearSchedule",
+    "Loaded",
+    "MatrixConfig",
+    "Normalization",
+    "PPOConfig",
+    "PolicyConfig",
+    "RLRun",
+    "RLSuite",
+    "Strategy",
+    "StrategyVerbs",
+    "TrainConfig",
+    "Training",
+    "TransferConfig",
+    "configs_folder",
+    "digest",
+    "load",
+    "locate",
+    "shipped",
+    "validate",
+]

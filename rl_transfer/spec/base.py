@@ -1,0 +1,57 @@
+"""What every config object shares: it is typed, frozen, and refuses unknown keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+
+__all__ = [
+    "FiniteFloat",
+    "Frozen",
+    "JsonValue",
+    "KeyedValueError",
+    "Name",
+    "NonNegativeFloat",
+    "NonNegativeInt",
+    "PositiveFloat",
+    "PositiveInt",
+    "Share",
+    "digest",
+]
+
+
+class KeyedValueError(ValueError):
+    """A validator's complaint about one key, given relative to the model that raised it."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key: tuple[str | int, ...] = tuple(key.split("."))
+
+
+class Frozen(BaseModel):
+    """A config object: immutable after parsing, unknown keys refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True
+    )
+
+    def plain(self) -> dict[str, Any]:
+        """The object as JSON-able data, under the keys that YAML uses."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def digest(data: Any, length: int = 16) -> str:
+    """The first ``length`` hex digits of the SHA-256 of ``data`` as canonical JSON."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]

@@ -1,0 +1,124 @@
+"""From pydantic's errors to messages with file, line, key, what was given and what is accepted."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import typing
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from rl_transfer.spec.base import KeyedValueError
+from rl_transfer.spec.yaml_map import Document, Key
+
+
+def explain(error: ValidationError, model: type[BaseModel], document: Document) -> str:
+    """All mistakes of a config, one paragraph each."""
+    messages: dict[Key, str] = {}
+    for item in error.errors(include_url=False):
+        key = _data_key(item["loc"], document.data)
+        cause = item.get("ctx", {}).get("error")
+        if isinstance(cause, KeyedValueError):
+            key = (*key, *cause.key)
+        text = _sentence(item, key, model, document.data)
+        if key in messages and item["type"] not in ("extra_forbidden", "value_error"):
+            messages[key] += f", or {_expected(item)}"
+        else:
+            messages[key] = text
+    lines = []
+    for key, text in messages.items():
+        place = document.place(key)
+        dotted = ".".join(map(str, key))
+        lines.append(": ".join(part for part in (str(place) if place else "", dotted, text) if part))
+    return "\n".join(lines)
+
+
+def _data_key(loc: tuple[str | int, ...], data: Any) -> Key:
+    """``loc`` without the union tags that pydantic inserts; keys that are absent stay at the end."""
+    key: list[str | int] = []
+    for index, part in enumerate(loc):
+        in_list = isinstance(data, list) and isinstance(part, int) and part < len(data)
+        if in_list or (isinstance(data, dict) and part in data):
+            key.append(part)
+            data = data[part]
+        elif index == len(loc) - 1 and isinstance(data, dict):
+            key.append(part)
+    return tuple(key)
+
+
+def _sentence(item: Any, key: Key, model: type[BaseModel], data: Any) -> str:
+    kind = item["type"]
+    if kind == "extra_forbidden":
+        name = str(key[-1])
+        accepted = sorted(_fields_at(model, item["loc"][:-1]))
+        close = difflib.get_close_matches(name, accepted, n=1, cutoff=0.6)
+        meant = f" Did you mean {close[0]!r}?" if close else ""
+        return f"unknown key {name!r}.{meant} Accepted: {', '.join(accepted)}."
+    if kind == "missing":
+        return "this key is required and missing"
+    if kind == "value_error":
+        return str(item["ctx"]["error"])
+    given = _short(item["input"])
+    if kind in ("union_tag_invalid", "literal_error"):
+        expected = str(item["ctx"].get("expected_tags") or item["ctx"].get("expected"))
+        options = [option.strip(" '\"") for option in expected.replace(" or ", ", ").split(",")]
+        value = item["input"]
+        if kind == "union_tag_invalid" and isinstance(value, dict):
+            given = _short(value.get("name", value.get("kind", value)))
+        close = difflib.get_close_matches(given.strip("'"), options, n=1, cutoff=0.5)
+        meant = f" Did you mean {close[0]!r}?" if close else ""
+        return f"got {given}, accepted: {', '.join(options)}.{meant}"
+    if kind == "union_tag_not_found":
+        return f"the key {item['ctx']['discriminator']} is required and missing"
+    return f"got {given} ({_yaml_type(item['input'])}), expected {_expected(item)}"
+
+
+def _expected(item: Any) -> str:
+    message = str(item["msg"])
+    for prefix in ("Input should be ", "Value should have ", "Dictionary should have "):
+        message = message.removeprefix(prefix)
+    return message.replace("a valid ", "a ")
+
+
+def _yaml_type(value: Any) -> str:
+    names = {dict: "a mapping", list: "a list", str: "text", bool: "a truth value", type(None): "nothing"}
+    return names.get(type(value), "a number")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _fields_at(model: Any, loc: tuple[str | int, ...]) -> set[str]:
+    """The keys that the config accepts at ``loc`` (pydantic's location, union tags included)."""
+    candidates = _models(model)
+    for part in loc:
+        found: list[type[BaseModel]] = []
+        for candidate in candidates:
+            for name, field in candidate.model_fields.items():
+                if part in (name, field.alias):
+                    found += _models(field.annotation)
+            if candidate.__name__ == part or part in _tags(candidate):
+                found = [candidate]
+                break
+        # An index of a list or the key of a mapping of models: stay where we are.
+        candidates = found or candidates
+    return {field.alias or name for each in candidates for name, field in each.model_fields.items()}
+
+
+def _tags(model: type[BaseModel]) -> set[Any]:
+    tags: set[Any] = set()
+    for name in ("name", "kind"):
+        field = model.model_fields.get(name)
+        if field is not None and get_origin(field.annotation) is typing.Literal:
+            tags |= set(get_args(field.annotation))
+    return tags
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """All config models that occur in a type annotation."""
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models(inner)]

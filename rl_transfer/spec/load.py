@@ -1,0 +1,146 @@
+"""From a YAML file and command-line overrides to a frozen config object."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from rl_transfer.errors import ConfigError, RLTransferError
+from rl_transfer.spec.explain import explain
+from rl_transfer.spec.shipped import locate
+from rl_transfer.spec.yaml_map import Document, Key, Place, parse_value, read_yaml
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Loaded(Generic[Config]):
+    """A validated config, and where each of its values came from."""
+
+    config: Config
+    document: Document
+
+    def located(self, error: RLTransferError) -> str:
+        """The message of ``error``, preceded by file, line and key where its key is known."""
+        if error.key is None:
+            return error.message
+        parts = tuple(int(part) if part.isdigit() else part for part in error.key.split("."))
+        place = self.document.place(parts)
+        return f"{place}: {error.key}: {error.message}" if place else f"{error.key}: {error.message}"
+
+
+def load(
+    argument: str,
+    models: dict[str, type[Config]],
+    category: str,
+    overrides: list[str] | None = None,
+) -> Loaded[Config]:
+    """Read, resolve, override and validate one config.
+
+    Args:
+        argument: a path to a YAML file, or the bare name of a shipped config.
+        models: the accepted config type for each ``kind``.
+        category: where a bare name is looked up (``suites``, ``train`` or ``transfer``).
+        overrides: ``key.path=value`` strings, applied last; values are YAML.
+
+    Raises:
+        ConfigError: anything is wrong with the file or an override; every mistake is listed.
+    """
+    path = locate(argument, category)
+    document = read_yaml(path)
+    _resolve(document, path.parent)
+    for override in overrides or []:
+        _override(document, override)
+    kind = document.data.get("kind", "rl")
+    if kind not in models:
+        place = document.place(("kind",))
+        raise ConfigError(f"{place}: kind: got {kind!r}, accepted: {', '.join(models)}")
+    return Loaded(validate(models[kind], document), document)
+
+
+def validate(model: type[Config], document: Document) -> Config:
+    """Build ``model`` from plain data; every mistake is reported with its place."""
+    try:
+        return model.model_validate_json(json.dumps(document.data), strict=True)
+    except ValidationError as error:
+        raise ConfigError(explain(error, model, document)) from None
+
+
+def _resolve(document: Document, folder: Path) -> None:
+    """Replace names of strategies, targets and sources by the configs that they name."""
+    data = document.data
+    strategies = data.get("strategies")
+    if isinstance(strategies, list):
+        for index, item in enumerate(strategies):
+            _replace(document, ("strategies", index), item, "strategies", folder)
+    _replace(document, ("strategy",), data.get("strategy"), "strategies", folder)
+    targets = data.get("targets")
+    if isinstance(targets, list):
+        # A list of shipped names is a mapping under the same names.
+        data["targets"] = {str(name).rsplit("/")[-1].removesuffix(".yaml"): name for name in targets}
+        targets = data["targets"]
+    if isinstance(targets, dict):
+        for name, item in targets.items():
+            _replace(document, ("targets", name), item, "targets", folder)
+    env = data.get("env")
+    if isinstance(env, str):
+        _replace(document, ("env",), env, "targets", folder)
+        data["env"] = data["env"].get("env", data["env"])
+
+
+def _replace(document: Document, key: Key, item: Any, category: str, folder: Path) -> None:
+    if not isinstance(item, str):
+        return
+    place = document.place(key)
+    try:
+        part = read_yaml(locate(item, category, folder))
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {'.'.join(map(str, key))}: {error.message}") from None
+    if category == "strategies":
+        part.data.setdefault("name", Path(item).stem)
+    parent = document.data
+    for step in key[:-1]:
+        parent = parent[step]
+    parent[key[-1]] = part.data
+    document.places.update({(*key, *inner): where for inner, where in part.places.items() if inner})
+
+
+def _override(document: Document, text: str) -> None:
+    """Apply one ``key.path=value``; list items are addressed by index, strategies and such by name."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ConfigError(f"override {text!r}: expected key=value, for example training.total_steps=50000")
+    key: Key = ()
+    parent = document.data
+    steps = name.split(".")
+    for position, step in enumerate(steps):
+        last = position == len(steps) - 1
+        if isinstance(parent, list):
+            if not step.isdigit() or int(step) >= len(parent):
+                raise ConfigError(
+                    f"override {text!r}: {'.'.join(map(str, key))} is a list of {len(parent)}; "
+                    f"address an item by its index, 0 to {len(parent) - 1}"
+                )
+            part: str | int = int(step)
+        elif isinstance(parent, dict):
+            part = step
+            if not last and parent.get(part) is None:
+                parent[part] = {}
+        else:
+            raise ConfigError(
+                f"override {text!r}: {'.'.join(map(str, key))} is the value {parent!r}, not a mapping"
+            )
+        key = (*key, part)
+        if last:
+            parent[part] = copy.deepcopy(parse_value(value))
+        else:
+            parent = parent[part]
+    stale = [known for known in document.places if known[: len(key)] == key]
+    for known in stale:
+        del document.places[known]
+    document.places[key] = Place(f"command line ({text})")

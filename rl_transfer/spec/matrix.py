@@ -1,0 +1,92 @@
+"""What suites of every kind share: seeds, strategies, baseline and analysis settings."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from rl_transfer.spec.base import (
+    FiniteFloat,
+    Frozen,
+    KeyedValueError,
+    Name,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Share,
+)
+from rl_transfer.spec.strategy import Strategy
+
+
+class Analysis(Frozen):
+    """How curves become metrics and verdicts (docs/metrics.md)."""
+
+    reference: Literal["scratch", "threshold"] | FiniteFloat = "scratch"
+    """What a normalised score of 1 means."""
+    threshold_share: Share = 0.8
+    """θ of the time to threshold, as a share of the way from random to reference."""
+    delta: PositiveFloat = 0.05
+    """Half-width of the region of practical equivalence, on normalised scores."""
+    raw_delta: PositiveFloat | None = None
+    """The same in raw units, for targets without a usable reference."""
+    q: Share = 0.05
+    """False-discovery rate of the Benjamini–Hochberg correction."""
+    confidence: Share = 0.95
+    bootstrap: PositiveInt = 10_000
+    final_share: NonNegativeFloat = 0.1
+    """Share of the last evaluations whose mean is the final performance (at least three)."""
+
+
+class MatrixConfig(Frozen):
+    """The fields that suites of every kind share."""
+
+    name: Name
+    summary: str = ""
+    seeds: tuple[NonNegativeInt, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
+    """Seed indices; a number n in YAML means 0 … n−1."""
+    root_seed: NonNegativeInt = 0
+    strategies: tuple[Strategy, ...] = Field(min_length=1)
+    baseline: str = "scratch"
+    """Name of the from-scratch strategy that differences are taken against."""
+    analysis: Analysis = Analysis()
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _count(cls, value: object) -> object:
+        if isinstance(value, int) and not isinstance(value, bool):
+            if value < 1:
+                raise ValueError("seeds must be at least 1")
+            return list(range(value))
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> MatrixConfig:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise KeyedValueError("seeds", f"seeds has duplicates: {list(self.seeds)}")
+        names = [strategy.name for strategy in self.strategies]
+        if len(set(names)) != len(names):
+            raise KeyedValueError("strategies", f"strategies has two of the same name: {names}")
+        by_name = {strategy.name: strategy for strategy in self.strategies}
+        if self.baseline not in by_name:
+            raise KeyedValueError(
+                "baseline",
+                f"baseline is {self.baseline!r}, but strategies has only {', '.join(names)}; "
+                "without a from-scratch arm nothing can be claimed",
+            )
+        baseline = by_name[self.baseline]
+        if baseline.needs_source or baseline.freeze:
+            raise KeyedValueError(
+                "baseline",
+                f"the baseline {self.baseline!r} copies or freezes parts; a baseline trains from scratch",
+            )
+        for strategy in self.strategies:
+            unknown = [name for name in strategy.control_for if name not in by_name]
+            if strategy.control_for and len(unknown) == len(strategy.control_for):
+                raise KeyedValueError(
+                    "strategies",
+                    f"strategy {strategy.name!r} is a control for {', '.join(unknown)}, none of which "
+                    "is in strategies",
+                )
+        return self

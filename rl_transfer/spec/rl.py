@@ -1,0 +1,246 @@
+"""The configs of the reinforcement-learning side: one run, a source, a target, a suite."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from rl_transfer.spec.algorithms import Algorithm
+from rl_transfer.spec.base import (
+    FiniteFloat,
+    Frozen,
+    JsonValue,
+    KeyedValueError,
+    Name,
+    NonNegativeInt,
+    PositiveInt,
+    digest,
+)
+from rl_transfer.spec.matrix import MatrixConfig
+from rl_transfer.spec.strategy import Strategy, StrategyVerbs
+
+
+class Environment(Frozen):
+    """A Gymnasium environment and the perturbations applied to it, in order."""
+
+    id: str = Field(min_length=1)
+    """Gymnasium id, ``CartPole-v1`` or ``module:Id``."""
+    kwargs: dict[str, JsonValue] = Field(default_factory=dict)
+    """Constructor arguments of the base environment."""
+    perturb: tuple[dict[str, JsonValue], ...] = ()
+    """Perturbations, each a map with one entry: parameter → value."""
+    env_module: str | None = None
+    """A module that registers the environment; imported in every worker."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Environment:
+        for item in self.perturb:
+            if len(item) != 1:
+                raise ValueError(f"each perturbation is a map with one entry, parameter: value; got {item!r}")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """Identity of the environment; evaluation seeds depend on it."""
+        return digest(self.plain())
+
+
+class Training(Frozen):
+    """The budget of a run, and which of its policies counts."""
+
+    total_steps: PositiveInt
+    """Environment steps, summed over the training environments."""
+    keep: Literal["final", "best"] = "final"
+    """Which policy the bundle holds: the last one, or the one with the best evaluation."""
+
+
+class Evaluation(Frozen):
+    """How the learning curve is measured."""
+
+    every: PositiveInt
+    """Environment steps between evaluations; there is one before the first and one after the last update."""
+    episodes: PositiveInt = 10
+    deterministic: bool = True
+
+
+def check_budget(algorithm: Algorithm, training: Training, evaluation: Evaluation) -> None:
+    """Refuse budgets that SB3 would overshoot and evaluations that it could not stop at."""
+    multiple = algorithm.step_multiple
+    for key, value in (
+        ("training.total_steps", training.total_steps),
+        ("evaluation.every", evaluation.every),
+    ):
+        if value % multiple:
+            lower, upper = value // multiple * multiple, (value // multiple + 1) * multiple
+            near = f"{lower} or {upper}" if lower else str(upper)
+            raise KeyedValueError(
+                key,
+                f"{key} is {value}, which is no multiple of the {multiple} environment steps that "
+                f"{algorithm.name} collects between updates; use {near}",
+            )
+    if evaluation.every > training.total_steps:
+        raise KeyedValueError(
+            "evaluation.every",
+            f"evaluation.every ({evaluation.every}) exceeds training.total_steps ({training.total_steps})",
+        )
+
+
+class RLRun(Frozen):
+    """One run, completely: everything here can change its result, and its id is the hash of it."""
+
+    kind: Literal["rl"] = "rl"
+    policy: Literal["trained", "random"] = "trained"
+    env: Environment
+    algorithm: Algorithm | None = None
+    training: Training | None = None
+    evaluation: Evaluation
+    strategy: StrategyVerbs | None = None
+    source: str | None = None
+    """Run id of the source, or ``digest:…`` of a foreign bundle."""
+    root_seed: NonNegativeInt = 0
+    seed: NonNegativeInt = 0
+    """Seed index: source seed i feeds target seed i."""
+
+    @property
+    def total_steps(self) -> int:
+        """The training budget in environment steps; 0 for the random policy."""
+        return self.training.total_steps if self.training else 0
+
+
+class TrainConfig(Frozen):
+    """``rl-transfer train``: one from-scratch run in one environment."""
+
+    kind: Literal["rl"] = "rl"
+    name: Name = "train"
+    summary: str = ""
+    env: Environment
+    algorithm: Algorithm
+    training: Training
+    evaluation: Evaluation
+    root_seed: NonNegativeInt = 0
+    seed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainConfig:
+        check_budget(self.algorithm, self.training, self.evaluation)
+        return self
+
+    def run(self) -> RLRun:
+        """The run that this config describes."""
+        return RLRun(
+            env=self.env,
+            algorithm=self.algorithm,
+            training=self.training,
+            evaluation=self.evaluation,
+            strategy=StrategyVerbs(),
+            root_seed=self.root_seed,
+            seed=self.seed,
+        )
+
+
+class TransferConfig(TrainConfig):
+    """``rl-transfer transfer``: one run in a target environment with one strategy."""
+
+    name: Name = "transfer"
+    strategy: Strategy
+
+    def transfer_run(self, source: str | None) -> RLRun:
+        """The run of this config when it starts from ``source`` (a run id or ``digest:…``)."""
+        verbs = self.strategy.verbs()
+        return self.run().model_copy(
+            update={"strategy": verbs, "source": source if verbs.needs_source else None}
+        )
+
+
+class RLSource(Frozen):
+    """A source task of a suite; what it leaves out, the suite fills in."""
+
+    env: Environment
+    summary: str = ""
+    algorithm: Algorithm | None = None
+    training: Training | None = None
+    evaluation: Evaluation | None = None
+    bar: FiniteFloat | None = None
+    """Return that a source must reach to be worth transferring; cells below it are flagged."""
+
+
+class RLTarget(Frozen):
+    """A target task of a suite; what it leaves out, the suite fills in."""
+
+    env: Environment
+    summary: str = ""
+    training: Training | None = None
+    evaluation: Evaluation | None = None
+    reward_threshold: FiniteFloat | None = None
+    """Return at which the task counts as solved; none: the environment's own, if it has one."""
+
+
+class RLSuite(MatrixConfig):
+    """``rl-transfer sweep``: sources × targets × strategies × seeds."""
+
+    kind: Literal["rl"] = "rl"
+    algorithm: Algorithm
+    training: Training
+    evaluation: Evaluation
+    sources: dict[Name, RLSource] = Field(min_length=1)
+    targets: dict[Name, RLTarget] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check_budgets(self) -> RLSuite:
+        for group, entries in (("sources", self.sources), ("targets", self.targets)):
+            for name, entry in entries.items():
+                algorithm = (entry.algorithm if isinstance(entry, RLSource) else None) or self.algorithm
+                try:
+                    check_budget(
+                        algorithm, entry.training or self.training, entry.evaluation or self.evaluation
+                    )
+                except KeyedValueError as error:
+                    section, _ = error.key
+                    own = getattr(entry, str(section)) is not None
+                    key = ".".join(map(str, (group, name, *error.key) if own else error.key))
+                    raise KeyedValueError(key, f"{group[:-1]} {name!r}: {error}") from None
+        return self
+
+    def source_run(self, name: str, seed: int) -> RLRun:
+        """The from-scratch run that trains source ``name`` with seed index ``seed``."""
+        source = self.sources[name]
+        return RLRun(
+            env=source.env,
+            algorithm=source.algorithm or self.algorithm,
+            training=source.training or self.training,
+            evaluation=source.evaluation or self.evaluation,
+            strategy=StrategyVerbs(),
+            root_seed=self.root_seed,
+            seed=seed,
+        )
+
+    def target_run(self, name: str, strategy: Strategy, source: str | None, seed: int) -> RLRun:
+        """The run of ``strategy`` on target ``name``, fed by the run ``source``."""
+        target = self.targets[name]
+        return RLRun(
+            env=target.env,
+            algorithm=self.algorithm,
+            training=target.training or self.training,
+            evaluation=target.evaluation or self.evaluation,
+            strategy=strategy.verbs(),
+            source=source if strategy.needs_source else None,
+            root_seed=self.root_seed,
+            seed=seed,
+        )
+
+    def random_run(self, name: str) -> RLRun:
+        """The run that measures the uniform-random policy on target ``name``."""
+        target = self.targets[name]
+        evaluation = target.evaluation or self.evaluation
+        return RLRun(
+            env=target.env,
+            policy="random",
+            evaluation=evaluation.model_copy(update={"episodes": max(100, evaluation.episodes)}),
+            root_seed=self.root_seed,
+        )
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """What the numbers of this suite are called."""
+        return {"unit": "environment steps", "measure": "mean episodic return"}

@@ -1,0 +1,73 @@
+"""The configs that come with the package: where they lie, what they are called.
+
+An argument with a path separator or a ``.yaml`` ending is a path; a bare name means a
+shipped config. The current directory is never searched for bare names.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+from rl_transfer.errors import ConfigError
+
+CATEGORIES = ("suites", "train", "transfer", "targets", "strategies")
+
+
+def configs_folder() -> Path:
+    """The folder of shipped configs: inside the installed package, or the checkout's ``configs``."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "_configs"
+    # An editable install does not create the mapped folder; the checkout's own is beside the package.
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def shipped(category: str | None = None) -> dict[str, Path]:
+    """Name → file of the shipped configs of one category, or of all as ``category/name``."""
+    root = configs_folder()
+    if category is not None:
+        return {path.stem: path for path in sorted((root / category).rglob("*.yaml"))}
+    return {f"{each}/{name}": path for each in CATEGORIES for name, path in shipped(each).items()}
+
+
+def is_path(argument: str) -> bool:
+    """Whether ``argument`` names a file rather than a shipped config."""
+    separators = {os.sep, os.altsep, "/"} - {None}
+    return argument.endswith((".yaml", ".yml")) or any(sep in argument for sep in separators if sep)
+
+
+def locate(argument: str, category: str, relative_to: Path | None = None) -> Path:
+    """The file that ``argument`` names.
+
+    Args:
+        argument: a path, or the bare name of a shipped config.
+        category: the kind of config that is expected, one of ``CATEGORIES``.
+        relative_to: the folder that a relative path starts from; none: the current one.
+
+    Raises:
+        ConfigError: no such file or no shipped config of that name.
+    """
+    if is_path(argument):
+        path = Path(argument)
+        if relative_to is not None and not path.is_absolute():
+            path = relative_to / path
+        if not path.is_file():
+            hint = ""
+            if Path(argument).stem in shipped(category):
+                hint = f"; a shipped config is called by its bare name: {Path(argument).stem}"
+            raise ConfigError(f"{path}: no such file{hint}")
+        return path
+    known = shipped(category)
+    if argument in known:
+        return known[argument]
+    close = difflib.get_close_matches(argument, known, n=1, cutoff=0.5)
+    meant = f" Did you mean {close[0]!r}?" if close else ""
+    elsewhere = [name for name in shipped() if name.endswith(f"/{argument}")]
+    if elsewhere:
+        meant = f" There is {elsewhere[0]}, but a config from {category} is expected here."
+    if Path(argument).exists() or Path(f"{argument}.yaml").exists():
+        meant += f" A file in this folder is named with its path: ./{argument}"
+    raise ConfigError(
+        f"{argument!r} is no shipped config of {category}.{meant} Shipped: {', '.join(known) or 'none'}."
+    )
