@@ -1,0 +1,16 @@
+"""The run record and the run store on disk."""
+
+from rl_transfer.results.files import make_folder, read_json, write_json, write_text
+from rl_transfer.results.store import SCHEMA, RunFolder, RunStore, find_run, run_id
+
+__all__ = [
+    "SCHEMA",
+    "RunFolder",
+    "RunStore",
+    "find_run",
+    "make_folder",
+    "read_json",
+    "run_id",
+    "write_json",
+    "write_text",
+]
