@@ -1,0 +1,1 @@
+"""Tests of the transfer core, on plain torch modules."""

@@ -1,0 +1,296 @@
+import copy
+import hashlib
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from rl_transfer.core import PartMap, PartRule, count_parameters, digest_model, digest_tensors
+from rl_transfer.errors import TransferError
+
+from .networks import ActorCritic, ConvNet, SharedExtractor
+
+
+def test_every_tensor_lies_in_exactly_one_part():
+    model = ConvNet()
+    parts = model.parts()
+    held = [name for part in parts for name in part.tensor_names]
+    # Parameters and buffers: 2 convolutions × 2, 2 BatchNorm2d × (2 + 3); head 2 × 2 + 5.
+    assert len(parts["trunk"].tensors) == 14
+    assert len(parts["head"].tensors) == 9
+    assert sorted(held) == sorted(model.state_dict())
+    kinds = {info.name: info.kind for info in parts["trunk"].tensors}
+    assert kinds["trunk.1.weight"] == "parameter"
+    assert kinds["trunk.1.running_mean"] == "buffer"
+    assert kinds["trunk.1.num_batches_tracked"] == "buffer"
+
+
+def test_roles_sizes_and_order_of_an_actor_critic():
+    parts = ActorCritic(observations=4, actions=2, width=8, depth=2).parts()
+    assert parts.names == ("features", "policy_trunk", "value_trunk", "action_head", "value_head", "log_std")
+    # 4·8 + 8 = 40, then 8·8 + 8 = 72.
+    assert parts["policy_trunk"].numel == 112
+    assert parts["action_head"].numel == 8 * 2 + 2
+    assert parts["features"].tensors == ()
+    assert parts["log_std"].role == "head"
+    assert [layer.path for layer in parts["policy_trunk"].layers] == [
+        "mlp_extractor.policy_net.0",
+        "mlp_extractor.policy_net.2",
+    ]
+
+
+def test_tensors_that_no_rule_covers_are_named():
+    rules = {k: v for k, v in ActorCritic.RULES.items() if k not in ("log_std", "value_head")}
+    with pytest.raises(TransferError, match=r"3 tensor.*log_std, value_net\.weight, value_net\.bias"):
+        PartMap.build(ActorCritic(), rules)
+
+
+def test_a_prefix_ends_at_a_dot():
+    model = nn.ModuleDict({"net": nn.Linear(2, 2), "net2": nn.Linear(2, 2)})
+    with pytest.raises(TransferError, match=r"net2\.weight, net2\.bias"):
+        PartMap.build(model, {"body": PartRule(("net",), "trunk")})
+
+
+def test_the_longest_prefix_decides():
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    parts = PartMap.build(model, {"body": PartRule(("",), "trunk"), "top": PartRule(("2",), "head")})
+    assert parts.select(["body"]) == ("0.weight", "0.bias")
+    assert parts.select(["top"]) == ("2.weight", "2.bias")
+
+
+def test_one_prefix_in_two_parts_is_refused():
+    rules = {"a": PartRule(("0",), "trunk"), "b": PartRule(("0",), "head")}
+    with pytest.raises(TransferError, match="'0' stands in two parts: 'a' and 'b'"):
+        PartMap.build(nn.Sequential(nn.Linear(1, 1)), rules)
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "message"),
+    [("all", "trunk", "hide the group"), ("head", "trunk", "hide the group"), ("a.b", "trunk", "letters")],
+)
+def test_part_names_that_selectors_could_not_reach_are_refused(name, role, message):
+    with pytest.raises(TransferError, match=message):
+        PartMap.build(nn.Sequential(nn.Linear(1, 1)), {name: PartRule(("",), role)})
+
+
+def test_an_unknown_role_is_refused():
+    with pytest.raises(TransferError, match=r"'body' is unknown.*trunk, head, auxiliary"):
+        PartRule(("0",), "body")
+
+
+def test_a_tensor_with_three_names_is_held_once():
+    model = SharedExtractor()
+    parts = model.parts()
+    weight = parts["features"].tensors[0]
+    assert weight.names == (
+        "features_extractor.0.weight",
+        "pi_features_extractor.0.weight",
+        "vf_features_extractor.0.weight",
+    )
+    # 2·1·3·3 + 2 = 20 and 8·4 + 4 = 36, once.
+    assert parts["features"].numel == 56
+    assert sum(part.numel for part in parts) == sum(p.numel() for p in model.parameters())
+    assert parts.part_of("vf_features_extractor.3.bias").name == "features"
+    assert len(parts["features"].layers) == 2
+
+
+def test_separate_extractors_are_two_sets_of_layers():
+    parts = SharedExtractor(share=False).parts()
+    assert parts["features"].numel == 112
+    assert parts["features"].tensors[0].names == (
+        "features_extractor.0.weight",
+        "pi_features_extractor.0.weight",
+    )
+    assert len(parts["features"].layers) == 4
+
+
+def test_a_tensor_tied_across_parts_goes_to_the_first_declared():
+    model = nn.ModuleDict({"decoder": nn.Linear(2, 2, bias=False), "encoder": nn.Linear(2, 2)})
+    model["decoder"].weight = model["encoder"].weight
+    rules = {"encoder": PartRule(("encoder",), "trunk"), "decoder": PartRule(("decoder",), "head")}
+    parts = PartMap.build(model, rules)
+    assert parts["encoder"].tensor_names == ("decoder.weight", "encoder.bias")
+    assert parts["decoder"].tensors == ()
+
+
+def test_views_into_one_storage_are_not_aliases():
+    flat = torch.zeros(4)
+    model = nn.Module()
+    model.register_buffer("low", flat[:2])
+    model.register_buffer("high", flat[2:])
+    parts = PartMap.build(model, {"body": PartRule(("",), "trunk")})
+    assert parts["body"].tensor_names == ("low", "high")
+
+
+def test_a_lazy_parameter_is_refused():
+    with pytest.raises(TransferError, match=r"0\.weight, 0\.bias have no shape yet"):
+        PartMap.build(nn.Sequential(nn.LazyLinear(3)), {"body": PartRule(("",), "trunk")})
+
+
+def test_selectors():
+    parts = ActorCritic().parts()
+    trunk0 = ("mlp_extractor.policy_net.0.weight", "mlp_extractor.policy_net.0.bias")
+    trunk1 = ("mlp_extractor.policy_net.2.weight", "mlp_extractor.policy_net.2.bias")
+    value0 = ("mlp_extractor.value_net.0.weight", "mlp_extractor.value_net.0.bias")
+    assert parts.select(["policy_trunk"]) == trunk0 + trunk1
+    assert parts.select(["policy_trunk.1"]) == trunk1
+    assert parts.select(["policy_trunk[:1]"]) == trunk0
+    assert parts.select(["trunk[:1]"]) == trunk0 + value0
+    assert parts.select(["trunk"]) == parts.select(["policy_trunk", "value_trunk"])
+    assert parts.select(["head"]) == parts.select(["log_std", "value_head", "action_head"])
+    assert set(parts.select(["all"])) == set(ActorCritic().state_dict())
+    assert parts.select([]) == ()
+
+
+def test_a_layer_counts_when_it_owns_tensors():
+    parts = ConvNet().parts()
+    assert [layer.path for layer in parts["trunk"].layers] == ["trunk.0", "trunk.1", "trunk.4", "trunk.5"]
+    # ReLU 2 and Dropout 3 follow the BatchNorm; ReLU 6 and Flatten 7 the last one.
+    assert parts["trunk"].layers[1].followers == ("trunk.2", "trunk.3")
+    assert parts["trunk"].layers[3].followers == ("trunk.6", "trunk.7")
+    assert parts["head"].layers[1].followers == ("head.2",)
+
+
+def test_modules_that_no_prefix_covers_follow_the_layer_before_them():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(2, 3), nn.Dropout(), nn.Linear(3, 1))
+    parts = PartMap.build(model, {"body": PartRule(("1",), "trunk"), "top": PartRule(("3",), "head")})
+    assert parts["body"].layers[0].followers == ("0", "2")
+    assert parts["top"].layers[0].followers == ()
+
+
+@pytest.mark.parametrize(
+    ("selector", "message"),
+    [
+        ("polcy_trunk", r"names no part.*policy_trunk.*Did you mean 'policy_trunk'\?"),
+        ("trnk", r"Did you mean 'trunk'\?"),
+        ("features", r"'features' matches no tensors.*Parts with tensors: policy_trunk"),
+        ("features.0", "matches no tensors"),
+        ("auxiliary", "matches no tensors"),
+        ("policy_trunk.2", r"has 2 layer\(s\), numbered 0 to 1: mlp_extractor\.policy_net\.0"),
+        ("policy_trunk[:3]", "first 3 layer.*give a number from 1 to 2"),
+        ("policy_trunk[:0]", "give a number from 1 to 2"),
+        ("policy_trunk[1:]", "is not a selector"),
+        ("policy_trunk.-1", "is not a selector"),
+        ("", "is not a selector"),
+    ],
+)
+def test_selectors_that_match_nothing_say_what_exists(selector, message):
+    with pytest.raises(TransferError, match=message) as caught:
+        ActorCritic().parts().select(["value_head", selector], key="strategies.mine.copy")
+    assert caught.value.key == "strategies.mine.copy.1"
+
+
+PARTS = ActorCritic(depth=3).parts()
+SELECTORS = [
+    *("trunk", "head", "all", "policy_trunk", "value_trunk", "action_head", "log_std"),
+    *(f"policy_trunk.{i}" for i in range(3)),
+    *(f"value_trunk[:{k}]" for k in range(1, 4)),
+]
+
+
+@given(st.lists(st.sampled_from(SELECTORS)), st.lists(st.sampled_from(SELECTORS)))
+def test_a_selection_is_a_union(left, right):
+    both = PARTS.select(left + right)
+    assert set(both) == set(PARTS.select(left)) | set(PARTS.select(right))
+    assert len(both) == len(set(both))
+    order = list(PARTS.tensors)
+    assert list(both) == sorted(both, key=order.index)
+
+
+@given(st.text(alphabet="policy_trunkheadall.[:]01 -", max_size=16))
+def test_any_text_selects_something_or_is_refused(selector):
+    try:
+        selected = PARTS.select([selector])
+    except TransferError as error:
+        selected = (error.message,)
+        named = repr(selector) in error.message
+    else:
+        named = True
+    assert selected
+    assert named
+
+
+def test_an_unknown_part_is_named_with_a_suggestion():
+    with pytest.raises(TransferError, match=r"no part 'value_hed'.*Did you mean 'value_head'\?"):
+        ActorCritic().parts()["value_hed"]
+    with pytest.raises(TransferError, match=r"no part holds a tensor 'log_st'.*'log_std'"):
+        ActorCritic().parts().part_of("log_st")
+
+
+def test_foreign_names_are_sorted_by_the_same_rules():
+    parts = ActorCritic(depth=1).parts()
+    found = parts.assign([*ActorCritic(depth=2).state_dict(), "optimizer.step"])
+    assert found["policy_trunk"] == tuple(
+        f"mlp_extractor.policy_net.{i}.{name}" for i in (0, 2) for name in ("weight", "bias")
+    )
+    assert all("optimizer.step" not in names for names in found.values())
+
+
+def test_a_description_is_plain_data():
+    row = ConvNet().parts().describe()[1]
+    assert (row["part"], row["role"], row["layers"]) == ("head", "head", ["head.0", "head.1", "head.3"])
+    # 16·8 + 8, BatchNorm 4·8 + 1, 8·3 + 3.
+    assert row["elements"] == 136 + 33 + 27
+    assert row["tensors"][0] == {
+        "names": ["head.0.weight"],
+        "shape": [8, 16],
+        "dtype": "float32",
+        "kind": "parameter",
+    }
+
+
+def test_parameters_are_counted_once():
+    model = SharedExtractor()
+    model.action_net.requires_grad_(False)
+    # 56 in the extractor, 4·2 + 2 and 4·1 + 1 in the heads.
+    assert count_parameters(model) == {"total": 71, "trainable": 61}
+
+
+def test_digest_of_one_tensor_by_hand():
+    # name, dtype and shape on a line, then 1.0 as little-endian IEEE 754: 00 00 80 3f.
+    expected = hashlib.sha256(b"'w' float32 (1,)\n\x00\x00\x80\x3f").hexdigest()
+    assert digest_tensors({"w": torch.ones(1)}) == expected
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"b": torch.zeros(2, 3)},
+        {"a": torch.zeros(3, 2)},
+        {"a": torch.zeros(2, 3, dtype=torch.float64)},
+        {"a": -torch.zeros(2, 3)},
+        {"a": torch.zeros(2, 3).index_fill(1, torch.tensor(0), 1e-45)},
+        {"a": torch.zeros(2, 3), "b": torch.zeros(0)},
+    ],
+    ids=["name", "shape", "dtype", "negative zero", "one bit", "one more"],
+)
+def test_a_digest_sees_every_difference(other):
+    assert digest_tensors(other) != digest_tensors({"a": torch.zeros(2, 3)})
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.bool, torch.complex64]
+)
+def test_every_dtype_and_layout_has_a_digest(dtype):
+    tensor = torch.arange(6).reshape(2, 3).to(dtype)
+    strided = torch.stack([tensor, tensor], dim=-1)[..., 0]
+    assert not strided.is_contiguous()
+    assert digest_tensors({"a": strided, "s": tensor[0, 0]}) == digest_tensors(
+        {"s": tensor[0, 0], "a": tensor}
+    )
+
+
+def test_part_digests_see_buffers_and_only_their_part():
+    model = ConvNet()
+    parts = model.parts()
+    before = parts.digests(model)
+    assert before == parts.digests(copy.deepcopy(model))
+    model.trunk[1].running_mean.add_(1)
+    after = parts.digests(model)
+    assert after["trunk"] != before["trunk"]
+    assert after["head"] == before["head"]
+    assert digest_model(model, ["head.0.bias"]) == digest_tensors({"head.0.bias": model.head[0].bias})
+    with pytest.raises(TransferError, match=r"head\.9\.bias"):
+        digest_model(model, ["head.9.bias"])
