@@ -41,6 +41,11 @@ def resolve(parts: Sequence[Part], selector: str, key: str | None) -> list[Layer
     return layers
 
 
+def names_whole_parts(selector: str) -> bool:
+    """Whether a selector names parts or groups as a whole, not some of their layers."""
+    return "." not in selector and "[" not in selector
+
+
 def _named(parts: Sequence[Part], name: str, selector: str, key: str | None) -> list[Part]:
     """The non-empty parts behind a part's or a group's name."""
     known = [part.name for part in parts]

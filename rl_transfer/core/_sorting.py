@@ -18,7 +18,7 @@ def alias_groups(tensors: Mapping[str, Tensor]) -> list[tuple[str, ...]]:
     """Names that share one storage and view, grouped; groups and names in the given order."""
     groups: dict[object, list[str]] = {}
     for name, tensor in tensors.items():
-        groups.setdefault(_identity(tensor), []).append(name)
+        groups.setdefault(identity(tensor), []).append(name)
     return [tuple(names) for names in groups.values()]
 
 
@@ -28,7 +28,7 @@ def owner_path(tensor: str) -> str:
     return f".{path}".partition(".parametrizations")[0].removeprefix(".")
 
 
-def _identity(tensor: Tensor) -> object:
+def identity(tensor: Tensor) -> object:
     if tensor.numel() == 0 or tensor.is_meta:
         return id(tensor)
     return (tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride())

@@ -126,6 +126,23 @@ class PartMap:
         """Canonical names of the tensors that the selectors name; see :meth:`layers`."""
         return tuple(name for layer in self.layers(selectors, key=key) for name in layer.tensors)
 
+    def check(self, model: nn.Module) -> None:
+        """Make sure that ``model`` has the tensors that this map was built for.
+
+        Raises:
+            TransferError: naming the tensors that are missing or have another shape.
+        """
+        live = tensors_of(model)
+        wrong = [
+            info.name
+            for info in self.tensors.values()
+            if info.name not in live or tuple(live[info.name].shape) != info.shape
+        ]
+        if wrong:
+            raise TransferError(
+                f"the part map was built for another network: this one lacks or reshapes {listing(wrong)}"
+            )
+
     def assign(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """Sort foreign tensor names into this map's parts by its rules; leave out the rest."""
         prefixes = checked_prefixes(self.rules)

@@ -1,0 +1,327 @@
+import copy
+import io
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+from rl_transfer.core import PartMap, PartRule, count_parameters, digest_model, freeze
+from rl_transfer.errors import FrozenTensorMoved, TransferError
+
+from .networks import ActorCritic, ConvNet, SharedExtractor
+
+OPTIMIZERS = {
+    "adam": lambda p: torch.optim.Adam(p, lr=0.01, weight_decay=0.1),
+    "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01, momentum=0.9, weight_decay=0.1),
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9, weight_decay=0.1),
+}
+
+
+def train(model, optimizer, steps=5, set_to_none=True):
+    """The loop that libraries write: training mode on before every update."""
+    for _ in range(steps):
+        model.train()
+        optimizer.zero_grad(set_to_none=set_to_none)
+        loss = functional.cross_entropy(model(torch.randn(16, 2, 6, 6) + 1), torch.arange(16) % 3)
+        loss.backward()
+        optimizer.step()
+
+
+def snapshot(model):
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def changed(model, before):
+    return {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "after momentum has built up"])
+@pytest.mark.parametrize("set_to_none", [True, False])
+def test_frozen_tensors_and_buffers_stay_bit_equal_while_the_rest_moves(optimizer, late, set_to_none):
+    model = ConvNet()
+    optimizer = OPTIMIZERS[optimizer](model.parameters())
+    if late:
+        train(model, optimizer, set_to_none=set_to_none)
+    frozen = freeze(model, model.parts(), ["trunk"])
+    before, x = snapshot(model), torch.randn(4, 2, 6, 6)
+    outputs = model.train().trunk(x)
+    train(model, optimizer, set_to_none=set_to_none)
+    assert changed(model, before) == {name for name in before if name.startswith("head.")}
+    assert torch.equal(model.train().trunk(x), outputs)
+    assert frozen.digest_now() == frozen.digest_before
+    frozen.verify()
+
+
+def test_without_the_hold_running_statistics_drift_and_verify_sees_it():
+    """``requires_grad_(False)`` alone is not freezing: the loss that this module prevents."""
+    model = ConvNet()
+    frozen = freeze(model, model.parts(), ["trunk"])
+    for module in model.modules():
+        module.__dict__.pop("train", None)
+    train(model, torch.optim.SGD(model.parameters(), lr=0.01))
+    with pytest.raises(FrozenTensorMoved, match=r"6 frozen tensor.*trunk\.1\.running_mean"):
+        frozen.verify()
+    assert frozen.digest_now() != frozen.digest_before
+
+
+def test_only_the_frozen_modules_stay_in_evaluation_mode():
+    model = ConvNet()
+    freeze(model, model.parts(), ["trunk"])
+    model.train()
+    assert {path for path, module in model.named_modules() if module.training} == {
+        "",
+        *("head", "head.0", "head.1", "head.2", "head.3"),
+    }
+    assert model.trunk[3].train(True) is model.trunk[3]
+    assert not model.trunk[3].training
+    model.eval()
+    assert not any(module.training for module in model.modules())
+
+
+def test_freezing_the_first_layers_holds_what_stands_behind_them():
+    model = ConvNet()
+    frozen = freeze(model, model.parts(), ["trunk[:2]"])
+    model.train()
+    assert [module.training for module in model.trunk] == [False] * 4 + [True] * 4
+    before = snapshot(model)
+    train(model, torch.optim.Adam(model.parameters()))
+    still = set(before) - changed(model, before)
+    assert still == {name for name in before if name.startswith(("trunk.0.", "trunk.1."))}
+    frozen.verify()
+
+
+def test_a_norm_layer_outside_the_frozen_layers_goes_on_learning():
+    model = ConvNet()
+    freeze(model, model.parts(), ["trunk.0"])
+    before = snapshot(model)
+    train(model, torch.optim.Adam(model.parameters()))
+    assert "trunk.1.running_mean" in changed(model, before)
+    assert model.trunk[1].training
+
+
+def test_adapting_statistics_follow_the_data_and_nothing_else_does():
+    model = ConvNet()
+    frozen = freeze(model, model.parts(), ["trunk"], norm="adapt")
+    before = snapshot(model)
+    train(model, torch.optim.Adam(model.parameters()))
+    moved = {name for name in changed(model, before) if name.startswith("trunk.")}
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    assert moved == {f"trunk.{i}.{name}" for i in (1, 5) for name in statistics}
+    assert not model.trunk[3].training, "dropout is held all the same"
+    assert "trunk.1.running_mean" not in frozen.tensors
+    frozen.verify()
+
+
+def test_the_state_dict_and_the_module_tree_keep_their_shape():
+    model = ConvNet()
+    keys, modules, digest = list(model.state_dict()), list(model.named_modules()), digest_model(model)
+    optimizer = torch.optim.Adam(model.parameters())
+    groups = optimizer.state_dict()["param_groups"]
+    freeze(model, model.parts(), ["trunk"])
+    assert list(model.state_dict()) == keys
+    assert list(model.named_modules()) == modules
+    assert digest_model(model) == digest
+    assert optimizer.state_dict()["param_groups"] == groups
+
+
+@pytest.mark.parametrize("how", ["deepcopy", "torch.save"])
+def test_a_copy_is_frozen_by_itself(how):
+    model = ConvNet()
+    freeze(model, model.parts(), ["trunk"])
+    if how == "deepcopy":
+        twin = copy.deepcopy(model)
+    else:
+        file = io.BytesIO()
+        torch.save(model, file)
+        file.seek(0)
+        twin = torch.load(file, weights_only=False)
+    assert twin.trunk[1].train() is twin.trunk[1]
+    before, original = snapshot(twin), snapshot(model)
+    train(twin, torch.optim.Adam(twin.parameters()))
+    assert changed(twin, before) == {name for name in before if name.startswith("head.")}
+    assert changed(model, original) == set()
+
+
+def test_unfreezing_gives_everything_back():
+    model = ConvNet()
+    frozen = freeze(model, model.parts(), ["trunk"])
+    optimizer = torch.optim.Adam(model.parameters())
+    train(model, optimizer)
+    thawed = frozen.unfreeze()
+    assert set(thawed) == {name for name in model.state_dict() if name.startswith("trunk.")}
+    assert all(module.training for module in model.modules())
+    assert all("train" not in vars(module) for module in model.modules())
+    before = snapshot(model)
+    train(model, optimizer)
+    assert changed(model, before) == set(before)
+    assert frozen.tensors == ()
+    assert frozen.parts == ()
+    frozen.verify()
+
+
+def test_thawing_some_layers_keeps_the_rest_frozen():
+    model = ConvNet()
+    frozen = freeze(model, model.parts(), ["trunk"])
+    optimizer = torch.optim.Adam(model.parameters())
+    frozen.unfreeze(["trunk.2", "trunk.3", "head"])
+    assert frozen.parts == ("trunk",)
+    before = snapshot(model)
+    train(model, optimizer)
+    still = set(before) - changed(model, before)
+    assert still == {name for name in before if name.startswith(("trunk.0.", "trunk.1."))}
+    assert set(frozen.tensors) == still
+    assert [module.training for module in model.trunk] == [False] * 4 + [True] * 4
+    frozen.verify()
+    assert frozen.unfreeze(["trunk.2"]) == ()
+
+
+def test_what_was_not_trainable_before_stays_so():
+    model = ConvNet()
+    model.trunk[0].weight.requires_grad_(False)
+    freeze(model, model.parts(), ["trunk"]).unfreeze()
+    assert [name for name, p in model.named_parameters() if not p.requires_grad] == ["trunk.0.weight"]
+
+
+def test_freezing_drops_the_gradient_that_is_there():
+    model = ConvNet()
+    model(torch.randn(4, 2, 6, 6)).sum().backward()
+    freeze(model, model.parts(), ["trunk"])
+    assert all(p.grad is None for p in model.trunk.parameters())
+    assert all(p.grad is not None for p in model.head.parameters())
+
+
+@pytest.mark.parametrize("selectors", [["all"], ["trunk", "head"]])
+def test_freezing_everything_is_refused_and_touches_nothing(selectors):
+    model = ConvNet()
+    with pytest.raises(
+        TransferError, match="leaves nothing to train; keep at least one of trunk, head"
+    ) as caught:
+        freeze(model, model.parts(), selectors, key="strategies.s.freeze")
+    assert caught.value.key == "strategies.s.freeze"
+    assert count_parameters(model)["trainable"] == count_parameters(model)["total"]
+    assert all(module.training for module in model.modules())
+
+
+def test_target_networks_do_not_count_as_something_to_train():
+    model = nn.ModuleDict({"q": nn.Linear(2, 2), "q_target": nn.Linear(2, 2)})
+    parts = PartMap.build(
+        model, {"q": PartRule(("q",), "head"), "target": PartRule(("q_target",), "auxiliary")}
+    )
+    with pytest.raises(TransferError, match="nothing to train"):
+        freeze(model, parts, ["q"])
+    freeze(model, parts, ["target"])
+
+
+def test_freezing_a_part_without_tensors_is_refused():
+    model = ActorCritic()
+    with pytest.raises(TransferError, match="'features' matches no tensors") as caught:
+        freeze(model, model.parts(), ["features"], key="k")
+    assert caught.value.key == "k.0"
+
+
+def test_freezing_nothing_is_a_valid_freeze():
+    model = ActorCritic()
+    frozen = freeze(model, model.parts(), [])
+    assert frozen.tensors == ()
+    assert count_parameters(model)["trainable"] == count_parameters(model)["total"]
+    frozen.verify()
+
+
+def test_verify_names_every_tensor_that_moved():
+    model = ActorCritic()
+    frozen = freeze(model, model.parts(), ["policy_trunk"])
+    with torch.no_grad():
+        model.mlp_extractor["policy_net"][2].bias.add_(1e-7)
+        model.action_net.bias.add_(1)
+    with pytest.raises(FrozenTensorMoved, match=r"1 frozen tensor.*: mlp_extractor\.policy_net\.2\.bias"):
+        frozen.verify()
+
+
+def test_verify_sees_a_replaced_parameter_and_a_vanished_one():
+    model = ActorCritic()
+    frozen = freeze(model, model.parts(), ["policy_trunk"])
+    model.mlp_extractor["policy_net"][0].bias = nn.Parameter(torch.ones(8))
+    model.mlp_extractor["policy_net"][2].bias = None
+    with pytest.raises(FrozenTensorMoved, match=r"policy_net\.0\.bias, mlp_extractor\.policy_net\.2\.bias"):
+        frozen.verify()
+
+
+def test_verify_survives_a_parametrization_added_after_the_freeze():
+    model = ActorCritic()
+    frozen = freeze(model, model.parts(), ["policy_trunk"])
+    layer = model.mlp_extractor["policy_net"][0]
+    nn.utils.parametrize.register_parametrization(layer, "weight", nn.Identity())
+    frozen.verify()
+    with torch.no_grad():
+        layer.parametrizations.weight.original.add_(1)
+    with pytest.raises(FrozenTensorMoved, match=r"policy_net\.0\.weight"):
+        frozen.verify()
+
+
+def test_two_freezes_of_different_parts_are_independent():
+    model = ActorCritic()
+    parts = model.parts()
+    policy, value = freeze(model, parts, ["policy_trunk"]), freeze(model, parts, ["value_trunk"])
+    policy.unfreeze()
+    assert all(p.requires_grad for p in model.mlp_extractor["policy_net"].parameters())
+    assert not any(p.requires_grad for p in model.mlp_extractor["value_net"].parameters())
+    assert value.parts == ("value_trunk",)
+
+
+def test_a_shared_extractor_is_frozen_under_all_its_names():
+    model = SharedExtractor()
+    freeze(model, model.parts(), ["features"])
+    model.train()
+    assert not model.vf_features_extractor.training
+    before = snapshot(model)
+    optimizer = torch.optim.Adam(model.parameters(), weight_decay=0.1)
+    policy, value = model(torch.randn(3, 1, 4, 4))
+    (policy.sum() + value.sum()).backward()
+    optimizer.step()
+    assert changed(model, before) == {n for n in before if n.startswith(("action_net", "value_net"))}
+
+
+class Attention(nn.Module):
+    """A container that applies dropout itself, and owns tensors beside its children's."""
+
+    def __init__(self):
+        super().__init__()
+        self.trunk = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.5, batch_first=True)
+        self.head = nn.Linear(8, 1)
+
+    def forward(self, x):
+        return self.head(self.trunk(x))
+
+
+def test_dropout_inside_attention_is_off_when_frozen():
+    model = Attention()
+    parts = PartMap.build(model, {"t": PartRule(("trunk",), "trunk"), "h": PartRule(("head",), "head")})
+    x = torch.randn(2, 3, 8)
+    model.train()
+    assert not torch.equal(model(x), model(x))
+    freeze(model, parts, ["t"])
+    model.train()
+    assert torch.equal(model(x), model(x))
+
+
+LAYERS = [f"{part}.{i}" for part in ("trunk", "head") for i in range(4 if part == "trunk" else 3)]
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.sets(st.sampled_from(LAYERS), min_size=1, max_size=6), st.sets(st.sampled_from(LAYERS)))
+def test_any_frozen_set_holds_and_any_thaw_releases_exactly_itself(selectors, thaw):
+    model = ConvNet()
+    parts = model.parts()
+    frozen = freeze(model, parts, sorted(selectors))
+    frozen.unfreeze(sorted(thaw))
+    expected = set(parts.select(sorted(selectors - thaw)))
+    assert set(frozen.tensors) == expected
+    before = snapshot(model)
+    train(model, torch.optim.Adam(model.parameters(), lr=0.1, weight_decay=0.1), steps=2)
+    assert set(before) - changed(model, before) == expected
+    frozen.verify()
