@@ -1,1 +1,72 @@
-"""Perturbed Gymnasium environments, usable without rl_transfer."""
+"""Perturbed Gymnasium environments, usable without rl_transfer.
+
+    import rl_transfer_envs
+    env = rl_transfer_envs.make({"id": "CartPole-v1", "perturb": [{"length": "x3"}]})
+
+or, through Gymnasium, ``gymnasium.make("rl_transfer_envs:CartPoleLongPole-v1")``.
+"""
+
+from rl_transfer_envs.building import make, spec_of
+from rl_transfer_envs.builtin import load
+from rl_transfer_envs.effect import Divergence, EffectReport, check_effect
+from rl_transfer_envs.errors import (
+    DuplicateRegistrationError,
+    EnvError,
+    IncompatiblePerturbationError,
+    InertPerturbationError,
+    InvalidSpecError,
+    InvalidValueError,
+    MissingExtraError,
+    NonFiniteError,
+    OutOfBoundsError,
+    PerturbedAfterConstructionError,
+    UnknownEnvironmentError,
+    UnknownParameterError,
+)
+from rl_transfer_envs.interface import perturbations, register_perturbation
+from rl_transfer_envs.parameters import (
+    Parameter,
+    attribute_parameter,
+    environments,
+    parameters,
+    register_parameter,
+)
+from rl_transfer_envs.policies import register_probe
+from rl_transfer_envs.registration import register_ids
+from rl_transfer_envs.specs import canonical
+from rl_transfer_envs.values import Quantity
+from rl_transfer_envs.wrappers.base import Perturbation
+
+load()
+register_ids()
+
+__all__ = [
+    "Divergence",
+    "DuplicateRegistrationError",
+    "EffectReport",
+    "EnvError",
+    "IncompatiblePerturbationError",
+    "InertPerturbationError",
+    "InvalidSpecError",
+    "InvalidValueError",
+    "MissingExtraError",
+    "NonFiniteError",
+    "OutOfBoundsError",
+    "Parameter",
+    "Perturbation",
+    "PerturbedAfterConstructionError",
+    "Quantity",
+    "UnknownEnvironmentError",
+    "UnknownParameterError",
+    "attribute_parameter",
+    "canonical",
+    "check_effect",
+    "environments",
+    "make",
+    "parameters",
+    "perturbations",
+    "register_parameter",
+    "register_perturbation",
+    "register_probe",
+    "spec_of",
+]

@@ -1,0 +1,157 @@
+"""From a specification to an environment, and back."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+
+from rl_transfer_envs.errors import (
+    EnvError,
+    IncompatiblePerturbationError,
+    InvalidSpecError,
+    MissingExtraError,
+    key_prefix,
+)
+from rl_transfer_envs.interface import perturbations
+from rl_transfer_envs.parameters import parameters
+from rl_transfer_envs.specs import Spec, canonical, canonical_with_positions, is_physics, module_of
+from rl_transfer_envs.wrappers.base import Perturbation, layers
+from rl_transfer_envs.wrappers.physics import Physics
+
+_EXTRAS = {"mujoco": "mujoco", "Box2D": "box2d", "box2d": "box2d", "pygame": "classic-control"}
+_TRANSPARENT = {
+    "PassiveEnvChecker",
+    "OrderEnforcing",
+    "TimeLimit",
+    "Monitor",
+    "RecordEpisodeStatistics",
+    "RecordVideo",
+    "HumanRendering",
+    "RenderCollection",
+}
+
+
+def make(spec: Mapping[str, Any] | str, render_mode: str | None = None) -> gym.Env[Any, Any]:
+    """The environment that ``spec`` describes: Gymnasium's own, plus the perturbations.
+
+    Args:
+        spec: ``{"id": …, "kwargs": {…}, "perturb": […], "env_module": …}`` or an id.
+        render_mode: as in ``gymnasium.make``.
+
+    Returns:
+        An environment that never shares state with another one; without perturbations
+        exactly what ``gymnasium.make`` returns.
+
+    Raises:
+        EnvError: unknown, out of bounds, incompatible or missing; ``key`` says where.
+    """
+    full, positions = canonical_with_positions(spec)
+    try:
+        return build(full, render_mode)
+    except EnvError as error:
+        error.key = _as_given(error.key, positions)
+        raise
+
+
+def spec_of(env: gym.Env[Any, Any]) -> Spec:
+    """The canonical specification from which ``env`` can be rebuilt by :func:`make`.
+
+    Raises:
+        InvalidSpecError: the environment is unregistered, or wrapped by something that
+            changes it and is none of this package's.
+    """
+    base = env.unwrapped.spec
+    if base is None:
+        raise InvalidSpecError(f"{env} was not made through Gymnasium's registry, so it cannot be rebuilt.")
+    kwargs = {name: value for name, value in base.kwargs.items() if name != "render_mode"}
+    spec = {**canonical({"id": base.id, "kwargs": kwargs}), "perturb": []}
+    for layer in layers(env):
+        spec["perturb"] = [*_entries_of(layer), *spec["perturb"]]
+    if not any("time_limit" in entry for entry in spec["perturb"]):
+        spec["perturb"] += _changed_limit(env, gym.registry[spec["id"]].max_episode_steps)
+    module = module_of(spec["id"])
+    return canonical(spec if module is None else {**spec, "env_module": module})
+
+
+def build(spec: Spec, render_mode: str | None = None) -> gym.Env[Any, Any]:
+    """:func:`make` for a specification that is canonical already."""
+    env = _base(spec, render_mode)
+    physics = [entry for entry in spec["perturb"] if is_physics(spec["id"], _name(entry))]
+    try:
+        if physics:
+            env = Physics(env, perturb=physics)
+        for i, entry in enumerate(spec["perturb"][len(physics) :], start=len(physics)):
+            ((name, arguments),) = entry.items()
+            with key_prefix(f"perturb.{i}"):
+                env = perturbations()[name](env, **arguments)
+    except EnvError:
+        env.close()
+        raise
+    return env
+
+
+def _base(spec: Spec, render_mode: str | None) -> gym.Env[Any, Any]:
+    registered = copy.deepcopy(gym.registry[spec["id"]])
+    replacements = {
+        point
+        for entry in spec["perturb"]
+        if (parameter := parameters(spec["id"]).get(_name(entry))) and (point := parameter.entry_point)
+    }
+    if len(replacements) > 1:
+        raise IncompatiblePerturbationError(
+            f"{spec['id']}: parameters that need different equations: {sorted(replacements)}.", key="perturb"
+        )
+    registered.entry_point = next(iter(replacements), registered.entry_point)
+    kwargs = spec["kwargs"] if render_mode is None else {**spec["kwargs"], "render_mode": render_mode}
+    try:
+        return gym.make(registered, **copy.deepcopy(kwargs))
+    except (gym.error.DependencyNotInstalled, ImportError) as error:
+        raise _missing(spec["id"], error) from error
+    except TypeError as error:
+        raise InvalidSpecError(
+            f"{spec['id']} cannot be made with kwargs {spec['kwargs']}: {error}", key="kwargs"
+        ) from error
+
+
+def _missing(env_id: str, error: Exception) -> MissingExtraError:
+    text = f"{error} {getattr(error, 'name', '') or ''}"
+    for word, extra in _EXTRAS.items():
+        if word in text:
+            return MissingExtraError(
+                f"{env_id} needs an optional dependency: pip install 'rl-transfer[{extra}]'.", key="id"
+            )
+    return MissingExtraError(f"{env_id} needs an optional dependency: {error}", key="id")
+
+
+def _as_given(key: str | None, positions: list[int]) -> str | None:
+    """A key into the canonical ``perturb`` list as a key into the list that was given."""
+    parts = (key or "").split(".")
+    if parts[0] != "perturb" or len(parts) < 2:
+        return key
+    return ".".join(["perturb", str(positions[int(parts[1])]), *parts[2:]])
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    (name,) = entry
+    return name
+
+
+def _entries_of(layer: gym.Env[Any, Any]) -> list[dict[str, Any]]:
+    if isinstance(layer, Physics):
+        return [dict(entry) for entry in layer._saved_kwargs["perturb"]]
+    if isinstance(layer, Perturbation):
+        return [{layer.name: dict(layer._saved_kwargs)}]
+    if isinstance(layer, gym.Wrapper) and type(layer).__name__ not in _TRANSPARENT:
+        raise InvalidSpecError(
+            f"the wrapper {type(layer).__name__} is none of this package's, so the environment "
+            "cannot be rebuilt from JSON; take spec_of before adding it."
+        )
+    return []
+
+
+def _changed_limit(env: gym.Env[Any, Any], registered: int | None) -> list[dict[str, Any]]:
+    limits = [layer._max_episode_steps for layer in layers(env) if isinstance(layer, gym.wrappers.TimeLimit)]
+    return [{"time_limit": min(limits)}] if limits and min(limits) != registered else []

@@ -1,0 +1,102 @@
+"""The exception tree of rl_transfer_envs.
+
+EnvError(ValueError)
+├── InvalidSpecError              the specification has the wrong shape or an unknown key
+├── UnknownEnvironmentError       no environment of that id is registered
+├── UnknownParameterError         the environment has no parameter or perturbation of that name
+├── InvalidValueError             a value has the wrong type, is NaN, or has the wrong length
+├── OutOfBoundsError              a value lies outside the parameter's bounds
+├── IncompatiblePerturbationError the environment cannot carry the perturbation
+├── InertPerturbationError        the effect probe found no difference to the base environment
+├── NonFiniteError                the perturbed environment returned NaN or infinity
+├── PerturbedAfterConstructionError  somebody tried to change physics on a finished environment
+├── DuplicateRegistrationError    a name is registered already
+└── MissingExtraError             an optional dependency is not installed
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Iterable, Iterator
+
+
+class EnvError(ValueError):
+    """Base of every error that this package raises on purpose.
+
+    Args:
+        message: what was given, what was expected, what to do.
+        key: dotted path of the offending key, relative to the specification
+            (``"perturb.0.length"``, ``"id"``), or None where there is none.
+    """
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.key = key
+
+
+class InvalidSpecError(EnvError):
+    """The specification has the wrong shape, an unknown key, or a key twice."""
+
+
+class UnknownEnvironmentError(EnvError):
+    """No environment of that id is registered with Gymnasium."""
+
+
+class UnknownParameterError(EnvError):
+    """The environment has no parameter, and this package no perturbation, of that name."""
+
+
+class InvalidValueError(EnvError):
+    """A value has the wrong type, is not finite, or has the wrong length."""
+
+
+class OutOfBoundsError(EnvError):
+    """A value lies outside the bounds of its parameter."""
+
+
+class IncompatiblePerturbationError(EnvError):
+    """The environment cannot carry the perturbation (its spaces or its kind do not fit)."""
+
+
+class InertPerturbationError(EnvError):
+    """The effect probe found no difference between base and perturbed environment."""
+
+
+class NonFiniteError(EnvError):
+    """The perturbed environment returned NaN or infinity."""
+
+
+class PerturbedAfterConstructionError(EnvError):
+    """Physics can only be changed through the specification, before the first reset."""
+
+
+class DuplicateRegistrationError(EnvError):
+    """A parameter or perturbation of that name is registered already."""
+
+
+class MissingExtraError(EnvError):
+    """An optional dependency is not installed; the message says how to install it."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``" Did you mean 'x' or 'y'?"`` for the closest known words, else an empty string."""
+    by_folded = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), list(by_folded), n=3, cutoff=0.6)
+    if not close:
+        return ""
+    return f" Did you mean {' or '.join(repr(by_folded[name]) for name in close)}?"
+
+
+@contextlib.contextmanager
+def key_prefix(prefix: str) -> Iterator[None]:
+    """Put ``prefix`` before the key of an error that is raised inside, unless it has it."""
+    try:
+        yield
+    except EnvError as error:
+        if error.key is None:
+            error.key = prefix
+        elif error.key != prefix and not error.key.startswith(f"{prefix}."):
+            error.key = f"{prefix}.{error.key}"
+        raise

@@ -1,0 +1,137 @@
+"""The registry of physics parameters: what can be changed on an environment, and how.
+
+A parameter writes to ``env.unwrapped`` only, on one instance, before every reset at which
+its value changes; ``derive`` then recomputes whatever the environment cached from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from rl_transfer_envs.errors import DuplicateRegistrationError, EnvError
+from rl_transfer_envs.values import Quantity
+
+ANY_ENVIRONMENT = "*"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter(Quantity):
+    """A physics parameter of one family of environments.
+
+    Attributes:
+        get: ``get(env.unwrapped)`` → the present value; for a keyed parameter a mapping
+            element → value.
+        set: ``set(env.unwrapped, value)`` writes an absolute value (keyed: a mapping with
+            the elements to change). None for a parameter that lives in ``reset_options``.
+        derive: ``derive(env.unwrapped)`` recomputes cached quantities and spaces; called once
+            after all parameters are set, however many share the same function.
+        keyed: whether the value is per element (body, joint, attribute path).
+        free_elements: keyed, and the elements cannot be listed (attribute paths).
+        entry_point: ``"module:Class"`` that replaces the environment's own entry point while
+            this parameter is perturbed, for literals buried in the environment's equations.
+            Must be bit-equal to the original at default values.
+        reset_options: value → options handed to ``reset``, for parameters Gymnasium reads there.
+        probes: names of probe policies to try first (see ``policies``).
+    """
+
+    get: Callable[[Any], Any]
+    set: Callable[[Any, Any], None] | None = None
+    derive: Callable[[Any], None] | None = None
+    keyed: bool = False
+    free_elements: bool = False
+    entry_point: str | None = None
+    reset_options: Callable[[Any], dict[str, Any]] | None = None
+    probes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.set is None and self.reset_options is None:
+            raise EnvError(f"parameter {self.name!r} needs a setter or reset options.")
+
+
+_parameters: dict[str, dict[str, Parameter]] = {}
+
+
+def register_parameter(env_id: str | Sequence[str], parameter: Parameter) -> None:
+    """Make ``parameter`` available on one or several environments.
+
+    A user's own environment module calls this beside ``gymnasium.register``::
+
+        register_parameter(
+            "MyCar-v0",
+            attribute_parameter(
+                "wheel_radius", "wheel.radius", unit="m", default=0.3, bounds=(0.1, 1.0),
+                source="my_pkg/car.py", summary="radius of all wheels",
+                derive=lambda car: car.recompute_gear_ratio(),
+            ),
+        )
+
+    Args:
+        env_id: Gymnasium id(s), or ``"*"`` for every environment.
+        parameter: see :class:`Parameter`; ``derive`` is the hook for derived values.
+
+    Raises:
+        DuplicateRegistrationError: the name is taken on that environment.
+    """
+    from rl_transfer_envs.interface import perturbations
+
+    ids = [env_id] if isinstance(env_id, str) else list(env_id)
+    for one in ids:
+        taken = {**_parameters.get(one, {}), **_parameters.get(ANY_ENVIRONMENT, {}), **perturbations()}
+        if parameter.name in taken:
+            raise DuplicateRegistrationError(f"{one}: {parameter.name!r} is registered already.")
+    for one in ids:
+        _parameters.setdefault(one, {})[parameter.name] = parameter
+
+
+def attribute_parameter(
+    name: str,
+    attribute: str,
+    *,
+    unit: str,
+    default: float,
+    bounds: tuple[float, float],
+    source: str,
+    summary: str,
+    **more: Any,
+) -> Parameter:
+    """A parameter that is one number at the attribute path ``attribute`` of ``env.unwrapped``."""
+    *parents, last = attribute.split(".")
+
+    def owner(env: Any) -> Any:
+        for parent in parents:
+            env = getattr(env, parent)
+        return env
+
+    return Parameter(
+        name=name,
+        unit=unit,
+        default=default,
+        bounds=bounds,
+        source=source,
+        summary=summary,
+        get=lambda env: getattr(owner(env), last),
+        set=lambda env, value: setattr(owner(env), last, value),
+        **more,
+    )
+
+
+def parameters(env_id: str) -> Mapping[str, Parameter]:
+    """The physics parameters of an environment, by name (empty if none are registered).
+
+    Those registered for every environment (``attribute`` …) come last.
+    """
+    own = _parameters.get(env_id, {})
+    return MappingProxyType({**own, **_parameters.get(ANY_ENVIRONMENT, {})})
+
+
+def own_parameters(env_id: str) -> Mapping[str, Parameter]:
+    """The parameters registered for exactly this environment."""
+    return MappingProxyType(_parameters.get(env_id, {}))
+
+
+def environments() -> list[str]:
+    """Ids of all environments with registered physics parameters, sorted."""
+    return sorted(name for name in _parameters if name != ANY_ENVIRONMENT)

@@ -1,0 +1,94 @@
+"""Probe policies: action sequences that bring a perturbation's effect to light.
+
+Random CartPole play ends after some 22 steps, so random actions alone prove little: the probe
+also plays constant extremes, alternations, and policies registered for an environment (such as
+one that keeps the pole upright for a whole time limit).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from rl_transfer_envs.errors import DuplicateRegistrationError
+
+Act = Callable[[Any, int], Any]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A named policy: ``start(action_space, seed)`` gives ``act(base observation, step)``."""
+
+    name: str
+    start: Callable[[spaces.Space[Any], int], Act]
+
+
+_registered: dict[str, dict[str, Probe]] = {}
+
+
+def register_probe(env_id: str | Sequence[str], name: str, act: Callable[[Any], Any]) -> None:
+    """Add a policy ``act(observation) → action`` to the probe of one or several environments.
+
+    Raises:
+        DuplicateRegistrationError: the environment has a probe of that name.
+    """
+    for one in [env_id] if isinstance(env_id, str) else env_id:
+        probes = _registered.setdefault(one, {})
+        if name in probes:
+            raise DuplicateRegistrationError(f"{one}: probe {name!r} is registered already.")
+        probes[name] = Probe(name, lambda _space, _seed: lambda observation, _step: act(observation))
+
+
+def registered_probes(env_id: str) -> Mapping[str, Probe]:
+    """The probes registered for an environment, by name."""
+    return _registered.get(env_id, {})
+
+
+def probes(env_id: str, space: spaces.Space[Any], first: Sequence[str] = ()) -> list[Probe]:
+    """All probes for an environment with this action space; those named in ``first`` lead."""
+    known = [_random(), *_registered.get(env_id, {}).values(), *_scripted(space)]
+    return sorted(known, key=lambda probe: probe.name not in first)
+
+
+def _random() -> Probe:
+    def start(space: spaces.Space[Any], seed: int) -> Act:
+        own = copy.deepcopy(space)
+        own.seed(seed)
+        return lambda _observation, _step: own.sample()
+
+    return Probe("random", start)
+
+
+def _scripted(space: spaces.Space[Any]) -> Iterator[Probe]:
+    """Constant extremes, and alternations between the two outermost actions."""
+    constants = dict(_constants(space))
+    for name, action in constants.items():
+        yield Probe(name, _repeat([action], 1))
+    ends = [*constants.values()]
+    if len(ends) > 1:
+        for period in (1, 10):
+            yield Probe(f"alternating every {period}", _repeat([ends[0], ends[-1]], period))
+
+
+def _repeat(actions: list[Any], period: int) -> Callable[[spaces.Space[Any], int], Act]:
+    """Each action for ``period`` steps, over and over."""
+
+    def start(_space: spaces.Space[Any], _seed: int) -> Act:
+        return lambda _observation, step: actions[step // period % len(actions)]
+
+    return start
+
+
+def _constants(space: spaces.Space[Any]) -> Iterator[tuple[str, Any]]:
+    if isinstance(space, spaces.Discrete):
+        for i in range(min(int(space.n), 18)):
+            yield f"constant {int(space.start) + i}", int(space.start) + i
+    elif isinstance(space, spaces.Box):
+        yield "low", np.maximum(space.low, -1e3).astype(space.dtype)
+        yield "middle", ((np.maximum(space.low, -1e3) + np.minimum(space.high, 1e3)) / 2).astype(space.dtype)
+        yield "high", np.minimum(space.high, 1e3).astype(space.dtype)

@@ -1,0 +1,54 @@
+"""Environment ids for ``gymnasium.make("rl_transfer_envs:…")``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium as gym
+
+from rl_transfer_envs.specs import OWN_ENTRY_POINT
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "CartPoleLongPole-v1": {"base": "CartPole-v1", "perturb": [{"length": "x3"}]},
+    "CartPoleWeakMotor-v1": {"base": "CartPole-v1", "perturb": [{"force_mag": "x0.5"}]},
+    "CartPoleReversed-v1": {"base": "CartPole-v1", "perturb": [{"action_remap": "reverse"}]},
+    "CartPoleNoisy-v1": {"base": "CartPole-v1", "perturb": [{"observation_noise": 0.05}]},
+}
+
+
+def make_registered(
+    base: str | Mapping[str, Any],
+    perturb: Sequence[Mapping[str, Any]] = (),
+    render_mode: str | None = None,
+    **kwargs: Any,
+) -> gym.Env[Any, Any]:
+    """Entry point of the registered ids: base environment, its arguments, perturbations.
+
+    Args:
+        base: id (``module:Id`` allowed) or specification of the base environment.
+        perturb: perturbations as in a specification.
+        render_mode: as in ``gymnasium.make``.
+        kwargs: constructor arguments of the base environment.
+    """
+    from rl_transfer_envs.building import make
+
+    spec: dict[str, Any] = {"id": base} if isinstance(base, str) else dict(base)
+    inner = [*spec.get("perturb", []), *perturb]
+    return make({**spec, "kwargs": {**spec.get("kwargs", {}), **kwargs}, "perturb": inner}, render_mode)
+
+
+def register_ids() -> None:
+    """Register ``Perturbed-v0`` and the named variants with Gymnasium, once."""
+    for env_id, kwargs in {"Perturbed-v0": {}, **VARIANTS}.items():
+        if env_id in gym.registry:
+            continue
+        base = gym.registry.get(str(kwargs.get("base")))
+        gym.register(
+            env_id,
+            entry_point=OWN_ENTRY_POINT,
+            kwargs=dict(kwargs),
+            reward_threshold=base.reward_threshold if base else None,
+            order_enforce=False,
+            disable_env_checker=True,
+        )

@@ -1,0 +1,1 @@
+"""Wrappers that carry perturbations; each records its constructor arguments."""

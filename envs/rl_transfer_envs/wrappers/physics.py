@@ -1,0 +1,183 @@
+"""The wrapper that applies physics parameters to ``env.unwrapped``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
+
+from rl_transfer_envs.errors import (
+    IncompatiblePerturbationError,
+    PerturbedAfterConstructionError,
+    UnknownParameterError,
+    did_you_mean,
+    key_prefix,
+)
+from rl_transfer_envs.parameters import Parameter, parameters
+from rl_transfer_envs.values import draw, extremes, is_distribution, is_relative, resolve
+from rl_transfer_envs.wrappers.base import Guarded, Stream, layers
+
+
+class Physics(Guarded, RecordConstructorArgs):
+    """Writes physics parameters to one environment instance and recomputes derived values.
+
+    Args:
+        env: an environment made by Gymnasium, never reset.
+        perturb: physics entries ``[{name: value}, …]``, applied in this order.
+
+    Raises:
+        PerturbedAfterConstructionError: ``env`` was reset before.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], perturb: Sequence[Mapping[str, Any]]) -> None:
+        RecordConstructorArgs.__init__(self, perturb=[dict(entry) for entry in perturb])
+        super().__init__(env)
+        if any(isinstance(layer, gym.wrappers.OrderEnforcing) and layer.has_reset for layer in layers(env)):
+            raise PerturbedAfterConstructionError(
+                "the environment was reset already; perturb a freshly made one."
+            )
+        self._entries = []
+        for i, entry in enumerate(perturb):
+            with key_prefix(f"perturb.{i}"):
+                self._entries.append(_Entry(env.unwrapped, dict(entry)))
+        self._stream = Stream(env, Physics)
+        self._random = any(entry.random for entry in self._entries)
+        self._options: dict[str, Any] = {}
+        self._context: dict[str, Any] = {}
+        self._unite_spaces()
+        self._sealed = True
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Draw the per-episode parameters, apply them, and reset the environment."""
+        self._stream.reseed(seed)
+        if self._random:
+            self._context = {e.name: e.draw(self._stream.generator) for e in self._entries if e.random}
+            self._write([self._context.get(e.name, e.extremes[0]) for e in self._entries])
+        merged = {**self._options, **(options or {})}
+        observation, info = self.env.reset(seed=seed, options=merged or None)
+        return observation, self._with_context(info)
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """One step; ``info["context"]`` holds the drawn parameters, if any are drawn."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return observation, reward, terminated, truncated, self._with_context(info)
+
+    def _with_context(self, info: dict[str, Any]) -> dict[str, Any]:
+        if not self._random:
+            return info
+        context = {n: dict(v) if isinstance(v, Mapping) else v for n, v in self._context.items()}
+        return {**info, "context": {**info.get("context", {}), **context}}
+
+    def _write(self, values: list[Any]) -> None:
+        env = self.env.unwrapped
+        for entry, value in zip(self._entries, values, strict=True):
+            if entry.parameter.set is not None:
+                entry.parameter.set(env, value)
+            if entry.parameter.reset_options is not None:
+                self._options.update(entry.parameter.reset_options(value))
+        hooks = dict.fromkeys(e.parameter.derive for e in self._entries if e.parameter.derive)
+        for derive in hooks:
+            derive(env)
+
+    def _unite_spaces(self) -> None:
+        """Apply the values; under distributions, fix spaces that hold for every episode."""
+        if not self._random:
+            self._write([entry.extremes[0] for entry in self._entries])
+            return
+        seen = []
+        for side in (0, 1):
+            self._write([entry.extremes[side] for entry in self._entries])
+            seen.append((self.env.observation_space, self.env.action_space))
+        (low_obs, low_act), (high_obs, high_act) = seen
+        self.observation_space = _union(low_obs, high_obs)
+        self.action_space = _union(low_act, high_act)
+
+
+class _Entry:
+    """One physics entry, bound to an environment's own defaults."""
+
+    def __init__(self, env: Any, entry: dict[str, Any]) -> None:
+        ((self.name, value),) = entry.items()
+        self._key = self.name
+        self.parameter = _parameter(env, self.name)
+        self._value = value
+        self._default = self.parameter.get(env)
+        self._shared = False
+        if self.parameter.keyed:
+            self._value = self._by_element(value)
+        self.random = is_distribution(value) or (
+            isinstance(self._value, Mapping) and any(map(is_distribution, self._value.values()))
+        )
+        ends = self._each(lambda v, d, key: extremes(self.parameter, v, d, key))
+        self.extremes = tuple(
+            {n: pair[side] for n, pair in ends.items()} if self.parameter.keyed else ends[side]
+            for side in (0, 1)
+        )
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        """Absolute value(s) for one episode; elements under one distribution share the draw."""
+        state = rng.bit_generator.state
+
+        def one(value: Any, default: Any, key: str) -> Any:
+            if not is_distribution(value):
+                return resolve(self.parameter, value, default, key)
+            if self._shared:
+                rng.bit_generator.state = state
+            return draw(self.parameter, value, default, rng, key)
+
+        return self._each(one)
+
+    def _each(self, function: Any) -> Any:
+        if not self.parameter.keyed:
+            return function(self._value, self._default, self._key)
+        return {
+            name: function(value, self._default[name], f"{self._key}.{name}")
+            for name, value in self._value.items()
+        }
+
+    def _by_element(self, value: Any) -> dict[str, Any]:
+        """Element → value; a single value stands for all elements (zero defaults left out)."""
+        self._shared = not isinstance(value, Mapping) or is_distribution(value)
+        if not self._shared:
+            unknown = [] if self.parameter.free_elements else [n for n in value if n not in self._default]
+            if unknown:
+                raise UnknownParameterError(
+                    f"{self.name} has no element {unknown[0]!r}; it has {', '.join(self._default)}."
+                    f"{did_you_mean(unknown[0], self._default)}",
+                    key=f"{self._key}.{unknown[0]}",
+                )
+            return dict(value)
+        return {
+            name: value
+            for name, default in self._default.items()
+            if not (is_relative(value) and default == 0)
+        }
+
+
+def _parameter(env: Any, name: str) -> Parameter:
+    env_id = env.spec.id if env.spec else type(env).__name__
+    known = parameters(env_id)
+    if name not in known:
+        raise UnknownParameterError(
+            f"{env_id} has no physics parameter {name!r}.{did_you_mean(name, known)}", key=name
+        )
+    return known[name]
+
+
+def _union(first: spaces.Space[Any], second: spaces.Space[Any]) -> spaces.Space[Any]:
+    """The smallest space that holds both (boxes of one shape, or equal spaces)."""
+    if first == second:
+        return second
+    if isinstance(first, spaces.Box) and isinstance(second, spaces.Box) and first.shape == second.shape:
+        low, high = np.minimum(first.low, second.low), np.maximum(first.high, second.high)
+        return spaces.Box(low, high, dtype=first.dtype.type)
+    raise IncompatiblePerturbationError(
+        f"the drawn parameters change the space from {first} to {second}; "
+        "per-episode values may only move bounds."
+    )

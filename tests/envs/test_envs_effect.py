@@ -1,0 +1,61 @@
+"""The effect probe proves effects and refuses inert perturbations."""
+
+import pytest
+
+import rl_transfer_envs as envs
+
+
+def check(*perturb, env_id="CartPole-v1"):
+    return envs.check_effect({"id": env_id, "perturb": list(perturb)})
+
+
+def test_no_perturbation_no_report():
+    assert envs.check_effect("CartPole-v1") == []
+
+
+def test_reports_come_in_the_order_given_and_name_the_first_difference():
+    noise, length = check({"observation_noise": 0.1}, {"length": "x3"})
+    assert (noise.index, noise.name, noise.value) == (0, "observation_noise", {"std": 0.1})
+    # noise shows in the first observation, at the reset
+    assert (noise.alone.step, noise.alone.quantity) == (0, "observation")
+    # the length shows in the angular velocity after one step
+    assert (length.alone.step, length.alone.quantity) == (1, "observation")
+
+
+@pytest.mark.parametrize("name", [n for n in envs.parameters("CartPole-v1") if n != "attribute"])
+def test_every_parameter_moves_at_both_bounds(name):
+    low, high = envs.parameters("CartPole-v1")[name].bounds
+    assert check({name: low})
+    assert check({name: high})
+
+
+def test_the_border_of_the_track_needs_a_policy_that_reaches_it():
+    (report,) = check({"x_threshold": 5.0})
+    assert report.alone.policy == "drive right"
+    assert report.alone.quantity == "terminated"
+
+
+def test_the_cart_mass_written_as_a_plain_attribute_is_inert():
+    with pytest.raises(envs.InertPerturbationError) as caught:
+        check({"attribute": {"masscart": 5.0}})
+    message = caught.value.message
+    assert caught.value.key == "perturb.0.attribute"
+    assert "'masscart': 5.0" in message
+    for word in ("random", "constant 0", "balance", "1000 steps", "3 seeds", "derive"):
+        assert word in message
+
+
+def test_the_default_value_is_inert_and_the_reason_says_so():
+    with pytest.raises(envs.InertPerturbationError, match="equals the default"):
+        check({"length": 0.5})
+    with pytest.raises(envs.InertPerturbationError, match="at their default"):
+        check({"observation_noise": 0.0})
+
+
+def test_a_perturbation_undone_by_the_one_before_is_inert():
+    # Two reversals: each moves something alone, and the second moves something on top of the
+    # first as well, so both pass. A remap after which nothing is left to change does not.
+    assert len(check({"action_remap": "reverse"}, {"action_remap": "reverse"})) == 2
+    with pytest.raises(envs.InertPerturbationError) as caught:
+        check({"length": 1.0}, {"action_remap": [0, 1]})
+    assert caught.value.key == "perturb.1.action_remap"

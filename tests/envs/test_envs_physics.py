@@ -1,0 +1,141 @@
+"""Physics parameters: derived values, golden numbers, defaults bit-equal to the base."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import rl_transfer_envs as envs
+from rl_transfer_envs.effect import first_divergence
+from rl_transfer_envs.policies import probes
+
+
+def bit_equal(base, other, env_id, steps=1000):
+    """No difference in any bit over ``steps`` steps of every probe policy."""
+    for probe in probes(env_id, base.action_space):
+        assert first_divergence(base, other, probe, seed=3, steps=steps, tolerance=0.0) is None, probe.name
+
+
+@pytest.mark.parametrize("name", [n for n in envs.parameters("CartPole-v1") if n != "attribute"])
+def test_default_value_is_bit_equal_to_the_base(name):
+    default = envs.parameters("CartPole-v1")[name].default
+    other = envs.make({"id": "CartPole-v1", "perturb": [{name: default}]})
+    bit_equal(gym.make("CartPole-v1"), other, "CartPole-v1")
+
+
+def test_registered_defaults_are_those_of_the_environment():
+    env = gym.make("CartPole-v1").unwrapped
+    for name, parameter in envs.parameters("CartPole-v1").items():
+        if name != "attribute":
+            assert parameter.get(env) == parameter.default, name
+
+
+def test_derived_masses_follow():
+    env = envs.make(
+        {"id": "CartPole-v1", "perturb": [{"masscart": 3.0}, {"masspole": 0.5}, {"length": "x2"}]}
+    )
+    # total = 3 + 0.5; pole mass × half length = 0.5 × (2 × 0.5)
+    assert env.unwrapped.total_mass == 3.5
+    assert env.unwrapped.polemass_length == 0.5
+
+
+def test_one_step_by_hand():
+    # From rest and upright: sin θ = 0, cos θ = 1, θ̇ = 0, so with M = 3 + 0.1, l = 1, F = +20:
+    # temp = F/M; θ̈ = −temp / (l·(4/3 − 0.1/M)); ẍ = temp − 0.1·l·θ̈/M; velocities move by τ = 0.01
+    perturb = [{"masscart": 3.0}, {"length": 1.0}, {"force_mag": 20.0}, {"tau": 0.01}]
+    env = envs.make({"id": "CartPole-v1", "perturb": perturb})
+    env.reset(seed=0)
+    env.unwrapped.state = np.zeros(4)
+    observation = env.step(1)[0]
+    temp = 20.0 / 3.1
+    theta_acc = -temp / (4 / 3 - 0.1 / 3.1)
+    x_acc = temp - 0.1 * theta_acc / 3.1
+    np.testing.assert_allclose(observation, [0.0, 0.01 * x_acc, 0.0, 0.01 * theta_acc], rtol=1e-6)
+
+
+def test_thresholds_rebuild_the_observation_bounds():
+    env = envs.make({"id": "CartPole-v1", "perturb": [{"x_threshold": 5.0}, {"theta_threshold": 0.4}]})
+    high = np.array([10.0, np.inf, 0.8, np.inf], dtype=np.float32)
+    assert env.observation_space == gym.spaces.Box(-high, high, dtype=np.float32)
+
+
+def test_initial_spread_bounds_every_start():
+    env = envs.make({"id": "CartPole-v1", "perturb": [{"initial_spread": 0.2}]})
+    starts = np.array([env.reset(seed=seed)[0] for seed in range(50)])
+    assert 0.15 < np.abs(starts).max() <= 0.2
+
+
+def test_user_options_win_over_the_initial_spread():
+    env = envs.make({"id": "CartPole-v1", "perturb": [{"initial_spread": 0.2}]})
+    observation, _ = env.reset(seed=0, options={"low": 0.0, "high": 0.0})
+    assert not observation.any()
+
+
+def test_relative_values_multiply_the_instances_own_default():
+    env = envs.make({"id": "CartPole-v1", "perturb": [{"length": "x3"}]})
+    assert env.unwrapped.length == 1.5
+
+
+def test_nothing_leaks_into_another_instance():
+    before = gym.make("CartPole-v1")
+    envs.make({"id": "CartPole-v1", "perturb": [{"length": 3.0}, {"gravity": 20.0}]}).reset(seed=0)
+    bit_equal(before, gym.make("CartPole-v1"), "CartPole-v1", steps=100)
+
+
+def test_attribute_paths_reach_a_users_environment():
+    env = envs.make({"id": "CartPole-v1", "perturb": [{"attribute": {"force_mag": "x2"}}]})
+    assert env.unwrapped.force_mag == 20.0
+
+
+DRAWN = {
+    "id": "CartPole-v1",
+    "perturb": [{"length": {"uniform": ["x0.5", "x2"]}}, {"tau": {"choice": [0.01, 0.03]}}],
+}
+
+
+class TestPerEpisode:
+    def test_context_is_what_the_environment_has(self):
+        env = envs.make(DRAWN)
+        lengths = set()
+        for seed in range(20):
+            _, info = env.reset(seed=seed)
+            assert info["context"] == {"length": env.unwrapped.length, "tau": env.unwrapped.tau}
+            assert env.unwrapped.polemass_length == 0.1 * env.unwrapped.length
+            assert env.step(0)[4]["context"] == info["context"]
+            lengths.add(info["context"]["length"])
+        assert len(lengths) == 20
+        assert 0.25 <= min(lengths) < max(lengths) <= 1.0
+
+    def test_same_seed_same_context_and_unseeded_resets_go_on(self):
+        first, second = envs.make(DRAWN), envs.make(DRAWN)
+        contexts = [
+            [env.reset(seed=seed)[1]["context"] for seed in (7, None, None, 7)] for env in (first, second)
+        ]
+        assert contexts[0] == contexts[1]
+        assert contexts[0][0] == contexts[0][3] != contexts[0][1] != contexts[0][2]
+
+    def test_drawing_leaves_the_start_states_alone(self):
+        start = gym.make("CartPole-v1").reset(seed=5)[0]
+        np.testing.assert_array_equal(envs.make(DRAWN).reset(seed=5)[0], start)
+
+    def test_spaces_hold_for_every_episode(self):
+        env = envs.make({"id": "CartPole-v1", "perturb": [{"x_threshold": {"uniform": [1.0, 4.0]}}]})
+        assert env.observation_space.high[0] == 8.0
+        env.reset(seed=0)
+        assert env.observation_space.high[0] == 8.0
+
+
+class TestAfterConstruction:
+    def test_writing_physics_to_the_finished_environment_is_refused(self):
+        env = envs.make({"id": "CartPole-v1", "perturb": [{"length": 1.0}]})
+        with pytest.raises(envs.PerturbedAfterConstructionError, match="gravity"):
+            env.gravity = 3.0
+        with pytest.raises(envs.PerturbedAfterConstructionError, match="gravity"):
+            env.set_wrapper_attr("gravity", 3.0)
+
+    def test_wrapping_an_environment_that_was_reset_is_refused(self):
+        from rl_transfer_envs.wrappers.physics import Physics
+
+        env = gym.make("CartPole-v1")
+        env.reset(seed=0)
+        with pytest.raises(envs.PerturbedAfterConstructionError, match="freshly made"):
+            Physics(env, perturb=[{"length": 1.0}])

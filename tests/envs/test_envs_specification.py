@@ -1,0 +1,166 @@
+"""Specifications: canonical form, forms of a value, and what bad input says."""
+
+import json
+import math
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import rl_transfer_envs as envs
+
+
+def cartpole(*perturb):
+    return {"id": "CartPole-v1", "perturb": list(perturb)}
+
+
+def test_an_id_alone_is_a_specification():
+    assert envs.canonical("CartPole-v1") == {"id": "CartPole-v1", "kwargs": {}, "perturb": []}
+
+
+def test_canonical_form_orders_physics_first_and_spells_arguments_out():
+    spec = cartpole(
+        {"observation_noise": 0.1}, {"length": 1}, {"action_remap": "reverse"}, {"gravity": "x1.50"}
+    )
+    assert envs.canonical(spec)["perturb"] == [
+        {"length": 1.0},
+        {"gravity": "x1.5"},
+        {"observation_noise": {"std": 0.1}},
+        {"action_remap": {"mapping": "reverse"}},
+    ]
+
+
+def test_canonical_is_idempotent_and_json():
+    spec = cartpole({"length": {"uniform": ["x0.5", "x2"]}}, {"observation_noise": {"std": [0.1, 0, 0, 0]}})
+    once = envs.canonical(spec)
+    assert envs.canonical(json.loads(json.dumps(once))) == once
+
+
+def test_arguments_at_their_default_are_dropped():
+    given_default = cartpole({"observation_noise": {"std": 0.1, "distribution": "normal"}})
+    assert envs.canonical(given_default) == envs.canonical(cartpole({"observation_noise": 0.1}))
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        # bounds of length are 0.05 … 5, default 0.5: 0.5 + 0.5·(5 − 0.5) = 2.75
+        ({"severity": 0.5, "towards": "high"}, 2.75),
+        # 0.5 + 1·(0.05 − 0.5)
+        ({"severity": 1, "towards": "low"}, 0.05),
+        ({"severity": 0, "towards": "low"}, 0.5),
+    ],
+)
+def test_severity_is_the_share_of_the_way_from_default_to_bound(raw, expected):
+    assert envs.canonical(cartpole({"length": raw}))["perturb"] == [{"length": expected}]
+
+
+def test_severity_of_a_one_sided_parameter_needs_no_direction():
+    # observation_noise.std: default 0, bounds 0 … 10
+    assert envs.canonical(cartpole({"observation_noise": {"severity": 0.25}}))["perturb"] == [
+        {"observation_noise": {"std": 2.5}}
+    ]
+
+
+@given(st.floats(0.05, 5.0))
+def test_every_length_within_bounds_is_kept_exactly(length):
+    assert envs.canonical(cartpole({"length": length}))["perturb"] == [{"length": length}]
+
+
+@given(st.floats().filter(lambda x: not 0.05 <= x <= 5.0))
+def test_every_length_outside_the_bounds_is_refused(length):
+    with pytest.raises(envs.EnvError) as caught:
+        envs.canonical(cartpole({"length": length}))
+    assert caught.value.key == "perturb.0.length"
+    kind = envs.OutOfBoundsError if math.isfinite(length) else envs.InvalidValueError
+    assert type(caught.value) is kind
+
+
+BAD = [
+    ("CartPool-v1", envs.UnknownEnvironmentError, "id", "Did you mean 'CartPole-v1'"),
+    ({}, envs.InvalidSpecError, "id", "must name an environment"),
+    (7, envs.InvalidSpecError, None, "an id or a mapping"),
+    ({"id": "CartPole-v1", "pertub": []}, envs.InvalidSpecError, "pertub", "Did you mean 'perturb'"),
+    ({"id": "CartPole-v1", "perturb": {"length": 1}}, envs.InvalidSpecError, "perturb", "must be a list"),
+    ({"id": "CartPole-v1", "kwargs": [1]}, envs.InvalidSpecError, "kwargs", "mapping"),
+    ({"id": "CartPole-v1", "kwargs": {"a": {1, 2}}}, envs.InvalidSpecError, "kwargs", "plain JSON"),
+    ({"id": "a:B-v0", "env_module": "c"}, envs.InvalidSpecError, "env_module", "give one of them"),
+    ({"id": "no_such_module_at_all:B-v0"}, envs.InvalidSpecError, "env_module", "cannot be imported"),
+    ({"id": "Perturbed-v0"}, envs.InvalidSpecError, "kwargs.base", "needs base"),
+    (cartpole("length"), envs.InvalidSpecError, "perturb.0", "one name and one value"),
+    (cartpole({"length": 1, "tau": 0.01}), envs.InvalidSpecError, "perturb.0", "one name and one value"),
+    (cartpole({"length": 1}, {"length": 2}), envs.InvalidSpecError, "perturb.1.length", "twice"),
+    (cartpole({"lenght": 1}), envs.UnknownParameterError, "perturb.0.lenght", "Did you mean 'length'"),
+    (cartpole({"length": 100}), envs.OutOfBoundsError, "perturb.0.length", "upper bound 5 m"),
+    (cartpole({"length": "x100"}), envs.OutOfBoundsError, "perturb.0.length", "x100.0 = 50 m"),
+    (cartpole({"length": float("nan")}), envs.InvalidValueError, "perturb.0.length", "finite"),
+    (cartpole({"length": "1.5x"}), envs.InvalidValueError, "perturb.0.length", "'x1.5'"),
+    (cartpole({"length": True}), envs.InvalidValueError, "perturb.0.length", "(bool)"),
+    (cartpole({"length": None}), envs.InvalidValueError, "perturb.0.length", "(NoneType)"),
+    (cartpole({"length": [1]}), envs.InvalidValueError, "perturb.0.length", "(list)"),
+    (
+        cartpole({"length": {"severity": 2}}),
+        envs.OutOfBoundsError,
+        "perturb.0.length.severity",
+        "0 (default)",
+    ),
+    (cartpole({"length": {"severity": 1}}), envs.InvalidValueError, "perturb.0.length.towards", "both ways"),
+    (
+        cartpole({"length": {"severity": 1, "towards": "up"}}),
+        envs.InvalidValueError,
+        "perturb.0.length.towards",
+        "low or high",
+    ),
+    (cartpole({"length": {"unifrom": [1, 2]}}), envs.InvalidValueError, "perturb.0.length", "'uniform'"),
+    (
+        cartpole({"length": {"uniform": [2, 1]}}),
+        envs.InvalidValueError,
+        "perturb.0.length.uniform",
+        "low < high",
+    ),
+    (cartpole({"length": {"uniform": ["x1", 2]}}), envs.InvalidValueError, "perturb.0.length.uniform", "mix"),
+    (cartpole({"length": {"choice": []}}), envs.InvalidValueError, "perturb.0.length.choice", "needs values"),
+    (cartpole({"length": {"uniform": [1, 9]}}), envs.OutOfBoundsError, "perturb.0.length.uniform.1", "5 m"),
+    (
+        cartpole({"observation_noise": {"sdt": 1}}),
+        envs.InvalidValueError,
+        "perturb.0.observation_noise.sdt",
+        "Did you mean 'std'",
+    ),
+    (cartpole({"action_remap": "revers"}), envs.InvalidValueError, "perturb.0.action_remap", "'reverse'"),
+]
+
+
+@pytest.mark.parametrize(("spec", "error", "key", "words"), BAD)
+def test_bad_input_says_what_where_and_what_to_do(spec, error, key, words):
+    with pytest.raises(error, match=re.escape(words)) as caught:
+        envs.canonical(spec)
+    assert caught.value.key == key
+
+
+NOT_CARRIED = [
+    ({"action_remap": [0, 0]}, envs.IncompatiblePerturbationError, "perturb.1.action_remap.mapping"),
+    ({"action_inversion": "all"}, envs.IncompatiblePerturbationError, "perturb.1.action_inversion"),
+    ({"observation_noise": [0.1]}, envs.IncompatiblePerturbationError, "perturb.1.observation_noise.std"),
+    ({"attribute": {"mascart": 1}}, envs.UnknownParameterError, "perturb.1.attribute.mascart"),
+    ({"attribute": {"spec.id": 1}}, envs.IncompatiblePerturbationError, "perturb.1.attribute.spec.id"),
+    (
+        {"attribute": {"__class__.x": 1}},
+        envs.IncompatiblePerturbationError,
+        "perturb.1.attribute.__class__.x",
+    ),
+]
+
+
+@pytest.mark.parametrize(("entry", "error", "key"), NOT_CARRIED)
+def test_what_the_environment_cannot_carry_is_refused_at_make(entry, error, key):
+    with pytest.raises(error) as caught:
+        envs.make(cartpole({"observation_noise": 0.1}, entry))
+    assert caught.value.key == key
+
+
+def test_unknown_constructor_argument_is_named():
+    with pytest.raises(envs.InvalidSpecError, match="gravty") as caught:
+        envs.make({"id": "CartPole-v1", "kwargs": {"gravty": 1}})
+    assert caught.value.key == "kwargs"
