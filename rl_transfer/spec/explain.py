@@ -78,7 +78,11 @@ def _expected(item: Any) -> str:
     message = str(item["msg"])
     for prefix in ("Input should be ", "Value should have ", "Dictionary should have "):
         message = message.removeprefix(prefix)
-    return message.replace("a valid ", "a ")
+    return (
+        message.replace("a valid integer", "an integer")
+        .replace("a valid ", "a ")
+        .replace("an object", "a mapping")
+    )
 
 
 def _yaml_type(value: Any) -> str:

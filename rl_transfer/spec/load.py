@@ -56,6 +56,7 @@ def load(
     _resolve(document, path.parent)
     for override in overrides or []:
         _override(document, override)
+    _resolve(document, Path())
     kind = document.data.get("kind", "rl")
     if kind not in models:
         place = document.place(("kind",))

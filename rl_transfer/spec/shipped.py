@@ -24,10 +24,14 @@ def configs_folder() -> Path:
 
 
 def shipped(category: str | None = None) -> dict[str, Path]:
-    """Name → file of the shipped configs of one category, or of all as ``category/name``."""
-    root = configs_folder()
+    """Name → file of the shipped configs of one category, or of all as ``category/name``.
+
+    ``targets/cartpole/longer-pole.yaml`` is called ``cartpole-longer-pole``.
+    """
     if category is not None:
-        return {path.stem: path for path in sorted((root / category).rglob("*.yaml"))}
+        folder = configs_folder() / category
+        files = sorted(folder.rglob("*.yaml"))
+        return {"-".join(path.relative_to(folder).with_suffix("").parts): path for path in files}
     return {f"{each}/{name}": path for each in CATEGORIES for name, path in shipped(each).items()}
 
 

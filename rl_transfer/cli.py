@@ -1,0 +1,361 @@
+"""The command line: arguments, exit codes, progress. Heavy imports happen inside commands."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from rl_transfer.errors import ConfigError, RLTransferError, StoreError, SweepFailed
+
+if TYPE_CHECKING:
+    from rl_transfer.spec import Loaded
+
+app = typer.Typer(
+    name="rl-transfer",
+    help="Does a policy trained in environment A help in environment B? Train sources, transfer them, "
+    "measure against baselines and controls, and get verdicts.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 fine · 2 wrong usage · 3 config · 4 environment · 5 transfer · 6 bundle · "
+    "7 results folder · 8 failed runs · 9 missing extra · 130 interrupted.",
+)
+configs_app = typer.Typer(help="The configs that come with the package.", no_args_is_help=True)
+app.add_typer(configs_app, name="configs")
+
+out = Console()
+err = Console(stderr=True)
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Overrides of config values, e.g. training.total_steps=50000 seeds=3. Values are YAML.",
+        show_default=False,
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Folder for the results; default: results/NAME.", show_default=False),
+]
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        from rl_transfer import __version__
+
+        out.print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def train(
+    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped train config.")],
+    overrides: Overrides = None,
+    output: Output = None,
+) -> None:
+    """Train one source policy from scratch and keep it as a policy bundle.
+
+    Writes a run folder: learning curve, TensorBoard events, and the bundle that `transfer`,
+    `evaluate` and sweeps read. A finished run is never computed twice.
+
+    Example: rl-transfer train cartpole training.total_steps=20480 seed=1
+    """
+    from rl_transfer.spec import load
+    from rl_transfer.sweep.dispatch import TRAIN
+
+    loaded = load(config, TRAIN, "train", overrides)
+    with _located(loaded):
+        _single_run(loaded.config.run(), output or Path("results", loaded.config.name), None)
+
+
+@app.command()
+def transfer(
+    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped transfer config.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--source", "-s", help="Policy bundle, or the folder of a finished run.", show_default=False
+        ),
+    ],
+    overrides: Overrides = None,
+    output: Output = None,
+) -> None:
+    """Transfer one source policy into one target environment with one strategy.
+
+    Prints the transfer plan (what is copied, reset, frozen and why), trains, and writes a run folder.
+
+    Example: rl-transfer transfer cartpole-reversed --source results/cartpole
+    """
+    from rl_transfer.spec import load
+    from rl_transfer.sweep.dispatch import TRANSFER, room
+
+    loaded = load(config, TRANSFER, "transfer", overrides)
+    with _located(loaded):
+        bundle, identity = room(loaded.config.kind).find_source(source)
+        run = loaded.config.transfer_run(identity)
+        folder = output or Path("results", loaded.config.name)
+        _single_run(run, folder, bundle if run.source else None)
+
+
+@app.command()
+def evaluate(
+    bundle: Annotated[str, typer.Argument(help="Policy bundle, or the folder of a finished run.")],
+    env: Annotated[
+        str | None,
+        typer.Option(
+            "--env",
+            "-e",
+            help="Gymnasium id, shipped target or YAML file; default: the environment it was trained in.",
+            show_default=False,
+        ),
+    ] = None,
+    episodes: Annotated[int, typer.Option(min=1, help="Number of seeded episodes.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Root seed of the episodes.")] = 0,
+    stochastic: Annotated[bool, typer.Option(help="Sample actions instead of taking the best.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON with every return.")] = False,
+) -> None:
+    """Play seeded episodes with a policy, in any environment with matching spaces.
+
+    Example: rl-transfer evaluate results/cartpole --env cartpole-longer-pole --episodes 50
+    """
+    from rl_transfer.rl.jobs import evaluate_bundle, read_environment
+
+    result = evaluate_bundle(bundle, read_environment(env), episodes, seed, not stochastic)
+    if as_json:
+        sys.stdout.write(json.dumps(result, indent=2) + "\n")
+        return
+    out.print(
+        f"{result['env']}: mean return {result['mean']:.2f} ± {result['std']:.2f} (standard deviation) over "
+        f"{episodes} episodes, min {result['min']:.2f}, max {result['max']:.2f}, "
+        f"mean length {result['mean_length']:.1f}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def sweep(
+    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped suite.")],
+    overrides: Overrides = None,
+    output: Output = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", "-j", min=1, help="Runs at a time; default: one per core."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Check everything, list the runs, train nothing.")] = False,
+) -> None:
+    """Run a whole transfer matrix: sources × targets × strategies × seeds, with baselines and controls.
+
+    Interrupt it whenever you like (Ctrl-C, crash, kill): the same command continues where it
+    stopped, and finished runs are never computed again.
+
+    Example: rl-transfer sweep quickstart seeds=3 --output results/try
+    """
+    from rl_transfer.spec import load
+    from rl_transfer.sweep.dispatch import SUITES
+    from rl_transfer.sweep.scheduler import default_workers
+    from rl_transfer.sweep.sweep import prepare
+
+    loaded = load(config, SUITES, "suites", overrides)
+    suite = loaded.config
+    folder = output or Path("results", suite.name)
+    with _located(loaded):
+        graph, store = prepare(suite, folder)
+    if dry_run:
+        for identifier in graph.specs:
+            finished = " (finished)" if store.folder(identifier).finished else ""
+            out.print(f"{identifier}  {graph.label(identifier)}{finished}", highlight=False)
+        out.print(f"{len(graph.specs)} runs for {len(graph.rows)} places of the matrix", highlight=False)
+        return
+    _run_sweep(graph, store, workers or default_workers(), folder)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="The output folder of a sweep.")],
+) -> None:
+    """Recompute tables, figures, the HTML page and the TensorBoard comparison from the records alone.
+
+    Example: rl-transfer report results/quickstart
+    """
+    _write_report(folder)
+
+
+@configs_app.command("list")
+def configs_list() -> None:
+    """List the shipped configs with a line on each."""
+    from rich.table import Table
+
+    from rl_transfer.spec import CATEGORIES, shipped
+    from rl_transfer.spec.yaml_map import read_yaml
+
+    table = Table("kind", "name", "summary", box=None)
+    for category in CATEGORIES:
+        for name, path in shipped(category).items():
+            table.add_row(category, name, escape(str(read_yaml(path).data.get("summary", ""))))
+    out.print(table)
+
+
+@configs_app.command("show")
+def configs_show(
+    name: Annotated[str, typer.Argument(help="Name, or category/name, of a shipped config.")],
+) -> None:
+    """Print a shipped config."""
+    sys.stdout.write(_shipped(name).read_text(encoding="utf-8"))
+
+
+@configs_app.command("copy")
+def configs_copy(
+    name: Annotated[str, typer.Argument(help="Name, or category/name, of a shipped config.")],
+    destination: Annotated[Path, typer.Argument(help="File or folder to copy it to.")] = Path("."),
+) -> None:
+    """Copy a shipped config to edit it; an existing file is never overwritten."""
+    path = _shipped(name)
+    target = destination / path.name if destination.is_dir() else destination
+    if target.exists():
+        raise StoreError(f"{target} exists and is not overwritten; name another file")
+    try:
+        shutil.copyfile(path, target)
+    except OSError as error:
+        raise StoreError(f"{target} cannot be written: {error.strerror}") from None
+    out.print(f"{target} written; run it by its path: ./{target}", highlight=False)
+
+
+def _shipped(name: str) -> Path:
+    from rl_transfer.spec import CATEGORIES, locate, shipped
+
+    everything = shipped()
+    if name in everything:
+        return everything[name]
+    found = [key for key in everything if key.rsplit("/", 1)[-1] == name]
+    if len(found) == 1:
+        return everything[found[0]]
+    if found:
+        raise ConfigError(f"{name!r} is ambiguous: {', '.join(found)}; name it with its category")
+    category, slash, bare = name.partition("/")
+    if slash and category in CATEGORIES:
+        return locate(bare, category)
+    import difflib
+
+    close = difflib.get_close_matches(name, [key.rsplit("/", 1)[-1] for key in everything], n=1)
+    meant = f" Did you mean {close[0]!r}?" if close else ""
+    raise ConfigError(f"there is no shipped config {name!r}.{meant} See: rl-transfer configs list")
+
+
+def _single_run(run: Any, output: Path, bundle: Path | None) -> None:
+    from rl_transfer.results import RunStore, run_id
+    from rl_transfer.sweep.dispatch import room
+
+    store = RunStore(output).open()
+    folder = store.folder(run_id(run))
+    with store.lock():
+        if folder.finished:
+            out.print("this run is finished already; its results are reused", highlight=False)
+        else:
+            try:
+                room(run.kind).execute(run, folder, bundle, say=lambda text: out.print(text, highlight=False))
+            except RLTransferError as error:
+                folder.fail(type(error).__name__, error.message)
+                raise
+    curve = folder.curve()
+    first, last = (sum(point["returns"]) / len(point["returns"]) for point in (curve[0], curve[-1]))
+    out.print(
+        f"mean score {first:.1f} at step 0, {last:.1f} at step {curve[-1]['step']:,}\n"
+        f"run folder:  {folder.path}\nbundle:      {folder.bundle}\n"
+        f"TensorBoard: tensorboard --logdir {folder.path}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _run_sweep(graph: Any, store: Any, workers: int, folder: Path) -> None:
+    from rl_transfer.sweep.progress import Progress, headline
+    from rl_transfer.sweep.sweep import run_sweep
+
+    out.print(f"{len(graph.specs)} runs, {workers} at a time → {folder}", highlight=False)
+    try:
+        with Progress(out) as progress:
+            state = run_sweep(graph, store, workers, progress.update)
+    except KeyboardInterrupt:
+        finished = sum(store.folder(each).finished for each in graph.specs)
+        err.print(
+            f"interrupted: {finished} of {len(graph.specs)} runs are finished and kept in {folder}; "
+            "the same command continues from here",
+            highlight=False,
+            soft_wrap=True,
+        )
+        raise
+    out.print(headline(state), highlight=False)
+    for group, what in ((state.failed, "failed"), (state.skipped, "skipped")):
+        for identifier, reason in group.items():
+            err.print(
+                f"{what}: {graph.label(identifier)}: {reason}", highlight=False, markup=False, soft_wrap=True
+            )
+    _write_report(folder)
+    if state.failed:
+        raise SweepFailed(
+            f"{len(state.failed)} of {len(graph.specs)} runs failed and {len(state.skipped)} were skipped; "
+            "everything else is finished and kept, and the same command tries the failed ones again"
+        )
+
+
+def _write_report(folder: Path) -> None:
+    from rl_transfer.report import write_report
+
+    paths = write_report(folder)
+    out.print(paths.table, highlight=False, markup=False, soft_wrap=True)
+    out.print(
+        f"summary:     {paths.summary}\nreport page: {paths.page}\nfigures:     {paths.figures}\n"
+        f"TensorBoard: tensorboard --logdir {paths.tensorboard}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@contextmanager
+def _located(loaded: Loaded[Any]) -> Iterator[None]:
+    """Join the key of an error raised below with the file and line that the key came from."""
+    try:
+        yield
+    except RLTransferError as error:
+        error.message = loaded.located(error)
+        raise
+
+
+def _terminate(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code; mistakes give one message and no traceback."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except RLTransferError as error:
+        err.print(f"[bold red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        err.print("interrupted", highlight=False)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,140 @@
+"""From an algorithm config to a Stable-Baselines3 model built for an environment."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.vec_env import VecEnv
+
+from rl_transfer.errors import ConfigError, MissingExtraError, TransferError
+from rl_transfer.spec import Algorithm, LinearSchedule, PolicyConfig
+
+_CONTRIB = ("TRPO", "QRDQN", "TQC")
+_ACTIVATIONS = {
+    "tanh": torch.nn.Tanh,
+    "relu": torch.nn.ReLU,
+    "elu": torch.nn.ELU,
+    "leaky_relu": torch.nn.LeakyReLU,
+    "silu": torch.nn.SiLU,
+    "gelu": torch.nn.GELU,
+}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A linear schedule over a run's own budget, never below its final value.
+
+    SB3's ``progress_remaining`` turns negative when a budget is overshot; it is clamped at 0.
+    """
+
+    initial: float
+    final: float
+
+    def __call__(self, progress_remaining: float) -> float:
+        """The value when ``progress_remaining`` of the budget (1 → 0) is left."""
+        return self.final + max(progress_remaining, 0.0) * (self.initial - self.final)
+
+
+def algorithm_class(name: str) -> type[BaseAlgorithm]:
+    """SB3's (or sb3-contrib's) class of that name.
+
+    Raises:
+        MissingExtraError: sb3-contrib is not installed.
+    """
+    package = "sb3_contrib" if name in _CONTRIB else "stable_baselines3"
+    try:
+        module = importlib.import_module(package)
+    except ImportError:
+        raise MissingExtraError(
+            f"{name} comes from sb3-contrib, which is not installed: pip install 'rl-transfer[contrib]'"
+        ) from None
+    found: type[BaseAlgorithm] = getattr(module, name)
+    return found
+
+
+def policy_kwargs(config: PolicyConfig) -> dict[str, Any]:
+    """SB3's ``policy_kwargs``; what the config leaves out is SB3's own default."""
+    kwargs: dict[str, Any] = {}
+    if config.net_arch is not None:
+        arch = config.net_arch
+        kwargs["net_arch"] = (
+            {name: list(widths) for name, widths in arch.items()} if isinstance(arch, dict) else list(arch)
+        )
+    if config.activation is not None:
+        kwargs["activation_fn"] = _ACTIVATIONS[config.activation]
+    for name in (
+        "ortho_init",
+        "log_std_init",
+        "share_features_extractor",
+        "n_critics",
+        "n_quantiles",
+        "normalize_images",
+    ):
+        if getattr(config, name) is not None:
+            kwargs[name] = getattr(config, name)
+    if config.features_extractor is not None:
+        kwargs["features_extractor_class"] = import_object(
+            config.features_extractor, "algorithm.policy_kwargs.features_extractor"
+        )
+        kwargs["features_extractor_kwargs"] = dict(config.features_extractor_kwargs)
+    return kwargs
+
+
+def import_object(path: str, key: str) -> Any:
+    """The object at import path ``module:name``.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    module_name, colon, name = path.partition(":")
+    if not colon:
+        raise ConfigError(f"got {path!r}, expected an import path module:Name", key=key)
+    try:
+        return getattr(importlib.import_module(module_name), name)
+    except ImportError as error:
+        raise ConfigError(f"{path!r} cannot be imported: {error}", key=key) from None
+    except AttributeError:
+        raise ConfigError(f"module {module_name!r} has no {name!r}", key=key) from None
+
+
+def build_model(config: Algorithm, env: VecEnv, seed: int) -> BaseAlgorithm:
+    """Build a fresh SB3 model for ``env``.
+
+    Args:
+        config: the algorithm and its hyperparameters.
+        env: the training environments.
+        seed: seeds the network's initialisation.
+
+    Raises:
+        TransferError: the algorithm cannot act in the environment's spaces.
+    """
+    arguments: dict[str, Any] = {}
+    for name in type(config).model_fields:
+        if name not in ("name", "policy", "policy_kwargs", "n_envs", "normalize", "action_noise_std"):
+            value = getattr(config, name)
+            arguments[name] = (
+                Schedule(value.linear, value.final) if isinstance(value, LinearSchedule) else value
+            )
+    noise = getattr(config, "action_noise_std", 0.0)
+    if noise:
+        shape = env.action_space.shape or ()
+        arguments["action_noise"] = NormalActionNoise(np.zeros(shape), np.full(shape, noise))
+    kwargs = policy_kwargs(config.policy_kwargs)
+    if config.name == "QRDQN":
+        kwargs.setdefault("n_quantiles", 200)
+    try:
+        return algorithm_class(config.name)(
+            config.policy, env, policy_kwargs=kwargs, seed=seed, device="cpu", **arguments
+        )
+    except (AssertionError, ValueError, TypeError) as error:
+        raise TransferError(
+            f"{config.name} with {config.policy} cannot be built for observations {env.observation_space} "
+            f"and actions {env.action_space}: {error}",
+            key="algorithm",
+        ) from None

@@ -1,0 +1,48 @@
+"""From an environment config to Gymnasium and SB3 environments, with errors for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+import rl_transfer_envs
+from rl_transfer.errors import EnvironmentSpecError
+from rl_transfer.spec import Environment
+
+
+def as_spec(config: Environment) -> dict[str, Any]:
+    """The config as the plain mapping that ``rl_transfer_envs`` reads."""
+    return {name: value for name, value in config.plain().items() if value}
+
+
+def make_env(
+    config: Environment, render_mode: str | None = None, key: str | None = None
+) -> gym.Env[Any, Any]:
+    """Build one perturbed environment.
+
+    Args:
+        config: the environment and its perturbations.
+        render_mode: passed to Gymnasium.
+        key: where the config stands in the user's file, for error messages.
+
+    Raises:
+        EnvironmentSpecError: it cannot be built.
+    """
+    try:
+        return rl_transfer_envs.make(as_spec(config), render_mode=render_mode)
+    except rl_transfer_envs.EnvError as error:
+        raise translate(error, key) from None
+
+
+def translate(error: rl_transfer_envs.EnvError, key: str | None) -> EnvironmentSpecError:
+    """An error of the environment package, under the key path of the config it came from."""
+    path = ".".join(part for part in (key, error.key) if part)
+    return EnvironmentSpecError(error.message, key=path or None)
+
+
+def make_vec_env(config: Environment, n_envs: int) -> VecEnv:
+    """``n_envs`` monitored copies of the environment, stepped in lockstep in this process."""
+    return DummyVecEnv([lambda: Monitor(make_env(config)) for _ in range(n_envs)])

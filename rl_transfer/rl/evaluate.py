@@ -1,0 +1,100 @@
+"""Evaluation on environments of its own: seeded per episode, vectorised, without a trace.
+
+SB3's ``evaluate_policy`` resets unseeded. Here every episode has its seed, all episodes run
+side by side through one batched forward pass, and the global random state is left untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from rl_transfer.errors import EnvironmentSpecError
+from rl_transfer.rl.environments import make_env
+from rl_transfer.rl.seeds import isolated
+from rl_transfer.spec import Environment
+
+Act = Callable[[Any], np.ndarray[Any, Any]]
+"""Observations of all episodes, stacked → actions, stacked."""
+
+STEP_LIMIT = 1_000_000
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """``returns[episode]`` in reward units and ``lengths[episode]`` in environment steps."""
+
+    returns: list[float]
+    lengths: list[int]
+
+    @property
+    def mean_return(self) -> float:
+        """Mean return over the episodes."""
+        return float(np.mean(self.returns))
+
+
+class Evaluator:
+    """Evaluates policies in one environment; its environments are reused between evaluations."""
+
+    def __init__(self, config: Environment, episodes: int, key: str | None = None) -> None:
+        self._envs = [make_env(config, key=key) for _ in range(episodes)]
+        self._name = config.id
+        self.observation_space = self._envs[0].observation_space
+        self.action_space = self._envs[0].action_space
+
+    def run(self, act: Act, seeds: Sequence[int]) -> Episodes:
+        """Play one episode per seed, to its termination or truncation.
+
+        Args:
+            act: the policy; it always gets the observations of all episodes, finished ones
+                included, so that the batch's shape (and so its rounding) never changes.
+            seeds: one per episode; the environments' and, for stochastic policies, the sampling's.
+        """
+        envs = self._envs[: len(seeds)]
+        with isolated(seeds[0]):
+            observations = [env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=True)]
+            returns = np.zeros(len(envs))
+            lengths = np.zeros(len(envs), dtype=int)
+            active = list(range(len(envs)))
+            while active:
+                actions = act(stack(observations, self.observation_space))
+                for index in tuple(active):
+                    observation, reward, terminated, truncated, _ = envs[index].step(actions[index])
+                    observations[index] = observation
+                    returns[index] += float(reward)
+                    lengths[index] += 1
+                    if terminated or truncated:
+                        active.remove(index)
+                if active and lengths[active[0]] >= STEP_LIMIT:
+                    raise EnvironmentSpecError(
+                        f"an evaluation episode of {self._name} did not end within {STEP_LIMIT} steps; "
+                        "give the environment a time limit"
+                    )
+        return Episodes(returns.tolist(), lengths.tolist())
+
+    def close(self) -> None:
+        """Close the environments."""
+        for env in self._envs:
+            env.close()
+
+
+def random_act(space: spaces.Space[Any], seed: int) -> Act:
+    """Uniform-random actions from a space, on its own generator."""
+    space.seed(seed)
+
+    def act(observations: Any) -> np.ndarray[Any, Any]:
+        count = len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
+        return np.stack([space.sample() for _ in range(count)])
+
+    return act
+
+
+def stack(observations: Sequence[Any], space: spaces.Space[Any]) -> Any:
+    """Observations of several episodes as one batch, per key for dict spaces."""
+    if isinstance(space, spaces.Dict):
+        return {name: np.stack([each[name] for each in observations]) for name in space.spaces}
+    return np.stack(observations)

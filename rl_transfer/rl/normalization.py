@@ -1,0 +1,169 @@
+"""Running normalisation statistics: they belong to the policy and travel with it.
+
+Modes on a target: ``warm`` starts from the source's statistics and goes on updating them;
+``frozen`` holds them; ``warm_reset_count`` keeps mean and variance but forgets how many samples
+they rest on, so that they adapt quickly; ``fresh`` starts anew (the jump-start is then lost).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.running_mean_std import RunningMeanStd
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from rl_transfer.errors import BundleError, TransferError
+from rl_transfer.spec import Algorithm
+
+PREFIX = "normalization/"
+EPSILON = 1e-8
+FORGOTTEN_COUNT = 1e-4
+"""SB3's initial count of a running mean: the first batch outweighs it."""
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """Applies fixed statistics to observations, as SB3's ``VecNormalize`` does.
+
+    ``mean`` and ``var`` map the key of a dict observation (``""`` for a plain one) to arrays of
+    the observation's shape.
+    """
+
+    mean: Mapping[str, np.ndarray[Any, Any]]
+    var: Mapping[str, np.ndarray[Any, Any]]
+    clip: float
+
+    def __call__(self, observations: Any) -> Any:
+        """Normalised copies of stacked observations."""
+        if isinstance(observations, dict):
+            return {
+                key: self._one(value, key) if key in self.mean else value
+                for key, value in observations.items()
+            }
+        return self._one(observations, "")
+
+    def _one(self, value: np.ndarray[Any, Any], key: str) -> np.ndarray[Any, Any]:
+        scaled = (value - self.mean[key]) / np.sqrt(self.var[key] + EPSILON)
+        clipped: np.ndarray[Any, Any] = np.clip(scaled, -self.clip, self.clip).astype(np.float32)
+        return clipped
+
+
+def wrap(env: VecEnv, algorithm: Algorithm) -> VecEnv:
+    """Normalise the environments where the algorithm config asks for it."""
+    config = algorithm.normalize
+    if config is None:
+        return env
+    keys = None
+    if isinstance(env.observation_space, spaces.Dict):
+        keys = [
+            key
+            for key, space in env.observation_space.spaces.items()
+            if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)
+        ]
+    return VecNormalize(
+        env,
+        norm_obs=config.observation,
+        norm_reward=config.reward,
+        clip_obs=config.clip_observation,
+        clip_reward=config.clip_reward,
+        gamma=algorithm.gamma,
+        epsilon=EPSILON,
+        norm_obs_keys=keys if config.observation else None,
+    )
+
+
+def tensors(env: VecEnv) -> dict[str, torch.Tensor]:
+    """The statistics of the training environments as tensors for the bundle; empty without any."""
+    if not isinstance(env, VecNormalize):
+        return {}
+    found = {}
+    for name, moments in _moments(env).items():
+        for field in ("mean", "var", "count"):
+            array = np.asarray(getattr(moments, field), dtype=np.float64)
+            found[f"{PREFIX}{name}/{field}"] = torch.from_numpy(array.copy())
+    return found
+
+
+def normalizer(state: Mapping[str, torch.Tensor], algorithm: Algorithm) -> Normalizer | None:
+    """The observation normaliser that a bundle's tensors describe; none if it has none."""
+    if algorithm.normalize is None or not algorithm.normalize.observation:
+        return None
+    start = f"{PREFIX}observation/"
+    keys = {name[len(start) :].rpartition("/")[0] for name in state if name.startswith(start)}
+    if not keys:
+        raise BundleError(
+            "the policy was trained on normalised observations, but the bundle has no statistics"
+        )
+    mean = {key: state[_name(key, "mean")].numpy() for key in keys}
+    var = {key: state[_name(key, "var")].numpy() for key in keys}
+    return Normalizer(mean, var, algorithm.normalize.clip_observation)
+
+
+def current_normalizer(env: VecEnv, algorithm: Algorithm) -> Normalizer | None:
+    """The normaliser that training uses at this moment."""
+    return normalizer(tensors(env), algorithm)
+
+
+def transfer(env: VecEnv, state: Mapping[str, torch.Tensor], mode: str) -> str:
+    """Give the training environments the source's statistics.
+
+    Args:
+        env: the target's training environments.
+        state: the source bundle's tensors.
+        mode: ``warm``, ``frozen``, ``warm_reset_count`` or ``fresh``.
+
+    Returns:
+        What was done, for the record.
+
+    Raises:
+        TransferError: the mode needs statistics that are missing or have another shape.
+    """
+    if not isinstance(env, VecNormalize):
+        return "none"
+    if mode == "fresh":
+        return "fresh"
+    for name, moments in _moments(env).items():
+        found = state.get(f"{PREFIX}{name}/mean")
+        if found is None:
+            raise TransferError(
+                f"normalization is {mode!r}, but the source has no statistics for {name.rstrip('/')}; "
+                "use normalization: fresh, or a source trained with algorithm.normalize",
+                key="strategy.normalization",
+            )
+        if tuple(found.shape) != np.shape(moments.mean):
+            raise TransferError(
+                f"normalization is {mode!r}, but the source's statistics of {name.rstrip('/')} have shape "
+                f"{tuple(found.shape)} and the target needs {np.shape(moments.mean)}; "
+                "use normalization: fresh",
+                key="strategy.normalization",
+            )
+        moments.mean = found.numpy().copy()
+        moments.var = state[f"{PREFIX}{name}/var"].numpy().copy()
+        count = float(state[f"{PREFIX}{name}/count"])
+        moments.count = FORGOTTEN_COUNT if mode == "warm_reset_count" else count
+    if mode == "frozen":
+        env.training = False
+    return mode
+
+
+def _moments(env: VecNormalize) -> dict[str, RunningMeanStd]:
+    """``observation/<key>`` and ``reward/`` → running moments, where they are in use."""
+    found: dict[str, RunningMeanStd] = {}
+    if env.norm_obs:
+        moments: Any = env.obs_rms  # typed as plain by SB3, a dict for dict observations
+        if isinstance(moments, dict):
+            found |= {f"observation/{key}": each for key, each in moments.items()}
+        else:
+            found["observation/"] = moments
+    if env.norm_reward:
+        found["reward/"] = env.ret_rms
+    return found
+
+
+def _name(key: str, field: str) -> str:
+    return f"{PREFIX}observation/{key}/{field}"

@@ -1,0 +1,185 @@
+"""Policy bundles of SB3 policies: writing one, and building the policy again from data alone."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from pydantic import TypeAdapter, ValidationError
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import BasePolicy
+
+from rl_transfer.core import PartMap, load_bundle, save_bundle
+from rl_transfer.errors import BundleError, StoreError
+from rl_transfer.results import RunFolder, find_run
+from rl_transfer.rl import spaces
+from rl_transfer.rl.algorithms import algorithm_class, policy_kwargs
+from rl_transfer.rl.evaluate import Act
+from rl_transfer.rl.normalization import PREFIX, Normalizer, normalizer, tensors
+from rl_transfer.rl.parts import policy_parts
+from rl_transfer.spec import Algorithm, Environment, RLRun
+
+LIBRARIES = ("rl-transfer", "stable-baselines3", "sb3-contrib", "gymnasium", "torch", "numpy")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy that can act, and what its bundle says of it."""
+
+    module: BasePolicy
+    normalizer: Normalizer | None
+    algorithm: Algorithm
+    env: Environment
+    tensors: dict[str, torch.Tensor]
+    """The policy's state dict and the normalisation statistics."""
+    metadata: dict[str, Any]
+    digest: str
+
+    @property
+    def parts(self) -> PartMap:
+        """The named parts of the network."""
+        return policy_parts(self.algorithm.name, self.module)
+
+    @property
+    def state(self) -> dict[str, torch.Tensor]:
+        """The network's tensors, without the normalisation statistics."""
+        return {name: value for name, value in self.tensors.items() if not name.startswith(PREFIX)}
+
+    def act(self, deterministic: bool = True) -> Act:
+        """The policy as a function of stacked observations."""
+        return as_act(self.module, self.normalizer, deterministic)
+
+
+def as_act(policy: BasePolicy, normalize: Normalizer | None, deterministic: bool) -> Act:
+    """An SB3 policy as a function of stacked observations."""
+
+    def act(observations: Any) -> np.ndarray[Any, Any]:
+        seen = normalize(observations) if normalize else observations
+        return policy.predict(seen, deterministic=deterministic)[0]
+
+    return act
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the libraries that can change a result."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def save_policy(folder: Path, model: BaseAlgorithm, run: RLRun, extra: dict[str, Any]) -> None:
+    """Write the bundle of a trained model.
+
+    Args:
+        folder: must not exist.
+        model: its policy and, through its environments, its normalisation statistics are kept.
+        run: what it was trained by.
+        extra: further metadata (run id, score, freeze plan …).
+    """
+    if run.algorithm is None or run.training is None or model.env is None:
+        raise BundleError("only a trained policy can be bundled")
+    state = {**model.policy.state_dict(), **tensors(model.env)}
+    metadata = {
+        "kind": "rl",
+        "algorithm": run.algorithm.plain(),
+        "architecture": str(model.policy),
+        "observation_space": spaces.to_json(model.observation_space),
+        "action_space": spaces.to_json(model.action_space),
+        "env": run.env.plain(),
+        "training": run.training.plain(),
+        "seeds": {"root_seed": run.root_seed, "seed": run.seed},
+        "versions": versions(),
+        **extra,
+    }
+    save_bundle(folder, state, metadata)
+
+
+def load_policy(path: Path) -> Policy:
+    """Build the policy in a bundle; nothing is unpickled and no code of the bundle is run.
+
+    Args:
+        path: a bundle folder, a run folder, or an output folder with one run.
+
+    Raises:
+        BundleError: it is missing, damaged, or not a policy.
+    """
+    bundle = load_bundle(bundle_folder(path))
+    metadata = bundle.metadata
+    if metadata.get("kind") != "rl":
+        raise BundleError(f"{path} is a bundle of kind {metadata.get('kind')!r}, not an RL policy")
+    try:
+        algorithm: Algorithm = TypeAdapter(Algorithm).validate_python(_tuples(metadata["algorithm"]))
+        env = Environment.model_validate(_tuples(metadata["env"]))
+        observation_space = spaces.from_json(metadata["observation_space"])
+        action_space = spaces.from_json(metadata["action_space"])
+    except (KeyError, ValidationError) as error:
+        raise BundleError(f"{path}: bundle.json does not describe an RL policy: {error}") from None
+    module = build_policy(algorithm, observation_space, action_space)
+    state = {name: value for name, value in bundle.tensors.items() if not name.startswith(PREFIX)}
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise BundleError(f"{path}: the tensors do not fit the described network: {error}") from None
+    module.set_training_mode(False)
+    return Policy(
+        module,
+        normalizer(bundle.tensors, algorithm),
+        algorithm,
+        env,
+        dict(bundle.tensors),
+        metadata,
+        bundle.digest,
+    )
+
+
+def build_policy(
+    algorithm: Algorithm, observation_space: gym.Space[Any], action_space: gym.Space[Any]
+) -> BasePolicy:
+    """A fresh policy network as the algorithm would build it, without environments."""
+    cls = algorithm_class(algorithm.name)
+    kwargs = policy_kwargs(algorithm.policy_kwargs)
+    if getattr(algorithm, "use_sde", False):
+        kwargs["use_sde"] = True
+    if algorithm.name == "DDPG":
+        kwargs.setdefault("n_critics", 1)
+    policy: BasePolicy = cls.policy_aliases[algorithm.policy](
+        observation_space, action_space, lambda _: 0.0, **kwargs
+    )
+    return policy
+
+
+def bundle_folder(path: Path) -> Path:
+    """The bundle folder that ``path`` names: itself, a run's, or an output folder's only run's."""
+    if (path / "bundle.json").is_file() or (path / "tensors.safetensors").is_file():
+        return path
+    if not path.exists():
+        raise BundleError(f"{path}: no such policy bundle or run folder")
+    if path.is_file():
+        raise BundleError(f"{path} is a file; expected a bundle folder or a run folder")
+    try:
+        return find_run(path).bundle
+    except StoreError as error:
+        raise BundleError(error.message) from None
+
+
+def run_identity(path: Path, digest: str) -> str:
+    """What a transfer from this bundle is recorded as: the run's id, or ``digest:…`` if foreign."""
+    folder = RunFolder(bundle_folder(path).parent)
+    return str(folder.record()["id"]) if folder.finished else f"digest:{digest}"
+
+
+def _tuples(data: Any) -> Any:
+    """JSON's lists as the tuples that frozen configs hold."""
+    if isinstance(data, dict):
+        return {key: _tuples(value) for key, value in data.items()}
+    return tuple(_tuples(item) for item in data) if isinstance(data, list) else data

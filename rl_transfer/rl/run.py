@@ -1,0 +1,200 @@
+"""One RL run from its config to its record: build, transfer, freeze, train, measure, bundle."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
+
+from rl_transfer import core
+from rl_transfer.errors import BundleError, TransferError
+from rl_transfer.results import RunFolder
+from rl_transfer.rl import normalization, seeds, spaces
+from rl_transfer.rl.algorithms import build_model
+from rl_transfer.rl.callback import LearningCurve
+from rl_transfer.rl.environments import make_vec_env
+from rl_transfer.rl.evaluate import Evaluator, random_act
+from rl_transfer.rl.parts import policy_parts
+from rl_transfer.rl.policies import Policy, as_act, load_policy, save_policy, versions
+from rl_transfer.rl.strategies import core_strategy
+from rl_transfer.spec import RLRun
+
+Say = Callable[[str], None]
+
+
+def execute(run: RLRun, folder: RunFolder, source: Path | None = None, say: Say = print) -> None:
+    """Execute one run and leave its finished record in ``folder``.
+
+    Args:
+        run: everything that can change the result.
+        folder: the run's folder; what an interrupted attempt left there is cleared.
+        source: bundle of the source policy, if the strategy needs one.
+        say: gets a line now and then.
+
+    Raises:
+        RLTransferError: anything that the run was given is wrong; nothing finished is lost.
+    """
+    torch.set_num_threads(1)
+    folder.begin(run)
+    started = datetime.datetime.now(datetime.UTC).isoformat()
+    clock = time.monotonic()
+    random = run.policy == "random"
+    result = _random(run, folder) if random else _Training(run, folder, source, say).execute()
+    folder.finish(
+        {
+            "kind": "rl",
+            "spec": run.plain(),
+            "total_steps": run.total_steps,
+            "versions": versions(),
+            "started": started,
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(),
+            "wall_seconds": time.monotonic() - clock,
+            **result,
+        }
+    )
+
+
+def _random(run: RLRun, folder: RunFolder) -> dict[str, Any]:
+    """Measure the uniform-random policy."""
+    evaluator = Evaluator(run.env, run.evaluation.episodes)
+    episode_seeds = seeds.evaluation_seeds(run, 0)
+    episodes = evaluator.run(random_act(evaluator.action_space, episode_seeds[0]), episode_seeds)
+    evaluator.close()
+    folder.append_evaluation(0, 0, episodes.returns, episodes.lengths)
+    return {}
+
+
+class _Training:
+    """The stages of one training run, in order."""
+
+    def __init__(self, run: RLRun, folder: RunFolder, source: Path | None, say: Say) -> None:
+        if run.algorithm is None or run.training is None or run.strategy is None:
+            raise TransferError("a trained run needs an algorithm, a budget and a strategy")
+        self.run, self.folder, self.say = run, folder, say
+        self.algorithm, self.training, self.strategy = run.algorithm, run.training, run.strategy
+        if self.strategy.needs_source and source is None:
+            raise BundleError("the strategy copies from a source policy, but none was given")
+        self.source: Policy | None = load_policy(source) if source is not None else None
+
+    def execute(self) -> dict[str, Any]:
+        env = normalization.wrap(make_vec_env(self.run.env, self.algorithm.n_envs), self.algorithm)
+        evaluator = Evaluator(self.run.env, self.run.evaluation.episodes)
+        output = TensorBoardOutputFormat(str(self.folder.tensorboard))
+        try:
+            model = build_model(self.algorithm, env, seeds.network_seed(self.run))
+            model.set_logger(Logger(str(self.folder.path), [output]))
+            transferred = self._transfer(model)
+            zero_shot = self._zero_shot(evaluator)
+            seeds.seed_model(model, seeds.training_seed(self.run))
+            curve = LearningCurve(self.run, self.folder, evaluator, self.parts, output.writer, self.say)
+            model.learn(self.training.total_steps, callback=curve)
+            curve.close()
+            if curve.best is not None:
+                model.policy.load_state_dict(curve.best[1])
+            return self._record(model, curve, transferred, zero_shot)
+        finally:
+            output.close()
+            evaluator.close()
+            env.close()
+
+    def _transfer(self, model: BaseAlgorithm) -> dict[str, Any]:
+        """Plan, copy, freeze; returns the record's part on it."""
+        self.parts = policy_parts(self.algorithm.name, model.policy)
+        strategy = core_strategy(self.strategy)
+        plan = core.plan(
+            self.source.state if self.source else None,
+            model.policy,
+            self.parts,
+            strategy,
+            source_parts=self.source.parts if self.source else None,
+        )
+        if self.source is not None:
+            self.say(plan.table())
+        core.apply(plan, model.policy)
+        self.frozen = (
+            core.freeze(
+                model.policy, self.parts, strategy.freeze, norm=strategy.norm, key=strategy.key_of("freeze")
+            )
+            if strategy.freeze
+            else None
+        )
+        return {"plan": plan.rows(), "parameters": core.count_parameters(model.policy)}
+
+    def _zero_shot(self, evaluator: Evaluator) -> dict[str, Any] | None:
+        """The source policy as it is in the target environment, where the spaces allow it."""
+        if self.source is None or not self._spaces_agree(evaluator):
+            return None
+        act = self.source.act(self.run.evaluation.deterministic)
+        episodes = evaluator.run(act, seeds.evaluation_seeds(self.run, 0))
+        return {"returns": episodes.returns, "lengths": episodes.lengths}
+
+    def _retention(self, model: BaseAlgorithm) -> dict[str, Any] | None:
+        """The final and the source policy in the source environment, on the same episodes."""
+        if self.source is None or model.env is None:
+            return None
+        home = Evaluator(self.source.env, self.run.evaluation.episodes)
+        try:
+            fits = spaces.same(home.observation_space, model.observation_space)
+            if not (fits and spaces.same(home.action_space, model.action_space)):
+                return None
+            deterministic = self.run.evaluation.deterministic
+            episode_seeds = seeds.retention_seeds(self.run, self.source.env)
+            normalize = normalization.current_normalizer(model.env, self.algorithm)
+            after = home.run(as_act(model.policy, normalize, deterministic), episode_seeds)
+            before = home.run(self.source.act(deterministic), episode_seeds)
+        finally:
+            home.close()
+        return {"returns": after.returns, "source_returns": before.returns}
+
+    def _record(
+        self,
+        model: BaseAlgorithm,
+        curve: LearningCurve,
+        transferred: dict[str, Any],
+        zero_shot: dict[str, Any] | None,
+    ) -> dict[str, Any]:
+        frozen = None
+        if self.frozen is not None:
+            frozen = {
+                "parts": list(self.frozen.parts),
+                "tensors": list(self.frozen.tensors),
+                "digest_before": self.frozen.digest_before,
+                "digest_after": self.frozen.digest_now(),
+            }
+            self.frozen.verify()
+        score = curve.points[-1][1].mean_return
+        extra = {
+            "run": self.folder.path.name,
+            "score": score,
+            "strategy": self.strategy.plain(),
+            "source": self.run.source,
+            "freeze": frozen,
+        }
+        retention = self._retention(model)
+        save_policy(self.folder.bundle, model, self.run, extra)
+        metadata = self.source.metadata if self.source else {}
+        return {
+            **transferred,
+            "source_run": self.run.source,
+            "source_steps": metadata.get("training", {}).get("total_steps"),
+            "source_score": metadata.get("score"),
+            "zero_shot": zero_shot,
+            "retention": retention,
+            "frozen": frozen,
+            "weights_digest": core.digest_model(model.policy),
+        }
+
+    def _spaces_agree(self, evaluator: Evaluator) -> bool:
+        source = self.source
+        if source is None:
+            return False
+        module = source.module
+        return spaces.same(module.observation_space, evaluator.observation_space) and spaces.same(
+            module.action_space, evaluator.action_space
+        )

@@ -1,0 +1,99 @@
+"""Gymnasium spaces as JSON, and whether two spaces are the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
+from stable_baselines3.common.vec_env import VecTransposeImage
+
+from rl_transfer.errors import BundleError, TransferError
+
+Space = spaces.Space[Any]
+
+
+def to_json(space: Space) -> dict[str, Any]:
+    """Describe a space that SB3 can use.
+
+    Raises:
+        TransferError: SB3 has no policy for such a space.
+    """
+    if isinstance(space, spaces.Box):
+        return {
+            "type": "Box",
+            "shape": list(space.shape),
+            "dtype": str(space.dtype),
+            "low": _bounds(space.low),
+            "high": _bounds(space.high),
+        }
+    if isinstance(space, spaces.Discrete):
+        return {"type": "Discrete", "n": int(space.n), "start": int(space.start)}
+    if isinstance(space, spaces.MultiDiscrete):
+        return {"type": "MultiDiscrete", "nvec": space.nvec.tolist(), "start": space.start.tolist()}
+    if isinstance(space, spaces.MultiBinary):
+        return {"type": "MultiBinary", "n": space.n if isinstance(space.n, int) else list(space.n)}
+    if isinstance(space, spaces.Dict):
+        return {"type": "Dict", "spaces": {name: to_json(inner) for name, inner in space.spaces.items()}}
+    raise TransferError(f"a {type(space).__name__} space cannot be used; SB3 has no policy for it")
+
+
+def from_json(data: dict[str, Any]) -> Space:
+    """The space that :func:`to_json` described.
+
+    Raises:
+        BundleError: the description is damaged.
+    """
+    try:
+        kind = data["type"]
+        if kind == "Box":
+            shape, dtype = tuple(data["shape"]), np.dtype(data["dtype"]).type
+            low, high = (_array(data[name], shape, dtype) for name in ("low", "high"))
+            return spaces.Box(low, high, shape, dtype)
+        if kind == "Discrete":
+            return spaces.Discrete(data["n"], start=data["start"])
+        if kind == "MultiDiscrete":
+            return spaces.MultiDiscrete(data["nvec"], start=data["start"])
+        if kind == "MultiBinary":
+            return spaces.MultiBinary(data["n"])
+        if kind == "Dict":
+            return spaces.Dict({name: from_json(inner) for name, inner in data["spaces"].items()})
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"the bundle's description of a space is damaged: {error}") from None
+    raise BundleError(f"the bundle describes an unknown kind of space, {kind!r}")
+
+
+def same(first: Space, second: Space) -> bool:
+    """Whether a policy for one space works in the other: same kind, shape and number of actions.
+
+    Bounds may differ; a perturbed environment often has wider ones. Images may differ in where
+    their channels stand; SB3 puts them first.
+    """
+    first, second = _channels_first(first), _channels_first(second)
+    if isinstance(first, spaces.Box) and isinstance(second, spaces.Box):
+        return first.shape == second.shape and first.dtype == second.dtype
+    if isinstance(first, spaces.Dict) and isinstance(second, spaces.Dict):
+        return first.spaces.keys() == second.spaces.keys() and all(
+            same(first[name], second[name]) for name in first.spaces
+        )
+    return first == second
+
+
+def _channels_first(space: Space) -> Space:
+    if isinstance(space, spaces.Box) and is_image_space(space) and not is_image_space_channels_first(space):
+        return VecTransposeImage.transpose_space(space)
+    return space
+
+
+def _bounds(values: np.ndarray[Any, Any]) -> Any:
+    """Bounds as one text where they are all equal, else as nested lists of texts (inf has no JSON)."""
+    if values.size and (values == values.flat[0]).all():
+        return repr(values.flat[0].item())
+    return np.vectorize(lambda value: repr(value.item()), otypes=[object])(values).tolist()
+
+
+def _array(data: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+    # Via float64: float32's shortest text reads back to the same float32.
+    values = np.asarray(data, dtype=object)
+    return np.broadcast_to(np.vectorize(float, otypes=[np.float64])(values), shape).astype(dtype)

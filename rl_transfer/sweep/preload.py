@@ -1,0 +1,13 @@
+"""Imported once by the fork server, so that no worker pays for importing and warming up torch.
+
+One torch thread per process: on small networks more threads are slower and change the rounding.
+"""
+
+import torch
+
+torch.set_num_threads(1)
+
+import stable_baselines3  # noqa: E402, F401
+import torch._dynamo  # noqa: E402
+
+import rl_transfer.rl.jobs  # noqa: E402, F401

@@ -1,0 +1,90 @@
+"""The live display of a sweep: runs done, running, failed; steps per second; ETA."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from rl_transfer.sweep.scheduler import State
+
+PLAIN_SECONDS = 10.0
+
+
+class Progress:
+    """Draws a live panel on a terminal, and a line every few seconds elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = (
+            Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        )
+        self._last_line = float("-inf")
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def update(self, state: State) -> None:
+        """Show where the sweep stands."""
+        if self._live:
+            self._live.update(_panel(state))
+        elif time.monotonic() - self._last_line >= PLAIN_SECONDS or not (state.waiting or state.running):
+            self._last_line = time.monotonic()
+            self._console.print(headline(state), highlight=False)
+
+
+def headline(state: State) -> str:
+    """One line: counts, speed, ETA."""
+    total = len(state.graph.specs)
+    parts = [f"{len(state.done) + len(state.reused)}/{total} runs done"]
+    if state.reused:
+        parts[0] += f" ({len(state.reused)} reused)"
+    parts.append(f"{len(state.running)} running")
+    parts.append(f"{len(state.failed)} failed")
+    if state.skipped:
+        parts.append(f"{len(state.skipped)} skipped")
+    elapsed = time.monotonic() - state.started
+    steps, to_do = state.steps_done(), state.steps_to_do()
+    rate = steps / elapsed if elapsed > 0 else 0.0
+    parts.append(f"{rate:,.0f} steps/s")
+    if rate > 0 and steps < to_do:
+        parts.append(f"ETA {clock((to_do - steps) / rate)}")
+    parts.append(f"elapsed {clock(elapsed)}")
+    return " · ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """``1:02:03`` or ``2:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _panel(state: State) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for identifier in state.running:
+        beat = state.store.folder(identifier).heartbeat()
+        step, total = int(beat.get("step", 0)), state.steps(identifier)
+        score = beat.get("score")
+        table.add_row(
+            Text(state.graph.label(identifier)),
+            ProgressBar(total=max(total, 1), completed=step, width=24),
+            f"{step:,}/{total:,}",
+            "" if score is None else f"score {score:,.1f}",
+        )
+    failures = [
+        Text(f"failed: {state.graph.label(each)}: {reason.splitlines()[0]}", style="red")
+        for each, reason in list(state.failed.items())[-3:]
+    ]
+    bar = ProgressBar(total=max(state.steps_to_do(), 1), completed=state.steps_done(), width=60)
+    return Group(Text(headline(state)), bar, table, *failures)

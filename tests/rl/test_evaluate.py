@@ -1,0 +1,95 @@
+"""Evaluation leaves no trace and plays exactly the episodes that its seeds say."""
+
+import random
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces as gym_spaces
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rl_transfer.rl import spaces
+from rl_transfer.rl.evaluate import Evaluator, random_act
+from rl_transfer.spec import Environment
+
+
+def test_returns_are_those_of_gymnasium_played_by_hand() -> None:
+    evaluator = Evaluator(Environment(id="CartPole-v1"), 3)
+
+    def lean(observations: np.ndarray) -> np.ndarray:
+        return (observations[:, 2] > 0).astype(int)
+
+    found = evaluator.run(lean, [5, 6, 7])
+    for seed, expected in zip([5, 6, 7], found.returns, strict=True):
+        env = gym.make("CartPole-v1")
+        observation, _ = env.reset(seed=seed)
+        total, over = 0.0, False
+        while not over:
+            observation, reward, terminated, truncated, _ = env.step(int(observation[2] > 0))
+            total, over = total + float(reward), terminated or truncated
+        assert total == expected
+    assert found.lengths == [int(value) for value in found.returns]
+
+
+def test_the_global_random_states_are_untouched() -> None:
+    evaluator = Evaluator(Environment(id="CartPole-v1"), 2)
+    torch.manual_seed(3)
+    np.random.seed(3)  # noqa: NPY002
+    random.seed(3)
+    expected = (torch.rand(1).item(), np.random.rand(), random.random())  # noqa: NPY002
+
+    def noisy(observations: np.ndarray) -> np.ndarray:
+        np.random.rand()  # noqa: NPY002
+        random.random()
+        return torch.randint(2, (len(observations),)).numpy()
+
+    torch.manual_seed(3)
+    np.random.seed(3)  # noqa: NPY002
+    random.seed(3)
+    first = evaluator.run(noisy, [1, 2])
+    assert (torch.rand(1).item(), np.random.rand(), random.random()) == expected  # noqa: NPY002
+    torch.manual_seed(99)
+    assert evaluator.run(noisy, [1, 2]) == first
+
+
+def test_random_actions_are_seeded_and_inside_the_space() -> None:
+    space = gym_spaces.Box(-2.0, 2.0, (3,))
+    first = random_act(space, 4)(np.zeros((5, 1)))
+    second = random_act(space, 4)(np.zeros((5, 1)))
+    assert np.array_equal(first, second)
+    assert first.shape == (5, 3)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        gym_spaces.Box(-np.inf, np.inf, (4,), np.float32),
+        gym_spaces.Box(np.array([-1.5, -np.inf]), np.array([1.5, 0.1]), (2,), np.float64),
+        gym_spaces.Box(0, 255, (8, 8, 3), np.uint8),
+        gym_spaces.Discrete(3),
+        gym_spaces.Discrete(4, start=-1),
+        gym_spaces.MultiDiscrete([2, 3]),
+        gym_spaces.MultiBinary(5),
+        gym_spaces.Dict({"a": gym_spaces.Discrete(2), "b": gym_spaces.Box(-0.1, 0.3, (2,))}),
+    ],
+    ids=str,
+)
+def test_spaces_survive_json(space: gym_spaces.Space) -> None:
+    assert spaces.from_json(spaces.to_json(space)) == space
+
+
+@given(st.floats(width=32, allow_nan=False), st.floats(width=32, allow_nan=False))
+def test_float32_bounds_survive_json_exactly(first: float, second: float) -> None:
+    low, high = sorted([first, second])
+    space = gym_spaces.Box(np.array([low, 0], np.float32), np.array([high, 1], np.float32))
+    assert spaces.from_json(spaces.to_json(space)) == space
+
+
+def test_channels_may_stand_first_or_last() -> None:
+    last = gym_spaces.Box(0, 255, (36, 40, 3), np.uint8)
+    first = gym_spaces.Box(0, 255, (3, 36, 40), np.uint8)
+    assert spaces.same(last, first)
+    assert not spaces.same(last, gym_spaces.Box(0, 255, (3, 40, 36), np.uint8))
+    assert not spaces.same(gym_spaces.Discrete(2), gym_spaces.Discrete(3))

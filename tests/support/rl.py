@@ -1,0 +1,28 @@
+"""Small RL runs that take well under a second each."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rl_transfer.results import RunFolder
+from rl_transfer.spec import RLRun
+
+PPO: dict[str, Any] = {
+    "name": "PPO", "n_envs": 2, "n_steps": 16, "batch_size": 16, "n_epochs": 2,
+    "learning_rate": {"linear": 0.001}, "clip_range": {"linear": 0.2},
+}  # fmt: skip
+
+
+def make_run(**changes: Any) -> RLRun:
+    data: dict[str, Any] = {
+        "env": {"id": "CartPole-v1"},
+        "algorithm": PPO,
+        "training": {"total_steps": 128},
+        "evaluation": {"every": 64, "episodes": 3},
+        "strategy": {},
+        **changes,
+    }
+    return RLRun.model_validate(data)
+
+
+Execute = Callable[..., RunFolder]
+"""Executes a run and returns its finished folder."""

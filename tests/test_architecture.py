@@ -1,0 +1,88 @@
+"""The import table of docs/architecture.md, enforced over the syntax trees."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+EVERYWHERE = {"rl_transfer.errors", "rl_transfer.seeding", "rl_transfer"}
+ROOMS = {
+    "core": {"torch", "numpy", "safetensors"},
+    "spec": {"pydantic", "ruamel"},
+    "results": {"rl_transfer.spec", "numpy"},
+    "rl": {
+        "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "rl_transfer_envs",
+        "stable_baselines3", "sb3_contrib", "torch", "numpy", "gymnasium", "huggingface_hub", "safetensors",
+    },
+    "image": {
+        "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "torch", "torchvision", "timm",
+        "numpy", "PIL", "sklearn", "skimage", "datasets", "matplotlib", "safetensors",
+    },
+    "sweep": {"rl_transfer.spec", "rl_transfer.results", "rich"},
+    "analysis": {"rl_transfer.spec", "rl_transfer.results", "numpy"},
+    "report": {
+        "rl_transfer.analysis", "rl_transfer.results", "rl_transfer.spec", "numpy", "matplotlib", "torch",
+        "tensorboard",
+    },
+}  # fmt: skip
+# The fork server's preload and the dispatch table are the two doors from sweep into rl.
+DOORS = {"sweep/preload.py": {"torch", "stable_baselines3", "rl_transfer.rl"}}
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names.add(node.module or "")
+            if node.module == "rl_transfer":
+                names |= {f"rl_transfer.{alias.name}" for alias in node.names}
+    return names
+
+
+def violations(path: Path, room: str, allowed: set[str]) -> list[str]:
+    own = f"rl_transfer.{room}"
+    bad = []
+    for name in imported(path):
+        top = name.partition(".")[0]
+        if top in sys.stdlib_module_names or name in EVERYWHERE:
+            continue
+        if name == own or name.startswith(f"{own}."):
+            continue
+        if not any(name == each or name.startswith(f"{each}.") for each in allowed):
+            bad.append(f"{path.relative_to(ROOT)} imports {name}")
+    return bad
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_rooms_import_only_what_the_table_allows(room: str) -> None:
+    bad = []
+    for path in sorted((ROOT / "rl_transfer" / room).rglob("*.py")):
+        relative = path.relative_to(ROOT / "rl_transfer").as_posix()
+        bad += violations(path, room, ROOMS[room] | DOORS.get(relative, set()))
+    assert not bad, "\n".join(bad)
+
+
+def test_environments_stand_alone() -> None:
+    allowed = {"numpy", "gymnasium", "rl_transfer_envs", "mujoco", "Box2D", "PIL"}
+    bad = []
+    for path in sorted((ROOT / "envs" / "rl_transfer_envs").rglob("*.py")):
+        for name in imported(path):
+            top = name.partition(".")[0]
+            if top not in sys.stdlib_module_names and top not in allowed:
+                bad.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert not bad, "\n".join(bad)
+
+
+def test_every_room_of_the_package_is_in_the_table() -> None:
+    folders = {path.parent.name for path in (ROOT / "rl_transfer").glob("*/__init__.py")}
+    assert folders <= set(ROOMS)
+
+
+def test_the_check_sees_a_violation(tmp_path: Path) -> None:
+    path = ROOT / "rl_transfer" / "spec" / "load.py"
+    assert violations(path, "spec", set()), "spec.load imports pydantic; an empty allowance must refuse it"
