@@ -11,19 +11,18 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
-from pydantic import TypeAdapter, ValidationError
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 
-from rl_transfer.core import PartMap, load_bundle, save_bundle
-from rl_transfer.errors import BundleError, StoreError
+from rl_transfer.core import Bundle, PartMap, load_bundle, save_bundle
+from rl_transfer.errors import BundleError, ConfigError, StoreError
 from rl_transfer.results import RunFolder, find_run
 from rl_transfer.rl import spaces
 from rl_transfer.rl.algorithms import algorithm_class, policy_kwargs
 from rl_transfer.rl.evaluate import Act
-from rl_transfer.rl.normalization import PREFIX, Normalizer, normalizer, tensors
+from rl_transfer.rl.normalization import Normalizer, normalizer, tensors
 from rl_transfer.rl.parts import policy_parts
-from rl_transfer.spec import Algorithm, Environment, RLRun
+from rl_transfer.spec import Algorithm, Environment, RLRun, parse
 
 LIBRARIES = ("rl-transfer", "stable-baselines3", "sb3-contrib", "gymnasium", "torch", "numpy")
 
@@ -36,10 +35,8 @@ class Policy:
     normalizer: Normalizer | None
     algorithm: Algorithm
     env: Environment
-    tensors: dict[str, torch.Tensor]
-    """The policy's state dict and the normalisation statistics."""
+    bundle: Bundle
     metadata: dict[str, Any]
-    digest: str
 
     @property
     def parts(self) -> PartMap:
@@ -49,7 +46,12 @@ class Policy:
     @property
     def state(self) -> dict[str, torch.Tensor]:
         """The network's tensors, without the normalisation statistics."""
-        return {name: value for name, value in self.tensors.items() if not name.startswith(PREFIX)}
+        return self.bundle.state()
+
+    @property
+    def digest(self) -> str:
+        """The bundle's identity."""
+        return self.bundle.digest
 
     def act(self, deterministic: bool = True) -> Act:
         """The policy as a function of stacked observations."""
@@ -90,7 +92,6 @@ def save_policy(folder: Path, model: BaseAlgorithm, run: RLRun, extra: dict[str,
         raise BundleError("only a trained policy can be bundled")
     state = {**model.policy.state_dict(), **tensors(model.env)}
     metadata = {
-        "kind": "rl",
         "algorithm": run.algorithm.plain(),
         "architecture": str(model.policy),
         "observation_space": spaces.to_json(model.observation_space),
@@ -101,7 +102,7 @@ def save_policy(folder: Path, model: BaseAlgorithm, run: RLRun, extra: dict[str,
         "versions": versions(),
         **extra,
     }
-    save_bundle(folder, state, metadata)
+    save_bundle(folder, state, metadata, kind="policy")
 
 
 def load_policy(path: Path) -> Policy:
@@ -114,20 +115,19 @@ def load_policy(path: Path) -> Policy:
         BundleError: it is missing, damaged, or not a policy.
     """
     bundle = load_bundle(bundle_folder(path))
-    metadata = bundle.metadata
-    if metadata.get("kind") != "rl":
-        raise BundleError(f"{path} is a bundle of kind {metadata.get('kind')!r}, not an RL policy")
+    metadata = dict(bundle.metadata)
+    if bundle.kind != "policy":
+        raise BundleError(f"{path} is a bundle of kind {bundle.kind!r}, not an RL policy")
     try:
-        algorithm: Algorithm = TypeAdapter(Algorithm).validate_python(_tuples(metadata["algorithm"]))
-        env = Environment.model_validate(_tuples(metadata["env"]))
+        algorithm: Algorithm = parse(Algorithm, metadata["algorithm"])
+        env: Environment = parse(Environment, metadata["env"])
         observation_space = spaces.from_json(metadata["observation_space"])
         action_space = spaces.from_json(metadata["action_space"])
-    except (KeyError, ValidationError) as error:
+    except (KeyError, ConfigError) as error:
         raise BundleError(f"{path}: bundle.json does not describe an RL policy: {error}") from None
     module = build_policy(algorithm, observation_space, action_space)
-    state = {name: value for name, value in bundle.tensors.items() if not name.startswith(PREFIX)}
     try:
-        module.load_state_dict(state)
+        module.load_state_dict(bundle.state())
     except RuntimeError as error:
         raise BundleError(f"{path}: the tensors do not fit the described network: {error}") from None
     module.set_training_mode(False)
@@ -136,9 +136,8 @@ def load_policy(path: Path) -> Policy:
         normalizer(bundle.tensors, algorithm),
         algorithm,
         env,
-        dict(bundle.tensors),
+        bundle,
         metadata,
-        bundle.digest,
     )
 
 
@@ -176,10 +175,3 @@ def run_identity(path: Path, digest: str) -> str:
     """What a transfer from this bundle is recorded as: the run's id, or ``digest:…`` if foreign."""
     folder = RunFolder(bundle_folder(path).parent)
     return str(folder.record()["id"]) if folder.finished else f"digest:{digest}"
-
-
-def _tuples(data: Any) -> Any:
-    """JSON's lists as the tuples that frozen configs hold."""
-    if isinstance(data, dict):
-        return {key: _tuples(value) for key, value in data.items()}
-    return tuple(_tuples(item) for item in data) if isinstance(data, list) else data

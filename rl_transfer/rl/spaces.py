@@ -90,7 +90,8 @@ def _bounds(values: np.ndarray[Any, Any]) -> Any:
     """Bounds as one text where they are all equal, else as nested lists of texts (inf has no JSON)."""
     if values.size and (values == values.flat[0]).all():
         return repr(values.flat[0].item())
-    return np.vectorize(lambda value: repr(value.item()), otypes=[object])(values).tolist()
+    texts = np.array([repr(value.item()) for value in values.ravel()], dtype=object)
+    return texts.reshape(values.shape).tolist()
 
 
 def _array(data: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:

@@ -2,7 +2,7 @@
 
 from rl_transfer.spec.algorithms import Algorithm, LinearSchedule, Normalization, PolicyConfig, PPOConfig
 from rl_transfer.spec.base import Frozen, digest
-from rl_transfer.spec.load import Loaded, load, validate
+from rl_transfer.spec.load import Loaded, load, parse, validate
 from rl_transfer.spec.matrix import Analysis, MatrixConfig
 from rl_transfer.spec.rl import Environment, Evaluation, RLRun, RLSuite, TrainConfig, Training, TransferConfig
 from rl_transfer.spec.shipped import CATEGORIES, configs_folder, locate, shipped
@@ -32,6 +32,7 @@ __all__ = [
     "digest",
     "load",
     "locate",
+    "parse",
     "shipped",
     "validate",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from rl_transfer.errors import ConfigError, RLTransferError
 from rl_transfer.spec.explain import explain
@@ -70,6 +70,19 @@ def validate(model: type[Config], document: Document) -> Config:
         return model.model_validate_json(json.dumps(document.data), strict=True)
     except ValidationError as error:
         raise ConfigError(explain(error, model, document)) from None
+
+
+def parse(type_: Any, data: Any) -> Any:
+    """Build a config (a model, or a union such as ``Algorithm``) from plain JSON data.
+
+    Raises:
+        ConfigError: the data does not describe one.
+    """
+    try:
+        return TypeAdapter(type_).validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ConfigError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 def _resolve(document: Document, folder: Path) -> None:

@@ -58,8 +58,8 @@ class MatrixConfig(Frozen):
         if isinstance(value, int) and not isinstance(value, bool):
             if value < 1:
                 raise ValueError("seeds must be at least 1")
-            return list(range(value))
-        return value
+            return tuple(range(value))
+        return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
     def _check(self) -> MatrixConfig:

@@ -1,28 +1,177 @@
-"""Transfer strategies as data: what is copied, reset, frozen, and when it thaws."""
+"""Transfer strategies as data: what is copied, reset, frozen, thawed, anchored, and when."""
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 from pydantic import Field, model_validator
 
-from rl_transfer.spec.base import Frozen, Name
+from rl_transfer.spec.base import (
+    FiniteFloat,
+    Frozen,
+    KeyedValueError,
+    Name,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Share,
+)
+
+Selectors = tuple[str, ...]
+
+
+class Thaw(Frozen):
+    """One step of an unfreezing schedule (Howard & Ruder 2018)."""
+
+    at: float = Field(gt=0, lt=1, allow_inf_nan=False)
+    """Share of the budget from which on ``parts`` are trainable."""
+    parts: Selectors = Field(min_length=1)
+
+
+class L2SP(Frozen):
+    """Penalty on the distance to the source's weights (Li et al. 2018)."""
+
+    kind: Literal["l2_sp"]
+    strength: PositiveFloat
+    """α: the loss gains α/2 · ‖w − w_source‖²."""
+    parts: Selectors = ("trunk",)
+
+
+class EWC(Frozen):
+    """Elastic weight consolidation (Kirkpatrick et al. 2017)."""
+
+    kind: Literal["ewc"]
+    strength: PositiveFloat
+    """λ: the loss gains λ/2 · Σ F (w − w_source)², F the diagonal Fisher information."""
+    parts: Selectors = ("trunk",)
+    samples: PositiveInt = 512
+    """Source states (images) from which the Fisher information is estimated."""
+
+
+Anchor = Annotated[L2SP | EWC, Field(discriminator="kind")]
+
+
+class ShrinkAndPerturb(Frozen):
+    """Start from shrunken source weights plus fresh noise (Ash & Adams 2020)."""
+
+    kind: Literal["shrink_and_perturb"]
+    shrink: Share = 0.5
+    """Factor on the source's weights."""
+    noise: NonNegativeFloat = 0.5
+    """Factor on the fresh initialisation that is added."""
+
+
+class Shuffled(Frozen):
+    """A control: the source's weights permuted within each tensor; same statistics, no knowledge."""
+
+    kind: Literal["shuffled"]
+
+
+Initial = Annotated[ShrinkAndPerturb | Shuffled, Field(discriminator="kind")]
+
+
+class LowRank(Frozen):
+    """Low-rank adapters on frozen layers (Hu et al. 2021)."""
+
+    parts: Selectors = ("trunk",)
+    rank: PositiveInt = 4
+    alpha: PositiveFloat = 8.0
+    """The adapter's output is scaled by alpha / rank."""
+
+
+class Kickstart(Frozen):
+    """Distillation from the source policy, annealed to nothing (Schmitt et al. 2018)."""
+
+    strength: PositiveFloat = 1.0
+    """Initial weight of the cross-entropy to the teacher."""
+    until: float = Field(default=0.5, gt=0, le=1, allow_inf_nan=False)
+    """Share of the budget at which the weight reaches 0."""
+
+
+class Guide(Frozen):
+    """Jump-start reinforcement learning: the source policy acts first (Uchendu et al. 2023)."""
+
+    stages: PositiveInt = 10
+    """Steps of the curriculum over the guide's horizon."""
+    horizon: PositiveInt | None = None
+    """Environment steps that the guide acts at first; none: its own mean episode length."""
+    tolerance: NonNegativeFloat = 0.1
+    """The horizon shrinks when the return is at least (1 − tolerance) of the best so far."""
+
+
+class Knobs(Frozen):
+    """Defaults that silently destroy a jump-start, each a choice (docs/strategies.md)."""
+
+    learning_starts: NonNegativeInt | None = None
+    """Steps of uniform-random actions of an off-policy transfer; none: 0 with a copied policy."""
+    exploration_initial: Share | None = None
+    """Initial epsilon of Q-learning; none: the final epsilon with a copied policy."""
+    entropy: Literal["keep", "reset"] | PositiveFloat = "keep"
+    """SAC's and TQC's entropy coefficient: the source's, a fresh one, or a fixed number."""
+    target_networks: Literal["sync", "fresh"] = "sync"
+    """Whether target networks are set to the transferred online networks."""
+    log_std: Literal["keep", "reset"] | FiniteFloat = "keep"
+    """The Gaussian policy's log standard deviation, where the head is copied."""
 
 
 class StrategyVerbs(Frozen):
     """The part of a strategy that can change a result; it enters the run id.
 
     Selectors name a part (``policy_trunk``), a layer in it (``policy_trunk.0``), its first
-    layers (``policy_trunk[:1]``) or a group (``trunk``, ``head``, ``all``).
+    layers (``policy_trunk[:1]``) or a group (``trunk``, ``head``, ``auxiliary``, ``all``).
     """
 
-    copy_: tuple[str, ...] = Field(default=(), alias="copy")
-    """Selectors copied from the source; everything else keeps its fresh initialisation."""
-    freeze: tuple[str, ...] = ()
-    """Selectors that never change during training."""
+    copy_: Selectors = Field(default=(), alias="copy")
+    """What comes from the source; everything else keeps its fresh initialisation."""
+    reset: Selectors = ()
+    """Exceptions from ``copy`` that start fresh."""
+    reset_on_mismatch: Selectors = ()
+    """Layers that start fresh where their shape differs from the source's (else: refused)."""
+    input_maps: dict[str, tuple[int | None, ...]] = Field(default_factory=dict)
+    """First layers → for each target feature the index of the source's, or null."""
+    input_fill: Literal["zero", "fresh"] = "zero"
+    """Weights of features that the source lacks."""
+    freeze: Selectors = ()
+    """What is held fixed, bit for bit, from the first step on."""
+    norm: Literal["frozen", "adapt"] = "frozen"
+    """Whether running statistics of frozen normalisation layers are held or follow the data."""
+    thaw: tuple[Thaw, ...] = ()
+    """When frozen parts become trainable."""
+    learning_rates: dict[str, PositiveFloat] = Field(default_factory=dict)
+    """Selector → multiplier of the learning rate."""
+    anchor: Anchor | None = None
+    initial: Initial | None = None
+    """How the copied weights are changed before training."""
+    low_rank: LowRank | None = None
+    progressive: bool = False
+    """A second column with lateral connections from the frozen source (Rusu et al. 2016)."""
+    kickstart: Kickstart | None = None
+    guide: Guide | None = None
+    normalization: Literal["warm", "frozen", "warm_reset_count", "fresh"] = "warm"
+    """The running observation and reward statistics of the source."""
+    knobs: Knobs = Knobs()
+    train: bool = True
+    """Whether anything is trained; false: the policy is only measured (zero-shot)."""
+    hooks: dict[Literal["loss", "behaviour", "architecture"], str] = Field(default_factory=dict)
+    """Import paths ``module:Class`` of a user's own hooks."""
 
     @property
     def needs_source(self) -> bool:
         """Whether the strategy reads a source policy."""
-        return bool(self.copy_)
+        teachers = (self.kickstart, self.guide, self.anchor, self.initial)
+        return bool(self.copy_) or self.progressive or any(each is not None for each in teachers)
+
+    @model_validator(mode="after")
+    def _check_verbs(self) -> StrategyVerbs:
+        if self.thaw and not self.freeze:
+            raise KeyedValueError("thaw", "thaw is given, but nothing is frozen; name it under freeze")
+        if (self.anchor or self.initial) and not self.copy_:
+            key = "anchor" if self.anchor else "initial"
+            raise KeyedValueError(key, f"{key} works on copied weights, but copy is empty")
+        if not self.train and (self.freeze or self.thaw or self.anchor or self.kickstart):
+            raise KeyedValueError("train", "train is false, so freeze, thaw, anchor and kickstart do nothing")
+        return self
 
 
 class Strategy(StrategyVerbs):
@@ -41,7 +190,7 @@ class Strategy(StrategyVerbs):
     @model_validator(mode="after")
     def _check(self) -> Strategy:
         if self.control_for and not self.control:
-            raise ValueError("control_for is given, but control is not true")
+            raise KeyedValueError("control_for", "control_for is given, but control is not true")
         return self
 
     def verbs(self) -> StrategyVerbs:
