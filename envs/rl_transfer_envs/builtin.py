@@ -5,10 +5,17 @@ from __future__ import annotations
 import importlib
 
 MODULES = (
-    "wrappers.action",
-    "wrappers.observation",
+    "wrappers.observation_values",
+    "wrappers.observation_shape",
+    "wrappers.action_values",
+    "wrappers.action_choice",
+    "wrappers.reward",
+    "wrappers.time_limit",
     "physics_any",
     "physics_cartpole",
+    "physics_acrobot",
+    "physics_mountain_car",
+    "physics_pendulum",
 )
 
 

@@ -1,0 +1,207 @@
+"""Observation wrappers that change when, in which order and which dimensions are seen."""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from rl_transfer_envs.interface import register_perturbation
+from rl_transfer_envs.values import Quantity
+from rl_transfer_envs.wrappers.observation import ObservationPerturbation
+
+_SENSORS = "Dulac-Arnold et al. 2021, Challenges of real-world RL"
+
+
+@register_perturbation
+class ObservationDelay(ObservationPerturbation):
+    """Shows the observation of ``steps`` steps ago; before that, the first one."""
+
+    name = "observation_delay"
+    summary = "see the observation some steps late"
+    arguments = (
+        Quantity(
+            name="steps",
+            unit="steps",
+            default=0,
+            bounds=(0, 20),
+            source="Katsikopoulos & Engelbrecht 2003; Dulac-Arnold et al. 2021",
+            summary="how late",
+            kind="integer",
+        ),
+    )
+
+    def begin(self, observation: Any) -> None:
+        """Fill the line with the first observation."""
+        steps = int(self.value("steps"))
+        self._line: deque[Any] = deque([observation] * steps, maxlen=steps + 1)
+
+    def observation(self, observation: Any) -> Any:
+        """The delayed observation."""
+        self._line.append(observation)
+        return copy.deepcopy(self._line[0])
+
+
+class _Selected(ObservationPerturbation):
+    """Base of the wrappers that show a selection of the dimensions, ``self._chosen``."""
+
+    def _select(self, space: spaces.Box, chosen: list[int]) -> None:
+        self._chosen = np.array(chosen, dtype=np.intp)
+        self.observation_space = spaces.Box(
+            space.low[self._chosen], space.high[self._chosen], dtype=space.dtype.type
+        )
+
+    def observation(self, observation: Any) -> Any:
+        """The selected dimensions."""
+        return observation[self._chosen]
+
+
+@register_perturbation
+class ObservationPermutation(_Selected):
+    """Reorders the dimensions: dimension ``i`` shows what ``order[i]`` showed."""
+
+    name = "observation_permutation"
+    summary = "reorder the dimensions of the observation"
+    arguments = (
+        Quantity(
+            name="order",
+            unit="1",
+            default="identity",
+            bounds=None,
+            source="changed state variables: Taylor & Stone 2009, section 2",
+            summary="identity, reverse, or a permutation of the dimensions",
+            kind="word",
+            words=("identity", "reverse"),
+            list_allowed=True,
+            per_episode=False,
+        ),
+    )
+
+    def setup(self) -> None:
+        """Check the permutation and permute the bounds."""
+        space, given = self.vector_box(), self.value("order")
+        size = space.shape[0]
+        words = {"identity": list(range(size)), "reverse": list(range(size))[::-1]}
+        order = words[given] if isinstance(given, str) else given
+        if sorted(order) != list(range(size)):
+            raise self.refuse(f"{given} is no permutation of its dimensions 0 … {size - 1}.", "order")
+        self._select(space, order)
+
+
+@register_perturbation
+class ObservationMissing(_Selected):
+    """Takes dimensions away, or shows 0 in their place (``mode: zero``)."""
+
+    name = "observation_missing"
+    summary = "remove dimensions of the observation, or show 0 in them"
+    arguments = (
+        Quantity(
+            name="dimensions",
+            unit="1",
+            default=[],
+            bounds=(0, 1e6),
+            source="partial observability: Taylor & Stone 2009, section 2",
+            summary="numbers of the missing dimensions",
+            kind="integers",
+            per_episode=False,
+        ),
+        Quantity(
+            name="mode",
+            unit="1",
+            default="remove",
+            bounds=None,
+            source="partial observability",
+            summary="remove (the space shrinks) or zero (it keeps its shape)",
+            kind="word",
+            words=("remove", "zero"),
+            per_episode=False,
+        ),
+    )
+
+    def setup(self) -> None:
+        """Check the dimensions and shrink the space, or let it hold 0."""
+        space, given = self.vector_box(), self.value("dimensions")
+        size = space.shape[0]
+        outside = [dimension for dimension in given if dimension >= size]
+        if outside:
+            raise self.refuse(f"it has no dimension {outside[0]} (0 … {size - 1}).", "dimensions")
+        kept = [dimension for dimension in range(size) if dimension not in given]
+        if not kept:
+            raise self.refuse("no dimension would be left.", "dimensions")
+        self._keep = np.isin(np.arange(size), kept)
+        if self.value("mode") == "remove":
+            self._select(space, kept)
+            return
+        low = np.where(self._keep, space.low, np.minimum(space.low, 0))
+        high = np.where(self._keep, space.high, np.maximum(space.high, 0))
+        self.observation_space = spaces.Box(low, high, dtype=space.dtype.type)
+
+    def observation(self, observation: Any) -> Any:
+        """What is left of the observation."""
+        if self.value("mode") == "remove":
+            return super().observation(observation)
+        return np.where(self._keep, observation, 0).astype(observation.dtype)
+
+
+@register_perturbation
+class ObservationDistractors(ObservationPerturbation):
+    """Appends dimensions that say nothing about the task.
+
+    Each is a stationary process of its own: ``d' = c·d + std·√(1 − c²)·ε``, ``ε ~ N(0, 1)``.
+    """
+
+    name = "observation_distractors"
+    summary = "append dimensions of noise"
+    arguments = (
+        Quantity(
+            name="count",
+            unit="dimensions",
+            default=0,
+            bounds=(0, 100),
+            source=_SENSORS,
+            summary="how many",
+            kind="integer",
+            per_episode=False,
+        ),
+        Quantity(
+            name="std",
+            unit="1",
+            default=1.0,
+            bounds=(0.0, 100.0),
+            source="standard normal",
+            summary="standard deviation",
+        ),
+        Quantity(
+            name="correlation",
+            unit="1",
+            default=0.0,
+            bounds=(0.0, 0.999),
+            source="first-order autoregression",
+            summary="correlation c between two steps; 0 is white noise",
+        ),
+    )
+
+    def setup(self) -> None:
+        """Append unbounded dimensions to the space."""
+        space, count = self.vector_box(), self.value("count")
+        infinite = np.full(count, np.inf, dtype=space.dtype)
+        self.observation_space = spaces.Box(
+            np.concatenate([space.low, -infinite]),
+            np.concatenate([space.high, infinite]),
+            dtype=space.dtype.type,
+        )
+
+    def begin(self, observation: Any) -> None:
+        """Start the processes from their stationary distribution."""
+        self._state = self.value("std") * self.rng.standard_normal(self.value("count"))
+
+    def observation(self, observation: Any) -> Any:
+        """The observation followed by the distractors."""
+        shown = np.concatenate([observation, self._state]).astype(observation.dtype)
+        c = self.value("correlation")
+        fresh = self.rng.standard_normal(self._state.shape)
+        self._state = c * self._state + self.value("std") * np.sqrt(1 - c**2) * fresh
+        return shown
