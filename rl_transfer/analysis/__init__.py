@@ -1,1 +1,31 @@
-"""analysis"""
+"""From records to verdicts: curves → metrics → intervals → verdicts → tables.
+
+>>> matrix = analyse(read_sweep("results/quickstart"))  # doctest: +SKIP
+>>> print(text_table(matrix))  # doctest: +SKIP
+
+Reads records only and never imports torch, gymnasium or stable-baselines3. Every figure is defined in
+docs/metrics.md.
+"""
+
+from rl_transfer.analysis.inputs import Curve, Run, Sweep, read_sweep
+from rl_transfer.analysis.matrix import analyse
+from rl_transfer.analysis.model import Cell, Matrix
+from rl_transfer.analysis.tables import csv_text, summary
+from rl_transfer.analysis.terminal import text_table
+from rl_transfer.analysis.verdict import Verdict
+from rl_transfer.analysis.words import headlines
+
+__all__ = [
+    "Cell",
+    "Curve",
+    "Matrix",
+    "Run",
+    "Sweep",
+    "Verdict",
+    "analyse",
+    "csv_text",
+    "headlines",
+    "read_sweep",
+    "summary",
+    "text_table",
+]

@@ -1,0 +1,121 @@
+"""Aggregates over the whole matrix: interquartile mean and performance profile of each strategy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from rl_transfer.analysis.arms import Arm
+from rl_transfer.analysis.bootstrap import iqm_interval, performance_profile, stratified_bootstrap
+from rl_transfer.analysis.normalise import Normalisation
+from rl_transfer.analysis.settings import Settings
+from rl_transfer.analysis.statistics import UNDEFINED, FloatArray, Interval
+from rl_transfer.seeding import generator
+
+Summed = Literal["final_performance", "auc"]
+_THRESHOLDS = 41
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Share of runs above each score τ, with a stratified percentile bootstrap interval; arrays [τ]."""
+
+    thresholds: FloatArray
+    share: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """One strategy (from one source) over all targets that have normalised scores."""
+
+    source: str | None
+    strategy: str
+    targets: tuple[str, ...]
+    runs: int
+    iqm: Mapping[Summed, Interval]
+    """Interquartile mean of scores over runs and targets, stratified bootstrap interval."""
+    profile: Profile | None
+    """Of final performance; None where there is no aggregate."""
+    reason: str = ""
+    """Why there is no aggregate; empty if there is one."""
+
+
+def aggregate(
+    groups: Mapping[tuple[str | None, str], Sequence[Arm]],
+    norms: Mapping[str, Normalisation],
+    settings: Settings,
+    root_seed: int,
+) -> tuple[Aggregate, ...]:
+    """Aggregates of every (source, strategy), over the same targets and score thresholds.
+
+    Targets without normalised scores are left out for all. A strategy with missing runs gets no
+    aggregate: dropping them could only flatter it.
+    """
+    targets = tuple(name for name, norm in norms.items() if not norm.is_raw)
+    usable = {key: [arm for arm in arms if arm.target in targets] for key, arms in groups.items()}
+    finals = [s for arms in usable.values() for arm in arms for s in _scores(arm, norms, "final_performance")]
+    grid = np.linspace(min(0.0, *finals, 0.0), max(1.0, *finals, 1.0), _THRESHOLDS)
+    return tuple(
+        _aggregate(key, arms, targets, norms, grid, settings, root_seed) for key, arms in usable.items()
+    )
+
+
+def _aggregate(
+    key: tuple[str | None, str],
+    arms: Sequence[Arm],
+    targets: tuple[str, ...],
+    norms: Mapping[str, Normalisation],
+    grid: FloatArray,
+    settings: Settings,
+    root_seed: int,
+) -> Aggregate:
+    source, strategy = key
+    reason = _gap(arms, targets)
+    if reason:
+        nothing: dict[Summed, Interval] = {"final_performance": UNDEFINED, "auc": UNDEFINED}
+        return Aggregate(source, strategy, targets, 0, nothing, None, reason)
+    stream = generator(root_seed, "bootstrap", "matrix", source or "", strategy)
+    figures: tuple[Summed, ...] = ("final_performance", "auc")
+    strata = {figure: [_scores(arm, norms, figure) for arm in arms] for figure in figures}
+    iqm = {
+        figure: iqm_interval(strata[figure], stream, settings.bootstrap, settings.confidence)
+        for figure in figures
+    }
+    profile = _profile(strata["final_performance"], grid, settings, stream)
+    runs = sum(len(stratum) for stratum in strata["auc"])
+    return Aggregate(source, strategy, targets, runs, iqm, profile)
+
+
+def _gap(arms: Sequence[Arm], targets: Sequence[str]) -> str:
+    if not targets:
+        return "no target has normalised scores"
+    incomplete = sorted(
+        {arm.target for arm in arms if not arm.complete} | ({*targets} - {a.target for a in arms})
+    )
+    return f"runs are missing on {', '.join(incomplete)}" if incomplete else ""
+
+
+def _scores(arm: Arm, norms: Mapping[str, Normalisation], figure: Summed) -> list[float]:
+    norm = norms[arm.target]
+    values = [run.final if figure == "final_performance" else run.auc for run in arm.metrics]
+    return [float(score) for score in norm.score(np.array(values)) if math.isfinite(score)]
+
+
+def _profile(
+    strata: Sequence[Sequence[float]], grid: FloatArray, settings: Settings, stream: np.random.Generator
+) -> Profile:
+    def shares(values: FloatArray) -> FloatArray:
+        found: FloatArray = np.stack([(values > tau).mean(axis=1) for tau in grid], axis=1)
+        return found
+
+    draws = stratified_bootstrap(strata, shares, stream, settings.bootstrap)
+    tail = (1 - settings.confidence) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
+    share = performance_profile([score for stratum in strata for score in stratum], grid)
+    return Profile(grid, share, low, high)

@@ -1,0 +1,168 @@
+"""Arms: the runs that one cell compares, what is missing of them, and what is doubtful about them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from rl_transfer.analysis.inputs import Run, Sweep
+from rl_transfer.analysis.metrics import RunMetrics, ThresholdTime, measure
+from rl_transfer.analysis.normalise import Normalisation
+from rl_transfer.analysis.settings import Settings
+from rl_transfer.analysis.statistics import FloatArray, mean_interval
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The runs of one (source, target, strategy) over the planned seeds."""
+
+    source: str | None
+    target: str
+    strategy: str
+    seeds: tuple[int, ...]
+    """Planned seed indices."""
+    runs: tuple[Run, ...]
+    """The finished runs, by seed."""
+    problems: Mapping[int, str]
+    """Seed index → why its run cannot be used."""
+    metrics: tuple[RunMetrics, ...]
+    """Per-run figures, in the order of ``runs``."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned seed has a finished run."""
+        return not self.problems
+
+    @property
+    def steps(self) -> tuple[float, ...] | None:
+        """Evaluation steps, if all finished runs share them."""
+        grids = {tuple(run.curve.steps.tolist()) for run in self.runs if run.curve}
+        return grids.pop() if len(grids) == 1 else None
+
+    @property
+    def budget(self) -> float:
+        """The last evaluation step; NaN without a finished run."""
+        return max((run.curve.budget for run in self.runs if run.curve), default=math.nan)
+
+    def values(self, figure: Callable[[RunMetrics], float]) -> dict[int, float]:
+        """Seed index → the figure, for the runs in which it is defined."""
+        found = {run.seed: figure(run) for run in self.metrics}
+        return {seed: value for seed, value in found.items() if math.isfinite(value)}
+
+    def times(self) -> tuple[ThresholdTime, ...]:
+        """Times to threshold of the finished runs; empty without a threshold."""
+        return tuple(run.reached for run in self.metrics if run.reached is not None)
+
+    @cached_property
+    def source_runs(self) -> tuple[str | None, ...]:
+        """The source run that fed each finished run; None for a policy from outside the sweep."""
+        return tuple((run.record or {}).get("source_run") for run in self.runs)
+
+
+def build_arm(rows: Sequence[Run], seeds: Sequence[int], norm: Normalisation, settings: Settings) -> Arm:
+    """The arm made of ``rows`` (same source, target and strategy; at least one)."""
+    first = rows[0]
+    by_seed = {run.seed: run for run in rows}
+    planned = tuple(sorted({*seeds, *by_seed}))
+    finished = tuple(by_seed[seed] for seed in planned if seed in by_seed and by_seed[seed].finished)
+    problems = {
+        seed: (by_seed[seed].problem or "unfinished") if seed in by_seed else "not planned"
+        for seed in planned
+        if seed not in by_seed or not by_seed[seed].finished
+    }
+    return Arm(
+        source=first.source,
+        target=first.target or "",
+        strategy=first.strategy or "",
+        seeds=planned,
+        runs=finished,
+        problems=problems,
+        metrics=tuple(measure(run, norm, settings) for run in finished),
+    )
+
+
+@dataclass(frozen=True)
+class Band:
+    """Mean learning curve of an arm with its pointwise interval; arrays [n+1] in the measure's unit."""
+
+    steps: FloatArray
+    mean: FloatArray
+    low: FloatArray
+    """NaN with fewer than two runs."""
+    high: FloatArray
+    runs: int
+
+
+def band(curves: Sequence[tuple[FloatArray, FloatArray]], confidence: float) -> Band | None:
+    """Pointwise mean and Student t interval over seeds; None of nothing.
+
+    Curves with differing evaluation steps are compared at the steps that all of them have.
+
+    Args:
+        curves: (steps, means) of each run.
+        confidence: coverage of the interval at each step.
+    """
+    if not curves:
+        return None
+    shared = set.intersection(*(set(steps.tolist()) for steps, _ in curves))
+    if not shared:
+        return None
+    stacked = np.array([means[np.isin(steps, list(shared))] for steps, means in curves])
+    intervals = [mean_interval(column, confidence) for column in stacked.T]
+    return Band(
+        steps=np.array(sorted(shared)),
+        mean=stacked.mean(axis=0),
+        low=np.array([interval.low for interval in intervals]),
+        high=np.array([interval.high for interval in intervals]),
+        runs=len(curves),
+    )
+
+
+def arm_band(arm: Arm, confidence: float) -> Band | None:
+    """The band of an arm's finished runs."""
+    return band([(run.curve.steps, run.curve.means) for run in arm.runs if run.curve], confidence)
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """A source task: how good its policies are, and whether they are worth transferring."""
+
+    name: str
+    scores: Mapping[int, float]
+    """Seed index → J of the policy handed on (last evaluation of the source run)."""
+    bar: float | None
+    steps: float
+    """Training budget of one source run; NaN if unknown."""
+    problems: Mapping[int, str]
+
+    @property
+    def below(self) -> tuple[int, ...]:
+        """Seed indices whose source is below the bar."""
+        if self.bar is None:
+            return ()
+        return tuple(seed for seed, score in self.scores.items() if score < self.bar)
+
+
+def source_info(sweep: Sweep, name: str, bar: float | None) -> SourceInfo:
+    """The source ``name``: its own runs if the sweep has them, else what the target runs recorded of it."""
+    rows = sweep.select("source", source=name)
+    fed = [run for run in sweep.select("target", source=name) if run.record is not None]
+    scores = {run.seed: float(run.curve.means[-1]) for run in rows if run.curve}
+    steps = [run.curve.budget for run in rows if run.curve]
+    for run in fed:
+        record = run.record or {}
+        if record.get("source_score") is not None:
+            scores.setdefault(run.seed, float(record["source_score"]))
+        if record.get("source_steps") is not None:
+            steps.append(float(record["source_steps"]))
+    return SourceInfo(
+        name=name,
+        scores=dict(sorted(scores.items())),
+        bar=bar,
+        steps=steps[0] if steps else math.nan,
+        problems={run.seed: run.problem for run in rows if run.problem},
+    )

@@ -1,0 +1,184 @@
+"""One cell (source, target, strategy): every metric over the seeds, beside the from-scratch arm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from rl_transfer.analysis import metrics as per_run
+from rl_transfer.analysis.arms import Arm
+from rl_transfer.analysis.normalise import Normalisation
+from rl_transfer.analysis.statistics import Interval, mean_interval, welch_interval
+
+Unit = Literal["measure", "steps", "ratio"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds with its interval and the value of each seed; NaN where undefined.
+
+    For a difference of two arms the seed's value is taken against the mean of the from-scratch arm, and the
+    interval is Welch's, which counts the spread of both arms.
+    """
+
+    mean: float
+    low: float
+    high: float
+    per_seed: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        """Number of seeds in which the figure is defined."""
+        return len(self.per_seed)
+
+    @property
+    def interval(self) -> Interval:
+        """Mean and limits."""
+        return Interval(self.mean, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One named figure of a cell: in its own unit and, where it is a return, as a normalised score too."""
+
+    name: str
+    unit: Unit
+    value: Estimate
+    score: Estimate | None = None
+    """The same on normalised scores; None for steps and ratios, and without a usable reference."""
+    bound: str = ""
+    """``≥`` or ``≤`` where the value is only a bound."""
+
+
+def level(name: str, values: Mapping[int, float], norm: Normalisation, confidence: float) -> Metric:
+    """A return of one arm: mean over seeds with Student's t interval, score (J − J_random) / span."""
+    estimate = _estimate(mean_interval(list(values.values()), confidence), values)
+    return Metric(name, "measure", estimate, _scaled(estimate, norm, norm.random))
+
+
+def difference(
+    name: str,
+    values: Mapping[int, float],
+    reference: Mapping[int, float],
+    norm: Normalisation,
+    confidence: float,
+) -> Metric:
+    """A return of one arm minus that of another: Welch interval, score Δ / span."""
+    estimate = _difference(values, reference, confidence)
+    return Metric(name, "measure", estimate, _scaled(estimate, norm, 0.0))
+
+
+def arm_metrics(arm: Arm, norm: Normalisation, confidence: float) -> dict[str, Metric]:
+    """The metrics that need no comparison, by name."""
+    starts = arm.values(lambda run: run.start)
+    over_random = {seed: value - norm.random for seed, value in starts.items() if math.isfinite(norm.random)}
+    found = [
+        level("zero_shot", arm.values(lambda run: run.zero_shot), norm, confidence),
+        level("start_performance", starts, norm, confidence),
+        level("final_performance", arm.values(lambda run: run.final), norm, confidence),
+        level("auc", arm.values(lambda run: run.auc), norm, confidence),
+        _offset_free("jump_start_over_random", over_random, norm, confidence),
+        _offset_free("retention", arm.values(lambda run: run.retention), None, confidence),
+    ]
+    times = {run.seed: run.reached for run in arm.metrics if run.reached is not None}
+    restricted = {seed: time.time for seed, time in times.items()}
+    reached = {seed: float(time.reached) for seed, time in times.items()}
+    share = float(np.mean(list(reached.values()))) if reached else math.nan
+    found += [
+        Metric(
+            "time_to_threshold",
+            "steps",
+            _estimate(mean_interval(list(restricted.values()), confidence), restricted),
+            bound="≥" if reached and share < 1 else "",
+        ),
+        Metric("threshold_reached", "ratio", Estimate(share, math.nan, math.nan, reached)),
+    ]
+    return {metric.name: metric for metric in found}
+
+
+def gain_metrics(arm: Arm, scratch: Arm, norm: Normalisation, confidence: float) -> dict[str, Metric]:
+    """The metrics of an arm against the from-scratch arm on the same target, by name."""
+    found = [
+        difference(name, arm.values(figure), scratch.values(figure), norm, confidence)
+        for name, figure in (
+            ("jump_start", lambda run: run.start),
+            ("asymptotic_gain", lambda run: run.final),
+            ("auc_gain", lambda run: run.auc),
+        )
+    ]
+    found += _area_ratios(arm, scratch, norm, confidence)
+    found += _time_gains(arm, scratch, confidence)
+    return {metric.name: metric for metric in found}
+
+
+def _area_ratios(arm: Arm, scratch: Arm, norm: Normalisation, confidence: float) -> list[Metric]:
+    """Transfer ratio and forward transfer; the from-scratch mean in the denominator counts as fixed."""
+
+    def ratio(name: str, x: Mapping[int, float], y: Mapping[int, float], kind: str) -> Metric:
+        base = float(np.mean(list(y.values()))) if y else math.nan
+        formula = per_run.transfer_ratio if kind == "ratio" else per_run.forward_transfer
+        unit_gain = formula(base + 1, base) if math.isfinite(base) else math.nan
+        return Metric(name, "ratio", _times(_difference(x, y, confidence), unit_gain))
+
+    def scores(values: Mapping[int, float]) -> dict[int, float]:
+        return {} if norm.is_raw else {seed: float(norm.score(value)) for seed, value in values.items()}
+
+    x, y = (scores(side.values(lambda run: run.auc)) for side in (arm, scratch))
+    clipped_x, clipped_y = (side.values(lambda run: run.clipped_auc) for side in (arm, scratch))
+    return [
+        ratio("transfer_ratio", x, y, "ratio"),
+        ratio("forward_transfer", clipped_x, clipped_y, "forward"),
+    ]
+
+
+def _time_gains(arm: Arm, scratch: Arm, confidence: float) -> list[Metric]:
+    """Steps saved, speed-up and break-even, from the times to threshold."""
+    x, y = ({run.seed: run.reached.time for run in side.metrics if run.reached} for side in (arm, scratch))
+    saved = _times(_difference(x, y, confidence), -1.0)
+    faster = per_run.speed_up(arm.times(), scratch.times())
+    costs = list(arm.values(lambda run: run.source_steps).values())
+    cost = float(np.mean(costs)) if costs else math.nan
+    targets = per_run.break_even_targets(saved.mean, cost) if math.isfinite(cost) else math.nan
+    return [
+        Metric("steps_saved", "steps", saved),
+        Metric("speed_up", "ratio", Estimate(faster.ratio, math.nan, math.nan), bound=faster.bound),
+        Metric("break_even", "ratio", _times(saved, per_run.break_even(1.0, cost))),
+        Metric("break_even_targets", "ratio", Estimate(targets, math.nan, math.nan)),
+    ]
+
+
+def _offset_free(
+    name: str, values: Mapping[int, float], norm: Normalisation | None, confidence: float
+) -> Metric:
+    """A per-seed difference of returns; its score, if any, is divided by the span alone."""
+    estimate = _estimate(mean_interval(list(values.values()), confidence), values)
+    return Metric(name, "measure", estimate, None if norm is None else _scaled(estimate, norm, 0.0))
+
+
+def _difference(x: Mapping[int, float], y: Mapping[int, float], confidence: float) -> Estimate:
+    interval = welch_interval(list(x.values()), list(y.values()), confidence)
+    base = float(np.mean(list(y.values()))) if y else math.nan
+    return _estimate(interval, {seed: value - base for seed, value in x.items()} if y else {})
+
+
+def _estimate(interval: Interval, values: Mapping[int, float]) -> Estimate:
+    return Estimate(interval.point, interval.low, interval.high, dict(values))
+
+
+def _scaled(estimate: Estimate, norm: Normalisation, origin: float) -> Estimate | None:
+    """(estimate − origin) / span, or None without a usable reference."""
+    if norm.is_raw:
+        return None
+    return _times(estimate, 1 / norm.span, -origin / norm.span)
+
+
+def _times(estimate: Estimate, factor: float, offset: float = 0.0) -> Estimate:
+    values = {} if math.isnan(factor) else estimate.per_seed
+    return _estimate(
+        estimate.interval.scaled(factor, offset),
+        {seed: value * factor + offset for seed, value in values.items()},
+    )

@@ -1,0 +1,199 @@
+"""Comparing one arm with another on one figure: interval, test, effect sizes, and the check by a control."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from rl_transfer.analysis import statistics as stats
+from rl_transfer.analysis.arms import Arm
+from rl_transfer.analysis.bootstrap import iqm_difference
+from rl_transfer.analysis.metrics import RunMetrics
+from rl_transfer.analysis.normalise import Normalisation
+from rl_transfer.analysis.power import more_seeds
+from rl_transfer.analysis.settings import Settings
+from rl_transfer.analysis.statistics import Interval
+from rl_transfer.analysis.verdict import Verdict, decide
+
+Judged = Literal["asymptotic_gain", "auc_gain"]
+JUDGED: tuple[Judged, ...] = ("asymptotic_gain", "auc_gain")
+"""The metrics that get a verdict: final quality and sample efficiency."""
+
+FIGURES: Mapping[Judged, Callable[[RunMetrics], float]] = {
+    "asymptotic_gain": lambda run: run.final,
+    "auc_gain": lambda run: run.auc,
+}
+
+Finding = Literal["knowledge", "partly", "not knowledge", "unclear", "unchecked"]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two arms on one figure: x is the arm in question, y the other; in scores, or raw without them."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    gain: Interval
+    """Difference of means with Welch's interval."""
+    p: float
+    """Two-sided permutation p, not adjusted."""
+
+    @property
+    def runs(self) -> int:
+        """Runs in the smaller arm."""
+        return min(len(self.x), len(self.y))
+
+
+@dataclass(frozen=True)
+class ControlCheck:
+    """Does the arm gain more than its control, which knows nothing of the source?"""
+
+    control: str
+    finding: Finding
+    over_control: Interval
+    """Arm − control, difference of means with Welch's interval."""
+    p: float
+
+    @property
+    def sentence(self) -> str:
+        """The finding in words."""
+        text = {
+            "knowledge": "it is clearly above its control {}",
+            "partly": "its control {} shows a part of the gain too",
+            "not knowledge": "its control {} shows the gain too: not knowledge, but the effect of "
+            "training fewer parameters",
+            "unclear": "it is not clearly above its control {}",
+            "unchecked": "its control {} is not finished, so the gain may not be knowledge",
+        }
+        return text[self.finding].format(self.control)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An arm against the from-scratch arm on one judged metric, with its verdict."""
+
+    metric: Judged
+    unit: Literal["score", "measure"]
+    """What ``gain``, ``iqm_gain`` and ``delta`` are measured in."""
+    gain: Interval
+    delta: float
+    p: float
+    adjusted_p: float
+    """Benjamini–Hochberg over the family of cells; NaN outside it (controls)."""
+    verdict: Verdict
+    reason: str
+    improvement: float
+    """P(arm > scratch)."""
+    cohens_d: float
+    hedges_g: float
+    iqm_gain: Interval
+    """Difference of interquartile means, percentile bootstrap interval."""
+    more_seeds: int | None
+    """More seeds per arm that would likely settle an inconclusive verdict; None if not estimable."""
+    control: ControlCheck | None = None
+
+
+def contrast(
+    metric: Judged,
+    arm: Arm,
+    other: Arm,
+    norm: Normalisation,
+    confidence: float,
+    generator: np.random.Generator,
+) -> Contrast:
+    """The contrast of two arms on one metric; ``generator`` serves the test where it samples."""
+    x, y = (_scale(side.values(FIGURES[metric]), norm) for side in (arm, other))
+    return Contrast(x, y, stats.welch_interval(x, y, confidence), stats.permutation_p(x, y, generator))
+
+
+def judge(
+    metric: Judged,
+    pair: Contrast,
+    norm: Normalisation,
+    settings: Settings,
+    generator: np.random.Generator,
+    *,
+    adjusted_p: float | None,
+    family: int,
+    obstacle: str | None,
+) -> Comparison:
+    """The comparison of one cell on one metric.
+
+    Args:
+        metric: which metric.
+        pair: the arm against the from-scratch arm.
+        norm: the target's constants.
+        settings: the analysis settings.
+        generator: source of the bootstrap.
+        adjusted_p: p adjusted for the family; None outside it (then the plain p decides).
+        family: number of cells in the family.
+        obstacle: why no verdict may be given, if anything.
+    """
+    p = pair.p if adjusted_p is None else adjusted_p
+    verdict, reason = decide(pair.gain, p, runs=pair.runs, delta=norm.delta, q=settings.q, obstacle=obstacle)
+    unsettled = verdict is Verdict.INCONCLUSIVE and obstacle is None
+    more = (
+        more_seeds(
+            pair.x,
+            pair.y,
+            delta=norm.delta,
+            q=settings.q,
+            cells=family if adjusted_p is not None else 1,
+            confidence=settings.confidence,
+        )
+        if unsettled
+        else None
+    )
+    return Comparison(
+        metric=metric,
+        unit="measure" if norm.is_raw else "score",
+        gain=pair.gain,
+        delta=norm.delta,
+        p=pair.p,
+        adjusted_p=math.nan if adjusted_p is None else adjusted_p,
+        verdict=verdict,
+        reason=reason,
+        improvement=stats.probability_of_improvement(pair.x, pair.y),
+        cohens_d=stats.cohens_d(pair.x, pair.y),
+        hedges_g=stats.hedges_g(pair.x, pair.y),
+        iqm_gain=iqm_difference(pair.x, pair.y, generator, settings.bootstrap, settings.confidence),
+        more_seeds=more,
+    )
+
+
+def check_control(
+    name: str, arm_over_control: Contrast, control: Comparison, *, complete: bool
+) -> ControlCheck:
+    """What a control says of an arm's gain.
+
+    not knowledge: the control gains too (its own interval above 0 and point ≥ δ) and the arm is not clearly
+    above it (interval of the difference not wholly above 0); partly: the control gains, the arm gains
+    clearly more; knowledge: only the arm gains, and clearly more; unclear: only the arm gains, but
+    not clearly more.
+
+    Args:
+        name: the control.
+        arm_over_control: the arm against the control.
+        control: the control against the from-scratch arm.
+        complete: whether both arms are complete and comparable.
+    """
+    above = arm_over_control.gain.defined and arm_over_control.gain.low > 0
+    gains = control.gain.defined and control.gain.low > 0 and control.gain.point >= control.delta
+    finding: Finding
+    if not complete:
+        finding = "unchecked"
+    elif gains:
+        finding = "partly" if above else "not knowledge"
+    else:
+        finding = "knowledge" if above else "unclear"
+    return ControlCheck(name, finding, arm_over_control.gain, arm_over_control.p)
+
+
+def _scale(values: Mapping[int, float], norm: Normalisation) -> tuple[float, ...]:
+    if norm.is_raw:
+        return tuple(values.values())
+    return tuple(norm.score(np.array(list(values.values()))).tolist())

@@ -1,0 +1,97 @@
+"""Flags: what a reader must know before believing a cell. Flags never drop or change a number."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rl_transfer.analysis.arms import Arm, SourceInfo
+from rl_transfer.analysis.inputs import Run
+from rl_transfer.analysis.normalise import Normalisation
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One reservation about a cell: a code for programs and a sentence for people."""
+
+    code: str
+    message: str
+
+
+def arm_flags(arm: Arm, scratch: Arm | None, source: SourceInfo | None, norm: Normalisation) -> list[Flag]:
+    """The flags of one cell that its runs alone give."""
+    found = []
+    missing = describe_missing(arm)
+    if missing:
+        found.append(Flag("missing-runs", f"{missing}; the cell stays inconclusive"))
+    if source is not None and source.below:
+        lowest = min(source.scores[seed] for seed in source.below)
+        found.append(
+            Flag(
+                "source-below-bar",
+                f"{len(source.below)} of {len(source.scores)} source policies of {source.name} are below the "
+                f"bar {source.bar:,.4g} (lowest {lowest:,.4g}): there may be little to transfer",
+            )
+        )
+    fed = arm.source_runs
+    if arm.source is not None and len(fed) > 1 and len({*fed}) < len(fed):
+        found.append(
+            Flag(
+                "shared-source",
+                f"{len({*fed})} source policies feed {len(fed)} runs: the interval leaves out "
+                "the spread over sources",
+            )
+        )
+    both = [*arm.runs, *(scratch.runs if scratch else ())]
+    found += [Flag("versions", message) for message in version_mismatches(both)]
+    if norm.is_raw:
+        note = (
+            "" if norm.delta_declared else "; declare analysis.raw_delta to judge relevance and equivalence"
+        )
+        found.append(Flag("raw-returns", f"judged on raw returns: {norm.reason}{note}"))
+    elif norm.reason:
+        found.append(Flag("reference-fallback", f"the reference is the {norm.mode}: {norm.reason}"))
+    return found
+
+
+def describe_missing(arm: Arm) -> str:
+    """``missing: 2 of 5 fine-tune runs (seed 3 failed: …; seed 4 unfinished)``, or nothing."""
+    if arm.complete:
+        return ""
+    named = "; ".join(f"seed {seed} {problem}" for seed, problem in list(arm.problems.items())[:3])
+    more = f"; {len(arm.problems) - 3} more" if len(arm.problems) > 3 else ""
+    return f"missing: {len(arm.problems)} of {len(arm.seeds)} {arm.strategy} runs ({named}{more})"
+
+
+def version_mismatches(runs: Iterable[Run]) -> list[str]:
+    """One sentence per library that ran in more than one version among ``runs``."""
+    seen: dict[str, set[str]] = defaultdict(set)
+    for run in runs:
+        for name, version in versions_of(run).items():
+            seen[name].add(version)
+    return [
+        f"runs used different versions of {name}: {', '.join(sorted(found))}"
+        for name, found in sorted(seen.items())
+        if len(found) > 1
+    ]
+
+
+def versions_of(run: Run) -> Mapping[str, str]:
+    """Library → version in a run's record."""
+    versions = (run.record or {}).get("versions") or {}
+    return {str(name): str(version) for name, version in versions.items()}
+
+
+def obstacle(arm: Arm, scratch: Arm | None, random_problem: str | None, baseline: str) -> str | None:
+    """Why a cell may not get a verdict, or None: completeness and comparability come first."""
+    if scratch is None:
+        return f"the sweep has no {baseline} runs on this target"
+    gaps: Sequence[str] = [text for text in (describe_missing(arm), describe_missing(scratch)) if text]
+    if gaps:
+        return "; ".join(gaps)
+    if random_problem is not None:
+        return f"the random-policy run of this target is not usable ({random_problem})"
+    if arm.steps is None or arm.steps != scratch.steps:
+        return "the two arms were not evaluated at the same steps"
+    return None

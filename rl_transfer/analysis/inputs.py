@@ -1,0 +1,238 @@
+"""What the analysis reads: the sweep's manifest, and of each run its record and learning curve.
+
+A run that cannot be used says why (:attr:`Run.problem`) instead of vanishing: completeness gates the verdict.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from rl_transfer.analysis.settings import Settings, StrategyInfo, read_strategies
+from rl_transfer.analysis.statistics import FloatArray
+from rl_transfer.errors import StoreError
+
+Role = Literal["source", "target", "random"]
+SCHEMA = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A learning curve: evaluations k = 0 … n at ``steps[k]`` with ``returns[k][episode]``.
+
+    Steps are in the sweep's unit (environment steps, epochs) and increase; returns are in its measure
+    (episodic return; the accuracy, as a single entry, for images).
+    """
+
+    steps: FloatArray
+    returns: tuple[FloatArray, ...]
+    means: FloatArray = field(init=False)
+    """J(t_k): mean over the evaluation's episodes; array [n+1]."""
+
+    def __post_init__(self) -> None:
+        if len(self.steps) == 0 or len(self.steps) != len(self.returns):
+            raise ValueError(
+                f"a curve needs one list of returns per evaluation: {len(self.steps)} steps, "
+                f"{len(self.returns)} lists"
+            )
+        if (np.diff(self.steps) <= 0).any():
+            raise ValueError(f"evaluation steps must increase, got {self.steps.tolist()}")
+        if any(episodes.size == 0 or not np.isfinite(episodes).all() for episodes in self.returns):
+            raise ValueError("every evaluation needs at least one return, all of them finite")
+        object.__setattr__(self, "means", np.array([episodes.mean() for episodes in self.returns]))
+
+    @property
+    def budget(self) -> float:
+        """The step of the last evaluation."""
+        return float(self.steps[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One row of ``sweep.json`` with what is on disk for it."""
+
+    id: str
+    role: Role
+    source: str | None
+    target: str | None
+    strategy: str | None
+    seed: int
+    needs: tuple[str, ...] = ()
+    record: Mapping[str, Any] | None = None
+    curve: Curve | None = None
+    """The learning curve; None unless the run is finished and sound."""
+    problem: str | None = None
+    """Why the run cannot be used: ``unfinished``, ``failed: …`` or ``damaged: …``; None if it can."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether record and curve are both there and sound."""
+        return self.curve is not None and self.record is not None
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """A sweep: its manifest (``sweep.json``) and every run that it plans."""
+
+    manifest: Mapping[str, Any]
+    runs: tuple[Run, ...]
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The resolved config."""
+        config: Mapping[str, Any] = self.manifest.get("config") or {}
+        return config
+
+    @property
+    def name(self) -> str:
+        """The sweep's name."""
+        return str(self.manifest.get("name", "sweep"))
+
+    @property
+    def unit(self) -> str:
+        """What a step is, in the plural: ``environment steps``, ``epochs``."""
+        return str(self.manifest.get("unit", "environment steps"))
+
+    @property
+    def measure(self) -> str:
+        """What J is: ``mean episodic return``, ``accuracy``."""
+        return str(self.manifest.get("measure", "mean episodic return"))
+
+    @property
+    def baseline(self) -> str:
+        """Name of the from-scratch strategy."""
+        return str(self.config.get("baseline", "scratch"))
+
+    @property
+    def root_seed(self) -> int:
+        """Root of every random stream."""
+        return int(self.config.get("root_seed", 0))
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seed indices that every cell must have: those of the config, else those of the rows."""
+        given = self.config.get("seeds")
+        if isinstance(given, int):
+            return tuple(range(given))
+        rows = {run.seed for run in self.runs if run.role == "target"}
+        return tuple(int(seed) for seed in given) if given else tuple(sorted(rows))
+
+    @property
+    def settings(self) -> Settings:
+        """The analysis settings."""
+        return Settings.read(self.config)
+
+    @property
+    def strategies(self) -> dict[str, StrategyInfo]:
+        """The strategies in the config's order, then any that only rows name."""
+        known = read_strategies(self.config)
+        for run in self.runs:
+            if run.strategy is not None:
+                known.setdefault(run.strategy, StrategyInfo(run.strategy))
+        return known
+
+    def select(self, role: Role, **fields: str | None) -> tuple[Run, ...]:
+        """The runs of ``role`` whose named fields have these values, by seed."""
+        chosen = [
+            run
+            for run in self.runs
+            if run.role == role and all(getattr(run, name) == value for name, value in fields.items())
+        ]
+        return tuple(sorted(chosen, key=lambda run: run.seed))
+
+
+def read_sweep(folder: str | Path) -> Sweep:
+    """Read ``sweep.json`` and, per run, ``record.json`` and ``curve.jsonl``.
+
+    Raises:
+        StoreError: the folder is no sweep folder, or its manifest is broken or of another schema.
+    """
+    folder = Path(folder)
+    path = folder / "sweep.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"{folder} is no sweep folder: it has no sweep.json") from None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read: {error}") from error
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        found = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
+        raise StoreError(f"{path} has schema {found}; this version reads schema {SCHEMA}")
+    loaded: dict[str, tuple[Any, Curve | None, str | None]] = {}
+    runs = []
+    for row in manifest.get("runs", []):
+        try:
+            identity = Run(
+                id=row["id"],
+                role=row["role"],
+                source=row.get("source"),
+                target=row.get("target"),
+                strategy=row.get("strategy"),
+                seed=int(row["seed"]),
+                needs=tuple(row.get("needs") or ()),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(f"{path}: a run needs id, role and seed, got {row!r}") from error
+        if identity.id not in loaded:
+            loaded[identity.id] = _read_run(folder / "runs" / identity.id)
+        record, curve, problem = loaded[identity.id]
+        runs.append(_filled(identity, record, curve, problem))
+    return Sweep(manifest, tuple(runs))
+
+
+def _filled(run: Run, record: Any, curve: Curve | None, problem: str | None) -> Run:
+    return Run(
+        run.id, run.role, run.source, run.target, run.strategy, run.seed, run.needs, record, curve, problem
+    )
+
+
+def _read_run(folder: Path) -> tuple[Mapping[str, Any] | None, Curve | None, str | None]:
+    """Record, curve and, where the run cannot be used, the reason."""
+    try:
+        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None, None, _failure(folder)
+    except (OSError, ValueError) as error:
+        return None, None, f"damaged: record.json cannot be read ({error})"
+    if not isinstance(record, dict):
+        return None, None, "damaged: record.json is no JSON object"
+    try:
+        curve = read_curve(folder / "curve.jsonl")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return record, None, f"damaged: curve.jsonl cannot be used ({error})"
+    total = record.get("total_steps")
+    if total is not None and not math.isclose(curve.budget, total):
+        return record, None, f"damaged: the curve ends at {curve.budget:g} of {total:g} steps"
+    return record, curve, None
+
+
+def read_curve(path: Path) -> Curve:
+    """The learning curve in a ``curve.jsonl``: one object per evaluation.
+
+    Raises:
+        ValueError: a line is no JSON, or the curve is empty, unordered or not finite.
+    """
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return Curve(
+        np.array([row["step"] for row in rows], dtype=np.float64),
+        tuple(np.array(row["returns"], dtype=np.float64) for row in rows),
+    )
+
+
+def _failure(folder: Path) -> str:
+    path = folder / "failure.json"
+    try:
+        failure = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return "unfinished"
+    except (OSError, ValueError) as error:
+        return f"failed: {path.name} cannot be read ({error})"
+    text = failure.get("message") or failure.get("error") if isinstance(failure, dict) else failure
+    first = str(text or "see its log.txt").strip().splitlines()[0]
+    return f"failed: {first}"

@@ -1,0 +1,236 @@
+"""From a sweep to its transfer matrix: arms, cells, tests over the family, controls, aggregates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from rl_transfer.analysis import aggregate as aggregates
+from rl_transfer.analysis import comparison as compare
+from rl_transfer.analysis import overview
+from rl_transfer.analysis.arms import Arm, arm_band, build_arm, source_info
+from rl_transfer.analysis.cells import arm_metrics, gain_metrics
+from rl_transfer.analysis.comparison import JUDGED, Comparison, Judged
+from rl_transfer.analysis.flags import Flag, arm_flags, obstacle
+from rl_transfer.analysis.inputs import Run, Sweep
+from rl_transfer.analysis.metrics import final_performance, has_plateaued
+from rl_transfer.analysis.model import Cell, CellKey, Kind, Matrix, TargetInfo
+from rl_transfer.analysis.normalise import Normalisation, normalisation
+from rl_transfer.analysis.power import smallest_seeds
+from rl_transfer.analysis.settings import StrategyInfo, read_number
+from rl_transfer.analysis.statistics import benjamini_hochberg
+from rl_transfer.analysis.verdict import Verdict
+from rl_transfer.seeding import generator
+
+
+def analyse(sweep: Sweep) -> Matrix:
+    """The transfer matrix of a sweep, finished or not; the same numbers for the same records."""
+    return _Analysis(sweep).matrix()
+
+
+class _Analysis:
+    """The intermediate results of one analysis, each computed once."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self.sweep = sweep
+        self.settings = sweep.settings
+        self.strategies = _ordered(sweep)
+        self.sources = {
+            name: source_info(sweep, name, read_number(sweep.config, "sources", name, "bar"))
+            for name in _names(sweep, "source")
+        }
+        self.random = {name: self._random_run(name) for name in _names(sweep, "target")}
+        self.norms = {name: self._norm(name) for name in self.random}
+        self.arms = self._arms()
+        self.kinds: dict[CellKey, Kind] = {key: self._kind(key) for key in self.arms}
+        self.obstacles = {key: self._obstacle(key) for key in self.arms if self.kinds[key] != "baseline"}
+        self.family = [key for key, kind in self.kinds.items() if kind == "transfer"]
+
+    def _random_run(self, target: str) -> Run | None:
+        rows = self.sweep.select("random", target=target)
+        return rows[0] if rows else None
+
+    def _scratch_rows(self, target: str) -> tuple[Run, ...]:
+        return self.sweep.select("target", target=target, strategy=self.sweep.baseline)
+
+    def _norm(self, target: str) -> Normalisation:
+        random = self.random[target]
+        finals = [
+            final_performance(run.curve.means, self.settings.final_share)
+            for run in self._scratch_rows(target)
+            if run.curve
+        ]
+        return normalisation(
+            np.concatenate(random.curve.returns) if random and random.curve else (),
+            finals,
+            self.settings,
+            read_number(self.sweep.config, "targets", target, "reward_threshold"),
+        )
+
+    def _arms(self) -> dict[CellKey, Arm]:
+        rows: dict[CellKey, list[Run]] = {}
+        for run in self.sweep.runs:
+            if run.role == "target" and run.target is not None and run.strategy is not None:
+                rows.setdefault((run.source, run.target, run.strategy), []).append(run)
+        order = {name: place for place, name in enumerate(self.strategies)}
+        targets, sources = list(self.norms), [None, *self.sources]
+        keys = sorted(rows, key=lambda key: (order[key[2]], targets.index(key[1]), sources.index(key[0])))
+        return {
+            key: build_arm(rows[key], self.sweep.seeds, self.norms[key[1]], self.settings) for key in keys
+        }
+
+    def _kind(self, key: CellKey) -> Kind:
+        if key[2] == self.sweep.baseline:
+            return "baseline"
+        return "control" if self.strategies[key[2]].control else "transfer"
+
+    def _scratch(self, target: str) -> Arm | None:
+        return self.arms.get((None, target, self.sweep.baseline))
+
+    def _obstacle(self, key: CellKey) -> str | None:
+        random = self.random[key[1]]
+        problem = "not planned" if random is None else random.problem
+        return obstacle(self.arms[key], self._scratch(key[1]), problem, self.sweep.baseline)
+
+    def _stream(self, purpose: str, metric: Judged, key: CellKey) -> np.random.Generator:
+        return generator(self.sweep.root_seed, purpose, metric, *(part or "" for part in key))
+
+    def comparisons(self) -> dict[CellKey, dict[Judged, Comparison]]:
+        """Every non-baseline cell on every judged metric, corrected and checked by controls."""
+        found: dict[CellKey, dict[Judged, Comparison]] = {key: {} for key in self.obstacles}
+        for metric in JUDGED:
+            pairs = {key: self._contrast(metric, key) for key in self.obstacles}
+            # A cell without a verdict stays in its family with p = 1: a crash must not help its neighbours.
+            raw = [
+                1.0 if self.obstacles[key] or math.isnan(pairs[key].p) else pairs[key].p
+                for key in self.family
+            ]
+            adjusted = dict(zip(self.family, benjamini_hochberg(raw).tolist(), strict=True))
+            for key, pair in pairs.items():
+                found[key][metric] = compare.judge(
+                    metric,
+                    pair,
+                    self.norms[key[1]],
+                    self.settings,
+                    self._stream("bootstrap", metric, key),
+                    adjusted_p=adjusted.get(key),
+                    family=len(self.family),
+                    obstacle=self.obstacles[key],
+                )
+        for key in self.family:
+            for metric in JUDGED:
+                found[key][metric] = self._checked(found, key, metric)
+        return found
+
+    def _contrast(self, metric: Judged, key: CellKey, other: Arm | None = None) -> compare.Contrast:
+        arm, target = self.arms[key], key[1]
+        against = other or self._scratch(target) or replace(arm, runs=(), metrics=())
+        stream = self._stream(f"permutation-{against.strategy}", metric, key)
+        return compare.contrast(metric, arm, against, self.norms[target], self.settings.confidence, stream)
+
+    def _checked(
+        self, found: Mapping[CellKey, Mapping[Judged, Comparison]], key: CellKey, metric: Judged
+    ) -> Comparison:
+        """The comparison with its control's finding, where the gain is positive and a control exists."""
+        mine = found[key][metric]
+        control = next((other for other in self.obstacles if self._is_control_of(other, key)), None)
+        if control is None or mine.verdict is not Verdict.POSITIVE:
+            return mine
+        check = compare.check_control(
+            control[2],
+            self._contrast(metric, key, self.arms[control]),
+            found[control][metric],
+            complete=self.obstacles[control] is None,
+        )
+        return replace(mine, control=check)
+
+    def _is_control_of(self, other: CellKey, key: CellKey) -> bool:
+        """Same target, and named as control; a control that names nobody serves the same freeze mask."""
+        if self.kinds[other] != "control" or other[1] != key[1] or other[0] not in (None, key[0]):
+            return False
+        control, strategy = self.strategies[other[2]], self.strategies[key[2]]
+        if control.control_for:
+            return strategy.name in control.control_for
+        return bool(control.freeze) and control.freeze == strategy.freeze
+
+    def matrix(self) -> Matrix:
+        """Put everything together."""
+        comparisons = self.comparisons()
+        seeds = smallest_seeds(len(self.family), self.settings.q)
+        groups: dict[tuple[str | None, str], list[Arm]] = {}
+        for (source, _, strategy), arm in self.arms.items():
+            groups.setdefault((source, strategy), []).append(arm)
+        return Matrix(
+            name=self.sweep.name,
+            unit=self.sweep.unit,
+            measure=self.sweep.measure,
+            baseline=self.sweep.baseline,
+            settings=self.settings,
+            strategies=self.strategies,
+            sources=self.sources,
+            targets={name: self._target(name) for name in self.norms},
+            cells=tuple(self._cell(key, comparisons.get(key, {})) for key in self.arms),
+            aggregates=aggregates.aggregate(groups, self.norms, self.settings, self.sweep.root_seed),
+            family=len(self.family),
+            smallest_seeds=seeds,
+            warnings=overview.warnings(self.sweep, len(self.family), seeds),
+            versions=overview.versions(self.sweep.runs),
+            counts=overview.counts(self.sweep.runs),
+        )
+
+    def _target(self, name: str) -> TargetInfo:
+        scratch = self._scratch(name)
+        steps = scratch.steps if scratch else None
+        curves = [run.curve.means for run in scratch.runs if run.curve] if scratch else []
+        budgets = [arm.budget for key, arm in self.arms.items() if key[1] == name and arm.runs]
+        return TargetInfo(
+            name=name,
+            norm=self.norms[name],
+            budget=max(budgets, default=math.nan),
+            plateaued=steps is not None and has_plateaued(np.array(steps), curves, self.settings.confidence),
+        )
+
+    def _cell(self, key: CellKey, comparisons: Mapping[Judged, Comparison]) -> Cell:
+        arm, norm, scratch = self.arms[key], self.norms[key[1]], self._scratch(key[1])
+        kind, confidence = self.kinds[key], self.settings.confidence
+        metrics = arm_metrics(arm, norm, confidence)
+        if kind != "baseline" and scratch is not None:
+            metrics |= gain_metrics(arm, scratch, norm, confidence)
+        flags = arm_flags(arm, scratch, self.sources.get(key[0] or ""), norm)
+        flags += [
+            Flag(f"control-{entry.control.finding.replace(' ', '-')}", f"{metric}: {entry.control.sentence}")
+            for metric, entry in comparisons.items()
+            if entry.control is not None and entry.control.finding != "knowledge"
+        ]
+        return Cell(
+            source=key[0],
+            target=key[1],
+            strategy=key[2],
+            kind=kind,
+            seeds=arm.seeds,
+            finished=tuple(run.seed for run in arm.runs),
+            budget=arm.budget,
+            metrics=metrics,
+            comparisons=comparisons,
+            flags=tuple(flags),
+            band=arm_band(arm, confidence),
+        )
+
+
+def _ordered(sweep: Sweep) -> dict[str, StrategyInfo]:
+    """Strategies: the baseline first, controls last."""
+    rank = {True: 2, False: 1}
+    given = sweep.strategies
+    names = sorted(given, key=lambda name: 0 if name == sweep.baseline else rank[given[name].control])
+    return {name: given[name] for name in names}
+
+
+def _names(sweep: Sweep, field: Literal["source", "target"]) -> list[str]:
+    """Sources or targets in the config's order, then any that only rows name."""
+    configured = [*(sweep.config.get(f"{field}s") or {})]
+    rows = [getattr(run, field) for run in sweep.runs if getattr(run, field) is not None]
+    return list(dict.fromkeys([*configured, *rows]))

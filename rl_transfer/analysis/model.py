@@ -1,0 +1,86 @@
+"""The shape of a finished analysis: matrix, cells and targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from rl_transfer.analysis.aggregate import Aggregate
+from rl_transfer.analysis.arms import Band, SourceInfo
+from rl_transfer.analysis.cells import Metric
+from rl_transfer.analysis.comparison import Comparison, Judged
+from rl_transfer.analysis.flags import Flag
+from rl_transfer.analysis.normalise import Normalisation
+from rl_transfer.analysis.settings import Settings, StrategyInfo
+
+Kind = Literal["transfer", "control", "baseline"]
+CellKey = tuple[str | None, str, str]
+"""(source, target, strategy)."""
+
+
+@dataclass(frozen=True)
+class TargetInfo:
+    """A target task: the constants of its scores, and its from-scratch arm."""
+
+    name: str
+    norm: Normalisation
+    budget: float
+    """Last evaluation step; NaN before any run is finished."""
+    plateaued: bool
+    """Whether the from-scratch arm's last third shows no significant slope."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One (source, target, strategy) over the seeds."""
+
+    source: str | None
+    target: str
+    strategy: str
+    kind: Kind
+    seeds: tuple[int, ...]
+    finished: tuple[int, ...]
+    budget: float
+    metrics: Mapping[str, Metric]
+    comparisons: Mapping[Judged, Comparison]
+    """By metric; empty for the baseline itself."""
+    flags: tuple[Flag, ...]
+    band: Band | None
+    """Mean learning curve with interval; None without a finished run."""
+
+    @property
+    def key(self) -> CellKey:
+        """(source, target, strategy)."""
+        return self.source, self.target, self.strategy
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Everything that tables, figures and the report show."""
+
+    name: str
+    unit: str
+    measure: str
+    baseline: str
+    settings: Settings
+    strategies: Mapping[str, StrategyInfo]
+    sources: Mapping[str, SourceInfo]
+    targets: Mapping[str, TargetInfo]
+    cells: tuple[Cell, ...]
+    """Baseline first, then transfer strategies, controls last; within that by target, then source."""
+    aggregates: tuple[Aggregate, ...]
+    family: int
+    """Cells in each family of tests."""
+    smallest_seeds: int | None
+    """Least seeds per arm at which a lone effect could reach a verdict."""
+    warnings: tuple[str, ...]
+    versions: Mapping[str, tuple[str, ...]]
+    counts: Mapping[str, int]
+    """Runs: planned, finished, failed (damaged ones included), unfinished."""
+
+    def select(self, **fields: object) -> tuple[Cell, ...]:
+        """The cells whose named fields have these values."""
+        return tuple(
+            cell for cell in self.cells if all(getattr(cell, name) == value for name, value in fields.items())
+        )

@@ -1,0 +1,83 @@
+"""How many seeds a verdict needs: what the exact test can reach, and what a cell's spread asks for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from rl_transfer.analysis.special import t_quantile
+from rl_transfer.analysis.statistics import PERMUTATION_LIMIT, Values, as_values, welch_error
+
+LEAST_SEEDS = 4
+"""With fewer runs in an arm every verdict is inconclusive."""
+MOST_SEEDS = 1000
+"""Beyond this many seeds per arm no estimate is given."""
+POWER = 0.8
+"""Chance of a verdict that *likely* stands for."""
+
+
+def smallest_p(n_x: int, n_y: int, limit: int = PERMUTATION_LIMIT) -> float:
+    """The smallest p that the permutation test can give with n_x and n_y runs.
+
+    2 / C(2K, K) for equal arms of K runs (a split and its mirror image are equally extreme), 1 / C for
+    unequal ones; 1 / (1 + limit) where splits are sampled.
+    """
+    splits = math.comb(n_x + n_y, n_x)
+    if splits > limit:
+        return 1 / (1 + limit)
+    return min(1.0, (2 if n_x == n_y else 1) / splits)
+
+
+def smallest_seeds(cells: int, q: float) -> int | None:
+    """The smallest K per arm at which a lone effect among ``cells`` could pass Benjamini–Hochberg.
+
+    A lone effect must have p < q / cells. At least :data:`LEAST_SEEDS`; None if no number of seeds suffices
+    (more cells than the sampled test can resolve).
+    """
+    return next(
+        (k for k in range(LEAST_SEEDS, MOST_SEEDS + 1) if smallest_p(k, k) * max(cells, 1) < q),
+        None,
+    )
+
+
+def more_seeds(x: Values, y: Values, *, delta: float, q: float, cells: int, confidence: float) -> int | None:
+    """How many more seeds per arm would likely settle an inconclusive comparison.
+
+    Assumes that means and spreads stay as they are. If the difference is at least ``delta``, the search is
+    for a test at level q / cells with power 0.8, that is |d| ≥ (t_(1−α/2) + t_0.8) standard errors; otherwise
+    for an interval inside [−delta, delta] with that power: δ − |d| takes the place of |d|. At least one.
+
+    Returns:
+        The number on top of the smaller arm; None if more than :data:`MOST_SEEDS` would be needed.
+    """
+    x, y = as_values(x, "x"), as_values(y, "y")
+    have = min(x.size, y.size)
+    if have < 2:
+        return None
+    difference = abs(float(x.mean() - y.mean()))
+    claims_effect = difference >= delta
+    floor = smallest_seeds(cells, q) if claims_effect else LEAST_SEEDS
+    if floor is None:
+        return None
+    room = difference if claims_effect else delta - difference
+    tail = q / (2 * max(cells, 1)) if claims_effect else (1 - confidence) / 2
+
+    def settles(k: int) -> bool:
+        error, degrees = welch_error(float(x.var(ddof=1)), k, float(y.var(ddof=1)), k)
+        return room >= error * (t_quantile(1 - tail, degrees) + t_quantile(POWER, degrees))
+
+    needed = _first(settles, max(have + 1, floor), MOST_SEEDS)
+    return None if needed is None else needed - have
+
+
+def _first(holds: Callable[[int], bool], low: int, high: int) -> int | None:
+    """The smallest k in [low, high] for which the rising predicate ``holds``, by bisection."""
+    if low > high or not holds(high):
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        if holds(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low

@@ -1,0 +1,142 @@
+"""The matrix as data: one JSON object per cell, and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from rl_transfer.analysis import words
+from rl_transfer.analysis.cells import Estimate, Metric
+from rl_transfer.analysis.comparison import JUDGED, Comparison
+from rl_transfer.analysis.model import Cell, Matrix
+from rl_transfer.analysis.statistics import Interval
+
+
+def summary(matrix: Matrix) -> list[dict[str, Any]]:
+    """One JSON object per cell; None stands where a figure is undefined (strict JSON has no NaN).
+
+    ``verdict`` and ``interval`` are keyed by the judged metric; the interval is in the unit that the verdict
+    was decided in (``comparisons.*.unit``). ``metrics`` holds every metric with mean, interval and the value
+    of each seed, in its own unit and as a score.
+    """
+    return [_cell(cell, matrix) for cell in matrix.cells]
+
+
+def _cell(cell: Cell, matrix: Matrix) -> dict[str, Any]:
+    norm = matrix.targets[cell.target].norm
+    return {
+        "source": cell.source,
+        "target": cell.target,
+        "strategy": cell.strategy,
+        "kind": cell.kind,
+        "steps": _number(cell.budget),
+        "unit": matrix.unit,
+        "measure": matrix.measure,
+        "seeds": list(cell.seeds),
+        "finished": list(cell.finished),
+        "verdict": {name: str(entry.verdict) for name, entry in cell.comparisons.items()},
+        "interval": {name: _limits(entry.gain) for name, entry in cell.comparisons.items()},
+        "metrics": {
+            name: _metric(cell.metrics[name]) for name in words.METRIC_LABELS if name in cell.metrics
+        },
+        "comparisons": {name: _comparison(entry) for name, entry in cell.comparisons.items()},
+        "reference": {
+            "mode": norm.mode,
+            "random": _number(norm.random),
+            "reference": _number(norm.reference),
+            "delta": _number(norm.delta),
+            "reason": norm.reason or None,
+        },
+        "flags": [{"code": flag.code, "message": flag.message} for flag in cell.flags],
+    }
+
+
+def _metric(metric: Metric) -> dict[str, Any]:
+    return {
+        "unit": metric.unit,
+        **_estimate(metric.value),
+        "bound": metric.bound or None,
+        "score": None if metric.score is None else _estimate(metric.score),
+    }
+
+
+def _estimate(estimate: Estimate) -> dict[str, Any]:
+    return {
+        "mean": _number(estimate.mean),
+        "low": _number(estimate.low),
+        "high": _number(estimate.high),
+        "n": estimate.n,
+        "per_seed": {str(seed): _number(value) for seed, value in estimate.per_seed.items()},
+    }
+
+
+def _comparison(entry: Comparison) -> dict[str, Any]:
+    check = entry.control
+    return {
+        "unit": entry.unit,
+        "gain": _number(entry.gain.point),
+        "low": _number(entry.gain.low),
+        "high": _number(entry.gain.high),
+        "delta": _number(entry.delta),
+        "p": _number(entry.p),
+        "adjusted_p": _number(entry.adjusted_p),
+        "verdict": str(entry.verdict),
+        "reason": entry.reason,
+        "probability_of_improvement": _number(entry.improvement),
+        "cohens_d": _number(entry.cohens_d),
+        "hedges_g": _number(entry.hedges_g),
+        "iqm_gain": _number(entry.iqm_gain.point),
+        "iqm_interval": _limits(entry.iqm_gain),
+        "more_seeds": entry.more_seeds,
+        "control": None
+        if check is None
+        else {
+            "control": check.control,
+            "finding": check.finding,
+            "over_control": _number(check.over_control.point),
+            "interval": _limits(check.over_control),
+            "p": _number(check.p),
+        },
+    }
+
+
+def _limits(interval: Interval) -> list[float | None]:
+    return [_number(interval.low), _number(interval.high)]
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def csv_text(matrix: Matrix) -> str:
+    """One line per cell: identity, verdicts with p-values, then mean and limits of every metric.
+
+    Columns are the same for every sweep; what is undefined is empty. Per-seed values are in
+    :func:`summary`.
+    """
+    rows = [_flat(cell) for cell in summary(matrix)]
+    header = list(dict.fromkeys(name for row in rows for name in row))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, header, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: "" if value is None else value for name, value in row.items()} for row in rows)
+    return buffer.getvalue()
+
+
+def _flat(cell: Mapping[str, Any]) -> dict[str, Any]:
+    row = {name: cell[name] for name in ("source", "target", "strategy", "kind", "steps")}
+    row |= {"planned": len(cell["seeds"]), "finished": len(cell["finished"])}
+    for name in JUDGED:
+        entry = cell["comparisons"].get(name, {})
+        for field in ("verdict", "unit", "gain", "low", "high", "p", "adjusted_p", "hedges_g"):
+            row[f"{name}_{field}"] = entry.get(field)
+        row[f"{name}_improvement"] = entry.get("probability_of_improvement")
+    for label in words.METRIC_LABELS:
+        metric = cell["metrics"].get(label, {})
+        row |= {f"{label}_{field}": metric.get(field) for field in ("mean", "low", "high", "n")}
+        row[f"{label}_score"] = (metric.get("score") or {}).get("mean")
+    row["flags"] = " ".join(flag["code"] for flag in cell["flags"])
+    return row

@@ -1,0 +1,117 @@
+"""The matrix as plain text for a terminal."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+
+from rl_transfer.analysis import words
+from rl_transfer.analysis.comparison import JUDGED
+from rl_transfer.analysis.model import Cell, Matrix
+
+WIDTH = 110
+"""Most columns of the table."""
+_HEAD = ("target", "final quality", "verdict", "sample efficiency", "verdict")
+
+
+def text_table(matrix: Matrix) -> str:
+    """Gains, intervals and verdicts, one line per cell; then flags, warnings and the plain sentences.
+
+    At most :data:`WIDTH` columns; ``*`` marks a gain that the strategy's control puts in doubt, ``r`` one in
+    raw units of the measure.
+    """
+    budgets = sorted({info.budget for info in matrix.targets.values() if math.isfinite(info.budget)})
+    places = words.listed([words.at_steps(budget, matrix.unit) for budget in budgets] or ["nothing measured"])
+    settings = matrix.settings
+    lines = [
+        f"{matrix.name}: transfer against {matrix.baseline}, {places}",
+        f"gains in normalised scores (r: {matrix.measure}), {settings.confidence:.0%} Welch intervals; "
+        f"tests in families of {matrix.family}",
+        "",
+        *_rows(_sections(matrix)),
+    ]
+    notes = [line for note in _notes(matrix) for line in wrapped(note, indent="  ")]
+    if notes:
+        lines += ["", *notes]
+    lines += ["", *(line for text in words.headlines(matrix) for line in wrapped(text))]
+    return "\n".join(line for text in lines for line in (wrapped(text) if len(text) > WIDTH else [text]))
+
+
+def wrapped(text: str, indent: str = "") -> list[str]:
+    """``text`` in lines of at most :data:`WIDTH` columns, the later ones indented."""
+    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def _sections(matrix: Matrix) -> list[tuple[str, tuple[Cell, ...]]]:
+    """Heading and cells of every (strategy, source), transfer first, controls and baseline last."""
+    found = []
+    for kind in ("transfer", "control", "baseline"):
+        groups: dict[tuple[str, str | None], list[Cell]] = {}
+        for cell in matrix.select(kind=kind):
+            groups.setdefault((cell.strategy, cell.source), []).append(cell)
+        for (strategy, source), cells in groups.items():
+            note = {
+                "transfer": _origin(matrix, source),
+                "control": " (control: not corrected, not in the family)",
+                "baseline": " (baseline: final performance and area under the curve, raw)",
+            }[kind]
+            found.append((f"{strategy}{note}", tuple(cells)))
+    return found
+
+
+def _origin(matrix: Matrix, source: str | None) -> str:
+    if source is None:
+        return ""
+    info = matrix.sources[source]
+    details = []
+    if info.scores:
+        low, high = (words.number(end(info.scores.values())) for end in (min, max))
+        details.append(f"source scores {low} to {high}")
+    if info.bar is not None:
+        details.append(f"bar {words.number(info.bar)}")
+    return f" from {source}" + (f" ({', '.join(details)})" if details else "")
+
+
+def _rows(sections: Sequence[tuple[str, Sequence[Cell]]]) -> list[str]:
+    table: list[list[tuple[str, ...]]] = [[_HEAD], *([_row(cell) for cell in cells] for _, cells in sections)]
+    widths = [max(len(row[column]) for rows in table for row in rows) for column in range(len(_HEAD))]
+    widths[0] = min(widths[0], WIDTH - sum(widths[1:]) - 2 * len(_HEAD))
+    lines = [_line(_HEAD, widths)]
+    for (title, _), rows in zip(sections, table[1:], strict=True):
+        lines += [title, *(_line(row, widths) for row in rows)]
+    return lines
+
+
+def _row(cell: Cell) -> tuple[str, ...]:
+    if cell.kind == "baseline":
+        final, area = (cell.metrics[name].value.interval for name in ("final_performance", "auc"))
+        return cell.target, words.interval(final, signed=False), "", words.interval(area, signed=False), ""
+    texts = [cell.target]
+    for name in JUDGED:
+        entry = cell.comparisons[name]
+        raw = " r" if entry.unit == "measure" else ""
+        doubt = "*" if entry.control is not None and entry.control.finding != "knowledge" else ""
+        texts += [f"{words.interval(entry.gain)}{raw}", f"{entry.verdict.symbol} {entry.verdict}{doubt}"]
+    return tuple(texts)
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    cut = [
+        text if len(text) <= width else f"{text[: width - 1]}…"
+        for text, width in zip(row, widths, strict=True)
+    ]
+    return "  " + "  ".join(text.ljust(width) for text, width in zip(cut, widths, strict=True)).rstrip()
+
+
+def _notes(matrix: Matrix) -> list[str]:
+    by_message: dict[tuple[str, str], list[str]] = {}
+    for cell in matrix.cells:
+        for flag in cell.flags:
+            star = "*" if flag.code.startswith("control") else "!"
+            by_message.setdefault((star, flag.message), []).append(f"{cell.strategy} on {cell.target}")
+    notes = [f"! {text}" for text in matrix.warnings]
+    for (star, message), places in by_message.items():
+        shown = words.listed(places) if len(places) <= 3 else f"{len(places)} cells"
+        notes.append(f"{star} {shown}: {message}")
+    return notes

@@ -1,0 +1,130 @@
+"""The analysis in words: labels of metrics, formatted numbers, and one plain sentence per strategy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from rl_transfer.analysis.comparison import Comparison, Judged
+from rl_transfer.analysis.model import Cell, Matrix
+from rl_transfer.analysis.statistics import Interval
+from rl_transfer.analysis.verdict import Verdict
+
+METRIC_LABELS: Mapping[str, str] = {
+    "zero_shot": "zero-shot performance",
+    "start_performance": "performance at step 0",
+    "jump_start": "jump-start",
+    "jump_start_over_random": "jump-start over random",
+    "final_performance": "final performance",
+    "asymptotic_gain": "asymptotic gain",
+    "auc": "area under the curve",
+    "auc_gain": "AUC gain",
+    "transfer_ratio": "transfer ratio",
+    "forward_transfer": "forward transfer",
+    "time_to_threshold": "time to threshold",
+    "threshold_reached": "share of runs that reach the threshold",
+    "steps_saved": "steps saved",
+    "speed_up": "speed-up",
+    "break_even": "share of the source's cost won back",
+    "break_even_targets": "targets until break-even",
+    "retention": "retention in the source",
+}
+"""Every metric of a cell in reading order, with its label."""
+
+EFFECTS = ("helps", "hurts", "both helps and hurts", "makes no relevant difference", "is undecided")
+"""What the verdicts of a cell can add up to, in the order in which they are told."""
+
+JUDGED_LABELS: Mapping[Judged, str] = {
+    "asymptotic_gain": "final quality",
+    "auc_gain": "sample efficiency",
+}
+
+
+def number(value: float, *, signed: bool = False, digits: int = 3) -> str:
+    """``value`` with about ``digits`` significant figures and thousands separators; ``–`` for NaN."""
+    if not math.isfinite(value):
+        return "–"
+    size = abs(value)
+    decimals = max(0, digits - 1 - math.floor(math.log10(size))) if size >= 0.1 else digits - 1
+    rounded = round(value, min(decimals, digits - 1)) + 0.0  # + 0.0: no negative zero
+    return f"{rounded:{'+' if signed else ''},.{min(decimals, digits - 1)}f}"
+
+
+def interval(estimate: Interval, *, signed: bool = True) -> str:
+    """``+0.31 [+0.12, +0.50]``; the point alone if there are no limits."""
+    point = number(estimate.point, signed=signed)
+    if not estimate.defined:
+        return point
+    return f"{point} [{number(estimate.low, signed=signed)}, {number(estimate.high, signed=signed)}]"
+
+
+def at_steps(budget: float, unit: str) -> str:
+    """``at 6,144 environment steps``: every claim names the budget it was measured at."""
+    return f"at {budget:,.0f} {unit}" if math.isfinite(budget) else f"before any {unit} were measured"
+
+
+def listed(items: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def headlines(matrix: Matrix) -> list[str]:
+    """One sentence per transfer strategy, source and budget: where it helps, hurts, or is undecided."""
+    groups: dict[tuple[str, str | None, float], list[Cell]] = {}
+    for cell in matrix.select(kind="transfer"):
+        budget = matrix.targets[cell.target].budget
+        groups.setdefault((cell.strategy, cell.source, budget if math.isfinite(budget) else 0.0), []).append(
+            cell
+        )
+    strategies, sources = [*matrix.strategies], [None, *matrix.sources]
+    order = sorted(groups, key=lambda key: (strategies.index(key[0]), sources.index(key[1]), key[2]))
+    return [_sentence(key, groups[key], matrix.unit) for key in order]
+
+
+def _sentence(key: tuple[str, str | None, float], cells: Sequence[Cell], unit: str) -> str:
+    strategy, source, budget = key
+    found: dict[str, dict[str, list[str]]] = {}
+    for cell in cells:
+        effect, detail = _effect(cell.comparisons.values())
+        found.setdefault(effect, {}).setdefault(detail, []).append(cell.target)
+    phrases = []
+    for effect in EFFECTS:
+        places = [f"on {listed(names)}{detail}" for detail, names in found.get(effect, {}).items()]
+        if places:
+            phrases.append(f"{effect} {listed(places)}")
+    place = at_steps(budget or math.nan, unit)
+    origin = f" from {source}" if source else ""
+    return f"{place[0].upper()}{place[1:]}, {strategy}{origin} {'; '.join(phrases)}."
+
+
+def _effect(comparisons: Iterable[Comparison]) -> tuple[str, str]:
+    """What a cell's verdicts add up to, and for which of the judged metrics."""
+    by_verdict: dict[Verdict, list[Comparison]] = {}
+    for entry in comparisons:
+        by_verdict.setdefault(entry.verdict, []).append(entry)
+    gains, losses = by_verdict.get(Verdict.POSITIVE, []), by_verdict.get(Verdict.NEGATIVE, [])
+    if gains and losses:
+        return "both helps and hurts", f" (helps {_scope(gains)}, hurts {_scope(losses)})"
+    if gains:
+        doubts = dict.fromkeys(
+            entry.control.sentence
+            for entry in gains
+            if entry.control is not None and entry.control.finding != "knowledge"
+        )
+        return "helps", f" ({'; '.join([_scope(gains), *doubts])})"
+    if losses:
+        return "hurts", f" ({_scope(losses)})"
+    if set(by_verdict) == {Verdict.EQUIVALENT}:
+        return "makes no relevant difference", ""
+    return "is undecided", ""
+
+
+def _scope(entries: Sequence[Comparison]) -> str:
+    return listed([JUDGED_LABELS[entry.metric] for entry in entries])
+
+
+def advice(entry: Comparison) -> str:
+    """How an inconclusive comparison would likely be settled; empty for the others."""
+    if entry.verdict is not Verdict.INCONCLUSIVE or entry.more_seeds is None:
+        return ""
+    return f"about {entry.more_seeds} more seeds per arm would likely settle it"

@@ -1,0 +1,107 @@
+"""Sweeps in memory with curves written out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rl_transfer.analysis import Curve, Run, Sweep
+
+STEPS = (0, 100, 200, 300, 400, 500)
+SLOW = (0, 0, 50, 100, 100, 100)
+"""From scratch: final 100, area (0 + 25 + 75 + 100 + 100) / 5 = 60."""
+FAST = (20, 60, 100, 100, 100, 100)
+"""Transfer: final 100, area (40 + 80 + 100 + 100 + 100) / 5 = 84."""
+
+CONTROL = {"control": True, "control_for": ["frozen"], "freeze": ["trunk"]}
+
+
+def curve(means: Sequence[float], steps: Sequence[float] = STEPS) -> Curve:
+    return Curve(np.array(steps, dtype=float), tuple(np.array([mean], dtype=float) for mean in means))
+
+
+def run(
+    role: str,
+    seed: int,
+    means: Sequence[float] | None,
+    *,
+    source: str | None = None,
+    target: str | None = None,
+    strategy: str | None = None,
+    steps: Sequence[float] = STEPS,
+    **record: Any,
+) -> Run:
+    identity = "/".join(str(part) for part in (role, source, target, strategy, seed))
+    if means is None:
+        return Run(identity, role, source, target, strategy, seed, problem="failed: boom")
+    fed = {"source_run": f"{source}-{seed}", "source_steps": 1000, "source_score": 90.0} if source else {}
+    return Run(
+        identity,
+        role,
+        source,
+        target,
+        strategy,
+        seed,
+        record={"versions": {"torch": "2.13"}, **fed, **record},
+        curve=curve(means, steps),
+    )
+
+
+def shifted(means: Sequence[float], by: float) -> tuple[float, ...]:
+    return tuple(mean + by for mean in means)
+
+
+def sweep(
+    arms: Mapping[tuple[str | None, str, str], Sequence[Run]],
+    *,
+    random: Mapping[str, Sequence[float]] | None = None,
+    seeds: int = 4,
+    strategies: Mapping[str, Mapping[str, Any]] | None = None,
+    bar: float | None = None,
+    threshold: float | None = None,
+    **analysis: Any,
+) -> Sweep:
+    """A sweep of these arms; the random policy's return is 0 on every target unless given."""
+    targets = list(dict.fromkeys(target for _, target, _ in arms))
+    sources = list(dict.fromkeys(source for source, _, _ in arms if source))
+    measured = {target: [0.0] for target in targets} if random is None else random
+    rows = [
+        Run(f"random/{target}", "random", None, target, None, 0, record={}, curve=curve([value[0]], [0]))
+        for target, value in measured.items()
+    ]
+    config = {
+        "baseline": "scratch",
+        "seeds": list(range(seeds)),
+        "strategies": dict(strategies or {}),
+        "sources": {name: {"bar": bar} for name in sources},
+        "targets": {name: {"reward_threshold": threshold} for name in targets},
+        "analysis": {"bootstrap": 50, **analysis},
+    }
+    return Sweep(
+        {"schema": 1, "name": "by hand", "config": config},
+        (*rows, *(entry for arm in arms.values() for entry in arm)),
+    )
+
+
+def arm(
+    key: tuple[str | None, str, str], curves: Sequence[Sequence[float] | None], **record: Any
+) -> tuple[Run, ...]:
+    source, target, strategy = key
+    return tuple(
+        run("target", seed, means, source=source, target=target, strategy=strategy, **record)
+        for seed, means in enumerate(curves)
+    )
+
+
+def two_arms(
+    transfer: Sequence[Sequence[float] | None],
+    scratch: Sequence[Sequence[float] | None],
+    strategy: str = "fine-tune",
+    **options: Any,
+) -> Sweep:
+    """One target: ``strategy`` from ``base`` against ``scratch``, curve i for seed i."""
+    keys = ((None, "task", "scratch"), ("base", "task", strategy))
+    arms = {key: arm(key, curves) for key, curves in zip(keys, (scratch, transfer), strict=True)}
+    return sweep(arms, seeds=max(len(transfer), len(scratch)), **options)

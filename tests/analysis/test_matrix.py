@@ -1,0 +1,358 @@
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rl_transfer.analysis import Sweep, analyse, headlines
+from rl_transfer.analysis.special import t_quantile
+
+from .hand_made import CONTROL, FAST, SLOW, STEPS, arm, shifted, sweep, two_arms
+
+OFFSETS = (-3, -1, 1, 3)
+"""Mean 0, sum of squares 20: variance 20/3 over four seeds."""
+
+
+def cell_of(matrix, strategy="fine-tune", target="task"):
+    (cell,) = matrix.select(strategy=strategy, target=target)
+    return cell
+
+
+def verdicts(matrix, **fields):
+    return {
+        (cell.strategy, cell.target, name): str(entry.verdict)
+        for cell in matrix.select(**fields)
+        for name, entry in cell.comparisons.items()
+    }
+
+
+def codes(cell):
+    return {flag.code for flag in cell.flags}
+
+
+def test_every_metric_of_a_cell_by_hand():
+    cell = cell_of(analyse(two_arms([FAST] * 4, [SLOW] * 4)))
+    value = {name: metric.value.mean for name, metric in cell.metrics.items()}
+    score = {name: metric.score.mean for name, metric in cell.metrics.items() if metric.score}
+    # J_random = 0, J_ref = scratch's final 100: scores are returns / 100
+    assert value["start_performance"] == value["jump_start_over_random"] == 20
+    assert (value["jump_start"], score["jump_start"]) == (20, 0.2)
+    assert (value["final_performance"], value["asymptotic_gain"]) == (100, 0)
+    assert (value["auc"], score["auc"]) == (84, pytest.approx(0.84))
+    assert (value["auc_gain"], score["auc_gain"]) == (24, pytest.approx(0.24))
+    assert value["transfer_ratio"] == pytest.approx(0.24 / 0.6)
+    assert value["forward_transfer"] == pytest.approx(0.24 / (1 - 0.6))
+    # θ = 80. Means of three: transfer 60 then 86.7 → 100; scratch 16.7, 50, then 83.3 → 200
+    assert (value["time_to_threshold"], value["threshold_reached"]) == (100, 1)
+    assert (value["steps_saved"], value["speed_up"]) == (100, 2)
+    assert (value["break_even"], value["break_even_targets"]) == (0.1, 10)
+    assert math.isnan(value["zero_shot"])
+    assert math.isnan(value["retention"])
+
+
+def test_verdicts_of_that_cell():
+    cell = cell_of(analyse(two_arms([FAST] * 4, [SLOW] * 4)))
+    final, area = cell.comparisons["asymptotic_gain"], cell.comparisons["auc_gain"]
+    assert (final.verdict, final.p, final.improvement) == ("equivalent", 1, 0.5)
+    # Every split but the observed one and its mirror is less extreme: 2 / C(8, 4)
+    assert (area.verdict, area.p, area.improvement) == ("positive", pytest.approx(2 / 70), 1)
+    assert area.adjusted_p == area.p
+    assert area.iqm_gain.point == pytest.approx(0.24)
+
+
+def test_intervals_count_the_spread_of_both_arms():
+    cell = cell_of(
+        analyse(two_arms([shifted(FAST, e) for e in OFFSETS], [shifted(SLOW, e) for e in OFFSETS]))
+    )
+    gain = cell.metrics["auc_gain"].value
+    # SE² = 2 · (20/3)/4 = 10/3; equal variances: ν = 6
+    half = t_quantile(0.975, 6) * math.sqrt(10 / 3)
+    assert (gain.mean, gain.low, gain.high) == pytest.approx((24, 24 - half, 24 + half))
+    assert dict(gain.per_seed) == pytest.approx({0: 21, 1: 23, 2: 25, 3: 27})
+    score = cell.comparisons["auc_gain"].gain
+    assert (score.low, score.high) == pytest.approx(((24 - half) / 100, (24 + half) / 100))
+    # one arm: s/√n = √(5/3), ν = 3
+    area = cell.metrics["auc"].value
+    assert area.high - area.mean == pytest.approx(t_quantile(0.975, 3) * math.sqrt(5 / 3))
+    # g: d = 24/√(20/3), corrected by Γ(3)/(√3 Γ(5/2))
+    d = 24 / math.sqrt(20 / 3)
+    assert cell.comparisons["auc_gain"].cohens_d == pytest.approx(d)
+    factor = math.gamma(3) / (math.sqrt(3) * math.gamma(2.5))
+    assert cell.comparisons["auc_gain"].hedges_g == pytest.approx(d * factor)
+
+
+def test_negative_transfer():
+    worse = cell_of(
+        analyse(two_arms([shifted(SLOW, e - 40) for e in OFFSETS], [shifted(SLOW, e) for e in OFFSETS]))
+    )
+    assert {str(entry.verdict) for entry in worse.comparisons.values()} == {"negative"}
+
+
+def test_inconclusive_says_how_many_more_seeds():
+    noisy = [shifted(SLOW, 10 * e) for e in OFFSETS]
+    entry = cell_of(analyse(two_arms([shifted(means, 15) for means in noisy], noisy))).comparisons["auc_gain"]
+    assert entry.verdict == "inconclusive"
+    assert entry.more_seeds is not None
+    assert entry.more_seeds > 0
+
+
+def test_the_first_records_are_read_for_zero_shot_and_retention():
+    keys = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
+    extra = {
+        "zero_shot": {"returns": [10, 30]},
+        "retention": {"returns": [50, 70], "source_returns": [90, 110]},
+    }
+    arms = {keys[0]: arm(keys[0], [SLOW] * 4), keys[1]: arm(keys[1], [FAST] * 4, **extra)}
+    cell = cell_of(analyse(sweep(arms)))
+    assert (cell.metrics["zero_shot"].value.mean, cell.metrics["zero_shot"].score.mean) == (20, 0.2)
+    assert cell.metrics["retention"].value.mean == -40
+    assert cell.metrics["retention"].score is None
+
+
+def test_three_seeds_are_never_enough():
+    matrix = analyse(two_arms([FAST] * 3, [SLOW] * 3))
+    assert set(verdicts(matrix, kind="transfer").values()) == {"inconclusive"}
+    assert matrix.smallest_seeds == 4
+    assert any("too few" in warning for warning in matrix.warnings)
+
+
+def family(cells, seeds=4, lone=True):
+    """``cells`` targets; fine-tune gains on the first alone, and is like scratch on the rest."""
+    arms = {}
+    for number in range(cells):
+        base, tuned = (None, f"task-{number}", "scratch"), ("base", f"task-{number}", "fine-tune")
+        gain = FAST if number == 0 or not lone else SLOW
+        spread = [e - (seeds - 1) / 2 for e in range(seeds)]
+        arms[base] = arm(base, [shifted(SLOW, e) for e in spread])
+        arms[tuned] = arm(tuned, [shifted(gain, e) for e in spread])
+    return sweep(arms, seeds=seeds)
+
+
+def test_a_lone_effect_pays_for_its_family():
+    # 2 cells of 4 seeds: 2 · 2/70 = 0.057 ≥ q; 5 seeds: 2 · 2/252 = 0.016
+    few, enough = analyse(family(2, seeds=4)), analyse(family(2, seeds=5))
+    assert few.family == 2
+    assert verdicts(few)["fine-tune", "task-0", "auc_gain"] == "inconclusive"
+    assert few.smallest_seeds == 5
+    assert any("take at least 5" in warning for warning in few.warnings)
+    entry = cell_of(enough, target="task-0").comparisons["auc_gain"]
+    assert (entry.p, entry.adjusted_p) == (pytest.approx(2 / 252), pytest.approx(4 / 252))
+    assert entry.verdict == "positive"
+    assert enough.warnings == ()
+
+
+def with_control(strategy, control):
+    keys = {name: (None, "task", name) for name in ("scratch", "random-frozen")}
+    arms = {
+        keys["scratch"]: arm(keys["scratch"], [shifted(SLOW, e) for e in OFFSETS]),
+        ("base", "task", "frozen"): arm(("base", "task", "frozen"), strategy),
+        keys["random-frozen"]: arm(keys["random-frozen"], control),
+    }
+    return sweep(arms, strategies={"scratch": {}, "frozen": {"freeze": ["trunk"]}, "random-frozen": CONTROL})
+
+
+GAINING = [shifted(FAST, e) for e in OFFSETS]
+IDLE = [shifted(SLOW, e) for e in OFFSETS]
+
+
+@pytest.mark.parametrize(
+    ("control", "finding", "code"),
+    [
+        (IDLE, "knowledge", None),
+        (GAINING, "not knowledge", "control-not-knowledge"),
+        ([shifted(SLOW, e + 12) for e in OFFSETS], "partly", "control-partly"),
+        ([*GAINING[:3], None], "unchecked", "control-unchecked"),
+        # mean 14 above scratch, but so scattered that neither side is clear
+        ([shifted(SLOW, e) for e in (-30, 0, 30, 56)], "unclear", "control-unclear"),
+    ],
+)
+def test_what_a_control_says_of_a_gain(control, finding, code):
+    matrix = analyse(with_control(GAINING, control))
+    cell = cell_of(matrix, "frozen")
+    entry = cell.comparisons["auc_gain"]
+    assert entry.verdict == "positive"
+    assert entry.control.finding == finding
+    assert codes(cell) == ({code} if code else set())
+    assert (finding == "knowledge") != any("control random-frozen" in text for text in headlines(matrix))
+
+
+def test_controls_stay_outside_the_family():
+    matrix = analyse(with_control(GAINING, GAINING))
+    assert matrix.family == 1
+    control = cell_of(matrix, "random-frozen")
+    assert control.kind == "control"
+    assert control.comparisons["auc_gain"].verdict == "positive"
+    assert math.isnan(control.comparisons["auc_gain"].adjusted_p)
+    assert [cell.kind for cell in matrix.cells] == ["baseline", "transfer", "control"]
+
+
+def test_a_control_that_names_nobody_serves_the_same_freeze_mask():
+    given_sweep = with_control(GAINING, GAINING)
+    config = dict(given_sweep.config)
+    config["strategies"] = {
+        **config["strategies"],
+        "random-frozen": {"control": True, "freeze": ["trunk"]},
+    }
+    matrix = analyse(Sweep({**given_sweep.manifest, "config": config}, given_sweep.runs))
+    assert cell_of(matrix, "frozen").comparisons["auc_gain"].control.finding == "not knowledge"
+
+
+def test_a_strong_gain_where_scratch_never_leaves_chance_keeps_its_verdict():
+    stuck, solved = [(-200,) * 6] * 5, [(-200, -180, -150, -120, -110, -110)] * 5
+    random = {"task": [-200.0]}
+    cell = cell_of(analyse(two_arms(solved, stuck, random=random, threshold=-110.0)))
+    assert codes(cell) == {"reference-fallback"}
+    # final (−120 − 110 − 110)/3 = −113.3: gain 86.7 of the 90 to the threshold
+    assert cell.comparisons["asymptotic_gain"].gain.point == pytest.approx(86.67 / 90, abs=1e-4)
+    assert cell.comparisons["asymptotic_gain"].verdict == "positive"
+    raw = cell_of(analyse(two_arms(solved, stuck, random=random)))
+    assert codes(raw) == {"raw-returns"}
+    assert raw.comparisons["asymptotic_gain"].unit == "measure"
+    assert raw.comparisons["asymptotic_gain"].verdict == "positive"
+    assert raw.metrics["auc_gain"].score is None
+    assert math.isnan(raw.metrics["steps_saved"].value.mean)
+    declared = cell_of(analyse(two_arms(solved, stuck, random=random, raw_delta=100)))
+    assert declared.comparisons["asymptotic_gain"].verdict == "equivalent"
+
+
+def test_censored_runs_make_the_times_bounds():
+    never = (0, 0, 10, 10, 10, 10)
+    cell = cell_of(analyse(two_arms([FAST] * 4, [SLOW, SLOW, SLOW, never], reference=100)))
+    # scratch: 200, 200, 200 and censored at 500: mean 275
+    assert cell.metrics["steps_saved"].value.mean == 175
+    assert (cell.metrics["speed_up"].value.mean, cell.metrics["speed_up"].bound) == (2.75, "≥")
+    scratch = cell_of(analyse(two_arms([FAST] * 4, [SLOW, SLOW, SLOW, never], reference=100)), "scratch")
+    assert scratch.metrics["threshold_reached"].value.mean == 0.75
+    assert (scratch.metrics["time_to_threshold"].value.mean, scratch.metrics["time_to_threshold"].bound) == (
+        275,
+        "≥",
+    )
+
+
+def test_flags_of_sources():
+    transfer = [arm(("base", "task", "fine-tune"), [FAST] * 4), arm((None, "task", "scratch"), [SLOW] * 4)]
+    arms = {("base", "task", "fine-tune"): transfer[0], (None, "task", "scratch"): transfer[1]}
+    weak = cell_of(analyse(sweep(arms, bar=95)))
+    assert codes(weak) == {"source-below-bar"}
+    assert "4 of 4 source policies of base are below the bar 95" in weak.flags[0].message
+    assert weak.comparisons["auc_gain"].verdict == "positive"  # flagged, never dropped
+    assert codes(cell_of(analyse(sweep(arms, bar=90)))) == set()
+
+
+def test_one_source_fanned_out_is_labelled():
+    keys = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
+    arms = {keys[0]: arm(keys[0], [SLOW] * 4), keys[1]: arm(keys[1], [FAST] * 4, source_run="base-0")}
+    assert codes(cell_of(analyse(sweep(arms)))) == {"shared-source"}
+
+
+def test_library_versions_that_differ_are_named():
+    keys = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
+    arms = {keys[0]: arm(keys[0], [SLOW] * 4), keys[1]: arm(keys[1], [FAST] * 4, versions={"torch": "2.12"})}
+    matrix = analyse(sweep(arms))
+    assert codes(cell_of(matrix)) == {"versions"}
+    assert "different versions of torch: 2.12, 2.13" in matrix.warnings[0]
+    assert matrix.versions == {"torch": ("2.12", "2.13")}
+
+
+def test_arms_evaluated_at_other_steps_are_not_compared():
+    keys = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
+    longer = tuple(2 * step for step in STEPS)
+    arms = {keys[0]: arm(keys[0], [SLOW] * 4), keys[1]: arm(keys[1], [FAST] * 4, steps=longer)}
+    entry = cell_of(analyse(sweep(arms))).comparisons["auc_gain"]
+    assert (entry.verdict, entry.reason) == (
+        "inconclusive",
+        "the two arms were not evaluated at the same steps",
+    )
+
+
+def test_without_random_or_scratch_there_is_no_verdict():
+    plain = two_arms([FAST] * 4, [SLOW] * 4)
+    no_random = Sweep(plain.manifest, tuple(run for run in plain.runs if run.role != "random"))
+    assert set(verdicts(analyse(no_random)).values()) == {"inconclusive"}
+    no_scratch = Sweep(plain.manifest, tuple(run for run in plain.runs if run.strategy != "scratch"))
+    assert set(verdicts(analyse(no_scratch)).values()) == {"inconclusive"}
+
+
+def test_a_sweep_that_has_only_begun():
+    plain = two_arms([FAST] * 4, [SLOW] * 4)
+    empty = Sweep(
+        plain.manifest,
+        tuple(replace(run, record=None, curve=None, problem="unfinished") for run in plain.runs),
+    )
+    matrix = analyse(empty)
+    assert set(verdicts(matrix).values()) == {"inconclusive"}
+    assert matrix.counts == {"planned": 9, "finished": 0, "failed": 0, "unfinished": 9}
+    assert math.isnan(cell_of(matrix).budget)
+
+
+def test_seeds_that_were_never_planned_count_as_missing():
+    plain = two_arms([FAST] * 5, [SLOW] * 5)
+    fewer = Sweep(
+        plain.manifest, tuple(run for run in plain.runs if run.seed != 4 or run.strategy == "scratch")
+    )
+    entry = cell_of(analyse(fewer)).comparisons["auc_gain"]
+    assert entry.verdict == "inconclusive"
+    assert "seed 4 not planned" in entry.reason
+
+
+RANK = {"inconclusive": 0, "equivalent": 1, "negative": 1, "positive": 2}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sets(st.integers(0, 32), min_size=1, max_size=4))
+def test_a_crash_never_improves_any_cell(crashed):
+    complete = family(3, seeds=5, lone=False)
+    indices = [index % len(complete.runs) for index in crashed]
+    runs = tuple(
+        replace(run, record=None, curve=None, problem="failed: boom") if index in indices else run
+        for index, run in enumerate(complete.runs)
+    )
+    before, after = verdicts(analyse(complete)), verdicts(analyse(Sweep(complete.manifest, runs)))
+    hit = {complete.runs[index].target for index in indices}
+    assert all(RANK[after[key]] <= RANK[before[key]] for key in before)
+    assert all(after[key] == "inconclusive" for key in after if key[1] in hit)
+
+
+def test_a_crashed_scratch_run_that_was_bad_does_not_shrink_the_reference_of_a_verdict():
+    poor = [*[SLOW] * 4, (0,) * 6]
+    assert set(verdicts(analyse(two_arms([FAST] * 5, [*poor[:4], None]))).values()) == {"inconclusive"}
+
+
+def test_aggregates_need_every_run():
+    complete = family(2, seeds=5)
+    fine_tuned = {entry.strategy: entry for entry in analyse(complete).aggregates}["fine-tune"]
+    # areas 84 and 60 (± up to 2) over 100: ten scores, two cut at either end
+    scores = sorted((base + e) / 100 for base in (84, 60) for e in (-2, -1, 0, 1, 2))
+    assert fine_tuned.iqm["auc"].point == pytest.approx(sum(scores[2:8]) / 6)
+    assert (fine_tuned.runs, fine_tuned.targets) == (10, ("task-0", "task-1"))
+    profile = fine_tuned.profile
+    assert profile.share[0] == 1
+    assert (profile.low <= profile.share + 1e-12).all()
+    assert (profile.share <= profile.high + 1e-12).all()
+    last = complete.runs[-1]
+    broken = replace(last, record=None, curve=None, problem="failed: boom")
+    partial = analyse(Sweep(complete.manifest, (*complete.runs[:-1], broken)))
+    gone = {entry.strategy: entry for entry in partial.aggregates}["fine-tune"]
+    assert math.isnan(gone.iqm["auc"].point)
+    assert (gone.profile, gone.reason) == (None, "runs are missing on task-1")
+
+
+def test_the_same_records_give_the_same_numbers():
+    noisy = [shifted(SLOW, 10 * e) for e in OFFSETS]
+    first, second = (analyse(two_arms([shifted(m, 15) for m in noisy], noisy)) for _ in range(2))
+    assert cell_of(first).comparisons == cell_of(second).comparisons
+
+
+def test_plateau_is_reported_per_target():
+    assert analyse(two_arms([FAST] * 4, [SLOW] * 4)).targets["task"].plateaued
+    rising = [shifted((0, 0, 0, 10, 20, 30), e) for e in OFFSETS]
+    assert not analyse(two_arms([FAST] * 4, rising)).targets["task"].plateaued
+
+
+def test_curves_of_a_cell_have_a_band():
+    band = cell_of(analyse(two_arms([shifted(FAST, e) for e in OFFSETS], [SLOW] * 4))).band
+    assert band.mean.tolist() == list(FAST)
+    half = t_quantile(0.975, 3) * math.sqrt(5 / 3)
+    assert (band.high - band.mean).tolist() == pytest.approx([half] * 6)
+    assert band.runs == 4

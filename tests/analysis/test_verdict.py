@@ -1,0 +1,120 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rl_transfer.analysis.power import more_seeds, smallest_p, smallest_seeds
+from rl_transfer.analysis.statistics import Interval
+from rl_transfer.analysis.verdict import Verdict, decide
+
+
+def verdict(point, low, high, p=0.01, runs=5, delta=0.05, obstacle=None):
+    return decide(Interval(point, low, high), p, runs=runs, delta=delta, q=0.05, obstacle=obstacle)[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((0.3, 0.1, 0.5), "positive"),
+        ((0.05, 0.01, 0.09), "positive"),  # point = δ counts
+        ((0.04, 0.01, 0.07), "inconclusive"),  # too small to matter, too wide to be equivalent
+        ((0.04, 0.031, 0.049), "equivalent"),  # significant, but irrelevant
+        ((0.3, 0.0, 0.6), "inconclusive"),  # the limit itself is not above 0
+        ((0.3, 0.1, 0.5, 0.05), "inconclusive"),  # p must be below q
+        ((-0.3, -0.5, -0.1), "negative"),
+        ((-0.05, -0.09, -0.01), "negative"),
+        ((-0.3, -0.6, 0.0), "inconclusive"),
+        ((0.0, -0.05, 0.05, 1.0), "equivalent"),  # δ itself is inside
+        ((0.0, -0.06, 0.05, 1.0), "inconclusive"),
+        ((0.3, 0.1, 0.5, 0.01, 3), "inconclusive"),
+        ((0.0, 0.0, 0.0, 1.0, 3), "inconclusive"),
+        ((0.3, math.nan, math.nan), "inconclusive"),
+        ((0.3, 0.1, 0.5, 0.01, 5, 0.0), "positive"),  # raw returns without a declared δ
+        ((0.0, -1.0, 1.0, 1.0, 5, 0.0), "inconclusive"),
+    ],
+)
+def test_verdict_rules(arguments, expected):
+    assert verdict(*arguments) == expected
+
+
+def test_an_obstacle_overrules_everything_and_is_the_reason():
+    found = decide(Interval(1, 0.9, 1.1), 0.001, runs=9, delta=0.05, q=0.05, obstacle="a run is missing")
+    assert found == (Verdict.INCONCLUSIVE, "a run is missing")
+
+
+@given(st.floats(-2, 2), st.floats(0, 1), st.floats(0, 1), st.integers(4, 20))
+def test_mirrored_data_get_the_mirrored_verdict(point, half, p, runs):
+    mirror = {"positive": "negative", "negative": "positive"}
+    found = verdict(point, point - half, point + half, p, runs)
+    assert verdict(-point, -point - half, -point + half, p, runs) == mirror.get(found, found)
+
+
+@pytest.mark.parametrize(
+    ("reason", "arguments"),
+    [
+        ("contains 0", (0.1, -0.1, 0.3, 0.3)),
+        ("smaller than", (0.04, 0.01, 0.07)),
+        ("adjusted p", (0.3, 0.1, 0.5, 0.2)),
+        ("too few", (0.3, 0.1, 0.5, 0.01, 3)),
+    ],
+)
+def test_inconclusive_says_why(reason, arguments):
+    point, low, high, *rest = arguments
+    p, runs = [*rest, *(0.01, 5)[len(rest) :]]
+    assert reason in decide(Interval(point, low, high), p, runs=runs, delta=0.05, q=0.05)[1]
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected"), [(3, 2 / 20), (4, 2 / 70), (5, 2 / 252), (6, 2 / 924), (7, 2 / 3432)]
+)
+def test_smallest_p_of_the_exact_test(runs, expected):
+    assert smallest_p(runs, runs) == pytest.approx(expected)
+
+
+def test_smallest_p_of_unequal_and_sampled_arms():
+    assert smallest_p(4, 5) == pytest.approx(1 / 126)
+    assert smallest_p(9, 9) == 1 / 20_001
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (1, 4),  # 2/70 = 0.029 < 0.05
+        (2, 5),  # 2 · 2/70 = 0.057
+        (6, 5),  # 6 · 2/252 = 0.048
+        (7, 6),  # 7 · 2/252 = 0.056; 7 · 2/924 = 0.015
+        (24, 7),  # 24 · 2/924 = 0.052; 24 · 2/3432 = 0.014
+        (10_000, None),  # more than 20,000 sampled splits can resolve
+    ],
+)
+def test_smallest_number_of_seeds_for_a_lone_effect(cells, expected):
+    assert smallest_seeds(cells, 0.05) == expected
+
+
+def spread(centre, runs=2):
+    """Runs about ``centre`` with variance 1: ±√½ for two."""
+    return [centre - math.sqrt(0.5), centre + math.sqrt(0.5)][:runs]
+
+
+def test_more_seeds_is_the_textbook_sample_size():
+    # d = 1, s = 1, α = 0.05, power 0.8. 16 per arm: (2.0423 + 0.8538) · √(2/16) = 1.024 > 1;
+    # 17 per arm: (2.0369 + 0.8530) · √(2/17) = 0.991 ≤ 1. Two are there.
+    settings = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
+    assert more_seeds(spread(1), spread(0), **settings) == 15
+    # A family of six asks for α = 0.05/6.
+    assert more_seeds(spread(1), spread(0), **{**settings, "cells": 6}) > 15
+
+
+def test_more_seeds_for_equivalence():
+    # d = 0, δ = 1: the same room of 1 and the same levels as above
+    settings = {"delta": 1.0, "q": 0.05, "cells": 50, "confidence": 0.95}
+    assert more_seeds(spread(0), spread(0), **settings) == 15
+
+
+def test_more_seeds_gives_up_and_never_says_zero():
+    settings = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
+    assert more_seeds(spread(0.05), spread(0), **settings) is None  # thousands
+    assert more_seeds([1.0], [0.0], **settings) is None  # no spread known
+    assert more_seeds([1.0, 1.0], [0.0, 0.0], **settings) == 2  # four are the least
+    assert more_seeds([1.0] * 9, [0.0] * 9, **settings) == 1
