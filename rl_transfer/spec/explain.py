@@ -12,6 +12,15 @@ from pydantic import BaseModel, ValidationError
 from rl_transfer.spec.base import KeyedValueError
 from rl_transfer.spec.yaml_map import Document, Key
 
+_PLAIN = {
+    "a valid integer": "an integer",
+    "a valid array": "a list",
+    "a valid tuple": "a list",
+    "a valid ": "a ",
+    "an object": "a mapping",
+    "String should match pattern": "text that matches",
+}
+
 
 def explain(error: ValidationError, model: type[BaseModel], document: Document) -> str:
     """All mistakes of a config, one paragraph each."""
@@ -78,11 +87,9 @@ def _expected(item: Any) -> str:
     message = str(item["msg"])
     for prefix in ("Input should be ", "Value should have ", "Dictionary should have "):
         message = message.removeprefix(prefix)
-    return (
-        message.replace("a valid integer", "an integer")
-        .replace("a valid ", "a ")
-        .replace("an object", "a mapping")
-    )
+    for formal, plain in _PLAIN.items():
+        message = message.replace(formal, plain)
+    return message
 
 
 def _yaml_type(value: Any) -> str:

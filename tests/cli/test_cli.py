@@ -1,0 +1,155 @@
+"""The command line: bad input gives one message, its own exit code, and no traceback."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rl_transfer.cli import main
+from support.sweeps import write_suite
+
+TRAIN = """\
+name: tiny-train
+env: {id: CartPole-v1}
+algorithm: {name: PPO, n_envs: 2, n_steps: 16, batch_size: 16, n_epochs: 1}
+training: {total_steps: 64}
+evaluation: {every: 32, episodes: 2}
+"""
+
+
+@dataclass
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Outcome]
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def go(*arguments: str) -> Outcome:
+        with pytest.raises(SystemExit) as caught:
+            main(list(arguments))
+        captured = capfd.readouterr()
+        code = caught.value.code
+        assert "Traceback" not in captured.err
+        return Outcome(code if isinstance(code, int) else 1, captured.out, captured.err)
+
+    return go
+
+
+@pytest.fixture
+def trained(call: Call, tmp_path: Path) -> Path:
+    (tmp_path / "train.yaml").write_text(TRAIN, encoding="utf-8")
+    outcome = call("train", "./train.yaml", "-o", "source")
+    assert outcome.code == 0, outcome.err
+    return tmp_path / "source"
+
+
+@pytest.mark.parametrize("command", ["train", "transfer", "evaluate", "sweep", "report", "configs"])
+def test_every_command_has_help_with_an_example(call: Call, command: str) -> None:
+    outcome = call(command, "--help")
+    assert outcome.code == 0
+    assert "Example: rl-transfer" in outcome.out or command == "configs"
+
+
+def test_train_transfer_evaluate(call: Call, trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "transfer.yaml").write_text(
+        TRAIN.replace("tiny-train", "tiny-transfer").replace("{id: CartPole-v1}", "cartpole-reversed-actions")
+        + "strategy: frozen-trunk-new-head\n",
+        encoding="utf-8",
+    )
+    outcome = call("transfer", "./transfer.yaml", "--source", str(trained), "-o", "target")
+    assert outcome.code == 0, outcome.err
+    assert "frozen" in outcome.out or "copied" in outcome.out
+    again = call("transfer", "./transfer.yaml", "--source", str(trained), "-o", "target")
+    assert "finished already" in again.out
+    played = call("evaluate", str(tmp_path / "target"), "-e", "CartPole-v1", "--episodes", "3", "--json")
+    assert len(json.loads(played.out)["returns"]) == 3
+    same = call("evaluate", str(tmp_path / "target"), "-e", "CartPole-v1", "--episodes", "3", "--json")
+    assert same.out == played.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["sweep", "quickstrat"], 3, "Did you mean 'quickstart'?"),
+        (["sweep", "./none.yaml"], 3, "no such file"),
+        (["sweep", "quickstart", "training.total_step=3"], 3, "Did you mean 'total_steps'?"),
+        (["sweep", "quickstart", "sources.cartpole.env.id=CartPoll-v1"], 4, "CartPole-v1"),
+        (["sweep", "quickstart", "targets.longer-pole.env.perturb.0={lenght: x2}"], 4, "length"),
+        (["sweep", "quickstart", "targets.longer-pole.env.perturb.0={length: 1e9}"], 4, "bound"),
+        (["sweep", "quickstart", "strategies.2.freeze=[policy_trunc]"], 5, "policy_trunk"),
+        (["sweep", "quickstart", "strategies.2.freeze=[all]"], 5, "leaves nothing to train"),
+        (["sweep", "quickstart", "sources.cartpole.env={id: Acrobot-v1}"], 5, "frozen-trunk-new-head"),
+        (["evaluate", "nowhere"], 6, "no such policy bundle"),
+        (["report", "nowhere"], 7, "nowhere"),
+        (["sweep"], 2, "Missing argument"),
+        (["sweeep"], 2, "sweep"),
+        (["configs", "show", "quickstrat"], 3, "Did you mean 'quickstart'?"),
+    ],
+)
+def test_bad_input(call: Call, arguments: list[str], code: int, expected: str) -> None:
+    outcome = call(*arguments)
+    assert outcome.code == code, outcome.err
+    assert expected in outcome.err
+
+
+def test_an_error_deep_in_the_suite_names_file_and_line(call: Call) -> None:
+    outcome = call("sweep", "quickstart", "strategies.2.freeze=[policy_trunc]")
+    assert "command line (strategies.2.freeze=[policy_trunc])" in outcome.err
+    outcome = call("sweep", "quickstart", "sources.cartpole.env={id: Acrobot-v1}")
+    assert "frozen-trunk-new-head.yaml:" in outcome.err or "fine-tune.yaml:" in outcome.err
+
+
+def test_a_folder_that_cannot_be_written(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    outcome = call("sweep", str(write_suite(tmp_path)), "-o", "file/out")
+    assert outcome.code == 7
+    assert "choose another with --output" in outcome.err
+
+
+def test_a_bundle_that_is_none(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("hello", encoding="utf-8")
+    outcome = call("evaluate", "notes")
+    assert outcome.code == 6
+    assert "neither a finished run nor a policy bundle" in outcome.err
+
+
+def test_a_truncated_bundle(call: Call, trained: Path) -> None:
+    (tensors,) = trained.glob("runs/*/bundle/tensors.safetensors")
+    tensors.write_bytes(tensors.read_bytes()[:100])
+    outcome = call("evaluate", str(trained))
+    assert outcome.code == 6
+    assert "truncated" in outcome.err
+
+
+def test_spaces_that_do_not_fit(call: Call, trained: Path) -> None:
+    outcome = call("evaluate", str(trained), "-e", "Acrobot-v1")
+    assert outcome.code == 5
+    assert "observation space" in outcome.err
+
+
+def test_dry_run_trains_nothing(call: Call, tmp_path: Path) -> None:
+    outcome = call("sweep", str(write_suite(tmp_path)), "--dry-run", "-o", "out")
+    assert outcome.code == 0, outcome.err
+    assert "reversed/fine-tune/seed-1" in outcome.out
+    assert not list((tmp_path / "out" / "runs").iterdir())
+
+
+def test_configs_are_listed_shown_and_copied(call: Call, tmp_path: Path) -> None:
+    assert "quickstart" in call("configs", "list").out
+    assert "total_steps: 6144" in call("configs", "show", "suites/quickstart").out
+    assert call("configs", "copy", "quickstart", "mine.yaml").code == 0
+    assert (tmp_path / "mine.yaml").read_text(encoding="utf-8").startswith("# One source")
+    again = call("configs", "copy", "quickstart", "mine.yaml")
+    assert again.code == 7
+    assert "not overwritten" in again.err

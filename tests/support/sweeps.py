@@ -1,0 +1,36 @@
+"""A sweep small enough to run many times in a test."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+SUITE = """\
+kind: rl
+name: tiny
+seeds: 2
+algorithm: {name: PPO, n_envs: 2, n_steps: 16, batch_size: 16, n_epochs: 1}
+training: {total_steps: 64}
+evaluation: {every: 32, episodes: 2}
+sources:
+  base: {env: {id: CartPole-v1}, training: {total_steps: 128}}
+targets:
+  reversed: cartpole-reversed-actions
+  base-again: {env: {id: CartPole-v1}, training: {total_steps: 128}}
+strategies: [scratch, fine-tune, frozen-trunk-new-head, random-frozen]
+"""
+
+
+def write_suite(folder: Path, text: str = SUITE) -> Path:
+    path = folder / "tiny.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def results(folder: Path) -> dict[str, Any]:
+    """What a sweep found, without clock times: run id → curve and digest of the final weights."""
+    found = {}
+    for record in sorted(folder.glob("runs/*/record.json")):
+        data = json.loads(record.read_text(encoding="utf-8"))
+        curve = (record.parent / "curve.jsonl").read_text(encoding="utf-8")
+        found[data["id"]] = (curve, data.get("weights_digest"), data.get("zero_shot"), data.get("retention"))
+    return found

@@ -1,0 +1,65 @@
+"""The graph of runs: each run once, sources feed their own seeds, nothing that counts is left out."""
+
+from rl_transfer.results import run_id
+from rl_transfer.spec import RLSuite, load
+from rl_transfer.sweep.dispatch import Job
+from rl_transfer.sweep.graph import build_graph, manifest
+
+
+def suite(*overrides: str) -> RLSuite:
+    return load("quickstart", {"rl": RLSuite}, "suites", list(overrides)).config
+
+
+def test_the_quickstart_has_5_sources_3_random_and_60_target_runs() -> None:
+    graph = build_graph(suite())
+    roles = [row.role for row in graph.rows]
+    assert (roles.count("source"), roles.count("random"), roles.count("target")) == (5, 3, 3 * 4 * 5)
+    assert len(graph.specs) == 68
+    # 5 × 51,200 for the sources and 60 × 6,144 for the targets.
+    assert sum(spec.total_steps for spec in graph.specs.values()) == 624_640
+
+
+def test_source_seed_i_feeds_target_seed_i() -> None:
+    graph = build_graph(suite())
+    sources = {row.id: row.seed for row in graph.rows if row.role == "source"}
+    fed = [row for row in graph.rows if row.needs]
+    assert fed
+    assert all(sources[row.needs[0]] == row.seed for row in fed)
+
+
+def test_controls_and_scratch_need_no_source_and_are_shared_by_all_sources() -> None:
+    two = suite("sources.other={env: {id: CartPole-v1, perturb: [{gravity: x2}]}}")
+    graph = build_graph(two)
+    scratch = [row for row in graph.rows if row.strategy in ("scratch", "random-frozen")]
+    assert all(row.source is None and not row.needs for row in scratch)
+    assert len(scratch) == 2 * 3 * 5
+    assert len([row for row in graph.rows if row.strategy == "fine-tune"]) == 2 * 3 * 5
+
+
+def test_a_scratch_target_that_equals_a_source_is_that_run() -> None:
+    graph = build_graph(
+        suite("targets={base: {env: {id: CartPole-v1}, training: {total_steps: 51200}, "
+              "evaluation: {every: 5120, episodes: 10}}}", "seeds=1")
+    )  # fmt: skip
+    source = next(row for row in graph.rows if row.role == "source")
+    scratch = next(row for row in graph.rows if row.strategy == "scratch")
+    assert source.id == scratch.id
+
+
+def test_a_run_does_not_depend_on_names() -> None:
+    first, second = suite(), suite("name=other", "targets.longer-pole.summary=text")
+    assert build_graph(first).specs.keys() == build_graph(second).specs.keys()
+
+
+def test_a_job_survives_the_trip_to_a_worker(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    for spec in build_graph(suite("seeds=1")).specs.values():
+        job = Job.from_json(Job(spec, tmp_path, tmp_path / "bundle").to_json())
+        assert run_id(job.run) == run_id(spec)
+
+
+def test_facts_fill_gaps_of_the_manifest_but_never_overrule_the_user() -> None:
+    config = suite("targets.longer-pole.reward_threshold=7", "seeds=1")
+    facts = {"targets": {name: {"reward_threshold": 475.0} for name in config.targets}}
+    targets = manifest(config, build_graph(config), facts)["config"]["targets"]
+    assert targets["longer-pole"]["reward_threshold"] == 7
+    assert targets["weaker-motor"]["reward_threshold"] == 475.0

@@ -1,0 +1,116 @@
+"""Whole sweeps: workers, order, crashes and kills never change a number or lose one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from support.sweeps import SUITE, results, write_suite
+
+COMMAND = [sys.executable, "-m", "rl_transfer", "sweep"]
+
+
+def sweep(folder: Path, output: str, *arguments: str, text: str = SUITE) -> subprocess.CompletedProcess[str]:
+    config = write_suite(folder, text)
+    return subprocess.run(
+        [*COMMAND, str(config), "-o", str(folder / output), *arguments],
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reference")
+    done = sweep(folder, "out", "-j", "2")
+    assert done.returncode == 0, done.stderr
+    return folder / "out"
+
+
+def test_one_and_two_workers_give_the_same_numbers(reference: Path, tmp_path: Path) -> None:
+    done = sweep(tmp_path, "out", "-j", "1")
+    assert done.returncode == 0, done.stderr
+    assert results(tmp_path / "out") == results(reference)
+
+
+def test_a_killed_sweep_continues_and_ends_like_an_uninterrupted_one(reference: Path, tmp_path: Path) -> None:
+    config = write_suite(tmp_path)
+    output = tmp_path / "out"
+    process = subprocess.Popen(
+        [*COMMAND, str(config), "-o", str(output), "-j", "2"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while len(list(output.glob("runs/*/record.json"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {path: path.stat().st_mtime_ns for path in output.glob("runs/*/record.json")}
+    assert 3 <= len(kept) < len(results(reference)), "the kill must fall into the middle of the sweep"
+    _wait_for_workers(output)
+
+    done = sweep(tmp_path, "out", "-j", "2")
+    assert done.returncode == 0, done.stderr
+    assert "reused" in done.stdout
+    assert results(output) == results(reference)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept, "a finished run was written again"
+
+
+def _wait_for_workers(output: Path) -> None:
+    """Orphaned workers end themselves; wait until none writes any more."""
+    seen, since = None, time.monotonic()
+    while time.monotonic() - since < 1.0:
+        now = sorted((str(path), path.stat().st_mtime_ns) for path in output.rglob("*") if path.exists())
+        if now != seen:
+            seen, since = now, time.monotonic()
+        time.sleep(0.05)
+
+
+def test_ctrl_c_says_what_is_kept_and_exits_with_130(tmp_path: Path) -> None:
+    config = write_suite(tmp_path)
+    output = tmp_path / "out"
+    process = subprocess.Popen(
+        [*COMMAND, str(config), "-o", str(output), "-j", "2"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(output.glob("runs/*/record.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "runs are finished and kept" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_failing_run_is_reported_and_leaves_the_others_alone(tmp_path: Path) -> None:
+    # An environment that breaks while training, not while it is checked: an absurd learning rate.
+    text = SUITE.replace("training: {total_steps: 64}", "training: {total_steps: 64}").replace(
+        "  base: {env", "  broken: {env: {id: CartPole-v1}, algorithm: {name: PPO, n_envs: 2, n_steps: 16, "
+        "batch_size: 16, n_epochs: 1, learning_rate: 1e+30}}\n  base: {env",
+    )  # fmt: skip
+    done = sweep(tmp_path, "out", "-j", "2", text=text)
+    assert done.returncode == 8, done.stderr
+    assert "failed: source broken/seed-0" in done.stderr
+    assert "log: " in done.stderr
+    assert "skipped: broken→reversed/fine-tune/seed-0: its source source broken/seed-0 failed" in done.stderr
+    assert "Traceback" not in done.stderr
+    rows = json.loads((tmp_path / "out" / "sweep.json").read_text(encoding="utf-8"))["runs"]
+    for row in rows:
+        finished = (tmp_path / "out" / "runs" / row["id"] / "record.json").exists()
+        assert finished == (row["source"] != "broken"), row
+    cells = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    broken = [cell for cell in cells if cell["source"] == "broken"]
+    assert broken
+    assert {cell["verdict"]["auc_gain"] if isinstance(cell["verdict"], dict) else cell["verdict"]
+            for cell in broken} == {"inconclusive"}  # fmt: skip
+
+
+def test_views_for_tensorboard_have_readable_names(reference: Path) -> None:
+    view = reference / "tensorboard"
+    assert list((view / "reversed" / "fine-tune" / "seed-0").glob("events.out.tfevents.*"))
+    assert list((view / "sources" / "base" / "seed-1").glob("events.out.tfevents.*"))
