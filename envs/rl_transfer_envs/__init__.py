@@ -8,6 +8,7 @@ or, through Gymnasium, ``gymnasium.make("rl_transfer_envs:CartPoleLongPole-v1")`
 
 from rl_transfer_envs.building import make, spec_of
 from rl_transfer_envs.builtin import load
+from rl_transfer_envs.catalogue import counts, list_rows, show_rows, wrapper_rows
 from rl_transfer_envs.effect import Divergence, EffectReport, check_effect
 from rl_transfer_envs.errors import (
     DuplicateRegistrationError,

@@ -113,7 +113,7 @@ def first_divergence(
     """Play ``probe`` on both environments and report the first difference, if any.
 
     Args:
-        base: the reference; the policy sees its observations.
+        base: the reference; the policy sees its unperturbed observations.
         other: the environment compared with it.
         probe: the policy.
         seed: seed of the first reset; episode k is reset with ``seed + k``.
@@ -127,20 +127,25 @@ def first_divergence(
     observation: Any = None
     for step in range(steps):
         if done:
-            results = [env.reset(seed=seed + episode)[0] for env in (base, other)]
+            starts = [env.reset(seed=seed + episode) for env in (base, other)]
             episode, clock = episode + 1, 0
-            if found := _difference(["observation"], [results[:1], results[1:]], tolerance):
+            if found := _difference(["observation"], starts, tolerance):
                 return Divergence(probe.name, seed, step, *found)
-            observation = results[0]
+            observation = _seen(*starts[0])
         action = act(observation, clock)
-        first, second = (env.step(action)[:4] for env in (base, other))
+        first, second = (env.step(action) for env in (base, other))
         if found := _difference(
             ["observation", "reward", "terminated", "truncated"], [first, second], tolerance
         ):
             return Divergence(probe.name, seed, step + 1, *found)
-        observation, clock = first[0], clock + 1
+        observation, clock = _seen(first[0], first[4]), clock + 1
         done = bool(first[3]) if through_termination else bool(first[2] or first[3])
     return None
+
+
+def _seen(observation: Any, info: dict[str, Any]) -> Any:
+    """What a policy goes by: registered ones know the unperturbed observation."""
+    return info.get("base_observation", observation)
 
 
 def _probe(spec: Spec, before: list[dict[str, Any]], entry: dict[str, Any], index: int) -> Divergence:
@@ -183,7 +188,7 @@ def _likely_reason(spec: Spec, before: list[dict[str, Any]], name: str, value: A
             return "Likely reason: all its arguments are at their default, which changes nothing."
         if before:
             return "Likely reason: a perturbation before it undoes or masks it."
-        return "Likely reason: the wrapper's value is too small to be seen in this environment."
+        return "Likely reason: what the wrapper changes never varies in this environment, or too little."
     if value == parameter.default or value == "x1.0":
         return f"Likely reason: the value equals the default ({parameter.default} {parameter.unit})."
     if parameter.free_elements:

@@ -126,7 +126,10 @@ def resolve(quantity: Quantity, value: Any, default: Any, key: str) -> Any:
             f"give an absolute value in {quantity.unit}.",
             key=key,
         )
-    return check_bounds(quantity, _cast(quantity, factor * default, key), key, given=value)
+    product = factor * default
+    if quantity.kind == "integer":
+        product = round(product)
+    return check_bounds(quantity, _cast(quantity, product, key), key, given=value)
 
 
 def draw(

@@ -21,6 +21,7 @@ class ActionRemap(ActionPerturbation):
 
     name = "action_remap"
     summary = "permute discrete actions"
+    examples = ("reverse",)
     arguments = (
         Quantity(
             name="mapping",
@@ -128,6 +129,7 @@ class ActionDelay(ActionPerturbation):
 
     name = "action_delay"
     summary = "actions take effect some steps late"
+    examples = (2,)
     arguments = (
         Quantity(
             name="steps",
@@ -178,6 +180,7 @@ class ExtraActions(ActionPerturbation):
 
     name = "extra_actions"
     summary = "add actions, or action dimensions, that do nothing new"
+    examples = (2,)
     arguments = (
         Quantity(
             name="count",

@@ -114,6 +114,7 @@ class ActionInversion(ActionPerturbation):
 
     name = "action_inversion"
     summary = "mirror continuous actions: all dimensions, or the listed ones"
+    examples = ("all", [0])
     arguments = (
         Quantity(
             name="dimensions",

@@ -83,7 +83,8 @@ class Perturbation(Guarded, RecordConstructorArgs):
     Subclasses declare ``name``, ``summary`` and ``arguments`` (the first is the one meant by
     the shorthand ``{name: value}``) and implement ``setup`` plus ``step``/``reset`` hooks.
     ``probes`` names policies the effect probe should try first; ``through_termination`` lets it
-    play on after an episode's end as its last attempt (for perturbations of the clock).
+    play on after an episode's end as its last attempt (for perturbations of the clock);
+    ``examples`` are the values the conformance kit tries where severities make none.
 
     Args:
         env: the environment to wrap.
@@ -97,6 +98,7 @@ class Perturbation(Guarded, RecordConstructorArgs):
     arguments: ClassVar[tuple[Quantity, ...]]
     probes: ClassVar[tuple[str, ...]] = ()
     through_termination: ClassVar[bool] = False
+    examples: ClassVar[tuple[Any, ...]] = ()
 
     def __init__(self, env: gym.Env[Any, Any], **arguments: Any) -> None:
         from rl_transfer_envs.interface import canonical_arguments

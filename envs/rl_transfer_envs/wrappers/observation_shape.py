@@ -65,6 +65,7 @@ class ObservationPermutation(_Selected):
 
     name = "observation_permutation"
     summary = "reorder the dimensions of the observation"
+    examples = ("reverse",)
     arguments = (
         Quantity(
             name="order",
@@ -97,6 +98,7 @@ class ObservationMissing(_Selected):
 
     name = "observation_missing"
     summary = "remove dimensions of the observation, or show 0 in them"
+    examples = ([0], {"dimensions": [0], "mode": "zero"})
     arguments = (
         Quantity(
             name="dimensions",
@@ -155,6 +157,7 @@ class ObservationDistractors(ObservationPerturbation):
 
     name = "observation_distractors"
     summary = "append dimensions of noise"
+    examples = (3, {"count": 2, "std": 0.5, "correlation": 0.9})
     arguments = (
         Quantity(
             name="count",

@@ -50,6 +50,7 @@ class ObservationNoise(_Elementwise):
 
     name = "observation_noise"
     summary = "add normal or uniform noise to the observation"
+    examples = (0.1, {"std": 0.1, "distribution": "uniform"})
     arguments = (
         Quantity(
             name="std",
@@ -154,6 +155,7 @@ class ObservationDropout(_Elementwise):
 
     name = "observation_dropout"
     summary = "lose readings: a dimension becomes the fill value with a probability"
+    examples = (0.2, {"probability": 0.2, "whole": True, "fill": -1.0})
     arguments = (
         Quantity(
             name="probability",
@@ -206,6 +208,7 @@ class ObservationQuantisation(_Elementwise):
 
     name = "observation_quantisation"
     summary = "round the observation to multiples of a step"
+    examples = (0.1, {"choice": [0.05, 0.2]})
     arguments = (
         Quantity(
             name="step",

@@ -96,6 +96,7 @@ class RewardDelay(RewardPerturbation):
 
     name = "reward_delay"
     summary = "pay the reward some steps late"
+    examples = (5,)
     arguments = (
         Quantity(
             name="steps",
@@ -131,6 +132,7 @@ class RewardSparsification(RewardPerturbation):
 
     name = "reward_sparsification"
     summary = "pay the summed reward only now and then, or only at the end"
+    examples = (10, {"only_at_end": True})
     arguments = (
         Quantity(
             name="every",

@@ -21,6 +21,7 @@ class TimeLimit(Perturbation):
 
     name = "time_limit"
     summary = "truncate episodes after another number of steps"
+    examples = (50, "x1.5", {"choice": [50, 60]})
     side = "time"
     probes = ("balance",)
     through_termination = True
