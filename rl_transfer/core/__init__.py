@@ -1,33 +1,56 @@
 """The transfer core: parts, plans, freezing, digests and bundles, on any ``torch.nn.Module``."""
 
+from rl_transfer.core.anchors import EWC, L2SP, Anchor, fisher_diagonal
 from rl_transfer.core.bundle import Bundle, load_bundle, save_bundle
 from rl_transfer.core.digest import digest_model, digest_tensors, tensors_of
+from rl_transfer.core.distillation import AnnealedCoefficient, categorical_kl, gaussian_kl
 from rl_transfer.core.freeze import FrozenParts, freeze
+from rl_transfer.core.lowrank import LowRankAdapters, add_low_rank
 from rl_transfer.core.parts import Layer, Part, PartMap, PartRule, Role, TensorInfo, count_parameters
-from rl_transfer.core.schedule import ThawStep
-from rl_transfer.core.strategy import Strategy
+from rl_transfer.core.perturb_weights import shrunk_and_perturbed, shuffled
+from rl_transfer.core.progressive import ProgressiveTrunk
+from rl_transfer.core.rates import PartLearningRates, learning_rates_by_part
+from rl_transfer.core.schedule import ThawSchedule, critic_warmup, gradual_unfreezing
+from rl_transfer.core.strategy import Strategy, ThawStep
 from rl_transfer.core.transfer import PlanRow, TransferPlan, apply, plan
 
 __all__ = [
+    "EWC",
+    "L2SP",
+    "Anchor",
+    "AnnealedCoefficient",
     "Bundle",
     "FrozenParts",
     "Layer",
+    "LowRankAdapters",
     "Part",
+    "PartLearningRates",
     "PartMap",
     "PartRule",
     "PlanRow",
+    "ProgressiveTrunk",
     "Role",
     "Strategy",
     "TensorInfo",
+    "ThawSchedule",
     "ThawStep",
     "TransferPlan",
+    "add_low_rank",
     "apply",
+    "categorical_kl",
     "count_parameters",
+    "critic_warmup",
     "digest_model",
     "digest_tensors",
+    "fisher_diagonal",
     "freeze",
+    "gaussian_kl",
+    "gradual_unfreezing",
+    "learning_rates_by_part",
     "load_bundle",
     "plan",
     "save_bundle",
+    "shrunk_and_perturbed",
+    "shuffled",
     "tensors_of",
 ]

@@ -47,6 +47,16 @@ class FrozenParts:
         self._digests = {name: _digest(name, live) for name in names if name not in adapting}
 
     @property
+    def part_map(self) -> PartMap:
+        """The part map that the selectors speak of."""
+        return self._map
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers that are frozen now, in part order."""
+        return tuple(layer for part in self._map for layer in part.layers if layer in self._layers)
+
+    @property
     def tensors(self) -> tuple[str, ...]:
         """Canonical names of the tensors that are frozen now (adapting statistics excluded)."""
         return tuple(self._digests)

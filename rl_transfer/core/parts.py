@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from torch import nn
@@ -75,8 +76,8 @@ class PartMap:
         """Part names in the order of declaration."""
         return tuple(part.name for part in self.parts)
 
-    @property
-    def tensors(self) -> dict[str, TensorInfo]:
+    @cached_property
+    def tensors(self) -> Mapping[str, TensorInfo]:
         """Every tensor by canonical name, part after part."""
         return {info.name: info for part in self.parts for info in part.tensors}
 

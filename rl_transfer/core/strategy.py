@@ -6,12 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rl_transfer.core.schedule import ThawStep
 from rl_transfer.errors import TransferError
 
 NormMode = Literal["frozen", "adapt"]
 InputFill = Literal["zero", "fresh"]
 InputMap = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class ThawStep:
+    """From ``share`` of the training budget on (0 < share < 1), ``selectors`` are trainable."""
+
+    share: float
+    selectors: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise TransferError(
+                f"a thaw at share {self.share} of the budget is impossible; give a number between 0 and 1"
+            )
+        if not self.selectors:
+            raise TransferError(f"the thaw at share {self.share} names no part")
 
 
 @dataclass(frozen=True)
@@ -59,13 +74,6 @@ class Strategy:
                 f"strategy {self.name!r} thaws but freezes nothing; name what is frozen at first",
                 key=self.key_of("thaw"),
             )
-        for selector, multiplier in self.learning_rates.items():
-            if not multiplier > 0:
-                raise TransferError(
-                    f"strategy {self.name!r} gives {selector!r} the learning-rate multiplier "
-                    f"{multiplier}; it must be > 0 (to hold a part fixed, freeze it)",
-                    key=self.key_of("learning_rates", selector),
-                )
 
     @property
     def needs_source(self) -> bool:

@@ -6,12 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn import functional
 
 from rl_transfer.core import PartMap, PartRule, count_parameters, digest_model, freeze
 from rl_transfer.errors import FrozenTensorMoved, TransferError
 
 from .networks import ActorCritic, ConvNet, SharedExtractor
+from .training import changed, snapshot, train
 
 OPTIMIZERS = {
     "adam": lambda p: torch.optim.Adam(p, lr=0.01, weight_decay=0.1),
@@ -19,24 +19,6 @@ OPTIMIZERS = {
     "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01, momentum=0.9, weight_decay=0.1),
     "sgd": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9, weight_decay=0.1),
 }
-
-
-def train(model, optimizer, steps=5, set_to_none=True):
-    """The loop that libraries write: training mode on before every update."""
-    for _ in range(steps):
-        model.train()
-        optimizer.zero_grad(set_to_none=set_to_none)
-        loss = functional.cross_entropy(model(torch.randn(16, 2, 6, 6) + 1), torch.arange(16) % 3)
-        loss.backward()
-        optimizer.step()
-
-
-def snapshot(model):
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-
-def changed(model, before):
-    return {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -11,17 +11,10 @@ from rl_transfer.core import PartMap, PartRule, Strategy, apply, digest_model, p
 from rl_transfer.errors import TransferError
 
 from .networks import ActorCritic, ConvNet, SharedExtractor
+from .training import changed, snapshot
 
 ALL = Strategy("fine-tune", copy=("all",))
 NEW_HEAD = Strategy("new-head", copy=("trunk",))
-
-
-def snapshot(model):
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-
-def changed(model, before):
-    return {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
 
 
 def test_copying_everything_makes_the_target_compute_the_same():

@@ -1,0 +1,137 @@
+"""Progressive networks (Rusu et al. 2016): a new column beside a frozen source column."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rl_transfer.errors import TransferError
+
+
+class LateralAdapter(nn.Module):
+    """A lateral connection: ``U σ(V (a · h))``, with a learned scalar ``a`` (Rusu et al. 2016, eq. 2).
+
+    Args:
+        inputs: width of the source layer below.
+        outputs: width of the new layer; V projects to it.
+        scale: initial value of ``a``.
+    """
+
+    def __init__(self, inputs: int, outputs: int, scale: float) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(scale))
+        self.project = nn.Linear(inputs, outputs)
+        self.lateral = nn.Linear(outputs, outputs, bias=False)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """``[batch, inputs]`` → ``[batch, outputs]``."""
+        projected: Tensor = self.lateral(torch.relu(self.project(self.scale * hidden)))
+        return projected
+
+
+class ProgressiveTrunk(nn.Module):
+    """A trunk of Linear layers with a second, new column that reads the frozen first one.
+
+        h_1   = f(W_1 x)
+        h_i   = f(W_i h_{i−1} + lateral_i(s_{i−1})),   i = 2 … n
+        output = h_n + lateral_{n+1}(s_n)
+
+    with s the activations of the source column, a frozen copy in evaluation mode whatever
+    ``train()`` says. The output has the new column's last width, so a library's own linear heads
+    fit: since W(h + U s) = W h + (W U) s, the last line gives them their lateral connection.
+    Deviation from Rusu et al. 2016: heads share its factor U.
+
+    State dict: ``source.*`` (frozen), ``column.*``, ``laterals.*``.
+
+    Args:
+        source: Linear layers and modules without tensors (activations, dropout), Linear first.
+        widths: of the new column, one per Linear; the source's by default.
+        adapter: laterals with a projection (:class:`LateralAdapter`) instead of plain matrices.
+        lateral_scale: initial ``a`` of an adapter.
+
+    Raises:
+        TransferError: the source holds other layers with tensors, or ``widths`` has another length.
+    """
+
+    def __init__(
+        self,
+        source: nn.Sequential,
+        *,
+        widths: Sequence[int] | None = None,
+        adapter: bool = False,
+        lateral_scale: float = 1.0,
+    ) -> None:
+        super().__init__()
+        blocks = _blocks(source)
+        old = [block.linear.out_features for block in blocks]
+        new = old if widths is None else list(widths)
+        if len(new) != len(old):
+            raise TransferError(f"{len(new)} widths for a source trunk of {len(old)} Linear layers")
+        inputs = [blocks[0].linear.in_features, *new[:-1]]
+        self.source = nn.ModuleList(copy.deepcopy(block) for block in blocks)
+        self.source.requires_grad_(False).eval()
+        self.column = nn.ModuleList(
+            _Block(
+                nn.Linear(inputs[i], new[i], bias=block.linear.bias is not None), copy.deepcopy(block.then)
+            )
+            for i, block in enumerate(blocks)
+        )
+        outputs = [*new[1:], new[-1]]
+        self.laterals = nn.ModuleList(
+            LateralAdapter(a, b, lateral_scale) if adapter else nn.Linear(a, b, bias=False)
+            for a, b in zip(old, outputs, strict=True)
+        )
+        self.out_features = new[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``x[batch, in]`` → ``h[batch, out_features]``."""
+        hidden, below = x, x
+        lateral: Tensor | None = None
+        for column, source, connection in zip(self.column, self.source, self.laterals, strict=True):
+            hidden = column(hidden, lateral)
+            with torch.no_grad():
+                below = source(below)
+            lateral = connection(below)
+        return hidden if lateral is None else hidden + lateral
+
+    def train(self, mode: bool = True) -> ProgressiveTrunk:
+        """Training mode for the new column; the source column stays in evaluation mode."""
+        super().train(mode)
+        self.source.eval()
+        return self
+
+
+class _Block(nn.Module):
+    """A Linear layer and the modules without tensors behind it."""
+
+    def __init__(self, linear: nn.Linear, then: nn.Sequential) -> None:
+        super().__init__()
+        self.linear = linear
+        self.then = then
+
+    def forward(self, x: Tensor, lateral: Tensor | None = None) -> Tensor:
+        """``then(linear(x) + lateral)``."""
+        summed = self.linear(x)
+        activated: Tensor = self.then(summed if lateral is None else summed + lateral)
+        return activated
+
+
+def _blocks(source: nn.Sequential) -> list[_Block]:
+    """The source cut before every Linear."""
+    blocks: list[_Block] = []
+    for path, module in source.named_children():
+        if isinstance(module, nn.Linear):
+            blocks.append(_Block(module, nn.Sequential()))
+        elif blocks and not module.state_dict():
+            blocks[-1].then.append(module)
+        else:
+            raise TransferError(
+                f"a progressive column copies Linear layers, each with the activations behind it; "
+                f"module {path!r} of the source trunk is a {type(module).__name__}"
+            )
+    if not blocks:
+        raise TransferError("the source trunk has no Linear layer; a progressive column needs one")
+    return blocks

@@ -1,0 +1,139 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from rl_transfer.core import EWC, L2SP, Strategy, fisher_diagonal, freeze, plan
+from rl_transfer.errors import TransferError
+
+from .networks import ActorCritic, ConvNet
+
+
+def scalar_model(a, b):
+    model = nn.Module()
+    model.a = nn.Parameter(torch.tensor([a]))
+    model.b = nn.Parameter(torch.tensor([b]))
+    return model
+
+
+def test_l2sp_by_hand():
+    model = scalar_model(3.0, 2.0)
+    # α/2 (3 − 1)² = 0.5 · 4 · 0.5 = 1 with α = 0.5; β/2 · 2² = 0.2 with β = 0.1.
+    anchor = L2SP({"a": torch.tensor([1.0])}, strength=0.5, new_strength=0.1)
+    penalty = anchor.penalty(model)
+    assert penalty.item() == pytest.approx(1.2)
+    penalty.backward()
+    # α (3 − 1) = 1; β · 2 = 0.2.
+    assert model.a.grad.item() == pytest.approx(1.0)
+    assert model.b.grad.item() == pytest.approx(0.2)
+
+
+def test_ewc_by_hand():
+    model = scalar_model(3.0, 2.0)
+    reference = {"a": torch.tensor([1.0]), "b": torch.tensor([2.5])}
+    # λ/2 · (0.25 · 2² + 4 · 0.5²) = 1 · (1 + 1) = 2 with λ = 2.
+    anchor = EWC(reference, {"a": torch.tensor([0.25]), "b": torch.tensor([4.0])}, strength=2.0)
+    penalty = anchor.penalty(model)
+    assert penalty.item() == pytest.approx(2.0)
+    penalty.backward()
+    # λ F (w − w⁰) = 2 · 0.25 · 2 = 1 and 2 · 4 · (−0.5) = −4.
+    assert model.a.grad.item() == pytest.approx(1.0)
+    assert model.b.grad.item() == pytest.approx(-4.0)
+
+
+def test_an_anchored_network_returns_to_its_source_and_the_new_head_does_not():
+    source, model = ConvNet(), ConvNet()
+    made = plan(source.state_dict(), model, model.parts(), Strategy("s", copy=("trunk",)))
+    anchor = L2SP(made.values, strength=1.0)
+    head = {name: p.detach().clone() for name, p in model.head.named_parameters()}
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    for _ in range(60):
+        optimizer.zero_grad()
+        anchor.penalty(model).backward()
+        optimizer.step()
+    for name, parameter in model.trunk.named_parameters():
+        assert torch.allclose(parameter, source.trunk.get_parameter(name), atol=1e-5)
+    assert all(torch.equal(p, head[name]) for name, p in model.head.named_parameters())
+
+
+def test_the_reference_is_a_copy():
+    model = scalar_model(1.0, 1.0)
+    anchor = L2SP(model.state_dict(), strength=1.0)
+    with torch.no_grad():
+        model.a.add_(2)
+    assert anchor.penalty(model).item() == pytest.approx(2.0)
+
+
+def test_frozen_parameters_and_buffers_do_not_count():
+    model = ConvNet()
+    anchor = L2SP({name: t + 1 for name, t in model.state_dict().items()}, strength=2.0)
+    freeze(model, model.parts(), ["trunk"])
+    # Every head parameter is 1 away: α/2 · count = count.
+    assert anchor.penalty(model).item() == pytest.approx(sum(p.numel() for p in model.head.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (
+            lambda: L2SP({"c": torch.ones(1)}, strength=1.0).penalty(scalar_model(1.0, 1.0)),
+            "none of the anchored",
+        ),
+        (
+            lambda: L2SP({"a": torch.ones(2)}, strength=1.0).penalty(scalar_model(1.0, 1.0)),
+            "anchored to shape 2",
+        ),
+        (lambda: L2SP({}, strength=-1.0), "strength of an anchor is -1.0"),
+        (lambda: EWC({}, {}, strength=float("nan")), "must be a number ≥ 0"),
+        (lambda: EWC({}, {"a": torch.ones(1)}, strength=1.0), "no source value for a"),
+    ],
+)
+def test_bad_anchors(build, message):
+    with pytest.raises(TransferError, match=message):
+        build()
+
+
+def test_fisher_information_of_a_bernoulli_logit_by_hand():
+    """With p = σ(w): ∂ log p/∂w = 1 − p for success, −p for failure; F = p(1 − p) in expectation."""
+    w = nn.Parameter(torch.tensor([math.log(3.0)]))  # p = 0.75
+    outcomes = torch.tensor([1.0, 1.0, 1.0, 0.0])
+
+    def log_probabilities():
+        return outcomes * nn.functional.logsigmoid(w) + (1 - outcomes) * nn.functional.logsigmoid(-w)
+
+    fisher = fisher_diagonal(log_probabilities, {"w": w})
+    # (3 · 0.25² + 0.75²) / 4 = (0.1875 + 0.5625) / 4 = 0.1875 = 0.75 · 0.25.
+    assert fisher["w"].item() == pytest.approx(0.1875)
+    assert not fisher["w"].requires_grad
+    assert w.grad is None
+
+
+def test_what_the_samples_do_not_depend_on_has_no_information():
+    model = ActorCritic()
+    x = torch.randn(16, 4)
+
+    def log_probabilities():
+        policy = torch.distributions.Categorical(logits=model(x)[0])
+        return policy.log_prob(policy.sample())
+
+    fisher = fisher_diagonal(log_probabilities, dict(model.named_parameters()))
+    assert set(fisher) == {name for name, _ in model.named_parameters()}
+    for name, information in fisher.items():
+        assert bool(information.any()) == ("policy_net" in name or "action_net" in name), name
+        assert (information >= 0).all()
+
+
+@pytest.mark.parametrize(
+    "values", [torch.zeros(()), torch.zeros(0), torch.zeros(3)], ids=["scalar", "empty", "no gradient"]
+)
+def test_fisher_needs_one_value_per_sample(values):
+    with pytest.raises(TransferError, match="non-empty vector with gradient"):
+        fisher_diagonal(lambda: values, dict(ActorCritic().named_parameters()))
+
+
+def test_fisher_of_frozen_parameters_is_refused():
+    model = ActorCritic()
+    freeze(model, model.parts(), ["value_head"])
+    with pytest.raises(TransferError, match=r"undefined: value_net\.weight, value_net\.bias"):
+        fisher_diagonal(lambda: torch.zeros(1), dict(model.named_parameters()))

@@ -1,0 +1,108 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rl_transfer.core import AnnealedCoefficient, categorical_kl, gaussian_kl
+from rl_transfer.errors import TransferError
+
+
+def test_categorical_kl_by_hand():
+    teacher = torch.log(torch.tensor([[0.5, 0.5], [0.75, 0.25]]))
+    student = torch.log(torch.tensor([[0.25, 0.75], [0.75, 0.25]])) + 7.0  # logits have a free constant
+    # 0.5 ln(0.5/0.25) + 0.5 ln(0.5/0.75) = 0.5 ln 2 + 0.5 ln(2/3) = 0.5 ln(4/3); the second row agrees.
+    assert categorical_kl(teacher, student).tolist() == pytest.approx([0.5 * math.log(4 / 3), 0.0], abs=1e-6)
+
+
+def test_an_action_that_the_teacher_excludes_adds_nothing():
+    teacher = torch.tensor([[0.0, 0.0, -math.inf]])
+    student = torch.zeros(1, 3, requires_grad=True)
+    # Two actions at 1/2 against 1/3: ln(3/2).
+    kl = categorical_kl(teacher, student)
+    assert kl.item() == pytest.approx(math.log(1.5))
+    kl.sum().backward()
+    # ∂KL/∂logit = q − p = 1/3 − 1/2, 1/3 − 1/2, 1/3.
+    assert student.grad.tolist()[0] == pytest.approx([-1 / 6, -1 / 6, 1 / 3])
+
+
+def test_temperature_by_hand():
+    teacher, student = torch.tensor([[2 * math.log(3.0), 0.0]]), torch.zeros(1, 2)
+    # T = 2: p = (3/4, 1/4), q = (1/2, 1/2); KL = 0.75 ln 1.5 + 0.25 ln 0.5; times T² = 4.
+    expected = 4 * (0.75 * math.log(1.5) + 0.25 * math.log(0.5))
+    assert categorical_kl(teacher, student, temperature=2.0).item() == pytest.approx(expected)
+
+
+def test_gaussian_kl_by_hand():
+    # ln(2/1) + (1 + (0 − 1)²)/(2·4) − 1/2 = ln 2 − 0.25, and 0 for the equal second dimension.
+    kl = gaussian_kl(
+        torch.tensor([[0.0, 5.0]]),
+        torch.tensor([1.0, 3.0]),
+        torch.tensor([[1.0, 5.0]]),
+        torch.tensor([2.0, 3.0]),
+    )
+    assert kl.shape == (1,)
+    assert kl.item() == pytest.approx(math.log(2) - 0.25)
+
+
+@given(
+    st.lists(st.floats(-8, 8), min_size=3, max_size=3),
+    st.lists(st.floats(-8, 8), min_size=3, max_size=3),
+)
+def test_divergences_are_those_of_torch_and_not_negative(left, right):
+    a, b = torch.tensor([left], dtype=torch.float64), torch.tensor([right], dtype=torch.float64)
+    distributions = torch.distributions
+    expected = distributions.kl_divergence(
+        distributions.Categorical(logits=a), distributions.Categorical(logits=b)
+    )
+    assert categorical_kl(a, b).item() == pytest.approx(expected.item(), abs=1e-9)
+    p, q = distributions.Normal(a, (a / 4).exp()), distributions.Normal(b, (b / 4).exp())
+    expected = distributions.kl_divergence(p, q).sum(-1)
+    assert gaussian_kl(a, p.scale, b, q.scale).item() == pytest.approx(expected.item(), rel=1e-9, abs=1e-9)
+    assert categorical_kl(a, b).item() >= -1e-12
+
+
+def test_no_gradient_reaches_the_teacher_and_the_student_learns_it():
+    teacher = torch.randn(5, 3, requires_grad=True)
+    student = torch.zeros(5, 3, requires_grad=True)
+    optimizer = torch.optim.Adam([student], lr=0.1)
+    for _ in range(300):
+        optimizer.zero_grad()
+        categorical_kl(teacher, student).sum().backward()
+        optimizer.step()
+    assert teacher.grad is None
+    assert torch.allclose(student.softmax(-1), teacher.softmax(-1), atol=1e-3)
+
+
+def test_a_teacher_with_other_actions_is_refused():
+    with pytest.raises(
+        TransferError, match="4×3, the student's 4×2: a teacher must have the student's actions"
+    ):
+        categorical_kl(torch.zeros(4, 3), torch.zeros(4, 2))
+    with pytest.raises(TransferError, match="a teacher must have"):
+        gaussian_kl(torch.zeros(4, 1), torch.ones(1), torch.zeros(4, 2), torch.ones(2))
+    with pytest.raises(TransferError, match="temperature is 0"):
+        categorical_kl(torch.zeros(1, 2), torch.zeros(1, 2), temperature=0.0)
+
+
+def test_annealing_by_hand():
+    linear = AnnealedCoefficient(2.0, until=0.5)
+    assert [linear.at(p) for p in (0, 0.125, 0.25, 0.5, 0.9)] == pytest.approx([2.0, 1.5, 1.0, 0.0, 0.0])
+    exponential = AnnealedCoefficient(2.0, until=0.5, shape="exponential", final_fraction=0.01)
+    assert [exponential.at(p) for p in (0, 0.25, 0.5)] == pytest.approx([2.0, 0.2, 0.0])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"initial": 0.0, "until": 0.5},
+        {"initial": 1.0, "until": 0.0},
+        {"initial": 1.0, "until": 1.5},
+        {"initial": 1.0, "until": 0.5, "final_fraction": 1.0},
+        {"initial": 1.0, "until": 0.5, "shape": "cosine"},
+    ],
+)
+def test_bad_annealing(arguments):
+    with pytest.raises(TransferError, match=r"is impossible|is unknown; give linear or exponential"):
+        AnnealedCoefficient(**arguments)
