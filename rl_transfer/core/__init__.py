@@ -6,6 +6,7 @@ from rl_transfer.core.digest import digest_model, digest_tensors, tensors_of
 from rl_transfer.core.distillation import AnnealedCoefficient, categorical_kl, gaussian_kl
 from rl_transfer.core.freeze import FrozenParts, freeze
 from rl_transfer.core.lowrank import LowRankAdapters, add_low_rank
+from rl_transfer.core.names import rename_tensors
 from rl_transfer.core.parts import Layer, Part, PartMap, PartRule, Role, TensorInfo, count_parameters
 from rl_transfer.core.perturb_weights import shrunk_and_perturbed, shuffled
 from rl_transfer.core.progressive import ProgressiveTrunk
@@ -49,6 +50,7 @@ __all__ = [
     "learning_rates_by_part",
     "load_bundle",
     "plan",
+    "rename_tensors",
     "save_bundle",
     "shrunk_and_perturbed",
     "shuffled",

@@ -1,0 +1,15 @@
+import rl_transfer.core as core
+
+PUBLIC = """
+EWC L2SP Anchor AnnealedCoefficient Bundle FrozenParts Layer LowRankAdapters Part PartLearningRates PartMap
+PartRule PlanRow ProgressiveTrunk Role Strategy TensorInfo ThawSchedule ThawStep TransferPlan add_low_rank
+apply categorical_kl count_parameters critic_warmup digest_model digest_tensors fisher_diagonal freeze
+gaussian_kl gradual_unfreezing learning_rates_by_part load_bundle plan rename_tensors save_bundle
+shrunk_and_perturbed shuffled tensors_of
+"""
+
+
+def test_the_public_names_are_these_and_each_says_what_it_is():
+    assert sorted(core.__all__) == sorted(PUBLIC.split())
+    things = {name: getattr(core, name) for name in core.__all__}
+    assert [name for name, thing in things.items() if callable(thing) and not thing.__doc__] == []
