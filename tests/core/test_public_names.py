@@ -11,5 +11,5 @@ shrunk_and_perturbed shuffled tensors_of
 
 def test_the_public_names_are_these_and_each_says_what_it_is():
     assert sorted(core.__all__) == sorted(PUBLIC.split())
-    things = {name: getattr(core, name) for name in core.__all__}
-    assert [name for name, thing in things.items() if callable(thing) and not thing.__doc__] == []
+    things = [getattr(core, name) for name in core.__all__ if name != "Role"]  # a Literal has no docstring
+    assert [thing for thing in things if not thing.__doc__] == []
