@@ -12,7 +12,7 @@ from rl_transfer_envs.policies import register_probe
 
 ACROBOT_IDS = ("Acrobot-v1",)
 _FILE = "gymnasium/envs/classic_control/acrobot.py"
-_BOOK = "Sutton & Barto 2018, section 11.3 of the first edition"
+_BOOK = "Sutton & Barto 1998, section 11.3"
 _EQUATIONS = "rl_transfer_envs.equations:Acrobot"
 
 

@@ -1,0 +1,258 @@
+"""One environment's MuJoCo model: its pristine arrays, the values asked for, what follows from them.
+
+A setter only notes its value. :func:`apply` then restores the pristine model, writes all noted
+values in a fixed order and recomputes what MuJoCo caches (``mj_setConst``), so the order of
+perturbations does not matter and values drawn per episode never add up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rl_transfer_envs import physics_mujoco_geometry as geometry
+
+AIR = (1.204, 1.825e-5)
+"""Density [kg/m^3] and viscosity [Pa s] of air at 20 °C."""
+
+_ARRAYS = (
+    *geometry.SHAPE_FIELDS,
+    "jnt_stiffness",
+    "dof_damping",
+    "dof_armature",
+    "dof_frictionloss",
+    "geom_friction",
+    "actuator_gear",
+    "actuator_ctrlrange",
+)
+_OPTIONS = ("timestep", "gravity", "wind", "density", "viscosity", "disableflags")
+_DOF_FIELDS = {
+    "joint_damping": "dof_damping",
+    "joint_friction": "dof_frictionloss",
+    "armature": "dof_armature",
+}
+
+
+class Tuning:
+    """What :func:`apply` needs to know about one environment instance.
+
+    Attributes:
+        arrays: name → copy of the pristine array of ``env.model``.
+        options: name → copy of the pristine field of ``env.model.opt``.
+        values: parameter → the value noted for it.
+    """
+
+    def __init__(self, env: Any) -> None:
+        self.arrays = {name: getattr(env.model, name).copy() for name in _ARRAYS}
+        self.options = {name: np.copy(getattr(env.model.opt, name)) for name in _OPTIONS}
+        self.frame_skip = int(env.frame_skip)
+        self.init_qpos = env.init_qpos.copy()
+        self.values: dict[str, Any] = {}
+
+
+def tuning(env: Any) -> Tuning:
+    """The tuning of this instance, taken from its pristine model at the first call."""
+    if "_tuning" not in vars(env):
+        env._tuning = Tuning(env)
+    found: Tuning = env._tuning
+    return found
+
+
+def note(env: Any, name: str, value: Any) -> None:
+    """Remember the value of one parameter until :func:`apply`."""
+    tuning(env).values[name] = value
+
+
+def noted(env: Any, name: str, pristine: Any) -> Any:
+    """The present value: what was noted, over what the pristine model has."""
+    value = vars(env)["_tuning"].values.get(name) if "_tuning" in vars(env) else None
+    if value is None:
+        return pristine
+    return {**pristine, **value} if isinstance(value, Mapping) else value
+
+
+def bodies(model: Any) -> dict[str, int]:
+    """Name → index of every body but the world; a nameless one is called by its first joint."""
+    return {_body_name(model, i): i for i in range(1, model.nbody)}
+
+
+def limb_joints(model: Any) -> dict[str, int]:
+    """Name → index of the hinges and slides that link two bodies or are driven by an actuator.
+
+    The joints that let a whole robot move through space (``rootx``, a free root, Reacher's
+    target) are none of them.
+    """
+    driven = {int(i) for i in model.actuator_trnid[:, 0]}
+    return {
+        model.joint(i).name: i
+        for i in range(model.njnt)
+        if model.jnt_type[i] in (geometry.HINGE, geometry.SLIDE)
+        and (i in driven or model.body_parentid[model.jnt_bodyid[i]] != 0)
+    }
+
+
+def motors(model: Any) -> dict[str, int]:
+    """Name of the joint that it drives → index of every actuator."""
+    return {model.joint(int(model.actuator_trnid[i, 0])).name: i for i in range(model.nu)}
+
+
+def joint_values(model: Any, name: str) -> dict[str, float]:
+    """Damping, dry friction, armature or stiffness of every limb joint."""
+    if name == "joint_stiffness":
+        return {joint: float(model.jnt_stiffness[i]) for joint, i in limb_joints(model).items()}
+    values = getattr(model, _DOF_FIELDS[name])
+    return {joint: float(values[model.jnt_dofadr[i]]) for joint, i in limb_joints(model).items()}
+
+
+def contact_friction(model: Any) -> dict[str, float]:
+    """Sliding friction between each body and the floor: the larger of the two geoms', as in MuJoCo."""
+    floor = max((float(model.geom_friction[g, 0]) for g in _floors(model)), default=0.0)
+    found: dict[str, float] = {}
+    for body, i in bodies(model).items():
+        own = [float(model.geom_friction[g, 0]) for g in range(model.ngeom) if model.geom_bodyid[g] == i]
+        if own:
+            found[body] = max(floor, *own)
+    return found
+
+
+def apply(env: Any) -> None:
+    """Write all noted values to the pristine model and recompute what follows from them.
+
+    Derived: inertia (with mass, length, radius), the starting height (the lowest point of the
+    robot starts as high above the floor as before), the action space, ``render_fps``, and
+    all that ``mj_setConst`` computes (subtree masses, inverse weights, ``dof_M0`` …).
+    """
+    import mujoco
+
+    state = tuning(env)
+    model, values = env.model, state.values
+    _restore(env, state)
+    _write_shapes(env, values)
+    _write_masses(model, values.get("body_mass", {}))
+    _write_joints(model, values)
+    _write_friction(model, values.get("friction", {}))
+    _write_motors(env, values)
+    _write_surroundings(model, state)
+    _write_clock(env, state)
+    mujoco.mj_setConst(model, env.data)
+
+
+def _restore(env: Any, state: Tuning) -> None:
+    for name, array in state.arrays.items():
+        getattr(env.model, name)[:] = array
+    for name, value in state.options.items():
+        setattr(env.model.opt, name, value if value.ndim else value.item())
+    env.init_qpos = state.init_qpos.copy()
+
+
+def _write_shapes(env: Any, values: Mapping[str, Any]) -> None:
+    import mujoco
+
+    model, index = env.model, bodies(env.model)
+    lengths = {body: geometry.capsule_length(model, i) for body, i in index.items()}
+    stretch = {index[body]: value / lengths[body] for body, value in values.get("link_length", {}).items()}
+    thicken = {
+        index[body]: value / geometry.radius(model, index[body])
+        for body, value in values.get("link_radius", {}).items()
+    }
+    if all(factor == 1.0 for factor in (*stretch.values(), *thicken.values())):
+        return
+    height = _height_index(model)
+    lows = []
+    for change in (None, (stretch, thicken)):
+        if change:
+            geometry.reshape(model, *change)
+        if height is not None:
+            env.data.qpos[:] = env.init_qpos
+            mujoco.mj_kinematics(model, env.data)
+            lows.append(geometry.lowest_point(model, env.data))
+    if height is not None:
+        env.init_qpos[height] += lows[0] - lows[1]
+
+
+def _write_masses(model: Any, masses: Mapping[str, float]) -> None:
+    """Inertia follows mass: the shape stays, the density changes."""
+    index = bodies(model)
+    for body, mass in masses.items():
+        model.body_inertia[index[body]] *= mass / model.body_mass[index[body]]
+        model.body_mass[index[body]] = mass
+
+
+def _write_joints(model: Any, values: Mapping[str, Any]) -> None:
+    index = limb_joints(model)
+    for name, field in _DOF_FIELDS.items():
+        for joint, value in values.get(name, {}).items():
+            getattr(model, field)[model.jnt_dofadr[index[joint]]] = value
+    for joint, value in values.get("joint_stiffness", {}).items():
+        model.jnt_stiffness[index[joint]] = value
+
+
+def _write_friction(model: Any, values: Mapping[str, float]) -> None:
+    """Give every body its friction with the floor, and the floor the least of them.
+
+    MuJoCo takes the larger of two geoms' coefficients, so the floor must never win.
+    """
+    if not values:
+        return
+    effective = {**contact_friction(model), **values}
+    index = bodies(model)
+    for body, value in effective.items():
+        model.geom_friction[model.geom_bodyid == index[body], 0] = value
+    for floor in _floors(model):
+        model.geom_friction[floor, 0] = min(effective.values())
+
+
+def _write_motors(env: Any, values: Mapping[str, Any]) -> None:
+    index = motors(env.model)
+    for joint, value in values.get("gear", {}).items():
+        env.model.actuator_gear[index[joint], 0] = value
+    if "control_range" in values:
+        env.model.actuator_ctrlrange[:] = [-values["control_range"], values["control_range"]]
+        env._set_action_space()
+
+
+def _write_surroundings(model: Any, state: Tuning) -> None:
+    """Gravity, tilted by the slope; the medium, filled with air where a wind blows in a vacuum."""
+    values, pristine = state.values, state.options
+    strength, slope = values.get("gravity", -pristine["gravity"][2]), values.get("slope", 0.0)
+    model.opt.gravity[0] = pristine["gravity"][0] - strength * math.sin(slope)
+    model.opt.gravity[2] = -strength * math.cos(slope)
+    medium = pristine["density"].item(), pristine["viscosity"].item()
+    if values.get("wind") and medium == (0.0, 0.0):
+        medium = AIR
+    model.opt.density = values.get("density", medium[0])
+    model.opt.viscosity = values.get("viscosity", medium[1])
+    model.opt.wind[0] = values.get("wind", pristine["wind"][0])
+
+
+def _write_clock(env: Any, state: Tuning) -> None:
+    env.model.opt.timestep = state.values.get("timestep", state.options["timestep"].item())
+    env.frame_skip = state.values.get("frame_skip", state.frame_skip)
+    env.metadata = {**env.metadata, "render_fps": round(1 / env.dt)}
+
+
+def _floors(model: Any) -> list[int]:
+    return [
+        g for g in range(model.ngeom) if model.geom_bodyid[g] == 0 and model.geom_type[g] == geometry.PLANE
+    ]
+
+
+def _height_index(model: Any) -> int | None:
+    """Where ``qpos`` holds the height of a robot that stands on the floor; None for the others."""
+    for joint in range(model.njnt):
+        address = int(model.jnt_qposadr[joint])
+        if model.jnt_type[joint] == geometry.FREE:
+            return address + 2
+        if model.jnt_type[joint] == geometry.SLIDE and model.jnt_axis[joint, 2] == 1.0:
+            return address
+    return None
+
+
+def _body_name(model: Any, body: int) -> str:
+    name = str(model.body(body).name)
+    if not name and model.body_jntnum[body]:
+        name = str(model.joint(int(model.body_jntadr[body])).name)
+    return name or f"body {body}"

@@ -1,0 +1,171 @@
+"""Base and perturbed environment side by side, under the same seed and actions, as a picture."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_transfer_envs.building import make
+from rl_transfer_envs.errors import EnvError, InvalidSpecError, MissingExtraError
+from rl_transfer_envs.policies import Probe, probes
+from rl_transfer_envs.specs import Spec, canonical
+
+Frame = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+def preview(
+    spec: Mapping[str, Any] | str,
+    path: str | Path,
+    *,
+    steps: int = 100,
+    seed: int = 0,
+    policy: str | None = None,
+    width: int = 300,
+    columns: int = 4,
+) -> Path:
+    """Play base and perturbed environment with the same actions and draw both.
+
+    Args:
+        spec: specification of the perturbed environment.
+        path: ``.gif`` for an animation, ``.png`` for a sheet (base above, perturbed below).
+        steps: environment steps to play; an environment that ends earlier keeps its last frame.
+        seed: seed of both resets.
+        policy: name of a probe policy; by default one registered for the environment, else random.
+        width: width of one frame in pixels.
+        columns: moments shown on a ``.png`` sheet.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        InvalidSpecError: another file ending, or an unknown policy.
+        MissingExtraError: Pillow, or the environment's renderer, is not installed.
+        EnvError: the environment cannot be drawn here.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".gif", ".png"):
+        raise InvalidSpecError(f"{path.name}: a preview is a .gif or a .png.")
+    full = canonical(spec)
+    frames = _play(full, steps, seed, policy)
+    labels = [full["id"], _label(full)]
+    images = _load_pillow()
+    pairs = [
+        _pair(images, base, other, [f"step {step}: {label}" for label in labels], width)
+        for step, (base, other) in enumerate(zip(*frames, strict=True))
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.lower() == ".gif":
+        pairs = [pair.quantize(64) for pair in pairs]
+        pairs[0].save(path, save_all=True, append_images=pairs[1:], duration=40, loop=0, optimize=True)
+    else:
+        _sheet(images, [pairs[i] for i in np.linspace(0, steps, columns).round().astype(int)]).save(path)
+    return path
+
+
+def _play(spec: Spec, steps: int, seed: int, policy: str | None) -> tuple[list[Frame], list[Frame]]:
+    """``steps + 1`` frames of base and perturbed; an ended episode keeps its last frame.
+
+    The policy sees the base environment, and the perturbed one once the base has ended.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        specs = [{**spec, "perturb": []}, spec]
+        players = [_Player(make(one, "rgb_array"), seed) for one in specs]
+        try:
+            space = players[1].env.action_space
+            act = _policy(spec, space, policy).start(space, seed)
+            for step in range(steps):
+                running = next((player for player in players if not player.over), players[0])
+                action = act(running.seen, step)
+                for player in players:
+                    player.step(action)
+        finally:
+            for player in players:
+                player.env.close()
+    return players[0].frames, players[1].frames
+
+
+class _Player:
+    """One environment, its frames, and what a policy sees of it."""
+
+    def __init__(self, env: Any, seed: int) -> None:
+        self.env, self.over = env, False
+        observation, info = env.reset(seed=seed)
+        self.seen = info.get("base_observation", observation)
+        self.frames = [_frame(env)]
+
+    def step(self, action: Any) -> None:
+        """Play one action, unless the episode is over."""
+        if not self.over:
+            observation, _, terminated, truncated, info = self.env.step(action)
+            self.seen = info.get("base_observation", observation)
+            self.over = bool(terminated or truncated)
+        self.frames.append(self.frames[-1] if self.over else _frame(self.env))
+
+
+def _policy(spec: Spec, space: Any, name: str | None) -> Probe:
+    known = {probe.name: probe for probe in probes(spec["id"], space)}
+    if name is None:
+        return list(known.values())[1 if len(known) > 1 and "random" in known else 0]
+    if name not in known:
+        raise InvalidSpecError(f"{spec['id']} has no probe policy {name!r}; it has {', '.join(known)}.")
+    return known[name]
+
+
+def _frame(env: Any) -> Frame:
+    try:
+        frame = env.render()
+    except Exception as error:  # renderers raise whatever their backend raises
+        raise EnvError(
+            f"the environment cannot be drawn on this machine: {error}. Without a display, MuJoCo needs "
+            "MUJOCO_GL=egl or MUJOCO_GL=osmesa, and pygame SDL_VIDEODRIVER=dummy."
+        ) from error
+    if not isinstance(frame, np.ndarray):
+        raise EnvError(f"the environment draws no rgb_array frames (render gave {type(frame).__name__}).")
+    return frame.astype(np.uint8)
+
+
+def _label(spec: Spec) -> str:
+    parts = []
+    for entry in spec["perturb"]:
+        ((name, value),) = entry.items()
+        shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, Mapping) else value
+        parts.append(f"{name} {shown}")
+    return "; ".join(parts) or "unperturbed"
+
+
+def _load_pillow() -> Any:
+    try:
+        from PIL import Image, ImageDraw
+    except ImportError as error:
+        raise MissingExtraError("previews need Pillow: pip install pillow.") from error
+    return Image, ImageDraw
+
+
+def _pair(pillow: Any, base: Frame, other: Frame, labels: list[str], width: int) -> Any:
+    """Base beside perturbed, each under its label."""
+    image, draw = pillow
+    frames = [image.fromarray(frame) for frame in (base, other)]
+    frames = [f.resize((width, round(f.height * width / f.width)), image.Resampling.LANCZOS) for f in frames]
+    canvas = image.new("RGB", (2 * width + 4, max(f.height for f in frames) + 18), "white")
+    pen = draw.Draw(canvas)
+    for i, (frame, label) in enumerate(zip(frames, labels, strict=True)):
+        canvas.paste(frame, (i * (width + 4), 18))
+        pen.text((i * (width + 4) + 4, 3), label[: width // 6], fill="black")
+    return canvas
+
+
+def _sheet(pillow: Any, pairs: list[Any]) -> Any:
+    """Moments from left to right, base above perturbed."""
+    image, _ = pillow
+    half = pairs[0].width // 2
+    sheet = image.new("RGB", (half * len(pairs), 2 * pairs[0].height), "white")
+    for i, pair in enumerate(pairs):
+        for row in (0, 1):
+            part = pair.crop((row * half + 2 * row, 0, (row + 1) * half, pair.height))
+            sheet.paste(part, (i * half, row * pair.height))
+    return sheet.quantize(64)

@@ -1,0 +1,53 @@
+"""Array operations that give the same bits as the scalar ones in Gymnasium's equations.
+
+NumPy's addition, multiplication, division and comparison are IEEE operations, equal for scalars
+and arrays. Three others are not, because arrays may take a vectorised approximation:
+
+- ``x**2`` on a NumPy scalar calls the C library's ``pow``, which now and then is one unit in the
+  last place off ``x * x``; an array power is rewritten to ``x * x`` or vectorised.
+- ``math.cos`` calls the C library; ``np.cos`` may not, depending on NumPy's version and the CPU.
+- in single precision only a scalar power calls ``powf``.
+
+``np.sin`` and ``np.cos`` need no care where Gymnasium calls them on NumPy scalars: scalars and
+arrays go through the same loop.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def square(x: Array) -> Array:
+    """``x**2`` in double precision as NumPy's scalars compute it (``float_power`` loops over ``pow``)."""
+    return np.asarray(np.float_power(x, 2.0))
+
+
+def square_single(x: Array) -> Array:
+    """``x**2`` in single precision as NumPy's scalars compute it; ``x[i]``."""
+    return np.array([value**2 for value in x], dtype=np.float32)
+
+
+def cos(x: Array) -> Array:
+    """``math.cos`` of every element of ``x[i]``."""
+    return np.fromiter(map(math.cos, x.tolist()), dtype=np.float64, count=x.size)
+
+
+def angle_normalize(x: Array) -> Array:
+    """Angle in [−π, π), as Gymnasium's Pendulum computes it."""
+    return np.asarray(((x + np.pi) % (2 * np.pi)) - np.pi)
+
+
+def wrap(x: Array, low: float, high: float) -> Array:
+    """Add or subtract ``high − low`` until low ≤ x ≤ high, as Gymnasium's Acrobot does."""
+    x = x.copy()
+    span = high - low
+    while (above := x > high).any():
+        x[above] -= span
+    while (below := x < low).any():
+        x[below] += span
+    return x
