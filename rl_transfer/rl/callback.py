@@ -2,25 +2,27 @@
 
 SB3's ``train()`` follows the last ``_on_step`` of a rollout, so an evaluation there would never
 see the last update. Evaluations happen in ``_on_rollout_start`` (before the first step, and after
-every update that the interval asks for) and once more by :meth:`LearningCurve.close`.
+every update that the interval asks for) and once more in :meth:`LearningCurve.close`.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from torch.utils.tensorboard import SummaryWriter
 
-from rl_transfer.core import PartMap, count_parameters
+from rl_transfer.core import count_parameters, learning_rates_by_part
 from rl_transfer.results import RunFolder
+from rl_transfer.rl.architecture import optimizers
 from rl_transfer.rl.evaluate import Episodes, Evaluator
+from rl_transfer.rl.guide import Curriculum
 from rl_transfer.rl.normalization import current_normalizer
 from rl_transfer.rl.policies import as_act
 from rl_transfer.rl.seeds import evaluation_seeds
+from rl_transfer.rl.transfer import Transfer
 from rl_transfer.spec import RLRun
 
 BEAT_SECONDS = 0.5
@@ -34,13 +36,17 @@ class LearningCurve(BaseCallback):
         run: RLRun,
         folder: RunFolder,
         evaluator: Evaluator,
-        parts: PartMap,
+        transfer: Transfer,
+        curriculum: Curriculum | None,
         writer: SummaryWriter,
         say: Callable[[str], None],
     ) -> None:
         super().__init__()
         self._run, self._folder, self._evaluator = run, folder, evaluator
-        self._parts, self._writer, self._say = parts, writer, say
+        self._transfer, self._writer, self._say = transfer, writer, say
+        self._curriculum = curriculum
+        self._guided = 0
+        self._previous: dict[str, torch.Tensor] | None = None
         self._next = 0
         self._beat = 0.0
         self.points: list[tuple[int, Episodes]] = []
@@ -50,21 +56,53 @@ class LearningCurve(BaseCallback):
         return True
 
     def _on_rollout_start(self) -> None:
-        if self.num_timesteps >= self._next:
-            self.evaluate()
-            self._next += self._run.evaluation.every
+        self._record_due()
+        total = self._run.total_steps
+        for selector in self._transfer.progress(min(1.0, self.model.num_timesteps / total)):
+            self._say(f"step {self.model.num_timesteps:>9,}  {selector} is trainable from here on")
         if time.monotonic() - self._beat >= BEAT_SECONDS:
             self._write_beat()
 
+    def _on_rollout_end(self) -> None:
+        """Charge the guide's environment steps to the budget."""
+        if self._curriculum is not None:
+            self.model.num_timesteps += self._curriculum.steps - self._guided
+            self._guided = self._curriculum.steps
+
     def close(self) -> None:
         """The last evaluation, after the last update."""
-        if not self.points or self.points[-1][0] != self.num_timesteps:
-            self.evaluate()
+        self._record_due()
         self._write_beat()
 
-    def evaluate(self) -> None:
-        """One point of the learning curve, at the present step."""
-        k, step = len(self.points), self.num_timesteps
+    def measure_only(self) -> None:
+        """The learning curve of a policy that is not trained: the same points, no training."""
+        total, every = self._run.total_steps, self._run.evaluation.every
+        for step in sorted({*range(0, total, every), total}):
+            self.evaluate(step)
+        self._write_beat()
+
+    def _record_due(self) -> None:
+        """Evaluate for every point of the schedule that has been reached.
+
+        A guide's steps can carry a rollout past a point; the policy from before that rollout then
+        counts for it, so that no point of the curve had more steps than it says.
+        """
+        now, total = self.model.num_timesteps, self._run.total_steps
+        while self._next <= now and (not self.points or self.points[-1][0] < total):
+            if self._next < now and self._previous is not None:
+                current = _copy(self.model.policy)
+                self.model.policy.load_state_dict(self._previous)
+                self.evaluate(self._next)
+                self.model.policy.load_state_dict(current)
+            else:
+                self.evaluate(self._next)
+            self._next = min(self._next + self._run.evaluation.every, max(total, self._next + 1))
+        if self._curriculum is not None:
+            self._previous = _copy(self.model.policy)
+
+    def evaluate(self, step: int) -> None:
+        """One point of the learning curve."""
+        k = len(self.points)
         if self._run.algorithm is None:
             raise ValueError("a run without an algorithm has no learning curve to record")
         normalize = current_normalizer(self.training_env, self._run.algorithm)
@@ -78,8 +116,7 @@ class LearningCurve(BaseCallback):
         self._say(f"step {step:>9,}  mean score {episodes.mean_return:10.2f}")
         wants_best = self._run.training is not None and self._run.training.keep == "best"
         if wants_best and (self.best is None or episodes.mean_return > self.best[0]):
-            state = {name: value.clone() for name, value in self.model.policy.state_dict().items()}
-            self.best = (episodes.mean_return, state)
+            self.best = (episodes.mean_return, _copy(self.model.policy))
 
     def _log(self, step: int, episodes: Episodes) -> None:
         self._writer.add_scalar("evaluation/mean_return", episodes.mean_return, step)
@@ -87,28 +124,16 @@ class LearningCurve(BaseCallback):
         self._writer.add_scalar("evaluation/mean_length", length, step)
         counts = count_parameters(self.model.policy)
         self._writer.add_scalar("parameters/trainable", counts["trainable"], step)
-        for part, rate in part_rates(self.model, self._parts).items():
-            self._writer.add_scalar(f"learning_rate/{part}", rate, step)
+        for optimizer in optimizers(self.model):
+            rates = learning_rates_by_part(optimizer, self.model.policy, self._transfer.parts)
+            for part, rate in rates.items():
+                self._writer.add_scalar(f"learning_rate/{part}", rate, step)
 
     def _write_beat(self) -> None:
         self._beat = time.monotonic()
         score = self.points[-1][1].mean_return if self.points else None
-        self._folder.beat(self.num_timesteps, self._run.total_steps, score)
+        self._folder.beat(min(self.model.num_timesteps, self._run.total_steps), self._run.total_steps, score)
 
 
-def part_rates(model: Any, parts: PartMap) -> dict[str, float]:
-    """Learning rate of each part with parameters; 0 where all of it is frozen."""
-    rates: dict[int, float] = {}
-    for owner in (model.policy, *model.policy.children()):
-        optimizer = getattr(owner, "optimizer", None)
-        for group in optimizer.param_groups if optimizer is not None else ():
-            rates |= {id(parameter): float(group["lr"]) for parameter in group["params"]}
-    named = dict(model.policy.named_parameters(remove_duplicate=False))
-    found = {}
-    for part in parts:
-        parameters = [named[name] for name in part.tensor_names if name in named]
-        if parameters:
-            found[part.name] = max(
-                (rates.get(id(each), 0.0) for each in parameters if each.requires_grad), default=0.0
-            )
-    return found
+def _copy(policy: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in policy.state_dict().items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -11,6 +12,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 import rl_transfer_envs
 from rl_transfer.errors import EnvironmentSpecError
 from rl_transfer.spec import Environment
+
+Wrapper = Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
 
 
 def as_spec(config: Environment) -> dict[str, Any]:
@@ -43,6 +46,19 @@ def translate(error: rl_transfer_envs.EnvError, key: str | None) -> EnvironmentS
     return EnvironmentSpecError(error.message, key=path or None)
 
 
-def make_vec_env(config: Environment, n_envs: int) -> VecEnv:
-    """``n_envs`` monitored copies of the environment, stepped in lockstep in this process."""
-    return DummyVecEnv([lambda: Monitor(make_env(config)) for _ in range(n_envs)])
+def make_vec_env(config: Environment, n_envs: int, wrappers: Sequence[Wrapper] = ()) -> VecEnv:
+    """``n_envs`` monitored copies of the environment, stepped in lockstep in this process.
+
+    Args:
+        config: the environment.
+        n_envs: how many.
+        wrappers: put around each copy, the first one innermost.
+    """
+
+    def build() -> gym.Env[Any, Any]:
+        env = make_env(config)
+        for wrap in wrappers:
+            env = wrap(env)
+        return Monitor(env)
+
+    return DummyVecEnv([build for _ in range(n_envs)])

@@ -2,14 +2,19 @@
 
 | algorithm | features | trunks | heads | auxiliary |
 |---|---|---|---|---|
-| PPO, A2C, TRPO | `features` | `policy_trunk`, `value_trunk` | `action_head`, `value_head`, `log_std` | |
+| PPO, A2C, TRPO | `features`, `value_features` | `policy_trunk`, `value_trunk` | `action_head`, `value_head`,
+`log_std` | |
 | DQN, QRDQN | `features` | `policy_trunk` | `action_head` | `target` |
-| SAC, TQC | `features` | `policy_trunk`, `value_trunk` | `action_head`, `log_std`, `value_head` | `target` |
-| TD3, DDPG | `features` | `policy_trunk`, `value_trunk` | `action_head`, `value_head` | `target` |
+| SAC, TQC | `features`, `value_features` | `policy_trunk`, `value_trunk` … | `action_head`, `log_std`,
+`value_head` … | `target` |
+| TD3, DDPG | `features`, `value_features` | `policy_trunk`, `value_trunk` … | `action_head`, `value_head` … |
+`target` |
 
-`features` is the features extractor (without parameters for MlpPolicy). In Q-learning the network is
-the policy, hence `policy_trunk` and `action_head`. `value_trunk` of the actor-critics is every critic.
-The entropy coefficient of SAC and TQC lies outside the policy (`knobs.entropy`).
+`features` is the features extractor (without parameters for MlpPolicy); `value_features` is the critic's
+own, where it is not shared. In Q-learning the network is the policy, hence `policy_trunk` and
+`action_head`. Actor-critics with several critics have `value_trunk`, `value_trunk_1`, … and
+`value_head`, `value_head_1`, …. The entropy coefficient of SAC and TQC lies outside the policy
+(`knobs.entropy`).
 """
 
 from __future__ import annotations
@@ -48,9 +53,8 @@ def policy_parts(algorithm: str, policy: nn.Module) -> PartMap:
 
 def _on_policy() -> dict[str, PartRule]:
     return {
-        "features": PartRule(
-            ("features_extractor", "pi_features_extractor", "vf_features_extractor"), "trunk"
-        ),
+        "features": PartRule(("features_extractor", "pi_features_extractor"), "trunk"),
+        "value_features": PartRule(("vf_features_extractor",), "trunk"),
         "policy_trunk": PartRule(("mlp_extractor.policy_net",), "trunk"),
         "value_trunk": PartRule(("mlp_extractor.value_net",), "trunk"),
         "action_head": PartRule(("action_net",), "head"),
@@ -76,22 +80,21 @@ def _actor_critic(policy: nn.Module) -> dict[str, PartRule]:
         log_std: tuple[str, ...] = ()
     else:
         policy_trunk, action_head, log_std = ("actor.latent_pi",), ("actor.mu",), ("actor.log_std",)
-    value_trunk: tuple[str, ...] = ()
-    value_head: tuple[str, ...] = ()
-    for name, child in critic.named_children():
-        if isinstance(child, nn.Sequential):
-            trunk, head = _split(policy, f"critic.{name}")
-            value_trunk, value_head = value_trunk + trunk, value_head + head
     rules = {
-        "features": PartRule(("actor.features_extractor", "critic.features_extractor"), "trunk"),
+        "features": PartRule(("actor.features_extractor",), "trunk"),
+        "value_features": PartRule(("critic.features_extractor",), "trunk"),
         "policy_trunk": PartRule(policy_trunk, "trunk"),
-        "value_trunk": PartRule(value_trunk, "trunk"),
         "action_head": PartRule(action_head, "head"),
-        "value_head": PartRule(value_head, "head"),
-        "target": PartRule(("actor_target", "critic_target"), "auxiliary"),
     }
     if log_std:
         rules["log_std"] = PartRule(log_std, "head")
+    critics = [name for name, child in critic.named_children() if isinstance(child, nn.Sequential)]
+    for index, name in enumerate(critics):
+        trunk, head = _split(policy, f"critic.{name}")
+        suffix = f"_{index}" if index else ""
+        rules[f"value_trunk{suffix}"] = PartRule(trunk, "trunk")
+        rules[f"value_head{suffix}"] = PartRule(head, "head")
+    rules["target"] = PartRule(("actor_target", "critic_target"), "auxiliary")
     return rules
 
 

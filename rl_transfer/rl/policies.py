@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
+from torch import nn
 
-from rl_transfer.core import Bundle, PartMap, load_bundle, save_bundle
+from rl_transfer.core import Bundle, PartMap, ProgressiveTrunk, load_bundle, save_bundle
 from rl_transfer.errors import BundleError, ConfigError, StoreError
 from rl_transfer.results import RunFolder, find_run
 from rl_transfer.rl import spaces
@@ -88,9 +89,29 @@ def save_policy(folder: Path, model: BaseAlgorithm, run: RLRun, extra: dict[str,
         run: what it was trained by.
         extra: further metadata (run id, score, freeze plan …).
     """
+    state, metadata = _content(model, run, extra)
+    save_bundle(folder, state, metadata, kind="policy")
+
+
+def as_policy(model: BaseAlgorithm, run: RLRun) -> Policy:
+    """A model in memory as the policy that its bundle would give."""
+    state, metadata = _content(model, run, {})
+    if run.algorithm is None:
+        raise BundleError("only a trained policy can be bundled")
+    bundle = Bundle({name: value.clone() for name, value in state.items()}, metadata, "policy", {}, "")
+    return Policy(
+        model.policy, normalizer(bundle.tensors, run.algorithm), run.algorithm, run.env, bundle, metadata
+    )
+
+
+def _content(
+    model: BaseAlgorithm, run: RLRun, extra: dict[str, Any]
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Tensors and metadata of a model's bundle."""
     if run.algorithm is None or run.training is None or model.env is None:
         raise BundleError("only a trained policy can be bundled")
     state = {**model.policy.state_dict(), **tensors(model.env)}
+    progressive = run.strategy is not None and run.strategy.progressive
     metadata = {
         "algorithm": run.algorithm.plain(),
         "architecture": str(model.policy),
@@ -100,9 +121,17 @@ def save_policy(folder: Path, model: BaseAlgorithm, run: RLRun, extra: dict[str,
         "training": run.training.plain(),
         "seeds": {"root_seed": run.root_seed, "seed": run.seed},
         "versions": versions(),
+        "progressive": progressive,
+        "log_ent_coef": entropy_coefficient(model),
         **extra,
     }
-    save_bundle(folder, state, metadata, kind="policy")
+    return state, metadata
+
+
+def entropy_coefficient(model: BaseAlgorithm) -> float | None:
+    """SAC's and TQC's learned log entropy coefficient; none where it is fixed or absent."""
+    value = getattr(model, "log_ent_coef", None)
+    return None if value is None else float(value.item())
 
 
 def load_policy(path: Path) -> Policy:
@@ -126,6 +155,8 @@ def load_policy(path: Path) -> Policy:
     except (KeyError, ConfigError) as error:
         raise BundleError(f"{path}: bundle.json does not describe an RL policy: {error}") from None
     module = build_policy(algorithm, observation_space, action_space)
+    if metadata.get("progressive"):
+        widen(module)
     try:
         module.load_state_dict(bundle.state())
     except RuntimeError as error:
@@ -155,6 +186,16 @@ def build_policy(
         observation_space, action_space, lambda _: 0.0, **kwargs
     )
     return policy
+
+
+def widen(policy: nn.Module) -> None:
+    """Replace an on-policy policy's trunks by progressive ones whose source column they become."""
+    extractor = policy.get_submodule("mlp_extractor")
+    for name in ("policy_net", "value_net"):
+        trunk = extractor.get_submodule(name)
+        if not isinstance(trunk, nn.Sequential):
+            raise BundleError(f"{name} is a {type(trunk).__name__}, which cannot have a progressive column")
+        setattr(extractor, name, ProgressiveTrunk(trunk))
 
 
 def bundle_folder(path: Path) -> Path:

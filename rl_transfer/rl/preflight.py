@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 import rl_transfer_envs
-from rl_transfer import core
-from rl_transfer.errors import RLTransferError
+from rl_transfer.errors import RLTransferError, TransferError
 from rl_transfer.rl import normalization
 from rl_transfer.rl.algorithms import build_model
-from rl_transfer.rl.environments import as_spec, make_vec_env, translate
-from rl_transfer.rl.parts import policy_parts
-from rl_transfer.rl.strategies import core_strategy
-from rl_transfer.spec import Algorithm, Environment, RLSuite
+from rl_transfer.rl.environments import as_spec, make_env, make_vec_env, translate
+from rl_transfer.rl.evaluate import Evaluator
+from rl_transfer.rl.guide import check_guide
+from rl_transfer.rl.knobs import transfer_algorithm
+from rl_transfer.rl.policies import Policy, as_policy
+from rl_transfer.rl.transfer import Transfer
+from rl_transfer.spec import Environment, RLRun, RLSuite
+from rl_transfer.spec.strategy import EWC
 
 
 def preflight(suite: RLSuite) -> dict[str, Any]:
@@ -27,25 +32,19 @@ def preflight(suite: RLSuite) -> dict[str, Any]:
     Raises:
         RLTransferError: with the key of the config that is at fault.
     """
-    models: dict[str, BaseAlgorithm] = {}
     facts: dict[str, Any] = {"sources": {}, "targets": {}}
     for group, entries in (("sources", suite.sources), ("targets", suite.targets)):
         for name, entry in entries.items():
             key = f"{group}.{name}"
             effects = check_environment(entry.env, f"{key}.env")
-            algorithm = getattr(entry, "algorithm", None) or suite.algorithm
-            models[key] = _model(entry.env, algorithm, key)
             facts[group][name] = {"effects": effects}
             if group == "targets":
-                facts[group][name]["reward_threshold"] = _threshold(models[key])
+                facts[group][name]["reward_threshold"] = _threshold(entry.env)
+    sources = {name: _fresh_source(suite, name) for name in suite.sources}
     for index, strategy in enumerate(suite.strategies):
         for target in suite.targets:
-            origins = suite.sources if strategy.needs_source else [None]
-            for source in origins:
-                _check_strategy(suite, index, models[f"targets.{target}"], models.get(f"sources.{source}"))
-    for model in models.values():
-        if model.env is not None:
-            model.env.close()
+            for source in sources.values() if strategy.needs_source else [None]:
+                _check_strategy(suite, index, target, source)
     return facts
 
 
@@ -62,39 +61,55 @@ def check_environment(env: Environment, key: str) -> list[dict[str, Any]]:
     return [dataclasses.asdict(report) for report in reports]
 
 
-def _model(env: Environment, algorithm: Algorithm, key: str) -> BaseAlgorithm:
-    vec = normalization.wrap(make_vec_env(env, algorithm.n_envs), algorithm)
-    return build_model(algorithm, vec, seed=0)
-
-
-def _threshold(model: BaseAlgorithm) -> float | None:
-    spec = model.env.get_attr("spec")[0] if model.env is not None else None
-    threshold = getattr(spec, "reward_threshold", None)
+def _threshold(config: Environment) -> float | None:
+    env = make_env(config)
+    threshold = env.spec.reward_threshold if env.spec is not None else None
+    env.close()
     return None if threshold is None else float(threshold)
 
 
-def _check_strategy(suite: RLSuite, index: int, target: BaseAlgorithm, source: BaseAlgorithm | None) -> None:
-    """Plan and freeze on a fresh target network; all effects are undone."""
-    verbs = suite.strategies[index]
-    name = suite.algorithm.name
-    strategy = core_strategy(verbs, verbs.name, key=f"strategies.{index}")
-    parts = policy_parts(name, target.policy)
+def _fresh_source(suite: RLSuite, name: str) -> Policy:
+    """An untrained policy as the source will have it."""
+    run = suite.source_run(name, suite.seeds[0])
+    with _located(f"sources.{name}"):
+        return as_policy(_model(run), run)
+
+
+def _model(run: RLRun) -> BaseAlgorithm:
+    if run.algorithm is None or run.strategy is None:
+        raise TransferError("a trained run needs an algorithm and a strategy")
+    algorithm = transfer_algorithm(run.algorithm, run.strategy)
+    return build_model(algorithm, normalization.wrap(make_vec_env(run.env, algorithm.n_envs), algorithm), 0)
+
+
+def _check_strategy(suite: RLSuite, index: int, target: str, source: Policy | None) -> None:
+    """Do everything of a transfer but the training, on fresh networks."""
+    strategy = suite.strategies[index]
+    if isinstance(strategy.anchor, EWC):
+        strategy = strategy.model_copy(update={"anchor": strategy.anchor.model_copy(update={"samples": 4})})
+    run = suite.target_run(target, strategy, "preflight", suite.seeds[0])
+    with _located(f"strategies.{index}", f"strategy {strategy.name!r} on target {target!r}: "):
+        model = _model(run)
+        if model.env is None:
+            raise TransferError("the model has no environment")
+        Transfer(run, model, model.env, source, seed=0)
+        if strategy.guide is not None and source is not None:
+            evaluator = Evaluator(run.env, 1)
+            check_guide(source, evaluator)
+            evaluator.close()
+        model.env.close()
+
+
+@contextmanager
+def _located(key: str, prefix: str = "") -> Iterator[None]:
+    """Give errors of a single run the key of the suite that they come from."""
     try:
-        core.plan(
-            source.policy.state_dict() if source is not None else None,
-            target.policy,
-            parts,
-            strategy,
-            source_parts=policy_parts(_name_of(source), source.policy) if source is not None else None,
-        )
-        if strategy.freeze:
-            core.freeze(
-                target.policy, parts, strategy.freeze, norm=strategy.norm, key=strategy.key_of("freeze")
-            ).unfreeze()
+        yield
     except RLTransferError as error:
-        error.message = f"strategy {verbs.name!r}: {error.message}"
+        inner = error.key or ""
+        if inner == "strategy" or inner.startswith("strategy."):
+            error.key = f"{key}{inner.removeprefix('strategy')}"
+        elif inner != "algorithm":
+            error.key = key
+        error.message = f"{prefix}{error.message}"
         raise
-
-
-def _name_of(model: BaseAlgorithm) -> str:
-    return type(model).__name__

@@ -18,11 +18,13 @@ from rl_transfer.results import RunFolder
 from rl_transfer.rl import normalization, seeds, spaces
 from rl_transfer.rl.algorithms import build_model
 from rl_transfer.rl.callback import LearningCurve
-from rl_transfer.rl.environments import make_vec_env
+from rl_transfer.rl.environments import Wrapper, make_vec_env
 from rl_transfer.rl.evaluate import Evaluator, random_act
-from rl_transfer.rl.parts import policy_parts
+from rl_transfer.rl.guide import Curriculum, GuidedStart, check_guide, first_horizon
+from rl_transfer.rl.hooks import HookContext, user_hook
+from rl_transfer.rl.knobs import transfer_algorithm
 from rl_transfer.rl.policies import Policy, as_act, load_policy, save_policy, versions
-from rl_transfer.rl.strategies import core_strategy
+from rl_transfer.rl.transfer import Transfer
 from rl_transfer.spec import RLRun
 
 Say = Callable[[str], None]
@@ -83,48 +85,62 @@ class _Training:
         self.source: Policy | None = load_policy(source) if source is not None else None
 
     def execute(self) -> dict[str, Any]:
-        env = normalization.wrap(make_vec_env(self.run.env, self.algorithm.n_envs), self.algorithm)
+        """Run the stages; returns the record's content."""
         evaluator = Evaluator(self.run.env, self.run.evaluation.episodes)
         output = TensorBoardOutputFormat(str(self.folder.tensorboard))
+        env = None
         try:
-            model = build_model(self.algorithm, env, seeds.network_seed(self.run))
-            model.set_logger(Logger(str(self.folder.path), [output]))
-            transferred = self._transfer(model)
             zero_shot = self._zero_shot(evaluator)
+            curriculum, wrappers = self._behaviour(evaluator, zero_shot)
+            algorithm = transfer_algorithm(self.algorithm, self.strategy)
+            env = normalization.wrap(make_vec_env(self.run.env, algorithm.n_envs, wrappers), algorithm)
+            model = build_model(algorithm, env, seeds.network_seed(self.run))
+            model.set_logger(Logger(str(self.folder.path), [output]))
+            transfer = Transfer(self.run, model, env, self.source, seeds.transfer_seed(self.run))
+            if self.source is not None:
+                self.say(transfer.plan.table())
+            parameters = core.count_parameters(model.policy)
             seeds.seed_model(model, seeds.training_seed(self.run))
-            curve = LearningCurve(self.run, self.folder, evaluator, self.parts, output.writer, self.say)
-            model.learn(self.training.total_steps, callback=curve)
-            curve.close()
+            curve = LearningCurve(
+                self.run, self.folder, evaluator, transfer, curriculum, output.writer, self.say
+            )
+            if self.strategy.train:
+                model.learn(self.training.total_steps, callback=curve)
+                curve.close()
+            else:
+                curve.init_callback(model)
+                curve.measure_only()
             if curve.best is not None:
                 model.policy.load_state_dict(curve.best[1])
-            return self._record(model, curve, transferred, zero_shot)
+            result = self._record(model, curve, transfer, zero_shot)
+            return {
+                **result,
+                "parameters": parameters,
+                "guide_steps": curriculum.steps if curriculum else None,
+            }
         finally:
             output.close()
             evaluator.close()
-            env.close()
+            if env is not None:
+                env.close()
 
-    def _transfer(self, model: BaseAlgorithm) -> dict[str, Any]:
-        """Plan, copy, freeze; returns the record's part on it."""
-        self.parts = policy_parts(self.algorithm.name, model.policy)
-        strategy = core_strategy(self.strategy)
-        plan = core.plan(
-            self.source.state if self.source else None,
-            model.policy,
-            self.parts,
-            strategy,
-            source_parts=self.source.parts if self.source else None,
-        )
-        if self.source is not None:
-            self.say(plan.table())
-        core.apply(plan, model.policy)
-        self.frozen = (
-            core.freeze(
-                model.policy, self.parts, strategy.freeze, norm=strategy.norm, key=strategy.key_of("freeze")
-            )
-            if strategy.freeze
-            else None
-        )
-        return {"plan": plan.rows(), "parameters": core.count_parameters(model.policy)}
+    def _behaviour(
+        self, evaluator: Evaluator, zero_shot: dict[str, Any] | None
+    ) -> tuple[Curriculum | None, list[Wrapper]]:
+        """What changes how training data are collected: a guide policy, a user's hook."""
+        wrappers: list[Wrapper] = []
+        curriculum = None
+        guide = self.source
+        if self.strategy.guide is not None and guide is not None:
+            check_guide(guide, evaluator)
+            lengths = zero_shot["lengths"] if zero_shot else [1]
+            shared = curriculum = Curriculum(self.strategy.guide, first_horizon(self.strategy.guide, lengths))
+            wrappers.append(lambda env: GuidedStart(env, guide, shared))
+        context = HookContext(self.run, self.source, seeds.transfer_seed(self.run))
+        hook = user_hook(self.strategy, "behaviour", context)
+        if hook is not None:
+            wrappers.append(hook.wrap)
+        return curriculum, wrappers
 
     def _zero_shot(self, evaluator: Evaluator) -> dict[str, Any] | None:
         """The source policy as it is in the target environment, where the spaces allow it."""
@@ -156,25 +172,17 @@ class _Training:
         self,
         model: BaseAlgorithm,
         curve: LearningCurve,
-        transferred: dict[str, Any],
+        transfer: Transfer,
         zero_shot: dict[str, Any] | None,
     ) -> dict[str, Any]:
-        frozen = None
-        if self.frozen is not None:
-            frozen = {
-                "parts": list(self.frozen.parts),
-                "tensors": list(self.frozen.tensors),
-                "digest_before": self.frozen.digest_before,
-                "digest_after": self.frozen.digest_now(),
-            }
-            self.frozen.verify()
+        transferred = transfer.finish()
         score = curve.points[-1][1].mean_return
         extra = {
             "run": self.folder.path.name,
             "score": score,
             "strategy": self.strategy.plain(),
             "source": self.run.source,
-            "freeze": frozen,
+            "freeze": transferred["frozen"],
         }
         retention = self._retention(model)
         save_policy(self.folder.bundle, model, self.run, extra)
@@ -186,7 +194,6 @@ class _Training:
             "source_score": metadata.get("score"),
             "zero_shot": zero_shot,
             "retention": retention,
-            "frozen": frozen,
             "weights_digest": core.digest_model(model.policy),
         }
 

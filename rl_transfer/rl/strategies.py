@@ -1,17 +1,78 @@
-"""From a spec's strategy (data) to the core's strategy (verbs)."""
+"""From a spec's strategy (data) to the core's strategy (verbs) for one SB3 policy."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from rl_transfer import core
+from rl_transfer.core import PartMap
 from rl_transfer.spec import StrategyVerbs
 
+POLICY = ("features", "policy_trunk", "action_head", "log_std")
+"""What the action depends on; the selector ``policy`` stands for those with tensors."""
 
-def core_strategy(verbs: StrategyVerbs, name: str = "strategy", key: str | None = None) -> core.Strategy:
+
+def expand(selectors: Iterable[str], parts: PartMap) -> tuple[str, ...]:
+    """Selectors with the RL groups ``policy`` and ``critic`` written out.
+
+    ``policy`` is everything that the action depends on, ``critic`` everything else that is trained.
+    """
+    filled = [part for part in parts if part.tensors]
+    policy = [part.name for part in filled if part.name in POLICY]
+    critic = [part.name for part in filled if part.name not in POLICY and part.role != "auxiliary"]
+    groups = {"policy": policy, "critic": critic}
+    found: list[str] = []
+    for selector in selectors:
+        name = selector.split("[")[0].split(".")[0]
+        found += [selector.replace(name, part, 1) for part in groups[name]] if name in groups else [selector]
+    return tuple(found)
+
+
+def core_strategy(
+    verbs: StrategyVerbs, parts: PartMap, name: str = "strategy", key: str | None = None
+) -> core.Strategy:
     """The core's form of a strategy.
 
     Args:
         verbs: as parsed from YAML.
+        parts: of the target's policy.
         name: what messages call it.
         key: where it stands in the user's config, for error messages.
+
+    Raises:
+        TransferError: a schedule does not fit the parts.
     """
-    return core.Strategy(name=name, copy=verbs.copy_, freeze=verbs.freeze, key=key)
+    reset = list(expand(verbs.reset, parts))
+    if verbs.knobs.log_std == "reset" and parts["log_std"].tensors and "log_std" not in reset:
+        reset.append("log_std")
+    strategy = core.Strategy(
+        name=name,
+        copy=expand(verbs.copy_, parts),
+        reset=tuple(reset) if verbs.copy_ else (),
+        reset_on_mismatch=expand(verbs.reset_on_mismatch, parts),
+        input_maps=_expand_keys(verbs.input_maps, parts),
+        input_fill=verbs.input_fill,
+        freeze=expand(verbs.freeze, parts),
+        norm=verbs.norm,
+        thaw=_thaw(verbs, parts),
+        learning_rates=_expand_keys(verbs.learning_rates, parts),
+        key=key,
+    )
+    if verbs.critic_warm_up is not None:
+        strategy = core.critic_warmup(parts, strategy, expand(["policy"], parts), share=verbs.critic_warm_up)
+    return strategy
+
+
+def _thaw(verbs: StrategyVerbs, parts: PartMap) -> tuple[core.ThawStep, ...]:
+    if verbs.gradual is None:
+        return tuple(core.ThawStep(step.at, expand(step.parts, parts)) for step in verbs.thaw)
+    frozen = {layer.part for layer in parts.layers(expand(verbs.freeze, parts))}
+    features = [part for part in parts.names if part.endswith("features") and part in frozen]
+    others = [part for part in parts.names if part in frozen and part not in features]
+    stages = [stage for stage in (features, others) if stage]
+    return core.gradual_unfreezing(parts, stages, start=verbs.gradual.start, end=verbs.gradual.end)
+
+
+def _expand_keys(mapping: Mapping[str, Any], parts: PartMap) -> dict[str, Any]:
+    return {inner: value for outer, value in mapping.items() for inner in expand([outer], parts)}

@@ -29,6 +29,15 @@ class Thaw(Frozen):
     parts: Selectors = Field(min_length=1)
 
 
+class Gradual(Frozen):
+    """Unfreeze one layer at a time, from the output down (Howard & Ruder 2018)."""
+
+    start: float = Field(default=0.2, gt=0, lt=1, allow_inf_nan=False)
+    """Share of the budget at which the last frozen layer thaws."""
+    end: float = Field(default=0.6, gt=0, lt=1, allow_inf_nan=False)
+    """Share at which the first layer thaws."""
+
+
 class L2SP(Frozen):
     """Penalty on the distance to the source's weights (Li et al. 2018)."""
 
@@ -138,6 +147,10 @@ class StrategyVerbs(Frozen):
     """Whether running statistics of frozen normalisation layers are held or follow the data."""
     thaw: tuple[Thaw, ...] = ()
     """When frozen parts become trainable."""
+    gradual: Gradual | None = None
+    """Thaw what is frozen layer by layer; instead of ``thaw``."""
+    critic_warm_up: float | None = Field(default=None, gt=0, lt=1, allow_inf_nan=False)
+    """Share of the budget for which the policy waits for the critic (RL only)."""
     learning_rates: dict[str, PositiveFloat] = Field(default_factory=dict)
     """Selector → multiplier of the learning rate."""
     anchor: Anchor | None = None
@@ -159,18 +172,24 @@ class StrategyVerbs(Frozen):
     @property
     def needs_source(self) -> bool:
         """Whether the strategy reads a source policy."""
-        teachers = (self.kickstart, self.guide, self.anchor, self.initial)
-        return bool(self.copy_) or self.progressive or any(each is not None for each in teachers)
+        return bool(self.copy_) or self.kickstart is not None or self.guide is not None
 
     @model_validator(mode="after")
     def _check_verbs(self) -> StrategyVerbs:
-        if self.thaw and not self.freeze:
-            raise KeyedValueError("thaw", "thaw is given, but nothing is frozen; name it under freeze")
-        if (self.anchor or self.initial) and not self.copy_:
-            key = "anchor" if self.anchor else "initial"
-            raise KeyedValueError(key, f"{key} works on copied weights, but copy is empty")
-        if not self.train and (self.freeze or self.thaw or self.anchor or self.kickstart):
-            raise KeyedValueError("train", "train is false, so freeze, thaw, anchor and kickstart do nothing")
+        for key in ("thaw", "gradual"):
+            if getattr(self, key) and not self.freeze:
+                raise KeyedValueError(key, f"{key} is given, but nothing is frozen; name it under freeze")
+        if self.thaw and self.gradual:
+            raise KeyedValueError("gradual", "thaw and gradual are both given; one of them decides")
+        if self.gradual and self.gradual.start > self.gradual.end:
+            raise KeyedValueError("gradual.start", "gradual.start lies after gradual.end")
+        for key in ("anchor", "initial", "progressive"):
+            if getattr(self, key) and not self.copy_:
+                raise KeyedValueError(key, f"{key} works on copied weights, but copy is empty")
+        idle = ("freeze", "anchor", "kickstart", "guide", "low_rank", "critic_warm_up")
+        useless = [key for key in idle if not self.train and getattr(self, key)]
+        if useless:
+            raise KeyedValueError("train", f"train is false, so {', '.join(useless)} would do nothing")
         return self
 
 

@@ -1,0 +1,76 @@
+"""Strategies that change the architecture: low-rank adapters and progressive columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from rl_transfer import core
+from rl_transfer.core import PartMap
+from rl_transfer.errors import TransferError
+from rl_transfer.rl.parts import ON_POLICY
+from rl_transfer.rl.policies import widen
+from rl_transfer.rl.seeds import isolated
+from rl_transfer.spec import StrategyVerbs
+
+
+def optimizers(model: BaseAlgorithm) -> list[torch.optim.Optimizer]:
+    """The optimizers of the policy's networks, in a fixed order."""
+    owners = (model.policy, *model.policy.children())
+    found = (getattr(owner, "optimizer", None) for owner in owners)
+    return [each for each in found if isinstance(each, torch.optim.Optimizer)]
+
+
+def add_low_rank(
+    model: BaseAlgorithm, parts: PartMap, strategy: StrategyVerbs, selectors: Iterable[str], seed: int
+) -> core.LowRankAdapters | None:
+    """Put low-rank adapters on frozen layers and give them to the optimizers that own the layers."""
+    if strategy.low_rank is None:
+        return None
+    owners = {id(p): each for each in optimizers(model) for g in each.param_groups for p in g["params"]}
+    generator = torch.Generator().manual_seed(seed)
+    adapters = core.add_low_rank(
+        model.policy,
+        parts,
+        selectors,
+        rank=strategy.low_rank.rank,
+        alpha=strategy.low_rank.alpha,
+        generator=generator,
+        key="strategy.low_rank.parts",
+    )
+    for path in adapters.paths:
+        parametrization = model.policy.get_submodule(f"{path}.parametrizations.weight")
+        owner = owners.get(id(parametrization.original))
+        if owner is None:
+            raise TransferError(
+                f"no optimizer trains {path}; low-rank adapters belong on trained networks, not on targets",
+                key="strategy.low_rank.parts",
+            )
+        owner.param_groups[0]["params"] += [
+            each for name, each in parametrization.named_parameters() if name != "original"
+        ]
+    return adapters
+
+
+def add_progressive(model: BaseAlgorithm, algorithm: str, seed: int) -> list[str]:
+    """Put a new column beside the copied trunks of an on-policy MlpPolicy.
+
+    Returns:
+        The state-dict names of the frozen source columns.
+
+    Raises:
+        TransferError: the policy has no sequential trunks of Linear layers.
+    """
+    extractor = getattr(model.policy, "mlp_extractor", None)
+    if algorithm not in ON_POLICY or extractor is None:
+        raise TransferError(
+            f"progressive columns need the sequential trunks of an on-policy MlpPolicy; {algorithm} has none",
+            key="strategy.progressive",
+        )
+    with isolated(seed):
+        widen(model.policy)
+    optimizer = model.policy.optimizer
+    optimizer.param_groups[0]["params"] = [p for p in model.policy.parameters() if p.requires_grad]
+    return [name for name in model.policy.state_dict() if ".source." in name]

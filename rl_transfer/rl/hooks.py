@@ -1,0 +1,97 @@
+"""The three hooks of a strategy that data cannot say: ``loss``, ``behaviour``, ``architecture``.
+
+A user's hook is a class named by import path under ``hooks:``; it is built with one
+:class:`HookContext`. The built-in anchors and kickstarting are loss hooks, the guide policy of
+jump-start RL is a behaviour hook.
+
+A loss hook's gradient is added to every parameter's right before its optimizer steps (torch's
+``register_step_pre_hook``), after SB3's gradient clipping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import gymnasium as gym
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from torch import Tensor
+
+from rl_transfer.core import PartMap
+from rl_transfer.rl.algorithms import import_object
+from rl_transfer.rl.architecture import optimizers
+from rl_transfer.rl.policies import Policy
+from rl_transfer.spec import RLRun, StrategyVerbs
+
+
+@dataclass(frozen=True)
+class HookContext:
+    """What a hook is built with.
+
+    ``seed`` seeds the hook's own generators; ``source`` is the source policy, if there is one.
+    """
+
+    run: RLRun
+    source: Policy | None
+    seed: int
+
+
+class LossHook(Protocol):
+    """An extra term of the training loss."""
+
+    def loss(self, model: BaseAlgorithm, parts: PartMap, progress: float) -> Tensor | None:
+        """The term for the present parameters, a scalar with gradient; none: nothing to add.
+
+        Args:
+            model: the SB3 model in training; its buffer holds the data of this update.
+            parts: the named parts of ``model.policy``.
+            progress: share of the budget spent, 0 to 1.
+        """
+
+
+class BehaviourHook(Protocol):
+    """A change of how training data are collected."""
+
+    def wrap(self, env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+        """Wrap one training environment; evaluation environments are never wrapped."""
+
+
+class ArchitectureHook(Protocol):
+    """A change of the network, after the transfer and before training."""
+
+    def build(self, model: BaseAlgorithm, parts: PartMap) -> None:
+        """Change ``model.policy`` in place; give new parameters to ``model.policy.optimizer``."""
+
+
+def user_hook(strategy: StrategyVerbs, kind: str, context: HookContext) -> Any:
+    """The user's hook of a kind, built; none if the strategy names none."""
+    path = strategy.hooks.get(kind)  # type: ignore[call-overload]
+    return None if path is None else import_object(path, f"strategy.hooks.{kind}")(context)
+
+
+def install_losses(model: BaseAlgorithm, parts: PartMap, hooks: Iterable[LossHook]) -> None:
+    """Add the gradients of the hooks' losses to every optimizer step of the model."""
+    hooks = list(hooks)
+    if not hooks:
+        return
+    for optimizer in optimizers(model):
+        optimizer.register_step_pre_hook(_adder(model, parts, hooks))
+
+
+def _adder(model: BaseAlgorithm, parts: PartMap, hooks: list[LossHook]) -> Callable[..., None]:
+    def add(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        parameters = [p for g in optimizer.param_groups for p in g["params"] if p.requires_grad]
+        progress = min(1.0, 1.0 - model._current_progress_remaining)
+        for hook in hooks:
+            with torch.enable_grad():
+                term = hook.loss(model, parts, progress)
+            if term is None or not term.requires_grad:
+                continue
+            gradients = torch.autograd.grad(term, parameters, allow_unused=True)
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                if gradient is not None:
+                    parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+
+    return add

@@ -1,0 +1,157 @@
+"""Everything a strategy does to a fresh model before and while it trains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from rl_transfer import core
+from rl_transfer.errors import FrozenTensorMoved, TransferError
+from rl_transfer.rl import normalization
+from rl_transfer.rl.architecture import add_low_rank, add_progressive, optimizers
+from rl_transfer.rl.hooks import HookContext, install_losses, user_hook
+from rl_transfer.rl.knobs import HeldTargets, apply_knobs
+from rl_transfer.rl.losses import built_in_losses
+from rl_transfer.rl.parts import policy_parts
+from rl_transfer.rl.policies import Policy
+from rl_transfer.rl.strategies import core_strategy, expand
+from rl_transfer.rl.trpo import skip_frozen
+from rl_transfer.spec import RLRun
+
+
+class Transfer:
+    """Plans and applies a strategy to a model, then follows its schedules.
+
+    Attributes:
+        parts: the named parts of the model's policy.
+        plan: what was copied, reset and skipped, and why.
+        frozen: what is frozen now; none if the strategy freezes nothing.
+    """
+
+    def __init__(
+        self, run: RLRun, model: BaseAlgorithm, env: VecEnv, source: Policy | None, seed: int
+    ) -> None:
+        if run.algorithm is None or run.strategy is None:
+            raise TransferError("a transfer needs an algorithm and a strategy")
+        self._model, self._verbs = model, run.strategy
+        name, policy = run.algorithm.name, model.policy
+        self.parts = policy_parts(name, policy)
+        strategy = core_strategy(self._verbs, self.parts, key="strategy")
+        self.plan = self._apply(strategy, source, seed)
+        self.record: dict[str, Any] = {"knobs": apply_knobs(model, self._verbs, source)}
+        if source is not None and self._verbs.copy_:
+            mode = normalization.transfer(env, source.bundle.tensors, self._verbs.normalization)
+            self.record["knobs"]["normalization"] = mode
+        self._fixed = add_progressive(model, name, seed) if self._verbs.progressive else []
+        if self._verbs.progressive:
+            self.parts = policy_parts(name, policy)
+        hook = user_hook(self._verbs, "architecture", HookContext(run, source, seed))
+        if hook is not None:
+            hook.build(model, self.parts)
+            self.parts = policy_parts(name, policy)
+        self._share = 0.0
+        self._fixed_before = core.digest_model(policy, self._fixed)
+        self.frozen = self._freeze(strategy)
+        self._schedule = (
+            core.ThawSchedule(self.frozen, strategy.thaw, key="strategy.thaw")
+            if self.frozen is not None and strategy.thaw
+            else None
+        )
+        selectors = expand(self._verbs.low_rank.parts, self.parts) if self._verbs.low_rank else ()
+        self.adapters = add_low_rank(model, self.parts, self._verbs, selectors, seed)
+        self._rates = [
+            core.PartLearningRates(
+                each, policy, self.parts, strategy.learning_rates, key="strategy.learning_rates"
+            )
+            for each in optimizers(model)
+            if strategy.learning_rates
+        ]
+        self._follow_rates()
+        losses = built_in_losses(self._verbs, run.algorithm, model, self.parts, self.plan, source, seed)
+        hook = user_hook(self._verbs, "loss", HookContext(run, source, seed))
+        install_losses(model, self.parts, [*losses, *([hook] if hook is not None else [])])
+        self._targets = HeldTargets(policy)
+        if self.frozen is not None:
+            skip_frozen(model)
+
+    def _apply(self, strategy: core.Strategy, source: Policy | None, seed: int) -> core.TransferPlan:
+        policy = self._model.policy
+        plan = core.plan(
+            source.state if source is not None and strategy.needs_source else None,
+            policy,
+            self.parts,
+            strategy,
+            source_parts=source.parts if source is not None else None,
+        )
+        initial = self._verbs.initial
+        if initial is not None and initial.kind == "shuffled":
+            plan = core.shuffled(plan, np.random.default_rng(seed))
+        elif initial is not None and initial.kind == "shrink_and_perturb":
+            plan = core.shrunk_and_perturbed(
+                plan, policy, self.parts, shrink=initial.shrink, noise=initial.noise
+            )
+        core.apply(plan, policy)
+        return plan
+
+    def _freeze(self, strategy: core.Strategy) -> core.FrozenParts | None:
+        if not strategy.freeze or self._verbs.progressive:
+            return None
+        return core.freeze(
+            self._model.policy, self.parts, strategy.freeze, norm=strategy.norm, key=strategy.key_of("freeze")
+        )
+
+    def _follow_rates(self) -> None:
+        """Rescale the parts' rates each time SB3 has written one rate into all groups."""
+        if not self._rates:
+            return
+        model: Any = self._model
+        original = model._update_learning_rate
+
+        def update(optimizers: Any) -> None:
+            original(optimizers)
+            for rates in self._rates:
+                rates.rescale(model.lr_schedule(model._current_progress_remaining))
+
+        model._update_learning_rate = update
+
+    def progress(self, share: float) -> list[str]:
+        """Follow the schedules to ``share`` of the budget; says what was thawed."""
+        if self._schedule is None or self.frozen is None:
+            return []
+        if any(self._share < step.share <= share for step in self._schedule.steps):
+            self.frozen.verify()
+        self._share = share
+        return [selector for step in self._schedule.update(share) for selector in step.selectors]
+
+    def finish(self) -> dict[str, Any]:
+        """Verify the freeze, fold adapters in, and describe what happened for the record.
+
+        Raises:
+            FrozenTensorMoved: something frozen changed.
+        """
+        self._targets.restore()
+        found = None
+        if self.frozen is not None:
+            found = {
+                "parts": list(self.frozen.parts),
+                "tensors": list(self.frozen.tensors),
+                "digest_before": self.frozen.digest_before,
+                "digest_after": self.frozen.digest_now(),
+            }
+            self.frozen.verify()
+        elif self._fixed:
+            after = core.digest_model(self._model.policy, self._fixed)
+            found = {
+                "parts": ["source columns"],
+                "tensors": self._fixed,
+                "digest_before": self._fixed_before,
+                "digest_after": after,
+            }
+            if after != self._fixed_before:
+                raise FrozenTensorMoved("the frozen source column of a progressive network changed")
+        if self.adapters is not None:
+            self.adapters.merge()
+        return {**self.record, "frozen": found, "plan": self.plan.rows()}

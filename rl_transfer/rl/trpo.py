@@ -1,0 +1,33 @@
+"""TRPO with frozen parameters: its natural gradient is taken over the trainable ones only.
+
+sb3-contrib differentiates with respect to every policy parameter, which raises on frozen ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from torch import nn
+
+
+def skip_frozen(model: BaseAlgorithm) -> None:
+    """Let a TRPO model's actor gradient see trainable parameters only; other models are left alone."""
+    original = getattr(model, "_compute_actor_grad", None)
+    if original is None:
+        return
+    policy: Any = model.policy
+
+    def trainable(*args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
+        named = nn.Module.named_parameters(policy, *args, **kwargs)
+        return ((name, parameter) for name, parameter in named if parameter.requires_grad)
+
+    def compute(*args: Any, **kwargs: Any) -> Any:
+        policy.named_parameters = trainable
+        try:
+            return original(*args, **kwargs)
+        finally:
+            del policy.named_parameters
+
+    model._compute_actor_grad = compute  # type: ignore[attr-defined]

@@ -1,0 +1,244 @@
+"""The configs of the image side: one run, a source, a target, a suite. Same shape as the RL side's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from rl_transfer.spec.base import FiniteFloat, Frozen, KeyedValueError, Name, NonNegativeInt
+from rl_transfer.spec.image_data import Data, fingerprint
+from rl_transfer.spec.image_model import ImageEvaluation, ImageTraining, Model, Weights, WeightsConfig
+from rl_transfer.spec.matrix import MatrixConfig
+from rl_transfer.spec.strategy import Strategy, StrategyVerbs
+
+HEAD_ONLY = StrategyVerbs(copy_=("trunk",), freeze=("trunk",))
+"""The textbook's transfer: keep the pretrained trunk, freeze it, train a new head."""
+
+
+def check_training(training: ImageTraining, evaluation: ImageEvaluation, data: Data | None) -> None:
+    """Refuse evaluations that miss the end of the budget, and a choice of epoch without validation."""
+    if training.epochs % evaluation.every:
+        raise KeyedValueError(
+            "evaluation.every",
+            f"evaluation.every is {evaluation.every}, which does not divide training.epochs "
+            f"({training.epochs}); the last evaluation would come before the last update",
+        )
+    wants = "early_stopping" if training.early_stopping else "keep" if training.keep == "best" else None
+    if wants and data is not None and data.validation == 0:
+        raise KeyedValueError(
+            f"training.{wants}",
+            f"training.{wants} chooses an epoch by a validation part, but data.validation is 0; "
+            "set data.validation to the share of labelled images to keep for it, for example 0.2",
+        )
+
+
+class ImageRun(Frozen):
+    """One run, completely: everything here can change its result, and its id is the hash of it."""
+
+    kind: Literal["image"] = "image"
+    policy: Literal["trained", "random", "pretrained"] = "trained"
+    """``random`` measures chance; ``pretrained`` takes weights as they are, as a source."""
+    data: Data | None = None
+    model: Model | None = None
+    weights: Weights | None = None
+    """Pretrained weights that the strategy copies from, or that a ``pretrained`` run imports."""
+    training: ImageTraining | None = None
+    evaluation: ImageEvaluation = ImageEvaluation()
+    strategy: StrategyVerbs | None = None
+    source: str | None = None
+    """Run id of the source, or ``digest:…`` of a foreign bundle."""
+    root_seed: NonNegativeInt = 0
+    seed: NonNegativeInt = 0
+    """Seed index: source seed i feeds target seed i."""
+
+    @property
+    def total_steps(self) -> int:
+        """The training budget in epochs; 0 where nothing is trained."""
+        return self.training.epochs if self.training else 0
+
+
+class ImageTrainConfig(Frozen):
+    """``rl-transfer train``: one run on one data set, from scratch or from pretrained weights."""
+
+    kind: Literal["image"] = "image"
+    name: Name = "train"
+    summary: str = ""
+    data: Data
+    model: Model
+    weights: Weights | None = None
+    """Pretrained weights; with them the default strategy is a frozen trunk under a new head."""
+    strategy: Strategy | None = None
+    training: ImageTraining = ImageTraining()
+    evaluation: ImageEvaluation = ImageEvaluation()
+    root_seed: NonNegativeInt = 0
+    seed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> ImageTrainConfig:
+        check_training(self.training, self.evaluation, self.data)
+        self._check_strategy()
+        return self
+
+    def _check_strategy(self) -> None:
+        if self.strategy is not None and self.strategy.needs_source and self.weights is None:
+            raise KeyedValueError(
+                "strategy",
+                f"strategy {self.strategy.name!r} copies from a source; give weights, or run "
+                "`rl-transfer transfer` with --source",
+            )
+
+    def run(self) -> ImageRun:
+        """The run that this config describes."""
+        default = HEAD_ONLY if self.weights else StrategyVerbs()
+        verbs = default if self.strategy is None else self.strategy.verbs()
+        return ImageRun(
+            data=self.data.planned(),
+            model=self.model,
+            weights=planned_weights(self.weights) if verbs.needs_source else None,
+            training=self.training,
+            evaluation=self.evaluation,
+            strategy=verbs,
+            root_seed=self.root_seed,
+            seed=self.seed,
+        )
+
+
+class ImageTransferConfig(ImageTrainConfig):
+    """``rl-transfer transfer``: one run on a target data set with one strategy, from a bundle."""
+
+    name: Name = "transfer"
+
+    def _check_strategy(self) -> None:
+        if self.weights is not None:
+            raise KeyedValueError(
+                "weights", "a transfer takes its weights from --source; leave the key weights out"
+            )
+
+    def transfer_run(self, source: str | None) -> ImageRun:
+        """The run of this config when it starts from ``source`` (a run id or ``digest:…``)."""
+        verbs = HEAD_ONLY if self.strategy is None else self.strategy.verbs()
+        return self.run().model_copy(
+            update={"strategy": verbs, "source": source if verbs.needs_source else None}
+        )
+
+
+class ImageSource(Frozen):
+    """A source: a data set to train on, or pretrained weights (then ``data`` is only measured on)."""
+
+    data: Data | None = None
+    weights: Weights | None = None
+    summary: str = ""
+    training: ImageTraining | None = None
+    evaluation: ImageEvaluation | None = None
+    bar: FiniteFloat | None = None
+    """Accuracy that a source must reach to be worth transferring; cells below it are flagged."""
+
+    @model_validator(mode="after")
+    def _check(self) -> ImageSource:
+        if self.data is None and self.weights is None:
+            raise ValueError("a source needs data to train on, or pretrained weights")
+        if self.weights is not None and self.training is not None:
+            raise KeyedValueError("training", "pretrained weights are taken as they are; leave training out")
+        return self
+
+
+class ImageTarget(Frozen):
+    """A target data set of a suite; what it leaves out, the suite fills in."""
+
+    data: Data
+    summary: str = ""
+    training: ImageTraining | None = None
+    evaluation: ImageEvaluation | None = None
+    reward_threshold: FiniteFloat | None = None
+    """Accuracy at which the task counts as solved."""
+
+
+class ImageSuite(MatrixConfig):
+    """``rl-transfer sweep``: sources × targets × strategies × seeds, on images."""
+
+    kind: Literal["image"] = "image"
+    model: Model
+    training: ImageTraining = ImageTraining()
+    evaluation: ImageEvaluation = ImageEvaluation()
+    sources: dict[Name, ImageSource] = Field(min_length=1)
+    targets: dict[Name, ImageTarget] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check_budgets(self) -> ImageSuite:
+        entries: list[tuple[str, str, ImageSource | ImageTarget]] = [
+            *(("sources", name, source) for name, source in self.sources.items()),
+            *(("targets", name, target) for name, target in self.targets.items()),
+        ]
+        for group, name, entry in entries:
+            if isinstance(entry, ImageSource) and entry.weights is not None:
+                continue
+            try:
+                check_training(
+                    entry.training or self.training, entry.evaluation or self.evaluation, entry.data
+                )
+            except KeyedValueError as error:
+                own = getattr(entry, str(error.key[0])) is not None
+                key = ".".join(map(str, (group, name, *error.key) if own else error.key))
+                raise KeyedValueError(key, f"{group[:-1]} {name!r}: {error}") from None
+        return self
+
+    def source_run(self, name: str, seed: int) -> ImageRun:
+        """The run that makes source ``name`` with seed index ``seed``; pretrained weights are one run."""
+        source = self.sources[name]
+        data = None if source.data is None else source.data.planned()
+        if source.weights is not None:
+            return ImageRun(
+                policy="pretrained",
+                data=data,
+                model=self.model,
+                weights=planned_weights(source.weights),
+                evaluation=source.evaluation or self.evaluation,
+                root_seed=self.root_seed,
+            )
+        return ImageRun(
+            data=data,
+            model=self.model,
+            training=source.training or self.training,
+            evaluation=source.evaluation or self.evaluation,
+            strategy=StrategyVerbs(),
+            root_seed=self.root_seed,
+            seed=seed,
+        )
+
+    def target_run(self, name: str, strategy: Strategy, source: str | None, seed: int) -> ImageRun:
+        """The run of ``strategy`` on target ``name``, fed by the run ``source``."""
+        target = self.targets[name]
+        return ImageRun(
+            data=target.data.planned(),
+            model=self.model,
+            training=target.training or self.training,
+            evaluation=target.evaluation or self.evaluation,
+            strategy=strategy.verbs(),
+            source=source if strategy.needs_source else None,
+            root_seed=self.root_seed,
+            seed=seed,
+        )
+
+    def random_run(self, name: str) -> ImageRun:
+        """The run that states chance accuracy on target ``name``."""
+        return ImageRun(
+            policy="random",
+            data=self.targets[name].data.planned(),
+            evaluation=self.evaluation,
+            root_seed=self.root_seed,
+        )
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """What the numbers of this suite are called."""
+        return {"unit": "epochs", "measure": "accuracy"}
+
+
+def planned_weights(weights: WeightsConfig | None) -> WeightsConfig | None:
+    """The weights with their file's full hash, where the user gave none: another file is another run."""
+    if weights is None or weights.file is None or weights.sha256 is not None:
+        return weights
+    found = fingerprint(Path(weights.file)) if not weights.file.startswith("package://") else None
+    return weights if found is None else weights.model_copy(update={"sha256": found})
