@@ -16,6 +16,8 @@ MODULES = (
     "physics_acrobot",
     "physics_mountain_car",
     "physics_pendulum",
+    "physics_mujoco",
+    "pixels",
 )
 
 

@@ -31,7 +31,7 @@ class PixelCatch(gym.Env[Image, np.int64]):
     A ball appears at the top in a uniformly random column and falls ``ball_speed`` pixels a step
     while the wind shifts it sideways; borders stop it. When it reaches the paddle's row the reward is
     +1 if it overlaps the paddle, else −1, and the next ball appears. The episode terminates after
-    ``balls`` balls, so that returns lie in [−balls, balls].
+    ``balls`` balls (110 steps at the defaults), so that returns lie in [−balls, balls].
 
     The attributes below are the parameters; their meaning and bounds stand at the end of this file.
 
@@ -130,7 +130,7 @@ def _parameter(
 
 
 _PARAMETERS = (
-    _parameter("balls", "balls", 10, (1, 100), "balls in an episode"),
+    _parameter("balls", "balls", 10, (1, 50), "balls in an episode"),
     _parameter("ball_size", "pixels", 4, (1, 12), "height and width of a ball"),
     _parameter("ball_speed", "pixels/step", 3.0, (0.5, 12.0), "how fast a ball falls", "number"),
     _parameter("wind", "pixels/step", 0.0, (-2.0, 2.0), "how fast a ball drifts to the right", "number"),

@@ -15,6 +15,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "CartPoleReversed-v1": {"base": "CartPole-v1", "perturb": [{"action_remap": "reverse"}]},
     "CartPoleNoisy-v1": {"base": "CartPole-v1", "perturb": [{"observation_noise": 0.05}]},
 }
+NEW: dict[str, dict[str, Any]] = {
+    "PixelCatch-v0": {
+        "entry_point": "rl_transfer_envs.pixels:PixelCatch",
+        "reward_threshold": 9.0,
+        "max_episode_steps": 1000,
+    },
+}
 
 
 def make_registered(
@@ -39,7 +46,10 @@ def make_registered(
 
 
 def register_ids() -> None:
-    """Register ``Perturbed-v0`` and the named variants with Gymnasium, once."""
+    """Register this package's own environments, ``Perturbed-v0`` and the named variants, once."""
+    for env_id, arguments in NEW.items():
+        if env_id not in gym.registry:
+            gym.register(env_id, **arguments)
     for env_id, kwargs in {"Perturbed-v0": {}, **VARIANTS}.items():
         if env_id in gym.registry:
             continue
