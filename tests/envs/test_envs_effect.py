@@ -52,10 +52,15 @@ def test_the_default_value_is_inert_and_the_reason_says_so():
         check({"observation_noise": 0.0})
 
 
-def test_a_perturbation_undone_by_the_one_before_is_inert():
-    # Two reversals: each moves something alone, and the second moves something on top of the
-    # first as well, so both pass. A remap after which nothing is left to change does not.
-    assert len(check({"action_remap": "reverse"}, {"action_remap": "reverse"})) == 2
-    with pytest.raises(envs.InertPerturbationError) as caught:
-        check({"length": 1.0}, {"action_remap": [0, 1]})
+def test_a_perturbation_masked_by_the_one_before_is_inert():
+    # where every action is replaced by a random one, reversing the choice changes nothing
+    assert len(check({"action_remap": "reverse"}, {"random_action": 1.0})) == 2
+    with pytest.raises(envs.InertPerturbationError, match="undoes or masks") as caught:
+        check({"random_action": 1.0}, {"action_remap": "reverse"})
     assert caught.value.key == "perturb.1.action_remap"
+
+
+def test_policies_of_the_environment_see_the_unperturbed_observation():
+    # "balance" reads four sensors, of which the first perturbation leaves two
+    with pytest.raises(envs.InertPerturbationError, match="balance"):
+        check({"observation_missing": [0, 1]}, {"action_remap": "identity"})

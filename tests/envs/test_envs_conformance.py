@@ -1,0 +1,374 @@
+"""The conformance kit, a user's own environment, shipped targets, the page, previews."""
+
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from PIL import Image
+from ruamel.yaml import YAML
+from stable_baselines3.common.env_checker import check_env as check_env_sb3
+
+import rl_transfer_envs as envs
+from rl_transfer_envs import catalogue, conformance, docs
+from rl_transfer_envs.preview import preview
+
+ROOT = Path(__file__).parents[2]
+TARGETS = sorted((ROOT / "configs" / "targets").glob("**/*.yaml"))
+
+
+def load(path):
+    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+
+
+def installed(spec):
+    return catalogue.family(spec["id"])[2]
+
+
+@pytest.fixture(scope="module")
+def kit_rows():
+    """All rows of one environment with discrete and one with continuous actions."""
+    return {env_id: conformance.check(env_id) for env_id in ("CartPole-v1", "Pendulum-v1")}
+
+
+class TestKit:
+    @pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
+    def test_a_whole_environment_passes(self, env_id, kit_rows):
+        rows = kit_rows[env_id]
+        assert [row for row in rows if row.status == "fail"] == []
+        checked = {(row.perturbation, row.check) for row in rows if row.status == "pass"}
+        for name in [*catalogue.own_parameters(env_id), "observation_noise", "reward_delay", "time_limit"]:
+            assert {(name, check) for check in ("default", "effect", "spaces", "rebuild", "leak")} <= checked
+
+    def test_every_wrapper_has_an_effect_somewhere(self, kit_rows):
+        rows = [row for known in kit_rows.values() for row in known]
+        moved = {row.perturbation for row in rows if (row.check, row.status) == ("effect", "pass")}
+        assert set(envs.perturbations()) <= moved
+
+    def test_what_cannot_be_carried_is_not_a_failure(self, kit_rows):
+        rows = [row for row in kit_rows["CartPole-v1"] if row.perturbation == "action_noise"]
+        assert {row.status for row in rows} == {"n/a"}
+
+    def test_a_perturbed_specification(self):
+        rows = conformance.check({"id": "CartPole-v1", "perturb": [{"length": "x3"}, {"action_delay": 2}]})
+        assert [(row.perturbation, row.check, row.status) for row in rows] == [
+            ("length + action_delay", check, "pass") for check in ("effect", "spaces", "rebuild", "leak")
+        ]
+
+    def test_an_environment_instance(self):
+        env = envs.make({"id": "CartPole-v1", "perturb": [{"length": "x3"}]})
+        assert {row.status for row in conformance.check(env)} == {"pass"}
+
+    def test_an_inert_perturbation_fails(self):
+        rows = conformance.check({"id": "CartPole-v1", "perturb": [{"attribute": {"masscart": 5.0}}]})
+        assert [row.check for row in rows if row.status == "fail"] == ["effect"]
+
+    def test_a_leaking_environment_fails(self):
+        gym.register("Leaky-v0", entry_point=Leaky, max_episode_steps=30)
+        envs.register_parameter(
+            "Leaky-v0",
+            envs.Parameter(
+                name="speed",
+                unit="1",
+                default=1.0,
+                bounds=(1.0, 5.0),
+                source="here",
+                summary="a class attribute, written on the class",
+                get=lambda env: env.speed,
+                set=lambda env, value: setattr(type(env), "speed", value),
+            ),
+        )
+        rows = conformance.check({"id": "Leaky-v0", "perturb": [{"speed": 3.0}]})
+        assert "fail" in {row.status for row in rows}
+
+
+class Leaky(gym.Env):
+    speed = 1.0
+
+    def __init__(self, render_mode=None):
+        self.action_space = gym.spaces.Discrete(2)
+        self.observation_space = gym.spaces.Box(-1e3, 1e3, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.x = 0.0
+        return np.zeros(1, dtype=np.float32), {}
+
+    def step(self, action):
+        self.x += self.speed
+        return np.array([self.x], dtype=np.float32), 0.0, False, False, {}
+
+
+MODULE = '''
+import gymnasium as gym
+import numpy as np
+from rl_transfer_envs import attribute_parameter, register_parameter, register_probe
+
+
+class Wheel:
+    radius = 0.5
+
+
+class Car(gym.Env):
+    """Drives; the gear ratio is computed once, from the radius."""
+
+    def __init__(self, render_mode=None):
+        self.action_space = gym.spaces.Discrete(2)
+        self.observation_space = gym.spaces.Box(-1e6, 1e6, (1,), np.float32)
+        self.wheel, self.mass = Wheel(), 2.0
+        self.shift()
+
+    def shift(self):
+        self.ratio = 3.0 * self.wheel.radius
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.x = 0.0
+        return np.zeros(1, dtype=np.float32), {}
+
+    def step(self, action):
+        self.x += action * self.ratio / self.mass
+        return np.array([self.x], dtype=np.float32), float(action), False, False, {}
+
+
+gym.register("TestCar-v0", entry_point=Car, max_episode_steps=20)
+register_parameter("TestCar-v0", attribute_parameter(
+    "wheel_radius", "wheel.radius", unit="m", default=0.5, bounds=(0.1, 1.0), source="here",
+    summary="radius of the wheels", derive=lambda car: car.shift()))
+register_probe("TestCar-v0", "full throttle", lambda observation: 1)
+'''
+
+
+@pytest.fixture(scope="module")
+def car_module(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("user")
+    (folder / "user_cars.py").write_text(MODULE)
+    sys.path.insert(0, str(folder))
+    yield "user_cars"
+    sys.path.remove(str(folder))
+
+
+class TestUsersEnvironment:
+    def spec(self, module, *perturb):
+        return {"id": "TestCar-v0", "env_module": module, "perturb": list(perturb)}
+
+    def test_it_passes_the_kit(self, car_module):
+        rows = conformance.check(self.spec(car_module), wrappers=False)
+        assert [row for row in rows if row.status == "fail"] == []
+        assert ("wheel_radius", "effect", "pass") in {(r.perturbation, r.check, r.status) for r in rows}
+
+    def test_attribute_paths_are_proven_or_refused(self, car_module):
+        (report,) = envs.check_effect(self.spec(car_module, {"attribute": {"mass": "x2"}}))
+        assert report.alone.quantity == "observation"
+        with pytest.raises(envs.InertPerturbationError, match="use one that does: wheel_radius"):
+            envs.check_effect(self.spec(car_module, {"attribute": {"wheel.radius": "x2"}}))
+
+    def test_the_derive_hook_recomputes(self, car_module):
+        env = envs.make(self.spec(car_module, {"wheel_radius": 1.0}))
+        assert env.unwrapped.ratio == 3.0
+        assert envs.make(self.spec(car_module)).unwrapped.ratio == 1.5
+
+    def test_the_module_travels_with_the_specification(self, car_module):
+        env = envs.make({"id": f"{car_module}:TestCar-v0", "perturb": [{"wheel_radius": 1.0}]})
+        assert envs.spec_of(env) == envs.canonical(self.spec(car_module, {"wheel_radius": 1.0}))
+
+    def test_names_are_never_overridden(self, car_module):
+        envs.canonical(self.spec(car_module))
+        for name in ("wheel_radius", "attribute", "observation_noise"):
+            parameter = envs.attribute_parameter(
+                name, "mass", unit="kg", default=2.0, bounds=(1, 3), source="here", summary="taken"
+            )
+            with pytest.raises(envs.DuplicateRegistrationError, match=name):
+                envs.register_parameter("TestCar-v0", parameter)
+        with pytest.raises(envs.DuplicateRegistrationError):
+            envs.register_probe("TestCar-v0", "full throttle", lambda observation: 0)
+        with pytest.raises(envs.DuplicateRegistrationError):
+            envs.register_perturbation(envs.perturbations()["action_delay"])
+
+    def test_nan_from_the_perturbed_environment_is_named(self, car_module):
+        spec = self.spec(car_module, {"attribute": {"ratio": "x1e308"}})
+        with pytest.raises(envs.NonFiniteError, match="ratio") as caught, np.errstate(over="ignore"):
+            envs.check_effect(spec)
+        assert caught.value.key == "perturb.0.attribute"
+
+
+class TestMissing:
+    def run(self, code):
+        blocked = textwrap.dedent(
+            """
+            import sys
+            sys.modules["mujoco"] = None
+            sys.modules["Box2D"] = None
+            import rl_transfer_envs as envs
+            """
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", blocked + textwrap.dedent(code)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    def test_an_extra_that_is_not_installed_is_named(self):
+        self.run(
+            """
+            for env_id, extra in (("Hopper-v5", "mujoco"), ("LunarLander-v3", "box2d")):
+                try:
+                    envs.make(env_id)
+                except envs.MissingExtraError as error:
+                    assert f"pip install 'rl-transfer[{extra}]'" in error.message, error
+                    assert error.key == "id"
+                else:
+                    raise AssertionError(env_id)
+            """
+        )
+
+    def test_catalogue_and_specifications_need_no_extra(self):
+        self.run(
+            """
+            assert envs.counts()["environments"] >= 6
+            for row in envs.list_rows():
+                envs.show_rows(row["environment"])
+                envs.canonical(row["environment"])
+            """
+        )
+
+
+class TestTargets:
+    @pytest.mark.parametrize("path", TARGETS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+    def test_every_shipped_target_builds_and_has_an_effect(self, path):
+        config = load(path)
+        assert set(config) == {"summary", "env"}
+        assert re.match(r"(mild|moderate|severe): \S", config["summary"])
+        if installed(config["env"]):
+            assert len(envs.check_effect(config["env"])) == len(config["env"]["perturb"])
+
+    def test_families_go_from_mild_to_severe(self):
+        grades = {}
+        for path in TARGETS:
+            grades.setdefault(path.parent.name, set()).add(load(path)["summary"].split(":")[0])
+        assert {name: found for name, found in grades.items() if not {"mild", "severe"} <= found} == {}
+
+    @pytest.mark.parametrize(
+        "path", [p for p in TARGETS if p.parent.name == "mountain-car"], ids=lambda p: p.stem
+    )
+    def test_the_hill_can_still_be_climbed(self, path):
+        spec = load(path)["env"]
+        env = envs.make(spec)
+        swapped = any("action_remap" in entry for entry in spec["perturb"])
+        observation, _ = env.reset(seed=0)
+        terminated = truncated = False
+        while not (terminated or truncated):
+            forward = 0 if swapped else 2
+            action = forward if observation[1] >= 0 else 2 - forward
+            observation, _, terminated, truncated, _ = env.step(action)
+        assert terminated
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"id": "CartPole-v1", "perturb": [{"x_threshold": 4.0}, {"observation_missing": [1]}]},
+        {"id": "CartPole-v1", "perturb": [{"observation_distractors": 3}, {"extra_actions": 2}]},
+        {"id": "CartPole-v1", "perturb": [{"observation_noise": 0.1}, {"observation_scale": 2.0}]},
+        {"id": "CartPole-v1", "perturb": [{"length": {"uniform": [0.3, 1.0]}}, {"observation_delay": 2}]},
+        {"id": "Pendulum-v1", "perturb": [{"max_torque": 4.0}, {"observation_permutation": "reverse"}]},
+        {"id": "Pendulum-v1", "perturb": [{"extra_actions": 1}, {"action_delay": 2}, {"reward_delay": 3}]},
+        {"id": "Acrobot-v1", "perturb": [{"gravity": 12.0}, {"max_velocity_1": 5.0}]},
+        {"id": "MountainCarContinuous-v0", "perturb": [{"max_action": 2.0}, {"max_speed": 0.05}]},
+    ],
+    ids=str,
+)
+def test_stable_baselines3_accepts_the_rebuilt_spaces(spec):
+    check_env_sb3(envs.make(spec), warn=True, skip_render_check=True)
+
+
+class TestPage:
+    def test_the_tables_are_fresh(self):
+        # a process of its own, for other tests register environments in this one
+        command = [sys.executable, "-m", "rl_transfer_envs.docs", "docs/environments.md", "--check"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def test_a_stale_page_is_found_and_rewritten(self, tmp_path):
+        page = tmp_path / "page.md"
+        names = ("counts", "parameters", "wrappers", "targets")
+        page.write_text("\n".join(f"<!-- begin: {n} -->\nold\n<!-- end: {n} -->" for n in names))
+        arguments = [str(page), "--targets", str(ROOT / "configs" / "targets")]
+        assert docs.main([*arguments, "--check"]) == 1
+        assert docs.main(arguments) == 0
+        assert docs.main([*arguments, "--check"]) == 0
+        assert "| polemass_length" not in page.read_text()
+        assert "old" not in page.read_text().splitlines()
+
+    def test_a_page_without_sections_is_refused(self, tmp_path):
+        page = tmp_path / "page.md"
+        page.write_text("nothing")
+        with pytest.raises(envs.InvalidSpecError, match="no section"):
+            docs.main([str(page)])
+
+    def test_every_target_is_in_the_table_as_it_is_in_yaml(self):
+        text = docs.targets_section(ROOT / "configs" / "targets")
+        for path in TARGETS:
+            config = load(path)
+            (line,) = [row for row in text.splitlines() if f"`{path.parent.name}/{path.stem}`" in row]
+            assert config["summary"] in line
+            assert config["env"]["id"] in line
+            assert all(next(iter(entry)) in line for entry in config["env"]["perturb"])
+
+    def test_pictures_exist_and_are_small(self):
+        text = (ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
+        for picture in re.findall(r"\]\((images/\S+)\)", text):
+            assert 1_000 < (ROOT / "docs" / picture).stat().st_size < 200_000
+        assert {Path(p).stem for p in re.findall(r"\]\((images/\S+)\)", text)} >= set(docs.PICTURES)
+
+
+class TestCatalogue:
+    def test_rows(self):
+        (row,) = [row for row in envs.list_rows() if row["environment"] == "Pendulum-v1"]
+        assert (row["family"], row["extra"], row["installed"]) == ("classic control", None, True)
+        assert "max_torque" in row["parameters"]
+        (torque,) = [row for row in envs.show_rows("Pendulum-v1") if row["name"] == "max_torque"]
+        assert (torque["unit"], torque["default"], torque["bounds"]) == ("N m", "2", "0.5 to 10")
+        assert "pendulum.py" in torque["source"]
+
+    def test_unknown_environment(self):
+        with pytest.raises(envs.UnknownEnvironmentError, match="Did you mean 'Pendulum-v1'"):
+            envs.show_rows("Pendulm-v1")
+
+    def test_every_quantity_is_documented(self):
+        for row in [r for env_id in envs.environments() for r in envs.show_rows(env_id)]:
+            assert all(
+                row[key] for key in ("name", "kind", "unit", "default", "bounds", "source", "summary")
+            ), row
+
+
+class TestPreview:
+    SPEC = {"id": "CartPole-v1", "perturb": [{"length": "x3"}]}  # noqa: RUF012
+
+    def test_gif_holds_every_step_and_shows_a_difference(self, tmp_path):
+        path = preview(self.SPEC, tmp_path / "new" / "pole.gif", steps=12, width=120)
+        with Image.open(path) as image:
+            # GIF writers merge equal frames, so there are at most 13
+            assert 2 <= image.n_frames <= 13
+            frame = np.asarray(image.convert("L"), dtype=int)
+        half = frame.shape[1] // 2
+        assert (frame[18:, :120] != frame[18:, half + 2 : half + 122]).any()
+
+    def test_png_has_a_column_per_moment_and_two_rows(self, tmp_path):
+        path = preview(self.SPEC, tmp_path / "pole.png", steps=12, width=120, columns=3)
+        with Image.open(path) as image:
+            # CartPole's frames are 600 × 400, so 120 × 80, under 18 pixels of label
+            assert image.size == (3 * 122, 2 * 98)
+
+    def test_wrong_ending_and_unknown_policy(self, tmp_path):
+        with pytest.raises(envs.InvalidSpecError, match=r"\.gif or a \.png"):
+            preview(self.SPEC, tmp_path / "pole.jpg")
+        with pytest.raises(envs.InvalidSpecError, match="balance"):
+            preview(self.SPEC, tmp_path / "pole.png", policy="balanced")
