@@ -86,7 +86,7 @@ def lowest_point(model: Any, data: Any) -> float:
         if model.geom_bodyid[geom] and model.geom_type[geom] in (SPHERE, CAPSULE):
             along = model.geom_size[geom, 1] if model.geom_type[geom] == CAPSULE else 0.0
             drop = abs(data.geom_xmat[geom, 8]) * along + model.geom_size[geom, 0]
-            lows.append(float(data.geom_xpos[geom, 2]) - drop)
+            lows.append(float(data.geom_xpos[geom, 2] - drop))
     return min(lows)
 
 
