@@ -26,7 +26,7 @@ def family(env_id: str) -> tuple[str, str | None, bool]:
     for folder, (name, extra, module) in _FAMILIES.items():
         if f"gymnasium.envs.{folder}" in entry_point:
             return name, extra, importlib.util.find_spec(module) is not None
-    return "your own", None, True
+    return ("this package" if entry_point.startswith("rl_transfer_envs") else "your own"), None, True
 
 
 def list_rows() -> list[dict[str, Any]]:

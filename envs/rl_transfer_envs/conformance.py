@@ -13,7 +13,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -75,17 +75,42 @@ def check(target: gym.Env[Any, Any] | Mapping[str, Any] | str, *, wrappers: bool
     Raises:
         EnvError: the specification itself is wrong, or an extra is missing.
     """
-    spec = spec_of(target) if isinstance(target, gym.Env) else canonical(target)
-    make(spec).close()
-    with _quiet():
-        if spec["perturb"]:
-            return list(_check_spec(spec))
-        return list(_check_environment(spec, wrappers))
+    return list(iterate(target, wrappers=wrappers))
 
 
 def check_all(*, wrappers: bool = True) -> list[Row]:
     """:func:`check` over every registered environment whose extra is installed."""
-    return [row for env_id in environments() if family(env_id)[2] for row in check(env_id, wrappers=wrappers)]
+    return list(iterate(wrappers=wrappers))
+
+
+def check_rows(
+    target: gym.Env[Any, Any] | Mapping[str, Any] | str | None = None, *, wrappers: bool = True
+) -> Iterator[dict[str, str]]:
+    """The rows of :func:`check` (of every environment if ``target`` is None), one by one.
+
+    Keys: ``environment``, ``perturbation``, ``check``, ``value``, ``status``, ``detail``.
+    """
+    return map(asdict, iterate(target, wrappers=wrappers))
+
+
+def iterate(
+    target: gym.Env[Any, Any] | Mapping[str, Any] | str | None = None, *, wrappers: bool = True
+) -> Iterator[Row]:
+    """:func:`check` row by row, as each is known; None stands for every installed environment."""
+    if target is None:
+        for env_id in environments():
+            if family(env_id)[2]:
+                yield from iterate(env_id, wrappers=wrappers)
+        return
+    spec = spec_of(target) if isinstance(target, gym.Env) else canonical(target)
+    make(spec).close()
+    rows = _check_spec(spec) if spec["perturb"] else _check_environment(spec, wrappers)
+    while True:
+        with _quiet():
+            row = next(rows, None)
+        if row is None:
+            return
+        yield row
 
 
 def _check_environment(spec: Spec, wrappers: bool) -> Iterator[Row]:
@@ -143,6 +168,8 @@ def _run(env_id: str, name: str, check: str, value: str, run: Callable[[], str])
         status, detail = ("n/a" if inert_wrapper else "fail"), error.message
     except (EnvError, AssertionError) as error:
         status, detail = "fail", str(error)
+    except Exception as error:  # noqa: BLE001 - an environment under test may raise anything
+        status, detail = "fail", f"raised {type(error).__name__}: {error}"
     return Row(env_id, name, check, value, status, detail)
 
 

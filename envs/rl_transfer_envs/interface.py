@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from rl_transfer_envs.errors import DuplicateRegistrationError, InvalidValueError, did_you_mean
-from rl_transfer_envs.values import RESERVED, canonical_value
+from rl_transfer_envs.reading import canonical_value
+from rl_transfer_envs.values import RESERVED
 from rl_transfer_envs.wrappers.base import Perturbation
 
 P = TypeVar("P", bound=type[Perturbation])

@@ -23,7 +23,8 @@ from rl_transfer_envs.errors import (
 )
 from rl_transfer_envs.interface import canonical_arguments, perturbations
 from rl_transfer_envs.parameters import Parameter, environments, parameters
-from rl_transfer_envs.values import RESERVED, canonical_value
+from rl_transfer_envs.reading import canonical_value
+from rl_transfer_envs.values import RESERVED
 
 ENTRY_POINT_GROUP = "rl_transfer_envs"
 OWN_ENTRY_POINT = "rl_transfer_envs.registration:make_registered"

@@ -59,6 +59,17 @@ class TestKit:
             ("length + action_delay", check, "pass") for check in ("effect", "spaces", "rebuild", "leak")
         ]
 
+    def test_rows_for_the_command_line(self):
+        rows = list(conformance.check_rows({"id": "CartPole-v1", "perturb": [{"length": "x3"}]}))
+        assert [row["check"] for row in rows] == ["effect", "spaces", "rebuild", "leak"]
+        assert set(rows[0]) == {"environment", "perturbation", "check", "value", "status", "detail"}
+
+    def test_an_environment_that_crashes_fails_and_says_how(self):
+        spec = {"id": "CartPole-v1", "perturb": [{"attribute": {"tau": 1e200}}]}
+        with np.errstate(all="ignore"):
+            rows = conformance.check(spec)
+        assert rows[0].status == "fail"
+
     def test_an_environment_instance(self):
         env = envs.make({"id": "CartPole-v1", "perturb": [{"length": "x3"}]})
         assert {row.status for row in conformance.check(env)} == {"pass"}

@@ -71,6 +71,18 @@ def test_perturbed_takes_any_base():
     np.testing.assert_array_equal(trajectory(env), trajectory(again))
 
 
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_vectorised_by_gymnasium(mode):
+    vector = gym.make_vec("rl_transfer_envs:CartPoleNoisy-v1", num_envs=2, vectorization_mode=mode)
+    single = envs.make("CartPoleNoisy-v1")
+    observations, infos = vector.reset(seed=[3, 4])
+    for i in (0, 1):
+        observation, info = single.reset(seed=3 + i)
+        np.testing.assert_array_equal(observations[i], observation)
+        np.testing.assert_array_equal(infos["base_observation"][i], info["base_observation"])
+    vector.close()
+
+
 def test_without_rl_transfer_or_torch():
     code = (
         "import sys, gymnasium as gym\n"

@@ -124,6 +124,75 @@ class TestPerEpisode:
         assert env.observation_space.high[0] == 8.0
 
 
+class TestPerElement:
+    """``attribute`` is the parameter by element that every environment has."""
+
+    def make(self, value):
+        return envs.make({"id": "CartPole-v1", "perturb": [{"attribute": value}]})
+
+    def test_elements_are_drawn_each_on_their_own_and_stand_in_the_context(self):
+        env = self.make(
+            {"gravity": {"uniform": ["x0.5", "x2"]}, "force_mag": {"uniform": ["x0.5", "x2"]}, "tau": 0.03}
+        )
+        _, info = env.reset(seed=0)
+        unwrapped = env.unwrapped
+        drawn = {"gravity": unwrapped.gravity, "force_mag": unwrapped.force_mag, "tau": 0.03}
+        assert info["context"] == {"attribute": drawn}
+        assert unwrapped.gravity / 9.8 != pytest.approx(unwrapped.force_mag / 10.0)
+
+    def test_one_distribution_for_all_elements_is_drawn_once(self):
+        gym.register("Elements-v0", entry_point=Elements)
+        parameter = envs.Parameter(
+            name="mass",
+            unit="kg",
+            default=None,
+            bounds=(0.0, 100.0),
+            factors=(0.5, 4.0),
+            source="here",
+            summary="masses",
+            keyed=True,
+            get=lambda env: dict(env.mass),
+            set=lambda env, values: env.mass.update(values),
+        )
+        envs.register_parameter("Elements-v0", parameter)
+
+        def masses(value, seed=None):
+            env = envs.make({"id": "Elements-v0", "perturb": [{"mass": value}]})
+            if seed is not None:
+                env.reset(seed=seed)
+            return env.unwrapped.mass
+
+        assert masses("x2") == {"leg": 2.0, "torso": 6.0, "base": 0.0}
+        assert masses({"torso": "x2"}) == {"leg": 1.0, "torso": 6.0, "base": 0.0}
+        assert masses(5.0) == {"leg": 5.0, "torso": 5.0, "base": 5.0}
+        # severity of a parameter by element is a multiple: 1 + 0.5·(4 − 1)
+        assert masses({"severity": 0.5, "towards": "high"})["torso"] == 7.5
+        drawn = masses({"uniform": ["x0.5", "x2"]}, seed=3)
+        assert drawn["torso"] == pytest.approx(3 * drawn["leg"])
+        assert drawn["leg"] != 1.0
+        with pytest.raises(envs.UnknownParameterError, match="Did you mean 'torso'") as caught:
+            masses({"torsoe": 2.0})
+        assert caught.value.key == "perturb.0.mass.torsoe"
+        with pytest.raises(envs.InvalidValueError, match="default of 0") as caught:
+            masses({"base": "x2"})
+        assert caught.value.key == "perturb.0.mass.base"
+        with pytest.raises(envs.OutOfBoundsError, match=r"x0\.5 to x4"):
+            masses("x9")
+        del gym.registry["Elements-v0"]
+
+
+class Elements(gym.Env):
+    """Three masses, one of them zero."""
+
+    def __init__(self, render_mode=None):
+        self.action_space, self.observation_space = gym.spaces.Discrete(2), gym.spaces.Discrete(2)
+        self.mass = {"leg": 1.0, "torso": 3.0, "base": 0.0}
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return 0, {}
+
+
 class TestAfterConstruction:
     def test_writing_physics_to_the_finished_environment_is_refused(self):
         env = envs.make({"id": "CartPole-v1", "perturb": [{"length": 1.0}]})

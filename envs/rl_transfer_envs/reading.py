@@ -1,0 +1,189 @@
+"""Reads a value of a specification: validated, normalised, JSON-able.
+
+The forms a value may take are listed in ``values``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from rl_transfer_envs.errors import EnvError, InvalidValueError, OutOfBoundsError, did_you_mean
+from rl_transfer_envs.values import DISTRIBUTIONS, RESERVED, Number, Quantity, cast, check_bounds, resolve
+
+_RELATIVE = re.compile(r"x\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
+
+
+def canonical_value(quantity: Quantity, raw: Any, key: str) -> Any:
+    """The validated JSON form of ``raw``: severity resolved, numbers plain, relative kept.
+
+    Raises:
+        InvalidValueError: wrong type, NaN, malformed severity or distribution.
+        OutOfBoundsError: outside the bounds of ``quantity``.
+    """
+    if quantity.kind == "flag":
+        if not isinstance(raw, bool | np.bool_):
+            raise InvalidValueError(f"{quantity.name} must be true or false, not {raw!r}.", key=key)
+        return bool(raw)
+    if quantity.kind == "word":
+        return _word(quantity, raw, key)
+    if quantity.kind == "integers":
+        return [_number(quantity, item, f"{key}.{i}") for i, item in enumerate(_list(quantity, raw, key))]
+    if isinstance(raw, Mapping):
+        return _mapping(quantity, raw, key)
+    if quantity.kind == "numbers" and isinstance(raw, Sequence) and not isinstance(raw, str):
+        if not raw:
+            raise InvalidValueError(f"{quantity.name} is an empty list.", key=key)
+        return [_number(quantity, item, f"{key}.{i}") for i, item in enumerate(raw)]
+    return _number(quantity, raw, key)
+
+
+def _number(quantity: Quantity, raw: Any, key: str) -> Number | str:
+    """A finite number within bounds, or a relative value as ``"x<factor>"``."""
+    if isinstance(raw, str) and quantity.kind != "integers":
+        return _relative(quantity, raw, key)
+    if isinstance(raw, bool | np.bool_) or not isinstance(raw, Real | Integral):
+        raise InvalidValueError(
+            f"{quantity.name} must be a number in {quantity.unit}, not {raw!r} ({type(raw).__name__}).",
+            key=key,
+        )
+    if not math.isfinite(raw):
+        raise InvalidValueError(f"{quantity.name} must be finite, not {float(raw)}.", key=key)
+    return check_bounds(quantity, cast(quantity, float(raw), key), key)
+
+
+def _relative(quantity: Quantity, raw: str, key: str) -> Number | str:
+    match = _RELATIVE.fullmatch(raw.strip())
+    if match is None:
+        raise InvalidValueError(
+            f"{quantity.name}: cannot read {raw!r}; give a number in {quantity.unit}, "
+            "a multiple of the default such as 'x1.5', a severity or a distribution.",
+            key=key,
+        )
+    factor = float(match.group(1))
+    if not math.isfinite(factor):
+        raise InvalidValueError(f"{quantity.name} must be finite, not {raw!r}.", key=key)
+    if quantity.factors and not quantity.factors[0] <= factor <= quantity.factors[1]:
+        low, high = quantity.factors
+        raise OutOfBoundsError(
+            f"{quantity.name} = {raw} is outside x{low:g} to x{high:g} of the default.", key=key
+        )
+    text = f"x{factor!r}"
+    if isinstance(quantity.default, int | float):
+        resolve(quantity, text, quantity.default, key)
+    return text
+
+
+def _mapping(quantity: Quantity, raw: Mapping[Any, Any], key: str) -> Any:
+    keys = {str(name) for name in raw}
+    if "severity" in keys:
+        return _severity(quantity, raw, key)
+    if len(keys) != 1 or not keys <= set(DISTRIBUTIONS):
+        given = ", ".join(sorted(keys))
+        raise InvalidValueError(
+            f"{quantity.name}: {{{given}}} is no value; expected exactly one of severity, "
+            f"{', '.join(DISTRIBUTIONS)}.{did_you_mean(given, RESERVED)}",
+            key=key,
+        )
+    name, items = next(iter(raw.items()))
+    return _distribution(quantity, str(name), items, f"{key}.{name}")
+
+
+def _distribution(quantity: Quantity, name: str, items: Any, key: str) -> dict[str, Any]:
+    if not quantity.per_episode:
+        raise InvalidValueError(
+            f"{quantity.name} cannot be drawn per episode (it shapes the spaces); give one value.", key=key
+        )
+    values = [_number(quantity, item, f"{key}.{i}") for i, item in enumerate(_list(quantity, items, key))]
+    if not values:
+        raise InvalidValueError(f"{quantity.name}: {name} needs values.", key=key)
+    if len({isinstance(value, str) for value in values}) == 2:
+        raise InvalidValueError(f"{quantity.name}: mix of relative and absolute values in {name}.", key=key)
+    if name == "choice":
+        return {name: values}
+    sizes = [float(value[1:]) if isinstance(value, str) else float(value) for value in values]
+    if len(sizes) != 2 or not sizes[0] < sizes[1]:
+        raise InvalidValueError(f"{quantity.name}: {name} needs [low, high] with low < high.", key=key)
+    if name == "log_uniform" and (sizes[0] <= 0 or quantity.kind == "integer"):
+        raise InvalidValueError(f"{quantity.name}: log_uniform needs real numbers above 0.", key=key)
+    return {name: values}
+
+
+def _severity(quantity: Quantity, raw: Mapping[Any, Any], key: str) -> Any:
+    unknown = {str(name) for name in raw} - {"severity", "towards"}
+    if unknown:
+        raise InvalidValueError(
+            f"{quantity.name}: unknown key {sorted(unknown)[0]!r} beside severity; only 'towards' may stand.",
+            key=key,
+        )
+    severity = raw["severity"]
+    if isinstance(severity, bool) or not isinstance(severity, int | float) or not 0 <= severity <= 1:
+        raise OutOfBoundsError(
+            f"{quantity.name}: severity must be a number from 0 (default) to 1 (bound), not {severity!r}.",
+            key=f"{key}.severity",
+        )
+    default: Any = 1.0 if quantity.factors else quantity.default
+    limits = quantity.factors or quantity.bounds
+    if limits is None or not isinstance(default, int | float):
+        raise InvalidValueError(f"{quantity.name} has no bounds to measure a severity against.", key=key)
+    bound = _bound(quantity, default, limits, raw.get("towards"), key)
+    number = _interpolate(quantity, float(default), bound, float(severity), key)
+    if quantity.factors:
+        return f"x{number!r}"
+    return round(number) if quantity.kind == "integer" else number
+
+
+def _bound(quantity: Quantity, default: float, limits: tuple[float, float], towards: Any, key: str) -> float:
+    sides = {side: bound for side, bound in zip(("low", "high"), limits, strict=True) if bound != default}
+    if towards is None:
+        if len(sides) == 1:
+            return next(iter(sides.values()))
+        raise InvalidValueError(
+            f"{quantity.name} can go both ways from its default {default:g} "
+            f"({limits[0]:g} to {limits[1]:g}); add towards: low or towards: high.",
+            key=f"{key}.towards",
+        )
+    if towards not in sides:
+        raise InvalidValueError(
+            f"{quantity.name}: towards must be {' or '.join(sides)}, not {towards!r}.", key=f"{key}.towards"
+        )
+    return sides[towards]
+
+
+def _interpolate(quantity: Quantity, default: float, bound: float, severity: float, key: str) -> float:
+    if severity == 0:
+        return default
+    if severity == 1:
+        return float(bound)
+    if quantity.severity_scale == "linear":
+        return default + severity * (bound - default)
+    if default <= 0 or bound <= 0:
+        raise EnvError(f"{quantity.name}: a logarithmic severity needs positive bounds.", key=key)
+    return float(default * (bound / default) ** severity)
+
+
+def _list(quantity: Quantity, raw: Any, key: str) -> Sequence[Any]:
+    if isinstance(raw, str | bytes) or not isinstance(raw, Sequence):
+        raise InvalidValueError(f"{quantity.name}: expected a list, not {raw!r}.", key=key)
+    return raw
+
+
+def _word(quantity: Quantity, raw: Any, key: str) -> Any:
+    if isinstance(raw, str) and raw in quantity.words:
+        return raw
+    if quantity.list_allowed and isinstance(raw, Sequence) and not isinstance(raw, str):
+        for i, item in enumerate(raw):
+            if isinstance(item, bool) or not isinstance(item, Integral):
+                raise InvalidValueError(f"{quantity.name}: {item!r} is no whole number.", key=f"{key}.{i}")
+        return [int(item) for item in raw]
+    expected = ", ".join(repr(word) for word in quantity.words)
+    if quantity.list_allowed:
+        expected += " or a list of whole numbers"
+    raise InvalidValueError(
+        f"{quantity.name}: expected {expected}, not {raw!r}.{did_you_mean(str(raw), quantity.words)}", key=key
+    )
