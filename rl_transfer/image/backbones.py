@@ -1,0 +1,185 @@
+"""Image classifiers from their configs: our small ResNet, torchvision's and timm's architectures."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from rl_transfer.core import PartMap
+from rl_transfer.errors import ConfigError, MissingExtraError
+from rl_transfer.image import preprocessing
+from rl_transfer.image.heads import Head, drop_auxiliary, find_head, replace_head
+from rl_transfer.image.parts import image_parts
+from rl_transfer.image.preprocessing import Preprocessing
+from rl_transfer.image.resnet import SmallResNet
+from rl_transfer.image.seeds import isolated
+from rl_transfer.spec.image_model import Model, SmallResNetConfig, TimmConfig, TorchvisionConfig
+
+# torchvision's pretrained Inception networks expect inputs rescaled inside the network; a fresh
+# network must treat its inputs alike, or source and target would see different images.
+INCEPTION = {"googlenet": 224, "inception_v3": 299}
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A freshly initialised network with everything that the core needs to know of it."""
+
+    module: nn.Module
+    head: Head
+    preprocessing: Preprocessing
+
+    @property
+    def parts(self) -> PartMap:
+        """The named parts."""
+        return image_parts(self.module, self.head)
+
+
+def build_classifier(
+    config: Model, num_classes: int, seed: int, preprocess: Preprocessing | None = None
+) -> Classifier:
+    """Build a network without pretrained weights, its head made for ``num_classes``.
+
+    Args:
+        config: the architecture.
+        num_classes: classes of the data set.
+        seed: of the initialisation.
+        preprocess: how images are prepared; none: what the architecture's weights were trained
+            with, changed by ``config.input``.
+
+    Raises:
+        ConfigError: the architecture or an argument of it does not exist.
+        MissingExtraError: its library is not installed.
+        TransferError: its head cannot be found.
+    """
+    refuse_class_count(config)
+    with isolated(seed):
+        module = build_module(config)
+        dropped = drop_auxiliary(module)
+        wanted = preprocess or default_preprocessing(config, module).overridden(config.input)
+        head = find_head(module, wanted.input_shape, config.head)
+        head = Head(head.paths, head.outputs, head.bias, dropped)
+        if head.outputs != num_classes:
+            head = replace_head(module, head, num_classes, wanted.input_shape)
+    return Classifier(module, head, wanted)
+
+
+def build_module(config: Model) -> nn.Module:
+    """The bare architecture with its library's own number of classes (1,000 as a rule)."""
+    if isinstance(config, SmallResNetConfig):
+        return SmallResNet(2, config.width, config.blocks, config.channels, config.norm)
+    if isinstance(config, TorchvisionConfig):
+        return _torchvision(config)
+    return _timm(config)
+
+
+def default_preprocessing(config: Model, module: nn.Module) -> Preprocessing:
+    """How the architecture's published weights were trained to see images."""
+    if isinstance(config, SmallResNetConfig):
+        return preprocessing.plain(config.channels, 32)
+    if isinstance(config, TorchvisionConfig):
+        entries = weights_enum(config.architecture)
+        if entries:
+            return preprocessing.of_preset(entries[-1].transforms())
+        return preprocessing.imagenet()
+    data = library("timm").data
+    return preprocessing.of_timm(data.resolve_model_data_config(module))
+
+
+def weights_enum(architecture: str) -> Sequence[Any]:
+    """Torchvision's weights entries of an architecture, the default one last."""
+    models = library("torchvision").models
+    enum = models.get_model_weights(_known(architecture, _torchvision_names(), "torchvision"))
+    entries = list(enum)
+    if not entries:
+        return []
+    default = getattr(enum, "DEFAULT", entries[-1])
+    return [entry for entry in entries if entry is not default] + [default]
+
+
+def library(name: str) -> Any:
+    """Import torchvision or timm.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    extra = {"torchvision": "image", "timm": "timm"}[name]
+    try:
+        module = importlib.import_module(name)
+        if name == "torchvision":
+            importlib.import_module("torchvision.models")
+    except ImportError as error:
+        raise MissingExtraError(
+            f"this model needs {name}, which is not installed ({error}); "
+            f"install it with: pip install 'rl-transfer[{extra}]'",
+            key="model",
+        ) from None
+    return module
+
+
+def refuse_class_count(config: Model) -> None:
+    """The number of classes comes from the data; a second one in ``kwargs`` would contradict it."""
+    arguments = getattr(config, "kwargs", {})
+    for name in ("num_classes", "weights", "pretrained"):
+        if name in arguments:
+            raise ConfigError(
+                f"model.kwargs gives {name}={arguments[name]!r}; the number of classes comes from the data "
+                "(a pretrained head of 1,000 classes is replaced by a new one), and pretrained weights are "
+                "given under the key weights",
+                key=f"model.kwargs.{name}",
+            )
+
+
+def _torchvision_names() -> list[str]:
+    torchvision = library("torchvision")
+    names: list[str] = torchvision.models.list_models(module=torchvision.models)
+    return names
+
+
+def _torchvision(config: TorchvisionConfig) -> nn.Module:
+    name = _known(config.architecture, _torchvision_names(), "torchvision")
+    arguments: dict[str, Any] = dict(config.kwargs)
+    if name in INCEPTION:
+        arguments = {"transform_input": True, "init_weights": True, **arguments}
+    return _called(library("torchvision").models.get_model, name, arguments)
+
+
+def _timm(config: TimmConfig) -> nn.Module:
+    timm = library("timm")
+    name = config.architecture
+    if not name.startswith(("hf-hub:", "hf_hub:", "local-dir:", "local_dir:")):
+        bare, _, tag = name.partition(".")
+        _known(bare, timm.list_models(), "timm")
+        if tag and name not in timm.list_pretrained(f"{bare}.*"):
+            tags = ", ".join(timm.list_pretrained(f"{bare}.*"))
+            raise ConfigError(
+                f"timm has no pretrained tag {name!r}; it has {tags or 'none'}", key="model.architecture"
+            )
+    return _called(timm.create_model, name, dict(config.kwargs))
+
+
+def _called(builder: Any, name: str, arguments: dict[str, Any]) -> nn.Module:
+    try:
+        module: nn.Module = builder(name, **arguments)
+    except (TypeError, ValueError, RuntimeError, FileNotFoundError) as error:
+        raise ConfigError(
+            f"{name} cannot be built with {arguments or 'its defaults'}: {error}", key="model.kwargs"
+        ) from None
+    return module
+
+
+def _known(name: str, known: Sequence[str], where: str) -> str:
+    if name in known:
+        return name
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    meant = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    other = "timm" if where == "torchvision" else "torchvision"
+    raise ConfigError(
+        f"{where} has no classifier {name!r} ({len(known)} are known).{meant} "
+        f"{other}'s are written as {{name: {other}, architecture: …}}.",
+        key="model.architecture",
+    )

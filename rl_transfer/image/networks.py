@@ -1,0 +1,159 @@
+"""Bundles of image classifiers: writing one, and building the network again from data alone."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor, nn
+
+from rl_transfer.core import PartMap, load_bundle, save_bundle
+from rl_transfer.errors import BundleError, StoreError
+from rl_transfer.image.backbones import Classifier, build_classifier
+from rl_transfer.image.preprocessing import Preprocessing
+from rl_transfer.results import RunFolder, find_run
+from rl_transfer.spec.image_data import Data, ImageData
+from rl_transfer.spec.image_model import Model
+
+LIBRARIES = ("rl-transfer", "torch", "torchvision", "timm", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A classifier that can be transferred and measured, and what its bundle says of it.
+
+    Attributes:
+        classes: names of its classes in the order of its logits; None if nobody knows them.
+        data: what it was trained on (or measured on); None for weights from elsewhere.
+    """
+
+    classifier: Classifier
+    model: Model
+    classes: tuple[str, ...] | None
+    data: ImageData | None
+    metadata: Mapping[str, Any]
+    digest: str
+
+    @property
+    def module(self) -> nn.Module:
+        """The network, in evaluation mode."""
+        return self.classifier.module
+
+    @property
+    def parts(self) -> PartMap:
+        """Its named parts."""
+        return self.classifier.parts
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """Its tensors."""
+        return dict(self.module.state_dict())
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the libraries that can change a result."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def save_network(
+    folder: Path,
+    state: Mapping[str, Tensor],
+    classifier: Classifier,
+    model: Model,
+    extra: Mapping[str, Any],
+) -> None:
+    """Write the bundle of a classifier.
+
+    Args:
+        folder: must not exist.
+        state: its tensors.
+        classifier: tells head and preprocessing.
+        model: its architecture.
+        extra: ``classes``, ``data`` and further metadata (score, freeze plan …).
+    """
+    metadata = {
+        "kind": "image",
+        "model": model.plain(),
+        "head": list(classifier.head.paths),
+        "num_classes": classifier.head.outputs,
+        "preprocessing": classifier.preprocessing.to_json(),
+        "versions": versions(),
+        **extra,
+    }
+    save_bundle(folder, state, metadata, kind="model")
+
+
+def load_network(path: Path) -> Network:
+    """Build the classifier in a bundle; nothing is unpickled and no code of the bundle is run.
+
+    Args:
+        path: a bundle folder, a run folder, or an output folder with one run.
+
+    Raises:
+        BundleError: it is missing, damaged, or no image classifier.
+    """
+    bundle = load_bundle(bundle_folder(path))
+    metadata = bundle.metadata
+    if metadata.get("kind") != "image":
+        raise BundleError(f"{path} is a bundle of kind {metadata.get('kind')!r}, not an image classifier")
+    try:
+        model: Model = TypeAdapter(Model).validate_python(_tuples(metadata["model"]))
+        data = metadata.get("data")
+        parsed = None if data is None else TypeAdapter(Data).validate_python(_tuples(data))
+        count = int(metadata["num_classes"])
+        classes = metadata["classes"]
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        raise BundleError(f"{path}: bundle.json does not describe an image classifier: {error}") from None
+    preprocess = Preprocessing.from_json(metadata.get("preprocessing", {}))
+    classifier = build_classifier(model, count, seed=0, preprocess=preprocess)
+    try:
+        classifier.module.load_state_dict(bundle.state())
+    except RuntimeError as error:
+        raise BundleError(f"{path}: the tensors do not fit the described network: {error}") from None
+    classifier.module.eval()
+    names = None if classes is None else tuple(map(str, classes))
+    return Network(classifier, model, names, parsed, metadata, bundle.digest)
+
+
+def bundle_folder(path: Path) -> Path:
+    """The bundle folder that ``path`` names: itself, a run's, or an output folder's only run's."""
+    if (path / "bundle.json").is_file() or (path / "tensors.safetensors").is_file():
+        return path
+    if not path.exists():
+        raise BundleError(
+            f"{path}: no such bundle or run folder. Weights from a file or a library are named in the config "
+            "of `rl-transfer train`, under the key weights"
+        )
+    if path.is_file():
+        raise BundleError(
+            f"{path} is a file; expected a bundle folder or a run folder. A weights file is named in the "
+            "config of `rl-transfer train`, under the key weights"
+        )
+    try:
+        return find_run(path).bundle
+    except StoreError as error:
+        raise BundleError(error.message) from None
+
+
+def run_identity(path: Path, digest: str) -> str:
+    """What a transfer from this bundle is recorded as: the run's id, or ``digest:…`` if foreign."""
+    folder = RunFolder(bundle_folder(path).parent)
+    return str(folder.record()["id"]) if folder.finished else f"digest:{digest}"
+
+
+def _tuples(data: Any) -> Any:
+    """JSON's lists as the tuples that frozen configs hold."""
+    if isinstance(data, dict):
+        return {key: _tuples(value) for key, value in data.items()}
+    return tuple(_tuples(item) for item in data) if isinstance(data, list) else data

@@ -1,0 +1,121 @@
+"""A linear probe trained to convergence: what the features of a trunk are worth, whatever the head's rate.
+
+A head trained by SGD at a small rate for few epochs may stop far from its optimum, and a frozen
+trunk then looks worse than it is. The probe stands beside it: multinomial logistic regression on the
+standardised features, solved by L-BFGS (Alain & Bengio 2017, "Understanding intermediate layers
+using linear classifier probes"; Kornblith et al. 2019 use the same solver).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+TOLERANCE = 1e-5
+MAX_ITERATIONS = 1000
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A fitted probe.
+
+    Attributes:
+        weight, bias: of the linear map on standardised features, float64 [classes, d] and [classes].
+        mean, scale: of the training features, [d].
+        iterations: of L-BFGS.
+        gradient: largest absolute entry of the gradient at the end.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    mean: Tensor
+    scale: Tensor
+    iterations: int
+    gradient: float
+
+    @property
+    def converged(self) -> bool:
+        """Whether the gradient is as good as zero."""
+        return self.gradient <= 10 * TOLERANCE
+
+    def accuracy(self, features: Tensor, labels: Tensor) -> float:
+        """Share of the rows of ``features`` [n, …] that are classified as ``labels`` [n] say."""
+        standardised = (_flat(features) - self.mean) / self.scale
+        logits = standardised @ self.weight.T + self.bias
+        return float((logits.argmax(dim=1) == labels).double().mean())
+
+
+def fit_probe(features: Tensor, labels: Tensor, num_classes: int, inverse_l2: float = 1.0) -> Probe:
+    """Minimise the regularised cross-entropy.
+
+        Σ_n −log softmax(W x_n + b)[y_n] + 1/(2·C) · ‖W‖²
+
+    with x the standardised features (constant ones stay 0), C = ``inverse_l2``; the bias is free.
+    The problem is convex, so the optimum does not depend on a start or a rate. It is
+    scikit-learn's ``LogisticRegression(C=C)``.
+
+    Args:
+        features: [n, …]; feature maps are flattened.
+        labels: int64 [n].
+        num_classes: rows of W.
+        inverse_l2: C > 0.
+    """
+    x = _flat(features)
+    mean, scale = x.mean(dim=0), x.std(dim=0, unbiased=False)
+    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    x = (x - mean) / scale
+    weight = torch.zeros(num_classes, x.shape[1], dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(num_classes, dtype=torch.float64, requires_grad=True)
+    solver = torch.optim.LBFGS(
+        [weight, bias],
+        max_iter=MAX_ITERATIONS,
+        tolerance_grad=TOLERANCE,
+        tolerance_change=0.0,
+        history_size=20,
+        line_search_fn="strong_wolfe",
+    )
+
+    def objective() -> Tensor:
+        solver.zero_grad()
+        loss = functional.cross_entropy(x @ weight.T + bias, labels, reduction="sum")
+        loss = (loss + weight.square().sum() / (2 * inverse_l2)) / len(x)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    with torch.enable_grad():
+        solver.step(objective)  # type: ignore[no-untyped-call]
+        objective()
+    gradients = [tensor.grad for tensor in (weight, bias) if tensor.grad is not None]
+    return Probe(
+        weight.detach(),
+        bias.detach(),
+        mean,
+        scale,
+        int(solver.state[weight]["n_iter"]),
+        max(float(gradient.abs().max()) for gradient in gradients),
+    )
+
+
+def probe_record(
+    train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], num_classes: int
+) -> dict[str, Any]:
+    """Fit on ``train`` (features, labels), measure on ``test``; as data for the record."""
+    probe = fit_probe(*train, num_classes)
+    return {
+        "accuracy": probe.accuracy(*test),
+        "train_accuracy": probe.accuracy(*train),
+        "iterations": probe.iterations,
+        "converged": probe.converged,
+        "features": int(_flat(train[0]).shape[1]),
+    }
+
+
+def _flat(features: Tensor) -> Tensor:
+    """Features [n, d] in float64; maps [n, d, h, w] are averaged over space."""
+    if features.ndim == 4:
+        features = features.mean(dim=(2, 3))
+    return features.flatten(1).double()

