@@ -56,12 +56,12 @@ def arm_flags(arm: Arm, scratch: Arm | None, source: SourceInfo | None, norm: No
 
 
 def describe_missing(arm: Arm) -> str:
-    """``missing: 2 of 5 fine-tune runs (seed 3 failed: …; seed 4 unfinished)``, or nothing."""
+    """``2 of 5 fine-tune runs missing (seed 3 failed: …; seed 4 unfinished)``, or nothing."""
     if arm.complete:
         return ""
     named = "; ".join(f"seed {seed} {problem}" for seed, problem in list(arm.problems.items())[:3])
     more = f"; {len(arm.problems) - 3} more" if len(arm.problems) > 3 else ""
-    return f"missing: {len(arm.problems)} of {len(arm.seeds)} {arm.strategy} runs ({named}{more})"
+    return f"{len(arm.problems)} of {len(arm.seeds)} {arm.strategy} runs missing ({named}{more})"
 
 
 def version_mismatches(runs: Iterable[Run]) -> list[str]:

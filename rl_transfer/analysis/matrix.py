@@ -166,6 +166,7 @@ class _Analysis:
             groups.setdefault((source, strategy), []).append(arm)
         return Matrix(
             name=self.sweep.name,
+            summary=str(self.sweep.config.get("summary") or ""),
             unit=self.sweep.unit,
             measure=self.sweep.measure,
             baseline=self.sweep.baseline,

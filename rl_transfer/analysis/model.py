@@ -60,6 +60,7 @@ class Matrix:
     """Everything that tables, figures and the report show."""
 
     name: str
+    summary: str
     unit: str
     measure: str
     baseline: str

@@ -31,7 +31,7 @@ def text_table(matrix: Matrix) -> str:
         "",
         *_rows(_sections(matrix)),
     ]
-    notes = [line for note in _notes(matrix) for line in wrapped(note, indent="  ")]
+    notes = [line for note in words.notes(matrix) for line in wrapped(note, indent="  ")]
     if notes:
         lines += ["", *notes]
     lines += ["", *(line for text in words.headlines(matrix) for line in wrapped(text))]
@@ -102,16 +102,3 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
         for text, width in zip(row, widths, strict=True)
     ]
     return "  " + "  ".join(text.ljust(width) for text, width in zip(cut, widths, strict=True)).rstrip()
-
-
-def _notes(matrix: Matrix) -> list[str]:
-    by_message: dict[tuple[str, str], list[str]] = {}
-    for cell in matrix.cells:
-        for flag in cell.flags:
-            star = "*" if flag.code.startswith("control") else "!"
-            by_message.setdefault((star, flag.message), []).append(f"{cell.strategy} on {cell.target}")
-    notes = [f"! {text}" for text in matrix.warnings]
-    for (star, message), places in by_message.items():
-        shown = words.listed(places) if len(places) <= 3 else f"{len(places)} cells"
-        notes.append(f"{star} {shown}: {message}")
-    return notes

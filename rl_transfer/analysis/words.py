@@ -123,6 +123,20 @@ def _scope(entries: Sequence[Comparison]) -> str:
     return listed([JUDGED_LABELS[entry.metric] for entry in entries])
 
 
+def notes(matrix: Matrix) -> list[str]:
+    """Warnings (``!``), then flags (``*`` where a control raises them); the same flag of many cells once."""
+    by_message: dict[tuple[str, str], list[str]] = {}
+    for cell in matrix.cells:
+        for flag in cell.flags:
+            mark = "*" if flag.code.startswith("control") else "!"
+            by_message.setdefault((mark, flag.message), []).append(f"{cell.strategy} on {cell.target}")
+    found = [f"! {text}" for text in matrix.warnings]
+    for (mark, message), places in by_message.items():
+        shown = listed(places) if len(places) <= 3 else f"{len(places)} cells"
+        found.append(f"{mark} {shown}: {message}")
+    return found
+
+
 def advice(entry: Comparison) -> str:
     """How an inconclusive comparison would likely be settled; empty for the others."""
     if entry.verdict is not Verdict.INCONCLUSIVE or entry.more_seeds is None:

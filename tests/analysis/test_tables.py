@@ -89,7 +89,7 @@ def test_the_terminal_table_shows_every_cell(matrix):
 def test_the_terminal_table_keeps_its_width_and_names_what_is_missing(partial):
     text = text_table(partial)
     assert max(map(len, text.splitlines())) <= 110
-    assert "missing: 1 of 5 fine-tune runs (seed 2 failed: ValueError: boom)" in " ".join(text.split())
+    assert "1 of 5 fine-tune runs missing (seed 2 failed: ValueError: boom)" in " ".join(text.split())
     assert "a-target-whose-name" in text
     assert "…" in text
 

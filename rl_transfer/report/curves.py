@@ -1,0 +1,192 @@
+"""Learning curves, jump-starts and performance profiles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
+
+from rl_transfer.analysis.model import Cell, Matrix
+from rl_transfer.report.style import INK, MUTED, Look, drawing, looks
+
+
+def learning_curves(matrix: Matrix, target: str) -> Figure:
+    """Mean curves with intervals of every strategy on ``target``; one panel per source.
+
+    The baseline and the controls stand in every panel; horizontal lines mark the random policy and the
+    reference of the scores.
+    """
+    sources: list[str | None] = [*matrix.sources] or [None]
+    styles = looks(matrix)
+    with drawing():
+        figure = Figure(figsize=(1.2 + 5.6 * len(sources), 4.3), layout="constrained")
+        panels = figure.subplots(1, len(sources), squeeze=False, sharey=True)[0]
+        for axes, source in zip(panels, sources, strict=True):
+            cells = [cell for cell in matrix.select(target=target) if cell.source in (None, source)]
+            _curves(axes, cells, styles)
+            _levels(axes, matrix, target, named=axes is panels[-1])
+            missing = [
+                f"{cell.strategy}: {len(cell.finished)} of {len(cell.seeds)} runs"
+                for cell in cells
+                if cell.finished != cell.seeds
+            ]
+            axes.set_title("; ".join(missing), loc="right", fontsize=7.5, color=MUTED, weight="normal")
+            axes.set_xlabel(matrix.unit)
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+            if len(sources) > 1:
+                axes.set_title(f"from {source}", loc="left")
+        panels[0].set_ylabel(matrix.measure)
+        _fit_heights(panels, matrix, target)
+        figure.suptitle(
+            f"{target}: mean over seeds, {matrix.settings.confidence:.0%} intervals", fontsize=11.5
+        )
+        handles, labels = panels[0].get_legend_handles_labels()
+        for axes in panels[1:]:
+            more = zip(*axes.get_legend_handles_labels(), strict=True)
+            fresh = [(handle, label) for handle, label in more if label not in labels]
+            handles += [handle for handle, _ in fresh]
+            labels += [label for _, label in fresh]
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=min(3, max(1, len(labels))), fontsize=8.5
+        )
+    return figure
+
+
+def _curves(axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look]) -> None:
+    for place, cell in enumerate(cells):
+        if cell.band is None:
+            continue
+        look = styles[cell.strategy]
+        note = {"control": " (control)", "baseline": " (baseline)", "transfer": ""}[cell.kind]
+        axes.plot(
+            cell.band.steps,
+            cell.band.mean,
+            color=look.colour,
+            linestyle=look.line,
+            marker=look.marker,
+            markersize=4.5,
+            markevery=(place % 2, 2) if len(cell.band.steps) > 8 else 1,
+            linewidth=1.9,
+            label=f"{cell.strategy}{note}",
+            zorder=3,
+        )
+        axes.fill_between(
+            cell.band.steps,
+            cell.band.low,
+            cell.band.high,
+            color=look.colour,
+            alpha=0.14,
+            linewidth=0,
+            zorder=2,
+        )
+
+
+def _levels(axes: Axes, matrix: Matrix, target: str, *, named: bool) -> None:
+    """Horizontal lines, named right of the panel: the random policy, and what a score of 1 means."""
+    norm = matrix.targets[target].norm
+    anchor = {"scratch": "scratch, final", "threshold": "threshold", "number": "given"}.get(norm.mode, "")
+    for value, name in ((norm.random, "random policy"), (norm.reference, f"score 1:\n{anchor}")):
+        if not math.isfinite(value):
+            continue
+        axes.axhline(value, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
+        if named:
+            axes.annotate(
+                name, (1, value), xycoords=("axes fraction", "data"), xytext=(4, 0), fontsize=7.5,
+                textcoords="offset points", ha="left", va="center", color=MUTED, annotation_clip=False,
+            )  # fmt: skip
+
+
+def _fit_heights(panels: Sequence[Axes], matrix: Matrix, target: str) -> None:
+    """Show all means; the intervals of a few scattered seeds may leave the panel rather than flatten it."""
+    bands = [cell.band for cell in matrix.select(target=target) if cell.band is not None]
+    norm = matrix.targets[target].norm
+    if not bands:
+        return
+    means = np.concatenate([band.mean for band in bands] + [[norm.random], [norm.reference]])
+    low, high = float(np.nanmin(means)), float(np.nanmax(means))
+    room = 0.25 * (high - low or 1.0)
+    edges = np.concatenate([np.concatenate([band.low, band.high]) for band in bands])
+    edges = edges[np.isfinite(edges)] if np.isfinite(edges).any() else means[np.isfinite(means)]
+    bottom = max(min(low, float(edges.min())), low - room)
+    top = min(max(high, float(edges.max())), high + room)
+    margin = 0.03 * (top - bottom or 1.0)
+    panels[0].set_ylim(bottom - margin, top + margin)
+
+
+def jump_start(matrix: Matrix) -> Figure:
+    """Performance before any training on the target: one point per seed, the mean, and its interval."""
+    targets = [*matrix.targets]
+    rows = list(dict.fromkeys((cell.strategy, cell.source) for cell in matrix.cells))
+    styles = looks(matrix)
+    columns = min(3, max(1, len(targets)))
+    lines = math.ceil(max(1, len(targets)) / columns)
+    with drawing():
+        size = (2.2 + 2.9 * columns, 0.9 + lines * (0.9 + 0.34 * len(rows)))
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(lines, columns, squeeze=False, sharey=True)
+        for axes, target in zip(panels.ravel(), targets, strict=False):
+            for y, (strategy, source) in enumerate(rows):
+                for cell in matrix.select(target=target, strategy=strategy, source=source):
+                    _start(axes, y, cell, styles[strategy])
+            axes.set_title(target)
+            random = matrix.targets[target].norm.random
+            if math.isfinite(random):
+                axes.axvline(random, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
+        for axes in panels.ravel()[len(targets) :]:
+            axes.set_visible(False)
+        panels[0][0].set_yticks(range(len(rows)), [_row(row, matrix) for row in rows])
+        panels[0][0].set_ylim(len(rows) - 0.5, -0.5)
+        figure.supxlabel(f"{matrix.measure} at step 0 (dashed: random policy)", fontsize=9.5)
+        figure.suptitle("Jump-start: before any training on the target", fontsize=11.5)
+    return figure
+
+
+def _row(row: tuple[str, str | None], matrix: Matrix) -> str:
+    strategy, source = row
+    return f"{strategy}, {source}" if source and len(matrix.sources) > 1 else strategy
+
+
+def _start(axes: Axes, y: int, cell: Cell, look: Look) -> None:
+    estimate = cell.metrics["start_performance"].value
+    values = [*estimate.per_seed.values()]
+    axes.plot(values, [y + 0.16] * len(values), "o", mfc="none", mec=look.colour, ms=3.5, mew=0.8, zorder=2)
+    if estimate.interval.defined:
+        axes.plot([estimate.low, estimate.high], [y - 0.1] * 2, color=look.colour, linewidth=2, zorder=3)
+    if math.isfinite(estimate.mean):
+        marker = look.marker or "o"
+        axes.plot([estimate.mean], [y - 0.1], marker, color=look.colour, ms=6.5, mew=1.6, zorder=4)
+
+
+def profiles(matrix: Matrix) -> Figure | None:
+    """Performance profiles: share of runs above each score, over all targets; None without aggregates."""
+    shown = [entry for entry in matrix.aggregates if entry.profile is not None]
+    if not shown:
+        return None
+    styles = looks(matrix)
+    with drawing():
+        figure = Figure(figsize=(6.8, 4.1), layout="constrained")
+        axes = figure.subplots()
+        for entry in shown:
+            profile, look = entry.profile, styles[entry.strategy]
+            if profile is None:
+                continue
+            label = _row((entry.strategy, entry.source), matrix)
+            axes.step(
+                profile.thresholds, profile.share, where="post", color=look.colour, linestyle=look.line,
+                linewidth=1.9, marker=look.marker, markevery=5, markersize=4.5, label=label,
+            )  # fmt: skip
+            axes.fill_between(
+                profile.thresholds, profile.low, profile.high, step="post", color=look.colour, alpha=0.12,
+                linewidth=0,
+            )  # fmt: skip
+        axes.set_xlabel("normalised score τ of the final performance")
+        axes.set_ylabel("share of runs above τ")
+        axes.set_ylim(-0.02, 1.02)
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.0%}"))
+        figure.suptitle("Performance profiles over all targets", fontsize=11.5, color=INK)
+        figure.legend(loc="outside lower center", ncols=3, fontsize=8.5)
+    return figure

@@ -1,0 +1,33 @@
+"""All figures of a report, by file name."""
+
+from __future__ import annotations
+
+import re
+
+from matplotlib.figure import Figure
+
+from rl_transfer.analysis.model import Matrix
+from rl_transfer.report.curves import jump_start, learning_curves, profiles
+from rl_transfer.report.heatmap import heatmap
+
+
+def all_figures(matrix: Matrix) -> dict[str, Figure]:
+    """File stem → figure: ``heatmap``, ``curves-<target>`` per target, ``jump-start``, ``profiles``.
+
+    The profiles are left out while no strategy has all its runs.
+    """
+    found = {"heatmap": heatmap(matrix)}
+    found |= {curve_name(target): learning_curves(matrix, target) for target in matrix.targets}
+    found["jump-start"] = jump_start(matrix)
+    profile = profiles(matrix)
+    return found if profile is None else {**found, "profiles": profile}
+
+
+def curve_name(target: str) -> str:
+    """File stem of a target's learning curves."""
+    return f"curves-{safe_name(target)}"
+
+
+def safe_name(name: str) -> str:
+    """``name`` as a file name: letters, digits, dot, dash and underscore only."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "unnamed"

@@ -1,0 +1,183 @@
+"""The transfer matrix as a heatmap: gain, interval and verdict of every cell."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgba
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from rl_transfer.analysis import words
+from rl_transfer.analysis.comparison import JUDGED, Comparison, Judged
+from rl_transfer.analysis.model import Cell, CellKey, Matrix
+from rl_transfer.analysis.verdict import Verdict
+from rl_transfer.report.style import INK, MUTED, NEGATIVE, POSITIVE, drawing
+
+Row = tuple[str, str | None]
+"""(strategy, source)."""
+
+_BLANK = "#f0f0f0"
+_SCALE = LinearSegmentedColormap.from_list("gain", [NEGATIVE, "#f1a340", "#ffffff", "#67a9cf", POSITIVE])
+_LEGEND = (
+    "▲ positive\u2003▼ negative\u2003≈ equivalent\u2003? inconclusive (hatched)\u2003"
+    "* its control puts the gain in doubt\u2003! flagged"
+)
+
+
+def heatmap(matrix: Matrix) -> Figure:
+    """One panel per judged metric; rows are strategy and source, columns targets; controls below a gap.
+
+    Colour runs from orange (loss) through white to blue (gain), over at most ±1 score, pale where the verdict
+    is inconclusive; the sign, a symbol and hatching say the same in black and white. Targets judged on raw
+    returns have no colour.
+    """
+    rows, targets = _rows(matrix), [*matrix.targets]
+    wide = len(targets) > 5
+    shape = (2, 1) if wide else (1, 2)
+    label = 0.085 * max((len(_row_label(row, matrix)) for row in rows), default=10)
+    panel = (1.42 * max(1, len(targets)), 0.62 * max(1, len(rows)))
+    size = (label + panel[0] * shape[1] + 0.9, panel[1] * shape[0] + 1.9 * shape[0] + 0.3)
+    with drawing():
+        figure = Figure(figsize=(max(6.4, size[0]), size[1]), layout="constrained")
+        panels = figure.subplots(*shape, squeeze=False, sharey=not wide).ravel()
+        norm = Normalize(-_limit(matrix), _limit(matrix))
+        for axes, metric in zip(panels, JUDGED, strict=True):
+            _panel(axes, metric, matrix, rows, targets, norm)
+        for axes in panels if wide else panels[:1]:
+            _row_labels(axes, rows, matrix)
+        figure.suptitle(
+            f"{matrix.name}: transfer against {matrix.baseline}, {_places(matrix)}", fontsize=11.5
+        )
+        figure.supxlabel(_LEGEND, fontsize=8, color=INK)
+        _colour_bar(figure, [*panels], norm)
+    return figure
+
+
+def _rows(matrix: Matrix) -> list[Row]:
+    shown = [cell for cell in matrix.cells if cell.kind != "baseline"]
+    return list(dict.fromkeys((cell.strategy, cell.source) for cell in shown))
+
+
+def _row_label(row: Row, matrix: Matrix) -> str:
+    strategy, source = row
+    if matrix.strategies[strategy].control:
+        return f"{strategy} (control)"
+    return f"{strategy}, {source}" if len(matrix.sources) > 1 and source else strategy
+
+
+def _row_labels(axes: Axes, rows: Sequence[Row], matrix: Matrix) -> None:
+    axes.set_yticks(_positions(rows, matrix), [_row_label(row, matrix) for row in rows])
+    for text, row in zip(axes.get_yticklabels(), rows, strict=True):
+        if matrix.strategies[row[0]].control:
+            text.set_color(MUTED)
+
+
+def _positions(rows: Sequence[Row], matrix: Matrix) -> list[float]:
+    """Row centres, with a gap before the controls."""
+    gap = 0.25
+    return [index + (gap if matrix.strategies[row[0]].control else 0.0) for index, row in enumerate(rows)]
+
+
+def _places(matrix: Matrix) -> str:
+    budgets = sorted({info.budget for info in matrix.targets.values() if math.isfinite(info.budget)})
+    if not budgets:
+        return "nothing measured yet"
+    return words.at_steps(budgets[0], matrix.unit) if len(budgets) == 1 else "at each target's budget"
+
+
+def _limit(matrix: Matrix) -> float:
+    """Where the colours saturate: the largest gain in scores, but within 0.25 … 1."""
+    gains = [
+        abs(entry.gain.point)
+        for cell in matrix.cells
+        for entry in cell.comparisons.values()
+        if entry.unit == "score" and math.isfinite(entry.gain.point)
+    ]
+    return float(np.clip(max(gains, default=1.0), 0.25, 1.0))
+
+
+def _panel(
+    axes: Axes, metric: Judged, matrix: Matrix, rows: Sequence[Row], targets: Sequence[str], norm: Normalize
+) -> None:
+    cells = {cell.key: cell for cell in matrix.cells}
+    positions = _positions(rows, matrix)
+    for (strategy, source), y in zip(rows, positions, strict=True):
+        for x, target in enumerate(targets):
+            key: CellKey = (source, target, strategy)
+            if key in cells:
+                _cell(axes, x, y, cells[key], metric, norm, _SCALE)
+    axes.set_title(f"{words.JUDGED_LABELS[metric]} ({words.METRIC_LABELS[metric]})", pad=8)
+    axes.set_xlim(-0.5, len(targets) - 0.5)
+    axes.set_ylim((positions[-1] if positions else 0) + 0.5, -0.5)
+    axes.set_xticks(range(len(targets)), [_target_label(name, matrix) for name in targets], fontsize=8.5)
+    axes.grid(False)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _target_label(name: str, matrix: Matrix) -> str:
+    norm = matrix.targets[name].norm
+    short = "\n".join(textwrap.wrap(name, 18, max_lines=2, placeholder="…"))
+    anchor = "raw" if norm.is_raw else f"{norm.mode} {words.number(norm.reference)}"
+    return f"{short}\n{anchor}\nrandom {words.number(norm.random)}"
+
+
+def _cell(
+    axes: Axes, x: float, y: float, cell: Cell, metric: Judged, norm: Normalize, scale: Colormap
+) -> None:
+    entry = cell.comparisons[metric]
+    coloured = entry.unit == "score" and math.isfinite(entry.gain.point)
+    face = scale(norm(entry.gain.point)) if coloured else to_rgba(_BLANK)
+    unsure = entry.verdict is Verdict.INCONCLUSIVE
+    if unsure and coloured:
+        red, green, blue, alpha = face
+        face = (0.45 * red + 0.55, 0.45 * green + 0.55, 0.45 * blue + 0.55, alpha)
+    axes.add_patch(
+        Rectangle(
+            (x - 0.48, y - 0.46),
+            0.96,
+            0.92,
+            facecolor=face,
+            edgecolor="#9a9a9a" if unsure else "#404040",
+            hatch="////" if unsure else None,
+            linewidth=0.7,
+        )
+    )
+    dark = coloured and abs(entry.gain.point) > 0.68 * float(norm.vmax or 1)
+    ink = "white" if dark and not unsure else INK
+    box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.2} if unsure else None
+    first, second = _texts(cell, entry)
+    axes.text(x, y - 0.12, first, ha="center", va="center", color=ink, weight="bold", fontsize=9.5, bbox=box)
+    axes.text(x, y + 0.23, second, ha="center", va="center", color=ink, fontsize=7, bbox=box)
+    if any(not flag.code.startswith("control") for flag in cell.flags):
+        axes.text(x + 0.43, y - 0.28, "!", ha="right", va="center", color=ink, weight="bold", fontsize=8)
+
+
+def _texts(cell: Cell, entry: Comparison) -> tuple[str, str]:
+    doubt = "*" if entry.control is not None and entry.control.finding != "knowledge" else ""
+    first = f"{entry.verdict.symbol} {_signed(entry.gain.point)}{doubt}"
+    if len(cell.finished) < len(cell.seeds):
+        return first, f"{len(cell.finished)} of {len(cell.seeds)} runs"
+    if not entry.gain.defined:
+        return first, "no interval"
+    return first, f"[{_signed(entry.gain.low)}, {_signed(entry.gain.high)}]"
+
+
+def _signed(value: float) -> str:
+    return words.number(value, signed=True).replace("-", "−")
+
+
+def _colour_bar(figure: Figure, panels: Sequence[Axes], norm: Normalize) -> None:
+    aspect = 5.5 * figure.get_figheight()  # the same width in inches whatever the height
+    bar = figure.colorbar(
+        ScalarMappable(norm, _SCALE), ax=list(panels), shrink=0.7, aspect=aspect, pad=0.015, extend="both"
+    )
+    bar.set_label("gain in normalised score")
+    bar.outline.set_visible(False)

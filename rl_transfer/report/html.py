@@ -1,0 +1,142 @@
+"""The report page: one self-contained HTML file, offline, without scripts, printable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rl_transfer.analysis import words
+from rl_transfer.analysis.model import Matrix
+from rl_transfer.report import sections
+from rl_transfer.report.definitions import METRIC_DEFINITIONS, READING
+from rl_transfer.report.figures import curve_name
+from rl_transfer.report.markup import STYLE, Html, esc, items, joined, tag
+
+
+def page(matrix: Matrix, drawings: Mapping[str, str]) -> str:
+    """The whole page; everything that comes from configs and records is escaped.
+
+    Args:
+        matrix: the analysis.
+        drawings: file stem → ``<svg>`` element, for every name of
+            :func:`rl_transfer.report.figures.all_figures`.
+    """
+    body = joined([_top(matrix), _results(matrix, drawings), _background(matrix), _method(matrix)])
+    title = f"{matrix.name}: transfer report"
+    head = joined(
+        [
+            Html(
+                '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+            ),
+            tag("title", title),
+            tag("style", STYLE),
+        ]
+    )
+    return f'<!DOCTYPE html>\n<html lang="en">{tag("head", head)}{tag("body", body)}</html>\n'
+
+
+def _top(matrix: Matrix) -> Html:
+    counts = matrix.counts
+    facts = (
+        f"{_several(len(matrix.sources), 'source')}, {_several(len(matrix.targets), 'target')}, "
+        f"{_several(len(matrix.strategies), 'strategy', 'strategies')}; {counts['finished']} of "
+        f"{counts['planned']} runs finished"
+    )
+    return joined(
+        [
+            tag("h1", matrix.name),
+            tag("p", matrix.summary) if matrix.summary else "",
+            tag("p", f"Transfer against {matrix.baseline}: {facts}.", class_="muted"),
+            items(words.headlines(matrix), class_="headlines"),
+            items((note.removeprefix("! ") for note in words.notes(matrix)), class_="warnings"),
+        ]
+    )
+
+
+def _results(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
+    curves = [_figure(drawings, curve_name(name), f"Learning curves on {name}.") for name in matrix.targets]
+    wide = " wide" if len(matrix.sources) > 1 else ""
+    parts = [
+        tag("h2", "Verdicts"),
+        sections.verdict_table(matrix),
+        tag(
+            "p",
+            "Gains in normalised scores with intervals. * A control puts the gain in doubt.",
+            class_="muted",
+        ),
+        _figure(drawings, "heatmap", "The transfer matrix: gain, interval and verdict of every cell."),
+        tag("h2", "Learning curves"),
+        tag("div", joined(curves), class_=f"grid{wide}"),
+        tag("h2", "Jump-start"),
+        _figure(
+            drawings, "jump-start", "Means with intervals; open circles are seeds, the dashed line is random."
+        ),
+        tag("h2", "Over the whole matrix"),
+        tag(
+            "p",
+            "Interquartile mean of normalised scores over runs and targets, with stratified bootstrap "
+            "intervals.",
+        ),
+        sections.aggregate_table(matrix),
+    ]
+    if "profiles" in drawings:
+        parts.append(_figure(drawings, "profiles", "Share of runs whose final score is above τ."))
+    return joined(parts)
+
+
+def _background(matrix: Matrix) -> Html:
+    return joined(
+        [
+            tag("h2", "Sources"),
+            sections.source_table(matrix),
+            tag("h2", "Targets"),
+            sections.target_table(matrix),
+            tag("h2", "Every cell"),
+            joined(sections.cell_details(cell, matrix) for cell in matrix.cells),
+        ]
+    )
+
+
+def _method(matrix: Matrix) -> Html:
+    settings = matrix.settings
+    least = (
+        ""
+        if matrix.smallest_seeds is None
+        else f"; a lone effect needs {matrix.smallest_seeds} seeds per arm"
+    )
+    facts = [
+        ("reference", settings.reference),
+        ("δ", f"{settings.delta:g} of the score"),
+        ("q", f"{settings.q:g}, {matrix.family} cells per family{least}"),
+        ("confidence", f"{settings.confidence:.0%}"),
+        ("bootstrap", f"{settings.bootstrap:,} resamples"),
+        ("versions", ", ".join(f"{name} {' / '.join(found)}" for name, found in matrix.versions.items())),
+    ]
+    definitions = joined(
+        joined([tag("dt", words.METRIC_LABELS[name]), tag("dd", text)])
+        for name, text in METRIC_DEFINITIONS.items()
+    )
+    return joined(
+        [
+            tag("h2", "How to read this page"),
+            joined(tag("p", Html(text)) for text in READING),
+            tag("h2", "Definitions"),
+            tag(
+                "p",
+                f"J is the {matrix.measure} over the episodes of one evaluation; budgets and times count "
+                f"{matrix.unit}.",
+            ),
+            tag("dl", definitions),
+            tag("h2", "Settings and versions"),
+            tag("dl", joined(joined([tag("dt", name), tag("dd", value)]) for name, value in facts)),
+        ]
+    )
+
+
+def _figure(drawings: Mapping[str, str], name: str, caption: str) -> Html:
+    opening = f'<svg role="img" aria-label="{esc(caption)}"'
+    drawing = Html(drawings[name].replace("<svg", opening, 1))
+    return tag("figure", drawing, tag("figcaption", caption))
+
+
+def _several(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or f'{one}s'}"

@@ -1,0 +1,210 @@
+"""The tables of the report page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rl_transfer.analysis import words
+from rl_transfer.analysis.cells import Estimate, Metric
+from rl_transfer.analysis.comparison import JUDGED, Comparison
+from rl_transfer.analysis.model import Cell, Matrix, TargetInfo
+from rl_transfer.analysis.statistics import Interval
+from rl_transfer.report.markup import BREAK, Html, esc, items, joined, table, tag
+
+MOST_COLUMNS = 4
+"""With more targets than this the verdicts stand below each other."""
+
+
+def minus(text: str) -> str:
+    """Numbers with a proper minus sign; a dash inside a word stays."""
+    return text.replace("[-", "[−").replace(" -", " −") if not text.startswith("-") else minus(f" {text}")[1:]
+
+
+def figure_text(value: float, *, signed: bool = False) -> str:
+    """A number for the page."""
+    return minus(words.number(value, signed=signed))
+
+
+def interval_text(interval: Interval, *, signed: bool = True) -> str:
+    """Point and limits for the page."""
+    return minus(words.interval(interval, signed=signed))
+
+
+def verdict_table(matrix: Matrix) -> Html:
+    """Both judged metrics of every cell: strategies by targets; one table each where targets are many."""
+    shown = [cell for cell in matrix.cells if cell.kind != "baseline"]
+    by_key = {cell.key: cell for cell in shown}
+    lines = []
+    for strategy, source in dict.fromkeys((cell.strategy, cell.source) for cell in shown):
+        found = [by_key.get((source, target, strategy)) for target in matrix.targets]
+        lines.append((_strategy(strategy, source, matrix), found))
+    if len(matrix.targets) > MOST_COLUMNS:
+        return joined(_long_table(name, cells, matrix) for name, cells in lines)
+    head = [
+        joined([name, BREAK, tag("small", _budget(info, matrix))]) for name, info in matrix.targets.items()
+    ]
+    rows = [[name, *(_verdicts(cell) if cell else "" for cell in cells)] for name, cells in lines]
+    return table(["", *head], rows, class_="verdicts")
+
+
+def _strategy(strategy: str, source: str | None, matrix: Matrix) -> Html:
+    info = matrix.strategies[strategy]
+    name = f"{strategy}{f', from {source}' if source else ''}{' (control)' if info.control else ''}"
+    return joined([name, BREAK, tag("small", info.summary)] if info.summary else [name])
+
+
+def _long_table(name: Html, cells: Sequence[Cell | None], matrix: Matrix) -> Html:
+    rows = [
+        [
+            cell.target,
+            *(_verdict(cell.comparisons[metric], "") for metric in JUDGED),
+            _budget(matrix.targets[cell.target], matrix),
+        ]
+        for cell in cells
+        if cell is not None
+    ]
+    return joined([tag("h3", name), table(["target", *words.JUDGED_LABELS.values(), ""], rows)])
+
+
+def _budget(info: TargetInfo, matrix: Matrix) -> str:
+    return words.at_steps(info.budget, matrix.unit)
+
+
+def _verdicts(cell: Cell) -> Html:
+    return joined(_verdict(cell.comparisons[name], words.JUDGED_LABELS[name]) for name in JUDGED)
+
+
+def _verdict(entry: Comparison, label: str) -> Html:
+    doubt = "*" if entry.control is not None and entry.control.finding != "knowledge" else ""
+    raw = " raw" if entry.unit == "measure" else ""
+    return tag(
+        "span",
+        tag("small", f"{label} "),
+        tag("b", f"{entry.verdict.symbol} {entry.verdict}{doubt}"),
+        BREAK,
+        f"{interval_text(entry.gain)}{raw}",
+        class_=f"v {entry.verdict}",
+    )
+
+
+def aggregate_table(matrix: Matrix) -> Html:
+    """Interquartile means over all targets, per strategy."""
+    rows = []
+    for entry in matrix.aggregates:
+        name = f"{entry.strategy}, from {entry.source}" if entry.source else entry.strategy
+        if entry.reason:
+            rows.append([name, "", "", entry.reason])
+            continue
+        final, area = (
+            interval_text(entry.iqm[figure], signed=False) for figure in ("final_performance", "auc")
+        )
+        rows.append([name, final, area, f"{entry.runs} runs on {len(entry.targets)} targets"])
+    return table(["strategy", "final performance", "area under the curve", ""], rows)
+
+
+def source_table(matrix: Matrix) -> Html:
+    """Sources with the score of each seed's policy and the bar."""
+    rows = []
+    for name, info in matrix.sources.items():
+        scores = ", ".join(figure_text(score) for score in info.scores.values()) or "none finished"
+        bar = "none declared" if info.bar is None else figure_text(info.bar)
+        reach = f"{len(info.below)} below the bar" if info.below else "all reach it"
+        notes = [reach] if info.bar is not None and info.scores else []
+        notes += [f"seed {seed} {problem}" for seed, problem in info.problems.items()]
+        rows.append([name, f"{figure_text(info.steps)} {matrix.unit}", scores, bar, "; ".join(notes)])
+    return table(["source", "trained for", "score per seed", "bar", "note"], rows)
+
+
+def target_table(matrix: Matrix) -> Html:
+    """Targets with the constants of their scores."""
+    rows = []
+    for name, info in matrix.targets.items():
+        norm = info.norm
+        delta = f"{words.number(norm.delta)} {'(raw)' if norm.is_raw else ''}"
+        rows.append(
+            [
+                name,
+                figure_text(norm.random),
+                f"{figure_text(norm.reference)} ({norm.mode})",
+                figure_text(norm.threshold(matrix.settings.threshold_share)),
+                delta,
+                "flat" if info.plateaued else "not shown to be flat",
+                norm.reason,
+            ]
+        )
+    head = ["target", "score 0 (random)", "score 1 (reference)", "θ", "δ", "from scratch at the end", "note"]
+    return table(head, rows)
+
+
+def cell_details(cell: Cell, matrix: Matrix) -> Html:
+    """One cell in full, folded: metrics with intervals and seeds, tests, flags."""
+    title = f"{cell.target}: {cell.strategy}{f' from {cell.source}' if cell.source else ''}"
+    shown = [
+        joined([entry.verdict.symbol, " ", words.JUDGED_LABELS[name], " ", entry.verdict])
+        for name, entry in cell.comparisons.items()
+    ]
+    note = f"{len(cell.finished)} of {len(cell.seeds)} runs, {words.at_steps(cell.budget, matrix.unit)}"
+    return tag(
+        "details",
+        tag("summary", tag("b", title), joined(shown, "; "), " ", tag("small", f"({note})", class_="muted")),
+        items((flag.message for flag in cell.flags), class_="warnings"),
+        _tests(cell, matrix) if cell.comparisons else "",
+        _metrics(cell, matrix),
+    )
+
+
+def _tests(cell: Cell, matrix: Matrix) -> Html:
+    rows = []
+    for name, entry in cell.comparisons.items():
+        unit = "score" if entry.unit == "score" else matrix.measure
+        adjusted = "outside the family" if math.isnan(entry.adjusted_p) else f"{entry.adjusted_p:.3g}"
+        because = "; ".join(
+            text
+            for text in (entry.reason, entry.control.sentence if entry.control else "", words.advice(entry))
+            if text
+        )
+        rows.append(
+            [
+                words.JUDGED_LABELS[name],
+                _verdict(entry, ""),
+                unit,
+                "–" if math.isnan(entry.p) else f"{entry.p:.3g}",
+                adjusted,
+                figure_text(entry.improvement),
+                figure_text(entry.hedges_g, signed=True),
+                interval_text(entry.iqm_gain),
+                because,
+            ]
+        )
+    head = ["", "verdict", "in", "p", "adjusted p", "P(better)", "Hedges' g", "IQM gain (bootstrap)", "why"]
+    return table(head, rows)
+
+
+def _metrics(cell: Cell, matrix: Matrix) -> Html:
+    found = [cell.metrics[name] for name in words.METRIC_LABELS if name in cell.metrics]
+    rows = [_metric(metric, matrix) for metric in found if not math.isnan(metric.value.mean)]
+    missing = [words.METRIC_LABELS[metric.name] for metric in found if math.isnan(metric.value.mean)]
+    note = f"Undefined here: {words.listed(missing)}." if missing else ""
+    return joined(
+        [
+            table(["metric", "mean [interval]", "unit", "as a score", "per seed"], rows),
+            tag("p", note, class_="muted") if note else "",
+        ]
+    )
+
+
+def _metric(metric: Metric, matrix: Matrix) -> Sequence[object]:
+    unit = {"measure": matrix.measure, "steps": matrix.unit, "ratio": ""}[metric.unit]
+    signed = metric.name.endswith(("gain", "start", "random", "saved", "ratio", "transfer", "retention"))
+    return [
+        words.METRIC_LABELS[metric.name],
+        f"{metric.bound} {interval_text(metric.value.interval, signed=signed)}".strip(),
+        unit,
+        interval_text(metric.score.interval, signed=signed) if metric.score else "",
+        _seeds(metric.value),
+    ]
+
+
+def _seeds(estimate: Estimate) -> Html:
+    return esc(", ".join(figure_text(value) for value in estimate.per_seed.values()))

@@ -1,0 +1,109 @@
+"""The look of all figures: one colour, line style and marker per strategy, readable without colour."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib.style
+from matplotlib.figure import Figure
+
+from rl_transfer.analysis.model import Matrix
+
+INK = "#1a1a1a"
+MUTED = "#6b6b6b"
+RULE = "#d9d9d9"
+NEGATIVE = "#b35806"
+"""Orange end of the diverging scale."""
+POSITIVE = "#2166ac"
+"""Blue end of the diverging scale."""
+
+_RC: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.grid": True,
+    "grid.color": "#ececec",
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "hatch.linewidth": 0.6,
+    "text.parse_math": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "rl_transfer",
+}
+
+# Okabe & Ito's palette: told apart under every common colour-vision deficiency.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_LINES = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)))
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one strategy is drawn."""
+
+    colour: str
+    line: Any
+    marker: str
+
+
+def looks(matrix: Matrix) -> dict[str, Look]:
+    """Strategy → its look, the same in every figure; the baseline black, controls grey and dotted."""
+    found: dict[str, Look] = {}
+    transfers = controls = 0
+    for name, info in matrix.strategies.items():
+        if name == matrix.baseline:
+            found[name] = Look("black", "-", "")
+        elif info.control:
+            found[name] = Look("#7f7f7f", (0, (1, 1.2)), ("x", "+", "1", "2")[controls % 4])
+            controls += 1
+        else:
+            found[name] = Look(
+                _COLOURS[transfers % len(_COLOURS)],
+                _LINES[transfers % len(_LINES)],
+                _MARKERS[transfers % len(_MARKERS)],
+            )
+            transfers += 1
+    return found
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """The style of this package, whatever the user's matplotlibrc says; undone afterwards."""
+    with matplotlib.style.context(["default", _RC]):
+        yield
+
+
+def svg(figure: Figure, name: str) -> str:
+    """The figure as an ``<svg>`` element for a page: text stays text, ids are prefixed with ``name``."""
+    buffer = io.StringIO()
+    with drawing():
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r"url\(#", f"url(#{name}-", text)
+    text = re.sub(r'href="#', f'href="#{name}-', text)
+    return re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+
+
+def png(figure: Figure, dpi: int = 160) -> bytes:
+    """The figure as a PNG."""
+    buffer = io.BytesIO()
+    with drawing():
+        figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()

@@ -1,0 +1,78 @@
+"""Recompute everything that people read, from the records of a sweep alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rl_transfer.analysis import analyse, csv_text, read_sweep, summary, text_table
+from rl_transfer.analysis.model import Matrix
+from rl_transfer.errors import StoreError
+from rl_transfer.report.figures import all_figures
+from rl_transfer.report.html import page
+from rl_transfer.report.style import png, svg
+from rl_transfer.report.tensorboard import write_tensorboard
+from rl_transfer.results import make_folder, write_json, write_text
+
+
+@dataclass(frozen=True)
+class ReportPaths:
+    """What :func:`write_report` wrote."""
+
+    table: str
+    """The verdicts as text for a terminal."""
+    summary: Path
+    """``summary.json``: one object per cell."""
+    csv: Path
+    """``summary.csv``: one line per cell."""
+    page: Path
+    """``report/index.html``."""
+    figures: Path
+    """``report/figures``: every figure as PNG and SVG."""
+    tensorboard: Path
+    """``tensorboard``: aggregate runs beside the runs' own."""
+    matrix: Matrix
+    """The analysis itself."""
+
+
+def write_report(folder: str | Path) -> ReportPaths:
+    """Analyse the sweep in ``folder`` and write tables, figures, page and aggregate TensorBoard runs.
+
+    Reads records only, finished or not: cells with missing runs are inconclusive. Running it again
+    replaces what an earlier report wrote, and nothing else.
+
+    Raises:
+        StoreError: ``folder`` is no sweep folder, or cannot be written to.
+    """
+    folder = Path(folder)
+    matrix = analyse(read_sweep(folder))
+    report = make_folder(folder / "report")
+    figure_folder = make_folder(report / "figures")
+    paths = ReportPaths(
+        table=text_table(matrix),
+        summary=folder / "summary.json",
+        csv=folder / "summary.csv",
+        page=report / "index.html",
+        figures=figure_folder,
+        tensorboard=folder / "tensorboard",
+        matrix=matrix,
+    )
+    write_json(paths.summary, summary(matrix))
+    write_text(paths.csv, csv_text(matrix))
+    try:
+        _write_figures_and_page(matrix, paths)
+        write_tensorboard(matrix, paths.tensorboard)
+    except OSError as error:
+        raise StoreError(f"the report in {folder} cannot be written: {error}") from error
+    return paths
+
+
+def _write_figures_and_page(matrix: Matrix, paths: ReportPaths) -> None:
+    for old in [*paths.figures.glob("*.png"), *paths.figures.glob("*.svg")]:
+        old.unlink()
+    drawings = {}
+    for name, figure in all_figures(matrix).items():
+        drawings[name] = svg(figure, name)
+        (paths.figures / f"{name}.png").write_bytes(png(figure))
+        (paths.figures / f"{name}.svg").write_text(drawings[name], encoding="utf-8")
+    write_text(paths.page, page(matrix, drawings))

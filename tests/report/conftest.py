@@ -1,0 +1,26 @@
+from types import SimpleNamespace
+
+import pytest
+
+from analysis.synthetic import SyntheticSweep
+from rl_transfer.report import write_report
+
+BROKEN = {
+    "failed": ["cartpole-longer-pole-fine-tune-2"],
+    "unfinished": ["weaker-motor-scratch-1", "random-reversed-actions"],
+}
+
+
+@pytest.fixture(scope="session")
+def complete(tmp_path_factory):
+    """A finished sweep with its report."""
+    folder = SyntheticSweep().write(tmp_path_factory.mktemp("complete") / "sweep")
+    return SimpleNamespace(folder=folder, paths=write_report(folder))
+
+
+@pytest.fixture(scope="session")
+def partial(tmp_path_factory):
+    """A sweep of two sources with runs missing, and its report."""
+    sweep = SyntheticSweep(sources=("cartpole", "acrobot"), source_final=380, **BROKEN)
+    folder = sweep.write(tmp_path_factory.mktemp("partial") / "sweep")
+    return SimpleNamespace(folder=folder, paths=write_report(folder))

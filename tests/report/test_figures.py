@@ -1,0 +1,165 @@
+import colorsys
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from analysis.hand_made import FAST, SLOW, arm, shifted, sweep, two_arms
+from rl_transfer.analysis import analyse, read_sweep
+from rl_transfer.report.curves import jump_start, learning_curves, profiles
+from rl_transfer.report.figures import all_figures, safe_name
+from rl_transfer.report.heatmap import heatmap
+from rl_transfer.report.style import looks, png, svg
+
+
+def texts(figure):
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+def patches(figure):
+    return [patch for axes in figure.axes[:2] for patch in axes.patches]
+
+
+SPREAD = (-3, -1, 1, 3)
+
+
+@pytest.fixture(scope="module")
+def four_verdicts():
+    """Four strategies on one target: positive, negative, equivalent, inconclusive in sample efficiency."""
+    shapes = {
+        "scratch": [shifted(SLOW, e) for e in SPREAD],
+        "better": [shifted(FAST, e) for e in SPREAD],
+        "worse": [shifted(SLOW, e - 40) for e in SPREAD],
+        "same": [SLOW] * 4,
+        "unclear": [shifted(SLOW, 20 * e) for e in SPREAD],
+    }
+    arms = {}
+    for name, curves in shapes.items():
+        key = (None if name == "scratch" else "base", "task", name)
+        arms[key] = arm(key, curves)
+    return analyse(sweep(arms, q=0.2))  # four seeds in a family of four: p = 2/70 must pass
+
+
+def test_the_heatmap_says_gain_and_verdict_without_colour(four_verdicts):
+    figure = heatmap(four_verdicts)
+    shown = texts(figure)
+    assert "▲ +0.24" in shown
+    assert "▼ −0.40" in shown
+    assert "≈ +0.00" in shown
+    assert "? +0.00" in shown
+    hatched = [patch for patch in patches(figure) if patch.get_hatch()]
+    inconclusive = [text for text in shown if text.startswith("?")]
+    assert len(hatched) == len(inconclusive) > 0
+
+
+def test_loss_and_gain_have_different_hues_and_inconclusive_is_pale(four_verdicts):
+    def colour(strategy):
+        row = [name for name in four_verdicts.strategies if name != "scratch"].index(strategy)
+        centre = next(
+            patch for patch in heatmap(four_verdicts).axes[1].patches if round(patch.get_y() + 0.46) == row
+        )
+        return to_rgb(centre.get_facecolor())
+
+    better, worse = colour("better"), colour("worse")
+    assert better[2] > better[0]  # blue
+    assert worse[0] > worse[2]  # orange
+    assert min(colour("unclear")) > 0.9
+
+
+def test_the_heatmap_marks_missing_runs_flags_and_doubts(partial):
+    figure = heatmap(analyse(read_sweep(partial.folder)))
+    shown = texts(figure)
+    assert "4 of 5 runs" in shown
+    assert "!" in shown
+
+
+def test_raw_targets_have_no_colour():
+    stuck, solved = [(-200,) * 6] * 5, [(-200, -180, -150, -120, -110, -110)] * 5
+    figure = heatmap(analyse(two_arms(solved, stuck, random={"task": [-200.0]})))
+    red, green, blue, _ = patches(figure)[0].get_facecolor()
+    assert red == green == blue
+    assert any("+86.7" in text for text in texts(figure))
+
+
+def test_learning_curves_show_every_strategy_with_its_interval_and_levels(complete):
+    matrix = analyse(read_sweep(complete.folder))
+    axes = learning_curves(matrix, "longer-pole").axes[0]
+    labels = axes.get_legend_handles_labels()[1]
+    assert labels == [
+        "scratch (baseline)",
+        "fine-tune",
+        "frozen-trunk-new-head",
+        "random-frozen (control)",
+    ]
+    assert len(axes.collections) == 4  # one interval each
+    norm = matrix.targets["longer-pole"].norm
+    heights = {float(line.get_ydata()[0]) for line in axes.lines if len(line.get_ydata()) == 2}
+    assert heights == {norm.random, norm.reference}
+    assert any("random policy" in text.get_text() for text in axes.texts)
+    band = matrix.select(target="longer-pole", strategy="fine-tune")[0].band
+    curve = next(line for line in axes.lines if line.get_label() == "fine-tune")
+    assert np.array_equal(curve.get_ydata(), band.mean)
+
+
+def test_several_sources_get_a_panel_each(partial):
+    figure = learning_curves(analyse(read_sweep(partial.folder)), "longer-pole")
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["from cartpole", "from acrobot"]
+    assert "fine-tune: 4 of 5 runs" in figure.axes[0].get_title(loc="right")
+
+
+def test_wild_intervals_do_not_flatten_the_curves():
+    wild = [shifted(SLOW, e) for e in (-400, 0, 0, 400)]
+    axes = learning_curves(analyse(two_arms([FAST] * 4, wild, reference=100)), "task").axes[0]
+    low, high = axes.get_ylim()
+    assert -50 < low < 0 < 100 < high < 150
+
+
+def test_jump_start_shows_every_seed(complete):
+    matrix = analyse(read_sweep(complete.folder))
+    axes = jump_start(matrix).axes[0]
+    circles = [line for line in axes.lines if line.get_markerfacecolor() == "none"]
+    assert [len(line.get_xdata()) for line in circles] == [5, 5, 5, 5]
+
+
+def test_profiles_need_aggregates(complete, partial):
+    assert profiles(analyse(read_sweep(complete.folder))) is not None
+    assert "profiles" in all_figures(analyse(read_sweep(complete.folder)))
+    assert profiles(analyse(two_arms([FAST] * 4, [*[SLOW] * 3, None]))) is not None  # fine-tune is complete
+    assert profiles(analyse(two_arms([*[FAST] * 3, None], [*[SLOW] * 3, None]))) is None
+
+
+def test_strategies_differ_in_more_than_colour():
+    names = ("scratch", *(f"strategy-{index}" for index in range(8)))
+    arms = {}
+    for name in names:
+        key = (None if name == "scratch" else "base", "task", name)
+        arms[key] = arm(key, [SLOW] * 4)
+    styles = looks(analyse(sweep(arms)))
+    shapes = [(str(look.line), look.marker) for look in styles.values()]
+    assert len(set(shapes)) == len(names)
+    hues = {round(colorsys.rgb_to_hsv(*to_rgb(look.colour))[0], 2) for look in styles.values()}
+    assert len(hues) >= 6
+
+
+def test_drawing_leaves_the_settings_of_matplotlib_alone(four_verdicts):
+    before = dict(matplotlib.rcParams)
+    figure = heatmap(four_verdicts)
+    png(figure)
+    svg(figure, "heatmap")
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_svg_repeats_and_prefixes_its_ids(four_verdicts):
+    first, second = (svg(heatmap(four_verdicts), "a") for _ in range(2))
+    assert first == second
+    assert first.startswith("<svg")
+    assert 'id="a-' in first
+    assert 'id="figure_1"' not in first
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"), [("longer-pole", "longer-pole"), ("a/b c", "a-b-c"), ("../x", "x"), ("//", "unnamed")]
+)
+def test_names_become_file_names(name, safe):
+    assert safe_name(name) == safe

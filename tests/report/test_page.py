@@ -1,0 +1,121 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from analysis.synthetic import QUICKSTART, SyntheticSweep
+from rl_transfer.analysis.words import METRIC_LABELS
+from rl_transfer.report import write_report
+from rl_transfer.report.definitions import METRIC_DEFINITIONS
+from rl_transfer.report.markup import Html, esc, table, tag
+
+VOID = {"meta", "br"}
+
+
+class Checker(HTMLParser):
+    """Collects ids and links, and refuses tags that do not nest."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.tags, self.links, self.text = [], [], set(), [], []
+
+    def handle_starttag(self, name, attributes):
+        self.tags.add(name)
+        given = dict(attributes)
+        self.ids += [given["id"]] if "id" in given else []
+        self.links += [given[key] for key in ("href", "src", "xlink:href") if key in given]
+        if name not in VOID:
+            self.open.append(name)
+
+    def handle_startendtag(self, name, attributes):
+        self.handle_starttag(name, attributes)
+        if name not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, name):
+        assert self.open, f"</{name}> without a start"
+        assert self.open.pop() == name
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def check(path):
+    checker = Checker()
+    checker.feed(path.read_text(encoding="utf-8"))
+    assert checker.open == []
+    return checker
+
+
+@pytest.mark.parametrize("which", ["complete", "partial"])
+def test_the_page_is_well_formed_and_needs_nothing_else(which, request):
+    page = check(request.getfixturevalue(which).paths.page)
+    assert len(page.ids) == len(set(page.ids))
+    assert page.tags.isdisjoint({"script", "link", "img", "iframe", "object"})
+    inner = {link[1:] for link in page.links if link.startswith("#")}
+    assert inner <= set(page.ids)
+    assert all(link.startswith(("#", "data:image/png;base64,")) for link in page.links)
+    text = request.getfixturevalue(which).paths.page.read_text()
+    assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(page.ids)
+    assert "@import" not in text
+
+
+def test_the_page_says_what_people_ask_first(complete):
+    text = " ".join(check(complete.paths.page).text)
+    assert "At 6,144 environment steps, fine-tune from cartpole helps on longer-pole" in text
+    for part in (
+        "Verdicts",
+        "Learning curves",
+        "Jump-start",
+        "Sources",
+        "Targets",
+        "Every cell",
+        "How to read",
+    ):
+        assert part in text
+    assert "all reach it" in text
+    assert "torch" in text
+    assert text.count("of 5 runs") == 12
+
+
+def test_the_page_of_a_partial_sweep_warns(partial):
+    text = " ".join(check(partial.paths.page).text)
+    assert "1 of 5 fine-tune runs missing (seed 2 failed: ValueError: boom)" in text
+    assert "below the bar 400" in text
+    assert "from acrobot" in text
+
+
+def test_every_metric_is_defined_once():
+    assert [*METRIC_DEFINITIONS] == [*METRIC_LABELS]
+
+
+def test_text_from_configs_and_records_is_escaped(tmp_path):
+    evil = "<script>alert('x')</script>&\""
+    sweep = SyntheticSweep(
+        shapes={"task": QUICKSTART["longer-pole"]},
+        strategies=(
+            {"name": "scratch", "summary": evil},
+            {"name": "fine-tune", "summary": evil, "copy": ["all"]},
+        ),
+        seeds=4,
+        budget=1024,
+        measure=f"return {evil}",
+        failed=["cartpole-task-fine-tune-1"],
+    )
+    folder = sweep.write(tmp_path / "sweep")
+    manifest = json.loads((folder / "sweep.json").read_text())
+    manifest["name"] = f"$name_1$ {evil}"
+    manifest["config"]["summary"] = evil
+    (folder / "sweep.json").write_text(json.dumps(manifest))
+    failure = folder / "runs" / "cartpole-task-fine-tune-1" / "failure.json"
+    failure.write_text(json.dumps({"error": "E", "message": evil}))
+    page = check(write_report(folder).page)
+    assert "script" not in page.tags
+    assert evil in "".join(page.text)
+
+
+def test_markup_escapes_all_but_html():
+    assert esc("<b>") == "&lt;b&gt;"
+    assert tag("td", "<b>", Html("<br>"), class_='a"b') == '<td class="a&quot;b">&lt;b&gt;<br></td>'
+    assert "&lt;x&gt;" in table(["<x>"], [["<x>", 1]])

@@ -1,0 +1,103 @@
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from analysis.synthetic import QUICKSTART, Shape, SyntheticSweep
+from rl_transfer.analysis import analyse, read_sweep, summary
+from rl_transfer.errors import StoreError
+from rl_transfer.report import write_report
+
+
+def test_everything_is_written_from_records_alone(complete):
+    paths = complete.paths
+    assert json.loads(paths.summary.read_text()) == summary(analyse(read_sweep(complete.folder)))
+    assert len(list(csv.DictReader(paths.csv.read_text().splitlines()))) == 12
+    assert "▼ negative" in paths.table
+    names = {path.name for path in paths.figures.iterdir()}
+    stems = ["heatmap", "jump-start", "profiles", *(f"curves-{target}" for target in QUICKSTART)]
+    assert names == {f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")}
+    assert paths.page == complete.folder / "report" / "index.html"
+    assert paths.tensorboard == complete.folder / "tensorboard"
+
+
+def test_figures_show_something(complete):
+    for path in complete.paths.figures.glob("*.png"):
+        pixels = imread(path)[..., :3]
+        assert min(pixels.shape[:2]) > 300
+        inked = (pixels < 0.9).any(axis=-1).mean()
+        assert 0.01 < inked < 0.9, path.name
+
+
+def test_writing_again_gives_the_same_files(complete, tmp_path):
+    folder = tmp_path / "sweep"
+    shutil.copytree(complete.folder, folder)
+    (folder / "report" / "figures" / "curves-forgotten.png").write_bytes(b"of a target that is gone")
+    before = {
+        name: (folder / name).read_bytes() for name in ("summary.json", "summary.csv", "report/index.html")
+    }
+    paths = write_report(folder)
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert not (paths.figures / "curves-forgotten.png").exists()
+    assert np.array_equal(
+        imread(paths.figures / "heatmap.png"), imread(complete.paths.figures / "heatmap.png")
+    )
+
+
+def test_a_sweep_with_missing_runs_is_reported_as_such(partial):
+    cells = {
+        (c["source"], c["target"], c["strategy"]): c for c in json.loads(partial.paths.summary.read_text())
+    }
+    broken = cells["cartpole", "longer-pole", "fine-tune"]
+    assert set(broken["verdict"].values()) == {"inconclusive"}
+    assert (len(broken["finished"]), len(broken["seeds"])) == (4, 5)
+    assert {flag["code"] for flag in broken["flags"]} == {"missing-runs", "source-below-bar"}
+    assert "runs are finished, 1 failed" in partial.paths.table
+
+
+def test_a_sweep_that_has_not_begun_is_reported_too(tmp_path):
+    sweep = SyntheticSweep(shapes={"task": QUICKSTART["longer-pole"]}, seeds=2)
+    sweep.unfinished = [row["id"] for row in sweep.rows()]
+    paths = write_report(sweep.write(tmp_path / "sweep"))
+    assert "0 of 11 runs are finished" in paths.table
+    assert all(cell["metrics"]["auc"]["mean"] is None for cell in json.loads(paths.summary.read_text()))
+
+
+def test_images_use_their_own_words(tmp_path):
+    shapes = {"small-digits": {"scratch": Shape(0.1, 0.8), "fine-tune": Shape(0.3, 0.95, 0.2)}}
+    sweep = SyntheticSweep(
+        shapes=shapes,
+        strategies=({"name": "scratch"}, {"name": "fine-tune", "copy": ["all"]}),
+        seeds=4,
+        budget=20,
+        every=2,
+        episodes=1,
+        top=1.0,
+        bottom=0.1,
+        bar=None,
+        unit="epochs",
+        measure="accuracy",
+        kind="image",
+    )
+    paths = write_report(sweep.write(tmp_path / "sweep"))
+    page = paths.page.read_text()
+    assert "At 20 epochs, fine-tune from cartpole" in page
+    assert "accuracy" in page
+    assert "environment steps" not in page
+    assert "episodic return" not in page
+
+
+def test_a_folder_without_a_sweep_is_refused(tmp_path):
+    with pytest.raises(StoreError, match="is no sweep folder"):
+        write_report(tmp_path)
+
+
+def test_a_report_that_cannot_be_written_is_one_clear_error(tmp_path):
+    sweep = SyntheticSweep(shapes={"task": QUICKSTART["longer-pole"]}, seeds=1, budget=1024)
+    folder = sweep.write(tmp_path / "sweep")
+    (folder / "report").write_text("a file where a folder should be")
+    with pytest.raises(StoreError, match="cannot be written"):
+        write_report(folder)
