@@ -29,6 +29,7 @@ class LowRankUpdate(nn.Module):
     def __init__(self, weight: Tensor, rank: int, scale: float, generator: torch.Generator) -> None:
         super().__init__()
         rows, columns = weight.shape[0], weight[0].numel()
+        rank = min(rank, rows, columns)
         down = torch.empty(rank, columns, dtype=weight.dtype)
         nn.init.kaiming_uniform_(down, a=math.sqrt(5), generator=generator)
         self.down = nn.Parameter(down.to(weight.device))
@@ -108,7 +109,7 @@ def add_low_rank(
         model: changed in place.
         part_map: of the model without adapters.
         selectors: layers; those that are neither Linear nor Conv2d are passed over.
-        rank: r ≥ 1, at most the smaller side of each weight matrix.
+        rank: r ≥ 1; a layer with a smaller side than r gets that side's rank.
         alpha: α, the update's scale; r by default (scale 1).
         generator: draws the initial ``down`` matrices.
         key: config path of the selectors, for errors.
@@ -128,10 +129,8 @@ def add_low_rank(
             f"low-rank adapters belong on frozen layers; {listing(trainable)} is trainable: freeze it first",
             key=key,
         )
-    for path, layer in layers.items():
-        largest = min(layer.weight.shape[0], layer.weight[0].numel())
-        if not 1 <= rank <= largest:
-            raise TransferError(f"rank {rank} is out of range for {path}: give 1 to {largest}", key=key)
+    if rank < 1:
+        raise TransferError(f"rank {rank} is out of range; give at least 1", key=key)
     scale = 1.0 if alpha is None else alpha / rank
     updates = [LowRankUpdate(layer.weight, rank, scale, generator) for layer in layers.values()]
     for layer, update in zip(layers.values(), updates, strict=True):

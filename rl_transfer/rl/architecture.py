@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from rl_transfer import core
 from rl_transfer.core import PartMap
 from rl_transfer.errors import TransferError
+from rl_transfer.rl.knobs import TARGETS
 from rl_transfer.rl.parts import ON_POLICY
 from rl_transfer.rl.policies import widen
 from rl_transfer.rl.seeds import isolated
@@ -51,7 +55,45 @@ def add_low_rank(
         owner.param_groups[0]["params"] += [
             each for name, each in parametrization.named_parameters() if name != "original"
         ]
+    _twin_targets(model, {path.split(".")[0] for path in adapters.paths})
     return adapters
+
+
+def merge(model: BaseAlgorithm, adapters: core.LowRankAdapters) -> None:
+    """Fold the adapters into the weights, in target networks as well."""
+    targets = {
+        target: getattr(model.policy, target) for target in TARGETS.values() if hasattr(model.policy, target)
+    }
+    effective = {name: _effective_state(target) for name, target in targets.items()}
+    tops = {path.split(".")[0] for path in adapters.paths}
+    adapters.merge()
+    _twin_targets(model, tops)
+    for name, state in effective.items():
+        getattr(model.policy, name).load_state_dict(state)
+
+
+def _effective_state(network: nn.Module) -> dict[str, Tensor]:
+    """A network's state dict with its adapters folded in; the network is not changed."""
+    state = {
+        name: value.detach().clone()
+        for name, value in network.state_dict().items()
+        if ".parametrizations." not in name
+    }
+    for path, module in network.named_modules():
+        if parametrize.is_parametrized(module, "weight") and isinstance(module.weight, Tensor):
+            state[f"{path}.weight"] = module.weight.detach().clone()
+    return state
+
+
+def _twin_targets(model: BaseAlgorithm, tops: Iterable[str]) -> None:
+    """Make target networks copies of the online networks ``tops``; SB3 averages them pairwise."""
+    for online, target in TARGETS.items():
+        if online in tops and hasattr(model.policy, target):
+            # The copies share torch's generated classes: adapters are never removed from one alone.
+            twin = copy.deepcopy(getattr(model.policy, online))
+            setattr(model.policy, target, twin.requires_grad_(False).eval())
+    if hasattr(model, "_create_aliases"):
+        model._create_aliases()
 
 
 def add_progressive(model: BaseAlgorithm, algorithm: str, seed: int) -> list[str]:

@@ -1,8 +1,8 @@
 """What a run does between its rollouts: evaluate, log, write a sign of life.
 
 SB3's ``train()`` follows the last ``_on_step`` of a rollout, so an evaluation there would never
-see the last update. Evaluations happen in ``_on_rollout_start`` (before the first step, and after
-every update that the interval asks for) and once more in :meth:`LearningCurve.close`.
+see the last update. Evaluations happen before ``learn`` begins, in ``_on_rollout_start`` after every
+update that the interval asks for, and once more in :meth:`LearningCurve.close`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from torch.utils.tensorboard import SummaryWriter
 
@@ -74,10 +75,15 @@ class LearningCurve(BaseCallback):
         self._record_due()
         self._write_beat()
 
+    def begin(self, model: BaseAlgorithm) -> None:
+        """The first evaluation, before ``learn`` resets the environments and moves any statistics."""
+        self.init_callback(model)
+        self._record_due()
+
     def measure_only(self) -> None:
         """The learning curve of a policy that is not trained: the same points, no training."""
         total, every = self._run.total_steps, self._run.evaluation.every
-        for step in sorted({*range(0, total, every), total}):
+        for step in sorted({*range(every, total, every), total}):
             self.evaluate(step)
         self._write_beat()
 

@@ -104,11 +104,11 @@ class _Training:
             curve = LearningCurve(
                 self.run, self.folder, evaluator, transfer, curriculum, output.writer, self.say
             )
+            curve.begin(model)
             if self.strategy.train:
                 model.learn(self.training.total_steps, callback=curve)
                 curve.close()
             else:
-                curve.init_callback(model)
                 curve.measure_only()
             if curve.best is not None:
                 model.policy.load_state_dict(curve.best[1])

@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from rl_transfer import core
 from rl_transfer.errors import FrozenTensorMoved, TransferError
 from rl_transfer.rl import normalization
-from rl_transfer.rl.architecture import add_low_rank, add_progressive, optimizers
+from rl_transfer.rl.architecture import add_low_rank, add_progressive, merge, optimizers
 from rl_transfer.rl.hooks import HookContext, install_losses, user_hook
 from rl_transfer.rl.knobs import HeldTargets, apply_knobs
 from rl_transfer.rl.losses import built_in_losses
@@ -62,6 +62,8 @@ class Transfer:
         )
         selectors = expand(self._verbs.low_rank.parts, self.parts) if self._verbs.low_rank else ()
         self.adapters = add_low_rank(model, self.parts, self._verbs, selectors, seed)
+        if self.adapters is not None:
+            self.parts = policy_parts(name, policy)
         self._rates = [
             core.PartLearningRates(
                 each, policy, self.parts, strategy.learning_rates, key="strategy.learning_rates"
@@ -74,8 +76,7 @@ class Transfer:
         hook = user_hook(self._verbs, "loss", HookContext(run, source, seed))
         install_losses(model, self.parts, [*losses, *([hook] if hook is not None else [])])
         self._targets = HeldTargets(policy)
-        if self.frozen is not None:
-            skip_frozen(model)
+        skip_frozen(model)
 
     def _apply(self, strategy: core.Strategy, source: Policy | None, seed: int) -> core.TransferPlan:
         policy = self._model.policy
@@ -153,5 +154,5 @@ class Transfer:
             if after != self._fixed_before:
                 raise FrozenTensorMoved("the frozen source column of a progressive network changed")
         if self.adapters is not None:
-            self.adapters.merge()
+            merge(self._model, self.adapters)
         return {**self.record, "frozen": found, "plan": self.plan.rows()}

@@ -11,13 +11,25 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
 
+from rl_transfer.errors import TransferError
+
 
 def skip_frozen(model: BaseAlgorithm) -> None:
-    """Let a TRPO model's actor gradient see trainable parameters only; other models are left alone."""
+    """Let a TRPO model's actor gradient see trainable parameters only; other models are left alone.
+
+    Raises:
+        TransferError: no parameter of the actor would be left.
+    """
     original = getattr(model, "_compute_actor_grad", None)
     if original is None:
         return
     policy: Any = model.policy
+    if not any(each.requires_grad for key, each in policy.named_parameters() if "value" not in key):
+        raise TransferError(
+            "TRPO takes a natural-gradient step of the policy at every update, so it cannot be frozen "
+            "as a whole, not even for a while; freeze less, or use PPO",
+            key="strategy.freeze",
+        )
 
     def trainable(*args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
         named = nn.Module.named_parameters(policy, *args, **kwargs)
