@@ -357,6 +357,61 @@ def test_what_does_not_fit_is_refused_with_the_reason(entry, key, words):
     assert "Counter-v0" in caught.value.message
 
 
+class Picture(gym.Env):
+    """Shows a grey picture of levels 0, 100 and 255."""
+
+    def __init__(self, render_mode=None):
+        self.action_space = spaces.Discrete(2)
+        self.observation_space = spaces.Box(0, 255, (20, 30, 1), np.uint8)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.picture(), {}
+
+    def picture(self):
+        return np.repeat(np.array([0, 100, 255], dtype=np.uint8), 200).reshape(20, 30, 1)
+
+    def step(self, action):
+        return self.picture(), 0.0, False, False, {}
+
+
+class TestImages:
+    """Whole numbers are rounded and clipped to the space; sizes are shares of the range 255."""
+
+    @pytest.fixture(autouse=True)
+    def registered(self):
+        gym.register("Picture-v0", entry_point=Picture)
+        yield
+        del gym.registry["Picture-v0"]
+
+    def seen(self, entry):
+        env = envs.make({"id": "Picture-v0", "perturb": [entry]})
+        assert env.observation_space == spaces.Box(0, 255, (20, 30, 1), np.uint8)
+        observation, info = env.reset(seed=0)
+        assert observation in env.observation_space
+        assert info["base_observation"].dtype == np.uint8
+        return observation.ravel()[[0, 300, 599]].tolist(), observation
+
+    def test_bias_scale_quantisation(self):
+        # 0.2 · 255 = 51; 100 · 1.5 = 150; steps of 0.5 · 255 = 127.5: 100 → 127.5, rounded to even
+        assert self.seen({"observation_bias": 0.2})[0] == [51, 151, 255]
+        assert self.seen({"observation_scale": 1.5})[0] == [0, 150, 255]
+        assert self.seen({"observation_quantisation": 0.5})[0] == [0, 128, 255]
+
+    def test_noise_and_dropout(self):
+        noisy = self.seen({"observation_noise": 0.04})[1].astype(float)
+        # 200 pixels of level 100: 0.04 · 255 = 10.2, standard error 5 %
+        assert noisy[7:13].std() == pytest.approx(10.2, rel=0.2)
+        lost = self.seen({"observation_dropout": {"probability": 0.5, "fill": 7}})[1]
+        assert (lost == 7).mean() == pytest.approx(0.5, abs=0.08)
+        with pytest.raises(envs.IncompatiblePerturbationError, match="whole numbers"):
+            self.seen({"observation_dropout": {"probability": 0.5, "fill": -1}})
+
+    def test_a_vector_is_needed_to_reorder_dimensions(self):
+        with pytest.raises(envs.IncompatiblePerturbationError):
+            self.seen({"observation_permutation": "reverse"})
+
+
 def test_discrete_observations_carry_a_delay_and_nothing_else():
     gym.register("Tiny-v0", entry_point=Tiny)
     env = envs.make({"id": "Tiny-v0", "perturb": [{"observation_delay": 1}]})

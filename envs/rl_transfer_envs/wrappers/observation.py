@@ -57,6 +57,13 @@ class ObservationPerturbation(Perturbation):
             raise self.refuse(f"its observation space is {space}, and this needs a Box of real numbers.")
         return space
 
+    def numeric_box(self) -> spaces.Box:
+        """The wrapped observation space, if it is a box of numbers (images too); otherwise the refusal."""
+        space = self.env.observation_space
+        if not isinstance(space, spaces.Box) or not np.issubdtype(space.dtype, np.number):
+            raise self.refuse(f"its observation space is {space}, and this needs a Box of numbers.")
+        return space
+
     def vector_box(self) -> spaces.Box:
         """As :meth:`real_box`, and one-dimensional."""
         space = self.real_box()

@@ -1,4 +1,8 @@
-"""Observation wrappers that change values and keep the shape."""
+"""Observation wrappers that change values and keep the shape.
+
+Observations of whole numbers (images) are rounded and clipped to their space, which stays as it is;
+there the unit of noise, bias and quantisation is the range, so ``std: 0.1`` is a tenth of 0 … 255.
+"""
 
 from __future__ import annotations
 
@@ -12,32 +16,42 @@ from rl_transfer_envs.values import Quantity
 from rl_transfer_envs.wrappers.observation import ObservationPerturbation
 
 _SENSORS = "Dulac-Arnold et al. 2021, Challenges of real-world RL"
-_UNIT = "unit of the observation"
-
-
-def _box(like: spaces.Box, low: Any, high: Any) -> spaces.Box:
-    dtype = like.dtype.type
-    return spaces.Box(np.asarray(low).astype(dtype), np.asarray(high).astype(dtype), dtype=dtype)
+_UNIT = "unit of the observation (images: share of the range)"
 
 
 class _Elementwise(ObservationPerturbation):
     """Base of the wrappers whose first argument is one number, or one per dimension."""
+
+    measured = True  # whether the first argument has the observation's unit
 
     def begin(self, observation: Any) -> None:
         """Spread the episode's value over the dimensions."""
         self._size = self._spread(self.value(self.arguments[0].name))
 
     def _spread(self, value: Any) -> np.ndarray[Any, Any]:
-        return self.per_dimension(self.arguments[0].name, self.real_box(), value)
+        space = self.numeric_box()
+        spread = self.per_dimension(self.arguments[0].name, space, value)
+        if self.measured and np.issubdtype(space.dtype, np.integer):
+            return spread * (space.high.astype(np.float64) - space.low)
+        return spread
 
     def _ends(self) -> tuple[spaces.Box, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """The wrapped space, and the smallest and largest value per dimension."""
-        space = self.real_box()
         low, high = self.extremes(self.arguments[0].name)
-        return space, self._spread(low), self._spread(high)
+        return self.numeric_box(), self._spread(low), self._spread(high)
+
+    def _rebuild(self, space: spaces.Box, low: Any, high: Any) -> None:
+        """New bounds for real numbers; whole numbers are clipped into the old ones."""
+        if np.issubdtype(space.dtype, np.floating):
+            dtype = space.dtype.type
+            self.observation_space = spaces.Box(low.astype(dtype), high.astype(dtype), dtype=dtype)
 
     def _cast(self, values: Any) -> Any:
-        return values.astype(self.env.observation_space.dtype)
+        space = self.env.observation_space
+        assert isinstance(space, spaces.Box)
+        if np.issubdtype(space.dtype, np.integer):
+            values = np.clip(np.round(values), space.low, space.high)
+        return values.astype(space.dtype)
 
 
 @register_perturbation
@@ -80,7 +94,7 @@ class ObservationNoise(_Elementwise):
         reach = np.sqrt(3.0) * largest
         if self.value("distribution") == "normal":
             reach = np.where(largest > 0, np.inf, 0.0)
-        self.observation_space = _box(space, space.low - reach, space.high + reach)
+        self._rebuild(space, space.low - reach, space.high + reach)
 
     def observation(self, observation: Any) -> Any:
         """The noisy observation."""
@@ -112,7 +126,7 @@ class ObservationBias(_Elementwise):
     def setup(self) -> None:
         """Move the bounds."""
         space, smallest, largest = self._ends()
-        self.observation_space = _box(space, space.low + smallest, space.high + largest)
+        self._rebuild(space, space.low + smallest, space.high + largest)
 
     def observation(self, observation: Any) -> Any:
         """The biased observation."""
@@ -122,6 +136,8 @@ class ObservationBias(_Elementwise):
 @register_perturbation
 class ObservationScale(_Elementwise):
     """Multiplies the observation: ``factor·o`` (other units); the bounds scale with it."""
+
+    measured = False
 
     name = "observation_scale"
     summary = "multiply the observation"
@@ -142,7 +158,7 @@ class ObservationScale(_Elementwise):
         """Scale the bounds."""
         space, smallest, largest = self._ends()
         corners = [bound * factor for bound in (space.low, space.high) for factor in (smallest, largest)]
-        self.observation_space = _box(space, np.min(corners, axis=0), np.max(corners, axis=0))
+        self._rebuild(space, np.min(corners, axis=0), np.max(corners, axis=0))
 
     def observation(self, observation: Any) -> Any:
         """The scaled observation."""
@@ -152,6 +168,8 @@ class ObservationScale(_Elementwise):
 @register_perturbation
 class ObservationDropout(_Elementwise):
     """Replaces each dimension by ``fill`` with a probability, independently at every step."""
+
+    measured = False
 
     name = "observation_dropout"
     summary = "lose readings: a dimension becomes the fill value with a probability"
@@ -172,7 +190,7 @@ class ObservationDropout(_Elementwise):
             default=0.0,
             bounds=(-1e6, 1e6),
             source=_SENSORS,
-            summary="what a lost reading shows",
+            summary="what a lost reading shows (images: a level)",
             per_episode=False,
         ),
         Quantity(
@@ -192,9 +210,15 @@ class ObservationDropout(_Elementwise):
         space, _, largest = self._ends()
         if self.value("whole") and isinstance(self.value("probability"), list):
             raise self.refuse("whole needs one probability, not one per dimension.", "whole")
-        low = np.where(largest > 0, np.minimum(space.low, self.value("fill")), space.low)
-        high = np.where(largest > 0, np.maximum(space.high, self.value("fill")), space.high)
-        self.observation_space = _box(space, low, high)
+        fill = self.value("fill")
+        if (
+            np.issubdtype(space.dtype, np.integer)
+            and not (space.low <= fill).all() & (fill <= space.high).all()
+        ):
+            raise self.refuse(f"its readings are whole numbers in {space}; {fill} is none of them.", "fill")
+        low = np.where(largest > 0, np.minimum(space.low, fill), space.low)
+        high = np.where(largest > 0, np.maximum(space.high, fill), space.high)
+        self._rebuild(space, low, high)
 
     def observation(self, observation: Any) -> Any:
         """The observation with lost readings."""
@@ -229,7 +253,7 @@ class ObservationQuantisation(_Elementwise):
             for bound in (space.low, space.high)
         ]
         slack = np.where(smallest == largest, 0.0, largest / 2)  # a drawn step may round further
-        self.observation_space = _box(space, np.min(ends[0], axis=0) - slack, np.max(ends[1], axis=0) + slack)
+        self._rebuild(space, np.min(ends[0], axis=0) - slack, np.max(ends[1], axis=0) + slack)
 
     def observation(self, observation: Any) -> Any:
         """The rounded observation."""
