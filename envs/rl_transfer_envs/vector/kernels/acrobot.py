@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,7 +15,7 @@ class Acrobot(Kernel):
     """Two links, Runge–Kutta of fourth order, Gymnasium's "book" equations."""
 
     state_size = 4
-    attributes = {
+    attributes: ClassVar[dict[str, float | None]] = {
         **dict.fromkeys(
             (
                 "dt",

@@ -7,7 +7,7 @@ they only meet each other: on the clipped throttle, and in the goal test after a
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class MountainCarContinuous(Kernel):
     """The car with a continuous throttle; the state is position and velocity."""
 
     state_size = 2
-    attributes = {
+    attributes: ClassVar[dict[str, float | None]] = {
         **dict.fromkeys(
             (
                 "power",

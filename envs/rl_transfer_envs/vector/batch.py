@@ -1,0 +1,260 @@
+"""Many instances of one classic-control environment, stepped together: the core of this package.
+
+It knows nothing of Gymnasium's or SB3's vector interfaces; both are thin views of it. It does not
+reset by itself: who drives it decides when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from rl_transfer_envs.errors import (
+    IncompatiblePerturbationError,
+    InvalidSpecError,
+    InvalidValueError,
+    PerturbedAfterConstructionError,
+    key_prefix,
+)
+from rl_transfer_envs.vector.instances import Instance, build
+from rl_transfer_envs.vector.kernels import KERNELS
+from rl_transfer_envs.vector.kernels.arithmetic import Array
+from rl_transfer_envs.vector.layers import ALL, Rows, builder, stack_layers
+from rl_transfer_envs.vector.spaces import common_space
+from rl_transfer_envs.wrappers.observation import ObservationPerturbation
+
+RENDER_MODES = (None, "rgb_array")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step gave, for the k-th of the instances that were stepped; all newly made.
+
+    Attributes:
+        observations: ``observations[k, dimension]``, as the agent sees them.
+        rewards: ``rewards[k]``, float64.
+        terminated: ``terminated[k]``.
+        truncated: ``truncated[k]``; both may be true.
+    """
+
+    observations: Array
+    rewards: Array
+    terminated: Array
+    truncated: Array
+
+
+class Batch:
+    """Instances with parameters, seeds and perturbations of their own, stepped together.
+
+    Args:
+        specs: one specification per instance.
+        render_mode: None or ``"rgb_array"``.
+
+    Attributes:
+        num_envs: how many instances.
+        instances: the environments; their state is current after :meth:`export`.
+        observation_space: of one instance; it holds every instance's observations.
+        action_space: of one instance; it holds every instance's actions.
+        contexts: ``contexts[instance]``, the values drawn for the present episode.
+        has_base_observation: mask of the instances whose observation is perturbed.
+        base_observations: ``[instance, dimension]``, the unperturbed observations of these.
+
+    Raises:
+        IncompatiblePerturbationError: something does not vectorise, or instances do not fit
+            into one batch; ``key`` begins with the instance's number.
+        EnvError: a specification is wrong.
+    """
+
+    def __init__(self, specs: Sequence[Mapping[str, Any] | str], render_mode: str | None = None) -> None:
+        if not specs:
+            raise InvalidSpecError("a batch needs at least one environment.")
+        if render_mode not in RENDER_MODES:
+            raise InvalidSpecError(f"render_mode must be 'rgb_array' or None, not {render_mode!r}.")
+        self.num_envs = len(specs)
+        self.instances: list[Instance] = []
+        try:
+            for number, spec in enumerate(specs):
+                with key_prefix(str(number)):
+                    self.instances.append(build(spec, render_mode))
+                    for wrapper in self.instances[-1].wrappers:
+                        builder(type(wrapper))
+            self._assemble()
+        except Exception:
+            self.close()
+            raise
+
+    def _assemble(self) -> None:
+        kernels = {KERNELS[type(instance.base)] for instance in self.instances}
+        if len(kernels) > 1:
+            names = ", ".join(sorted(kernel.__name__ for kernel in kernels))
+            raise IncompatiblePerturbationError(f"one batch holds one kind of environment, not {names}.")
+        self._layers = stack_layers(self.instances)
+        envs = [instance.env for instance in self.instances]
+        self.observation_space = common_space([env.observation_space for env in envs], "observation")
+        self.action_space = common_space([env.action_space for env in envs], "action")
+        self._kernel = kernels.pop()(self.num_envs)
+        for row, instance in enumerate(self.instances):
+            self._kernel.load(row, instance.base)
+        self._elapsed, self._limits = (np.zeros(self.num_envs, dtype=np.int64) for _ in range(2))
+        self._running = np.zeros(self.num_envs, dtype=bool)
+        self.contexts: list[dict[str, Any]] = [{} for _ in self.instances]
+        self.has_base_observation = np.array(
+            [any(isinstance(w, ObservationPerturbation) for w in i.wrappers) for i in self.instances]
+        )
+        inner = self.instances[0].inner.observation_space
+        self.base_observations: Array = np.zeros((self.num_envs, *(inner.shape or ())), dtype=inner.dtype)
+
+    def reset(
+        self,
+        rows: Sequence[int],
+        seeds: Sequence[int | None] | None = None,
+        options: Sequence[dict[str, Any] | None] | None = None,
+    ) -> Array:
+        """Begin new episodes.
+
+        Args:
+            rows: numbers of the instances, rising.
+            seeds: ``seeds[k]`` as in the single environment's ``reset``; None goes on.
+            options: ``options[k]`` as in the single environment's ``reset``.
+
+        Returns:
+            ``observations[k, dimension]`` of the k-th of ``rows``.
+        """
+        observations = np.stack(
+            [
+                self._restart(row, seeds[k] if seeds else None, options[k] if options else None)
+                for k, row in enumerate(rows)
+            ]
+        )
+        numbers = np.asarray(rows, dtype=np.intp)
+        self._elapsed[numbers], self._running[numbers] = 0, True
+        self.base_observations[numbers] = observations
+        for layer in self._layers:
+            for k, row in enumerate(rows):
+                layer.begin(row, observations[k])
+            observations = layer.observation(numbers, observations)
+        return observations
+
+    def _restart(self, row: int, seed: int | None, options: dict[str, Any] | None) -> Array:
+        instance = self.instances[row]
+        for wrapper in instance.wrappers:
+            wrapper.begin_episode(seed)
+        observation, info = instance.inner.reset(seed=seed, options=options)
+        if "context" in info:
+            self._kernel.load(row, instance.base)
+        self._kernel.start(row, instance.base)
+        self._limits[row] = instance.limit()
+        for wrapper in instance.wrappers:
+            wrapper.add_context(info)
+        self.contexts[row] = info.get("context", {})
+        return np.asarray(observation)
+
+    def step(self, actions: Any, rows: Rows = ALL) -> Step:
+        """One step of the instances ``rows``; it does not reset the finished ones.
+
+        Args:
+            actions: ``actions[instance]`` or ``actions[instance, dimension]`` for **all**
+                instances; those of the instances that are left out do not matter.
+            rows: numbers of the instances to step, rising.
+
+        Raises:
+            InvalidValueError: actions of the wrong shape or outside the space, or NaN.
+            gymnasium.error.ResetNeeded: an instance was never reset.
+        """
+        if not self._running[rows].all():
+            raise gym.error.ResetNeeded("call reset before step")
+        inner = self._checked(actions, rows)
+        for layer in reversed(self._layers):
+            inner = layer.action(rows, inner)
+        active = None
+        if not isinstance(rows, slice):
+            active = np.zeros(self.num_envs, dtype=bool)
+            active[rows] = True
+            placed = np.zeros((self.num_envs, *inner.shape[1:]), dtype=inner.dtype)
+            placed[rows] = inner
+            inner = placed
+        observations, rewards, terminated = self._kernel.step(inner, active)
+        if active is not None:
+            observations, rewards, terminated = observations[rows], rewards[rows], terminated[rows]
+        self._elapsed[rows] += 1
+        truncated = self._elapsed[rows] >= self._limits[rows]
+        return self._perturbed(rows, observations, rewards, terminated, truncated)
+
+    def _perturbed(
+        self, rows: Rows, observations: Array, rewards: Array, terminated: Array, truncated: Array
+    ) -> Step:
+        if self._layers:
+            self.base_observations[rows] = observations
+            done = terminated | truncated
+            for layer in self._layers:
+                rewards = layer.reward(rows, rewards, observations, terminated, done)
+                observations = layer.observation(rows, observations)
+        return Step(observations, rewards, terminated, truncated)
+
+    def _checked(self, actions: Any, rows: Rows) -> Array:
+        """The actions of ``rows`` as a new array in the space's precision."""
+        space = self.action_space
+        given = np.asarray(actions)
+        if given.shape != (self.num_envs, *(space.shape or ())):
+            raise InvalidValueError(
+                f"actions have shape {given.shape}; {self.num_envs} instances with the action space {space} "
+                f"need {(self.num_envs, *(space.shape or ()))}."
+            )
+        if isinstance(space, spaces.Discrete):
+            if not np.issubdtype(given.dtype, np.integer):
+                raise InvalidValueError(f"actions of {space} are whole numbers, not {given.dtype}.")
+            chosen = np.array(given[rows], dtype=np.int64)
+            bad = (chosen < space.start) | (chosen >= space.start + space.n)
+        else:
+            chosen = np.array(given[rows], dtype=space.dtype)
+            bad = np.isnan(chosen).any(axis=-1)
+        if bad.any():
+            k = int(np.flatnonzero(bad)[0])
+            row = int(np.arange(self.num_envs)[rows][k])
+            raise InvalidValueError(f"action {chosen[k]} of instance {row} is not in {space}.")
+        return chosen
+
+    def export(self) -> None:
+        """Write the state of all instances back to their environments, for reading and rendering."""
+        for row, instance in enumerate(self.instances):
+            if self._running[row]:
+                self._kernel.export(row, instance.base)
+                instance.elapse(int(self._elapsed[row]))
+
+    def read(self, name: str, rows: Sequence[int] | None = None) -> list[Any]:
+        """The attribute ``name`` of the instances, as of now; looked up through their wrappers.
+
+        Raises:
+            AttributeError: there is none.
+        """
+        self.export()
+        chosen = range(self.num_envs) if rows is None else rows
+        return [self.instances[row].env.get_wrapper_attr(name) for row in chosen]
+
+    def refuse_write(self, name: str) -> None:
+        """Refuse to set an attribute that the physics has: only a specification changes physics.
+
+        Raises:
+            PerturbedAfterConstructionError: always, if the instances have the attribute.
+        """
+        if any(hasattr(instance.base, name) for instance in self.instances):
+            raise PerturbedAfterConstructionError(
+                f"{name!r} cannot be changed on a finished environment; "
+                f"make a new one with perturb: [{{{name}: …}}] (or attribute: {{{name}: …}}).",
+                key=name,
+            )
+
+    def render(self) -> list[Any]:
+        """The frames of all instances, drawn by Gymnasium."""
+        self.export()
+        return [instance.env.render() for instance in self.instances]
+
+    def close(self) -> None:
+        """Close the instances."""
+        for instance in self.instances:
+            instance.env.close()

@@ -1,0 +1,96 @@
+"""One instance of a batch: Gymnasium's own environment, taken apart into what can be batched.
+
+The environment is built exactly as a single one would be. It keeps its random streams, resets,
+drawn parameters and wrapper objects; only its steps are computed elsewhere, for all instances at
+once. So seeds, start states and draws are those of the single environment by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
+from gymnasium.wrappers import TimeLimit as GymnasiumTimeLimit
+
+from rl_transfer_envs.building import make
+from rl_transfer_envs.errors import IncompatiblePerturbationError
+from rl_transfer_envs.vector.kernels import KERNELS
+from rl_transfer_envs.wrappers.base import Perturbation, layers
+from rl_transfer_envs.wrappers.physics import Physics
+from rl_transfer_envs.wrappers.time_limit import TimeLimit
+
+NO_LIMIT = 2**62
+_INNER = (Physics, TimeLimit, GymnasiumTimeLimit, OrderEnforcing, PassiveEnvChecker)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An environment and its parts.
+
+    Attributes:
+        env: the whole environment, as :func:`rl_transfer_envs.make` returns it.
+        inner: ``env`` without the wrappers between agent and environment; its ``reset`` draws
+            per-episode physics and the start state.
+        base: ``env.unwrapped``.
+        wrappers: the perturbations between agent and environment, from the inside out.
+    """
+
+    env: gym.Env[Any, Any]
+    inner: gym.Env[Any, Any]
+    base: Any
+    wrappers: tuple[Perturbation, ...]
+
+    def limit(self) -> int:
+        """Steps after which the present episode is truncated."""
+        limits = [x._max_episode_steps for x in layers(self.inner) if isinstance(x, GymnasiumTimeLimit)]
+        return min(limits, default=NO_LIMIT)
+
+    def elapse(self, steps: int) -> None:
+        """Tell the time limit how far the present episode is."""
+        for layer in layers(self.inner):
+            if isinstance(layer, GymnasiumTimeLimit):
+                layer._elapsed_steps = steps  # type: ignore[assignment]  # None before the first reset
+
+
+def build(spec: Mapping[str, Any] | str, render_mode: str | None) -> Instance:
+    """The instance that ``spec`` describes.
+
+    Raises:
+        IncompatiblePerturbationError: the environment has no batched equations, or something
+            wraps it that is none of this package's.
+        EnvError: the specification is wrong.
+    """
+    env = make(spec, render_mode)
+    found: list[Perturbation] = []
+    inner = env
+    while isinstance(inner, Perturbation) and not isinstance(inner, TimeLimit):
+        found.append(inner)
+        inner = inner.env
+    try:
+        _check(env, inner)
+    except IncompatiblePerturbationError:
+        env.close()
+        raise
+    return Instance(env, inner, env.unwrapped, tuple(reversed(found)))
+
+
+def _check(env: gym.Env[Any, Any], inner: gym.Env[Any, Any]) -> None:
+    base = env.unwrapped
+    label = base.spec.id if base.spec else type(base).__name__
+    if type(base) not in KERNELS:
+        known = ", ".join(sorted({kernel.__name__ for kernel in KERNELS.values()}))
+        raise IncompatiblePerturbationError(
+            f"{label} ({type(base).__name__}) has no batched equations; {known} have. "
+            "Use gymnasium.make_vec(…, vectorization_mode='sync').",
+            key="id",
+        )
+    for layer in layers(inner):
+        if layer is not base and not isinstance(layer, _INNER):
+            raise IncompatiblePerturbationError(
+                f"{label} is wrapped by {type(layer).__name__}, which does not vectorise. "
+                "Use gymnasium.make_vec(…, vectorization_mode='sync').",
+                key="id",
+            )

@@ -1,0 +1,202 @@
+"""Batched observation perturbations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from rl_transfer_envs.vector.kernels.arithmetic import Array
+from rl_transfer_envs.vector.layers.base import Layer, Rows
+from rl_transfer_envs.wrappers.base import Perturbation
+from rl_transfer_envs.wrappers.observation_shape import (
+    ObservationDelay,
+    ObservationDistractors,
+    ObservationMissing,
+    ObservationPermutation,
+)
+from rl_transfer_envs.wrappers.observation_values import (
+    ObservationBias,
+    ObservationDropout,
+    ObservationNoise,
+    ObservationQuantisation,
+    ObservationScale,
+)
+
+
+class _Elementwise(Layer):
+    """Base: one number per instance and dimension, drawn per episode or fixed."""
+
+    def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
+        super().__init__(wrappers)
+        self._size = np.zeros((self.count, *self.members[0][1].env.observation_space.shape))
+
+    def begin(self, row: int, observation: Array) -> None:
+        """Take the episode's value."""
+        wrapper = self.wrapper(row)
+        name = wrapper.arguments[0].name
+        self._size[row] = wrapper.per_dimension(name, wrapper.env.observation_space, wrapper.value(name))
+
+
+class Bias(_Elementwise):
+    """A constant is added."""
+
+    def observation(self, rows: Rows, observations: Array) -> Array:
+        """``o + bias``."""
+        return (observations + self._size[rows]).astype(observations.dtype)
+
+
+class Scale(_Elementwise):
+    """Multiplied."""
+
+    def observation(self, rows: Rows, observations: Array) -> Array:
+        """``factor·o``."""
+        return (observations * self._size[rows]).astype(observations.dtype)
+
+
+class Quantisation(_Elementwise):
+    """Rounded to multiples of a step."""
+
+    def observation(self, rows: Rows, observations: Array) -> Array:
+        """``step·round(o / step)``; a step of 0 is exact."""
+        step, values = self._size[rows], observations.astype(np.float64)
+        safe = np.where(step > 0, step, 1.0)
+        return np.where(step > 0, np.round(values / safe) * safe, values).astype(observations.dtype)
+
+
+class Noise(_Elementwise):
+    """Normal or uniform noise from every instance's own stream."""
+
+    def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
+        super().__init__(wrappers)
+        self._normal = [w is not None and w.value("distribution") == "normal" for w in wrappers]
+
+    def observation(self, rows: Rows, observations: Array) -> Array:
+        """``o + std·ε``."""
+        noise = np.empty(observations.shape)
+        for k, row in enumerate(self.numbers(rows)):
+            rng = self.wrapper(row).rng
+            if self._normal[row]:
+                rng.standard_normal(out=noise[k])
+            else:
+                noise[k] = rng.uniform(-np.sqrt(3.0), np.sqrt(3.0), noise[k].shape)
+        return (observations + self._size[rows] * noise).astype(observations.dtype)
+
+
+class Dropout(_Elementwise):
+    """Lost readings, drawn from every instance's own stream."""
+
+    def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
+        super().__init__(wrappers)
+        self._whole = [w is not None and w.value("whole") for w in wrappers]
+        fills = [0.0 if w is None else w.value("fill") for w in wrappers]
+        self._fill = np.array(fills, dtype=np.float32)[:, None]
+
+    def observation(self, rows: Rows, observations: Array) -> Array:
+        """``fill`` where a reading is lost."""
+        draws = np.empty(observations.shape)
+        for k, row in enumerate(self.numbers(rows)):
+            rng = self.wrapper(row).rng
+            if self._whole[row]:
+                draws[k] = rng.random()
+            else:
+                rng.random(out=draws[k])
+        return np.where(draws < self._size[rows], self._fill[rows], observations)
+
+
+class Selection(Layer):
+    """Another order of the dimensions, or fewer."""
+
+    def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
+        super().__init__(wrappers)
+        self._chosen = np.zeros((self.count, self.members[0][1].observation_space.shape[0]), dtype=np.intp)
+        for row, wrapper in self.members:
+            self._chosen[row] = wrapper._chosen
+
+    def observation(self, rows: Rows, observations: Array) -> Array:
+        """The chosen dimensions."""
+        return np.take_along_axis(observations, self._chosen[rows], axis=1)
+
+
+class Blank(Layer):
+    """0 in the place of missing dimensions."""
+
+    def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
+        super().__init__(wrappers)
+        self._keep = np.zeros((self.count, *self.members[0][1].observation_space.shape), dtype=bool)
+        for row, wrapper in self.members:
+            self._keep[row] = wrapper._keep
+
+    def observation(self, rows: Rows, observations: Array) -> Array:
+        """The dimensions that are kept."""
+        return np.where(self._keep[rows], observations, np.float32(0))
+
+
+class Delay(Layer):
+    """A ring of past observations per instance, filled with the first one."""
+
+    def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
+        super().__init__(wrappers)
+        space = self.members[0][1].observation_space
+        self._length = 1 + max(int(wrapper.extremes("steps")[1]) for _, wrapper in self.members)
+        self._ring = np.zeros((self.count, self._length, *space.shape), dtype=space.dtype)
+        self._clock, self._steps = (np.zeros(self.count, dtype=np.intp) for _ in range(2))
+        self._all = np.arange(self.count)
+
+    def begin(self, row: int, observation: Array) -> None:
+        """Fill the ring."""
+        self._ring[row], self._clock[row] = observation, 0
+        self._steps[row] = int(self.wrapper(row).value("steps"))
+
+    def observation(self, rows: Rows, observations: Array) -> Array:
+        """The observation of ``steps`` steps ago."""
+        index, clock = self._all[rows], self._clock[rows]
+        self._ring[index, clock % self._length] = observations
+        self._clock[rows] = clock + 1
+        seen: Array = self._ring[index, (clock - self._steps[rows]) % self._length]
+        return seen
+
+
+class Distractors(Layer):
+    """Appended dimensions, each a process of its own."""
+
+    def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
+        super().__init__(wrappers)
+        self._state = np.zeros((self.count, self.members[0][1].value("count")))
+        self._correlation, self._spread = (np.zeros((self.count, 1)) for _ in range(2))
+
+    def begin(self, row: int, observation: Array) -> None:
+        """Start from the stationary distribution."""
+        wrapper = self.wrapper(row)
+        c, std = wrapper.value("correlation"), wrapper.value("std")
+        self._correlation[row], self._spread[row] = c, std * np.sqrt(1 - c**2)
+        self._state[row] = std * wrapper.rng.standard_normal(self._state.shape[1])
+
+    def observation(self, rows: Rows, observations: Array) -> Array:
+        """The observations followed by the distractors."""
+        state = self._state[rows]
+        shown = np.concatenate((observations, state), axis=1).astype(observations.dtype)
+        fresh = np.empty(state.shape)
+        for k, row in enumerate(self.numbers(rows)):
+            self.wrapper(row).rng.standard_normal(out=fresh[k])
+        self._state[rows] = self._correlation[rows] * state + self._spread[rows] * fresh
+        return shown
+
+
+def _missing(wrappers: Sequence[Perturbation | None]) -> Layer:
+    """All instances of a layer have one shape, so they remove, or none has anything to remove."""
+    modes = {wrapper.value("mode") for wrapper in wrappers if wrapper is not None}
+    return Selection(wrappers) if modes == {"remove"} else Blank(wrappers)
+
+
+OBSERVATION_LAYERS: dict[type[Perturbation], Callable[[Sequence[Perturbation | None]], Layer]] = {
+    ObservationNoise: Noise,
+    ObservationBias: Bias,
+    ObservationScale: Scale,
+    ObservationDropout: Dropout,
+    ObservationQuantisation: Quantisation,
+    ObservationDelay: Delay,
+    ObservationPermutation: Selection,
+    ObservationMissing: _missing,
+    ObservationDistractors: Distractors,
+}
