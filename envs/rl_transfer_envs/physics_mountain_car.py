@@ -38,8 +38,8 @@ def _set_max_action(env: Any, value: float) -> None:
     env.action_space = spaces.Box(low=-value, high=value, shape=(1,), dtype=np.float32)
 
 
-def _common(file: str, derive: Any, goal: float) -> list[Parameter]:
-    """The parameters that both cars have."""
+def _track(file: str, derive: Any) -> list[Parameter]:
+    """Speed limit and left wall, which both cars have."""
     return [
         attribute_parameter(
             "max_speed",
@@ -63,6 +63,12 @@ def _common(file: str, derive: Any, goal: float) -> list[Parameter]:
             derive=derive,
             probes=_PUMP,
         ),
+    ]
+
+
+def _ends(file: str, goal: float) -> list[Parameter]:
+    """Goal and start, which both cars have."""
+    return [
         attribute_parameter(
             "goal_position",
             "goal_position",
@@ -116,7 +122,8 @@ def _discrete() -> list[Parameter]:
             source=f"{_DISCRETE}: force; {_MOORE}",
             summary="acceleration of the engine",
         ),
-        *_common(_DISCRETE, derive_discrete_space, 0.5),
+        *_track(_DISCRETE, derive_discrete_space),
+        *_ends(_DISCRETE, 0.5),
     ]
 
 
@@ -151,7 +158,8 @@ def _continuous() -> list[Parameter]:
             get=lambda env: float(env.max_action),
             set=_set_max_action,
         ),
-        *_common(_CONTINUOUS, derive_continuous_space, 0.45),
+        *_track(_CONTINUOUS, derive_continuous_space),
+        *_ends(_CONTINUOUS, 0.45),
     ]
 
 

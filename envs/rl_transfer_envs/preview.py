@@ -57,13 +57,18 @@ def preview(
         _pair(images, base, other, [f"step {step}: {label}" for label in labels], width)
         for step, (base, other) in enumerate(zip(*frames, strict=True))
     ]
+    _save(images, pairs, path, columns)
+    return path
+
+
+def _save(images: Any, pairs: list[Any], path: Path, columns: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".gif":
-        pairs = [pair.quantize(64) for pair in pairs]
-        pairs[0].save(path, save_all=True, append_images=pairs[1:], duration=40, loop=0, optimize=True)
+        frames = [pair.quantize(64) for pair in pairs]
+        frames[0].save(path, save_all=True, append_images=frames[1:], duration=40, loop=0, optimize=True)
     else:
-        _sheet(images, [pairs[i] for i in np.linspace(0, steps, columns).round().astype(int)]).save(path)
-    return path
+        moments = np.linspace(0, len(pairs) - 1, columns).round().astype(int)
+        _sheet(images, [pairs[i] for i in moments]).save(path)
 
 
 def _play(spec: Spec, steps: int, seed: int, policy: str | None) -> tuple[list[Frame], list[Frame]]:
