@@ -80,17 +80,15 @@ def _play(spec: Spec, steps: int, seed: int, policy: str | None) -> tuple[list[F
         warnings.simplefilter("ignore")
         specs = [{**spec, "perturb": []}, spec]
         players = [_Player(make(one, "rgb_array"), seed) for one in specs]
-        try:
-            space = players[1].env.action_space
-            act = _policy(spec, space, policy).start(space, seed)
-            for step in range(steps):
-                running = next((player for player in players if not player.over), players[0])
-                action = act(running.seen, step)
-                for player in players:
-                    player.step(action)
-        finally:
+        space = players[1].env.action_space
+        act = _policy(spec, space, policy).start(space, seed)
+        for step in range(steps):
+            running = next((player for player in players if not player.over), players[0])
+            action = act(running.seen, step)
             for player in players:
-                player.env.close()
+                player.step(action)
+        for player in players:  # not after an error: closing a renderer that failed to start fails too
+            player.env.close()
     return players[0].frames, players[1].frames
 
 
