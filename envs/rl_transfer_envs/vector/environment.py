@@ -180,7 +180,7 @@ class BatchedVectorEnv(VectorEnv[Array, Array, Array]):
             raise TypeError(f"options['reset_mask'] must be a boolean NumPy array, not {mask!r}.")
         if mask.shape != (self.num_envs,) or not mask.any():
             raise ValueError(
-                f"options['reset_mask'] must name at least one of {self.num_envs} instances: {mask}."
+                f"options['reset_mask'] must name some of {self.num_envs} instances, not {mask}."
             )
         return mask
 
