@@ -16,7 +16,7 @@ Mode = Literal["scratch", "threshold", "number", "raw"]
 
 CLEAR_ERRORS = 2.0
 """A reference is clearly above random when it leads by more than this many standard errors."""
-CLEAR_SHARE = 0.1
+CLEAR_SHARE = 0.05
 """… and, for the from-scratch arm, by at least this share of the way from random to the threshold."""
 
 
@@ -72,7 +72,7 @@ def normalisation(
     ``reward_threshold``; failing that, raw returns with the declared ``raw_delta``.
 
     *Clearly above* means: by more than two standard errors (of the from-scratch arm's mean over seeds and
-    of random's over episodes, combined), and for the from-scratch arm at least a tenth of the way from
+    of random's over episodes, combined), and for the from-scratch arm at least a twentieth of the way from
     random to the threshold where there is one. A from-scratch arm that never left chance therefore
     does not become a denominator.
 

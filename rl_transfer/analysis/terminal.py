@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Sequence
 
@@ -21,11 +20,9 @@ def text_table(matrix: Matrix) -> str:
     At most :data:`WIDTH` columns; ``*`` marks a gain that the strategy's control puts in doubt, ``r`` one in
     raw units of the measure.
     """
-    budgets = sorted({info.budget for info in matrix.targets.values() if math.isfinite(info.budget)})
-    places = words.listed([words.at_steps(budget, matrix.unit) for budget in budgets] or ["nothing measured"])
     settings = matrix.settings
     lines = [
-        f"{matrix.name}: transfer against {matrix.baseline}, {places}",
+        f"{matrix.name}: transfer against {matrix.baseline}, {words.at_budgets(matrix)}",
         f"gains in normalised scores (r: {matrix.measure}), {settings.confidence:.0%} Welch intervals; "
         f"tests in families of {matrix.family}",
         "",

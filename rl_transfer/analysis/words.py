@@ -63,6 +63,14 @@ def at_steps(budget: float, unit: str) -> str:
     return f"at {budget:,.0f} {unit}" if math.isfinite(budget) else f"before any {unit} were measured"
 
 
+def at_budgets(matrix: Matrix) -> str:
+    """``at 6,144 environment steps`` where all targets share a budget, else ``at 2,048 and 6,144 …``."""
+    found = sorted({info.budget for info in matrix.targets.values() if math.isfinite(info.budget)})
+    if not found:
+        return f"before any {matrix.unit} were measured"
+    return f"at {listed([f'{budget:,.0f}' for budget in found])} {matrix.unit}"
+
+
 def listed(items: Sequence[str]) -> str:
     """``a, b and c``."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

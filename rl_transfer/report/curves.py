@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
+from rl_transfer.analysis import words
 from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.report.style import INK, MUTED, Look, drawing, looks
 
@@ -187,6 +188,8 @@ def profiles(matrix: Matrix) -> Figure | None:
         axes.set_ylabel("share of runs above τ")
         axes.set_ylim(-0.02, 1.02)
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.0%}"))
-        figure.suptitle("Performance profiles over all targets", fontsize=11.5, color=INK)
+        figure.suptitle(
+            f"Performance profiles over all targets, {words.at_budgets(matrix)}", fontsize=11.5, color=INK
+        )
         figure.legend(loc="outside lower center", ncols=3, fontsize=8.5)
     return figure

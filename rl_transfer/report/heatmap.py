@@ -52,7 +52,7 @@ def heatmap(matrix: Matrix) -> Figure:
         for axes in panels if wide else panels[:1]:
             _row_labels(axes, rows, matrix)
         figure.suptitle(
-            f"{matrix.name}: transfer against {matrix.baseline}, {_places(matrix)}", fontsize=11.5
+            f"{matrix.name}: transfer against {matrix.baseline}, {words.at_budgets(matrix)}", fontsize=11.5
         )
         figure.supxlabel(_LEGEND, fontsize=8, color=INK)
         _colour_bar(figure, [*panels], norm)
@@ -82,13 +82,6 @@ def _positions(rows: Sequence[Row], matrix: Matrix) -> list[float]:
     """Row centres, with a gap before the controls."""
     gap = 0.25
     return [index + (gap if matrix.strategies[row[0]].control else 0.0) for index, row in enumerate(rows)]
-
-
-def _places(matrix: Matrix) -> str:
-    budgets = sorted({info.budget for info in matrix.targets.values() if math.isfinite(info.budget)})
-    if not budgets:
-        return "nothing measured yet"
-    return words.at_steps(budgets[0], matrix.unit) if len(budgets) == 1 else "at each target's budget"
 
 
 def _limit(matrix: Matrix) -> float:

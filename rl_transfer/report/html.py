@@ -73,8 +73,8 @@ def _results(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
         tag("h2", "Over the whole matrix"),
         tag(
             "p",
-            "Interquartile mean of normalised scores over runs and targets, with stratified bootstrap "
-            "intervals.",
+            f"Interquartile mean of normalised scores over runs and targets, {words.at_budgets(matrix)}, "
+            "with stratified bootstrap intervals.",
         ),
         sections.aggregate_table(matrix),
     ]

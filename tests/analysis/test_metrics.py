@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_transfer.analysis.metrics import (
@@ -44,6 +44,7 @@ def test_area_is_the_trapezoid_mean():
     assert area_under_curve(array(0), array(7)) == 7
 
 
+@settings(deadline=None)
 @given(CURVES, st.floats(-10, 10), st.floats(0.1, 10))
 def test_area_is_linear_and_bounded(means, shift, factor):
     curve = np.array(means)
@@ -71,6 +72,7 @@ def test_a_curve_shorter_than_the_window_is_one_window():
     assert time_to_threshold(array(0, 10), array(40, 60), 50) == ThresholdTime(0, True)
 
 
+@settings(deadline=None)
 @given(CURVES, st.floats(-1000, 1000), st.floats(0, 100))
 def test_a_higher_threshold_is_never_reached_earlier(means, threshold, more):
     curve = np.array(means)

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_transfer.analysis.special import regularised_incomplete_beta, t_cdf, t_quantile
@@ -48,6 +48,7 @@ def test_t_cdf_of_a_fractional_degree_is_the_integral_of_its_density():
     assert t_cdf(1.9, degrees) == pytest.approx(0.5 + np.trapezoid(density, t), abs=1e-9)
 
 
+@settings(deadline=None)
 @given(PROBABILITIES, DEGREES)
 def test_quantile_inverts_the_distribution(p, degrees):
     assert t_cdf(t_quantile(p, degrees), degrees) == pytest.approx(p, rel=1e-8)
@@ -100,6 +101,7 @@ def test_one_arm_without_spread_keeps_the_degrees_of_the_other():
     assert found.high - found.point == pytest.approx(4.30265273 / math.sqrt(3))
 
 
+@settings(deadline=None)
 @given(ARM, ARM, st.floats(-100, 100), st.floats(0.01, 100))
 def test_welch_interval_moves_and_scales_with_its_data(x, y, shift, factor):
     plain = welch_interval(x, y)
@@ -154,6 +156,7 @@ def test_sampled_permutations_never_give_zero():
     assert 1 / 20_001 <= p <= 10 / 20_001
 
 
+@settings(deadline=None)
 @given(ARM, ARM)
 def test_permutation_p_is_symmetric_and_a_share_of_splits(x, y):
     p = permutation_p(x, y, RNG(0))
@@ -173,6 +176,7 @@ def test_benjamini_hochberg_by_hand():
         benjamini_hochberg([1.2])
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.integers(0, 11))
 def test_a_worse_neighbour_never_lowers_an_adjusted_p(p, index):
     index %= len(p)
@@ -190,6 +194,7 @@ def test_probability_of_improvement_counts_ties_half():
     assert math.isnan(probability_of_improvement([], [1]))
 
 
+@settings(deadline=None)
 @given(ARM, ARM)
 def test_probability_of_improvement_is_complementary(x, y):
     assert probability_of_improvement(x, y) + probability_of_improvement(y, x) == pytest.approx(1)

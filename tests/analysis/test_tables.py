@@ -7,9 +7,9 @@ import pytest
 
 from rl_transfer.analysis import analyse, csv_text, headlines, read_sweep, summary, text_table
 from rl_transfer.analysis.statistics import Interval
-from rl_transfer.analysis.words import METRIC_LABELS, advice, at_steps, interval, listed, number
+from rl_transfer.analysis.words import METRIC_LABELS, advice, at_budgets, at_steps, interval, listed, number
 
-from .hand_made import FAST, SLOW, shifted, two_arms
+from .hand_made import FAST, SLOW, STEPS, arm, shifted, sweep, two_arms
 from .synthetic import QUICKSTART, SyntheticSweep
 
 
@@ -141,3 +141,26 @@ def test_small_phrases():
     matrix = analyse(two_arms([shifted(m, 15) for m in spread], spread))
     entry = matrix.select(kind="transfer")[0].comparisons["auc_gain"]
     assert advice(entry) == f"about {entry.more_seeds} more seeds per arm would likely settle it"
+
+
+def test_budgets_of_several_targets_are_all_named():
+    spread = (-3, -1, 1, 3)
+    arms = {}
+    for target, factor in (("short", 1), ("long", 2)):
+        steps = [factor * step for step in STEPS]
+        for key, curve in (((None, target, "scratch"), SLOW), (("base", target, "fine-tune"), FAST)):
+            arms[key] = arm(key, [shifted(curve, e) for e in spread], steps=steps)
+    matrix = analyse(sweep(arms, q=0.2))
+    assert at_budgets(matrix) == "at 500 and 1,000 environment steps"
+    assert [text.split(",")[0] for text in headlines(matrix)] == [
+        "At 500 environment steps",
+        "At 1",  # 000 environment steps
+    ]
+
+
+def test_a_matrix_of_the_baseline_alone_is_a_table_too():
+    key = (None, "task", "scratch")
+    matrix = analyse(sweep({key: arm(key, [SLOW] * 4)}))
+    assert "scratch (baseline" in text_table(matrix)
+    assert headlines(matrix) == []
+    assert len(summary(matrix)) == 1

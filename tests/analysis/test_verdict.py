@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_transfer.analysis.power import more_seeds, smallest_p, smallest_seeds
@@ -43,6 +43,7 @@ def test_an_obstacle_overrules_everything_and_is_the_reason():
     assert found == (Verdict.INCONCLUSIVE, "a run is missing")
 
 
+@settings(deadline=None)
 @given(st.floats(-2, 2), st.floats(0, 1), st.floats(0, 1), st.integers(4, 20))
 def test_mirrored_data_get_the_mirrored_verdict(point, half, p, runs):
     mirror = {"positive": "negative", "negative": "positive"}
@@ -100,21 +101,21 @@ def spread(centre, runs=2):
 def test_more_seeds_is_the_textbook_sample_size():
     # d = 1, s = 1, α = 0.05, power 0.8. 16 per arm: (2.0423 + 0.8538) · √(2/16) = 1.024 > 1;
     # 17 per arm: (2.0369 + 0.8530) · √(2/17) = 0.991 ≤ 1. Two are there.
-    settings = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
-    assert more_seeds(spread(1), spread(0), **settings) == 15
+    options = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
+    assert more_seeds(spread(1), spread(0), **options) == 15
     # A family of six asks for α = 0.05/6.
-    assert more_seeds(spread(1), spread(0), **{**settings, "cells": 6}) > 15
+    assert more_seeds(spread(1), spread(0), **{**options, "cells": 6}) > 15
 
 
 def test_more_seeds_for_equivalence():
     # d = 0, δ = 1: the same room of 1 and the same levels as above
-    settings = {"delta": 1.0, "q": 0.05, "cells": 50, "confidence": 0.95}
-    assert more_seeds(spread(0), spread(0), **settings) == 15
+    options = {"delta": 1.0, "q": 0.05, "cells": 50, "confidence": 0.95}
+    assert more_seeds(spread(0), spread(0), **options) == 15
 
 
 def test_more_seeds_gives_up_and_never_says_zero():
-    settings = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
-    assert more_seeds(spread(0.05), spread(0), **settings) is None  # thousands
-    assert more_seeds([1.0], [0.0], **settings) is None  # no spread known
-    assert more_seeds([1.0, 1.0], [0.0, 0.0], **settings) == 2  # four are the least
-    assert more_seeds([1.0] * 9, [0.0] * 9, **settings) == 1
+    options = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
+    assert more_seeds(spread(0.05), spread(0), **options) is None  # thousands
+    assert more_seeds([1.0], [0.0], **options) is None  # no spread known
+    assert more_seeds([1.0, 1.0], [0.0, 0.0], **options) == 2  # four are the least
+    assert more_seeds([1.0] * 9, [0.0] * 9, **options) == 1

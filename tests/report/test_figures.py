@@ -163,3 +163,11 @@ def test_svg_repeats_and_prefixes_its_ids(four_verdicts):
 )
 def test_names_become_file_names(name, safe):
     assert safe_name(name) == safe
+
+
+def test_figures_of_a_single_seed_and_of_the_baseline_alone():
+    key = (None, "task", "scratch")
+    for matrix in (analyse(two_arms([FAST], [SLOW])), analyse(sweep({key: arm(key, [SLOW] * 4)}))):
+        figures = all_figures(matrix)
+        assert set(figures) == {"heatmap", "curves-task", "jump-start", "profiles"}
+        assert all(png(figure).startswith(b"\x89PNG") for figure in figures.values())
