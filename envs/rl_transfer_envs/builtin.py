@@ -17,6 +17,8 @@ MODULES = (
     "physics_mountain_car",
     "physics_pendulum",
     "physics_mujoco",
+    "physics_box2d_lander",
+    "physics_box2d_walker",
     "pixels",
 )
 

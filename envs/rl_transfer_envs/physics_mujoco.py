@@ -18,7 +18,7 @@ from rl_transfer_envs.parameters import Parameter, attribute_parameter, register
 from rl_transfer_envs.physics_mujoco_robots import ROBOTS, Robot
 from rl_transfer_envs.policies import register_probe
 
-_FULL_THROTTLE = "full throttle"
+_BEYOND = "beyond full throttle"
 
 _BY_ELEMENT: dict[str, tuple[str, str, str]] = {
     "joint_damping": ("N m s/rad (slides: N s/m)", "joint/damping", "viscous friction in each joint"),
@@ -183,7 +183,7 @@ def _control(robot: Robot) -> Iterator[Parameter]:
         default=robot.control,
         bounds=(robot.control / 5, robot.control * 2),
         summary="control signals lie in ± this value; the action space follows",
-        probes=(_FULL_THROTTLE,),
+        probes=(_BEYOND,),
     )
     yield _parameter(
         robot,
@@ -257,8 +257,9 @@ def _lengths(m: Any, rigid: tuple[str, ...]) -> dict[str, float]:
     return {name: length for name, length in lengths.items() if length is not None}
 
 
-def _full_throttle(robot: Robot) -> Callable[[Any], Any]:
-    action = np.full(robot.motors, robot.control, dtype=np.float32)
+def _beyond_full_throttle(robot: Robot) -> Callable[[Any], Any]:
+    """Twice the largest control signal: what is left of it shows the range, wider or narrower."""
+    action = np.full(robot.motors, 2 * robot.control, dtype=np.float32)
     return lambda _observation: action
 
 
@@ -266,4 +267,4 @@ for _robot in ROBOTS:
     for _group in (_world, _bodies, _elements, _control, _start):
         for _made in _group(_robot):
             register_parameter(_robot.env_id, _made)
-    register_probe(_robot.env_id, _FULL_THROTTLE, _full_throttle(_robot))
+    register_probe(_robot.env_id, _BEYOND, _beyond_full_throttle(_robot))

@@ -31,17 +31,30 @@ class Probe:
 _registered: dict[str, dict[str, Probe]] = {}
 
 
-def register_probe(env_id: str | Sequence[str], name: str, act: Callable[[Any], Any]) -> None:
+def register_probe(
+    env_id: str | Sequence[str], name: str, act: Callable[..., Any], *, with_space: bool = False
+) -> None:
     """Add a policy ``act(observation) → action`` to the probe of one or several environments.
+
+    Args:
+        env_id: Gymnasium id(s).
+        name: the policy's name, as reports show it.
+        act: the policy.
+        with_space: call ``act(action_space, observation)`` instead, for an environment whose
+            constructor arguments choose its action space.
 
     Raises:
         DuplicateRegistrationError: the environment has a probe of that name.
     """
+
+    def start(space: spaces.Space[Any], _seed: int) -> Act:
+        return lambda observation, _step: act(space, observation) if with_space else act(observation)
+
     for one in [env_id] if isinstance(env_id, str) else env_id:
         probes = _registered.setdefault(one, {})
         if name in probes:
             raise DuplicateRegistrationError(f"{one}: probe {name!r} is registered already.")
-        probes[name] = Probe(name, lambda _space, _seed: lambda observation, _step: act(observation))
+        probes[name] = Probe(name, start)
 
 
 def registered_probes(env_id: str) -> Mapping[str, Probe]:
