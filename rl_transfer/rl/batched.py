@@ -1,0 +1,189 @@
+"""Natively batched environments as an SB3 ``VecEnv``."""
+
+from __future__ import annotations
+
+import copy
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from stable_baselines3.common.env_util import is_wrapped
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
+
+from rl_transfer.errors import EnvironmentSpecError
+from rl_transfer.rl.environments import as_spec, translate
+from rl_transfer.spec import Environment
+from rl_transfer_envs import EnvError
+from rl_transfer_envs.vector import Batch, Step
+
+
+def make_batched_vec_env(config: Environment, n_envs: int, key: str | None = None) -> BatchedVecEnv:
+    """``n_envs`` monitored copies of a classic-control environment, stepped together.
+
+    Args:
+        config: the environment and its perturbations.
+        n_envs: how many.
+        key: where the config stands in the user's file, for error messages.
+
+    Raises:
+        EnvironmentSpecError: it cannot be built, or does not vectorise.
+    """
+    try:
+        return BatchedVecEnv([as_spec(config)] * n_envs)
+    except EnvError as error:
+        error.key = (error.key or "").removeprefix("0").removeprefix(".") or None
+        raise translate(error, key) from None
+
+
+class BatchedVecEnv(VecEnv):
+    """Behaves as ``DummyVecEnv`` over ``Monitor`` over the single environments, number by number.
+
+    Seeds, observations, rewards, infos (``episode``, ``terminal_observation``,
+    ``TimeLimit.truncated``, ``base_observation``, ``context``) are the same; the physics is stepped
+    for all instances at once. Single instances cannot be stepped or reset, nor their physics set.
+
+    Args:
+        specs: one specification per instance.
+        render_mode: None or ``"rgb_array"``.
+
+    Raises:
+        EnvError: a specification is wrong or does not vectorise; ``key`` begins with the
+            number of the instance.
+    """
+
+    actions: np.ndarray[Any, Any]
+
+    def __init__(self, specs: Sequence[Mapping[str, Any] | str], render_mode: str | None = None) -> None:
+        self.batch = Batch(specs, render_mode)
+        self._monitors = [Monitor(instance.env) for instance in self.batch.instances]
+        self._steps = 0
+        super().__init__(self.batch.num_envs, self.batch.observation_space, self.batch.action_space)
+        self.metadata = self.batch.instances[0].env.metadata
+
+    def reset(self) -> np.ndarray[Any, Any]:
+        """Begin new episodes, with the seeds and options that were set."""
+        rows = list(range(self.num_envs))
+        observations = self._restart(rows, self._seeds, [options or None for options in self._options])
+        self._reset_seeds()
+        self._reset_options()
+        return observations
+
+    def step_async(self, actions: np.ndarray[Any, Any]) -> None:
+        """Keep the actions for :meth:`step_wait`."""
+        self.actions = actions
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Step all instances and reset those that finished."""
+        step = self.batch.step(self.actions)
+        self._steps += 1
+        for monitor, reward in zip(self._monitors, step.rewards.tolist(), strict=True):
+            monitor.rewards.append(reward)
+        late = (step.truncated & ~step.terminated).tolist()
+        infos = [{**self._info(row), "TimeLimit.truncated": truncated} for row, truncated in enumerate(late)]
+        done = step.terminated | step.truncated
+        observations = self._reset_finished(step, done, infos) if done.any() else step.observations
+        return observations, step.rewards.astype(np.float32), done, infos
+
+    def _reset_finished(
+        self, step: Step, done: np.ndarray[Any, Any], infos: list[dict[str, Any]]
+    ) -> np.ndarray[Any, Any]:
+        rows = np.flatnonzero(done).tolist()
+        for row in rows:
+            infos[row]["episode"] = self._close_episode(self._monitors[row])
+            infos[row]["terminal_observation"] = step.observations[row].copy()
+        observations = step.observations.copy()
+        observations[rows] = self._restart(rows)
+        return observations
+
+    def _restart(
+        self,
+        rows: list[int],
+        seeds: Sequence[int | None] | None = None,
+        options: Sequence[dict[str, Any] | None] | None = None,
+    ) -> np.ndarray[Any, Any]:
+        observations = self.batch.reset(rows, seeds, options)
+        for row in rows:
+            self._monitors[row].rewards, self._monitors[row].needs_reset = [], False
+            self.reset_infos[row] = self._info(row)
+        return observations
+
+    def _info(self, row: int) -> dict[str, Any]:
+        """The environment's own info of an instance; base observation and drawn parameters."""
+        info: dict[str, Any] = {}
+        if self.batch.contexts[row]:
+            info["context"] = copy.deepcopy(self.batch.contexts[row])
+        if self.batch.has_base_observation[row]:
+            info["base_observation"] = self.batch.base_observations[row].copy()
+        return info
+
+    @staticmethod
+    def _close_episode(monitor: Monitor[Any, Any]) -> dict[str, Any]:
+        """Write the episode down as ``Monitor.step`` does."""
+        episode_return, length = sum(monitor.rewards), len(monitor.rewards)
+        seconds = time.time() - monitor.t_start
+        monitor.episode_returns.append(episode_return)
+        monitor.episode_lengths.append(length)
+        monitor.episode_times.append(seconds)
+        return {"r": round(episode_return, 6), "l": length, "t": round(seconds, 6)}
+
+    def close(self) -> None:
+        """Close the instances."""
+        self.batch.close()
+
+    def get_images(self) -> Sequence[np.ndarray[Any, Any] | None]:
+        """One frame per instance, drawn by Gymnasium."""
+        if self.render_mode != "rgb_array":
+            warnings.warn(f"The render mode is {self.render_mode}; images need 'rgb_array'.", stacklevel=2)
+            return [None] * self.num_envs
+        return self.batch.render()
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """An attribute of the instances as of now: the physics', a wrapper's or the monitor's."""
+        return [monitor.get_wrapper_attr(attr_name) for monitor in self._current(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Set an attribute of the monitors; the physics' belong into the specification.
+
+        Raises:
+            PerturbedAfterConstructionError: the physics has an attribute of that name.
+        """
+        self.batch.refuse_write(attr_name)
+        for monitor in self._current(indices):
+            setattr(monitor, attr_name, value)
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Call a method of the instances.
+
+        Raises:
+            EnvironmentSpecError: for ``step`` and ``reset``: the batch steps and resets as a whole.
+        """
+        if method_name in ("step", "reset"):
+            raise EnvironmentSpecError(
+                f"{method_name} cannot be called on single instances of a batch; use VecEnv.{method_name}, "
+                "or DummyVecEnv for instances that are driven one by one."
+            )
+        return [
+            monitor.get_wrapper_attr(method_name)(*method_args, **method_kwargs)
+            for monitor in self._current(indices)
+        ]
+
+    def env_is_wrapped(
+        self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
+    ) -> list[bool]:
+        """Whether the instances are wrapped; each is, in a ``Monitor``."""
+        return [is_wrapped(self._monitors[row], wrapper_class) for row in self._get_indices(indices)]
+
+    def _current(self, indices: VecEnvIndices) -> list[Monitor[Any, Any]]:
+        """The monitors of some instances, with the state of the batch written back to them."""
+        self.batch.export()
+        monitors = [self._monitors[row] for row in self._get_indices(indices)]
+        for monitor in monitors:
+            monitor.total_steps = self._steps
+        return monitors
