@@ -38,6 +38,13 @@ PICTURES: dict[str, tuple[dict[str, Any], str | None, int]] = {
         "with the velocity",
         60,
     ),
+    "lunar-lander-stronger-gravity": ({"id": "LunarLander-v3", "perturb": [{"gravity": "x1.4"}]}, None, 60),
+    "half-cheetah-longer-legs": ({"id": "HalfCheetah-v5", "perturb": [{"link_length": "x1.3"}]}, None, 24),
+    "pixel-catch-negative-picture": (
+        {"id": "PixelCatch-v0", "perturb": [{"ball_shade": 0}, {"background_shade": 255}]},
+        "constant 2",
+        9,
+    ),
 }
 """Picture name → specification, probe policy, steps."""
 
