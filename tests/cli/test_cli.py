@@ -1,56 +1,12 @@
 """The command line: bad input gives one message, its own exit code, and no traceback."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from rl_transfer.cli import main
+from support.cli import TRAIN, Call
 from support.sweeps import write_suite
-
-TRAIN = """\
-name: tiny-train
-env: {id: CartPole-v1}
-algorithm: {name: PPO, n_envs: 2, n_steps: 16, batch_size: 16, n_epochs: 1}
-training: {total_steps: 64}
-evaluation: {every: 32, episodes: 2}
-"""
-
-
-@dataclass
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Outcome]
-
-
-@pytest.fixture
-def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def go(*arguments: str) -> Outcome:
-        with pytest.raises(SystemExit) as caught:
-            main(list(arguments))
-        captured = capfd.readouterr()
-        code = caught.value.code
-        assert "Traceback" not in captured.err
-        return Outcome(code if isinstance(code, int) else 1, captured.out, captured.err)
-
-    return go
-
-
-@pytest.fixture
-def trained(call: Call, tmp_path: Path) -> Path:
-    (tmp_path / "train.yaml").write_text(TRAIN, encoding="utf-8")
-    outcome = call("train", "./train.yaml", "-o", "source")
-    assert outcome.code == 0, outcome.err
-    return tmp_path / "source"
 
 
 @pytest.mark.parametrize("command", ["train", "transfer", "evaluate", "sweep", "report", "configs"])
@@ -88,7 +44,11 @@ def test_train_transfer_evaluate(call: Call, trained: Path, tmp_path: Path) -> N
         (["sweep", "quickstart", "targets.longer-pole.env.perturb.0={length: 1e9}"], 4, "bound"),
         (["sweep", "quickstart", "strategies.2.freeze=[policy_trunc]"], 5, "policy_trunk"),
         (["sweep", "quickstart", "strategies.2.freeze=[all]"], 5, "leaves nothing to train"),
-        (["sweep", "quickstart", "sources.cartpole.env={id: Acrobot-v1}"], 5, "frozen-trunk-new-head"),
+        (
+            ["sweep", "quickstart", "sources.cartpole.env={id: Acrobot-v1}"],
+            5,
+            "fine-tune.yaml:4:1: strategies.1.copy",
+        ),
         (["evaluate", "nowhere"], 6, "no such policy bundle"),
         (["report", "nowhere"], 7, "nowhere"),
         (["sweep"], 2, "Missing argument"),

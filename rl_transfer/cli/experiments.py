@@ -1,69 +1,18 @@
-"""The command line: arguments, exit codes, progress. Heavy imports happen inside commands."""
+"""``train``, ``transfer``, ``evaluate``, ``sweep`` and ``report``."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-import click
 import typer
-from rich.console import Console
-from rich.markup import escape
 
-from rl_transfer.errors import ConfigError, RLTransferError, StoreError, SweepFailed
-
-if TYPE_CHECKING:
-    from rl_transfer.spec import Loaded
-
-app = typer.Typer(
-    name="rl-transfer",
-    help="Does a policy trained in environment A help in environment B? Train sources, transfer them, "
-    "measure against baselines and controls, and get verdicts.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 fine · 2 wrong usage · 3 config · 4 environment · 5 transfer · 6 bundle · "
-    "7 results folder · 8 failed runs · 9 missing extra · 130 interrupted.",
-)
-configs_app = typer.Typer(help="The configs that come with the package.", no_args_is_help=True)
-app.add_typer(configs_app, name="configs")
-
-out = Console()
-err = Console(stderr=True)
-
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[KEY=VALUE]...",
-        help="Overrides of config values, e.g. training.total_steps=50000 seeds=3. Values are YAML.",
-        show_default=False,
-    ),
-]
-Output = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", help="Folder for the results; default: results/NAME.", show_default=False),
-]
+from rl_transfer.cli.common import Output, Overrides, err, located, out
+from rl_transfer.errors import RLTransferError, SweepFailed
 
 
-@app.callback()
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
-) -> None:
-    if version:
-        from rl_transfer import __version__
-
-        out.print(__version__)
-        raise typer.Exit
-
-
-@app.command()
 def train(
     config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped train config.")],
     overrides: Overrides = None,
@@ -80,11 +29,10 @@ def train(
     from rl_transfer.sweep.dispatch import TRAIN
 
     loaded = load(config, TRAIN, "train", overrides)
-    with _located(loaded):
+    with located(loaded):
         _single_run(loaded.config.run(), output or Path("results", loaded.config.name), None)
 
 
-@app.command()
 def transfer(
     config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped transfer config.")],
     source: Annotated[
@@ -106,14 +54,13 @@ def transfer(
     from rl_transfer.sweep.dispatch import TRANSFER, room
 
     loaded = load(config, TRANSFER, "transfer", overrides)
-    with _located(loaded):
+    with located(loaded):
         bundle, identity = room(loaded.config.kind).find_source(source)
         run = loaded.config.transfer_run(identity)
         folder = output or Path("results", loaded.config.name)
         _single_run(run, folder, bundle if run.source else None)
 
 
-@app.command()
 def evaluate(
     bundle: Annotated[str, typer.Argument(help="Policy bundle, or the folder of a finished run.")],
     env: Annotated[
@@ -149,7 +96,6 @@ def evaluate(
     )
 
 
-@app.command()
 def sweep(
     config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped suite.")],
     overrides: Overrides = None,
@@ -175,7 +121,7 @@ def sweep(
     loaded = load(config, SUITES, "suites", overrides)
     suite = loaded.config
     folder = output or Path("results", suite.name)
-    with _located(loaded):
+    with located(loaded):
         graph, store = prepare(suite, folder)
     if dry_run:
         for identifier in graph.specs:
@@ -186,7 +132,6 @@ def sweep(
     _run_sweep(graph, store, workers or default_workers(), folder)
 
 
-@app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="The output folder of a sweep.")],
 ) -> None:
@@ -195,67 +140,6 @@ def report(
     Example: rl-transfer report results/quickstart
     """
     _write_report(folder)
-
-
-@configs_app.command("list")
-def configs_list() -> None:
-    """List the shipped configs with a line on each."""
-    from rich.table import Table
-
-    from rl_transfer.spec import CATEGORIES, shipped
-    from rl_transfer.spec.yaml_map import read_yaml
-
-    table = Table("kind", "name", "summary", box=None)
-    for category in CATEGORIES:
-        for name, path in shipped(category).items():
-            table.add_row(category, name, escape(str(read_yaml(path).data.get("summary", ""))))
-    out.print(table)
-
-
-@configs_app.command("show")
-def configs_show(
-    name: Annotated[str, typer.Argument(help="Name, or category/name, of a shipped config.")],
-) -> None:
-    """Print a shipped config."""
-    sys.stdout.write(_shipped(name).read_text(encoding="utf-8"))
-
-
-@configs_app.command("copy")
-def configs_copy(
-    name: Annotated[str, typer.Argument(help="Name, or category/name, of a shipped config.")],
-    destination: Annotated[Path, typer.Argument(help="File or folder to copy it to.")] = Path("."),
-) -> None:
-    """Copy a shipped config to edit it; an existing file is never overwritten."""
-    path = _shipped(name)
-    target = destination / path.name if destination.is_dir() else destination
-    if target.exists():
-        raise StoreError(f"{target} exists and is not overwritten; name another file")
-    try:
-        shutil.copyfile(path, target)
-    except OSError as error:
-        raise StoreError(f"{target} cannot be written: {error.strerror}") from None
-    out.print(f"{target} written; run it by its path: ./{target}", highlight=False)
-
-
-def _shipped(name: str) -> Path:
-    from rl_transfer.spec import CATEGORIES, locate, shipped
-
-    everything = shipped()
-    if name in everything:
-        return everything[name]
-    found = [key for key in everything if key.rsplit("/", 1)[-1] == name]
-    if len(found) == 1:
-        return everything[found[0]]
-    if found:
-        raise ConfigError(f"{name!r} is ambiguous: {', '.join(found)}; name it with its category")
-    category, slash, bare = name.partition("/")
-    if slash and category in CATEGORIES:
-        return locate(bare, category)
-    import difflib
-
-    close = difflib.get_close_matches(name, [key.rsplit("/", 1)[-1] for key in everything], n=1)
-    meant = f" Did you mean {close[0]!r}?" if close else ""
-    raise ConfigError(f"there is no shipped config {name!r}.{meant} See: rl-transfer configs list")
 
 
 def _single_run(run: Any, output: Path, bundle: Path | None) -> None:
@@ -326,36 +210,3 @@ def _write_report(folder: Path) -> None:
         highlight=False,
         soft_wrap=True,
     )
-
-
-@contextmanager
-def _located(loaded: Loaded[Any]) -> Iterator[None]:
-    """Join the key of an error raised below with the file and line that the key came from."""
-    try:
-        yield
-    except RLTransferError as error:
-        error.message = loaded.located(error)
-        raise
-
-
-def _terminate(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with its code; mistakes give one message and no traceback."""
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
-        code = app(args=arguments, standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except RLTransferError as error:
-        err.print(f"[bold red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        err.print("interrupted", highlight=False)
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(141)
-    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,128 @@
+"""``envs list|show|check|preview``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from rl_transfer.cli.common import out
+from rl_transfer.errors import ConfigError, EnvironmentSpecError
+
+app = typer.Typer(
+    help="Environments and what can be perturbed in them, every knob under an effect probe.",
+    no_args_is_help=True,
+)
+
+Target = Annotated[
+    str, typer.Argument(metavar="ENV", help="Gymnasium id, shipped target, or YAML file with an env.")
+]
+
+
+@app.command("list")
+def list_() -> None:
+    """List environments with registered parameters, and how many there are of what.
+
+    Example: rl-transfer envs list
+    """
+    from rl_transfer_envs import catalogue
+
+    table = Table("environment", "family", "parameters", box=None)
+    for row in catalogue.list_rows():
+        missing = "" if row["installed"] else f" (pip install 'rl-transfer[{row['extra']}]')"
+        table.add_row(row["environment"], row["family"] + missing, ", ".join(row["parameters"]))
+    out.print(table)
+    out.print(" · ".join(f"{count} {what}" for what, count in catalogue.counts().items()), highlight=False)
+
+
+@app.command()
+def show(env: Target) -> None:
+    """Show everything that can be perturbed in an environment: unit, default, bounds, source.
+
+    Example: rl-transfer envs show CartPole-v1
+    """
+    from rl_transfer_envs import catalogue
+
+    table = Table("name", "kind", "unit", "default", "bounds", "source", box=None)
+    with _translated():
+        for row in catalogue.show_rows(_spec(env)["id"]):
+            columns = ("name", "kind", "unit", "default", "bounds", "source")
+            table.add_row(*(escape(str(row[column])) for column in columns))
+    out.print(table)
+
+
+@app.command()
+def check(
+    env: Annotated[
+        str | None, typer.Argument(metavar="ENV", help="Gymnasium id, shipped target, or YAML file.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Check every registered environment.")] = False,
+    wrappers: Annotated[bool, typer.Option(help="Check every wrapper on the environment too.")] = True,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print passed checks as well.")] = False,
+) -> None:
+    """Run the conformance kit: every knob moves the dynamics, every default is bit-equal to base.
+
+    Works on your own environments too (`module:Id`, or a YAML file with env_module).
+
+    Example: rl-transfer envs check CartPole-v1
+    """
+    from rl_transfer_envs import conformance
+
+    if (env is None) == (not everything):
+        raise ConfigError("name one environment, or give --all")
+    counts: Counter[str] = Counter()
+    with _translated():
+        for row in conformance.check_rows(None if env is None else _spec(env), wrappers=wrappers):
+            counts[row["status"]] += 1
+            if verbose or row["status"] == "fail":
+                keys = ("status", "environment", "perturbation", "check", "value", "detail")
+                line = "  ".join(str(row[key]) for key in keys)
+                out.print(line, highlight=False, markup=False, soft_wrap=True)
+    out.print(", ".join(f"{count} {status}" for status, count in sorted(counts.items())), highlight=False)
+    if counts["fail"]:
+        raise EnvironmentSpecError(f"{counts['failed']} of {counts.total()} checks failed")
+
+
+@app.command()
+def preview(
+    env: Target,
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .gif, or a .png sheet.")] = Path(
+        "preview.gif"
+    ),
+    steps: Annotated[int, typer.Option(min=1, help="Environment steps to play.")] = 100,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Draw base and perturbed environment side by side under the same actions.
+
+    Example: rl-transfer envs preview cartpole-longer-pole -o longer-pole.gif
+    """
+    from rl_transfer_envs.preview import preview as draw
+
+    with _translated():
+        path = draw(_spec(env), output, steps=steps, seed=seed)
+    out.print(f"{path} written", highlight=False)
+
+
+def _spec(argument: str) -> dict[str, Any]:
+    from rl_transfer.rl.environments import as_spec
+    from rl_transfer.rl.jobs import read_environment
+
+    found = read_environment(argument)
+    return {"id": argument} if found is None else as_spec(found)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    import rl_transfer_envs
+    from rl_transfer.rl.environments import translate
+
+    try:
+        yield
+    except rl_transfer_envs.EnvError as error:
+        raise translate(error, None) from None

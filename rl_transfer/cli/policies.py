@@ -1,0 +1,97 @@
+"""``policies inspect|import|export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rl_transfer.cli.common import out
+from rl_transfer.errors import ConfigError
+
+app = typer.Typer(
+    help="Policy bundles: look inside, bring foreign policies in, take them to Stable-Baselines3.",
+    no_args_is_help=True,
+)
+
+Algorithm = Annotated[
+    str | None, typer.Option("--algorithm", "-a", help="SB3's name, where the file does not tell.")
+]
+Env = Annotated[
+    str | None,
+    typer.Option("--env", "-e", help="Environment it was trained in, where the file does not tell."),
+]
+
+
+@app.command()
+def inspect(
+    policy: Annotated[str, typer.Argument(help="Bundle, run folder, SB3 zip, or hf://org/repository.")],
+    algorithm: Algorithm = None,
+    env: Env = None,
+) -> None:
+    """Print the parts of a policy: tensors, shapes, counts, digests.
+
+    Example: rl-transfer policies inspect results/cartpole
+    """
+    from rl_transfer.rl.inspect import inspect as look
+    from rl_transfer.rl.inspect import table
+    from rl_transfer.rl.jobs import read_environment
+
+    rows = look(policy, env=read_environment(env), algorithm=algorithm)
+    out.print(table(rows), highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command("import")
+def import_(
+    policy: Annotated[str, typer.Argument(help="SB3 zip, hf://org/repository, or state dict.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the new bundle.")],
+    algorithm: Algorithm = None,
+    env: Env = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(help="Prefix of tensor names, OLD=NEW; for plain state dicts. May be repeated."),
+    ] = None,
+) -> None:
+    """Turn a foreign policy into a bundle. Only tensors and plain data are read; no code of it runs.
+
+    Example: rl-transfer policies import ppo-CartPole-v1.zip -o zoo-cartpole
+    """
+    from rl_transfer.rl.jobs import read_environment
+    from rl_transfer.rl.sources import import_source
+
+    found = import_source(
+        policy,
+        output,
+        env=read_environment(env),
+        algorithm=algorithm,
+        name_map=_name_map(rename),
+    )
+    for note in found.metadata.get("notes", []):
+        out.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+    out.print(f"bundle: {output}\ndigest: {found.digest}", highlight=False)
+
+
+@app.command()
+def export(
+    policy: Annotated[str, typer.Argument(help="Bundle or run folder.")],
+    sb3: Annotated[Path, typer.Option("--sb3", help="Zip to write; the algorithm's `load` reads it.")],
+) -> None:
+    """Write a bundle as a Stable-Baselines3 zip, with its normalisation statistics beside it.
+
+    Example: rl-transfer policies export results/cartpole --sb3 cartpole.zip
+    """
+    from rl_transfer.rl.export import export_sb3
+
+    export_sb3(Path(policy), sb3)
+    out.print(f"{sb3} written", highlight=False)
+
+
+def _name_map(renames: list[str] | None) -> dict[str, Any] | None:
+    if not renames:
+        return None
+    pairs = [text.partition("=") for text in renames]
+    bad = [text for text, (_, equals, _) in zip(renames, pairs, strict=True) if not equals]
+    if bad:
+        raise ConfigError(f"--rename {bad[0]!r}: expected OLD=NEW")
+    return {old: new for old, _, new in pairs}
