@@ -1,0 +1,178 @@
+"""From what a foreign file says to the tensors and metadata of one of our bundles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces as gym_spaces
+from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
+from stable_baselines3.common.vec_env import VecTransposeImage
+
+from rl_transfer.errors import BundleError, ConfigError, EnvironmentSpecError
+from rl_transfer.rl import spaces
+from rl_transfer.rl.deduce import deduce_algorithm
+from rl_transfer.rl.environments import make_env
+from rl_transfer.rl.fitting import fit, rename
+from rl_transfer.rl.foreign import ForeignPolicy
+from rl_transfer.rl.modernize import modernize
+from rl_transfer.rl.network import deduce_network
+from rl_transfer.rl.normalization import PREFIX
+from rl_transfer.rl.printed_spaces import printed_space
+from rl_transfer.rl.spaces import Space
+from rl_transfer.rl.vec_normalize import Statistics
+from rl_transfer.spec import Algorithm, Environment, parse
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a foreign policy beside its file.
+
+    Attributes:
+        where: the file's name, for errors.
+        env: where it was trained.
+        algorithm: the user's word on the algorithm.
+        named: the algorithm that the file's name says.
+        name_map: the file's tensor names or prefixes → SB3's.
+        policy_kwargs: the user's word on the network, as in a config.
+        statistics: normalisation statistics, if there are any.
+        repository: on the Hub.
+        notes: what was assumed so far.
+    """
+
+    where: str
+    env: Environment
+    algorithm: str | None = None
+    named: str | None = None
+    name_map: Mapping[str, str] | None = None
+    policy_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    statistics: Statistics | None = None
+    repository: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def assemble(foreign: ForeignPolicy, known: Known) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Tensors (normalisation statistics included) and metadata of the bundle.
+
+    Raises:
+        BundleError: the file contradicts itself or what is known of it, or cannot be rebuilt.
+        TransferError: the name map does not fit the file.
+        EnvironmentSpecError: the spaces are not in the file and the environment cannot be built.
+    """
+    where, data = known.where, foreign.data
+    state, modernized = modernize(rename(foreign.state, known.name_map, where))
+    name = deduce_algorithm(state, data or {}, known.algorithm, known.named, where)
+    pair, taken = _spaces(data or {}, known.env, where)
+    try:
+        network, assumed = deduce_network(name, state, data, known.policy_kwargs, pair, where)
+    except (ValueError, LookupError) as error:
+        raise BundleError(f"{where}: its tensors form no {name} policy: {error}") from None
+    arrays, normalize, normalized = _normalization(foreign, known, pair[0])
+    algorithm = _algorithm({"name": name, **network, **normalize, **_gamma(data or {})}, where)
+    tensors, converted = fit(state, algorithm, pair, where)
+    metadata: dict[str, Any] = {
+        "algorithm": algorithm.plain(),
+        "observation_space": spaces.to_json(pair[0]),
+        "action_space": spaces.to_json(pair[1]),
+        "env": known.env.plain(),
+        "versions": dict(foreign.versions),
+        "log_ent_coef": foreign.log_ent_coef,
+        "origin": {"format": foreign.format, "sha256": foreign.sha256, "repository": known.repository},
+        "notes": [*known.notes, *taken, *assumed, *normalized, *modernized, *converted],
+    }
+    steps = (data or {}).get("num_timesteps")
+    if isinstance(steps, int) and steps > 0:
+        metadata["training"] = {"total_steps": steps}
+    return {**tensors, **arrays}, metadata
+
+
+def _spaces(data: Mapping[str, Any], env: Environment, where: str) -> tuple[tuple[Space, Space], list[str]]:
+    """Spaces of observations and actions: as the file prints them, else the environment's."""
+    observation = printed_space(data.get("observation_space"))
+    action = printed_space(data.get("action_space"), bounded=True)
+    if observation is not None and action is not None:
+        return (observation, action), []
+    try:
+        built = make_env(env)
+    except EnvironmentSpecError as error:
+        raise EnvironmentSpecError(
+            f"{where} does not print its spaces in full, and its environment cannot be built: {error.message}"
+        ) from None
+    notes = []
+    if observation is None:
+        observation = _channels_first(built.observation_space)
+        notes.append(f"the observation space is the one of {env.id}")
+    if action is None:
+        action = built.action_space
+        notes.append(f"the action space is the one of {env.id}")
+    built.close()
+    return (observation, action), notes
+
+
+def _channels_first(space: Space) -> Space:
+    """The space as SB3's policies see it: images with the channels first."""
+    if isinstance(space, gym_spaces.Dict):
+        return gym_spaces.Dict({key: _channels_first(each) for key, each in space.spaces.items()})
+    if (
+        isinstance(space, gym_spaces.Box)
+        and is_image_space(space)
+        and not is_image_space_channels_first(space)
+    ):
+        return VecTransposeImage.transpose_space(space)
+    return space
+
+
+def _normalization(
+    foreign: ForeignPolicy, known: Known, space: Space
+) -> tuple[dict[str, torch.Tensor], dict[str, Any], list[str]]:
+    """Statistics as tensors, the config that describes them, and what should be known of them."""
+    statistics = known.statistics
+    if statistics is None:
+        on_policy_normalized = "gae_lambda" in (foreign.data or {}) and (foreign.data or {}).get(
+            "_last_original_obs"
+        )
+        return {}, {}, [_LOST] if on_policy_normalized else []
+    if not statistics.arrays:
+        return {}, {}, []
+    members = space.spaces if isinstance(space, gym_spaces.Dict) else {"": space}
+    for name, values in statistics.arrays.items():
+        group, _, key = name.removeprefix(PREFIX).removesuffix("/mean").partition("/")
+        if group != "observation" or not name.endswith("/mean"):
+            continue
+        shape = members[key].shape if key in members else None
+        if values.shape != shape:
+            raise BundleError(
+                f"{known.where}: the normalisation statistics{f' of {key}' if key else ''} have shape "
+                f"{values.shape}, but the policy observes {space}; they belong to another policy"
+            )
+    config = {
+        name: min(value, _LARGEST) if isinstance(value, float) else value
+        for name, value in statistics.config.items()
+    }
+    kinds = [kind for kind in ("observation", "reward") if config[kind]]
+    tensors = {name: torch.from_numpy(values) for name, values in statistics.arrays.items()}
+    return tensors, {"normalize": config}, [f"normalisation statistics of {' and '.join(kinds)} were read"]
+
+
+_LOST = (
+    "the policy was trained under VecNormalize, but no statistics were found beside it; if its observations "
+    "were normalised, it acts badly without them: give the VecNormalize file"
+)
+
+
+def _gamma(data: Mapping[str, Any]) -> dict[str, float]:
+    gamma = data.get("gamma")
+    return {"gamma": float(gamma)} if isinstance(gamma, int | float) else {}
+
+
+def _algorithm(config: dict[str, Any], where: str) -> Algorithm:
+    try:
+        algorithm: Algorithm = parse(Algorithm, config)
+    except ConfigError as error:
+        raise BundleError(f"{where}: the policy cannot be described by a config: {error.message}") from None
+    return algorithm

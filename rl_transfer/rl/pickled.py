@@ -1,0 +1,206 @@
+"""A pickle read as data: its opcodes are followed, but nothing that it names is imported or called.
+
+A pickle is a program for a stack machine; what makes it dangerous are the opcodes that look a class
+or function up by name and call it. Here such a lookup gives a :class:`Reference` and such a call a
+:class:`Built`, both plain data, and only for names that the caller allows.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rl_transfer.errors import BundleError
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A class or function that the pickle names, as ``module.name``."""
+
+    name: str
+
+
+@dataclass(eq=False)
+class Built:
+    """What the pickle would have made by calling ``name`` with ``arguments`` and setting ``state``."""
+
+    name: str
+    arguments: tuple[Any, ...]
+    state: Any = None
+
+
+class _Refused(ValueError):
+    """The pickle names or does something that is not allowed."""
+
+
+def read_pickle(content: bytes, allowed: Callable[[str], bool], where: str) -> Any:
+    """The object that a pickle describes, as plain data.
+
+    Args:
+        content: the pickle, of any protocol.
+        allowed: whether a dotted name may occur.
+        where: the file's name, for errors.
+
+    Returns:
+        Numbers, texts, bytes, tuples, lists, sets and dicts (ordered ones too); :class:`Reference`
+        and :class:`Built` for everything else.
+
+    Raises:
+        BundleError: the pickle is damaged, or names something that is not allowed.
+    """
+    try:
+        return _Machine(allowed).run(content)
+    except _Refused as error:
+        raise BundleError(f"{where} is refused: {error}. Nothing of it was run.") from None
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, struct.error) as error:
+        raise BundleError(f"{where} is truncated or no pickle: {error}") from None
+
+
+_LITERALS = {
+    "INT", "LONG", "FLOAT", "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT",
+    "STRING", "BINSTRING", "SHORT_BINSTRING",
+    "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
+    "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
+}  # fmt: skip
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_EMPTY: dict[str, Callable[[], Any]] = {
+    "EMPTY_LIST": list,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_DICT": dict,
+    "EMPTY_SET": set,
+}
+_COLLECTED: dict[str, Callable[[list[Any]], Any]] = {
+    "LIST": list,
+    "TUPLE": tuple,
+    "FROZENSET": frozenset,
+    "DICT": lambda items: _pairs(items),
+}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+
+
+class _Machine:
+    """The pickle's stack machine over inert values."""
+
+    def __init__(self, allowed: Callable[[str], bool]) -> None:
+        self.allowed = allowed
+        self.stack: list[Any] = []
+        self.marked: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+
+    def run(self, content: bytes) -> Any:
+        for opcode, argument, _ in pickletools.genops(content):
+            if opcode.name == "STOP":
+                break
+            self.step(opcode.name, argument)
+        return self.stack.pop()
+
+    def step(self, opcode: str, argument: Any) -> None:
+        if opcode in _LITERALS:
+            self.stack.append(argument)
+        elif opcode in _CONSTANTS:
+            self.stack.append(_CONSTANTS[opcode])
+        elif opcode in _EMPTY:
+            self.stack.append(_EMPTY[opcode]())
+        elif opcode in _COLLECTED:
+            items = self.to_mark()
+            self.stack.append(_COLLECTED[opcode](items))
+        elif opcode in _TUPLES:
+            items = [self.stack.pop() for _ in range(_TUPLES[opcode])]
+            self.stack.append(tuple(items[::-1]))
+        elif opcode in _STEPS:
+            _STEPS[opcode](self, argument)
+        elif opcode not in ("PROTO", "FRAME"):
+            raise _Refused(f"it uses {opcode}, which normalisation statistics never need")
+
+    def mark(self, _: Any) -> None:
+        self.marked.append(self.stack)
+        self.stack = []
+
+    def to_mark(self) -> list[Any]:
+        items = self.stack
+        self.stack = self.marked.pop()
+        return items
+
+    def put(self, index: int) -> None:
+        self.memo[index] = self.stack[-1]
+
+    def memoize(self, _: Any) -> None:
+        self.memo[len(self.memo)] = self.stack[-1]
+
+    def get(self, index: int) -> None:
+        self.stack.append(self.memo[index])
+
+    def fill(self, items: list[Any]) -> None:
+        """Append to a list, update a dict or set; what an object would collect is left out."""
+        target = self.stack[-1]
+        if isinstance(target, list):
+            target.extend(items)
+        elif isinstance(target, dict):
+            target.update(_pairs(items))
+        elif isinstance(target, set):
+            target.update(items)
+        elif not isinstance(target, Built):
+            raise _Refused(f"it adds items to a {type(target).__name__}")
+
+    def refer(self, module: Any, name: Any) -> None:
+        dotted = f"{module}.{name}"
+        if not (isinstance(module, str) and isinstance(name, str) and self.allowed(dotted)):
+            raise _Refused(f"it names {dotted[:80]}, which normalisation statistics never need")
+        self.stack.append(Reference(dotted))
+
+    def stack_global(self, _: Any) -> None:
+        name, module = self.stack.pop(), self.stack.pop()
+        self.refer(module, name)
+
+    def call(self, count: int) -> None:
+        """Call with a tuple of arguments (2), or with a tuple and a dict of them (3)."""
+        operands = [self.stack.pop() for _ in range(count)][::-1]
+        called, arguments = operands[0], operands[1]
+        if not isinstance(called, Reference) or not isinstance(arguments, tuple):
+            raise _Refused(f"it calls a {type(called).__name__}")
+        if called.name.endswith("._reconstructor") and isinstance(arguments[0], Reference):
+            self.stack.append(Built(arguments[0].name, ()))
+        elif called.name == "collections.OrderedDict":
+            self.stack.append(dict(*arguments))
+        else:
+            self.stack.append(Built(called.name, arguments))
+
+    def build(self, _: Any) -> None:
+        state = self.stack.pop()
+        target = self.stack[-1]
+        if not isinstance(target, Built):
+            raise _Refused(f"it sets the state of a {type(target).__name__}")
+        target.state = state
+
+
+def _pairs(items: list[Any]) -> dict[Any, Any]:
+    return dict(zip(items[::2], items[1::2], strict=True))
+
+
+_STEPS: dict[str, Callable[[_Machine, Any], Any]] = {
+    "MARK": _Machine.mark,
+    "POP": lambda machine, _: machine.stack.pop(),
+    "POP_MARK": lambda machine, _: machine.to_mark(),
+    "DUP": lambda machine, _: machine.stack.append(machine.stack[-1]),
+    "PUT": _Machine.put,
+    "BINPUT": _Machine.put,
+    "LONG_BINPUT": _Machine.put,
+    "MEMOIZE": _Machine.memoize,
+    "GET": _Machine.get,
+    "BINGET": _Machine.get,
+    "LONG_BINGET": _Machine.get,
+    "APPEND": lambda machine, _: machine.fill([machine.stack.pop()]),
+    "APPENDS": lambda machine, _: machine.fill(machine.to_mark()),
+    "ADDITEMS": lambda machine, _: machine.fill(machine.to_mark()),
+    "SETITEM": lambda machine, _: machine.fill([machine.stack.pop(), machine.stack.pop()][::-1]),
+    "SETITEMS": lambda machine, _: machine.fill(machine.to_mark()),
+    "GLOBAL": lambda machine, names: machine.refer(*names.split(" ", 1)),
+    "STACK_GLOBAL": _Machine.stack_global,
+    "REDUCE": lambda machine, _: machine.call(2),
+    "NEWOBJ": lambda machine, _: machine.call(2),
+    "NEWOBJ_EX": lambda machine, _: machine.call(3),
+    "BUILD": _Machine.build,
+}

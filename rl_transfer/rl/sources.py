@@ -1,0 +1,232 @@
+"""Where a source policy comes from: our bundles, SB3 zips, the Hugging Face Hub, plain tensor files.
+
+A foreign policy is read without running anything of it, rebuilt from tensors and plain data, and
+turned into a bundle; from there on it is a policy like any other. Whatever had to be assumed or
+changed on the way stands in ``metadata["notes"]``, one sentence each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rl_transfer.core import save_bundle
+from rl_transfer.core._text import did_you_mean
+from rl_transfer.errors import BundleError, ConfigError
+from rl_transfer.rl.assembly import Known, assemble
+from rl_transfer.rl.env_names import current, read_name
+from rl_transfer.rl.foreign import ForeignPolicy, read_zip
+from rl_transfer.rl.hub import SCHEME, fetch
+from rl_transfer.rl.parts import ALGORITHMS
+from rl_transfer.rl.policies import Policy, load_policy
+from rl_transfer.rl.tensor_files import SUFFIXES, read_tensor_file
+from rl_transfer.rl.vec_normalize import FILE_NAMES, read_statistics
+from rl_transfer.spec import Environment, PolicyConfig, parse
+
+
+@dataclass(frozen=True)
+class _Hints:
+    """What the user says of a foreign policy; see :func:`load_source`."""
+
+    env: Environment | None = None
+    algorithm: str | None = None
+    name_map: Mapping[str, str] | None = None
+    policy_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    statistics: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Located:
+    """A foreign policy's file, the statistics beside it, and what its name says."""
+
+    path: Path
+    statistics: Path | None
+    algorithm: str | None
+    env: str | None
+    repository: str | None = None
+
+
+def load_source(
+    argument: str | Path,
+    *,
+    env: Environment | None = None,
+    algorithm: str | None = None,
+    name_map: Mapping[str, str] | None = None,
+    policy_kwargs: Mapping[str, Any] | None = None,
+    statistics: Path | None = None,
+) -> Policy:
+    """A source policy, wherever it comes from. Nothing in a foreign file is unpickled or run.
+
+    Args:
+        argument: one of
+
+            - a bundle folder or run folder of ours; it describes itself, so nothing else may differ;
+            - an SB3 zip;
+            - ``hf://org/repository[/file.zip][@revision]`` on the Hugging Face Hub (extra ``hub``);
+            - a ``.safetensors``, ``.pth`` or ``.pt`` state dict; needs ``env`` and ``algorithm``.
+        env: where it was trained; by default read off the file's name (``ppo-CartPole-v1.zip``),
+            old versions under their present names (``env_names.RENAMES``).
+        algorithm: SB3's name of the algorithm; by default read off tensors, hyperparameters, name.
+        name_map: the file's tensor names or dotted prefixes → SB3's (longest match first); what is
+            not needed is sent to ``unused``.
+        policy_kwargs: what the file cannot say of the network, as in a config: ``activation``,
+            ``features_extractor`` (an import path into the user's own code) …
+        statistics: the ``VecNormalize`` file; by default ``vec_normalize.pkl`` or
+            ``vecnormalize.pkl`` beside the zip or in a folder there named like it.
+
+    Returns:
+        The policy. ``bundle.digest`` identifies its content; ``metadata["notes"]`` lists what was
+        assumed, renamed or converted.
+
+    Raises:
+        BundleError: the file is missing, damaged, hostile, of another kind, or ambiguous.
+        ConfigError: ``algorithm`` or ``policy_kwargs`` are malformed.
+        TransferError: the name map does not fit the file.
+        MissingExtraError: an extra that the source needs is not installed.
+        EnvironmentSpecError: the spaces are not in the file and ``env`` cannot be built.
+    """
+    hints = _hints(env, algorithm, name_map, policy_kwargs, statistics)
+    if _is_folder(argument):
+        return _own(Path(argument), hints)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        folder = Path(scratch, "bundle")
+        save_bundle(folder, *_content(argument, hints), kind="policy")
+        return load_policy(folder)
+
+
+def import_source(
+    argument: str | Path,
+    folder: str | Path,
+    *,
+    env: Environment | None = None,
+    algorithm: str | None = None,
+    name_map: Mapping[str, str] | None = None,
+    policy_kwargs: Mapping[str, Any] | None = None,
+    statistics: Path | None = None,
+) -> Policy:
+    """Write a source policy as one of our bundles and return it; see :func:`load_source`.
+
+    The digest is the one that :func:`load_source` gives for the same arguments.
+
+    Raises:
+        BundleError: ``folder`` exists, or as :func:`load_source`.
+    """
+    hints = _hints(env, algorithm, name_map, policy_kwargs, statistics)
+    if _is_folder(argument):
+        bundle = _own(Path(argument), hints).bundle
+        tensors, metadata = {**bundle.tensors, **bundle.state()}, dict(bundle.metadata)
+    else:
+        tensors, metadata = _content(argument, hints)
+    save_bundle(folder, tensors, metadata, kind="policy")
+    return load_policy(Path(folder))
+
+
+def _hints(
+    env: Environment | None,
+    algorithm: str | None,
+    name_map: Mapping[str, str] | None,
+    policy_kwargs: Mapping[str, Any] | None,
+    statistics: Path | None,
+) -> _Hints:
+    if algorithm is not None:
+        name = algorithm.upper().replace("-", "").replace("_", "")
+        if name not in ALGORITHMS:
+            raise ConfigError(
+                f"unknown algorithm {algorithm!r}.{did_you_mean(name, ALGORITHMS)} "
+                f"Known are {', '.join(ALGORITHMS)}"
+            )
+        algorithm = name
+    parse(PolicyConfig, dict(policy_kwargs or {}))
+    return _Hints(env, algorithm, name_map, dict(policy_kwargs or {}), statistics)
+
+
+def _is_folder(argument: str | Path) -> bool:
+    return not str(argument).startswith(SCHEME) and Path(argument).is_dir()
+
+
+def _own(path: Path, hints: _Hints) -> Policy:
+    """One of our bundles, which describes itself."""
+    policy = load_policy(path)
+    if hints.algorithm not in (None, policy.algorithm.name):
+        raise BundleError(
+            f"{path} is a {policy.algorithm.name} policy, but algorithm {hints.algorithm} was given"
+        )
+    if hints.env is not None and hints.env != policy.env:
+        raise BundleError(
+            f"{path} was trained in {policy.env.id}, but the environment {hints.env.id} was given for it; "
+            "a bundle describes itself, leave the environment out"
+        )
+    if hints.name_map or hints.policy_kwargs or hints.statistics:
+        raise BundleError(
+            f"{path} is a bundle, which describes itself; name map, policy_kwargs and statistics are for "
+            "foreign files"
+        )
+    return policy
+
+
+def _locate(argument: str | Path, hints: _Hints) -> _Located:
+    if str(argument).startswith(SCHEME):
+        files = fetch(str(argument))
+        named = read_name(files.policy)
+        statistics = hints.statistics or files.statistics
+        return _Located(files.policy, statistics, named.algorithm, named.env, files.repository)
+    path = Path(argument)
+    if not path.is_file():
+        raise BundleError(
+            f"{path}: no such file or folder; a source is a bundle or run folder, an SB3 zip, "
+            f"hf://org/repository, or a state dict ({', '.join(SUFFIXES)})"
+        )
+    if path.suffix not in (".zip", *SUFFIXES):
+        raise BundleError(
+            f"{path} is neither an SB3 zip nor a state dict ({', '.join(SUFFIXES)}) nor a bundle folder"
+        )
+    named = read_name(path)
+    folders = [path.parent, path.parent / path.stem, *([path.parent / named.env] if named.env else [])]
+    beside = (folder / name for folder in folders for name in FILE_NAMES)
+    found = next((each for each in beside if path.suffix == ".zip" and each.is_file()), None)
+    return _Located(path, hints.statistics or found, named.algorithm, named.env)
+
+
+def _content(argument: str | Path, hints: _Hints) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Tensors and metadata of the bundle that a foreign policy becomes."""
+    located = _locate(argument, hints)
+    foreign = read_zip(located.path) if located.path.suffix == ".zip" else _state_dict(located.path, hints)
+    env, notes = _environment(located, hints)
+    known = Known(
+        where=located.path.name,
+        env=env,
+        algorithm=hints.algorithm,
+        named=located.algorithm,
+        name_map=hints.name_map,
+        policy_kwargs=hints.policy_kwargs,
+        statistics=read_statistics(located.statistics) if located.statistics else None,
+        repository=located.repository,
+        notes=notes,
+    )
+    return assemble(foreign, known)
+
+
+def _state_dict(path: Path, hints: _Hints) -> ForeignPolicy:
+    missing = [name for name in ("env", "algorithm") if getattr(hints, name) is None]
+    if missing:
+        raise BundleError(
+            f"{path.name} is a state dict, which holds tensors alone; say its {' and '.join(missing)} as well"
+        )
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return ForeignPolicy(read_tensor_file(path), None, None, {}, "state dict", digest)
+
+
+def _environment(located: _Located, hints: _Hints) -> tuple[Environment, tuple[str, ...]]:
+    if hints.env is not None:
+        return hints.env, ()
+    if located.env is None:
+        raise BundleError(
+            f"{located.path.name} does not say which environment it was trained in; give the environment, or "
+            "name the file like ppo-CartPole-v1.zip"
+        )
+    env, renamed = current(located.env)
+    return env, (renamed or f"environment {located.env} was read off the file's name",)

@@ -1,0 +1,110 @@
+"""Tensors out of foreign files: ``.pth`` through torch's ``weights_only`` reader, and safetensors."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from rl_transfer.errors import BundleError
+
+SUFFIXES = (".safetensors", ".pth", ".pt")
+
+# What torch.save writes: a zip archive, and before torch 1.6 a pickled magic number. Its still
+# older tar format is not read: torch 2.5's weights_only reader ran code from it.
+_MAGIC = (b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
+_DAMAGE = (  # what torch.load is seen to raise on damaged and hostile files
+    pickle.UnpicklingError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError,
+    OverflowError, AssertionError, MemoryError, OSError, struct.error,
+)  # fmt: skip
+_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
+
+
+def read_tensor_file(path: Path) -> dict[str, Tensor]:
+    """The tensors of a ``.safetensors``, ``.pth`` or ``.pt`` file by name, on the CPU.
+
+    Dicts within dicts are joined with dots (``model.actor.0.weight``); what is no tensor is left out.
+
+    Raises:
+        BundleError: the file is missing, truncated, no such file, holds no tensors, or anything
+            but tensors and plain data.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            tensors = checked(load_file(path), path.name)
+        else:
+            tensors = load_tensors(path.read_bytes(), path.name)
+    except SafetensorError as error:
+        raise BundleError(f"{path.name} is truncated or no safetensors file: {error}") from None
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror or error}") from None
+    if not tensors:
+        raise BundleError(f"{path.name} holds no tensors")
+    return tensors
+
+
+def load_tensors(content: bytes, where: str) -> dict[str, Tensor]:
+    """The tensors that ``torch.save`` wrote, by dotted name; nothing is unpickled beyond tensors.
+
+    Args:
+        content: a file, or a member of an archive.
+        where: its name, for errors.
+
+    Raises:
+        BundleError: it is damaged, or names anything but tensors and plain data.
+    """
+    if not content.startswith(_MAGIC):
+        raise BundleError(f"{where} was not written by torch.save, or is truncated")
+    try:
+        found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except _DAMAGE as error:
+        named = _GLOBAL.search(str(error))
+        if named:
+            raise BundleError(
+                f"{where} is refused: it names {named[1]}, which tensors never need. Nothing of it was run."
+            ) from None
+        raise BundleError(f"{where} is truncated or damaged: {str(error).splitlines()[0]}") from None
+    return checked(dict(_flat(found, "")), where)
+
+
+def checked(tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
+    """The tensors, made sure to be dense numbers that fill their own memory and are finite.
+
+    Raises:
+        BundleError: naming those that are not.
+    """
+    for name, tensor in tensors.items():
+        if not _dense(tensor):
+            raise BundleError(f"{where}: {name} is no plain dense tensor of real numbers")
+    bad = [name for name, each in tensors.items() if each.is_floating_point() and not each.isfinite().all()]
+    if bad:
+        raise BundleError(
+            f"{where}: {', '.join(bad[:5])} {'hold' if len(bad) > 1 else 'holds'} NaN or infinite values; "
+            "the training diverged, and such a policy cannot be used"
+        )
+    return {name: tensor.detach() for name, tensor in tensors.items()}
+
+
+def _flat(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _flat(each, f"{name}.{key}" if name else str(key))
+
+
+def _dense(tensor: Tensor) -> bool:
+    """Whether the tensor is what it seems: a small file can claim a huge one by repeating elements."""
+    plain = type(tensor) in (Tensor, torch.nn.Parameter) and tensor.device.type == "cpu"
+    if not plain or tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
+        return False
+    return tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()
