@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import importlib
+import sys
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -107,13 +110,25 @@ def _base(spec: Spec, render_mode: str | None) -> gym.Env[Any, Any]:
     registered.entry_point = next(iter(replacements), registered.entry_point)
     kwargs = spec["kwargs"] if render_mode is None else {**spec["kwargs"], "render_mode": render_mode}
     try:
+        _import_entry_point(registered.entry_point)
         return gym.make(registered, **copy.deepcopy(kwargs))
     except (gym.error.DependencyNotInstalled, ImportError) as error:
         raise _missing(spec["id"], error) from error
-    except TypeError as error:
+    except EnvError:
+        raise
+    except (TypeError, ValueError, AssertionError) as error:
         raise InvalidSpecError(
             f"{spec['id']} cannot be made with kwargs {spec['kwargs']}: {error}", key="kwargs"
         ) from error
+
+
+def _import_entry_point(entry_point: Any) -> None:
+    """Import an environment's module; Box2D's crashes Python where deprecations are errors."""
+    module = entry_point.partition(":")[0] if isinstance(entry_point, str) else ""
+    if module and module not in sys.modules:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            importlib.import_module(module)
 
 
 def _missing(env_id: str, error: Exception) -> MissingExtraError:

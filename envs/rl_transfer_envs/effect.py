@@ -224,16 +224,21 @@ def _space_difference(base: gym.Env[Any, Any], other: gym.Env[Any, Any]) -> Dive
 
 def _difference(names: list[str], results: list[Any], tolerance: float) -> tuple[str, str, str] | None:
     for name, first, second in zip(names, *results, strict=False):
-        if _differ(first, second, tolerance):
+        if differ(first, second, tolerance):
             return name, np.array2string(np.asarray(first)), np.array2string(np.asarray(second))
     return None
 
 
-def _differ(first: Any, second: Any, tolerance: float) -> bool:
+def differ(first: Any, second: Any, tolerance: float) -> bool:
+    """Whether two observations, rewards or flags differ by more than ``tolerance`` (0: in any bit).
+
+    Raises:
+        NonFiniteError: ``second`` is NaN or infinite where ``first`` is finite.
+    """
     if isinstance(first, Mapping):
-        return any(_differ(first[name], second[name], tolerance) for name in first)
+        return any(differ(first[name], second[name], tolerance) for name in first)
     if isinstance(first, tuple):
-        return any(_differ(a, b, tolerance) for a, b in zip(first, second, strict=True))
+        return any(differ(a, b, tolerance) for a, b in zip(first, second, strict=True))
     a, b = np.asarray(first), np.asarray(second)
     if np.issubdtype(b.dtype, np.inexact) and not np.isfinite(b).all() and np.isfinite(a).all():
         raise NonFiniteError(f"the perturbed environment returned {b}, where the base gave {a}.")

@@ -116,7 +116,7 @@ def import_module(module: str | None) -> None:
     """Import the module that registers a user's environments.
 
     Raises:
-        InvalidSpecError: the module does not exist.
+        InvalidSpecError: the module does not exist, or fails while it is imported.
         MissingExtraError: the module exists but needs another one that is not installed.
     """
     if module is None:
@@ -134,6 +134,10 @@ def import_module(module: str | None) -> None:
         raise MissingExtraError(
             f"env_module {module!r} needs {missing!r}; pip install {missing.split('.')[0]}.",
             key="env_module",
+        ) from error
+    except Exception as error:
+        raise InvalidSpecError(
+            f"env_module {module!r} fails on import with {type(error).__name__}: {error}", key="env_module"
         ) from error
 
 

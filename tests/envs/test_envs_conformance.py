@@ -93,8 +93,9 @@ class TestKit:
                 set=lambda env, value: setattr(type(env), "speed", value),
             ),
         )
-        rows = conformance.check({"id": "Leaky-v0", "perturb": [{"speed": 3.0}]})
-        assert "fail" in {row.status for row in rows}
+        rows = {row.check: row for row in conformance.check({"id": "Leaky-v0", "perturb": [{"speed": 3.0}]})}
+        assert rows["leak"].status == "fail"
+        assert "itself has changed at step 1" in rows["leak"].detail
 
 
 class Leaky(gym.Env):
@@ -186,6 +187,29 @@ class TestUsersEnvironment:
     def test_the_module_travels_with_the_specification(self, car_module):
         env = envs.make({"id": f"{car_module}:TestCar-v0", "perturb": [{"wheel_radius": 1.0}]})
         assert envs.spec_of(env) == envs.canonical(self.spec(car_module, {"wheel_radius": 1.0}))
+
+    @pytest.mark.parametrize(
+        ("source", "error", "words"),
+        [
+            ("import surely_not_installed", envs.MissingExtraError, "pip install surely_not_installed"),
+            ("1 / 0", envs.InvalidSpecError, "ZeroDivisionError"),
+        ],
+    )
+    def test_a_module_that_cannot_be_imported(self, car_module, source, error, words):
+        name = f"broken_{abs(hash(source))}"
+        (Path(sys.path[0]) / f"{name}.py").write_text(source)
+        with pytest.raises(error, match=words) as caught:
+            envs.canonical({"id": "Any-v0", "env_module": name})
+        assert caught.value.key == "env_module"
+
+    def test_a_package_may_announce_its_environments(self, monkeypatch):
+        class EntryPoint:
+            def load(self):
+                gym.register("Announced-v0", entry_point=Leaky)
+
+        monkeypatch.setattr("rl_transfer_envs.specs.entry_points", lambda group: [EntryPoint()])
+        assert envs.canonical("Announced-v0")["id"] == "Announced-v0"
+        del gym.registry["Announced-v0"]
 
     def test_names_are_never_overridden(self, car_module):
         envs.canonical(self.spec(car_module))

@@ -164,3 +164,11 @@ def test_unknown_constructor_argument_is_named():
     with pytest.raises(envs.InvalidSpecError, match="gravty") as caught:
         envs.make({"id": "CartPole-v1", "kwargs": {"gravty": 1}})
     assert caught.value.key == "kwargs"
+
+
+@pytest.mark.parametrize("value", [float("-inf"), 3.0])
+def test_a_constructor_that_refuses_its_arguments_is_reported(value):
+    # LunarLander asserts −12 < gravity < 0
+    with pytest.raises(envs.EnvError) as caught:
+        envs.make({"id": "LunarLander-v3", "kwargs": {"gravity": value}})
+    assert caught.value.key == "kwargs"
