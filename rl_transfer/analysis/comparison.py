@@ -124,30 +124,16 @@ def judge(
     """The comparison of one cell on one metric.
 
     Args:
-        metric: which metric.
-        pair: the arm against the from-scratch arm.
-        norm: the target's constants.
-        settings: the analysis settings.
+        metric, pair, norm, settings: what is compared, the arm against the from-scratch arm, and the rules.
         generator: source of the bootstrap.
         adjusted_p: p adjusted for the family; None outside it (then the plain p decides).
         family: number of cells in the family.
         obstacle: why no verdict may be given, if anything.
     """
-    p = pair.p if adjusted_p is None else adjusted_p
+    p, cells = (pair.p, 1) if adjusted_p is None else (adjusted_p, family)
     verdict, reason = decide(pair.gain, p, runs=pair.runs, delta=norm.delta, q=settings.q, obstacle=obstacle)
     unsettled = verdict is Verdict.INCONCLUSIVE and obstacle is None
-    more = (
-        more_seeds(
-            pair.x,
-            pair.y,
-            delta=norm.delta,
-            q=settings.q,
-            cells=family if adjusted_p is not None else 1,
-            confidence=settings.confidence,
-        )
-        if unsettled
-        else None
-    )
+    x, y = pair.x, pair.y
     return Comparison(
         metric=metric,
         unit="measure" if norm.is_raw else "score",
@@ -157,12 +143,16 @@ def judge(
         adjusted_p=math.nan if adjusted_p is None else adjusted_p,
         verdict=verdict,
         reason=reason,
-        improvement=stats.probability_of_improvement(pair.x, pair.y),
-        cohens_d=stats.cohens_d(pair.x, pair.y),
-        hedges_g=stats.hedges_g(pair.x, pair.y),
-        iqm_gain=iqm_difference(pair.x, pair.y, generator, settings.bootstrap, settings.confidence),
-        more_seeds=more,
+        improvement=stats.probability_of_improvement(x, y),
+        cohens_d=stats.cohens_d(x, y),
+        hedges_g=stats.hedges_g(x, y),
+        iqm_gain=iqm_difference(x, y, generator, settings.bootstrap, settings.confidence),
+        more_seeds=_more_seeds(pair, norm.delta, settings, cells) if unsettled else None,
     )
+
+
+def _more_seeds(pair: Contrast, delta: float, settings: Settings, cells: int) -> int | None:
+    return more_seeds(pair.x, pair.y, delta=delta, q=settings.q, cells=cells, confidence=settings.confidence)
 
 
 def check_control(

@@ -23,11 +23,21 @@ def test_interquartile_mean_cuts_a_quarter_at_either_end():
     assert math.isnan(interquartile_mean([]))
 
 
-def test_iqm_matches_rliable():
-    # Numbers of rliable's aggregate_iqm (scipy.stats.trim_mean with 0.25) on 2 tasks × 5 runs: ten values,
-    # two cut at either end, the mean of 0.3 0.4 0.5 0.6 0.7 0.8
-    scores = [0.1, 0.5, 0.9, 0.3, 0.7, 0.2, 0.6, 1.4, 0.4, 0.8]
-    assert interquartile_mean(scores) == pytest.approx(0.55)
+TASKS = [
+    [0.638, 0.631, 0.991, 0.22, -0.098],
+    [0.56, 0.439, 0.884, 0.413, 0.534],
+    [0.792, 0.708, 0.389, 0.612, 0.226],
+]
+
+
+def test_aggregates_agree_with_rliable():
+    # rliable 1.2.0 on these 3 tasks × 5 runs: aggregate_iqm, get_interval_estimates with 50,000 resamples,
+    # create_performance_profile. Fifteen values, three cut at either end.
+    found = iqm_interval(TASKS, RNG(0), 10_000, 0.95)
+    assert found.point == pytest.approx(0.5471111111, abs=1e-9)
+    assert (found.low, found.high) == pytest.approx((0.40167, 0.67789), abs=0.01)
+    share = performance_profile([score for task in TASKS for score in task], [0, 0.25, 0.5, 0.75, 1])
+    assert share == pytest.approx([14 / 15, 0.8, 0.6, 0.2, 0])
 
 
 @settings(deadline=None)

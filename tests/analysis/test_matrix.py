@@ -51,6 +51,18 @@ def test_every_metric_of_a_cell_by_hand():
     assert math.isnan(value["retention"])
 
 
+def test_scores_start_at_the_random_policy():
+    # everything 1,000 lower: J_random = −1000, J_ref = −900; levels score as before, gains too
+    lower = [shifted(curve, -1000) for curve in (FAST, SLOW)]
+    cell = cell_of(analyse(two_arms([lower[0]] * 4, [lower[1]] * 4, random={"task": [-1000.0]})))
+    score = {name: metric.score.mean for name, metric in cell.metrics.items() if metric.score}
+    assert (score["start_performance"], score["jump_start_over_random"]) == pytest.approx((0.2, 0.2))
+    assert (score["auc"], score["auc_gain"]) == (pytest.approx(0.84), pytest.approx(0.24))
+    assert cell.metrics["auc"].value.mean == -916
+    assert dict(cell.metrics["auc"].score.per_seed) == pytest.approx(dict.fromkeys(range(4), 0.84))
+    assert cell.metrics["transfer_ratio"].value.mean == pytest.approx(0.4)
+
+
 def test_verdicts_of_that_cell():
     cell = cell_of(analyse(two_arms([FAST] * 4, [SLOW] * 4)))
     final, area = cell.comparisons["asymptotic_gain"], cell.comparisons["auc_gain"]
@@ -294,6 +306,20 @@ def test_seeds_that_were_never_planned_count_as_missing():
     entry = cell_of(analyse(fewer)).comparisons["auc_gain"]
     assert entry.verdict == "inconclusive"
     assert "seed 4 not planned" in entry.reason
+
+
+def test_a_crash_does_not_help_the_neighbours():
+    # Alone in its family the first cell's 2/70 would pass q; the crashed second one still counts.
+    complete = family(2, seeds=4)
+    crashed = tuple(
+        replace(run, record=None, curve=None, problem="failed: boom")
+        if (run.target, run.strategy, run.seed) == ("task-1", "fine-tune", 0)
+        else run
+        for run in complete.runs
+    )
+    entry = cell_of(analyse(Sweep(complete.manifest, crashed)), target="task-0").comparisons["auc_gain"]
+    assert entry.adjusted_p == pytest.approx(4 / 70)
+    assert entry.verdict == "inconclusive"
 
 
 RANK = {"inconclusive": 0, "equivalent": 1, "negative": 1, "positive": 2}

@@ -218,3 +218,18 @@ def test_values_that_are_not_finite_are_refused(bad):
 def test_arrays_of_higher_rank_are_refused():
     with pytest.raises(ValueError, match="rank 1"):
         mean_interval(np.ones((2, 2)))
+
+
+def test_agreement_with_scipy():
+    # scipy 1.17.1: stats.t.ppf, ttest_ind(equal_var=False), permutation_test, mannwhitneyu / 20,
+    # false_discovery_control
+    x, y = [1.3, 2.7, 0.4, 5.1, 3.3], [0.2, 1.1, 0.9, 2.0]
+    assert t_quantile(0.975, 3.7) == pytest.approx(2.86752071, abs=1e-8)
+    assert t_cdf(1.9, 3.7) == pytest.approx(0.9320003851269802, abs=1e-12)
+    found = welch_interval(x, y)
+    assert (found.low, found.high) == pytest.approx((-0.7277719060499586, 3.747771906049959), abs=1e-9)
+    assert permutation_p(x, y, RNG(0)) == pytest.approx(0.15873015873015872)
+    assert probability_of_improvement(x, y) == pytest.approx(0.8)
+    assert benjamini_hochberg([0.01, 0.2, 0.03, 0.03, 0.5, 0.004]) == pytest.approx(
+        [0.03, 0.24, 0.045, 0.045, 0.5, 0.024]
+    )
