@@ -21,7 +21,7 @@ SCHEMA = 1
 
 def run_id(spec: Frozen) -> str:
     """The id of a run: a hash of everything that can change its result, and of the record format."""
-    return digest({"schema": SCHEMA, "spec": spec.plain()})
+    return digest({"schema": SCHEMA, "spec": spec.identity()})
 
 
 @dataclass(frozen=True)

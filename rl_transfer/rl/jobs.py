@@ -11,7 +11,7 @@ from rl_transfer.errors import TransferError
 from rl_transfer.rl import spaces
 from rl_transfer.rl.evaluate import Evaluator
 from rl_transfer.rl.policies import bundle_folder, load_policy, run_identity
-from rl_transfer.rl.preflight import preflight
+from rl_transfer.rl.preflight import preflight, resolve
 from rl_transfer.rl.run import execute
 from rl_transfer.seeding import integer_seeds
 from rl_transfer.spec import Environment, locate, shipped
@@ -19,7 +19,7 @@ from rl_transfer.spec.load import validate
 from rl_transfer.spec.shipped import is_path
 from rl_transfer.spec.yaml_map import Document, read_yaml
 
-__all__ = ["evaluate_bundle", "execute", "find_source", "preflight", "read_environment"]
+__all__ = ["evaluate_bundle", "execute", "find_source", "preflight", "read_environment", "resolve"]
 
 
 def find_source(argument: str) -> tuple[Path, str]:

@@ -10,7 +10,7 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 import rl_transfer_envs
-from rl_transfer.errors import RLTransferError, TransferError
+from rl_transfer.errors import BundleError, RLTransferError, TransferError
 from rl_transfer.rl import normalization
 from rl_transfer.rl.algorithms import build_model
 from rl_transfer.rl.environments import as_spec, make_env, make_vec_env, translate
@@ -18,9 +18,31 @@ from rl_transfer.rl.evaluate import Evaluator
 from rl_transfer.rl.guide import check_guide
 from rl_transfer.rl.knobs import transfer_algorithm
 from rl_transfer.rl.policies import Policy, as_policy
+from rl_transfer.rl.sources import load_source
 from rl_transfer.rl.transfer import Transfer
 from rl_transfer.spec import Environment, RLRun, RLSuite
 from rl_transfer.spec.strategy import EWC
+
+
+def resolve(suite: RLSuite) -> RLSuite:
+    """Fill in environment and digest of the sources that are policies already.
+
+    Raises:
+        RLTransferError: such a policy cannot be read, or has another digest than the config says.
+    """
+    sources = dict(suite.sources)
+    for name, source in suite.sources.items():
+        if source.policy is None:
+            continue
+        with _located(f"sources.{name}.policy"):
+            policy = load_source(source.policy, env=source.env)
+            if source.digest not in (None, policy.digest):
+                raise BundleError(
+                    f"{source.policy} has digest {policy.digest}, but the config says {source.digest}; "
+                    "it is another policy"
+                )
+        sources[name] = source.model_copy(update={"env": policy.env, "digest": policy.digest})
+    return suite.model_copy(update={"sources": sources})
 
 
 def preflight(suite: RLSuite) -> dict[str, Any]:
@@ -36,6 +58,8 @@ def preflight(suite: RLSuite) -> dict[str, Any]:
     for group, entries in (("sources", suite.sources), ("targets", suite.targets)):
         for name, entry in entries.items():
             key = f"{group}.{name}"
+            if entry.env is None:
+                raise TransferError("the suite was not resolved", key=key)
             effects = check_environment(entry.env, f"{key}.env")
             facts[group][name] = {"effects": effects}
             if group == "targets":
@@ -69,7 +93,10 @@ def _threshold(config: Environment) -> float | None:
 
 
 def _fresh_source(suite: RLSuite, name: str) -> Policy:
-    """An untrained policy as the source will have it."""
+    """An untrained policy as the source will have it, or the given one."""
+    source = suite.sources[name]
+    if source.policy is not None:
+        return load_source(source.policy, env=source.env)
     run = suite.source_run(name, suite.seeds[0])
     with _located(f"sources.{name}"):
         return as_policy(_model(run), run)

@@ -24,6 +24,7 @@ from rl_transfer.rl.guide import Curriculum, GuidedStart, check_guide, first_hor
 from rl_transfer.rl.hooks import HookContext, user_hook
 from rl_transfer.rl.knobs import transfer_algorithm
 from rl_transfer.rl.policies import Policy, as_act, load_policy, save_policy, versions
+from rl_transfer.rl.sources import load_source
 from rl_transfer.rl.transfer import Transfer
 from rl_transfer.spec import RLRun
 
@@ -46,8 +47,12 @@ def execute(run: RLRun, folder: RunFolder, source: Path | None = None, say: Say 
     folder.begin(run)
     started = datetime.datetime.now(datetime.UTC).isoformat()
     clock = time.monotonic()
-    random = run.policy == "random"
-    result = _random(run, folder) if random else _Training(run, folder, source, say).execute()
+    if run.policy == "random":
+        result = _random(run, folder)
+    elif run.policy == "given":
+        result = _given(run, folder)
+    else:
+        result = _Training(run, folder, source, say).execute()
     folder.finish(
         {
             "kind": "rl",
@@ -70,6 +75,22 @@ def _random(run: RLRun, folder: RunFolder) -> dict[str, Any]:
     evaluator.close()
     folder.append_evaluation(0, 0, episodes.returns, episodes.lengths)
     return {}
+
+
+def _given(run: RLRun, folder: RunFolder) -> dict[str, Any]:
+    """Measure a policy that exists in its own environment and keep it as this run's bundle."""
+    if run.given is None:
+        raise BundleError("a run of a given policy does not say where the policy lies")
+    policy = load_source(run.given, env=run.env)
+    if run.source != f"digest:{policy.digest}":
+        raise BundleError(f"{run.given} changed since the sweep began; start the sweep again")
+    evaluator = Evaluator(run.env, run.evaluation.episodes)
+    episodes = evaluator.run(policy.act(run.evaluation.deterministic), seeds.evaluation_seeds(run, 0))
+    evaluator.close()
+    folder.append_evaluation(0, 0, episodes.returns, episodes.lengths)
+    metadata = {**policy.metadata, "score": episodes.mean_return}
+    core.save_bundle(folder.bundle, policy.bundle.tensors, metadata, kind="policy")
+    return {"source_run": run.source, "notes": policy.metadata.get("notes", [])}
 
 
 class _Training:

@@ -50,6 +50,10 @@ class Frozen(BaseModel):
         """The object as JSON-able data, under the keys that YAML uses."""
         return self.model_dump(mode="json", by_alias=True)
 
+    def identity(self) -> dict[str, Any]:
+        """What an id is the hash of: everything that can change a result."""
+        return self.plain()
+
 
 def digest(data: Any, length: int = 16) -> str:
     """The first ``length`` hex digits of the SHA-256 of ``data`` as canonical JSON."""

@@ -90,14 +90,17 @@ class RLRun(Frozen):
     """One run, completely: everything here can change its result, and its id is the hash of it."""
 
     kind: Literal["rl"] = "rl"
-    policy: Literal["trained", "random"] = "trained"
+    policy: Literal["trained", "random", "given"] = "trained"
+    """Trained by this run, uniform-random actions, or a policy that exists already."""
     env: Environment
     algorithm: Algorithm | None = None
     training: Training | None = None
     evaluation: Evaluation
     strategy: StrategyVerbs | None = None
     source: str | None = None
-    """Run id of the source, or ``digest:…`` of a foreign bundle."""
+    """Run id of the source, or ``digest:…`` of a bundle that no run of ours made."""
+    given: str | None = None
+    """Where a given policy lies; its digest, not its place, is its identity."""
     root_seed: NonNegativeInt = 0
     seed: NonNegativeInt = 0
     """Seed index: source seed i feeds target seed i."""
@@ -106,6 +109,10 @@ class RLRun(Frozen):
     def total_steps(self) -> int:
         """The training budget in environment steps; 0 for the random policy."""
         return self.training.total_steps if self.training else 0
+
+    def identity(self) -> dict[str, Any]:
+        """Everything but the place of a given policy."""
+        return {key: value for key, value in self.plain().items() if key != "given"}
 
 
 class TrainConfig(Frozen):
@@ -154,15 +161,28 @@ class TransferConfig(TrainConfig):
 
 
 class RLSource(Frozen):
-    """A source task of a suite; what it leaves out, the suite fills in."""
+    """A source of a suite: a task to train in, or a policy that exists; the suite fills in the rest."""
 
-    env: Environment
+    env: Environment | None = None
+    """The source environment; for a policy that exists it may be left out if its file tells."""
+    policy: str | None = None
+    """A policy that exists: bundle, run folder, SB3 zip or ``hf://…``; it feeds every seed."""
+    digest: str | None = None
+    """Digest that the policy must have; none: whatever it has."""
     summary: str = ""
     algorithm: Algorithm | None = None
     training: Training | None = None
     evaluation: Evaluation | None = None
     bar: FiniteFloat | None = None
     """Return that a source must reach to be worth transferring; cells below it are flagged."""
+
+    @model_validator(mode="after")
+    def _check(self) -> RLSource:
+        if self.env is None and self.policy is None:
+            raise ValueError("a source needs an env to train in, or a policy that exists")
+        if self.policy is not None and self.training is not None:
+            raise KeyedValueError("training", "this source is a policy that exists; it is not trained")
+        return self
 
 
 class RLTarget(Frozen):
@@ -190,6 +210,8 @@ class RLSuite(MatrixConfig):
     def _check_budgets(self) -> RLSuite:
         for group, entries in (("sources", self.sources), ("targets", self.targets)):
             for name, entry in entries.items():
+                if isinstance(entry, RLSource) and entry.policy is not None:
+                    continue
                 algorithm = (entry.algorithm if isinstance(entry, RLSource) else None) or self.algorithm
                 try:
                     check_budget(
@@ -205,6 +227,17 @@ class RLSuite(MatrixConfig):
     def source_run(self, name: str, seed: int) -> RLRun:
         """The from-scratch run that trains source ``name`` with seed index ``seed``."""
         source = self.sources[name]
+        if source.env is None:
+            raise ValueError(f"source {name!r} has no environment; resolve the suite first")
+        if source.policy is not None:
+            return RLRun(
+                policy="given",
+                env=source.env,
+                evaluation=source.evaluation or self.evaluation,
+                source=f"digest:{source.digest}",
+                given=source.policy,
+                root_seed=self.root_seed,
+            )
         return RLRun(
             env=source.env,
             algorithm=source.algorithm or self.algorithm,

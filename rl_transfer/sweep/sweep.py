@@ -24,8 +24,11 @@ def prepare(suite: MatrixConfig, output: Path) -> tuple[Graph, RunStore]:
             does not fit the network, the folder cannot be written.
     """
     store = RunStore(output).open()
+    runner = room(suite.kind)  # type: ignore[attr-defined]
+    if hasattr(runner, "resolve"):
+        suite = runner.resolve(suite)
     graph = build_graph(suite)
-    facts = room(suite.kind).preflight(suite)  # type: ignore[attr-defined]
+    facts = runner.preflight(suite)
     write_json(output / "sweep.json", manifest(suite, graph, facts))
     return graph, store
 

@@ -114,3 +114,26 @@ def test_views_for_tensorboard_have_readable_names(reference: Path) -> None:
     view = reference / "tensorboard"
     assert list((view / "reversed" / "fine-tune" / "seed-0").glob("events.out.tfevents.*"))
     assert list((view / "sources" / "base" / "seed-1").glob("events.out.tfevents.*"))
+
+
+def test_a_policy_that_exists_can_be_a_source(reference: Path, tmp_path: Path) -> None:
+    rows = json.loads((reference / "sweep.json").read_text(encoding="utf-8"))["runs"]
+    trained = reference / "runs" / next(row["id"] for row in rows if row["role"] == "source")
+    text = SUITE.replace(
+        "base: {env: {id: CartPole-v1}, training: {total_steps: 128}}", f"zoo: {{policy: {trained}}}"
+    )
+    done = sweep(tmp_path, "out", "strategies=[scratch, fine-tune]", text=text)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "out" / "sweep.json").read_text(encoding="utf-8"))["runs"]
+    given = {row["id"] for row in rows if row["role"] == "source"}
+    assert len(given) == 1, "one policy feeds every seed"
+    records = [
+        json.loads((tmp_path / "out" / "runs" / row["id"] / "record.json").read_text(encoding="utf-8"))
+        for row in rows
+        if row["strategy"] == "fine-tune" and row["target"] == "reversed"
+    ]
+    assert {record["source_run"] for record in records} == given
+    # The same tensors as in the sweep that trained it: seed 0 ends with the same weights.
+    first = next(row for row in rows if row["strategy"] == "fine-tune" and row["target"] == "reversed")
+    assert first["seed"] == 0
+    assert records[0]["source_steps"] == 128
