@@ -2,6 +2,9 @@
 
     perturb: [{attribute: {wheel.radius: x1.5, mass: 2.0}}]
 
+A path may go on into the arrays of a MuJoCo model (``model.body_mass.torso``); see
+``physics_mujoco_fields``.
+
 Whether the environment reads the attribute is for the effect probe to say; an attribute from
 which the environment computed other things in its constructor needs a registered parameter
 with a ``derive`` hook instead.
@@ -15,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from rl_transfer_envs import physics_mujoco_fields as mujoco_fields
 from rl_transfer_envs.errors import IncompatiblePerturbationError, UnknownParameterError, did_you_mean
 from rl_transfer_envs.parameters import ANY_ENVIRONMENT, Parameter, register_parameter
 
@@ -26,6 +30,8 @@ class Attributes(Mapping[str, float]):
         self._root = root
 
     def __getitem__(self, path: str) -> float:
+        if field := mujoco_fields.locate(self._root, path):
+            return field.read()
         owner, last = owner_of(self._root, path)
         value = getattr(owner, last)
         if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
@@ -79,6 +85,9 @@ def _public(owner: Any) -> list[tuple[str, Any]]:
 
 def _set(env: Any, values: Mapping[str, float]) -> None:
     for path, value in values.items():
+        if field := mujoco_fields.locate(env, path):
+            mujoco_fields.write(env, field, value)
+            continue
         owner, last = owner_of(env, path)
         whole = isinstance(getattr(owner, last), int | np.integer) and float(value).is_integer()
         setattr(owner, last, int(value) if whole else value)

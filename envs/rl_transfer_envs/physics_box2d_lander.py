@@ -23,7 +23,7 @@ _LAND = "land"
 
 def derive_render_fps(env: Any) -> None:
     """Play frames back at the speed at which they were simulated."""
-    env.metadata = {**env.metadata, "render_fps": round(1 / env.time_step)}
+    env.metadata = {**env.metadata, "render_fps": round(1 / env.timestep)}
 
 
 def derive_bounds(env: Any) -> None:
@@ -191,7 +191,7 @@ def _body() -> list[Parameter]:
             summary="spread of the random push at the start: each component in ± this, for one step",
         ),
         _parameter(
-            "time_step",
+            "timestep",
             "FPS",
             unit="s",
             default=0.02,

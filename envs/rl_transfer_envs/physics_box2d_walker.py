@@ -25,7 +25,7 @@ def derive_bounds(env: Any) -> None:
         env.gravity < kind.gravity
         or env.leg_density < kind.leg_density
         or env.knee_speed > kind.knee_speed
-        or env.time_step != kind.time_step
+        or env.timestep != kind.timestep
     )
     low, high = env.observation_space.low.copy(), env.observation_space.high.copy()
     high[0] = np.inf if tumbles else math.pi
@@ -35,7 +35,7 @@ def derive_bounds(env: Any) -> None:
 
 def derive_clock(env: Any) -> None:
     """What follows from the time step: frames per second and the bounds of the hull's angle."""
-    env.metadata = {**env.metadata, "render_fps": round(1 / env.time_step)}
+    env.metadata = {**env.metadata, "render_fps": round(1 / env.timestep)}
     derive_bounds(env)
 
 
@@ -159,7 +159,7 @@ def _world() -> list[Parameter]:
             summary="spread of the random sideways push at the start: in ± this, for one step",
         ),
         _parameter(
-            "time_step",
+            "timestep",
             "FPS",
             unit="s",
             default=0.02,

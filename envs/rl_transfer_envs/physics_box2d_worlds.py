@@ -35,7 +35,7 @@ def with_constants(method: Any, constants: Mapping[str, Any]) -> Any:
 class LunarLander(lunar_lander.LunarLander):
     """LunarLander whose engines, masses, contacts, drag and time step are attributes.
 
-    An engine's push is an impulse per step in Gymnasium; it is scaled with ``time_step``, so the
+    An engine's push is an impulse per step in Gymnasium; it is scaled with ``timestep``, so the
     thrust (a force) stays what it is. Observations keep Gymnasium's scaling of velocities.
     """
 
@@ -49,7 +49,7 @@ class LunarLander(lunar_lander.LunarLander):
     restitution = 0.0
     linear_damping = 0.0
     angular_damping = 0.0
-    time_step = 1.0 / lunar_lander.FPS
+    timestep = 1.0 / lunar_lander.FPS
 
     _play = staticmethod(lunar_lander.LunarLander.step)
     _prepared = True
@@ -58,7 +58,7 @@ class LunarLander(lunar_lander.LunarLander):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Gymnasium's reset, which plays one step, against this instance's constants."""
-        time_ratio = self.time_step * lunar_lander.FPS
+        time_ratio = self.timestep * lunar_lander.FPS
         constants = {
             "MAIN_ENGINE_POWER": self.main_engine_power * time_ratio,
             "SIDE_ENGINE_POWER": self.side_engine_power * time_ratio,
@@ -96,8 +96,8 @@ class LunarLander(lunar_lander.LunarLander):
                 for fixture in body.fixtures:
                     fixture.friction *= friction_ratio
 
-    def _advance(self, _time_step: float, velocity_iterations: int, position_iterations: int) -> None:
-        Box2D.b2World.Step(self.world, self.time_step, velocity_iterations, position_iterations)
+    def _advance(self, _timestep: float, velocity_iterations: int, position_iterations: int) -> None:
+        Box2D.b2World.Step(self.world, self.timestep, velocity_iterations, position_iterations)
 
 
 class BipedalWalker(bipedal_walker.BipedalWalker):
@@ -119,7 +119,7 @@ class BipedalWalker(bipedal_walker.BipedalWalker):
     wind = 0.0
     linear_damping = 0.0
     initial_force = bipedal_walker.INITIAL_RANDOM
-    time_step = 1.0 / bipedal_walker.FPS
+    timestep = 1.0 / bipedal_walker.FPS
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
@@ -163,7 +163,7 @@ class BipedalWalker(bipedal_walker.BipedalWalker):
         scale = bipedal_walker.SCALE / self.roughness if self.roughness else math.inf
         with_constants(bipedal_walker.BipedalWalker._generate_terrain, {"SCALE": scale})(self, hardcore)
 
-    def _advance(self, _time_step: float, velocity_iterations: int, position_iterations: int) -> None:
+    def _advance(self, _timestep: float, velocity_iterations: int, position_iterations: int) -> None:
         """Rescale what Gymnasium's step has just told the motors, push, and simulate."""
         kind = type(self)
         torque = self.motor_torque / kind.motor_torque
@@ -176,4 +176,4 @@ class BipedalWalker(bipedal_walker.BipedalWalker):
             body.linearDamping = self.linear_damping
         if self.wind:
             hull.ApplyForceToCenter((self.wind, 0.0), True)
-        Box2D.b2World.Step(self.world, self.time_step, velocity_iterations, position_iterations)
+        Box2D.b2World.Step(self.world, self.timestep, velocity_iterations, position_iterations)

@@ -43,6 +43,7 @@ class Tuning:
         arrays: name → copy of the pristine array of ``env.model``.
         options: name → copy of the pristine field of ``env.model.opt``.
         values: parameter → the value noted for it.
+        fields: (array, index) → a single number that was written by attribute path.
     """
 
     def __init__(self, env: Any) -> None:
@@ -51,6 +52,7 @@ class Tuning:
         self.frame_skip = int(env.frame_skip)
         self.init_qpos = env.init_qpos.copy()
         self.values: dict[str, Any] = {}
+        self.fields: dict[tuple[str, tuple[int, ...]], float] = {}
 
 
 def tuning(env: Any) -> Tuning:
@@ -72,6 +74,21 @@ def noted(env: Any, name: str, pristine: Any) -> Any:
     if value is None:
         return pristine
     return {**pristine, **value} if isinstance(value, Mapping) else value
+
+
+def array_at(model: Any, path: str) -> Any:
+    """The array at an attribute path of a model (``"body_mass"``, ``"opt.gravity"``)."""
+    owner = model
+    for part in path.split("."):
+        owner = getattr(owner, part)
+    return owner
+
+
+def names(model: Any, kind: str) -> dict[str, int]:
+    """Name → index of all elements of one kind (``"body"``, ``"joint"`` …)."""
+    counts = {"joint": "njnt", "actuator": "nu", "equality": "neq"}
+    count = getattr(model, counts.get(kind, f"n{kind}"))
+    return {str(getattr(model, kind)(i).name): i for i in range(count)}
 
 
 def bodies(model: Any) -> dict[str, int]:
@@ -137,6 +154,8 @@ def apply(env: Any) -> None:
     _write_motors(env, values)
     _write_surroundings(model, state)
     _write_clock(env, state)
+    for (path, index), value in state.fields.items():
+        array_at(model, path)[index] = value
     mujoco.mj_setConst(model, env.data)
 
 
@@ -195,9 +214,10 @@ def _write_friction(model: Any, values: Mapping[str, float]) -> None:
 
     MuJoCo takes the larger of two geoms' coefficients, so the floor must never win.
     """
-    if not values:
+    present = contact_friction(model)
+    effective = {**present, **values}
+    if effective == present:
         return
-    effective = {**contact_friction(model), **values}
     index = bodies(model)
     for body, value in effective.items():
         model.geom_friction[model.geom_bodyid == index[body], 0] = value
