@@ -121,14 +121,11 @@ def judge(
     family: int,
     obstacle: str | None,
 ) -> Comparison:
-    """The comparison of one cell on one metric.
+    """The comparison of one cell with the from-scratch arm on one metric.
 
-    Args:
-        metric, pair, norm, settings: what is compared, the arm against the from-scratch arm, and the rules.
-        generator: source of the bootstrap.
-        adjusted_p: p adjusted for the family; None outside it (then the plain p decides).
-        family: number of cells in the family.
-        obstacle: why no verdict may be given, if anything.
+    ``adjusted_p`` is corrected for the family of ``family`` cells; None stands for a cell outside it, where
+    the plain p decides. ``obstacle`` says why no verdict may be given, if anything; ``generator`` serves the
+    bootstrap.
     """
     p, cells = (pair.p, 1) if adjusted_p is None else (adjusted_p, family)
     verdict, reason = decide(pair.gain, p, runs=pair.runs, delta=norm.delta, q=settings.q, obstacle=obstacle)
