@@ -12,6 +12,8 @@ with a ``derive`` hook instead.
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
@@ -77,6 +79,21 @@ def owner_of(root: Any, path: str) -> tuple[Any, str]:
     return owner, last
 
 
+def _own(root: Any, path: str) -> Any:
+    """The owner of the last attribute; objects on the way that a class holds are copied first.
+
+    A class shares them among all its instances, so writing into them would leak.
+    """
+    owner = root
+    for part in path.split(".")[:-1]:
+        held = vars(owner) if hasattr(owner, "__dict__") else {}
+        shared = inspect.getattr_static(type(owner), part, None)
+        if part not in held and hasattr(shared, "__dict__") and not hasattr(shared, "__get__"):
+            setattr(owner, part, copy.deepcopy(shared))
+        owner = getattr(owner, part)
+    return owner
+
+
 def _public(owner: Any) -> list[tuple[str, Any]]:
     names = [name for name in dir(owner) if not name.startswith("_") and name != "np_random_seed"]
     names = [name for name in names if not isinstance(getattr(type(owner), name, None), property)]
@@ -88,7 +105,8 @@ def _set(env: Any, values: Mapping[str, float]) -> None:
         if field := mujoco_fields.locate(env, path):
             mujoco_fields.write(env, field, value)
             continue
-        owner, last = owner_of(env, path)
+        _, last = owner_of(env, path)
+        owner = _own(env, path)
         whole = isinstance(getattr(owner, last), int | np.integer) and float(value).is_integer()
         setattr(owner, last, int(value) if whole else value)
 

@@ -125,8 +125,14 @@ class Wheel:
     radius = 0.5
 
 
+class Brake:
+    force = 0.0
+
+
 class Car(gym.Env):
-    """Drives; the gear ratio is computed once, from the radius."""
+    """Drives; the gear ratio is computed once, from the radius. All cars share one brake."""
+
+    brake = Brake()
 
     def __init__(self, render_mode=None):
         self.action_space = gym.spaces.Discrete(2)
@@ -143,7 +149,7 @@ class Car(gym.Env):
         return np.zeros(1, dtype=np.float32), {}
 
     def step(self, action):
-        self.x += action * self.ratio / self.mass
+        self.x += action * self.ratio / self.mass - self.brake.force
         return np.array([self.x], dtype=np.float32), float(action), False, False, {}
 
 
@@ -178,6 +184,11 @@ class TestUsersEnvironment:
         assert report.alone.quantity == "observation"
         with pytest.raises(envs.InertPerturbationError, match="use one that does: wheel_radius"):
             envs.check_effect(self.spec(car_module, {"attribute": {"wheel.radius": "x2"}}))
+
+    def test_an_object_that_all_instances_share_is_copied_before_it_is_written(self, car_module):
+        env = envs.make(self.spec(car_module, {"attribute": {"brake.force": 0.25}}))
+        assert env.unwrapped.brake.force == 0.25
+        assert envs.make(self.spec(car_module)).unwrapped.brake.force == 0.0
 
     def test_the_derive_hook_recomputes(self, car_module):
         env = envs.make(self.spec(car_module, {"wheel_radius": 1.0}))
