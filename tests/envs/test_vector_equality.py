@@ -146,6 +146,14 @@ def test_extra_dimensions_of_continuous_actions() -> None:
     assert_equal_to_sync([{"id": "Pendulum-v1", "perturb": [{"extra_actions": 2}]}] * 2, "NextStep", 50)
 
 
+def test_finished_instances_draw_no_torque_noise() -> None:
+    """In next-step mode a finished instance is reset, not stepped, so its stream must stand still."""
+    specs = [
+        {"id": "Acrobot-v1", "perturb": [{"torque_noise": 0.5}, {"time_limit": limit}]} for limit in (3, 5)
+    ]
+    assert assert_equal_to_sync(specs, "NextStep", 40) >= 15
+
+
 def test_every_registered_wrapper_is_compared() -> None:
     assert set(perturbations()) == {*DISCRETE, *RESHAPED, *CONTINUOUS}
 

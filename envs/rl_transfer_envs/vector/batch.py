@@ -98,9 +98,9 @@ class Batch:
         self.observation_space = common_space([env.observation_space for env in envs], "observation")
         self.action_space = common_space([env.action_space for env in envs], "action")
         self._kernel = kernels.pop()(self.num_envs)
-        for row, instance in enumerate(self.instances):
-            self._kernel.load(row, instance.base)
         self._elapsed, self._limits = (np.zeros(self.num_envs, dtype=np.int64) for _ in range(2))
+        for row in range(self.num_envs):
+            self._load(row)
         self._running = np.zeros(self.num_envs, dtype=bool)
         self.contexts: list[dict[str, Any]] = [{} for _ in self.instances]
         self.has_base_observation = np.array(
@@ -140,15 +140,19 @@ class Batch:
             observations = layer.observation(numbers, observations)
         return observations
 
+    def _load(self, row: int) -> None:
+        """Read what an instance's specification, or the draw of its episode, set."""
+        self._kernel.load(row, self.instances[row].base)
+        self._limits[row] = self.instances[row].limit()
+
     def _restart(self, row: int, seed: int | None, options: dict[str, Any] | None) -> Array:
         instance = self.instances[row]
         for wrapper in instance.wrappers:
             wrapper.begin_episode(seed)
         observation, info = instance.inner.reset(seed=seed, options=options)
         if "context" in info:
-            self._kernel.load(row, instance.base)
+            self._load(row)
         self._kernel.start(row, instance.base)
-        self._limits[row] = instance.limit()
         for wrapper in instance.wrappers:
             wrapper.add_context(info)
         self.contexts[row] = info.get("context", {})

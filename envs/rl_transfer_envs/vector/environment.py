@@ -57,6 +57,7 @@ class BatchedVectorEnv(VectorEnv[Array, Array, Array]):
         self._done = np.zeros(self.num_envs, dtype=bool)
         self._everyone = np.ones(self.num_envs, dtype=bool)
         self._contexts: dict[str, Any] = {}
+        self._shows_base = bool(self.batch.has_base_observation.any())
 
     def reset(
         self,
@@ -157,8 +158,7 @@ class BatchedVectorEnv(VectorEnv[Array, Array, Array]):
                 for row in np.flatnonzero(mask):
                     if self.batch.contexts[row]:
                         info = self._add_info(info, {"context": self.batch.contexts[row]}, int(row))
-        shown = self.batch.has_base_observation & mask
-        if shown.any():
+        if self._shows_base and (shown := self.batch.has_base_observation & mask).any():
             base = np.zeros_like(self.batch.base_observations)
             base[shown] = self.batch.base_observations[shown]
             info |= {"base_observation": base, "_base_observation": shown}

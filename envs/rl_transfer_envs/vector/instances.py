@@ -36,23 +36,23 @@ class Instance:
             per-episode physics and the start state.
         base: ``env.unwrapped``.
         wrappers: the perturbations between agent and environment, from the inside out.
+        timers: the time limits.
     """
 
     env: gym.Env[Any, Any]
     inner: gym.Env[Any, Any]
     base: Any
     wrappers: tuple[Perturbation, ...]
+    timers: tuple[GymnasiumTimeLimit[Any, Any], ...]
 
     def limit(self) -> int:
         """Steps after which the present episode is truncated."""
-        limits = [x._max_episode_steps for x in layers(self.inner) if isinstance(x, GymnasiumTimeLimit)]
-        return min(limits, default=NO_LIMIT)
+        return min((timer._max_episode_steps for timer in self.timers), default=NO_LIMIT)
 
     def elapse(self, steps: int) -> None:
-        """Tell the time limit how far the present episode is."""
-        for layer in layers(self.inner):
-            if isinstance(layer, GymnasiumTimeLimit):
-                layer._elapsed_steps = steps  # type: ignore[assignment]  # None before the first reset
+        """Tell the time limits how far the present episode is."""
+        for timer in self.timers:
+            timer._elapsed_steps = steps  # type: ignore[assignment]  # None before the first reset
 
 
 def build(spec: Mapping[str, Any] | str, render_mode: str | None) -> Instance:
@@ -74,7 +74,8 @@ def build(spec: Mapping[str, Any] | str, render_mode: str | None) -> Instance:
     except IncompatiblePerturbationError:
         env.close()
         raise
-    return Instance(env, inner, env.unwrapped, tuple(reversed(found)))
+    timers = tuple(layer for layer in layers(inner) if isinstance(layer, GymnasiumTimeLimit))
+    return Instance(env, inner, env.unwrapped, tuple(reversed(found)), timers)
 
 
 def _check(env: gym.Env[Any, Any], inner: gym.Env[Any, Any]) -> None:
