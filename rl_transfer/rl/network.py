@@ -71,7 +71,7 @@ def deduce_network(
         kwargs["normalize_images"] = False
     kwargs["activation"], notes = _activation(algorithm, said, data is not None, given, where)
     network: dict[str, Any] = {"policy": policy, "policy_kwargs": {**kwargs, **given}}
-    if "actor.log_std" in state or ("log_std" in state and state["log_std"].ndim == 2):
+    if _explores_with_sde(state):
         network["use_sde"] = True
     return network, notes
 
@@ -220,6 +220,13 @@ def _custom(where: str, what: str) -> str:
         f"{where}: its features extractor is custom ({what}). Say which class of your own code it is, in "
         'policy_kwargs: {"features_extractor": "module:Class", "features_extractor_kwargs": {…}}'
     )
+
+
+def _explores_with_sde(state: State) -> bool:
+    """Whether there is one standard deviation per feature and action (gSDE), not one per action."""
+    if "log_std" in state and state["log_std"].ndim == 2:
+        return state["log_std"].shape[0] == _shape(state, "action_net.weight")[1]
+    return "actor.log_std" in state
 
 
 def _shape(state: State, name: str) -> tuple[int, int]:

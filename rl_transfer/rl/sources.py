@@ -171,7 +171,7 @@ def _own(path: Path, hints: _Hints) -> Policy:
 def _locate(argument: str | Path, hints: _Hints) -> _Located:
     if str(argument).startswith(SCHEME):
         files = fetch(str(argument))
-        named = read_name(files.policy)
+        named = read_name(Path(files.repository, files.policy.name))
         statistics = hints.statistics or files.statistics
         return _Located(files.policy, statistics, named.algorithm, named.env, files.repository)
     path = Path(argument)

@@ -6,6 +6,8 @@ import io
 import pickle
 import re
 import struct
+import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ SUFFIXES = (".safetensors", ".pth", ".pt")
 _MAGIC = (b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
 _DAMAGE = (  # what torch.load is seen to raise on damaged and hostile files
     pickle.UnpicklingError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError,
-    OverflowError, AssertionError, MemoryError, OSError, struct.error,
+    OverflowError, AssertionError, MemoryError, OSError, struct.error, zipfile.BadZipFile,
 )  # fmt: skip
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
@@ -65,7 +67,10 @@ def load_tensors(content: bytes, where: str) -> dict[str, Tensor]:
     if not content.startswith(_MAGIC):
         raise BundleError(f"{where} was not written by torch.save, or is truncated")
     try:
-        found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        _refuse_packed(content, where)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch on pickle protocols that it may not know
+            found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except _DAMAGE as error:
         named = _GLOBAL.search(str(error))
         if named:
@@ -92,6 +97,15 @@ def checked(tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
             "the training diverged, and such a policy cannot be used"
         )
     return {name: tensor.detach() for name, tensor in tensors.items()}
+
+
+def _refuse_packed(content: bytes, where: str) -> None:
+    """Refuse archives with compressed members: torch.save stores them as they are."""
+    if content.startswith(b"PK"):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > len(content):
+            raise BundleError(f"{where} is refused: it unpacks from {len(content):,} to {size:,} bytes")
 
 
 def _flat(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
