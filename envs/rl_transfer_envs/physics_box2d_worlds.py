@@ -136,6 +136,11 @@ class BipedalWalker(bipedal_walker.BipedalWalker):
         result: tuple[Any, dict[str, Any]] = begin(self, seed=seed, options=options)
         return result
 
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Gymnasium's step; the reward, a NumPy number there, is a float, as checkers demand."""
+        observation, reward, terminated, truncated, info = super().step(action)
+        return observation, float(reward), terminated, truncated, info
+
     def _shapes(self) -> dict[str, Any]:
         """Gymnasium's shapes of hull, thigh and shank, with this instance's size, density, friction."""
         width, half = bipedal_walker.LEG_W, self.leg_length / 2

@@ -1,5 +1,7 @@
 """Shared by the tests of MuJoCo and Box2D physics."""
 
+import warnings
+
 import gymnasium as gym
 import numpy as np
 
@@ -7,6 +9,11 @@ import rl_transfer_envs as envs
 from rl_transfer_envs.effect import first_divergence
 from rl_transfer_envs.parameters import own_parameters
 from rl_transfer_envs.policies import probes
+
+with warnings.catch_warnings():
+    # SWIG's types have no __module__; where warnings are errors, this import would crash Python
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import Box2D  # noqa: F401
 
 OWN = {env_id: own_parameters(env_id) for env_id in envs.environments()}
 
