@@ -136,7 +136,8 @@ def race(
 def row(label: str, count: int, rates: dict[str, float]) -> str:
     others = [name for name in rates if name != "batched"]
     cells = [label, str(count), *(f"{rates[name]:,.0f}" for name in rates)]
-    cells += [f"{rates['batched'] / rates[name]:.2g}" for name in others]
+    ratios = [rates["batched"] / rates[name] for name in others]
+    cells += [f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}" for ratio in ratios]
     return "| " + " | ".join(cells) + " |"
 
 

@@ -120,6 +120,13 @@ CONTINUOUS: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
 @pytest.mark.parametrize("name", DISCRETE)
+def test_wrappers_on_all_instances(name: str, mode: str) -> None:
+    specs = [{"id": "CartPole-v1", "perturb": [{name: value}]} for value in DISCRETE[name]]
+    assert assert_equal_to_sync(specs, mode, 150) >= 3
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
+@pytest.mark.parametrize("name", DISCRETE)
 def test_wrappers_beside_instances_without(name: str, mode: str) -> None:
     """Each wrapper, beside a plain instance and one with drawn physics, infos included."""
     specs: list[Spec] = [{"id": "CartPole-v1", "perturb": [{name: value}]} for value in DISCRETE[name]]
@@ -139,6 +146,7 @@ def test_wrappers_that_change_shapes(name: str, mode: str) -> None:
 def test_wrappers_of_continuous_actions(name: str, mode: str) -> None:
     limit = {"time_limit": 40}
     specs = [{"id": "Pendulum-v1", "perturb": [limit, {name: value}]} for value in CONTINUOUS[name]]
+    assert assert_equal_to_sync(specs, mode, 150) >= 3
     assert assert_equal_to_sync([*specs, {"id": "Pendulum-v1"}], mode, 150) >= 3
 
 

@@ -9,6 +9,7 @@ from gymnasium import spaces
 
 from rl_transfer_envs.vector.kernels.arithmetic import Array
 from rl_transfer_envs.vector.layers.base import Layer, Rows
+from rl_transfer_envs.vector.layers.draws import Draws, normal
 from rl_transfer_envs.wrappers.action_choice import ActionRemap, ExtraActions
 from rl_transfer_envs.wrappers.action_values import (
     ActionDeadZone,
@@ -73,16 +74,25 @@ class _Continuous(Layer):
 class Noise(_Continuous):
     """Normal noise from every instance's own stream."""
 
+    def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
+        super().__init__(wrappers)
+        size = self._size.shape[1]
+        self._draws = Draws(wrappers, [normal(size)] * self.count, size)
+        self._all = np.arange(self.count)
+
+    def begin(self, row: int, observation: Array) -> None:
+        """Take the episode's value."""
+        super().begin(row, observation)
+        self._draws.begin(row)
+
     def action(self, rows: Rows, actions: Array) -> Array:
         """``a + std·(high − low)/2·ε``, clipped; instances without noise draw nothing."""
-        size = self._size[rows]
-        noisy: Array = np.any(size, axis=1)
-        noise = np.zeros(size.shape)
-        for k, row in enumerate(self.numbers(rows)):
-            if noisy[k]:
-                self.wrapper(row).rng.standard_normal(out=noise[k])
-        changed = self.clip(rows, actions + size * (self._high[rows] - self._low[rows]) / 2 * noise)
-        return np.where(noisy[:, None], changed, actions)
+        noisy: Array = np.any(self._size[rows], axis=1)
+        own = self._all[rows][noisy]
+        reach = self._size[own] * (self._high[own] - self._low[own]) / 2
+        changed = actions.copy()
+        changed[noisy] = self.clip(own, actions[noisy] + reach * self._draws.take(own))
+        return changed
 
 
 class Scale(_Continuous):

@@ -8,6 +8,7 @@ import numpy as np
 
 from rl_transfer_envs.vector.kernels.arithmetic import Array
 from rl_transfer_envs.vector.layers.base import Layer, Rows
+from rl_transfer_envs.vector.layers.draws import Draws, normal, share, uniform
 from rl_transfer_envs.wrappers.base import Perturbation
 from rl_transfer_envs.wrappers.observation_shape import (
     ObservationDelay,
@@ -69,18 +70,19 @@ class Noise(_Elementwise):
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
         super().__init__(wrappers)
-        self._normal = [w is not None and w.value("distribution") == "normal" for w in wrappers]
+        size = self._size.shape[1]
+        even = [wrapper is not None and wrapper.value("distribution") == "uniform" for wrapper in wrappers]
+        self._draws = Draws(wrappers, [uniform(size) if flat else normal(size) for flat in even], size)
+
+    def begin(self, row: int, observation: Array) -> None:
+        """Take the episode's value."""
+        super().begin(row, observation)
+        self._draws.begin(row)
 
     def observation(self, rows: Rows, observations: Array) -> Array:
         """``o + std·ε``."""
-        noise = np.empty(observations.shape)
-        for k, row in enumerate(self.numbers(rows)):
-            rng = self.wrapper(row).rng
-            if self._normal[row]:
-                rng.standard_normal(out=noise[k])
-            else:
-                noise[k] = rng.uniform(-np.sqrt(3.0), np.sqrt(3.0), noise[k].shape)
-        return (observations + self._size[rows] * noise).astype(observations.dtype)
+        noise: Array = self._size[rows] * self._draws.take(rows)
+        return (observations + noise).astype(observations.dtype)
 
 
 class Dropout(_Elementwise):
@@ -88,20 +90,21 @@ class Dropout(_Elementwise):
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
         super().__init__(wrappers)
-        self._whole = [w is not None and w.value("whole") for w in wrappers]
-        fills = [0.0 if w is None else w.value("fill") for w in wrappers]
+        size = self._size.shape[1]
+        whole = [wrapper is not None and wrapper.value("whole") for wrapper in wrappers]
+        self._draws = Draws(wrappers, [share(size, together) for together in whole], size)
+        fills = [0.0 if wrapper is None else wrapper.value("fill") for wrapper in wrappers]
         self._fill = np.array(fills, dtype=np.float32)[:, None]
+
+    def begin(self, row: int, observation: Array) -> None:
+        """Take the episode's value."""
+        super().begin(row, observation)
+        self._draws.begin(row)
 
     def observation(self, rows: Rows, observations: Array) -> Array:
         """``fill`` where a reading is lost."""
-        draws = np.empty(observations.shape)
-        for k, row in enumerate(self.numbers(rows)):
-            rng = self.wrapper(row).rng
-            if self._whole[row]:
-                draws[k] = rng.random()
-            else:
-                rng.random(out=draws[k])
-        return np.where(draws < self._size[rows], self._fill[rows], observations)
+        lost = self._draws.take(rows) < self._size[rows]
+        return np.where(lost, self._fill[rows], observations)
 
 
 class Selection(Layer):
@@ -152,8 +155,8 @@ class Delay(Layer):
         """The observation of ``steps`` steps ago."""
         index, clock = self._all[rows], self._clock[rows]
         self._ring[index, clock % self._length] = observations
-        self._clock[rows] = clock + 1
         seen: Array = self._ring[index, (clock - self._steps[rows]) % self._length]
+        self._clock[rows] += 1
         return seen
 
 
@@ -162,23 +165,24 @@ class Distractors(Layer):
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
         super().__init__(wrappers)
-        self._state = np.zeros((self.count, self.members[0][1].value("count")))
+        size = self.members[0][1].value("count")
+        self._state = np.zeros((self.count, size))
         self._correlation, self._spread = (np.zeros((self.count, 1)) for _ in range(2))
+        self._draws = Draws(wrappers, [normal(size)] * self.count, size)
 
     def begin(self, row: int, observation: Array) -> None:
         """Start from the stationary distribution."""
         wrapper = self.wrapper(row)
         c, std = wrapper.value("correlation"), wrapper.value("std")
         self._correlation[row], self._spread[row] = c, std * np.sqrt(1 - c**2)
-        self._state[row] = std * wrapper.rng.standard_normal(self._state.shape[1])
+        self._draws.begin(row)
+        self._state[row] = std * self._draws.take(np.array([row]))[0]
 
     def observation(self, rows: Rows, observations: Array) -> Array:
         """The observations followed by the distractors."""
         state = self._state[rows]
         shown = np.concatenate((observations, state), axis=1).astype(observations.dtype)
-        fresh = np.empty(state.shape)
-        for k, row in enumerate(self.numbers(rows)):
-            self.wrapper(row).rng.standard_normal(out=fresh[k])
+        fresh = self._draws.take(rows)
         self._state[rows] = self._correlation[rows] * state + self._spread[rows] * fresh
         return shown
 
