@@ -275,9 +275,19 @@ class TestInstances:
             np.testing.assert_array_equal(first, again)
             assert first.shape != unperturbed.shape or (first != unperturbed).any()
 
-    def test_rebuilt_from_json(self):
-        spec = {"id": "LunarLander-v3", "kwargs": {"continuous": True}, "perturb": [{"gravity": "x0.5"}]}
+    @pytest.mark.parametrize(
+        "spec",
+        [
+            {"id": "LunarLander-v3", "kwargs": {"continuous": True}, "perturb": [{"gravity": "x0.5"}]},
+            # ids that stand for a constructor argument of their own
+            {"id": "LunarLanderContinuous-v3", "kwargs": {}, "perturb": [{"friction": 0.3}]},
+            {"id": "BipedalWalkerHardcore-v3", "kwargs": {}, "perturb": [{"motor_torque": 60.0}]},
+        ],
+        ids=lambda spec: spec["id"],
+    )
+    def test_rebuilt_from_json(self, spec):
         env = envs.make(spec)
+        assert envs.spec_of(env) == envs.canonical(spec)
         rebuilt = envs.make(envs.spec_of(env))
         actions = random_actions(env, 40)
         np.testing.assert_array_equal(play(env, actions), play(rebuilt, actions))
