@@ -38,7 +38,10 @@ def transfer(
     source: Annotated[
         str,
         typer.Option(
-            "--source", "-s", help="Policy bundle, or the folder of a finished run.", show_default=False
+            "--source",
+            "-s",
+            help="Policy bundle, folder of a finished run, SB3 zip or hf://org/repository.",
+            show_default=False,
         ),
     ],
     overrides: Overrides = None,
@@ -55,9 +58,9 @@ def transfer(
 
     loaded = load(config, TRANSFER, "transfer", overrides)
     with located(loaded):
-        bundle, identity = room(loaded.config.kind).find_source(source)
-        run = loaded.config.transfer_run(identity)
         folder = output or Path("results", loaded.config.name)
+        bundle, identity = room(loaded.config.kind).find_source(source, folder)
+        run = loaded.config.transfer_run(identity)
         _single_run(run, folder, bundle if run.source else None)
 
 

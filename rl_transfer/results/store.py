@@ -60,6 +60,10 @@ class RunFolder:
         path = self.path / "failure.json"
         return read_json(path) if path.is_file() else None
 
+    def forget_failure(self) -> None:
+        """Remove what an earlier attempt left, so that it is not taken for this one's."""
+        (self.path / "failure.json").unlink(missing_ok=True)
+
     def heartbeat(self) -> dict[str, Any]:
         """The last sign of life: ``step``, ``total_steps``, ``score``, ``time``; empty before the first."""
         path = self.path / "heartbeat.json"

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl_transfer.errors import ConfigError, MissingExtraError, TransferError
@@ -79,9 +80,12 @@ def policy_kwargs(config: PolicyConfig) -> dict[str, Any]:
         if getattr(config, name) is not None:
             kwargs[name] = getattr(config, name)
     if config.features_extractor is not None:
-        kwargs["features_extractor_class"] = import_object(
-            config.features_extractor, "algorithm.policy_kwargs.features_extractor"
-        )
+        key = "algorithm.policy_kwargs.features_extractor"
+        extractor = import_object(config.features_extractor, key)
+        # A bundle names it too: only a features extractor may be called with what a file says.
+        if not (isinstance(extractor, type) and issubclass(extractor, BaseFeaturesExtractor)):
+            raise ConfigError(f"{config.features_extractor} is no features extractor of SB3", key=key)
+        kwargs["features_extractor_class"] = extractor
         kwargs["features_extractor_kwargs"] = dict(config.features_extractor_kwargs)
     return kwargs
 

@@ -13,6 +13,7 @@ from rl_transfer.rl.evaluate import Evaluator
 from rl_transfer.rl.policies import bundle_folder, load_policy, run_identity
 from rl_transfer.rl.preflight import preflight, resolve
 from rl_transfer.rl.run import execute
+from rl_transfer.rl.sources import import_source, is_foreign, load_source
 from rl_transfer.seeding import integer_seeds
 from rl_transfer.spec import Environment, locate, shipped
 from rl_transfer.spec.load import validate
@@ -22,11 +23,19 @@ from rl_transfer.spec.yaml_map import Document, read_yaml
 __all__ = ["evaluate_bundle", "execute", "find_source", "preflight", "read_environment", "resolve"]
 
 
-def find_source(argument: str) -> tuple[Path, str]:
-    """The bundle folder that ``--source`` names, and the identity that the run id hashes."""
+def find_source(argument: str, output: Path) -> tuple[Path, str]:
+    """The bundle folder that ``--source`` names, and the identity that the run id hashes.
+
+    A foreign policy (SB3 zip, Hub name) is imported into ``output/sources/`` first.
+    """
     path = Path(argument)
-    policy = load_policy(path)
-    return bundle_folder(path), run_identity(path, policy.digest)
+    if path.is_dir() or not is_foreign(argument):
+        return bundle_folder(path), run_identity(path, load_policy(path).digest)
+    policy = load_source(argument)
+    folder = output / "sources" / policy.digest[:16]
+    if not folder.exists():
+        import_source(argument, folder)
+    return folder, f"digest:{policy.digest}"
 
 
 def read_environment(argument: str | None) -> Environment | None:

@@ -35,7 +35,11 @@ def resolve(suite: RLSuite) -> RLSuite:
         if source.policy is None:
             continue
         with _located(f"sources.{name}.policy"):
-            policy = load_source(source.policy, env=source.env)
+            policy = load_source(
+                source.policy,
+                env=source.env,
+                algorithm=source.algorithm.name if source.algorithm else None,
+            )
             if source.digest not in (None, policy.digest):
                 raise BundleError(
                     f"{source.policy} has digest {policy.digest}, but the config says {source.digest}; "
@@ -96,7 +100,11 @@ def _fresh_source(suite: RLSuite, name: str) -> Policy:
     """An untrained policy as the source will have it, or the given one."""
     source = suite.sources[name]
     if source.policy is not None:
-        return load_source(source.policy, env=source.env)
+        return load_source(
+            source.policy,
+            env=source.env,
+            algorithm=source.algorithm.name if source.algorithm else None,
+        )
     run = suite.source_run(name, suite.seeds[0])
     with _located(f"sources.{name}"):
         return as_policy(_model(run), run)

@@ -197,7 +197,7 @@ class _Training:
         zero_shot: dict[str, Any] | None,
     ) -> dict[str, Any]:
         transferred = transfer.finish()
-        score = curve.points[-1][1].mean_return
+        score = curve.best[0] if curve.best is not None else curve.points[-1][1].mean_return
         extra = {
             "run": self.folder.path.name,
             "score": score,

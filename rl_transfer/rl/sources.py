@@ -230,3 +230,8 @@ def _environment(located: _Located, hints: _Hints) -> tuple[Environment, tuple[s
         )
     env, renamed = current(located.env)
     return env, (renamed or f"environment {located.env} was read off the file's name",)
+
+
+def is_foreign(argument: str) -> bool:
+    """Whether ``argument`` names a foreign policy: a Hub name, a zip or a state dict file."""
+    return argument.startswith(SCHEME) or Path(argument).suffix in (".zip", *SUFFIXES)

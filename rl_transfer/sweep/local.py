@@ -54,6 +54,7 @@ class LocalExecutor:
         """Start ``job`` now."""
         folder = RunFolder(Job.from_json(job).folder)
         folder.path.mkdir(parents=True, exist_ok=True)
+        folder.forget_failure()
         process = self._context.Process(target=_work, args=(job, str(folder.log)), daemon=True)
         future: Future[None] = Future()
         process.start()
