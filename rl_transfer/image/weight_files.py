@@ -49,7 +49,7 @@ def read_tensors(path: Path, key: str = "weights") -> dict[str, Tensor]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise BundleError(
-            f"{path} cannot be read as tensors: {str(error).splitlines()[0]}. It is truncated, or holds "
+            f"{path} cannot be read as tensors ({_first_line(error)}). It is truncated, or holds "
             "code beside tensors; save the state dict alone (safetensors, or torch.save of it)",
             key=key,
         ) from None
@@ -211,6 +211,10 @@ def checked_hash(path: Path, weights: WeightsConfig, key: str) -> str:
                 key=f"{key}.sha256" if origin == "the config" else key,
             )
     return found
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _digits_in(name: str) -> str | None:

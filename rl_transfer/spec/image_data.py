@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Discriminator, Field, GetCoreSchemaHandler, Tag, model_validator
+from pydantic_core import CoreSchema, core_schema
 
 from rl_transfer.spec.base import (
     Frozen,
@@ -50,13 +52,17 @@ class ImageData(Frozen):
     @property
     def digest(self) -> str:
         """Identity of the task; the random streams of its runs depend on it."""
-        return digest(self.plain())
+        return digest(self._identity())
 
     @property
     def split_digest(self) -> str:
         """Identity of what is split; the test part is the same for any number of shots."""
-        plain = self.plain()
-        return digest({name: plain[name] for name in plain if name not in ("shots", "validation")})
+        return digest(self._identity(("shots", "validation")))
+
+    def _identity(self, without: tuple[str, ...] = ()) -> dict[str, Any]:
+        """The config without the named keys; files that are known by content may lie anywhere."""
+        place = ("path",) if self.fingerprint is not None else ()
+        return {name: value for name, value in self.plain().items() if name not in (*without, *place)}
 
     @property
     def files(self) -> Path | None:
@@ -142,16 +148,40 @@ class TorchvisionData(ImageData):
     """Further constructor arguments."""
 
 
-def _folder_shorthand(value: object) -> object:
-    return {"name": "folder", "path": value} if isinstance(value, str) else value
+def tag_of(value: object) -> str:
+    """Which branch of a config with a shorthand a value belongs to: its ``name``, or ``text``."""
+    if isinstance(value, str):
+        return "text"
+    name = value.get("name") if isinstance(value, dict) else getattr(value, "name", None)
+    return str(name)
+
+
+class FromText:
+    """A branch of a union that is written as plain text: the text goes through a function.
+
+    Unlike a "before" validator it leaves the other branches to be read as JSON, lists as tuples.
+    """
+
+    def __init__(self, build: Callable[[str], Any]) -> None:
+        self._build = build
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._build, core_schema.str_schema())
+
+
+def _folder(path: str) -> FolderData:
+    return FolderData(name="folder", path=path)
 
 
 Data = Annotated[
-    Annotated[
-        GlyphData | DigitsData | FacesData | ArrayData | FolderData | TorchvisionData,
-        Field(discriminator="name"),
-    ],
-    BeforeValidator(_folder_shorthand),
+    Annotated[GlyphData, Tag("glyphs")]
+    | Annotated[DigitsData, Tag("digits")]
+    | Annotated[FacesData, Tag("lfw-subset")]
+    | Annotated[ArrayData, Tag("arrays")]
+    | Annotated[FolderData, Tag("folder")]
+    | Annotated[TorchvisionData, Tag("torchvision")]
+    | Annotated[FolderData, FromText(_folder), Tag("text")],
+    Discriminator(tag_of),
 ]
 """A data set by ``name``; a plain text is the path of a folder with one sub-folder per class."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from rl_transfer.spec.base import (
     Frozen,
@@ -16,6 +16,7 @@ from rl_transfer.spec.base import (
     PositiveInt,
     Share,
 )
+from rl_transfer.spec.image_data import FromText, tag_of
 
 
 class InputConfig(Frozen):
@@ -65,20 +66,21 @@ class TimmConfig(_Model):
     kwargs: dict[str, JsonValue] = Field(default_factory=dict)
 
 
-def _model_shorthand(value: object) -> object:
-    if isinstance(value, str):
-        library, slash, architecture = value.partition("/")
-        if slash and library in ("torchvision", "timm"):
-            return {"name": library, "architecture": architecture}
-        if value == "small-resnet":
-            return {"name": value}
-        return {"name": "torchvision", "architecture": value}
-    return value
+def _named_model(text: str) -> SmallResNetConfig | TorchvisionConfig | TimmConfig:
+    library, slash, architecture = text.partition("/")
+    if slash and library == "timm":
+        return TimmConfig(name="timm", architecture=architecture)
+    if text == "small-resnet":
+        return SmallResNetConfig(name="small-resnet")
+    return TorchvisionConfig(name="torchvision", architecture=text.removeprefix("torchvision/"))
 
 
 Model = Annotated[
-    Annotated[SmallResNetConfig | TorchvisionConfig | TimmConfig, Field(discriminator="name")],
-    BeforeValidator(_model_shorthand),
+    Annotated[SmallResNetConfig, Tag("small-resnet")]
+    | Annotated[TorchvisionConfig, Tag("torchvision")]
+    | Annotated[TimmConfig, Tag("timm")]
+    | Annotated[TorchvisionConfig, FromText(_named_model), Tag("text")],
+    Discriminator(tag_of),
 ]
 """A classifier by ``name``; a plain text is ``small-resnet``, ``timm/NAME`` or a torchvision model."""
 
@@ -104,14 +106,20 @@ class WeightsConfig(Frozen):
         return self
 
 
-def _weights_shorthand(value: object) -> object:
-    if isinstance(value, str):
-        is_file = "/" in value or value.endswith((".pth", ".pt", ".bin", ".safetensors"))
-        return {"file" if is_file else "name": value}
-    return value
+def _weights_tag(value: object) -> str:
+    return "text" if isinstance(value, str) else "mapping"
 
 
-Weights = Annotated[WeightsConfig, BeforeValidator(_weights_shorthand)]
+def _named_weights(text: str) -> WeightsConfig:
+    is_file = "/" in text or text.endswith((".pth", ".pt", ".bin", ".safetensors"))
+    return WeightsConfig(file=text) if is_file else WeightsConfig(name=text)
+
+
+Weights = Annotated[
+    Annotated[WeightsConfig, Tag("mapping")]
+    | Annotated[WeightsConfig, FromText(_named_weights), Tag("text")],
+    Discriminator(_weights_tag),
+]
 """Pretrained weights; a plain text is a file where it looks like one, else a name such as ``DEFAULT``."""
 
 
@@ -241,3 +249,5 @@ class ImageEvaluation(Frozen):
     every: PositiveInt = 1
     """Epochs between evaluations; there is one before the first and one after the last update."""
     batch_size: PositiveInt = 256
+    probe: bool = True
+    """Whether a converged linear probe stands beside a head on a copied or frozen trunk."""

@@ -10,14 +10,15 @@ from typing import Any, Protocol
 
 from rl_transfer.results import RunFolder
 from rl_transfer.spec import Frozen, RLRun, RLSuite, TrainConfig, TransferConfig
+from rl_transfer.spec.image import ImageRun, ImageSuite, ImageTrainConfig, ImageTransferConfig
 
-MODULES = {"rl": "rl_transfer.rl.jobs"}
+MODULES = {"rl": "rl_transfer.rl.jobs", "image": "rl_transfer.image.jobs"}
 """kind → module with ``execute(run, folder, source)`` and ``preflight(suite)``."""
 
-RUNS: dict[str, type[Frozen]] = {"rl": RLRun}
-SUITES: dict[str, type[Any]] = {"rl": RLSuite}
-TRAIN: dict[str, type[Any]] = {"rl": TrainConfig}
-TRANSFER: dict[str, type[Any]] = {"rl": TransferConfig}
+RUNS: dict[str, type[Frozen]] = {"rl": RLRun, "image": ImageRun}
+SUITES: dict[str, type[Any]] = {"rl": RLSuite, "image": ImageSuite}
+TRAIN: dict[str, type[Any]] = {"rl": TrainConfig, "image": ImageTrainConfig}
+TRANSFER: dict[str, type[Any]] = {"rl": TransferConfig, "image": ImageTransferConfig}
 
 
 class Room(Protocol):
@@ -25,6 +26,9 @@ class Room(Protocol):
 
     def execute(self, run: Frozen, folder: RunFolder, source: Path | None) -> None:
         """Execute one run and leave its finished record in ``folder``."""
+
+    def resolve(self, suite: Any) -> Any:
+        """Fill in what only the files tell: digests and environments of policies that exist."""
 
     def preflight(self, suite: Frozen) -> dict[str, Any]:
         """Refuse what would fail later; report facts for the manifest."""

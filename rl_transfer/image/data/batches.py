@@ -58,8 +58,11 @@ class Batches:
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Every image once, in the order of the part."""
-        order = np.arange(len(self))
-        return self._batches([order[i : i + batch_size] for i in range(0, len(order), batch_size)], 0)
+        return self.at(np.arange(len(self)), batch_size)
+
+    def at(self, indices: Indices, batch_size: int) -> Iterator[Batch]:
+        """The images at ``indices``, in that order."""
+        return self._batches([indices[i : i + batch_size] for i in range(0, len(indices), batch_size)], 0)
 
     def shuffled(self, batch_size: int, seed: int, epoch: int) -> Iterator[Batch]:
         """Every image once, in the order that (seed, epoch) gives; a last batch of one joins its neighbour.

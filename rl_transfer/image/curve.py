@@ -1,0 +1,113 @@
+"""The learning curve of an image run: accuracy on the test part, logged and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.tensorboard import SummaryWriter
+
+from rl_transfer.core import count_parameters
+from rl_transfer.image.data import Splits
+from rl_transfer.image.data.batches import Batches
+from rl_transfer.image.evaluate import Forward, Predictions, measuring, predict
+from rl_transfer.image.pictures import confusion_matrix, prediction_grid, save_png
+from rl_transfer.image.training import EpochEnd
+from rl_transfer.results import RunFolder
+from rl_transfer.spec.image import ImageRun
+
+
+class LearningCurve:
+    """Evaluates on schedule; called by the loop before the first update and after every epoch.
+
+    Args:
+        run: says how often.
+        folder: where the curve is written.
+        model: what is measured.
+        forward: the model as a function of a batch (or its head on cached features).
+        test: batches of the test part, inputs of ``forward``.
+        writer: of TensorBoard events.
+        say: gets a line per evaluation.
+    """
+
+    def __init__(
+        self,
+        run: ImageRun,
+        folder: RunFolder,
+        model: nn.Module,
+        forward: Forward,
+        test: Batches,
+        writer: SummaryWriter,
+        say: Callable[[str], None],
+    ) -> None:
+        self._run, self._folder, self._model, self._forward = run, folder, model, forward
+        self._test, self._writer, self._say = test, writer, say
+        self._points: list[float] = []
+        self.predictions: Predictions | None = None
+
+    @property
+    def score(self) -> float:
+        """Accuracy of the network that was kept."""
+        if self.predictions is None:
+            raise ValueError("nothing was measured yet")
+        return self.predictions.accuracy
+
+    def __call__(self, end: EpochEnd) -> None:
+        """Measure and log, if an evaluation is due after this epoch."""
+        self._log_training(end)
+        if end.epoch % self._run.evaluation.every == 0:
+            self._append(end.epoch, self._measure())
+
+    def complete(self, stopped_at: int | None) -> None:
+        """Fill the grid up to the budget and measure the network that was kept.
+
+        After an early stop (or without any training) the network no longer changes, so its accuracy
+        holds at every later evaluation: all arms of a comparison keep the same steps.
+        """
+        self._measure()
+        every, total = self._run.evaluation.every, self._run.total_steps
+        if stopped_at is not None or not self._points:
+            for epoch in range(len(self._points) * every, total + 1, every):
+                self._append(epoch, self.score)
+
+    def draw(self, splits: Splits) -> None:
+        """Write the pictures as PNG files and into TensorBoard."""
+        if self.predictions is None:
+            return
+        pictures = {
+            "predictions": prediction_grid(splits.test, self.predictions, splits.classes),
+            "confusion": confusion_matrix(self.predictions, splits.classes),
+        }
+        for name, picture in pictures.items():
+            save_png(picture, self._folder.path / "figures" / f"{name}.png")
+            self._writer.add_image(name, picture, self._run.total_steps, dataformats="HWC")
+
+    def _measure(self) -> float:
+        parameter = next(self._model.parameters())
+        with measuring(self._model):
+            self.predictions = predict(
+                self._forward, self._test, self._run.evaluation.batch_size, torch.device(parameter.device)
+            )
+        return self.predictions.accuracy
+
+    def _append(self, epoch: int, accuracy: float) -> None:
+        self._folder.append_evaluation(len(self._points), epoch, [accuracy], [len(self._test)])
+        self._points.append(accuracy)
+        self._writer.add_scalar("evaluation/accuracy", accuracy, epoch)
+        if self.predictions is not None:
+            self._writer.add_scalar("evaluation/loss", self.predictions.loss(), epoch)
+        self._folder.beat(epoch, self._run.total_steps, accuracy)
+        self._say(f"epoch {epoch:>5,}  accuracy {accuracy:.4f}")
+
+    def _log_training(self, end: EpochEnd) -> None:
+        if end.train_loss is not None and np.isfinite(end.train_loss):
+            self._writer.add_scalar("train/loss", end.train_loss, end.epoch)
+        if end.validation is not None:
+            self._writer.add_scalar("validation/accuracy", end.validation.accuracy, end.epoch)
+            self._writer.add_scalar("validation/loss", end.validation.loss(), end.epoch)
+        for part, rate in end.learning_rates.items():
+            self._writer.add_scalar(f"learning_rate/{part}", rate, end.epoch)
+        trainable = count_parameters(self._model)["trainable"]
+        self._writer.add_scalar("parameters/trainable", trainable, end.epoch)

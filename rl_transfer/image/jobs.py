@@ -1,0 +1,64 @@
+"""The door of the image room: what sweeps and the command line call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rl_transfer.errors import TransferError
+from rl_transfer.image.data import open_data, split_data
+from rl_transfer.image.data.batches import Batches
+from rl_transfer.image.evaluate import measuring, named_accuracy, per_class, predict, speaks_of
+from rl_transfer.image.networks import bundle_folder, load_network, run_identity
+from rl_transfer.image.preflight import preflight
+from rl_transfer.image.run import execute
+from rl_transfer.image.training import choose_device
+from rl_transfer.spec.image_data import ImageData
+from rl_transfer.spec.image_model import ImageTraining
+
+__all__ = ["evaluate_bundle", "execute", "find_source", "preflight"]
+
+
+def find_source(argument: str, output: Path | None = None) -> tuple[Path, str]:
+    """The bundle folder that ``--source`` names, and the identity that the run id hashes."""
+    path = Path(argument)
+    network = load_network(path)
+    return bundle_folder(path), run_identity(path, network.digest)
+
+
+def evaluate_bundle(bundle: str, data: ImageData | None = None, batch_size: int = 256) -> dict[str, Any]:
+    """Measure a bundled classifier.
+
+    Args:
+        bundle: bundle or run folder.
+        data: on whose test part; none: the data that it was trained on.
+        batch_size: images per forward pass.
+
+    Raises:
+        TransferError: nobody knows its data, or it cannot name the classes of these.
+    """
+    network = load_network(Path(bundle))
+    target = data if data is not None else network.data
+    if target is None:
+        raise TransferError(f"{bundle} does not say what it was trained on; name the data to measure on")
+    address = network.metadata.get("seeds") or {}
+    root, seed = int(address.get("root_seed", 0)), int(address.get("seed", 0))
+    splits = split_data(open_data(target), target, root, seed)
+    if not speaks_of(network.classes, splits.classes):
+        raise TransferError(
+            f"the classifier knows the classes {', '.join(network.classes or ('(unnamed)',))}, but the data "
+            f"have {', '.join(splits.classes)}; `transfer` builds a new head"
+        )
+    batches = Batches(splits.test, network.classifier.preprocessing)
+    device = choose_device(ImageTraining())
+    with measuring(network.module):
+        found = predict(network.module, batches, batch_size, device)
+    names = network.classes or ()
+    same = names == splits.classes
+    return {
+        "images": len(splits.test),
+        "accuracy": named_accuracy(found, names, splits.classes),
+        "classes": list(splits.classes),
+        "per_class": per_class(found, splits.classes) if same else None,
+        "confusion": found.confusion(len(names)).tolist() if same else None,
+    }

@@ -1,0 +1,34 @@
+"""Where an image run's source comes from: a bundle, or pretrained weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rl_transfer.core import digest_model
+from rl_transfer.image.backbones import Classifier
+from rl_transfer.image.networks import Network, load_network
+from rl_transfer.image.weights import load_pretrained
+from rl_transfer.spec.image import ImageRun
+from rl_transfer.spec.image_data import ImageData
+from rl_transfer.spec.image_model import Model, WeightsConfig
+
+
+def pretrained_network(model: Model, weights: WeightsConfig, data: ImageData | None = None) -> Network:
+    """Pretrained weights as a network that can be copied from and measured.
+
+    Raises:
+        RLTransferError: the file is absent, damaged or of another architecture.
+    """
+    found = load_pretrained(model, weights)
+    classifier = Classifier(found.module.eval(), found.head, found.preprocessing)
+    metadata = {"weights": found.description, "published_accuracy": found.published}
+    return Network(classifier, model, found.classes, data, metadata, digest_model(found.module))
+
+
+def read_source(run: ImageRun, bundle: Path | None) -> Network | None:
+    """The source of a run: the bundle that was handed over, else the weights in its config."""
+    if bundle is not None:
+        return load_network(bundle)
+    if run.weights is not None and run.model is not None:
+        return pretrained_network(run.model, run.weights)
+    return None

@@ -1,0 +1,111 @@
+"""From a spec's strategy (data) to the core's strategy (verbs), for image classifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rl_transfer import core
+from rl_transfer.core import PartMap
+from rl_transfer.errors import TransferError
+from rl_transfer.image.parts import stages
+from rl_transfer.spec import StrategyVerbs
+
+RL_ONLY = {
+    "critic_warm_up": "there is no critic",
+    "guide": "nobody acts",
+    "progressive": "lateral connections are built for sequential trunks of linear layers",
+    "hooks": "the image side calls no hooks",
+}
+"""Verbs that an image classifier has no use for, and why."""
+
+
+def core_strategy(
+    verbs: StrategyVerbs, parts: PartMap, name: str = "strategy", key: str | None = None
+) -> core.Strategy:
+    """The core's form of a strategy.
+
+    Gradual unfreezing goes stage by stage here, from the output down (Howard & Ruder 2018 thaw
+    layer groups; a residual network's layers are of little use one at a time).
+
+    Args:
+        verbs: as parsed from YAML.
+        parts: of the target's classifier.
+        name: what messages call it.
+        key: where it stands in the user's config, for errors.
+
+    Raises:
+        TransferError: a verb makes no sense for images, or a schedule does not fit the parts.
+    """
+    for verb, reason in RL_ONLY.items():
+        if getattr(verbs, verb):
+            raise TransferError(
+                f"{name!r} uses {verb}, which an image classifier cannot: {reason}",
+                key=None if key is None else f"{key}.{verb}",
+            )
+    return core.Strategy(
+        name=name,
+        copy=verbs.copy_,
+        reset=verbs.reset,
+        reset_on_mismatch=verbs.reset_on_mismatch,
+        input_maps=verbs.input_maps,
+        input_fill=verbs.input_fill,
+        freeze=verbs.freeze,
+        norm=verbs.norm,
+        thaw=_thaw(verbs, parts),
+        learning_rates=verbs.learning_rates,
+        key=key,
+    )
+
+
+def with_matching_head(
+    strategy: core.Strategy,
+    parts: PartMap,
+    source: Sequence[str] | None,
+    target: Sequence[str],
+) -> core.Strategy:
+    """The strategy with a head that is copied only where both heads speak of the same classes.
+
+    Two heads of the same shape whose outputs mean different classes would be copied without a
+    sound; shapes alone do not tell.
+
+    Args:
+        strategy: as written.
+        parts: of the target.
+        source: class names of the source's head, None if nobody knows them.
+        target: class names of the target.
+
+    Raises:
+        TransferError: the head is to be copied, the classes differ, and the strategy does not
+            say under ``reset`` or ``reset_on_mismatch`` what then.
+    """
+    copied = {layer.part for layer in parts.layers(strategy.copy, key=strategy.key_of("copy"))}
+    spared = {layer.part for layer in parts.layers(strategy.reset, key=strategy.key_of("reset"))}
+    if "head" not in copied - spared or (source is not None and tuple(source) == tuple(target)):
+        return strategy
+    lenient = {layer.part for layer in parts.layers(strategy.reset_on_mismatch)}
+    if "head" in lenient:
+        return replace(strategy, reset=(*strategy.reset, "head"))
+    raise TransferError(
+        f"strategy {strategy.name!r} copies the head, but the classes differ: the source's head knows "
+        f"{_classes(source)}, the target has {_classes(target)}. Copy the trunk only (copy: [trunk]), "
+        "or write reset_on_mismatch: [head] to start with a new head then",
+        key=strategy.key_of("copy"),
+    )
+
+
+def _thaw(verbs: StrategyVerbs, parts: PartMap) -> tuple[core.ThawStep, ...]:
+    if verbs.gradual is None:
+        return tuple(core.ThawStep(step.at, step.parts) for step in verbs.thaw)
+    frozen = {layer.part for layer in parts.layers(verbs.freeze)}
+    groups = [name for name in reversed(stages(parts)) if name in frozen]
+    start, end = verbs.gradual.start, verbs.gradual.end
+    spacing = (end - start) / max(len(groups) - 1, 1)
+    return tuple(core.ThawStep(start + i * spacing, (name,)) for i, name in enumerate(groups))
+
+
+def _classes(names: Sequence[str] | None) -> str:
+    if names is None:
+        return "classes that its weights do not name"
+    shown = ", ".join(names[:6])
+    return f"{len(names)} classes ({shown}{', …' if len(names) > 6 else ''})"

@@ -1,0 +1,204 @@
+"""The training loop: epochs of updates, with evaluations between them and a clear end when it diverges."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rl_transfer import core
+from rl_transfer.errors import TransferError
+from rl_transfer.image.data.batches import Batches
+from rl_transfer.image.evaluate import Forward, Predictions, measuring, predict
+from rl_transfer.image.optimizers import build_optimizer, rate_factor
+from rl_transfer.image.transfer import Transfer
+from rl_transfer.spec.image_model import ImageTraining
+
+
+@dataclass
+class EpochEnd:
+    """What the loop knows when an epoch ends.
+
+    Attributes:
+        epoch: epochs finished; 0 before the first update.
+        train_loss: mean loss over the epoch's images; None before the first.
+        learning_rates: by part.
+        validation: predictions on the validation part; None without one.
+    """
+
+    epoch: int
+    train_loss: float | None
+    learning_rates: dict[str, float]
+    validation: Predictions | None
+
+
+@dataclass
+class Best:
+    """The best network so far, by validation."""
+
+    epoch: int = 0
+    value: float = -math.inf
+    state: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Loop:
+    """Trains a classifier.
+
+    Args:
+        model: with the strategy applied; on ``device``.
+        forward: what is trained, as a function of a batch: the model, or its head on cached features.
+        transfer: follows thaw schedules and adds loss terms.
+        training: the budget.
+        train: batches to learn from.
+        validation: batches that choose an epoch, or None.
+        num_classes: number of classes.
+        seed: of the order of the images and of augmentation.
+        device: where the model is.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        forward: Forward,
+        transfer: Transfer,
+        training: ImageTraining,
+        train: Batches,
+        validation: Batches | None,
+        num_classes: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self._model, self._forward, self._transfer = model, forward, transfer
+        self._training, self._train, self._validation = training, train, validation
+        self._seed, self._device = seed, device
+        self._optimizer = build_optimizer(training.optimizer, model.parameters())
+        self._rates = core.PartLearningRates(
+            self._optimizer, model, transfer.parts, transfer.learning_rates, key="strategy.learning_rates"
+        )
+        self._weights = class_weights(training, train, num_classes).to(device)
+        self.best = Best()
+        self.stopped_at: int | None = None
+        self.thawed: list[dict[str, object]] = []
+
+    def run(self, on_epoch: Callable[[EpochEnd], None]) -> None:
+        """Train for the whole budget, or until early stopping ends it.
+
+        Args:
+            on_epoch: called before the first update and after every epoch.
+
+        Raises:
+            TransferError: the loss is not finite.
+        """
+        on_epoch(self._end(0, None))
+        for epoch in range(self._training.epochs):
+            loss = self._epoch(epoch)
+            end = self._end(epoch + 1, loss)
+            on_epoch(end)
+            if self._should_stop(end):
+                self.stopped_at = epoch + 1
+                break
+        if self.best.state:
+            self._model.load_state_dict(self.best.state)
+
+    def _epoch(self, epoch: int) -> float:
+        """One pass over the images; returns the mean loss."""
+        self._model.train()
+        total, count = 0.0, 0
+        batch_size = self._training.batch_size
+        for images, labels in self._train.shuffled(batch_size, self._seed, epoch):
+            share = (epoch + count / len(self._train)) / self._training.epochs
+            self._follow(epoch, share)
+            total += self._update(images.to(self._device), labels.to(self._device), epoch, share) * len(
+                labels
+            )
+            count += len(labels)
+        return total / count
+
+    def _follow(self, epoch: int, share: float) -> None:
+        """Bring learning rate and thaw schedule to this share of the budget."""
+        base = self._training.optimizer.learning_rate
+        self._rates.rescale(base * rate_factor(self._training.schedule, epoch, share))
+        thawed = self._transfer.progress(share)
+        if thawed:
+            self.thawed.append({"epoch": epoch, "parts": thawed})
+            self._model.train()
+
+    def _update(self, images: Tensor, labels: Tensor, epoch: int, share: float) -> float:
+        training = self._training
+        with self._precision():
+            logits = self._forward(images)
+        loss = functional.cross_entropy(
+            logits.float(), labels, weight=self._weights, label_smoothing=training.label_smoothing
+        )
+        for term in self._transfer.terms:
+            loss = loss + term(images, logits.float(), share)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TransferError(
+                f"the loss became {value} in epoch {epoch + 1}; training diverged. Lower "
+                "training.optimizer.learning_rate, or set training.max_grad_norm. Parts thawed late keep "
+                "their old scale and are the first to diverge at a high rate",
+                key="training.optimizer.learning_rate",
+            )
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if training.max_grad_norm is not None:
+            nn.utils.clip_grad_norm_(self._model.parameters(), training.max_grad_norm)
+        self._optimizer.step()
+        return value
+
+    def _precision(self) -> contextlib.AbstractContextManager[object]:
+        if self._training.precision == "bfloat16":
+            return torch.autocast(self._device.type, dtype=torch.bfloat16)
+        return contextlib.nullcontext()
+
+    def _end(self, epoch: int, loss: float | None) -> EpochEnd:
+        rates = core.learning_rates_by_part(self._optimizer, self._model, self._transfer.parts)
+        predictions = None
+        if self._validation is not None:
+            with measuring(self._model):
+                predictions = predict(self._forward, self._validation, 256, self._device)
+        return EpochEnd(epoch, loss, rates, predictions)
+
+    def _should_stop(self, end: EpochEnd) -> bool:
+        """Keep the best network by validation; whether patience has run out."""
+        stopping = self._training.early_stopping
+        if end.validation is None or (stopping is None and self._training.keep == "final"):
+            return False
+        value = -end.validation.loss() if stopping is not None else end.validation.accuracy
+        least = stopping.min_delta if stopping is not None else 0.0
+        if value > self.best.value + least or not self.best.state:
+            state = {name: tensor.detach().clone() for name, tensor in self._model.state_dict().items()}
+            self.best = Best(end.epoch, value, state)
+        return stopping is not None and end.epoch - self.best.epoch >= stopping.patience
+
+
+def class_weights(training: ImageTraining, train: Batches, num_classes: int) -> Tensor:
+    """Weight of every class in the loss, [num_classes].
+
+    ``balanced``: n / (classes · n_c), scikit-learn's rule; with equal counts all are 1.
+    """
+    if training.class_weights == "none":
+        return torch.ones(num_classes)
+    counts = np.bincount(train.images.labels, minlength=num_classes)
+    return torch.tensor(len(train) / (num_classes * np.maximum(counts, 1)), dtype=torch.float32)
+
+
+def choose_device(training: ImageTraining) -> torch.device:
+    """The device of a run.
+
+    Raises:
+        TransferError: a GPU is asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if training.device == "cuda" and not available:
+        raise TransferError(
+            "training.device is cuda, but torch sees no CUDA GPU; use cpu or auto", key="training.device"
+        )
+    return torch.device("cuda" if training.device != "cpu" and available else "cpu")

@@ -1,0 +1,37 @@
+"""Fixtures of the image tests."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from rl_transfer.image.jobs import execute
+from rl_transfer.results import RunFolder, RunStore, run_id
+from support.image import Execute, make_run, save_arrays
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> Path:
+    """A data set of three classes."""
+    return save_arrays(tmp_path / "stripes.npz")
+
+
+@pytest.fixture
+def run(tmp_path: Path, arrays: Path) -> Execute:
+    """Execute a run and return its finished folder."""
+
+    def go(
+        data: Any = None, store: str = "store", source: RunFolder | None = None, **changes: Any
+    ) -> RunFolder:
+        if source is not None:
+            changes["source"] = source.path.name
+        spec = make_run(arrays if data is None else data, **changes)
+        folder = RunStore(tmp_path / store).folder(run_id(spec))
+        if not folder.finished:
+            execute(spec, folder, source.bundle if source else None, say=lambda _: None)
+        return folder
+
+    return go

@@ -1,0 +1,185 @@
+"""The head of every architecture at hand is found and replaced; all on the meta device, without weights."""
+
+import pytest
+import timm
+import torch
+import torchvision
+from torch import nn
+from torchvision.models import get_model, list_models
+
+from rl_transfer.errors import TransferError
+from rl_transfer.image.heads import Head, drop_auxiliary, find_head, logits_shape, replace_head
+from rl_transfer.image.parts import image_parts, stages
+from rl_transfer.image.resnet import SmallResNet
+
+# torchvision's RegNets read numbers out of tensors while they are built; one small one is built on the CPU.
+REGNETS = [name for name in list_models(module=torchvision.models) if name.startswith("regnet")]
+# Of each family the smaller members: the deeper ones repeat the same blocks.
+DEEPER = [
+    "convnext_base", "convnext_large", "densenet201", "efficientnet_b4", "efficientnet_b5",
+    "efficientnet_b6", "efficientnet_b7", "efficientnet_v2_l", "efficientnet_v2_m", "resnet152",
+    "resnext101_64x4d", "swin_b", "swin_v2_b", "swin_v2_s", "vit_h_14", "vit_l_16", "vit_l_32",
+    "wide_resnet101_2",
+]  # fmt: skip
+TORCHVISION = sorted(set(list_models(module=torchvision.models)) - set(REGNETS) - set(DEEPER))
+TIMM = [
+    "beit_base_patch16_224", "convnext_tiny", "crossvit_tiny_240", "deit_tiny_distilled_patch16_224",
+    "densenet121", "dla34", "dpn48b", "efficientformer_l1", "eva02_tiny_patch14_224", "hrnet_w18_small",
+    "inception_resnet_v2", "inception_v3", "levit_128s", "mixer_s32_224", "mobilenetv3_small_100",
+    "pit_ti_distilled_224", "resnet18", "resnetv2_50", "swin_tiny_patch4_window7_224",
+    "tf_efficientnet_lite0", "vgg11", "vit_tiny_patch16_224", "xcit_nano_12_p16_224",
+]  # fmt: skip
+WHERE = {
+    "alexnet": "classifier.6", "convnext_tiny": "classifier.2", "densenet121": "classifier",
+    "efficientnet_b0": "classifier.1", "googlenet": "fc", "inception_v3": "fc", "maxvit_t": "classifier.5",
+    "mnasnet1_0": "classifier.1", "mobilenet_v2": "classifier.1", "mobilenet_v3_small": "classifier.3",
+    "resnet18": "fc", "shufflenet_v2_x1_0": "fc", "squeezenet1_0": "classifier.1", "swin_t": "head",
+    "vgg11": "classifier.6", "vit_b_16": "heads.head",
+}  # fmt: skip
+"""Where torchvision's own source code assigns the classifier."""
+
+
+def torchvision_model(name: str) -> nn.Module:
+    arguments = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    with torch.device("meta"):
+        model: nn.Module = get_model(name, **arguments)
+    return model
+
+
+def check(model: nn.Module, shape: tuple[int, int, int]) -> tuple[Head, Head]:
+    """Find the head, replace it by one of 7 classes, and check what must stay."""
+    dropped = drop_auxiliary(model)
+    head = find_head(model, shape)
+    kinds = [type(model.get_submodule(path)) for path in head.paths]
+    replaced = replace_head(model, head, 7, shape)
+    model.to("meta")
+    assert logits_shape(model, shape) == (1, 7)
+    if head.paths:
+        assert replaced.paths == head.paths
+        assert [type(model.get_submodule(path)) for path in replaced.paths] == kinds
+        layers = [m for p in replaced.paths for m in model.get_submodule(p).modules()]
+        assert all((m.bias is not None) == head.bias for m in layers if isinstance(m, nn.Linear | nn.Conv2d))
+    assert all("aux" not in name.lower() for name, _ in model.named_modules() if dropped)
+    parts = image_parts(model, replaced)
+    in_head = set(parts["head"].tensor_names)
+    assert in_head == {n for n in model.state_dict() if n.startswith(tuple(f"{p}." for p in replaced.paths))}
+    assert len(stages(parts)) >= 2
+    return head, replaced
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_the_head_of_every_torchvision_classifier(name: str) -> None:
+    size = 299 if name == "inception_v3" else 224
+    head, _ = check(torchvision_model(name), (3, size, size))
+    assert len(head.paths) == 1
+    assert head.outputs == 1000
+    if name in WHERE:
+        assert head.paths == (WHERE[name],)
+
+
+def test_the_head_of_a_regnet() -> None:
+    head, _ = check(get_model("regnet_y_400mf").to("meta"), (3, 224, 224))
+    assert head.paths == ("fc",)
+
+
+@pytest.mark.parametrize("name", TIMM)
+def test_the_head_of_timm_classifiers(name: str) -> None:
+    with torch.device("meta"):
+        model = timm.create_model(name)
+    model.to("meta")
+    check(model, model.pretrained_cfg["input_size"])
+
+
+def test_the_table_has_more_than_sixty_architectures() -> None:
+    assert len(TORCHVISION) + len(TIMM) + 1 > 60
+
+
+def test_a_head_without_bias_stays_without() -> None:
+    model = torchvision_model("maxvit_t")
+    _, replaced = check(model, (3, 224, 224))
+    assert model.get_submodule(replaced.paths[0]).bias is None
+
+
+def test_a_convolution_as_head_stays_one_with_its_kernel() -> None:
+    model = torchvision_model("squeezenet1_0")
+    _, replaced = check(model, (3, 224, 224))
+    layer = model.get_submodule(replaced.paths[0])
+    assert isinstance(layer, nn.Conv2d)
+    assert (layer.kernel_size, layer.in_channels, layer.out_channels) == ((1, 1), 512, 7)
+
+
+def test_auxiliary_classifiers_are_dropped_and_named() -> None:
+    assert drop_auxiliary(torchvision_model("googlenet")) == ("aux1", "aux2")
+    assert drop_auxiliary(torchvision_model("inception_v3")) == ("AuxLogits",)
+    assert drop_auxiliary(torchvision_model("resnet18")) == ()
+
+
+def test_both_heads_of_a_distilled_transformer_are_one_part() -> None:
+    with torch.device("meta"):
+        model = timm.create_model("deit_tiny_distilled_patch16_224")
+    head, replaced = check(model, (3, 224, 224))
+    assert head.paths == replaced.paths == ("head", "head_dist")
+    assert image_parts(model, replaced)["head"].tensor_names == (
+        "head.weight", "head.bias", "head_dist.weight", "head_dist.bias",
+    )  # fmt: skip
+
+
+def test_a_last_layer_that_is_not_the_head_is_noticed() -> None:
+    class Surprise(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.classifier = nn.Linear(12, 5)
+            self.decoy = nn.Linear(12, 3)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.classifier(images.flatten(1))
+            return logits
+
+    with pytest.raises(TransferError, match=r"3 outputs at decoy, but its logits have the shape \(1, 5\)"):
+        find_head(Surprise(), (3, 2, 2))
+    assert find_head(Surprise(), (3, 2, 2), path="classifier").outputs == 5
+    with pytest.raises(TransferError, match="has no module 'clasifier'"):
+        find_head(Surprise(), (3, 2, 2), path="clasifier")
+
+
+def test_looking_for_the_head_leaves_the_model_and_the_random_state_alone() -> None:
+    model = SmallResNet(3, width=4)
+    model.train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state = torch.get_rng_state()
+    find_head(model, (1, 8, 8))
+    assert model.training
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_an_image_of_the_wrong_size_is_explained() -> None:
+    with pytest.raises(TransferError, match=r"does not take an image of 3×8×8 .*model\.input\.size"):
+        find_head(get_model("alexnet"), (3, 8, 8))
+
+
+def test_the_parts_of_a_resnet_are_stem_four_stages_and_head() -> None:
+    model = torchvision_model("resnet18")
+    parts = image_parts(model, find_head(model, (3, 224, 224)))
+    assert stages(parts) == ("stem", "stage1", "stage2", "stage3", "stage4")
+    assert parts.part_of("layer3.0.bn1.running_mean").name == "stage3"
+    assert parts.part_of("bn1.weight").name == "stem"
+    assert parts["head"].tensor_names == ("fc.weight", "fc.bias")
+
+
+def test_a_lone_layer_between_blocks_belongs_to_the_stage_after_it() -> None:
+    model = torchvision_model("densenet121")
+    parts = image_parts(model, find_head(model, (3, 224, 224)))
+    assert parts.part_of("features.transition1.conv.weight").name == "stage2"
+    assert parts.part_of("features.norm5.weight").name == "neck"
+
+
+def test_our_small_resnet_has_the_depth_that_its_name_says() -> None:
+    # ResNet-8: one convolution, three blocks of two, one linear layer; shortcuts do not count.
+    model = SmallResNet(10)
+    layers = [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    assert len([name for name in layers if "shortcut" not in name]) == 8
+    assert model(torch.zeros(2, 1, 16, 16)).shape == (2, 10)
+    grouped = SmallResNet(4, width=6, blocks=(2,), channels=3, norm="group")
+    assert grouped(torch.zeros(1, 3, 8, 8)).shape == (1, 4)
+    assert not [name for name in grouped.state_dict() if "running" in name]
