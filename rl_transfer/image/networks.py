@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from rl_transfer.core import PartMap, load_bundle, save_bundle
@@ -17,8 +16,8 @@ from rl_transfer.errors import BundleError, StoreError
 from rl_transfer.image.backbones import Classifier, build_classifier
 from rl_transfer.image.preprocessing import Preprocessing
 from rl_transfer.results import RunFolder, find_run
-from rl_transfer.spec.image_data import Data, ImageData
-from rl_transfer.spec.image_model import Model
+from rl_transfer.spec.image_data import ImageData, parse_data
+from rl_transfer.spec.image_model import Model, parse_model
 
 LIBRARIES = ("rl-transfer", "torch", "torchvision", "timm", "numpy", "pillow")
 
@@ -108,12 +107,12 @@ def load_network(path: Path) -> Network:
     if metadata.get("kind") != "image":
         raise BundleError(f"{path} is a bundle of kind {metadata.get('kind')!r}, not an image classifier")
     try:
-        model: Model = TypeAdapter(Model).validate_python(_tuples(metadata["model"]))
+        model = parse_model(metadata["model"])
         data = metadata.get("data")
-        parsed = None if data is None else TypeAdapter(Data).validate_python(_tuples(data))
+        parsed = None if data is None else parse_data(data)
         count = int(metadata["num_classes"])
         classes = metadata["classes"]
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{path}: bundle.json does not describe an image classifier: {error}") from None
     preprocess = Preprocessing.from_json(metadata.get("preprocessing", {}))
     classifier = build_classifier(model, count, seed=0, preprocess=preprocess)
@@ -150,10 +149,3 @@ def run_identity(path: Path, digest: str) -> str:
     """What a transfer from this bundle is recorded as: the run's id, or ``digest:…`` if foreign."""
     folder = RunFolder(bundle_folder(path).parent)
     return str(folder.record()["id"]) if folder.finished else f"digest:{digest}"
-
-
-def _tuples(data: Any) -> Any:
-    """JSON's lists as the tuples that frozen configs hold."""
-    if isinstance(data, dict):
-        return {key: _tuples(value) for key, value in data.items()}
-    return tuple(_tuples(item) for item in data) if isinstance(data, list) else data

@@ -12,23 +12,23 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from rl_transfer import core
-from rl_transfer.errors import BundleError, ConfigError, MissingExtraError, TransferError
+from rl_transfer.errors import BundleError, ConfigError, TransferError
 from rl_transfer.image import seeds
 from rl_transfer.image.backbones import build_classifier
 from rl_transfer.image.curve import LearningCurve
-from rl_transfer.image.data import Splits, open_data, split_data
+from rl_transfer.image.data import Splits
 from rl_transfer.image.data.augment import Augmentation
 from rl_transfer.image.data.batches import Batches
-from rl_transfer.image.evaluate import measuring, named_accuracy, predict, speaks_of
+from rl_transfer.image.evaluate import Forward, measuring, speaks_of
 from rl_transfer.image.features import Penultimate, why_not_cached
-from rl_transfer.image.networks import Network, save_network, versions
+from rl_transfer.image.measures import Home, accuracy_by_name, opened_splits, required_data
+from rl_transfer.image.networks import save_network, versions
 from rl_transfer.image.probe import probe_record
 from rl_transfer.image.sources import pretrained_network, read_source
 from rl_transfer.image.training import Loop, choose_device
-from rl_transfer.image.transfer import Transfer, transplanted
+from rl_transfer.image.transfer import Transfer
 from rl_transfer.results import RunFolder
 from rl_transfer.spec.image import ImageRun
-from rl_transfer.spec.image_data import ImageData
 
 Say = Callable[[str], None]
 PROBE_LIMIT = 20_000_000
@@ -138,7 +138,8 @@ class Training:
         self.transfer = Transfer(self.strategy, self.classifier, splits.classes, self.source, seed)
         if self.source is not None:
             self.say(self.transfer.plan.table())
-        self.transfer.prepare_terms(self._source_batches(), seed)
+        self.home = None if self.source is None else Home(self.source, self.run.evaluation.batch_size)
+        self.transfer.prepare_terms(self.home, seed)
         if self.source is not None:
             self.source.module.to(self.device)
         self.network.to(self.device)
@@ -149,7 +150,8 @@ class Training:
             writer.close()
 
     def _train_and_measure(self, splits: Splits, writer: SummaryWriter) -> dict[str, Any]:
-        zero_shot = self._zero_shot(splits)
+        home = self.home
+        zero_shot = None if home is None else home.zero_shot(splits, self.device)
         parameters = core.count_parameters(self.network)
         parts = self._batches(splits)
         forward, parts, cached = self._cached(parts)
@@ -173,7 +175,7 @@ class Training:
         if probe is not None:
             writer.add_scalar("probe/accuracy", probe["accuracy"], 0)
             self._compare_with_probe(probe, curve.score)
-        record = self._record(curve, zero_shot)
+        record = self._record(curve, splits, zero_shot)
         curve.draw(splits)
         kept = loop.best.epoch if loop.best.state else None
         return {
@@ -205,18 +207,26 @@ class Training:
             found["validation"] = Batches(splits.validation, preprocess, None, workers)
         return found
 
-    def _cached(self, parts: dict[str, Batches]) -> tuple[Any, dict[str, Batches], bool]:
+    def _cached(self, parts: dict[str, Batches]) -> tuple[Forward, dict[str, Batches], bool]:
         """The function to train and its inputs: the head on cached features, where that is the same."""
-        if not self.transfer.is_static or not self._caching_is_wanted():
-            return self.network, parts, False
-        example, _ = next(parts["train"].in_order(min(8, len(parts["train"]))))
-        reason = why_not_cached(
-            self.network, self.transfer.parts, self.classifier.head, example.to(self.device)
+        training = self.training
+        wanted = (
+            self.transfer.frozen is not None
+            and self.transfer.is_static
+            and training.cache_features == "auto"
+            and not training.augmentation.any
+            and training.precision == "float32"
+            and training.epochs > 0
         )
+        if not wanted:
+            return self.network, parts, False
+        head = self.classifier.head
+        example, _ = next(parts["train"].in_order(min(8, len(parts["train"]))))
+        reason = why_not_cached(self.network, self.transfer.parts, head, example.to(self.device))
         if reason is not None:
             self.note(f"features are not cached: {reason}")
             return self.network, parts, False
-        penultimate = Penultimate(self.network, self.classifier.head.paths[0])
+        penultimate = Penultimate(self.network, head.paths[0])
         size = self.run.evaluation.batch_size
         with measuring(self.network):
             cached = {
@@ -225,22 +235,13 @@ class Training:
             }
         return penultimate.head, cached, True
 
-    def _caching_is_wanted(self) -> bool:
-        training = self.training
-        return (
-            self.transfer.frozen is not None
-            and training.cache_features == "auto"
-            and not training.augmentation.any
-            and training.precision == "float32"
-            and training.epochs > 0
-        )
-
     def _probe(self, parts: dict[str, Batches], cached: bool) -> dict[str, Any] | None:
         """The converged linear probe on the features that training starts from."""
         given = self.strategy.freeze or self.strategy.copy_
-        if not given or not self.run.evaluation.probe or len(self.classifier.head.paths) != 1:
+        head = self.classifier.head
+        if not given or not self.run.evaluation.probe or len(head.paths) != 1:
             return None
-        penultimate = Penultimate(self.network, self.classifier.head.paths[0])
+        penultimate = Penultimate(self.network, head.paths[0])
         size = self.run.evaluation.batch_size
         features = {}
         with measuring(self.network):
@@ -265,67 +266,19 @@ class Training:
                 f"{probe['accuracy']:.3f}: the head's rate or budget is too small, not the features"
             )
 
-    def _zero_shot(self, splits: Splits) -> dict[str, Any] | None:
-        """The source as it is on the target's test part, where its classes can name the target's."""
-        if self.source is None or not speaks_of(self.source.classes, splits.classes):
-            return None
-        size = self.run.evaluation.batch_size
-        return {"returns": [accuracy_by_name(self.source, splits, size, self.device)]}
-
-    def _source_splits(self) -> Splits | None:
-        """The source's own data; None if they are not at hand."""
-        source = self.source
-        if source is None or source.data is None:
-            return None
-        address = source.metadata.get("seeds") or {}
-        root, seed = int(address.get("root_seed", 0)), int(address.get("seed", 0))
-        try:
-            return split_data(open_data(source.data), source.data, root, seed)
-        except (ConfigError, MissingExtraError) as error:
-            self.note(f"the source's data are not at hand, so retention is not measured: {error.message}")
-            return None
-
-    def _source_batches(self) -> Batches | None:
-        if self.strategy.anchor is None or self.strategy.anchor.kind != "ewc" or self.source is None:
-            return None
-        splits = self._source_splits()
-        return None if splits is None else Batches(splits.train, self.source.classifier.preprocessing)
-
-    def _retention(self) -> dict[str, Any] | None:
-        """The final network back on the source's test part, beside the source itself.
-
-        Where the final head cannot name the source's classes, the source's own head is put back
-        on the final trunk: what the trunk forgot.
-        """
-        splits = self._source_splits()
-        if splits is None or self.source is None or not speaks_of(self.source.classes, splits.classes):
-            return None
-        source, size = self.source, self.run.evaluation.batch_size
-        source.module.to("cpu")
-        batches = Batches(splits.test, source.classifier.preprocessing)
-        own = speaks_of(self.splits.classes, splits.classes)
-        if own:
-            module, names = self.network, self.splits.classes
-        elif self.strategy.copy_:
-            module, names = transplanted(source, self.transfer.state()), source.classes or ()
-        else:
-            return None
-        with measuring(module):
-            after = predict(module, batches, size, torch.device("cpu"))
-        before = accuracy_by_name(source, splits, size)
-        return {
-            "returns": [named_accuracy(after, names, splits.classes)],
-            "source_returns": [before],
-            "head": "final" if own else "source",
-        }
-
-    def _record(self, curve: LearningCurve, zero_shot: dict[str, Any] | None) -> dict[str, Any]:
+    def _record(
+        self, curve: LearningCurve, splits: Splits, zero_shot: dict[str, Any] | None
+    ) -> dict[str, Any]:
         transferred = self.transfer.record()
-        retention = self._retention()
         state = self.transfer.state()
+        retention = None
+        if self.home is not None:
+            own = state if self.strategy.copy_ else None
+            retention = self.home.retention(self.network, splits.classes, own)
+            self.notes += self.home.notes
         extra = {
             "run": self.folder.path.name,
-            "classes": list(self.splits.classes),
+            "classes": list(splits.classes),
             "data": self.data.plain(),
             "training": self.training.plain(),
             "seeds": {"root_seed": self.run.root_seed, "seed": self.run.seed},
@@ -345,25 +298,3 @@ class Training:
             "retention": retention,
             "weights_digest": core.digest_tensors(state),
         }
-
-
-def required_data(run: ImageRun) -> ImageData:
-    """The run's data set."""
-    if run.data is None:
-        raise TransferError("a run needs data to be measured on")
-    return run.data
-
-
-def opened_splits(data: ImageData, run: ImageRun) -> Splits:
-    """The run's data set, opened and split."""
-    return split_data(open_data(data), data, run.root_seed, run.seed)
-
-
-def accuracy_by_name(
-    network: Network, splits: Splits, batch_size: int, device: torch.device | None = None
-) -> float:
-    """Accuracy of a network on a test part whose classes it can name."""
-    batches = Batches(splits.test, network.classifier.preprocessing)
-    with measuring(network.module):
-        found = predict(network.module, batches, batch_size, device or torch.device("cpu"))
-    return named_accuracy(found, network.classes or (), splits.classes)

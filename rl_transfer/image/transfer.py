@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from rl_transfer import core
@@ -16,6 +16,7 @@ from rl_transfer.core.digest import tensors_of
 from rl_transfer.errors import TransferError
 from rl_transfer.image.backbones import Classifier
 from rl_transfer.image.data.batches import Batches
+from rl_transfer.image.measures import Home
 from rl_transfer.image.networks import Network
 from rl_transfer.image.strategies import core_strategy, with_matching_head
 from rl_transfer.seeding import generator
@@ -121,11 +122,11 @@ class Transfer:
         """Selector → multiplier of the learning rate."""
         return dict(self._strategy.learning_rates)
 
-    def prepare_terms(self, source_batches: Batches | None, seed: int) -> None:
+    def prepare_terms(self, home: Home | None, seed: int) -> None:
         """Build the strategy's extra loss terms.
 
         Args:
-            source_batches: training images of the source, for EWC's Fisher information.
+            home: the source with its images, for EWC's Fisher information.
             seed: of the labels that are drawn from the source for it.
 
         Raises:
@@ -139,7 +140,8 @@ class Transfer:
             if anchor.kind == "l2_sp":
                 term = core.L2SP(reference, strength=anchor.strength)
             else:
-                fisher = self._fisher(set(reference), anchor.samples, source_batches, seed)
+                batches = None if home is None else home.training_batches()
+                fisher = self._fisher(set(reference), anchor.samples, batches, seed)
                 term = core.EWC(reference, fisher, strength=anchor.strength)
             self.terms.append(lambda images, logits, share: term.penalty(self._model))
         if self._verbs.kickstart is not None:
@@ -222,17 +224,6 @@ class Transfer:
                 "digest_after": self.frozen.digest_now(),
             }
         return {"plan": self.plan.rows(), "frozen": found}
-
-
-def transplanted(source: Network, state: dict[str, Tensor]) -> nn.Module:
-    """The source's network with its own head on the trunk of ``state``, in evaluation mode."""
-    module = copy.deepcopy(source.module)
-    live = tensors_of(module)
-    with torch.no_grad():
-        for part in source.parts:
-            for name in part.tensor_names if part.role == "trunk" else ():
-                live[name].copy_(state[name])
-    return module.eval()
 
 
 def _refuse_other_inputs(source: Network, classifier: Classifier) -> None:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, GetCoreSchemaHandler, Tag, model_validator
-from pydantic_core import CoreSchema, core_schema
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    Tag,
+    TypeAdapter,
+    model_validator,
+)
 
 from rl_transfer.spec.base import (
     Frozen,
@@ -165,8 +173,8 @@ class FromText:
     def __init__(self, build: Callable[[str], Any]) -> None:
         self._build = build
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self._build, core_schema.str_schema())
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return handler.generate_schema(Annotated[str, AfterValidator(self._build)])
 
 
 def _folder(path: str) -> FolderData:
@@ -184,6 +192,16 @@ Data = Annotated[
     Discriminator(tag_of),
 ]
 """A data set by ``name``; a plain text is the path of a folder with one sub-folder per class."""
+
+
+def parse_data(plain: dict[str, Any]) -> ImageData:
+    """The data set that :meth:`Frozen.plain` described.
+
+    Raises:
+        ValueError: it is none.
+    """
+    parsed: ImageData = TypeAdapter(Data).validate_json(json.dumps(plain))
+    return parsed
 
 
 def fingerprint(path: Path) -> str | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import json
+from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, TypeAdapter, model_validator
 
 from rl_transfer.spec.base import (
     Frozen,
@@ -83,6 +84,16 @@ Model = Annotated[
     Discriminator(tag_of),
 ]
 """A classifier by ``name``; a plain text is ``small-resnet``, ``timm/NAME`` or a torchvision model."""
+
+
+def parse_model(plain: dict[str, Any]) -> Model:
+    """The classifier that :meth:`Frozen.plain` described.
+
+    Raises:
+        ValueError: it is none.
+    """
+    parsed: Model = TypeAdapter(Model).validate_json(json.dumps(plain))
+    return parsed
 
 
 class WeightsConfig(Frozen):

