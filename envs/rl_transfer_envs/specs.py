@@ -40,7 +40,7 @@ def canonical(spec: Mapping[str, Any] | str) -> Spec:
 
     Ids of the form ``module:Id`` become ``env_module`` and ``id``; ids that this package
     registers are expanded into base and perturbations; severities become numbers; arguments at
-    their default are dropped; physics comes first, then the time limit, then the wrappers in
+    their default, or as registered, are dropped; physics comes first, then the time limit, then the wrappers in
     the given order.
 
     Args:
@@ -196,7 +196,9 @@ def _expand(env_id: str, kwargs: Any) -> Spec:
         )
     registered = gym.registry[env_id]
     if registered.entry_point != OWN_ENTRY_POINT:
-        return {"id": env_id, "kwargs": dict(kwargs), "perturb": []}
+        known = registered.kwargs
+        own = {name: value for name, value in kwargs.items() if name not in known or known[name] != value}
+        return {"id": env_id, "kwargs": own, "perturb": []}
     merged = {**registered.kwargs, **kwargs}
     base = merged.pop("base", None)
     if base is None:

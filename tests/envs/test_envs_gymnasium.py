@@ -63,6 +63,14 @@ def test_registered_ids_equal_their_specification(env_id):
     assert envs.check_effect(env_id)
 
 
+def test_arguments_that_an_id_is_registered_with_are_not_repeated():
+    spec = {"id": "LunarLanderContinuous-v3", "kwargs": {}, "perturb": [{"gravity": 8.0}]}
+    env = envs.make(spec)
+    assert envs.spec_of(env) == envs.canonical(spec) == spec
+    assert envs.canonical({**spec, "kwargs": {"continuous": True}}) == spec
+    assert envs.canonical({**spec, "kwargs": {"continuous": False}}) != spec
+
+
 def test_perturbed_takes_any_base():
     env = gym.make("rl_transfer_envs:Perturbed-v0", base="CartPole-v1", perturb=[{"length": 1.0}])
     assert env.unwrapped.polemass_length == 0.1
