@@ -69,12 +69,7 @@ def spec_of(env: gym.Env[Any, Any]) -> Spec:
     base = env.unwrapped.spec
     if base is None:
         raise InvalidSpecError(f"{env} was not made through Gymnasium's registry, so it cannot be rebuilt.")
-    own = gym.registry[base.id].kwargs  # what the id itself stands for (LunarLanderContinuous)
-    kwargs = {
-        name: value
-        for name, value in base.kwargs.items()
-        if name != "render_mode" and not (name in own and own[name] == value)
-    }
+    kwargs = {name: value for name, value in base.kwargs.items() if name != "render_mode"}
     spec = {**canonical({"id": base.id, "kwargs": kwargs}), "perturb": []}
     for layer in layers(env):
         spec["perturb"] = [*_entries_of(layer), *spec["perturb"]]

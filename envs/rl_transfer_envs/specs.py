@@ -40,8 +40,8 @@ def canonical(spec: Mapping[str, Any] | str) -> Spec:
 
     Ids of the form ``module:Id`` become ``env_module`` and ``id``; ids that this package
     registers are expanded into base and perturbations; severities become numbers; arguments at
-    their default, or as registered, are dropped; physics comes first, then the time limit, then the wrappers in
-    the given order.
+    their default, or as registered, are dropped; physics comes first, then the time limit, then
+    the wrappers in the given order.
 
     Args:
         spec: a mapping as above, or just an id.
