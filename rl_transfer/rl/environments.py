@@ -10,7 +10,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 import rl_transfer_envs
-from rl_transfer.errors import EnvironmentSpecError
+from rl_transfer.errors import EnvironmentSpecError, MissingExtraError, RLTransferError
 from rl_transfer.spec import Environment
 
 Wrapper = Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
@@ -40,10 +40,12 @@ def make_env(
         raise translate(error, key) from None
 
 
-def translate(error: rl_transfer_envs.EnvError, key: str | None) -> EnvironmentSpecError:
+def translate(error: rl_transfer_envs.EnvError, key: str | None) -> RLTransferError:
     """An error of the environment package, under the key path of the config it came from."""
-    path = ".".join(part for part in (key, error.key) if part)
-    return EnvironmentSpecError(error.message, key=path or None)
+    path = ".".join(part for part in (key, error.key) if part) or None
+    if isinstance(error, rl_transfer_envs.MissingExtraError):
+        return MissingExtraError(error.message, key=path)
+    return EnvironmentSpecError(error.message, key=path)
 
 
 def make_vec_env(config: Environment, n_envs: int, wrappers: Sequence[Wrapper] = ()) -> VecEnv:

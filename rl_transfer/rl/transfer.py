@@ -10,7 +10,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rl_transfer import core
 from rl_transfer.errors import FrozenTensorMoved, TransferError
-from rl_transfer.rl import normalization
+from rl_transfer.rl import cached_features, normalization
 from rl_transfer.rl.architecture import add_low_rank, add_progressive, merge, optimizers
 from rl_transfer.rl.hooks import HookContext, install_losses, user_hook
 from rl_transfer.rl.knobs import HeldTargets, apply_knobs
@@ -77,6 +77,7 @@ class Transfer:
         install_losses(model, self.parts, [*losses, *([hook] if hook is not None else [])])
         self._targets = HeldTargets(policy)
         skip_frozen(model)
+        self.record["frozen_features"] = cached_features.install(model, self.parts, self.frozen)
 
     def _apply(self, strategy: core.Strategy, source: Policy | None, seed: int) -> core.TransferPlan:
         policy = self._model.policy
@@ -125,7 +126,11 @@ class Transfer:
         if any(self._share < step.share <= share for step in self._schedule.steps):
             self.frozen.verify()
         self._share = share
-        return [selector for step in self._schedule.update(share) for selector in step.selectors]
+        thawed = [selector for step in self._schedule.update(share) for selector in step.selectors]
+        if thawed:
+            cached_features.uninstall(self._model)
+            cached_features.install(self._model, self.parts, self.frozen)
+        return thawed
 
     def finish(self) -> dict[str, Any]:
         """Verify the freeze, fold adapters in, and describe what happened for the record.
@@ -134,6 +139,7 @@ class Transfer:
             FrozenTensorMoved: something frozen changed.
         """
         self._targets.restore()
+        cached_features.uninstall(self._model)
         found = None
         if self.frozen is not None:
             found = {
