@@ -106,7 +106,11 @@ def _pretrained(run: ImageRun, folder: RunFolder, say: Say) -> dict[str, Any]:
         "seeds": {"root_seed": run.root_seed, "seed": run.seed},
     }
     save_network(folder.bundle, network.state, network.classifier, run.model, extra)
-    return {"pretrained": dict(network.metadata), "parameters": core.count_parameters(network.module)}
+    return {
+        "pretrained": dict(network.metadata),
+        "measured": score is not None,
+        "parameters": core.count_parameters(network.module),
+    }
 
 
 class Training:
