@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,6 +103,7 @@ def preview(
 
     Example: rl-transfer envs preview cartpole-longer-pole -o longer-pole.gif
     """
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # frames are drawn into memory, no window is opened
     from rl_transfer_envs.preview import preview as draw
 
     with _translated():

@@ -145,6 +145,10 @@ def report(
     _write_report(folder)
 
 
+def _say(text: str) -> None:
+    out.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 def _single_run(run: Any, output: Path, bundle: Path | None) -> None:
     from rl_transfer.results import RunStore, run_id
     from rl_transfer.sweep.dispatch import room
@@ -156,7 +160,7 @@ def _single_run(run: Any, output: Path, bundle: Path | None) -> None:
             out.print("this run is finished already; its results are reused", highlight=False)
         else:
             try:
-                room(run.kind).execute(run, folder, bundle, say=lambda text: out.print(text, highlight=False))
+                room(run.kind).execute(run, folder, bundle, say=_say)
             except RLTransferError as error:
                 folder.fail(type(error).__name__, error.message)
                 raise

@@ -50,6 +50,7 @@ class LearningCurve(BaseCallback):
         self._previous: dict[str, torch.Tensor] | None = None
         self._next = 0
         self._beat = 0.0
+        self._started = time.monotonic()
         self.points: list[tuple[int, Episodes]] = []
         self.best: tuple[float, dict[str, torch.Tensor]] | None = None
 
@@ -119,10 +120,18 @@ class LearningCurve(BaseCallback):
         self.points.append((step, episodes))
         self._folder.append_evaluation(k, step, episodes.returns, episodes.lengths)
         self._log(step, episodes)
-        self._say(f"step {step:>9,}  mean score {episodes.mean_return:10.2f}")
+        self._say(f"step {step:>9,}  mean score {episodes.mean_return:10.2f}{self._remaining(step)}")
         wants_best = self._run.training is not None and self._run.training.keep == "best"
         if wants_best and (self.best is None or episodes.mean_return > self.best[0]):
             self.best = (episodes.mean_return, _copy(self.model.policy))
+
+    def _remaining(self, step: int) -> str:
+        """How long the rest will take, judged by the part so far."""
+        elapsed = time.monotonic() - self._started
+        if not 0 < step < self._run.total_steps:
+            return ""
+        minutes, seconds = divmod(round(elapsed / step * (self._run.total_steps - step)), 60)
+        return f"  {minutes}:{seconds:02} to go"
 
     def _log(self, step: int, episodes: Episodes) -> None:
         self._writer.add_scalar("evaluation/mean_return", episodes.mean_return, step)
