@@ -77,8 +77,8 @@ def install(model: BaseAlgorithm, part_map: PartMap, frozen_parts: FrozenParts |
 def uninstall(model: BaseAlgorithm) -> None:
     """Compute everything anew from now on; does nothing where nothing is installed.
 
-    Call it before parts thaw. A cache that was left in place gives no wrong numbers: its rows are
-    dropped when a tensor that they rest on is written to, and not used while one is trainable.
+    Call it when parts thaw. A cache that was left in place gives no wrong numbers: its rows are dropped
+    when a tensor that they rest on is written to, and not used while one is trainable.
     """
     buffer = getattr(model, "rollout_buffer", None)
     cache = getattr(getattr(buffer, "reset", None), "__self__", None)
