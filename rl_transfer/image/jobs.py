@@ -12,18 +12,29 @@ from rl_transfer.image.evaluate import measuring, named_accuracy, per_class, pre
 from rl_transfer.image.networks import bundle_folder, load_network, run_identity
 from rl_transfer.image.preflight import preflight
 from rl_transfer.image.run import execute
+from rl_transfer.image.sources import pretrained_network, save_pretrained
 from rl_transfer.image.training import choose_device
 from rl_transfer.spec.image_data import ImageData
-from rl_transfer.spec.image_model import ImageTraining
+from rl_transfer.spec.image_model import ImageTraining, named_model, named_weights
 
 __all__ = ["evaluate_bundle", "execute", "find_source", "preflight"]
 
 
-def find_source(argument: str, output: Path | None = None) -> tuple[Path, str]:
-    """The bundle folder that ``--source`` names, and the identity that the run id hashes."""
+def find_source(argument: str, output: Path) -> tuple[Path, str]:
+    """The bundle folder that ``--source`` names, and the identity that the run id hashes.
+
+    ``torchvision/resnet18`` and ``timm/NAME``, perhaps with ``:WEIGHTS`` (a name or a file), are
+    pretrained weights; they are imported into ``output/sources/`` first.
+    """
     path = Path(argument)
-    network = load_network(path)
-    return bundle_folder(path), run_identity(path, network.digest)
+    if path.exists() or not argument.startswith(("torchvision/", "timm/")):
+        return bundle_folder(path), run_identity(path, load_network(path).digest)
+    address, _, weights = argument.partition(":")
+    network = pretrained_network(named_model(address), named_weights(weights or "DEFAULT"))
+    folder = output / "sources" / network.digest[:16]
+    if not folder.exists():
+        save_pretrained(folder, network)
+    return folder, f"digest:{network.digest}"
 
 
 def evaluate_bundle(bundle: str, data: ImageData | None = None, batch_size: int = 256) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from rl_transfer.image.features import Penultimate, why_not_cached
 from rl_transfer.image.measures import Home, accuracy_by_name, opened_splits, required_data
 from rl_transfer.image.networks import save_network, versions
 from rl_transfer.image.probe import probe_record
-from rl_transfer.image.sources import pretrained_network, read_source
+from rl_transfer.image.sources import pretrained_network, read_source, save_pretrained
 from rl_transfer.image.training import Loop, choose_device
 from rl_transfer.image.transfer import Transfer
 from rl_transfer.results import RunFolder
@@ -96,16 +96,8 @@ def _pretrained(run: ImageRun, folder: RunFolder, say: Say) -> dict[str, Any]:
         score = accuracy_by_name(network, splits, run.evaluation.batch_size)
         folder.append_evaluation(0, 0, [score], [len(splits.test)])
         say(f"pretrained weights: accuracy {score:.4f}")
-    extra = {
-        **dict(network.metadata),
-        "run": folder.path.name,
-        "classes": None if network.classes is None else list(network.classes),
-        "data": None if run.data is None else run.data.plain(),
-        "score": score,
-        "training": None,
-        "seeds": {"root_seed": run.root_seed, "seed": run.seed},
-    }
-    save_network(folder.bundle, network.state, network.classifier, run.model, extra)
+    seed = {"root_seed": run.root_seed, "seed": run.seed}
+    save_pretrained(folder.bundle, network, run=folder.path.name, score=score, seeds=seed)
     return {
         "pretrained": dict(network.metadata),
         "measured": score is not None,

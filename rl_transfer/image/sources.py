@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rl_transfer.core import digest_model
 from rl_transfer.image.backbones import Classifier
-from rl_transfer.image.networks import Network, load_network
+from rl_transfer.image.networks import Network, load_network, save_network
 from rl_transfer.image.weights import load_pretrained
 from rl_transfer.spec.image import ImageRun
 from rl_transfer.spec.image_data import ImageData
@@ -32,3 +33,16 @@ def read_source(run: ImageRun, bundle: Path | None) -> Network | None:
     if run.weights is not None and run.model is not None:
         return pretrained_network(run.model, run.weights)
     return None
+
+
+def save_pretrained(folder: Path, network: Network, **extra: Any) -> None:
+    """Write the bundle of a pretrained network that was never trained here."""
+    metadata = {
+        **dict(network.metadata),
+        "classes": None if network.classes is None else list(network.classes),
+        "data": None if network.data is None else network.data.plain(),
+        "score": None,
+        "training": None,
+        **extra,
+    }
+    save_network(folder, network.state, network.classifier, network.model, metadata)

@@ -67,7 +67,8 @@ class TimmConfig(_Model):
     kwargs: dict[str, JsonValue] = Field(default_factory=dict)
 
 
-def _named_model(text: str) -> SmallResNetConfig | TorchvisionConfig | TimmConfig:
+def named_model(text: str) -> SmallResNetConfig | TorchvisionConfig | TimmConfig:
+    """The classifier that a plain text means."""
     library, slash, architecture = text.partition("/")
     if slash and library == "timm":
         return TimmConfig(name="timm", architecture=architecture)
@@ -80,7 +81,7 @@ Model = Annotated[
     Annotated[SmallResNetConfig, Tag("small-resnet")]
     | Annotated[TorchvisionConfig, Tag("torchvision")]
     | Annotated[TimmConfig, Tag("timm")]
-    | Annotated[TorchvisionConfig, FromText(_named_model), Tag("text")],
+    | Annotated[TorchvisionConfig, FromText(named_model), Tag("text")],
     Discriminator(tag_of),
 ]
 """A classifier by ``name``; a plain text is ``small-resnet``, ``timm/NAME`` or a torchvision model."""
@@ -121,14 +122,14 @@ def _weights_tag(value: object) -> str:
     return "text" if isinstance(value, str) else "mapping"
 
 
-def _named_weights(text: str) -> WeightsConfig:
+def named_weights(text: str) -> WeightsConfig:
+    """The weights that a plain text means."""
     is_file = "/" in text or text.endswith((".pth", ".pt", ".bin", ".safetensors"))
     return WeightsConfig(file=text) if is_file else WeightsConfig(name=text)
 
 
 Weights = Annotated[
-    Annotated[WeightsConfig, Tag("mapping")]
-    | Annotated[WeightsConfig, FromText(_named_weights), Tag("text")],
+    Annotated[WeightsConfig, Tag("mapping")] | Annotated[WeightsConfig, FromText(named_weights), Tag("text")],
     Discriminator(_weights_tag),
 ]
 """Pretrained weights; a plain text is a file where it looks like one, else a name such as ``DEFAULT``."""

@@ -327,12 +327,12 @@ def test_a_source_that_a_strategy_needs_must_be_given(run: Execute) -> None:
 
 def test_sources_are_found_by_run_folder(run: Execute, tmp_path: Path) -> None:
     source = run()
-    assert find_source(str(source.path)) == (source.bundle, source.path.name)
+    assert find_source(str(source.path), tmp_path) == (source.bundle, source.path.name)
     with pytest.raises(BundleError, match="no such bundle or run folder"):
-        find_source(str(tmp_path / "absent"))
+        find_source(str(tmp_path / "absent"), tmp_path)
     (tmp_path / "weights.pth").write_bytes(b"")
     with pytest.raises(BundleError, match=r"is a file; expected a bundle folder.*key weights"):
-        find_source(str(tmp_path / "weights.pth"))
+        find_source(str(tmp_path / "weights.pth"), tmp_path)
 
 
 def test_another_input_than_the_sources_is_refused(run: Execute) -> None:

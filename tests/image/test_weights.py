@@ -14,10 +14,13 @@ from PIL import Image
 from safetensors.torch import save_file
 from torchvision.models import get_model, get_model_weights
 
+from rl_transfer.core import digest_model
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.image import weight_files
 from rl_transfer.image.backbones import build_classifier
 from rl_transfer.image.heads import logits_shape
+from rl_transfer.image.jobs import find_source
+from rl_transfer.image.networks import load_network
 from rl_transfer.image.weight_files import read_tensors, resolve_file
 from rl_transfer.image.weights import load_pretrained
 from rl_transfer.spec.image_model import TimmConfig, TorchvisionConfig, WeightsConfig
@@ -233,3 +236,13 @@ def test_without_remap_the_other_names_are_refused_with_the_way_out() -> None:
 def test_the_hash_in_a_file_name_is_read_as_torch_writes_it() -> None:
     assert weight_files._digits_in("resnet18-f37072fd.pth") == "f37072fd"
     assert weight_files._digits_in("model.safetensors") is None
+
+
+def test_pretrained_weights_are_a_source_of_a_transfer(tmp_path: Path, squeezenet: Any) -> None:
+    model, path = squeezenet
+    folder, identity = find_source(f"torchvision/squeezenet1_1:{path}", tmp_path / "out")
+    assert folder.parent == tmp_path / "out" / "sources"
+    network = load_network(folder)
+    assert same(network.module, model)
+    assert identity == f"digest:{digest_model(model)}"
+    assert find_source(f"torchvision/squeezenet1_1:{path}", tmp_path / "out") == (folder, identity)
