@@ -58,7 +58,7 @@ def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Pictur
     cell = int(np.clip(640 // len(classes), 6, 64))
     font = _font(max(8, min(13, cell - 4)))
     names = [_short(name) for name in classes]
-    margin = 24 + max(round(font.getlength(name)) for name in names)
+    margin = 28 + max(round(font.getlength(name)) for name in names)
     side = cell * len(classes)
     sheet = Image.new("RGB", (margin + side + 10, margin + side + 10), PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -73,7 +73,7 @@ def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Pictur
         for index, name in enumerate(names):
             middle = margin + index * cell + cell / 2
             draw.text((margin - 6, middle), name, INK, font, anchor="rm")
-            _upright(sheet, name, (middle, margin - 6), font)
+            _upright(sheet, name, (middle, margin - 4), font)
     draw.text((4, 4), f"true ↓  predicted →  accuracy {predictions.accuracy:.3f}", INK, _font(12))
     return np.asarray(sheet)
 

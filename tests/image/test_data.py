@@ -287,6 +287,7 @@ def test_decoding_on_the_way_gives_the_same_batches_as_memory(arrays: Path) -> N
         assert torch.equal(x, y)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # Python 3.12 warns of torch's workers
 def test_workers_do_not_change_augmented_images(arrays: Path) -> None:
     changes = AugmentationConfig(horizontal_flip=0.5, shift=1, rotation=10.0, brightness=0.2, contrast=0.2)
     alone = list(batches(arrays, changes).shuffled(30, 1, 0))

@@ -19,6 +19,8 @@ from rl_transfer.image.jobs import evaluate_bundle, execute, find_source
 from rl_transfer.image.networks import load_network
 from rl_transfer.image.pictures import confusion_matrix
 from rl_transfer.results import RunFolder, RunStore, run_id
+from rl_transfer.spec import Strategy, StrategyVerbs, shipped
+from rl_transfer.spec.yaml_map import read_yaml
 from support.image import TRAINING, Execute, make_run, save_arrays, stripes
 
 FROZEN = {"copy": ["trunk"], "freeze": ["trunk"]}
@@ -274,6 +276,24 @@ def test_kickstarting_listens_to_the_source(run: Execute) -> None:
 def test_verbs_of_reinforcement_learning_are_refused_with_a_reason(run: Execute) -> None:
     with pytest.raises(TransferError, match=r"uses critic_warm_up, .*there is no critic"):
         run(strategy={"critic_warm_up": 0.2})
+
+
+REFUSED = {"critic-warm-up", "jump-start-guide", "progressive-column"}
+"""Shipped strategies that only make sense for policies."""
+
+
+@pytest.mark.parametrize("name", sorted(shipped("strategies")))
+def test_every_shipped_strategy_works_on_images_or_says_why_not(run: Execute, name: str) -> None:
+    data = read_yaml(shipped("strategies")[name]).data
+    data.setdefault("name", name)
+    verbs = Strategy.model_validate_json(json.dumps(data)).verbs().plain()
+    source = run()
+    if name in REFUSED:
+        with pytest.raises(TransferError, match="which an image classifier cannot"):
+            run(strategy=verbs, source=source, seed=1)
+        return
+    record = run(strategy=verbs, source=source if StrategyVerbs(**verbs).needs_source else None, seed=1)
+    assert np.isfinite(scores(record)).all()
 
 
 def test_measuring_alone_gives_a_flat_curve(run: Execute) -> None:
