@@ -77,7 +77,8 @@ def load_tensors(content: bytes, where: str) -> dict[str, Tensor]:
             raise BundleError(
                 f"{where} is refused: it names {named[1]}, which tensors never need. Nothing of it was run."
             ) from None
-        raise BundleError(f"{where} is truncated or damaged: {str(error).splitlines()[0]}") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BundleError(f"{where} is truncated or damaged: {reason}") from None
     return checked(dict(_flat(found, "")), where)
 
 
