@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -17,6 +18,8 @@ from rl_transfer.image.pictures import confusion_matrix, prediction_grid, save_p
 from rl_transfer.image.training import EpochEnd
 from rl_transfer.results import RunFolder
 from rl_transfer.spec.image import ImageRun
+
+BEAT_SECONDS = 0.5
 
 
 class LearningCurve:
@@ -45,6 +48,7 @@ class LearningCurve:
         self._run, self._folder, self._model, self._forward = run, folder, model, forward
         self._test, self._writer, self._say = test, writer, say
         self._points: list[float] = []
+        self._last_beat = float("-inf")
         self.predictions: Predictions | None = None
 
     @property
@@ -57,8 +61,17 @@ class LearningCurve:
     def __call__(self, end: EpochEnd) -> None:
         """Measure and log, if an evaluation is due after this epoch."""
         self._log_training(end)
+        self._beat(end.epoch)
         if end.epoch % self._run.evaluation.every == 0:
             self._append(end.epoch, self._measure())
+
+    def _beat(self, epoch: int) -> None:
+        """A sign of life, at most twice a second."""
+        now = time.monotonic()
+        if now - self._last_beat >= BEAT_SECONDS:
+            self._last_beat = now
+            score = self._points[-1] if self._points else None
+            self._folder.beat(epoch, self._run.total_steps, score)
 
     def complete(self, stopped_at: int | None) -> None:
         """Fill the grid up to the budget and measure the network that was kept.
@@ -98,7 +111,6 @@ class LearningCurve:
         self._writer.add_scalar("evaluation/accuracy", accuracy, epoch)
         if self.predictions is not None:
             self._writer.add_scalar("evaluation/loss", self.predictions.loss(), epoch)
-        self._folder.beat(epoch, self._run.total_steps, accuracy)
         self._say(f"epoch {epoch:>5,}  accuracy {accuracy:.4f}")
 
     def _log_training(self, end: EpochEnd) -> None:

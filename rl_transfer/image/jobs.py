@@ -14,10 +14,13 @@ from rl_transfer.image.preflight import preflight
 from rl_transfer.image.run import execute
 from rl_transfer.image.sources import pretrained_network, save_pretrained
 from rl_transfer.image.training import choose_device
-from rl_transfer.spec.image_data import ImageData
+from rl_transfer.spec import Frozen, locate
+from rl_transfer.spec.image_data import Data, FolderData, ImageData
 from rl_transfer.spec.image_model import ImageTraining, named_model, named_weights
+from rl_transfer.spec.load import validate
+from rl_transfer.spec.yaml_map import Document, read_yaml
 
-__all__ = ["evaluate_bundle", "execute", "find_source", "preflight"]
+__all__ = ["evaluate_bundle", "execute", "find_source", "preflight", "read_data"]
 
 
 def find_source(argument: str, output: Path) -> tuple[Path, str]:
@@ -35,6 +38,27 @@ def find_source(argument: str, output: Path) -> tuple[Path, str]:
     if not folder.exists():
         save_pretrained(folder, network)
     return folder, f"digest:{network.digest}"
+
+
+class _Holder(Frozen):
+    data: Data
+
+
+def read_data(argument: str | None) -> ImageData | None:
+    """The data set that ``--data`` names: a folder of images, or a YAML file with a data config.
+
+    Raises:
+        ConfigError: the file holds something else.
+    """
+    if argument is None:
+        return None
+    if not argument.endswith((".yaml", ".yml")):
+        return FolderData(name="folder", path=argument)
+    document = read_yaml(locate(argument, "train"))
+    nested = "data" in document.data
+    places = document.places if nested else {("data", *key): at for key, at in document.places.items()}
+    content = {"data": document.data["data"] if nested else document.data}
+    return validate(_Holder, Document(content, places)).data
 
 
 def evaluate_bundle(bundle: str, data: ImageData | None = None, batch_size: int = 256) -> dict[str, Any]:

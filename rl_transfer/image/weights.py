@@ -88,7 +88,7 @@ def load_pretrained(config: Model, weights: WeightsConfig, key: str = "weights")
         module,
         Head(head.paths, head.outputs, head.bias, dropped),
         wanted,
-        None if classes is None or len(set(classes)) < len(classes) else classes,
+        classes,
         _published(meta),
         {"file": path.name, "sha256": sha256, "entry": None if entry is None else str(entry)},
     )

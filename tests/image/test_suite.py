@@ -11,10 +11,11 @@ import pytest
 from rl_transfer.analysis import analyse, read_sweep
 from rl_transfer.errors import BundleError, ConfigError, RLTransferError, TransferError
 from rl_transfer.image.data import open_data, split_data
-from rl_transfer.image.preflight import preflight
+from rl_transfer.image.jobs import preflight, read_data
 from rl_transfer.results import RunStore, run_id
 from rl_transfer.spec import load, shipped
 from rl_transfer.spec.image import ImageRun, ImageSuite, ImageTrainConfig
+from rl_transfer.spec.image_data import DigitsData, FolderData
 from rl_transfer.sweep.dispatch import SUITES, TRAIN, TRANSFER, Job
 from rl_transfer.sweep.scheduler import run_graph
 from rl_transfer.sweep.sweep import prepare
@@ -246,3 +247,16 @@ def test_a_store_of_images_refuses_to_overwrite(suite_file: Path, tmp_path: Path
     Job(run, folder.path).execute()
     with pytest.raises(RLTransferError, match="never overwritten"):
         Job(run, folder.path).execute()
+
+
+def test_data_to_measure_on_are_named_by_folder_or_file(tmp_path: Path) -> None:
+    assert read_data(None) is None
+    assert read_data("photos") == FolderData(name="folder", path="photos")
+    path = tmp_path / "data.yaml"
+    path.write_text("name: digits\nshots: 3\n", encoding="utf-8")
+    assert read_data(str(path)) == DigitsData(name="digits", shots=3)
+    path.write_text("kind: image\ndata: {name: digits}\n", encoding="utf-8")
+    assert read_data(str(path)) == DigitsData(name="digits")
+    path.write_text("name: digits\nshosts: 3\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"data\.yaml:2:1: .*Did you mean 'shots'"):
+        read_data(str(path))
