@@ -25,6 +25,7 @@ from rl_transfer.spec.base import (
     JsonValue,
     KeyedValueError,
     NonNegativeFloat,
+    PositiveFloat,
     PositiveInt,
     Share,
     digest,
@@ -97,6 +98,8 @@ class GlyphData(ImageData):
     """Images per character and face."""
     size: PositiveInt = 16
     """Height and width of the images in pixels."""
+    scale: PositiveFloat = 0.75
+    """Font size as a share of the image's height; a capital letter is about 0.7 of the font size."""
     jitter: NonNegativeFloat = 1.0
     """Strength of the turns, shifts and size changes; 0: every variant is the same image."""
 

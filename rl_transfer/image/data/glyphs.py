@@ -49,7 +49,7 @@ def open_glyphs(data: GlyphData, key: str = "data") -> OpenedData:
         image
         for face in faces
         for character in characters
-        for image in _variants(str(face), character, data.variants, data.size, data.jitter)
+        for image in _variants(str(face), character, data.variants, data.size, data.scale, data.jitter)
     ]
     shape = (len(faces), len(characters), data.variants)
     face_of, character_of, _ = np.indices(shape).reshape(3, -1)
@@ -108,16 +108,16 @@ def _font(path: str, size: int) -> ImageFont.FreeTypeFont:
 
 @lru_cache(maxsize=8192)
 def _variants(
-    path: str, character: str, count: int, size: int, jitter: float
+    path: str, character: str, count: int, size: int, scale: float, jitter: float
 ) -> tuple[NDArray[np.uint8], ...]:
     """Images [size, size] of one character in one face."""
     large = size * OVERSAMPLING
     images = []
     for variant in range(count):
         rng = generator(0, "glyph", Path(path).stem, character, variant)
-        turn, right, down, scale = rng.uniform(-jitter, jitter, size=4)
+        turn, right, down, growth = rng.uniform(-jitter, jitter, size=4)
         canvas = Image.new("L", (large, large))
-        font = _font(path, max(1, round(large * 0.75 * (1 + MAX_SCALE * scale))))
+        font = _font(path, max(1, round(large * scale * (1 + MAX_SCALE * growth))))
         centre = (large * (0.5 + MAX_SHIFT * right), large * (0.5 + MAX_SHIFT * down))
         ImageDraw.Draw(canvas).text(centre, character, fill=255, font=font, anchor="mm")
         canvas = canvas.rotate(MAX_TURN * turn, resample=Image.Resampling.BILINEAR)
