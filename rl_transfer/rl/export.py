@@ -50,7 +50,8 @@ def export_sb3(bundle: Path, destination: Path) -> None:
         BundleError: the bundle cannot be read, has an architecture that SB3 does not know, or a file
             exists or cannot be written.
     """
-    policy = load_policy(bundle)
+    with isolated(seed=0):
+        policy = load_policy(bundle)
     if policy.metadata.get("progressive"):
         raise BundleError(
             f"{bundle} has a progressive column, which Stable-Baselines3 does not know; it cannot be exported"
@@ -81,15 +82,16 @@ def _refuse(destination: Path, files: dict[str, Path]) -> None:
 
 
 def _copy(file: Path, destination: Path) -> None:
-    """Write the finished file under its name, unless something has got that name in the meantime."""
+    """Write the finished file under its name, unless something got that name in the meantime."""
     try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
+        if not destination.parent.is_dir():
+            destination.parent.mkdir(parents=True)
         with file.open("rb") as content, destination.open("xb") as copy:
             shutil.copyfileobj(content, copy)
-    except FileExistsError:
-        raise BundleError(f"{destination} exists already and is not overwritten") from None
     except OSError as error:
-        raise BundleError(f"{destination} cannot be written: {error.strerror}") from None
+        raise BundleError(
+            f"{destination} cannot be written ({error.filename}: {error.strerror}); choose another place"
+        ) from None
 
 
 def _model(policy: Policy) -> BaseAlgorithm:

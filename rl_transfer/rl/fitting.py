@@ -12,7 +12,6 @@ from rl_transfer.core._text import did_you_mean, listing, shape_text
 from rl_transfer.core.digest import dtype_name
 from rl_transfer.errors import BundleError, RLTransferError, TransferError
 from rl_transfer.rl.policies import build_policy
-from rl_transfer.rl.seeds import isolated
 from rl_transfer.rl.spaces import Space
 from rl_transfer.spec import Algorithm
 
@@ -58,8 +57,7 @@ def fit(
         BundleError: the network cannot be built, or a tensor is missing, left over or of another shape.
     """
     try:
-        with isolated(seed=0):
-            module = build_policy(algorithm, *spaces)
+        module = build_policy(algorithm, *spaces)
     except RLTransferError:
         raise
     except (AssertionError, ValueError, TypeError, RuntimeError) as error:

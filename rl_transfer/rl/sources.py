@@ -23,6 +23,7 @@ from rl_transfer.rl.foreign import ForeignPolicy, read_zip
 from rl_transfer.rl.hub import SCHEME, fetch
 from rl_transfer.rl.parts import ALGORITHMS
 from rl_transfer.rl.policies import Policy, load_policy
+from rl_transfer.rl.seeds import isolated
 from rl_transfer.rl.tensor_files import SUFFIXES, read_tensor_file
 from rl_transfer.rl.vec_normalize import FILE_NAMES, read_statistics
 from rl_transfer.spec import Environment, PolicyConfig, parse
@@ -48,6 +49,11 @@ class _Located:
     algorithm: str | None
     env: str | None
     repository: str | None = None
+
+
+def is_foreign(argument: str) -> bool:
+    """Whether ``argument`` names a foreign policy: a Hub name, a zip or a state dict file."""
+    return argument.startswith(SCHEME) or Path(argument).suffix in (".zip", *SUFFIXES)
 
 
 def load_source(
@@ -90,12 +96,13 @@ def load_source(
         EnvironmentSpecError: the spaces are not in the file and ``env`` cannot be built.
     """
     hints = _hints(env, algorithm, name_map, policy_kwargs, statistics)
-    if _is_folder(argument):
-        return _own(Path(argument), hints)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-        folder = Path(scratch, "bundle")
-        save_bundle(folder, *_content(argument, hints), kind="policy")
-        return load_policy(folder)
+    with isolated(seed=0):  # building a network draws random numbers
+        if _is_folder(argument):
+            return _own(Path(argument), hints)
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+            folder = Path(scratch, "bundle")
+            save_bundle(folder, *_content(argument, hints), kind="policy")
+            return load_policy(folder)
 
 
 def import_source(
@@ -116,13 +123,14 @@ def import_source(
         BundleError: ``folder`` exists, or as :func:`load_source`.
     """
     hints = _hints(env, algorithm, name_map, policy_kwargs, statistics)
-    if _is_folder(argument):
-        bundle = _own(Path(argument), hints).bundle
-        tensors, metadata = {**bundle.tensors, **bundle.state()}, dict(bundle.metadata)
-    else:
-        tensors, metadata = _content(argument, hints)
-    save_bundle(folder, tensors, metadata, kind="policy")
-    return load_policy(Path(folder))
+    with isolated(seed=0):
+        if _is_folder(argument):
+            bundle = _own(Path(argument), hints).bundle
+            tensors, metadata = {**bundle.tensors, **bundle.state()}, dict(bundle.metadata)
+        else:
+            tensors, metadata = _content(argument, hints)
+        save_bundle(folder, tensors, metadata, kind="policy")
+        return load_policy(Path(folder))
 
 
 def _hints(
@@ -230,8 +238,3 @@ def _environment(located: _Located, hints: _Hints) -> tuple[Environment, tuple[s
         )
     env, renamed = current(located.env)
     return env, (renamed or f"environment {located.env} was read off the file's name",)
-
-
-def is_foreign(argument: str) -> bool:
-    """Whether ``argument`` names a foreign policy: a Hub name, a zip or a state dict file."""
-    return argument.startswith(SCHEME) or Path(argument).suffix in (".zip", *SUFFIXES)

@@ -345,9 +345,7 @@ def test_what_is_no_source_is_refused_with_what_would_be(name: str, tmp_path: Pa
         load_source(tmp_path / name, env=ANYWHERE)
 
 
-def test_loading_leaves_the_global_generators_alone_and_needs_no_sb3_load(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_loading_never_calls_sb3s_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(sb3_model("PPO"), tmp_path / "m.zip")
 
     def forbidden(*_: object, **__: object) -> None:

@@ -1,6 +1,7 @@
 """Stable-Baselines3 models on environments that are only spaces, and their files as others save them."""
 
 import base64
+import copy
 import io
 import json
 import warnings
@@ -62,7 +63,11 @@ def sb3_model(
     dict_space = isinstance(observations, spaces.Dict)
     policy = "MultiInputPolicy" if dict_space else "CnnPolicy" if observations is IMAGE else "MlpPolicy"
     model = sb3_class(name)(
-        policy, OnlySpaces(observations, actions), device="cpu", seed=3, **{**sizes, **kwargs}
+        policy,
+        OnlySpaces(observations, actions),
+        device="cpu",
+        seed=3,
+        **copy.deepcopy({**sizes, **kwargs}),  # SB3 writes into the policy_kwargs that it gets
     )
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
