@@ -1,0 +1,187 @@
+"""Policies on the Hugging Face Hub, served by a local server that speaks its protocol."""
+
+import hashlib
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from huggingface_hub import constants
+
+from rl_transfer.errors import BundleError, MissingExtraError
+from rl_transfer.rl.hub import fetch
+from rl_transfer.rl.sources import import_source, load_source
+from rl_transfer.spec import Environment
+from support.foreign import BOX, CONTINUOUS, normalized, observe, saved, sb3_model
+
+
+class Hub(ThreadingHTTPServer):
+    """Serves ``files``: ``org/repository@revision/name`` → content."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Answers)
+        self.files: dict[str, bytes] = {}
+        self.asked: list[str] = []
+
+    def add(self, repository: str, name: str, path: Path, revision: str = "main") -> None:
+        self.files[f"{repository}@{revision}/{name}"] = path.read_bytes()
+
+    def status(self, repository: str, revision: str, name: str) -> tuple[int, str | None]:
+        """HTTP status and the Hub's error code."""
+        if f"{repository}@{revision}/{name}" in self.files:
+            return 200, None
+        if repository == "sb3/gated":
+            return 403, "GatedRepo"
+        if not any(key.startswith(f"{repository}@") for key in self.files):
+            return 404, "RepoNotFound"
+        if not any(key.startswith(f"{repository}@{revision}/") for key in self.files):
+            return 404, "RevisionNotFound"
+        return 404, "EntryNotFound"
+
+
+class _Answers(BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_HEAD(self) -> None:
+        self._answer(b"")
+
+    def do_GET(self) -> None:
+        self._answer(None)
+
+    def _answer(self, body: bytes | None) -> None:
+        before, _, after = self.path.lstrip("/").partition("/resolve/")
+        revision, _, name = after.partition("/")
+        status, error = self.server.status(before, revision, name)
+        content = self.server.files.get(f"{before}@{revision}/{name}", b"")
+        if after:
+            self.server.asked.append(f"{self.command} {before}@{revision}/{name}")
+        self.send_response(status)
+        self.send_header("X-Repo-Commit", hashlib.sha1(revision.encode()).hexdigest())
+        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        self.send_header("Content-Length", str(len(content)))
+        if error is not None:
+            self.send_header("X-Error-Code", error)
+        self.end_headers()
+        self.wfile.write(content if body is None else body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    server = Hub()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    for name, value in {
+        "ENDPOINT": endpoint,
+        "HUGGINGFACE_CO_URL_TEMPLATE": endpoint + "/{repo_id}/resolve/{revision}/{filename}",
+        "HF_HUB_CACHE": str(tmp_path / "cache"),
+        "HF_HUB_DISABLE_TELEMETRY": True,
+        "HF_HUB_OFFLINE": False,
+        "HF_HUB_DISABLE_XET": True,
+    }.items():
+        monkeypatch.setattr(constants, name, value)
+    monkeypatch.setattr(constants, "AGENT_HARNESSES_PATH", str(tmp_path / "harnesses.json"), raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_an_agent_of_the_convention_with_its_statistics(hub: Hub, tmp_path: Path) -> None:
+    model = sb3_model("A2C", BOX, CONTINUOUS)
+    env = normalized(BOX, CONTINUOUS)
+    env.save(str(tmp_path / "vec_normalize.pkl"))
+    path = saved(model, tmp_path / "model.zip")
+    hub.add("sb3/a2c-LunarLanderContinuous-v2", "a2c-LunarLanderContinuous-v2.zip", path)
+    hub.add("sb3/a2c-LunarLanderContinuous-v2", "vec_normalize.pkl", tmp_path / "vec_normalize.pkl")
+    policy = load_source("hf://sb3/a2c-LunarLanderContinuous-v2")
+    batch = observe(BOX)
+    expected = model.predict(env.normalize_obs(batch), deterministic=True)[0]
+    np.testing.assert_array_equal(policy.act()(batch), expected)
+    assert (policy.algorithm.name, policy.env.id) == ("A2C", "LunarLanderContinuous-v3")
+    assert policy.metadata["origin"]["repository"] == "sb3/a2c-LunarLanderContinuous-v2"
+    imported = import_source("hf://sb3/a2c-LunarLanderContinuous-v2", tmp_path / "bundle")
+    assert imported.digest == policy.digest
+
+
+def test_another_file_and_a_revision(hub: Hub, tmp_path: Path) -> None:
+    old, new = (
+        saved(sb3_model("PPO", policy_kwargs={"net_arch": [width]}), tmp_path / f"{width}.zip")
+        for width in (4, 6)
+    )
+    hub.add("me/ppo-CartPole-v1", "agents/best.zip", new)
+    hub.add("me/ppo-CartPole-v1", "agents/best.zip", old, revision="v1.0")
+    for address, width in (
+        ("hf://me/ppo-CartPole-v1/agents/best.zip", 6),
+        ("hf://me/ppo-CartPole-v1/agents/best.zip@v1.0", 4),
+    ):
+        policy = load_source(address)
+        assert policy.module.mlp_extractor.policy_net[0].out_features == width
+        assert (policy.algorithm.name, policy.env) == ("PPO", Environment(id="CartPole-v1"))
+    assert "HEAD me/ppo-CartPole-v1@main/agents/vec_normalize.pkl" in hub.asked
+
+
+def test_what_is_in_the_cache_needs_no_network(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add("sb3/dqn-CartPole-v1", "dqn-CartPole-v1.zip", saved(sb3_model("DQN"), tmp_path / "m.zip"))
+    digest = load_source("hf://sb3/dqn-CartPole-v1").digest
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert load_source("hf://sb3/dqn-CartPole-v1").digest == digest
+    with pytest.raises(BundleError, match="not in the local cache, and the Hub cannot be reached"):
+        fetch("hf://sb3/ppo-CartPole-v1")
+
+
+def test_offline_it_is_not_guessed_whether_there_are_statistics(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    hub.add("sb3/dqn-CartPole-v1", "dqn-CartPole-v1.zip", saved(sb3_model("DQN"), tmp_path / "m.zip"))
+    huggingface_hub.hf_hub_download("sb3/dqn-CartPole-v1", "dqn-CartPole-v1.zip")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(
+        BundleError, match=r"vec_normalize\.pkl of sb3/dqn-CartPole-v1 is not in the local cache"
+    ):
+        fetch("hf://sb3/dqn-CartPole-v1")
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("hf://sb3/nowhere", "no public repository sb3/nowhere"),
+        ("hf://sb3/dqn-CartPole-v1@v9", "has no revision 'v9'"),
+        ("hf://sb3/dqn-CartPole-v1/other.zip", r"has no other\.zip; name its file"),
+        ("hf://sb3/gated", "no public repository sb3/gated"),
+        ("hf://sb3", "is no address on the Hub; expected hf://org/repository"),
+        ("hf://sb3/dqn/../../x.zip", "is no address"),
+        ("hf://sb3/dqn-CartPole-v1/model.pth", "is no address"),
+        ("hf://sb3/a--b", "cannot be downloaded from the Hub|is no address"),
+    ],
+)
+def test_what_the_hub_does_not_have(address: str, message: str, hub: Hub, tmp_path: Path) -> None:
+    hub.add("sb3/dqn-CartPole-v1", "dqn-CartPole-v1.zip", saved(sb3_model("DQN"), tmp_path / "m.zip"))
+    with pytest.raises(BundleError, match=message):
+        fetch(address)
+
+
+def test_a_download_that_is_no_zip_is_refused(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("<html>")
+    hub.add("sb3/ppo-CartPole-v1", "ppo-CartPole-v1.zip", tmp_path / "page.html")
+    with pytest.raises(BundleError, match=r"ppo-CartPole-v1\.zip is truncated or no zip file"):
+        load_source("hf://sb3/ppo-CartPole-v1")
+
+
+def test_without_the_extra_one_sentence_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'rl-transfer\[hub\]'"):
+        load_source("hf://sb3/ppo-CartPole-v1")
