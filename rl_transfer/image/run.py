@@ -133,7 +133,7 @@ class Training:
         seed = seeds.transfer_seed(self.run)
         self.transfer = Transfer(self.strategy, self.classifier, splits.classes, self.source, seed)
         if self.source is not None:
-            self.say(self.transfer.plan.table())
+            self.say(self.transfer.describe())
         self.home = None if self.source is None else Home(self.source, self.run.evaluation.batch_size)
         self.transfer.prepare_terms(self.home, seed)
         if self.source is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,9 @@ from rl_transfer.spec import StrategyVerbs
 
 Term = Callable[[Tensor, Tensor, float], Tensor]
 """An extra term of the loss from (images, logits, share of the budget spent)."""
+
+LONG_PLAN = 50
+"""Tensors beyond which a plan is told part by part (the record has every one)."""
 
 
 class Transfer:
@@ -111,6 +115,20 @@ class Transfer:
         )
         self.parts = self._classifier.parts
         return adapters
+
+    def describe(self) -> str:
+        """The plan for people: tensor by tensor, or part by part for a large network."""
+        if len(self.plan.entries) <= LONG_PLAN:
+            return self.plan.table()
+        counts: dict[str, Counter[str]] = {}
+        for row in self.plan.entries:
+            counts.setdefault(row.part or "not in the target", Counter())[row.action] += 1
+        width = max(map(len, counts))
+        lines = [
+            f"{part.ljust(width)}  {', '.join(f'{action} {count}' for action, count in found.items())}"
+            for part, found in counts.items()
+        ]
+        return "\n".join([*lines, f"{self.plan.strategy}: {self.plan.summary()} tensors"])
 
     @property
     def is_static(self) -> bool:

@@ -156,6 +156,9 @@ def _timm_path(config: Model, weights: WeightsConfig, key: str) -> Path:
         return found
     if name.startswith(("hf-hub:", "hf_hub:")):
         return _hub_path(name.partition(":")[2], weights, key)
+    overlay = config.kwargs.get("pretrained_cfg_overlay") if isinstance(config, TimmConfig) else None
+    if isinstance(overlay, dict) and overlay.get("file"):
+        return resolve_file(str(overlay["file"]), key)
     tagged = name if weights.name in (None, "DEFAULT") else f"{name.partition('.')[0]}.{weights.name}"
     settings = timm.get_pretrained_cfg(tagged)
     if settings is None or not (settings.hf_hub_id or settings.url or settings.file):

@@ -212,7 +212,11 @@ def fingerprint(path: Path) -> str | None:
     if path.is_file():
         status = path.stat()
         return file_sha256(str(path.resolve()), status.st_size, status.st_mtime_ns)
-    return _folder_fingerprint(str(path.resolve())) if path.is_dir() else None
+    if not path.is_dir():
+        return None
+    folders = [path, *(child for child in path.iterdir() if child.is_dir())]
+    changed = tuple(sorted((str(folder), folder.stat().st_mtime_ns) for folder in folders))
+    return _folder_fingerprint(str(path.resolve()), changed)
 
 
 @lru_cache(maxsize=64)
@@ -223,7 +227,8 @@ def file_sha256(path: str, size: int, changed: int) -> str:
 
 
 @lru_cache(maxsize=64)
-def _folder_fingerprint(path: str) -> str:
+def _folder_fingerprint(path: str, changed: tuple[tuple[str, int], ...]) -> str:
+    """``changed``: when files came into or left the upper folders (ns), so that the cache notices."""
     found: list[tuple[str, int]] = []
     for folder, _, names in os.walk(path):
         for name in names:

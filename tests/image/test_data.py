@@ -209,6 +209,15 @@ def test_files_that_changed_after_planning_are_refused(tmp_path: Path) -> None:
         open_data(planned)
 
 
+def test_a_folder_with_another_image_is_another_data_set(tmp_path: Path) -> None:
+    root = save_folder(tmp_path / "data", {"ants": 2, "bees": 2})
+    data = config(name="folder", path=str(root))
+    before = data.planned().fingerprint
+    assert before == data.planned().fingerprint
+    (root / "ants" / "1.png").rename(root / "ants" / "9.png")
+    assert data.planned().fingerprint != before
+
+
 def test_torchvisions_fake_data() -> None:
     fields = {"name": "torchvision", "dataset": "FakeData"}
     kwargs = {"size": 12, "image_size": [3, 8, 8], "num_classes": 2}

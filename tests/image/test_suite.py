@@ -76,9 +76,7 @@ class InThisProcess:
         """Nothing is held."""
 
 
-def test_a_sweep_on_images_is_analysed_like_any_other(
-    suite_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_sweep_on_images_is_analysed_like_any_other(suite_file: Path, tmp_path: Path) -> None:
     graph, store = prepare(read(suite_file), tmp_path / "out")
     # 2 sources, 2 chances; away: 3 arms × 2 seeds; home-again: its scratch arm is the source itself: 2 × 2.
     assert len(graph.specs) == 2 + 2 + 6 + 4
@@ -201,7 +199,9 @@ def test_preflight_refuses_absent_weights_and_other_classes(
         preflight(read(suite_file, f"targets.away.data.path={other}", "strategies.1.copy=[all]"))
 
 
-def test_pretrained_weights_are_a_source_like_any_other(tmp_path: Path) -> None:
+def test_pretrained_weights_are_a_source_like_any_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     import torch
     from torchvision.models import get_model
 
@@ -220,6 +220,7 @@ def test_pretrained_weights_are_a_source_like_any_other(tmp_path: Path) -> None:
     graph, store = prepare(read(path), tmp_path / "out")
     state = run_graph(graph, store, InThisProcess(), 1, lambda _: None)
     assert not state.failed, state.failed
+    assert "stage3  copied 6" in capsys.readouterr().out
     [frozen] = [row for row in graph.rows if row.strategy == "frozen-trunk-new-head"]
     record = store.folder(frozen.id).record()
     assert record["source_score"] is None

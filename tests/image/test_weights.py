@@ -230,6 +230,13 @@ def test_real_imagenet_weights_load_as_timm_loads_them() -> None:
     assert logits.softmax(1).max() > 5 / 1000
 
 
+def test_timms_own_overlay_may_name_the_file() -> None:
+    overlay = {"pretrained_cfg_overlay": {"file": str(resolve_file(LITE0_FILE))}}
+    config = TimmConfig(name="timm", architecture="tf_efficientnet_lite0", kwargs=overlay)
+    found = load_pretrained(config, WeightsConfig(name="DEFAULT", remap=True))
+    assert found.description["sha256"].startswith("57934424")
+
+
 def test_without_remap_the_other_names_are_refused_with_the_way_out() -> None:
     with pytest.raises(BundleError, match=r"does not fit EfficientNet.*weights\.remap: true"):
         load_pretrained(LITE0, WeightsConfig(file=LITE0_FILE))
