@@ -52,8 +52,7 @@ def _space(kind: str, entry: Mapping[str, Any], bounded: bool) -> Space | None:
     if kind == "MultiDiscrete":
         return _multi_discrete(str(entry["nvec"]), str(entry.get("start", "")))
     if kind == "MultiBinary":
-        size = _integers(str(entry["n"]))
-        return spaces.MultiBinary(size if len(size) > 1 else size[0])
+        return _multi_binary(str(entry["n"]))
     if kind == "Dict":
         return _dict(str(entry["spaces"]), bounded)
     return None
@@ -85,7 +84,7 @@ def _member(kind: str, arguments: str, bounded: bool) -> Space | None:
         n, start = (*_integers(arguments), 0)[:2]  # Discrete(4), or Discrete(4, start=1)
         return spaces.Discrete(n, start=start)
     if kind == "MultiBinary":
-        return spaces.MultiBinary(_integers(arguments))
+        return _multi_binary(arguments)
     if kind == "MultiDiscrete":
         return _multi_discrete(arguments, "")
     return None
@@ -124,6 +123,11 @@ def _numbers(text: str, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
 def _multi_discrete(nvec: str, start: str) -> Space:
     sizes = _integers(nvec)
     return spaces.MultiDiscrete(sizes, start=_integers(start) or None)
+
+
+def _multi_binary(size: str) -> Space:
+    sizes = _integers(size)
+    return spaces.MultiBinary(sizes if len(sizes) > 1 else sizes[0])
 
 
 def _integers(text: str) -> list[int]:
