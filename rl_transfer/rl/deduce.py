@@ -40,7 +40,7 @@ def deduce_algorithm(state: State, data: Data, given: str | None, named: str | N
         if given not in candidates:
             raise BundleError(
                 f"{where}: algorithm {given} was given, but the tensors are those of "
-                f"{' or '.join(candidates)}; give that, or leave the algorithm out"
+                f"{' or '.join(candidates)}; give one of these, or leave the algorithm out"
             )
         return given
     if str(_said(data, "policy_class").get("__module__", "")).startswith(_MASKABLE):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickletools
 import struct
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -52,7 +53,9 @@ def read_pickle(content: bytes, allowed: Callable[[str], bool], where: str) -> A
         BundleError: the pickle is damaged, or names something that is not allowed.
     """
     try:
-        return _Machine(allowed).run(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pickletools on odd escapes in texts
+            return _Machine(allowed).run(content)
     except _Refused as error:
         raise BundleError(f"{where} is refused: {error}. Nothing of it was run.") from None
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, struct.error) as error:
