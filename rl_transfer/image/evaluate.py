@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,13 +78,22 @@ def speaks_of(own: Sequence[str] | None, asked: Sequence[str]) -> bool:
     return own is not None and set(asked) <= set(own)
 
 
-@contextmanager
-def measuring(model: nn.Module) -> Iterator[nn.Module]:
+def measuring(model: nn.Module) -> AbstractContextManager[None]:
     """The model in evaluation mode; afterwards every module is in the mode that it was in."""
+    return _in_mode(model, False)
+
+
+def in_training(model: nn.Module) -> AbstractContextManager[None]:
+    """The model in training mode (held modules stay as they are held); afterwards as it was."""
+    return _in_mode(model, True)
+
+
+@contextmanager
+def _in_mode(model: nn.Module, training: bool) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    model.train(training)
     try:
-        yield model
+        yield
     finally:
         for module, mode in modes:
             module.training = mode

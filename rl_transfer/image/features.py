@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from rl_transfer.core import PartMap
 from rl_transfer.core.digest import tensors_of
 from rl_transfer.image.data.batches import Batches
-from rl_transfer.image.evaluate import measuring
+from rl_transfer.image.evaluate import in_training, measuring
 from rl_transfer.image.heads import Head
 from rl_transfer.image.seeds import isolated
 
@@ -64,11 +64,9 @@ def why_not_cached(model: nn.Module, parts: PartMap, head: Head, example: Tensor
     if any(live[name].requires_grad for name in trunk):
         return "part of the trunk is trained"
     penultimate = Penultimate(model, head.paths[0])
-    modes = [(module, module.training) for module in model.modules()]
     before = {name: tensor.detach().clone() for name, tensor in live.items()}
     try:
-        with torch.no_grad(), isolated(0):
-            model.train()
+        with torch.no_grad(), isolated(0), in_training(model):
             first = penultimate.features(example)
             second = penultimate.features(example)
             with measuring(model):
@@ -76,8 +74,6 @@ def why_not_cached(model: nn.Module, parts: PartMap, head: Head, example: Tensor
                 whole = model(example)
                 tail = penultimate.head(still)
     finally:
-        for module, mode in modes:
-            module.training = mode
         moved = [name for name, tensor in live.items() if not torch.equal(tensor, before[name])]
         with torch.no_grad():
             for name in moved:

@@ -68,6 +68,14 @@ def fit_probe(features: Tensor, labels: Tensor, num_classes: int, inverse_l2: fl
     mean, scale = x.mean(dim=0), x.std(dim=0, unbiased=False)
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
     x = (x - mean) / scale
+    weight, bias, iterations, gradient = _minimise(x, labels, num_classes, inverse_l2)
+    return Probe(weight, bias, mean, scale, iterations, gradient)
+
+
+def _minimise(
+    x: Tensor, labels: Tensor, num_classes: int, inverse_l2: float
+) -> tuple[Tensor, Tensor, int, float]:
+    """Weight, bias, iterations and the largest entry of the gradient at the end."""
     weight = torch.zeros(num_classes, x.shape[1], dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(num_classes, dtype=torch.float64, requires_grad=True)
     solver = torch.optim.LBFGS(
@@ -90,14 +98,8 @@ def fit_probe(features: Tensor, labels: Tensor, num_classes: int, inverse_l2: fl
         solver.step(objective)  # type: ignore[no-untyped-call]
         objective()
     gradients = [tensor.grad for tensor in (weight, bias) if tensor.grad is not None]
-    return Probe(
-        weight.detach(),
-        bias.detach(),
-        mean,
-        scale,
-        int(solver.state[weight]["n_iter"]),
-        max(float(gradient.abs().max()) for gradient in gradients),
-    )
+    largest = max(float(gradient.abs().max()) for gradient in gradients)
+    return weight.detach(), bias.detach(), int(solver.state[weight]["n_iter"]), largest
 
 
 def probe_record(

@@ -73,26 +73,11 @@ def split_data(opened: OpenedData, data: ImageData, root_seed: int, seed: int, k
         pool, test = opened.pool.subset(rest), opened.pool.subset(held_out)
     _refuse_empty(opened, pool, test, data, key)
     rng = np.random.default_rng(shots_seed(root_seed, seed, data))
-    labelled: list[Indices] = []
-    validation: list[Indices] = []
-    for label, name in enumerate(opened.classes):
-        mine = rng.permutation(np.flatnonzero(pool.labels == label))
-        if data.shots is not None and len(mine) < data.shots:
-            raise ConfigError(
-                f"class {name!r} has {len(mine)} images to learn from, fewer than the {data.shots} shots "
-                "asked for; lower shots, hold out less for the test, or leave the class out",
-                key=f"{key}.shots",
-            )
-        mine = mine[: data.shots]
-        kept = round(len(mine) * data.validation)
-        if data.validation and (kept == 0 or kept == len(mine)):
-            raise ConfigError(
-                f"class {name!r} has {len(mine)} labelled images, of which a share of {data.validation} is "
-                f"{kept} for validation; at least one image must remain on either side",
-                key=f"{key}.validation",
-            )
-        validation.append(mine[:kept])
-        labelled.append(mine[kept:])
+    drawn = [
+        _draw(rng.permutation(np.flatnonzero(pool.labels == label)), name, data, key)
+        for label, name in enumerate(opened.classes)
+    ]
+    labelled, validation = ([part[i] for part in drawn] for i in (0, 1))
     return Splits(
         opened.classes,
         pool.subset(np.sort(np.concatenate(labelled))),
@@ -100,6 +85,25 @@ def split_data(opened: OpenedData, data: ImageData, root_seed: int, seed: int, k
         test,
         opened.skipped,
     )
+
+
+def _draw(mine: Indices, name: str, data: ImageData, key: str) -> tuple[Indices, Indices]:
+    """One class's images, shuffled: those to train on and those to validate on."""
+    if data.shots is not None and len(mine) < data.shots:
+        raise ConfigError(
+            f"class {name!r} has {len(mine)} images to learn from, fewer than the {data.shots} shots "
+            "asked for; lower shots, hold out less for the test, or leave the class out",
+            key=f"{key}.shots",
+        )
+    mine = mine[: data.shots]
+    kept = round(len(mine) * data.validation)
+    if data.validation and (kept == 0 or kept == len(mine)):
+        raise ConfigError(
+            f"class {name!r} has {len(mine)} labelled images, of which a share of {data.validation} is "
+            f"{kept} for validation; at least one image must remain on either side",
+            key=f"{key}.validation",
+        )
+    return mine[kept:], mine[:kept]
 
 
 def stratified(labels: Indices, share: float, seed: int) -> tuple[Indices, Indices]:
