@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from rl_transfer.cli.common import Output, Overrides, err, located, out
-from rl_transfer.errors import RLTransferError, SweepFailed
+from rl_transfer.errors import ConfigError, RLTransferError, SweepFailed
 
 
 def train(
@@ -65,13 +65,20 @@ def transfer(
 
 
 def evaluate(
-    bundle: Annotated[str, typer.Argument(help="Policy bundle, or the folder of a finished run.")],
+    bundle: Annotated[str, typer.Argument(help="Bundle, or the folder of a finished run.")],
     env: Annotated[
         str | None,
         typer.Option(
             "--env",
             "-e",
             help="Gymnasium id, shipped target or YAML file; default: the environment it was trained in.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="For image classifiers: folder or YAML file of images; default: what it was trained on.",
             show_default=False,
         ),
     ] = None,
@@ -82,8 +89,19 @@ def evaluate(
 ) -> None:
     """Play seeded episodes with a policy, in any environment with matching spaces.
 
+    An image classifier is measured on the test images of its data, or of --data.
+
     Example: rl-transfer evaluate results/cartpole --env cartpole-longer-pole --episodes 50
     """
+    from rl_transfer.sweep.dispatch import bundle_kind
+
+    if bundle_kind(bundle) == "image":
+        if env is not None:
+            raise ConfigError(f"{bundle} is an image classifier; it is measured on --data, not in an --env")
+        _evaluate_images(bundle, data, as_json)
+        return
+    if data is not None:
+        raise ConfigError(f"{bundle} is a policy; it is measured in an --env, not on --data")
     from rl_transfer.rl.jobs import evaluate_bundle, read_environment
 
     result = evaluate_bundle(bundle, read_environment(env), episodes, seed, not stochastic)
@@ -96,6 +114,20 @@ def evaluate(
         f"mean length {result['mean_length']:.1f}",
         highlight=False,
         soft_wrap=True,
+    )
+
+
+def _evaluate_images(bundle: str, data: str | None, as_json: bool) -> None:
+    from rl_transfer.image.jobs import evaluate_bundle, read_data
+
+    result = evaluate_bundle(bundle, read_data(data))
+    if as_json:
+        sys.stdout.write(json.dumps(result, indent=2) + "\n")
+        return
+    out.print(
+        f"accuracy {result['accuracy']:.3f} on {result['images']:,} test images of "
+        f"{len(result['classes'])} classes",
+        highlight=False,
     )
 
 
@@ -167,7 +199,8 @@ def _single_run(run: Any, output: Path, bundle: Path | None) -> None:
     curve = folder.curve()
     first, last = (sum(point["returns"]) / len(point["returns"]) for point in (curve[0], curve[-1]))
     out.print(
-        f"mean score {first:.1f} at step 0, {last:.1f} at step {curve[-1]['step']:,}\n"
+        f"mean score {first:.4g} at {curve[0]['step']:,}, {last:.4g} at {curve[-1]['step']:,} "
+        f"{'epochs' if run.kind == 'image' else 'environment steps'}\n"
         f"run folder:  {folder.path}\nbundle:      {folder.bundle}\n"
         f"TensorBoard: tensorboard --logdir {folder.path}",
         highlight=False,

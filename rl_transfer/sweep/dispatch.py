@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from rl_transfer.results import RunFolder
+from rl_transfer.errors import StoreError
+from rl_transfer.results import RunFolder, find_run, read_json
 from rl_transfer.spec import Frozen, RLRun, RLSuite, TrainConfig, TransferConfig
 from rl_transfer.spec.image import ImageRun, ImageSuite, ImageTrainConfig, ImageTransferConfig
 
@@ -37,6 +38,21 @@ class Room(Protocol):
 def room(kind: str) -> Any:
     """The module that executes runs of ``kind``; imported on first use (it is heavy)."""
     return importlib.import_module(MODULES[kind])
+
+
+def bundle_kind(argument: str) -> str:
+    """The kind of the bundle that ``argument`` names: ``image``, or ``rl`` for everything else.
+
+    Only JSON is read; whether the bundle is sound, its room finds out.
+    """
+    path = Path(argument)
+    try:
+        if not (path / "bundle.json").is_file():
+            path = find_run(path).bundle
+        metadata = read_json(path / "bundle.json").get("metadata", {})
+    except StoreError:
+        return "rl"
+    return "image" if metadata.get("kind") == "image" else "rl"
 
 
 @dataclass(frozen=True)
