@@ -217,5 +217,6 @@ class BatchedVectorEnv(VectorEnv[Array, Array, Array]):
         return tuple(self.batch.render())
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Close the instances."""
-        self.batch.close()
+        """Close the instances, if the constructor got as far as making them."""
+        if hasattr(self, "batch"):
+            self.batch.close()
