@@ -34,12 +34,19 @@ def inspect(
 
     Example: rl-transfer policies inspect results/cartpole
     """
-    from rl_transfer.rl.inspect import inspect as look
-    from rl_transfer.rl.inspect import table
-    from rl_transfer.rl.jobs import read_environment
+    from rl_transfer.core import inventory_table
+    from rl_transfer.sweep.dispatch import bundle_kind
 
-    rows = look(policy, env=read_environment(env), algorithm=algorithm)
-    out.print(table(rows), highlight=False, markup=False, soft_wrap=True)
+    if bundle_kind(policy) == "image":
+        from rl_transfer.image.jobs import inspect as inspect_network
+
+        rows = inspect_network(policy)
+    else:
+        from rl_transfer.rl.inspect import inspect as inspect_policy
+        from rl_transfer.rl.jobs import read_environment
+
+        rows = inspect_policy(policy, env=read_environment(env), algorithm=algorithm)
+    out.print(inventory_table(rows), highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command("import")

@@ -5,6 +5,7 @@ from rl_transfer.core.bundle import Bundle, load_bundle, save_bundle
 from rl_transfer.core.digest import digest_model, digest_tensors, tensors_of
 from rl_transfer.core.distillation import AnnealedCoefficient, categorical_kl, gaussian_kl
 from rl_transfer.core.freeze import FrozenParts, freeze
+from rl_transfer.core.inventory import inventory, inventory_table
 from rl_transfer.core.lowrank import LowRankAdapters, add_low_rank
 from rl_transfer.core.names import rename_tensors
 from rl_transfer.core.parts import Layer, Part, PartMap, PartRule, Role, TensorInfo, count_parameters
@@ -47,6 +48,8 @@ __all__ = [
     "freeze",
     "gaussian_kl",
     "gradual_unfreezing",
+    "inventory",
+    "inventory_table",
     "learning_rates_by_part",
     "load_bundle",
     "plan",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rl_transfer.core import inventory
 from rl_transfer.errors import TransferError
 from rl_transfer.image.data import open_data, split_data
 from rl_transfer.image.data.batches import Batches
@@ -20,7 +21,7 @@ from rl_transfer.spec.image_model import ImageTraining, named_model, named_weigh
 from rl_transfer.spec.load import validate
 from rl_transfer.spec.yaml_map import Document, read_yaml
 
-__all__ = ["evaluate_bundle", "execute", "find_source", "preflight", "read_data"]
+__all__ = ["evaluate_bundle", "execute", "find_source", "inspect", "preflight", "read_data"]
 
 
 def find_source(argument: str, output: Path) -> tuple[Path, str]:
@@ -59,6 +60,12 @@ def read_data(argument: str | None) -> ImageData | None:
     places = document.places if nested else {("data", *key): at for key, at in document.places.items()}
     content = {"data": document.data["data"] if nested else document.data}
     return validate(_Holder, Document(content, places)).data
+
+
+def inspect(argument: str) -> list[dict[str, Any]]:
+    """The tensors of a bundled classifier, part after part; see :func:`rl_transfer.core.inventory`."""
+    network = load_network(Path(argument))
+    return inventory(network.parts, network.state)
 
 
 def evaluate_bundle(bundle: str, data: ImageData | None = None, batch_size: int = 256) -> dict[str, Any]:

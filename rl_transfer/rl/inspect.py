@@ -1,95 +1,22 @@
-"""What is in a policy: its parts and tensors with shapes, counts and digests, as rows and as a table."""
+"""What is in a policy: its parts and tensors with shapes, counts and digests."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from rl_transfer.core import digest_tensors
-from rl_transfer.core._text import shape_text
-from rl_transfer.core._text import table as text_table
-from rl_transfer.core.digest import dtype_name
+from rl_transfer.core import inventory
 from rl_transfer.rl.normalization import PREFIX
 from rl_transfer.rl.sources import load_source
 
-DIGITS = 12
-"""Shown digits of a SHA-256."""
-
-_HEADER = ("part", "role", "tensor", "shape", "elements", "dtype", "digest")
-
 
 def inspect(argument: str | Path, **hints: Any) -> list[dict[str, Any]]:
-    """The tensors of a policy, part after part.
+    """The tensors of a policy, part after part; rows as :func:`rl_transfer.core.inventory` gives them.
 
     Args:
         argument: a bundle, run folder or foreign policy.
         hints: for foreign policies, as :func:`rl_transfer.rl.sources.load_source` takes them.
-
-    Returns:
-        One row per tensor with ``part``, ``role`` (``trunk``, ``head``, ``auxiliary`` or
-        ``statistics``), ``tensor``, ``shape``, ``elements``, ``dtype`` and ``digest`` (short); a
-        tensor with several names is listed once. Each part ends with a row of its total, and the
-        table with one of the whole policy; these have no ``tensor``, ``shape`` and ``dtype``.
     """
     policy = load_source(argument, **hints)
-    tensors = policy.bundle.tensors
-    rows: list[dict[str, Any]] = []
-    everything: dict[str, Tensor] = {}
-    for part in policy.parts:
-        held = {name: policy.state[name] for name in part.tensor_names}
-        rows += _part(part.name, part.role, held)
-        everything |= held
-    statistics = {name: each for name, each in tensors.items() if name.startswith(PREFIX)}
-    rows += _part("normalization", "statistics", statistics)
-    everything |= statistics
-    return [*rows, _total("policy", "", everything)]
-
-
-def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows of :func:`inspect` as text, with counts in groups of three digits."""
-    return text_table(_HEADER, [_cells(row) for row in rows])
-
-
-def _part(name: str, role: str, tensors: Mapping[str, Tensor]) -> list[dict[str, Any]]:
-    if not tensors:
-        return []
-    rows = [
-        {
-            "part": name,
-            "role": role,
-            "tensor": tensor,
-            "shape": list(value.shape),
-            "elements": value.numel(),
-            "dtype": dtype_name(value),
-            "digest": digest_tensors({tensor: value})[:DIGITS],
-        }
-        for tensor, value in tensors.items()
-    ]
-    return [*rows, _total(name, role, tensors)]
-
-
-def _total(name: str, role: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    return {
-        "part": name,
-        "role": role,
-        "tensor": None,
-        "shape": None,
-        "elements": sum(each.numel() for each in tensors.values()),
-        "dtype": None,
-        "digest": digest_tensors(tensors)[:DIGITS],
-    }
-
-
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    return [
-        row["part"],
-        row["role"],
-        "total" if row["tensor"] is None else row["tensor"],
-        "" if row["shape"] is None else shape_text(row["shape"]),
-        f"{row['elements']:,}",
-        row["dtype"] or "",
-        row["digest"],
-    ]
+    statistics = {name: each for name, each in policy.bundle.tensors.items() if name.startswith(PREFIX)}
+    return inventory(policy.parts, policy.state, statistics)

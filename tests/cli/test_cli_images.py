@@ -14,6 +14,7 @@ def test_an_image_classifier_is_trained_and_measured(call: Call) -> None:
     result = json.loads(measured.out)
     assert 0 <= result["accuracy"] <= 1
     assert len(result["classes"]) == 26
+    assert "stem" in call("policies", "inspect", "letters").out
     refused = call("evaluate", "letters", "--env", "CartPole-v1")
     assert refused.code == 3
     assert "image classifier" in refused.err

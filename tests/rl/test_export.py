@@ -12,9 +12,10 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from rl_transfer.core import digest_tensors, load_bundle, save_bundle
+from rl_transfer.core import inventory_table as table
 from rl_transfer.errors import BundleError
 from rl_transfer.rl.export import export_sb3
-from rl_transfer.rl.inspect import inspect, table
+from rl_transfer.rl.inspect import inspect
 from rl_transfer.rl.policies import load_policy
 from rl_transfer.rl.sources import import_source, load_source
 from support.foreign import (
@@ -197,7 +198,7 @@ def test_rows_of_a_small_policy_by_hand(tmp_path: Path) -> None:
     totals = {(row["part"], row["role"]): row["elements"] for row in rows if row["tensor"] is None}
     assert totals == {
         ("policy_trunk", "trunk"): 24, ("value_trunk", "trunk"): 12, ("action_head", "head"): 15,
-        ("value_head", "head"): 3, ("normalization", "statistics"): 14, ("policy", ""): 68,
+        ("value_head", "head"): 3, ("normalization", "statistics"): 14, ("all", ""): 68,
     }  # fmt: skip
     state = model.policy.state_dict()
     bias = next(row for row in rows if row["tensor"] == "action_net.bias")
@@ -219,7 +220,7 @@ def test_the_table_has_a_line_per_row_and_aligned_columns(tmp_path: Path) -> Non
     assert weight.split()[:6] == [
         "policy_trunk", "trunk", "mlp_extractor.policy_net.2.weight", "64×64", "4,096", "float32"
     ]  # fmt: skip
-    assert lines[-1].split()[:2] == ["policy", "total"]
+    assert lines[-1].split()[:2] == ["all", "total"]
 
 
 def test_a_shared_extractor_is_listed_once_and_changes_show_in_its_part_alone(tmp_path: Path) -> None:
@@ -236,7 +237,7 @@ def test_a_shared_extractor_is_listed_once_and_changes_show_in_its_part_alone(tm
         for old, new in zip(before, after, strict=True)
         if old["digest"] != new["digest"]
     ]
-    assert changed == [("action_head", "action_net.bias"), ("action_head", None), ("policy", None)]
+    assert changed == [("action_head", "action_net.bias"), ("action_head", None), ("all", None)]
 
 
 def test_our_own_bundle_is_inspected_and_an_altered_one_refused(run: Execute, tmp_path: Path) -> None:
