@@ -48,57 +48,70 @@ class MountainCarContinuous(Kernel):
         """Write the state back in the precision that Gymnasium would have it in."""
         env.state = self.state[:, row].astype(np.float64 if self._fresh[row] else np.float32)
 
+    def derive(self) -> None:
+        """The parameters in single precision."""
+        self._single = {name: values.astype(np.float32) for name, values in self.parameters.items()}
+
     def advance(self, actions: Array, active: Array | None) -> tuple[Array, Array, Array]:
         """Gymnasium's step, for start states and for later states."""
         throttle = actions[:, 0].astype(np.float32)
-        terminated = np.zeros(self.count, dtype=bool)
-        for rows, dtype in ((self._fresh, np.float64), (~self._fresh, np.float32)):
-            if rows.all():
-                self.state, terminated = self._move(self.state, self.parameters, throttle, dtype)
-                break
-            if rows.any():
-                own = {name: values[rows] for name, values in self.parameters.items()}
-                self.state[:, rows], terminated[rows] = self._move(
-                    self.state[:, rows], own, throttle[rows], dtype
+        if not self._fresh.any():
+            self.state, terminated = _move(self.state, throttle, self._single, self._single, self.parameters)
+        else:
+            terminated = np.zeros(self.count, dtype=bool)
+            for rows, precise in ((self._fresh, True), (~self._fresh, False)):
+                single, double = (
+                    {name: values[rows] for name, values in each.items()}
+                    for each in (self._single, self.parameters)
                 )
-        self._fresh = np.zeros(self.count, dtype=bool)
-        rewards = np.where(terminated, 100.0, 0.0) - square(throttle) * 0.1
-        return self.observed(), rewards, terminated
-
-    @staticmethod
-    def _move(state: Array, p: dict[str, Array], throttle: Array, dtype: Any) -> tuple[Array, Array]:
-        """The next state (single precision, held in double) and whether it is the goal."""
-        position, velocity = state.astype(dtype)
-        speed, low, high = (p[name].astype(dtype) for name in ("max_speed", "min_position", "max_position"))
-
-        velocity = velocity + _acceleration(position, p, throttle).astype(dtype)
-        fast, reverse = velocity > speed, velocity < -speed
-        velocity = np.where(fast, speed, np.where(reverse, -speed, velocity))
-        position = position + velocity
-        right, left = position > high, position < low
-        position = np.where(right, high, np.where(left, low, position))
-        crash = (position == low) & (velocity < 0)
-
-        there = np.where(
-            right | left,
-            np.where(right, p["max_position"], p["min_position"]) >= p["goal_position"],
-            position >= p["goal_position"].astype(dtype),
-        )
-        exact = np.where(crash, 0.0, np.where(fast, p["max_speed"], -p["max_speed"]))
-        quick = np.where(
-            fast | reverse | crash,
-            exact >= p["goal_velocity"],
-            velocity >= p["goal_velocity"].astype(dtype),
-        )
-        velocity = np.where(crash, 0.0, velocity)
-        return np.stack((position, velocity)).astype(np.float32).astype(np.float64), there & quick
+                self.state[:, rows], terminated[rows] = _move(
+                    self.state[:, rows], throttle[rows], double if precise else single, single, double
+                )
+            self._fresh = np.zeros(self.count, dtype=bool)
+        return self.observed(), np.where(terminated, 100.0, 0.0) - square(throttle) * 0.1, terminated
 
 
-def _acceleration(position: Array, p: dict[str, Array], throttle: Array) -> Array:
+def _move(
+    state: Array, throttle: Array, p: dict[str, Array], single: dict[str, Array], double: dict[str, Array]
+) -> tuple[Array, Array]:
+    """The next state (single precision, held in double) and whether it is the goal.
+
+    Args:
+        state: ``[variable, instance]``.
+        throttle: ``[instance]``, single precision.
+        p: the parameters in the precision that the state has.
+        single: the parameters in single precision.
+        double: the parameters in double precision.
+    """
+    position, velocity = state.astype(p["power"].dtype)
+    velocity = velocity + _acceleration(position, throttle, single, double).astype(velocity.dtype)
+    speed = p["max_speed"]
+    fast, reverse = velocity > speed, velocity < -speed
+    velocity = np.clip(velocity, -speed, speed)
+    position = position + velocity
+    right, left = position > p["max_position"], position < p["min_position"]
+    position = np.clip(position, p["min_position"], p["max_position"])
+    crash = (position == p["min_position"]) & (velocity < 0)
+    velocity[crash] = 0.0
+
+    there, quick = position >= p["goal_position"], velocity >= p["goal_velocity"]
+    if (bounded := right | left).any():
+        wall = np.where(right, double["max_position"], double["min_position"])
+        there = np.where(bounded, wall >= double["goal_position"], there)
+    if (bounded := fast | reverse | crash).any():
+        bound = np.where(crash, 0.0, np.where(fast, double["max_speed"], -double["max_speed"]))
+        quick = np.where(bounded, bound >= double["goal_velocity"], quick)
+    return np.stack((position, velocity)).astype(np.float32).astype(np.float64), there & quick
+
+
+def _acceleration(
+    position: Array, throttle: Array, single: dict[str, Array], double: dict[str, Array]
+) -> Array:
     """Engine minus hill: in single precision, unless the throttle was clipped to a Python float."""
-    low, high = p["min_action"], p["max_action"]
-    under, over = throttle < low.astype(np.float32), throttle > high.astype(np.float32)
-    hill = p["gravity"] * cos((3 * position).astype(np.float64))
-    single = throttle * p["power"].astype(np.float32) - hill.astype(np.float32)
-    double = np.where(under, low, high) * p["power"] - hill
-    return np.where(under | over, double, single)
+    hill = double["gravity"] * cos(3 * position)
+    under, over = throttle < single["min_action"], throttle > single["max_action"]
+    force: Array = throttle * single["power"] - hill.astype(np.float32)
+    if not (clipped := under | over).any():
+        return force
+    limit = np.where(under, double["min_action"], double["max_action"])
+    return np.where(clipped, limit * double["power"] - hill, force)
