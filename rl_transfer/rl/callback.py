@@ -20,8 +20,8 @@ from rl_transfer.results import RunFolder
 from rl_transfer.rl.architecture import optimizers
 from rl_transfer.rl.evaluate import Episodes, Evaluator
 from rl_transfer.rl.guide import Curriculum
-from rl_transfer.rl.normalization import current_normalizer
-from rl_transfer.rl.policies import as_act
+from rl_transfer.rl.normalization import current_normalizer, restore, tensors
+from rl_transfer.rl.policies import as_act, entropy_coefficient
 from rl_transfer.rl.seeds import evaluation_seeds
 from rl_transfer.rl.transfer import Transfer
 from rl_transfer.spec import RLRun
@@ -47,12 +47,12 @@ class LearningCurve(BaseCallback):
         self._transfer, self._writer, self._say = transfer, writer, say
         self._curriculum = curriculum
         self._guided = 0
-        self._previous: dict[str, torch.Tensor] | None = None
+        self._previous: Snapshot | None = None
         self._next = 0
         self._beat = 0.0
         self._started = time.monotonic()
         self.points: list[tuple[int, Episodes]] = []
-        self.best: tuple[float, dict[str, torch.Tensor]] | None = None
+        self.best: tuple[float, Snapshot] | None = None
 
     def _on_step(self) -> bool:
         return True
@@ -92,20 +92,22 @@ class LearningCurve(BaseCallback):
         """Evaluate for every point of the schedule that has been reached.
 
         A guide's steps can carry a rollout past a point; the policy from before that rollout then
-        counts for it, so that no point of the curve had more steps than it says.
+        counts for it, so that no point of the curve had more steps than it says. At the end of the
+        budget that policy is the one that is kept.
         """
         now, total = self.model.num_timesteps, self._run.total_steps
         while self._next <= now and (not self.points or self.points[-1][0] < total):
             if self._next < now and self._previous is not None:
-                current = _copy(self.model.policy)
-                self.model.policy.load_state_dict(self._previous)
+                current = Snapshot(self.model)
+                self._previous.restore(self.model)
                 self.evaluate(self._next)
-                self.model.policy.load_state_dict(current)
+                if self._next < total:
+                    current.restore(self.model)
             else:
                 self.evaluate(self._next)
             self._next = min(self._next + self._run.evaluation.every, max(total, self._next + 1))
         if self._curriculum is not None:
-            self._previous = _copy(self.model.policy)
+            self._previous = Snapshot(self.model)
 
     def evaluate(self, step: int) -> None:
         """One point of the learning curve."""
@@ -123,7 +125,7 @@ class LearningCurve(BaseCallback):
         self._say(f"step {step:>9,}  mean score {episodes.mean_return:10.2f}{self._remaining(step)}")
         wants_best = self._run.training is not None and self._run.training.keep == "best"
         if wants_best and (self.best is None or episodes.mean_return > self.best[0]):
-            self.best = (episodes.mean_return, _copy(self.model.policy))
+            self.best = (episodes.mean_return, Snapshot(self.model))
 
     def _remaining(self, step: int) -> str:
         """How long the rest will take, judged by the part so far."""
@@ -150,5 +152,19 @@ class LearningCurve(BaseCallback):
         self._folder.beat(min(self.model.num_timesteps, self._run.total_steps), self._run.total_steps, score)
 
 
-def _copy(policy: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in policy.state_dict().items()}
+class Snapshot:
+    """A model's policy with what belongs to it: statistics and entropy coefficient."""
+
+    def __init__(self, model: BaseAlgorithm) -> None:
+        self._policy = {name: value.clone() for name, value in model.policy.state_dict().items()}
+        self._statistics = {} if model.env is None else tensors(model.env)
+        self._entropy = entropy_coefficient(model)
+
+    def restore(self, model: BaseAlgorithm) -> None:
+        """Put everything back."""
+        model.policy.load_state_dict(self._policy)
+        if model.env is not None:
+            restore(model.env, self._statistics)
+        if self._entropy is not None:
+            with torch.no_grad():
+                model.log_ent_coef.fill_(self._entropy)  # type: ignore[attr-defined]

@@ -20,10 +20,14 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor
 
 from rl_transfer.core import PartMap
+from rl_transfer.errors import ConfigError
 from rl_transfer.rl.algorithms import import_object
 from rl_transfer.rl.architecture import optimizers
 from rl_transfer.rl.policies import Policy
 from rl_transfer.spec import RLRun, StrategyVerbs
+
+METHODS = {"loss": "loss", "behaviour": "wrap", "architecture": "build"}
+"""What a hook of each kind must offer."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,13 @@ class ArchitectureHook(Protocol):
 def user_hook(strategy: StrategyVerbs, kind: str, context: HookContext) -> Any:
     """The user's hook of a kind, built; none if the strategy names none."""
     path = strategy.hooks.get(kind)  # type: ignore[call-overload]
-    return None if path is None else import_object(path, f"strategy.hooks.{kind}")(context)
+    if path is None:
+        return None
+    key = f"strategy.hooks.{kind}"
+    hook = import_object(path, key)(context)
+    if not callable(getattr(hook, METHODS[kind], None)):
+        raise ConfigError(f"{path} has no method {METHODS[kind]!r}, which a {kind} hook needs", key=key)
+    return hook
 
 
 def install_losses(model: BaseAlgorithm, parts: PartMap, hooks: Iterable[LossHook]) -> None:
@@ -83,6 +93,8 @@ def install_losses(model: BaseAlgorithm, parts: PartMap, hooks: Iterable[LossHoo
 def _adder(model: BaseAlgorithm, parts: PartMap, hooks: list[LossHook]) -> Callable[..., None]:
     def add(optimizer: torch.optim.Optimizer, *_: Any) -> None:
         parameters = [p for g in optimizer.param_groups for p in g["params"] if p.requires_grad]
+        if not parameters:
+            return
         progress = min(1.0, 1.0 - model._current_progress_remaining)
         for hook in hooks:
             with torch.enable_grad():

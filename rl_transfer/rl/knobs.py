@@ -32,14 +32,12 @@ def transfer_algorithm(algorithm: Algorithm, strategy: StrategyVerbs) -> Algorit
     Copied policies act from the first step (``learning_starts`` 0) and explore as much as the
     source did at its end (initial epsilon = final epsilon), unless the knobs say otherwise.
     """
-    if not strategy.copy_:
-        return algorithm
-    knobs = strategy.knobs
+    knobs, copied = strategy.knobs, bool(strategy.copy_)
     changes: dict[str, float] = {}
-    if hasattr(algorithm, "learning_starts"):
-        changes["learning_starts"] = knobs.learning_starts if knobs.learning_starts is not None else 0
+    if hasattr(algorithm, "learning_starts") and (copied or knobs.learning_starts is not None):
+        changes["learning_starts"] = knobs.learning_starts or 0
     final = getattr(algorithm, "exploration_final_eps", None)
-    if final is not None:
+    if final is not None and (copied or knobs.exploration_initial is not None):
         initial = knobs.exploration_initial
         changes["exploration_initial_eps"] = final if initial is None else initial
     changed: Algorithm = algorithm.model_copy(update=changes)
@@ -64,10 +62,17 @@ def apply_knobs(model: BaseAlgorithm, strategy: StrategyVerbs, source: Policy | 
     """
     done: dict[str, Any] = {"optimizer": "fresh"}
     knobs = strategy.knobs
-    if isinstance(knobs.log_std, float) and isinstance(getattr(model.policy, "log_std", None), Tensor):
+    gaussian = isinstance(getattr(model.policy, "log_std", None), Tensor)
+    if isinstance(knobs.log_std, float) and not gaussian:
+        raise TransferError(
+            f"knobs.log_std is {knobs.log_std}, but the policy has no log_std of its own; it is for "
+            "PPO, A2C and TRPO on continuous actions",
+            key="strategy.knobs.log_std",
+        )
+    if isinstance(knobs.log_std, float):
         with torch.no_grad():
             model.policy.log_std.fill_(knobs.log_std)  # type: ignore[operator]
-    if isinstance(getattr(model.policy, "log_std", None), Tensor):
+    if gaussian:
         done["log_std"] = knobs.log_std
     pairs = target_pairs(model.policy)
     if pairs:
@@ -79,7 +84,8 @@ def apply_knobs(model: BaseAlgorithm, strategy: StrategyVerbs, source: Policy | 
     if hasattr(model, "exploration_initial_eps"):
         done["exploration_initial_eps"] = model.exploration_initial_eps
     if hasattr(model, "log_ent_coef"):
-        done["entropy"] = _entropy(model, knobs.entropy if strategy.copy_ else "reset", source)
+        asked = knobs.entropy if strategy.copy_ or isinstance(knobs.entropy, float) else "reset"
+        done["entropy"] = _entropy(model, asked, source)
     return done
 
 

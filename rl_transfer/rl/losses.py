@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
 from rl_transfer import core
-from rl_transfer.core import PartMap, TransferPlan
+from rl_transfer.core import PartMap
 from rl_transfer.errors import TransferError
 from rl_transfer.rl.environments import make_env
 from rl_transfer.rl.evaluate import stack
@@ -21,6 +22,7 @@ from rl_transfer.rl.hooks import LossHook
 from rl_transfer.rl.parts import ON_POLICY
 from rl_transfer.rl.policies import Policy
 from rl_transfer.rl.seeds import isolated
+from rl_transfer.rl.strategies import expand
 from rl_transfer.spec import Algorithm, StrategyVerbs
 from rl_transfer.spec.strategy import EWC, Kickstart
 
@@ -35,7 +37,7 @@ def built_in_losses(
     algorithm: Algorithm,
     model: BaseAlgorithm,
     parts: PartMap,
-    plan: TransferPlan,
+    copied: Mapping[str, Tensor],
     source: Policy | None,
     seed: int,
 ) -> list[LossHook]:
@@ -48,8 +50,9 @@ def built_in_losses(
     if source is None:
         return hooks
     if strategy.anchor is not None:
-        selected = set(parts.select(strategy.anchor.parts, key="strategy.anchor.parts"))
-        reference = {name: value for name, value in plan.values.items() if name in selected}
+        selectors = expand(strategy.anchor.parts, parts)
+        selected = set(parts.select(selectors, key="strategy.anchor.parts"))
+        reference = {name: value for name, value in copied.items() if name in selected}
         if isinstance(strategy.anchor, EWC):
             fisher = policy_fisher(source, strategy.anchor.samples, seed)
             known = {name: value for name, value in fisher.items() if name in reference}
@@ -125,6 +128,12 @@ def check_teacher(
                 key=key,
             )
     normalized = algorithm.normalize is not None and algorithm.normalize.observation
+    if normalized != (source.normalizer is not None):
+        raise TransferError(
+            f"the teacher sees {'normalised' if source.normalizer else 'raw'} observations and the student "
+            f"{'normalised' if normalized else 'raw'} ones; let both use the same algorithm.normalize",
+            key=key,
+        )
     if normalized and strategy.normalization != "frozen":
         raise TransferError(
             "the student's observations are normalised by statistics that move, so the teacher would "

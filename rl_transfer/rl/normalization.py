@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.running_mean_std import RunningMeanStd
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
 from rl_transfer.errors import BundleError, TransferError
 from rl_transfer.spec import Algorithm
@@ -79,10 +79,11 @@ def wrap(env: VecEnv, algorithm: Algorithm) -> VecEnv:
 
 def tensors(env: VecEnv) -> dict[str, torch.Tensor]:
     """The statistics of the training environments as tensors for the bundle; empty without any."""
-    if not isinstance(env, VecNormalize):
+    normalized = unwrap_vec_normalize(env)
+    if normalized is None:
         return {}
     found = {}
-    for name, moments in _moments(env).items():
+    for name, moments in _moments(normalized).items():
         for field in ("mean", "var", "count"):
             array = np.asarray(getattr(moments, field), dtype=np.float64)
             found[f"{PREFIX}{name}/{field}"] = torch.from_numpy(array.copy())
@@ -123,11 +124,19 @@ def transfer(env: VecEnv, state: Mapping[str, torch.Tensor], mode: str) -> str:
     Raises:
         TransferError: the mode needs statistics that are missing or have another shape.
     """
-    if not isinstance(env, VecNormalize):
-        return "none"
+    normalized = unwrap_vec_normalize(env)
+    given = sorted({name.removeprefix(PREFIX).split("/")[0] for name in state if name.startswith(PREFIX)})
     if mode == "fresh":
         return "fresh"
-    for name, moments in _moments(env).items():
+    if "observation" in given and (normalized is None or not normalized.norm_obs):
+        raise TransferError(
+            "the source was trained on normalised observations, but the target does not normalise them; "
+            "set algorithm.normalize as the source has it, or normalization: fresh to copy weights anyway",
+            key="strategy.normalization",
+        )
+    if normalized is None:
+        return "none"
+    for name, moments in _moments(normalized).items():
         found = state.get(f"{PREFIX}{name}/mean")
         if found is None:
             raise TransferError(
@@ -147,8 +156,17 @@ def transfer(env: VecEnv, state: Mapping[str, torch.Tensor], mode: str) -> str:
         count = float(state[f"{PREFIX}{name}/count"])
         moments.count = FORGOTTEN_COUNT if mode == "warm_reset_count" else count
     if mode == "frozen":
-        env.training = False
+        normalized.training = False
     return mode
+
+
+def restore(env: VecEnv, state: Mapping[str, torch.Tensor]) -> None:
+    """Set the statistics back to what :func:`tensors` gave earlier."""
+    normalized = unwrap_vec_normalize(env)
+    for name, moments in _moments(normalized).items() if normalized is not None else ():
+        moments.mean = state[f"{PREFIX}{name}/mean"].numpy().copy()
+        moments.var = state[f"{PREFIX}{name}/var"].numpy().copy()
+        moments.count = float(state[f"{PREFIX}{name}/count"])
 
 
 def _moments(env: VecNormalize) -> dict[str, RunningMeanStd]:

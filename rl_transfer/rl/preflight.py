@@ -16,6 +16,7 @@ from rl_transfer.rl.algorithms import build_model
 from rl_transfer.rl.environments import as_spec, make_env, make_vec_env, translate
 from rl_transfer.rl.evaluate import Evaluator
 from rl_transfer.rl.guide import check_guide
+from rl_transfer.rl.hooks import HookContext, user_hook
 from rl_transfer.rl.knobs import transfer_algorithm
 from rl_transfer.rl.policies import Policy, as_policy
 from rl_transfer.rl.sources import load_source
@@ -128,6 +129,7 @@ def _check_strategy(suite: RLSuite, index: int, target: str, source: Policy | No
         if model.env is None:
             raise TransferError("the model has no environment")
         Transfer(run, model, model.env, source, seed=0)
+        user_hook(strategy, "behaviour", HookContext(run, source, 0))
         if strategy.guide is not None and source is not None:
             evaluator = Evaluator(run.env, 1)
             check_guide(source, evaluator)

@@ -132,7 +132,7 @@ class _Training:
             else:
                 curve.measure_only()
             if curve.best is not None:
-                model.policy.load_state_dict(curve.best[1])
+                curve.best[1].restore(model)
             result = self._record(model, curve, transfer, zero_shot)
             return {
                 **result,

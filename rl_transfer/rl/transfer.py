@@ -18,7 +18,7 @@ from rl_transfer.rl.losses import built_in_losses
 from rl_transfer.rl.parts import policy_parts
 from rl_transfer.rl.policies import Policy
 from rl_transfer.rl.strategies import core_strategy, expand
-from rl_transfer.rl.trpo import skip_frozen
+from rl_transfer.rl.trpo import refuse_optimizer_verbs, skip_frozen
 from rl_transfer.spec import RLRun
 
 
@@ -38,11 +38,13 @@ class Transfer:
             raise TransferError("a transfer needs an algorithm and a strategy")
         self._model, self._verbs = model, run.strategy
         name, policy = run.algorithm.name, model.policy
+        if name == "TRPO":
+            refuse_optimizer_verbs(self._verbs)
         self.parts = policy_parts(name, policy)
         strategy = core_strategy(self._verbs, self.parts, key="strategy")
         self.plan = self._apply(strategy, source, seed)
         self.record: dict[str, Any] = {"knobs": apply_knobs(model, self._verbs, source)}
-        if source is not None and self._verbs.copy_:
+        if source is not None and (self._verbs.copy_ or self._verbs.kickstart):
             mode = normalization.transfer(env, source.bundle.tensors, self._verbs.normalization)
             self.record["knobs"]["normalization"] = mode
         self._fixed = add_progressive(model, name, seed) if self._verbs.progressive else []
@@ -72,7 +74,7 @@ class Transfer:
             if strategy.learning_rates
         ]
         self._follow_rates()
-        losses = built_in_losses(self._verbs, run.algorithm, model, self.parts, self.plan, source, seed)
+        losses = built_in_losses(self._verbs, run.algorithm, model, self.parts, self._reference, source, seed)
         hook = user_hook(self._verbs, "loss", HookContext(run, source, seed))
         install_losses(model, self.parts, [*losses, *([hook] if hook is not None else [])])
         self._targets = HeldTargets(policy)
@@ -88,6 +90,7 @@ class Transfer:
             strategy,
             source_parts=source.parts if source is not None else None,
         )
+        self._reference = plan.values
         initial = self._verbs.initial
         if initial is not None and initial.kind == "shuffled":
             plan = core.shuffled(plan, np.random.default_rng(seed))
@@ -101,9 +104,28 @@ class Transfer:
     def _freeze(self, strategy: core.Strategy) -> core.FrozenParts | None:
         if not strategy.freeze or self._verbs.progressive:
             return None
-        return core.freeze(
+        frozen = core.freeze(
             self._model.policy, self.parts, strategy.freeze, norm=strategy.norm, key=strategy.key_of("freeze")
         )
+        critics = [
+            each
+            for part in self.parts
+            if part.name.startswith("value") and part.tensors
+            for each in part.tensor_names
+        ]
+        trained = dict(self._model.policy.named_parameters())
+        separate = hasattr(self._model.policy, "critic") or hasattr(self._model, "_compute_actor_grad")
+        if (
+            separate
+            and critics
+            and not any(trained[name].requires_grad for name in critics if name in trained)
+        ):
+            raise TransferError(
+                "the critic cannot be frozen as a whole: the algorithm takes a gradient step of it at every "
+                "update; leave value_head trainable",
+                key=strategy.key_of("freeze"),
+            )
+        return frozen
 
     def _follow_rates(self) -> None:
         """Rescale the parts' rates each time SB3 has written one rate into all groups."""

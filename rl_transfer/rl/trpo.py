@@ -12,6 +12,28 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
 
 from rl_transfer.errors import TransferError
+from rl_transfer.spec import StrategyVerbs
+
+
+def refuse_optimizer_verbs(strategy: StrategyVerbs) -> None:
+    """Refuse what works through the actor's optimizer: TRPO steps its actor by a natural gradient.
+
+    Raises:
+        TransferError: the strategy has a loss term, or learning rates of parts.
+    """
+    verbs = {
+        "anchor": strategy.anchor is not None,
+        "kickstart": strategy.kickstart is not None,
+        "learning_rates": bool(strategy.learning_rates),
+        "hooks.loss": "loss" in strategy.hooks,
+    }
+    for key, used in verbs.items():
+        if used:
+            raise TransferError(
+                f"{key} acts through the optimizer, but TRPO's actor has none: it takes a natural-gradient "
+                "step inside a trust region, which an extra gradient would bypass; use PPO",
+                key=f"strategy.{key}",
+            )
 
 
 def skip_frozen(model: BaseAlgorithm) -> None:

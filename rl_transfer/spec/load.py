@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,9 @@ def _replace(document: Document, key: Key, item: Any, category: str, folder: Pat
     try:
         part = read_yaml(locate(item, category, folder))
     except ConfigError as error:
-        raise ConfigError(f"{place}: {'.'.join(map(str, key))}: {error.message}") from None
+        hint = " A Gymnasium environment is written {id: …}, or env.id=… on the command line."
+        message = error.message + (hint if key == ("env",) else "")
+        raise ConfigError(f"{place}: {'.'.join(map(str, key))}: {message}") from None
     if category == "strategies":
         part.data.setdefault("name", Path(item).stem)
     parent = document.data
@@ -122,6 +125,12 @@ def _replace(document: Document, key: Key, item: Any, category: str, folder: Pat
         parent = parent[step]
     parent[key[-1]] = part.data
     document.places.update({(*key, *inner): where for inner, where in part.places.items() if inner})
+
+
+def _index_of(items: list[Any], step: str) -> str:
+    """The index of the item called ``step``, as text; ``step`` itself if no item has that name."""
+    names = [item.get("name") if isinstance(item, dict) else None for item in items]
+    return str(names.index(step)) if step in names else step
 
 
 def _override(document: Document, text: str) -> None:
@@ -135,6 +144,7 @@ def _override(document: Document, text: str) -> None:
     for position, step in enumerate(steps):
         last = position == len(steps) - 1
         if isinstance(parent, list):
+            step = _index_of(parent, step)
             if not step.isdigit() or int(step) >= len(parent):
                 raise ConfigError(
                     f"override {text!r}: {'.'.join(map(str, key))} is a list of {len(parent)}; "
@@ -144,6 +154,13 @@ def _override(document: Document, text: str) -> None:
         elif isinstance(parent, dict):
             part = step
             if not last and parent.get(part) is None:
+                if key in (("targets",), ("sources",)):
+                    close = difflib.get_close_matches(step, parent, n=1)
+                    meant = f" Did you mean {close[0]!r}?" if close else ""
+                    raise ConfigError(
+                        f"override {text!r}: there is no {step!r} in {key[0]}.{meant} "
+                        f"Known: {', '.join(parent)}. To add one, give it whole: {key[0]}.{step}={{…}}"
+                    )
                 parent[part] = {}
         else:
             raise ConfigError(

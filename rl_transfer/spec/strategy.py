@@ -168,11 +168,13 @@ class StrategyVerbs(Frozen):
     """Whether anything is trained; false: the policy is only measured (zero-shot)."""
     hooks: dict[Literal["loss", "behaviour", "architecture"], str] = Field(default_factory=dict)
     """Import paths ``module:Class`` of a user's own hooks."""
+    uses_source: bool = False
+    """Whether a hook reads the source policy, though nothing is copied."""
 
     @property
     def needs_source(self) -> bool:
         """Whether the strategy reads a source policy."""
-        return bool(self.copy_) or self.kickstart is not None or self.guide is not None
+        return bool(self.copy_) or self.uses_source or self.kickstart is not None or self.guide is not None
 
     @model_validator(mode="after")
     def _check_verbs(self) -> StrategyVerbs:
@@ -186,7 +188,18 @@ class StrategyVerbs(Frozen):
         for key in ("anchor", "initial", "progressive"):
             if getattr(self, key) and not self.copy_:
                 raise KeyedValueError(key, f"{key} works on copied weights, but copy is empty")
-        idle = ("freeze", "anchor", "kickstart", "guide", "low_rank", "critic_warm_up")
+        idle = (
+            "freeze", "anchor", "kickstart", "guide", "low_rank", "critic_warm_up", "learning_rates", "hooks",
+        )  # fmt: skip
+        frozen_otherwise = ("freeze", "critic_warm_up", "low_rank")
+        clash = [key for key in frozen_otherwise if self.progressive and getattr(self, key)]
+        if clash:
+            raise KeyedValueError(
+                clash[0],
+                f"progressive freezes the source's column itself; {', '.join(clash)} cannot be combined",
+            )
+        if isinstance(self.anchor, EWC) and self.input_maps:
+            raise KeyedValueError("anchor", "ewc cannot be combined with input_maps; l2_sp can")
         useless = [key for key in idle if not self.train and getattr(self, key)]
         if useless:
             raise KeyedValueError("train", f"train is false, so {', '.join(useless)} would do nothing")

@@ -66,12 +66,15 @@ class LocalExecutor:
     def _watch(self, process: BaseProcess, folder: RunFolder, future: Future[None]) -> None:
         wait([process.sentinel])
         process.join()
+        code = process.exitcode
+        if not self._closed:
+            del self._processes[process]
+            process.close()
         if folder.finished:
             future.set_result(None)
             return
         failure = folder.failure()
         if failure is None and not self._closed:
-            code = process.exitcode
             reason = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
             failure = {"error": "WorkerDied", "message": f"the worker process died ({reason})"}
             with contextlib.suppress(RLTransferError):
@@ -82,10 +85,11 @@ class LocalExecutor:
     def close(self) -> None:
         """Stop all running jobs; their folders stay unfinished and are begun anew next time."""
         self._closed = True
-        for process in self._processes:
+        running = dict(self._processes)
+        for process in running:
             if process.is_alive():
                 process.terminate()
-        for process, thread in self._processes.items():
+        for process, thread in running.items():
             process.join(5)
             if process.is_alive():
                 process.kill()

@@ -21,8 +21,10 @@ STRATEGIES: dict[str, Strategy] = {
 }
 
 REFUSED = {
-    "kickstarting": {"DQN", "QRDQN"},
-    "ewc": {"DQN", "QRDQN", "TD3", "DDPG"},
+    "kickstarting": {"DQN", "QRDQN", "TRPO"},
+    "l2-sp": {"TRPO"},
+    "discriminative-rates": {"TRPO"},
+    "ewc": {"DQN", "QRDQN", "TD3", "DDPG", "TRPO"},
     "progressive-column": {"DQN", "QRDQN", "SAC", "TQC", "TD3", "DDPG"},
     "critic-warm-up": {"DQN", "QRDQN", "TRPO"},
 }
@@ -319,3 +321,94 @@ def test_an_interrupted_run_is_begun_anew(sources: dict[str, RunFolder], tmp_pat
     again = transfer(tmp_path / "torn", "SAC", STRATEGIES["gradual-unfreezing"], sources["SAC"])
     assert again.record()["weights_digest"] == whole.record()["weights_digest"]
     assert again.curve() == whole.curve()
+
+
+def normalized_source(folder: Path, algorithm: dict[str, Any]) -> RunFolder:
+    spec = make_run(**run_of("PPO", algorithm=algorithm))
+    source = RunStore(folder).folder(run_id(spec))
+    execute(spec, source, say=lambda _: None)
+    return source
+
+
+NORMALIZED = {"name": "PPO", **ALGORITHMS["PPO"], "normalize": {"observation": True, "reward": False}}
+
+
+def test_a_normalised_source_is_not_copied_into_a_raw_target_unnoticed(tmp_path: Path) -> None:
+    source = normalized_source(tmp_path / "source", NORMALIZED)
+    with pytest.raises(TransferError, match="target does not normalise"):
+        transfer(tmp_path, "PPO", STRATEGIES["fine-tune"], source)
+    transfer(tmp_path, "PPO", {"copy": ("all",), "normalization": "fresh"}, source)
+
+
+def test_a_teacher_must_see_what_its_student_sees(sources: dict[str, RunFolder], tmp_path: Path) -> None:
+    source = normalized_source(tmp_path / "source", NORMALIZED)
+    teach = {"kickstart": {}, "normalization": "frozen"}
+    with pytest.raises(TransferError, match="teacher sees"):
+        transfer(tmp_path, "PPO", {"kickstart": {}, "normalization": "fresh"}, source)
+    with pytest.raises(TransferError, match="source has no statistics"):
+        transfer(tmp_path, "PPO", teach, sources["PPO"], algorithm=NORMALIZED)
+    run = transfer(tmp_path, "PPO", teach, source, algorithm=NORMALIZED)
+    assert run.record()["knobs"]["normalization"] == "frozen"
+
+
+def test_the_best_policy_is_kept_with_its_own_statistics(tmp_path: Path) -> None:
+    from rl_transfer.rl import seeds
+    from rl_transfer.rl.evaluate import Evaluator
+
+    data = run_of("PPO", algorithm=NORMALIZED, training={"total_steps": 320, "keep": "best"}, seed=3)
+    spec = make_run(**data)
+    folder = RunStore(tmp_path).folder(run_id(spec))
+    execute(spec, folder, say=lambda _: None)
+    means = [sum(point["returns"]) / len(point["returns"]) for point in folder.curve()]
+    best = means.index(max(means))
+    policy = load_policy(folder.bundle)
+    assert policy.metadata["score"] == means[best]
+    played = Evaluator(spec.env, spec.evaluation.episodes).run(
+        policy.act(), seeds.evaluation_seeds(spec, best)
+    )
+    assert played.returns == folder.curve()[best]["returns"]
+
+
+@pytest.mark.parametrize("algorithm", ["SAC", "TD3", "TRPO"])
+def test_a_critic_that_is_stepped_at_every_update_cannot_be_frozen(
+    algorithm: str, sources: dict[str, RunFolder], tmp_path: Path
+) -> None:
+    with pytest.raises(TransferError, match="critic cannot be frozen as a whole"):
+        transfer(tmp_path, algorithm, {"copy": ("all",), "freeze": ("critic",)}, sources[algorithm])
+
+
+def test_an_anchor_may_meet_a_frozen_actor(sources: dict[str, RunFolder], tmp_path: Path) -> None:
+    verbs = {
+        "copy": ("all",),
+        "freeze": ("policy",),
+        "anchor": {"kind": "l2_sp", "strength": 1.0, "parts": ("critic",)},
+    }
+    run = transfer(tmp_path, "SAC", verbs, sources["SAC"])
+    assert run.record()["frozen"]["digest_before"] == run.record()["frozen"]["digest_after"]
+
+
+def test_explicit_knobs_count_without_a_copied_policy(sources: dict[str, RunFolder], tmp_path: Path) -> None:
+    verbs = {"guide": {"horizon": 2}, "knobs": {"exploration_initial": 0.1, "learning_starts": 0}}
+    record = transfer(tmp_path, "DQN", verbs, sources["DQN"]).record()
+    assert record["knobs"]["exploration_initial_eps"] == 0.1
+    assert record["knobs"]["learning_starts"] == 0
+    with pytest.raises(TransferError, match="no log_std of its own"):
+        transfer(tmp_path, "PPO", {"copy": ("all",), "knobs": {"log_std": -1.0}}, sources["PPO"])
+
+
+@pytest.mark.parametrize(
+    "verbs",
+    [
+        {"copy": ("trunk",), "progressive": True, "freeze": ("action_head",)},
+        {"copy": ("all",), "train": False, "learning_rates": {"trunk": 0.1}},
+        {"copy": ("all",), "train": False, "hooks": {"loss": "a:B"}},
+        {
+            "copy": ("all",),
+            "anchor": {"kind": "ewc", "strength": 1.0},
+            "input_maps": {"policy_trunk.0": (0,)},
+        },
+    ],
+)
+def test_verbs_that_cancel_each_other_are_refused(verbs: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"cannot be combined|would do nothing"):
+        make_run(strategy=verbs)

@@ -197,3 +197,12 @@ def test_every_shipped_strategy_says_what_it_is(path: Path) -> None:
 def test_scalars_read_back_as_they_were_written(value: float) -> None:
     text = repr(value).lower() if isinstance(value, bool) else repr(value)
     assert parse_value(text) == value
+
+
+def test_overrides_address_strategies_by_name_and_know_the_targets() -> None:
+    suite = load(
+        "quickstart", {"rl": RLSuite}, "suites", ["strategies.fine-tune.freeze=[value_trunk]"]
+    ).config
+    assert suite.strategies[1].freeze == ("value_trunk",)
+    with pytest.raises(ConfigError, match=r"no 'longer-pol' in targets\. Did you mean 'longer-pole'\?"):
+        load("quickstart", {"rl": RLSuite}, "suites", ["targets.longer-pol.env.id=CartPole-v1"])
