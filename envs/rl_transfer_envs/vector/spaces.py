@@ -34,7 +34,9 @@ def common_space(each: Sequence[Space], side: str) -> Space:
             )
     if not isinstance(first, spaces.Box) or all(other == first for other in each):
         return first
-    low, high = np.min([box.low for box in each], axis=0), np.max([box.high for box in each], axis=0)  # type: ignore[attr-defined]
+    boxes_of_all: list[Any] = list(each)
+    low: Any = np.min([box.low for box in boxes_of_all], axis=0)
+    high: Any = np.max([box.high for box in boxes_of_all], axis=0)
     return spaces.Box(low, high, dtype=first.dtype.type)
 
 
