@@ -138,6 +138,8 @@ class SourceInfo:
     steps: float
     """Training budget of one source run; NaN if unknown."""
     problems: Mapping[int, str]
+    unmeasured: bool = False
+    """Whether its policies are there but were never measured: their score is unknown, the bar unchecked."""
 
     @property
     def below(self) -> tuple[int, ...]:
@@ -165,4 +167,5 @@ def source_info(sweep: Sweep, name: str, bar: float | None) -> SourceInfo:
         bar=bar,
         steps=steps[0] if steps else math.nan,
         problems={run.seed: run.problem for run in rows if run.problem},
+        unmeasured=not scores and any(run.unmeasured for run in rows),
     )

@@ -66,14 +66,19 @@ class Run:
     needs: tuple[str, ...] = ()
     record: Mapping[str, Any] | None = None
     curve: Curve | None = None
-    """The learning curve; None unless the run is finished and sound."""
+    """The learning curve; None unless the run is finished, sound and measured."""
     problem: str | None = None
     """Why the run cannot be used: ``unfinished``, ``failed: …`` or ``damaged: …``; None if it can."""
 
     @property
     def finished(self) -> bool:
-        """Whether record and curve are both there and sound."""
-        return self.curve is not None and self.record is not None
+        """Whether the record is there and sound, and the curve too where the run was measured."""
+        return self.record is not None and (self.curve is not None or self.unmeasured)
+
+    @property
+    def unmeasured(self) -> bool:
+        """Whether this is a source that had nothing to be measured on: finished, of unknown score."""
+        return self.role == "source" and self.problem is None and _says_unmeasured(self.record)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +187,8 @@ def read_sweep(folder: str | Path) -> Sweep:
         if identity.id not in loaded:
             loaded[identity.id] = _read_run(folder / "runs" / identity.id)
         record, curve, problem = loaded[identity.id]
+        if curve is None and problem is None and identity.role != "source":
+            problem = "damaged: only a source may be without a curve.jsonl"
         runs.append(_filled(identity, record, curve, problem))
     return Sweep(manifest, tuple(runs))
 
@@ -202,14 +209,21 @@ def _read_run(folder: Path) -> tuple[Mapping[str, Any] | None, Curve | None, str
         return None, None, f"damaged: record.json cannot be read ({error})"
     if not isinstance(record, dict):
         return None, None, "damaged: record.json is no JSON object"
+    path = folder / "curve.jsonl"
+    if _says_unmeasured(record) and not path.exists():
+        return record, None, None
     try:
-        curve = read_curve(folder / "curve.jsonl")
+        curve = read_curve(path)
     except (OSError, ValueError, KeyError, TypeError) as error:
         return record, None, f"damaged: curve.jsonl cannot be used ({error})"
     total = record.get("total_steps")
     if total is not None and not math.isclose(curve.budget, total):
         return record, None, f"damaged: the curve ends at {curve.budget:g} of {total:g} steps"
     return record, curve, None
+
+
+def _says_unmeasured(record: Mapping[str, Any] | None) -> bool:
+    return record is not None and record.get("measured") is False
 
 
 def read_curve(path: Path) -> Curve:

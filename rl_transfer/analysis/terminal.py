@@ -65,7 +65,9 @@ def _origin(matrix: Matrix, source: str | None) -> str:
     if info.scores:
         low, high = (words.number(end(info.scores.values())) for end in (min, max))
         details.append(f"source scores {low} to {high}")
-    if info.bar is not None:
+    if info.unmeasured:
+        details.append("source score unknown")
+    elif info.bar is not None:
         details.append(f"bar {words.number(info.bar)}")
     return f" from {source}" + (f" ({', '.join(details)})" if details else "")
 

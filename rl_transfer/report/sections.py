@@ -107,10 +107,12 @@ def source_table(matrix: Matrix) -> Html:
     """Sources with the score of each seed's policy and the bar."""
     rows = []
     for name, info in matrix.sources.items():
-        scores = ", ".join(figure_text(score) for score in info.scores.values()) or "none finished"
+        nothing = "unknown, not measured" if info.unmeasured else "none finished"
+        scores = ", ".join(figure_text(score) for score in info.scores.values()) or nothing
         bar = "none declared" if info.bar is None else figure_text(info.bar)
         reach = f"{len(info.below)} below the bar" if info.below else "all reach it"
         notes = [reach] if info.bar is not None and info.scores else []
+        notes += ["the bar is not checked"] if info.bar is not None and info.unmeasured else []
         notes += [f"seed {seed} {problem}" for seed, problem in info.problems.items()]
         rows.append([name, f"{figure_text(info.steps)} {matrix.unit}", scores, bar, "; ".join(notes)])
     return table(["source", "trained for", "score per seed", "bar", "note"], rows)

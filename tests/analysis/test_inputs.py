@@ -120,3 +120,44 @@ def test_impossible_settings_are_refused(analysis, message):
 def test_impossible_curves_are_refused(steps, returns):
     with pytest.raises(ValueError, match=r"curve|increase|needs"):
         Curve(np.array(steps, dtype=float), tuple(np.array(values, dtype=float) for values in returns))
+
+
+def unmeasured(folder, identity, **fields):
+    """Make a run one that has a record but was never measured."""
+    run = folder / "runs" / identity
+    (run / "curve.jsonl").unlink()
+    record = json.loads((run / "record.json").read_text())
+    (run / "record.json").write_text(json.dumps({**record, "total_steps": 0, **fields}))
+
+
+def test_a_source_without_measurements_is_finished(tmp_path):
+    folder = SyntheticSweep(seeds=2, budget=512).write(tmp_path / "sweep")
+    unmeasured(folder, "source-cartpole-0", measured=False)
+    run = run_of(read_sweep(folder), "source-cartpole-0")
+    assert (run.finished, run.unmeasured, run.curve, run.problem) == (True, True, None, None)
+    assert not run_of(read_sweep(folder), "source-cartpole-1").unmeasured
+
+
+@pytest.mark.parametrize(
+    ("identity", "fields", "problem"),
+    [
+        ("source-cartpole-0", {"measured": True}, "damaged: curve.jsonl cannot be used"),
+        ("source-cartpole-0", {}, "damaged: curve.jsonl cannot be used"),
+        ("cartpole-longer-pole-fine-tune-0", {"measured": False}, "damaged: only a source may be without"),
+    ],
+)
+def test_any_other_run_without_a_curve_is_damaged(tmp_path, identity, fields, problem):
+    folder = SyntheticSweep(seeds=2, budget=512).write(tmp_path / "sweep")
+    unmeasured(folder, identity, **fields)
+    run = run_of(read_sweep(folder), identity)
+    assert run.problem.startswith(problem)
+    assert not run.finished
+
+
+def test_an_unmeasured_run_with_a_broken_curve_is_damaged(tmp_path):
+    folder = SyntheticSweep(seeds=2, budget=512).write(tmp_path / "sweep")
+    unmeasured(folder, "source-cartpole-0", measured=False)
+    (folder / "runs" / "source-cartpole-0" / "curve.jsonl").write_text("{")
+    run = run_of(read_sweep(folder), "source-cartpole-0")
+    assert run.problem.startswith("damaged: curve.jsonl")
+    assert not run.finished
