@@ -50,7 +50,7 @@ def _sections(matrix: Matrix) -> list[tuple[str, tuple[Cell, ...]]]:
         for (strategy, source), cells in groups.items():
             note = {
                 "transfer": _origin(matrix, source),
-                "control": " (control: not corrected, not in the family)",
+                "control": f"{f' from {source}' if source else ''} (control: not corrected, not in the family)",
                 "baseline": " (baseline: final performance and area under the curve, raw)",
             }[kind]
             found.append((f"{strategy}{note}", tuple(cells)))

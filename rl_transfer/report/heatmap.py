@@ -66,9 +66,8 @@ def _rows(matrix: Matrix) -> list[Row]:
 
 def _row_label(row: Row, matrix: Matrix) -> str:
     strategy, source = row
-    if matrix.strategies[strategy].control:
-        return f"{strategy} (control)"
-    return f"{strategy}, {source}" if len(matrix.sources) > 1 and source else strategy
+    name = f"{strategy}, {source}" if len(matrix.sources) > 1 and source else strategy
+    return f"{name} (control)" if matrix.strategies[strategy].control else name
 
 
 def _row_labels(axes: Axes, rows: Sequence[Row], matrix: Matrix) -> None:
@@ -105,7 +104,9 @@ def _panel(
             key: CellKey = (source, target, strategy)
             if key in cells:
                 _cell(axes, x, y, cells[key], metric, norm, _SCALE)
-    axes.set_title(f"{words.JUDGED_LABELS[metric]} ({words.METRIC_LABELS[metric]})", pad=8)
+    # A single narrow column would let the titles of the two panels run into each other.
+    gap = "\n" if len(matrix.targets) == 1 else " "
+    axes.set_title(f"{words.JUDGED_LABELS[metric]}{gap}({words.METRIC_LABELS[metric]})", pad=8)
     axes.set_xlim(-0.5, len(targets) - 0.5)
     axes.set_ylim((positions[-1] if positions else 0) + 0.5, -0.5)
     axes.set_xticks(range(len(targets)), [_target_label(name, matrix) for name in targets], fontsize=8.5)

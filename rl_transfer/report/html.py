@@ -12,15 +12,18 @@ from rl_transfer.report.figures import curve_name
 from rl_transfer.report.markup import STYLE, Html, esc, items, joined, tag
 
 
-def page(matrix: Matrix, drawings: Mapping[str, str]) -> str:
+def page(matrix: Matrix, drawings: Mapping[str, str], predictions: Html) -> str:
     """The whole page; everything that comes from configs and records is escaped.
 
     Args:
         matrix: the analysis.
         drawings: file stem → ``<svg>`` element, for every name of
             :func:`rl_transfer.report.figures.all_figures`.
+        predictions: pictures that the runs left, as HTML; empty for RL.
     """
-    body = joined([_top(matrix), _results(matrix, drawings), _background(matrix), _method(matrix)])
+    body = joined(
+        [_top(matrix), _results(matrix, drawings), predictions, _background(matrix), _method(matrix)]
+    )
     title = f"{matrix.name}: transfer report"
     head = joined(
         [

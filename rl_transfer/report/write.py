@@ -10,6 +10,8 @@ from rl_transfer.analysis.model import Matrix
 from rl_transfer.errors import StoreError
 from rl_transfer.report.figures import all_figures
 from rl_transfer.report.html import page
+from rl_transfer.report.markup import Html
+from rl_transfer.report.pictures import run_pictures, section
 from rl_transfer.report.style import png, svg
 from rl_transfer.report.tensorboard import write_tensorboard
 from rl_transfer.results import make_folder, write_json, write_text
@@ -45,7 +47,8 @@ def write_report(folder: str | Path) -> ReportPaths:
         StoreError: ``folder`` is no sweep folder, or cannot be written to.
     """
     folder = Path(folder)
-    matrix = analyse(read_sweep(folder))
+    sweep = read_sweep(folder)
+    matrix = analyse(sweep)
     report = make_folder(folder / "report")
     figure_folder = make_folder(report / "figures")
     paths = ReportPaths(
@@ -60,14 +63,14 @@ def write_report(folder: str | Path) -> ReportPaths:
     write_json(paths.summary, summary(matrix))
     write_text(paths.csv, csv_text(matrix))
     try:
-        _write_figures_and_page(matrix, paths)
+        _write_figures_and_page(matrix, paths, section(run_pictures(folder, sweep)))
         write_tensorboard(matrix, paths.tensorboard)
     except OSError as error:
         raise StoreError(f"the report in {folder} cannot be written: {error}") from error
     return paths
 
 
-def _write_figures_and_page(matrix: Matrix, paths: ReportPaths) -> None:
+def _write_figures_and_page(matrix: Matrix, paths: ReportPaths, predictions: Html) -> None:
     for old in [*paths.figures.glob("*.png"), *paths.figures.glob("*.svg")]:
         old.unlink()
     drawings = {}
@@ -75,4 +78,4 @@ def _write_figures_and_page(matrix: Matrix, paths: ReportPaths) -> None:
         drawings[name] = svg(figure, name)
         (paths.figures / f"{name}.png").write_bytes(png(figure))
         (paths.figures / f"{name}.svg").write_text(drawings[name], encoding="utf-8")
-    write_text(paths.page, page(matrix, drawings))
+    write_text(paths.page, page(matrix, drawings, predictions))

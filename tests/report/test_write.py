@@ -101,3 +101,18 @@ def test_a_report_that_cannot_be_written_is_one_clear_error(tmp_path):
     (folder / "report").write_text("a file where a folder should be")
     with pytest.raises(StoreError, match="cannot be written"):
         write_report(folder)
+
+
+def test_pictures_of_image_runs_are_embedded_and_absent_elsewhere(complete, tmp_path):
+    folder = tmp_path / "sweep"
+    shutil.copytree(complete.folder, folder)
+    assert "Predictions" not in write_report(folder).page.read_text()
+    rows = json.loads((folder / "sweep.json").read_text())["runs"]
+    run = next(row for row in rows if row["role"] == "target" and row["seed"] == 0)
+    figures = folder / "runs" / run["id"] / "figures"
+    figures.mkdir()
+    for name in ("predictions", "confusion"):
+        shutil.copy(complete.paths.figures / "heatmap.png", figures / f"{name}.png")
+    page = write_report(folder).page.read_text()
+    assert page.count("data:image/png;base64") >= 2
+    assert "seed 0: confusion matrix" in page
