@@ -57,6 +57,8 @@ def register_ids() -> None:
         gym.register(
             env_id,
             entry_point=OWN_ENTRY_POINT,
+            # The named variants are classic control, which has batched versions.
+            vector_entry_point="rl_transfer_envs.vector:make_registered" if kwargs else None,
             kwargs=dict(kwargs),
             reward_threshold=base.reward_threshold if base else None,
             order_enforce=False,

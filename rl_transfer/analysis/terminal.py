@@ -48,9 +48,10 @@ def _sections(matrix: Matrix) -> list[tuple[str, tuple[Cell, ...]]]:
         for cell in matrix.select(kind=kind):
             groups.setdefault((cell.strategy, cell.source), []).append(cell)
         for (strategy, source), cells in groups.items():
+            origin = f" from {source}" if source else ""
             note = {
                 "transfer": _origin(matrix, source),
-                "control": f"{f' from {source}' if source else ''} (control: not corrected, not in the family)",
+                "control": f"{origin} (control: not corrected, not in the family)",
                 "baseline": " (baseline: final performance and area under the curve, raw)",
             }[kind]
             found.append((f"{strategy}{note}", tuple(cells)))
