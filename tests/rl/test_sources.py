@@ -52,6 +52,7 @@ MODELS: dict[str, tuple[Any, ...]] = {
     "PPO many digits": ("PPO", spaces.MultiDiscrete([4, 5]), spaces.MultiDiscrete([2, 3]), {}),
     "PPO CNN": ("PPO", IMAGE, MANY, {}),
     "PPO CNN separate": ("PPO", IMAGE, MANY, net(share_features_extractor=False, **features(features_dim=9))),
+    "PPO CNN raw": ("PPO", IMAGE, MANY, net(normalize_images=False)),
     "PPO dict": ("PPO", DICT, CONTINUOUS, {}),
     "A2C": ("A2C", BOX, CONTINUOUS, net(net_arch=[7, 9], activation_fn=nn.ELU)),
     "TRPO": ("TRPO", BOX, CONTINUOUS, {}),
@@ -66,6 +67,7 @@ MODELS: dict[str, tuple[Any, ...]] = {
     ),
     "TD3": ("TD3", BOX, CONTINUOUS, net(net_arch=[6, 5], activation_fn=nn.Tanh)),
     "TD3 one critic": ("TD3", BOX, CONTINUOUS, net(net_arch=[6], n_critics=1)),
+    "TD3 half DDPG": ("TD3", BOX, CONTINUOUS, {**net(net_arch=[6], n_critics=1), "target_noise_clip": 0.0}),
     "DDPG": ("DDPG", BOX, CONTINUOUS, net(net_arch=[6])),
     "TQC": ("TQC", BOX, CONTINUOUS, net(net_arch=[6], n_critics=3, n_quantiles=9)),
 }  # fmt: skip
@@ -124,6 +126,19 @@ def test_a_cnn_of_before_sb3_1_7_lacks_two_of_its_names(tmp_path: Path) -> None:
     model = sb3_model("PPO", IMAGE, DISCRETE)
     path = as_of_2020(saved(model, tmp_path / "m.zip"))
     same_policy(load_source(path, env=ANYWHERE), model)
+
+
+def test_names_of_one_tensor_that_hold_different_numbers_are_refused(tmp_path: Path) -> None:
+    path = saved(sb3_model("PPO", IMAGE, DISCRETE), tmp_path / "m.zip")
+
+    def contradict(state: dict[str, Any]) -> None:
+        name = "pi_features_extractor.linear.0.bias"
+        state[name] = state[name] + 1
+
+    with pytest.raises(
+        BundleError, match=r"linear\.0\.bias.* should be shared by two networks, but they differ"
+    ):
+        load_source(edit_state(path, contradict), env=ANYWHERE)
 
 
 def test_layers_shared_by_policy_and_value_are_put_in_front_of_both(tmp_path: Path) -> None:

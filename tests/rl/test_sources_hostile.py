@@ -69,6 +69,7 @@ def test_a_payload_among_the_pickled_hyperparameters_is_never_opened(agent: Path
     edit_data(agent, plant)
     load_source(agent, env=ANYWHERE)
     assert not sentinel.exists()
+    assert ":serialized:" not in repr(read_zip(agent).data)
     with contextlib.suppress(Exception):  # whatever SB3 makes of the rest
         PPO.load(agent)
     assert sentinel.exists(), "the payload does nothing, so this test shows nothing"

@@ -216,6 +216,16 @@ def test_every_pickle_protocol_is_read(protocol: int, tmp_path: Path) -> None:
     np.testing.assert_array_equal(arrays["normalization/observation//var"], env.obs_rms.var)
 
 
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+def test_arrays_in_fortran_order_are_not_transposed(protocol: int, tmp_path: Path) -> None:
+    env = normalized(spaces.Box(-1, 1, (2, 3)), DISCRETE)
+    env.obs_rms.mean = np.asfortranarray(env.obs_rms.mean)
+    path = tmp_path / "v.pkl"
+    path.write_bytes(pickle.dumps(env, protocol=protocol))
+    found = read_statistics(path).arrays["normalization/observation//mean"]
+    np.testing.assert_array_equal(found, env.obs_rms.mean)
+
+
 def test_the_statistics_file_of_an_old_gym_and_numpy(tmp_path: Path) -> None:
     content = pickle.dumps(normalized(BOX, DISCRETE), protocol=0)
     old = content.replace(b"cgymnasium.spaces", b"cgym.spaces").replace(b"cnumpy._core.", b"cnumpy.core.")
@@ -244,7 +254,10 @@ def test_statistics_of_another_policy_and_missing_ones(tmp_path: Path) -> None:
         load_source(path, env=ANYWHERE, statistics=tmp_path / "nowhere.pkl")
 
 
-def test_a_policy_trained_under_vecnormalize_without_its_statistics_says_so(tmp_path: Path) -> None:
+def test_a_policy_trained_under_vecnormalize_without_its_statistics_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SB3_LOGDIR", str(tmp_path))
     model = A2C("MlpPolicy", normalized(BOX, DISCRETE), device="cpu").learn(10)
     policy = load_source(saved(model, tmp_path / "m.zip"), env=ANYWHERE)
     assert "no statistics were found beside it" in policy.metadata["notes"][0]
