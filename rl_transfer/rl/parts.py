@@ -75,7 +75,7 @@ def _q_learning(policy: nn.Module, network: str) -> dict[str, PartRule]:
 
 def _actor_critic(policy: nn.Module) -> dict[str, PartRule]:
     actor, critic = policy.get_submodule("actor"), policy.get_submodule("critic")
-    if isinstance(actor.mu, nn.Sequential):  # TD3 and DDPG: one network, its head last
+    if not hasattr(actor, "latent_pi"):  # TD3 and DDPG: one network, its head last
         policy_trunk, action_head = _split(policy, "actor.mu")
         log_std: tuple[str, ...] = ()
     else:

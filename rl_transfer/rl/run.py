@@ -13,7 +13,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 
 from rl_transfer import core
-from rl_transfer.errors import BundleError, TransferError
+from rl_transfer.errors import BundleError, EnvironmentSpecError, MissingExtraError, TransferError
 from rl_transfer.results import RunFolder
 from rl_transfer.rl import normalization, seeds, spaces
 from rl_transfer.rl.algorithms import build_model
@@ -175,7 +175,11 @@ class _Training:
         """The final and the source policy in the source environment, on the same episodes."""
         if self.source is None or model.env is None:
             return None
-        home = Evaluator(self.source.env, self.run.evaluation.episodes)
+        try:
+            home = Evaluator(self.source.env, self.run.evaluation.episodes)
+        except (EnvironmentSpecError, MissingExtraError) as error:
+            self.say(f"retention is not measured: {error.message}")
+            return None
         try:
             fits = spaces.same(home.observation_space, model.observation_space)
             if not (fits and spaces.same(home.action_space, model.action_space)):

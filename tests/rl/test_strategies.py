@@ -412,3 +412,13 @@ def test_explicit_knobs_count_without_a_copied_policy(sources: dict[str, RunFold
 def test_verbs_that_cancel_each_other_are_refused(verbs: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"cannot be combined|would do nothing"):
         make_run(strategy=verbs)
+
+
+def test_state_dependent_exploration_has_the_same_parts(tmp_path: Path) -> None:
+    # With gSDE the mean is a Sequential too, but the trunk is still latent_pi.
+    spec = make_run(**run_of("SAC", algorithm={"name": "SAC", **ALGORITHMS["SAC"], "use_sde": True}))
+    folder = RunStore(tmp_path).folder(run_id(spec))
+    execute(spec, folder, say=lambda _: None)
+    parts = load_policy(folder.bundle).parts
+    assert parts["policy_trunk"].tensor_names[0].startswith("actor.latent_pi")
+    assert all(name.startswith("actor.mu") for name in parts["action_head"].tensor_names)
