@@ -84,6 +84,8 @@ def arm_metrics(arm: Arm, norm: Normalisation, confidence: float) -> dict[str, M
         _offset_free("jump_start_over_random", over_random, norm, confidence),
         _offset_free("retention", arm.values(lambda run: run.retention), None, confidence),
     ]
+    probes = arm.values(lambda run: run.probe)
+    found += [level("linear_probe", probes, norm, confidence)] if probes else []
     times = {run.seed: run.reached for run in arm.metrics if run.reached is not None}
     restricted = {seed: time.time for seed, time in times.items()}
     reached = {seed: float(time.reached) for seed, time in times.items()}

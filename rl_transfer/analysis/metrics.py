@@ -155,6 +155,8 @@ class RunMetrics:
     zero_shot: float
     retention: float
     source_steps: float
+    probe: float = math.nan
+    """Accuracy of a converged linear classifier on the features that training starts from (images)."""
 
 
 def measure(run: Run, norm: Normalisation, settings: Settings) -> RunMetrics:
@@ -181,6 +183,7 @@ def measure(run: Run, norm: Normalisation, settings: Settings) -> RunMetrics:
         zero_shot=_mean_of(run.record.get("zero_shot") or {}, "returns"),
         retention=_mean_of(retention, "returns") - _mean_of(retention, "source_returns"),
         source_steps=float(run.record.get("source_steps") or math.nan),
+        probe=float((run.record.get("probe") or {}).get("accuracy", math.nan)),
     )
 
 

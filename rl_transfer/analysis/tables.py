@@ -39,9 +39,7 @@ def _cell(cell: Cell, matrix: Matrix) -> dict[str, Any]:
         "finished": list(cell.finished),
         "verdict": {name: str(entry.verdict) for name, entry in cell.comparisons.items()},
         "interval": {name: _limits(entry.gain) for name, entry in cell.comparisons.items()},
-        "metrics": {
-            name: _metric(cell.metrics[name]) for name in words.METRIC_LABELS if name in cell.metrics
-        },
+        "metrics": {name: _metric(cell.metrics[name]) for name in words.LABELS if name in cell.metrics},
         "comparisons": {name: _comparison(entry) for name, entry in cell.comparisons.items()},
         "reference": {
             "mode": norm.mode,
@@ -114,8 +112,8 @@ def _number(value: float) -> float | None:
 def csv_text(matrix: Matrix) -> str:
     """One line per cell: identity, verdicts with p-values, then mean and limits of every metric.
 
-    Columns are the same for every sweep; what is undefined is empty. Per-seed values are in
-    :func:`summary`.
+    Columns are the same for every sweep (with linear probes, theirs beside); what is undefined is
+    empty. Per-seed values are in :func:`summary`.
     """
     rows = [_flat(cell) for cell in summary(matrix)]
     header = list(dict.fromkeys(name for row in rows for name in row))
@@ -134,7 +132,10 @@ def _flat(cell: Mapping[str, Any]) -> dict[str, Any]:
         for field in ("verdict", "unit", "gain", "low", "high", "p", "adjusted_p", "hedges_g"):
             row[f"{name}_{field}"] = entry.get(field)
         row[f"{name}_improvement"] = entry.get("probability_of_improvement")
-    for label in words.METRIC_LABELS:
+    for label in (
+        *words.METRIC_LABELS,
+        *(name for name in words.IMAGE_METRIC_LABELS if name in cell["metrics"]),
+    ):
         metric = cell["metrics"].get(label, {})
         row |= {f"{label}_{field}": metric.get(field) for field in ("mean", "low", "high", "n")}
         row[f"{label}_score"] = (metric.get("score") or {}).get("mean")

@@ -26,7 +26,7 @@ def text_table(matrix: Matrix) -> str:
         f"gains in normalised scores (r: {matrix.measure}), {settings.confidence:.0%} Welch intervals; "
         f"tests in families of {matrix.family}",
         "",
-        *_rows(_sections(matrix)),
+        *_rows(_sections(matrix), matrix.measure),
     ]
     notes = [line for note in words.notes(matrix) for line in wrapped(note, indent="  ")]
     if notes:
@@ -61,20 +61,22 @@ def _sections(matrix: Matrix) -> list[tuple[str, tuple[Cell, ...]]]:
 def _origin(matrix: Matrix, source: str | None) -> str:
     if source is None:
         return ""
-    info = matrix.sources[source]
+    info, digits = matrix.sources[source], words.digits(matrix.measure)
     details = []
     if info.scores:
-        low, high = (words.number(end(info.scores.values())) for end in (min, max))
+        ends = (min(info.scores.values()), max(info.scores.values()))
+        low, high = (words.number(end, digits=digits) for end in ends)
         details.append(f"source scores {low} to {high}")
     if info.unmeasured:
         details.append("source score unknown")
     elif info.bar is not None:
-        details.append(f"bar {words.number(info.bar)}")
+        details.append(f"bar {words.number(info.bar, digits=digits)}")
     return f" from {source}" + (f" ({', '.join(details)})" if details else "")
 
 
-def _rows(sections: Sequence[tuple[str, Sequence[Cell]]]) -> list[str]:
-    table: list[list[tuple[str, ...]]] = [[_HEAD], *([_row(cell) for cell in cells] for _, cells in sections)]
+def _rows(sections: Sequence[tuple[str, Sequence[Cell]]], measure: str) -> list[str]:
+    rows_of = [[_row(cell, measure) for cell in cells] for _, cells in sections]
+    table: list[list[tuple[str, ...]]] = [[_HEAD], *rows_of]
     widths = [max(len(row[column]) for rows in table for row in rows) for column in range(len(_HEAD))]
     widths[0] = min(widths[0], WIDTH - sum(widths[1:]) - 2 * len(_HEAD))
     lines = [_line(_HEAD, widths)]
@@ -83,16 +85,20 @@ def _rows(sections: Sequence[tuple[str, Sequence[Cell]]]) -> list[str]:
     return lines
 
 
-def _row(cell: Cell) -> tuple[str, ...]:
+def _row(cell: Cell, measure: str) -> tuple[str, ...]:
     if cell.kind == "baseline":
-        final, area = (cell.metrics[name].value.interval for name in ("final_performance", "auc"))
-        return cell.target, words.interval(final, signed=False), "", words.interval(area, signed=False), ""
+        final, area = (
+            words.interval(cell.metrics[name].value.interval, signed=False, digits=words.digits(measure))
+            for name in ("final_performance", "auc")
+        )
+        return cell.target, final, "", area, ""
     texts = [cell.target]
     for name in JUDGED:
         entry = cell.comparisons[name]
         raw = " r" if entry.unit == "measure" else ""
         doubt = "*" if entry.control is not None and entry.control.finding != "knowledge" else ""
-        texts += [f"{words.interval(entry.gain)}{raw}", f"{entry.verdict.symbol} {entry.verdict}{doubt}"]
+        gain = words.interval(entry.gain, digits=words.digits(measure, entry.unit))
+        texts += [f"{gain}{raw}", f"{entry.verdict.symbol} {entry.verdict}{doubt}"]
     return tuple(texts)
 
 

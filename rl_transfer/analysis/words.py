@@ -31,6 +31,12 @@ METRIC_LABELS: Mapping[str, str] = {
 }
 """Every metric of a cell in reading order, with its label."""
 
+IMAGE_METRIC_LABELS: Mapping[str, str] = {"linear_probe": "converged linear probe"}
+"""Metrics that only cells of images have, and only where their records hold them."""
+
+LABELS: Mapping[str, str] = {**METRIC_LABELS, **IMAGE_METRIC_LABELS}
+"""Both."""
+
 EFFECTS = ("helps", "hurts", "both helps and hurts", "makes no relevant difference", "is undecided")
 """What the verdicts of a cell can add up to, in the order in which they are told."""
 
@@ -50,12 +56,20 @@ def number(value: float, *, signed: bool = False, digits: int = 3) -> str:
     return f"{rounded:{'+' if signed else ''},.{min(decimals, digits - 1)}f}"
 
 
-def interval(estimate: Interval, *, signed: bool = True) -> str:
+def interval(estimate: Interval, *, signed: bool = True, digits: int = 3) -> str:
     """``+0.31 [+0.12, +0.50]``; the point alone if there are no limits."""
-    point = number(estimate.point, signed=signed)
-    if not estimate.defined:
-        return point
-    return f"{point} [{number(estimate.low, signed=signed)}, {number(estimate.high, signed=signed)}]"
+    point, low, high = (
+        number(value, signed=signed, digits=digits) for value in (estimate.point, estimate.low, estimate.high)
+    )
+    return f"{point} [{low}, {high}]" if estimate.defined else point
+
+
+def digits(measure: str, unit: str = "measure") -> int:
+    """``digits`` of :func:`number` for values in ``unit``: accuracies get three decimals, all else two.
+
+    The accuracies worth comparing crowd below 1, and chance among many classes lies close to 0.
+    """
+    return 4 if measure == "accuracy" and unit == "measure" else 3
 
 
 def at_steps(budget: float, unit: str) -> str:
@@ -137,12 +151,17 @@ def notes(matrix: Matrix) -> list[str]:
     for cell in matrix.cells:
         for flag in cell.flags:
             mark = "*" if flag.code.startswith("control") else "!"
-            by_message.setdefault((mark, flag.message), []).append(f"{cell.strategy} on {cell.target}")
+            by_message.setdefault((mark, flag.message), []).append(_place(cell, matrix))
     found = [f"! {text}" for text in matrix.warnings]
     for (mark, message), places in by_message.items():
         shown = listed(places) if len(places) <= 3 else f"{len(places)} cells"
         found.append(f"{mark} {shown}: {message}")
     return found
+
+
+def _place(cell: Cell, matrix: Matrix) -> str:
+    origin = f" from {cell.source}" if cell.source and len(matrix.sources) > 1 else ""
+    return f"{cell.strategy}{origin} on {cell.target}"
 
 
 def advice(entry: Comparison) -> str:

@@ -148,7 +148,7 @@ def jump_start(matrix: Matrix) -> Figure:
 
 def _row(row: tuple[str, str | None], matrix: Matrix) -> str:
     strategy, source = row
-    return f"{strategy}, {source}" if source and len(matrix.sources) > 1 else strategy
+    return f"{strategy} from {source}" if source and len(matrix.sources) > 1 else strategy
 
 
 def _start(axes: Axes, y: int, cell: Cell, look: Look) -> None:

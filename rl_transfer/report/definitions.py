@@ -25,6 +25,11 @@ METRIC_DEFINITIONS: Mapping[str, str] = {
 }
 """Metric → its definition in one sentence; in full in docs/metrics.md."""
 
+IMAGE_METRIC_DEFINITIONS: Mapping[str, str] = {
+    "linear_probe": "Accuracy of a converged linear classifier on the features that training starts from."
+}
+"""The same for metrics of images, shown where a cell has them."""
+
 READING: tuple[str, ...] = (
     "A <b>score</b> of 0 is the random policy, 1 the reference (by default the from-scratch arm's own final "
     "performance). Gains are differences of scores between a strategy and training from scratch on the same "

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_rgba
+from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -66,7 +66,7 @@ def _rows(matrix: Matrix) -> list[Row]:
 
 def _row_label(row: Row, matrix: Matrix) -> str:
     strategy, source = row
-    name = f"{strategy}, {source}" if len(matrix.sources) > 1 and source else strategy
+    name = f"{strategy} from {source}" if len(matrix.sources) > 1 and source else strategy
     return f"{name} (control)" if matrix.strategies[strategy].control else name
 
 
@@ -103,7 +103,7 @@ def _panel(
         for x, target in enumerate(targets):
             key: CellKey = (source, target, strategy)
             if key in cells:
-                _cell(axes, x, y, cells[key], metric, norm, _SCALE)
+                _cell(axes, x, y, cells[key], metric, norm, matrix.measure)
     # A single narrow column would let the titles of the two panels run into each other.
     gap = "\n" if len(matrix.targets) == 1 else " "
     axes.set_title(f"{words.JUDGED_LABELS[metric]}{gap}({words.METRIC_LABELS[metric]})", pad=8)
@@ -119,16 +119,16 @@ def _panel(
 def _target_label(name: str, matrix: Matrix) -> str:
     norm = matrix.targets[name].norm
     short = "\n".join(textwrap.wrap(name, 18, max_lines=2, placeholder="…"))
-    anchor = "raw" if norm.is_raw else f"{norm.mode} {words.number(norm.reference)}"
-    return f"{short}\n{anchor}\nrandom {words.number(norm.random)}"
+    reference, random = (
+        words.number(value, digits=words.digits(matrix.measure)) for value in (norm.reference, norm.random)
+    )
+    return f"{short}\n{'raw' if norm.is_raw else f'{norm.mode} {reference}'}\nrandom {random}"
 
 
-def _cell(
-    axes: Axes, x: float, y: float, cell: Cell, metric: Judged, norm: Normalize, scale: Colormap
-) -> None:
+def _cell(axes: Axes, x: float, y: float, cell: Cell, metric: Judged, norm: Normalize, measure: str) -> None:
     entry = cell.comparisons[metric]
     coloured = entry.unit == "score" and math.isfinite(entry.gain.point)
-    face = scale(norm(entry.gain.point)) if coloured else to_rgba(_BLANK)
+    face = _SCALE(norm(entry.gain.point)) if coloured else to_rgba(_BLANK)
     unsure = entry.verdict is Verdict.INCONCLUSIVE
     if unsure and coloured:
         red, green, blue, alpha = face
@@ -147,25 +147,28 @@ def _cell(
     dark = coloured and abs(entry.gain.point) > 0.68 * float(norm.vmax or 1)
     ink = "white" if dark and not unsure else INK
     box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.2} if unsure else None
-    first, second = _texts(cell, entry)
+    first, second = _texts(cell, entry, words.digits(measure, entry.unit))
     axes.text(x, y - 0.12, first, ha="center", va="center", color=ink, weight="bold", fontsize=9.5, bbox=box)
     axes.text(x, y + 0.23, second, ha="center", va="center", color=ink, fontsize=7, bbox=box)
     if any(not flag.code.startswith("control") for flag in cell.flags):
         axes.text(x + 0.43, y - 0.28, "!", ha="right", va="center", color=ink, weight="bold", fontsize=8)
 
 
-def _texts(cell: Cell, entry: Comparison) -> tuple[str, str]:
+def _texts(cell: Cell, entry: Comparison, digits: int) -> tuple[str, str]:
+    point, low, high = (
+        _signed(value, digits) for value in (entry.gain.point, entry.gain.low, entry.gain.high)
+    )
     doubt = "*" if entry.control is not None and entry.control.finding != "knowledge" else ""
-    first = f"{entry.verdict.symbol} {_signed(entry.gain.point)}{doubt}"
+    first = f"{entry.verdict.symbol} {point}{doubt}"
     if len(cell.finished) < len(cell.seeds):
         return first, f"{len(cell.finished)} of {len(cell.seeds)} runs"
     if not entry.gain.defined:
         return first, "no interval"
-    return first, f"[{_signed(entry.gain.low)}, {_signed(entry.gain.high)}]"
+    return first, f"[{low}, {high}]"
 
 
-def _signed(value: float) -> str:
-    return words.number(value, signed=True).replace("-", "−")
+def _signed(value: float, digits: int) -> str:
+    return words.number(value, signed=True, digits=digits).replace("-", "−")
 
 
 def _colour_bar(figure: Figure, panels: Sequence[Axes], norm: Normalize) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rl_transfer.analysis import words
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.report import sections
-from rl_transfer.report.definitions import METRIC_DEFINITIONS, READING
+from rl_transfer.report.definitions import IMAGE_METRIC_DEFINITIONS, METRIC_DEFINITIONS, READING
 from rl_transfer.report.figures import curve_name
 from rl_transfer.report.markup import STYLE, Html, esc, items, joined, tag
 
@@ -114,9 +114,11 @@ def _method(matrix: Matrix) -> Html:
         ("bootstrap", f"{settings.bootstrap:,} resamples"),
         ("versions", ", ".join(f"{name} {' / '.join(found)}" for name, found in matrix.versions.items())),
     ]
+    used = {name for cell in matrix.cells for name in cell.metrics}
+    extra = {name: text for name, text in IMAGE_METRIC_DEFINITIONS.items() if name in used}
     definitions = joined(
-        joined([tag("dt", words.METRIC_LABELS[name]), tag("dd", text)])
-        for name, text in METRIC_DEFINITIONS.items()
+        joined([tag("dt", words.LABELS[name]), tag("dd", text)])
+        for name, text in {**METRIC_DEFINITIONS, **extra}.items()
     )
     return joined(
         [

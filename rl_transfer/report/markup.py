@@ -86,7 +86,7 @@ tbody th { font-weight: 600; }
 .negative b { color: var(--bad); }
 .inconclusive b, .equivalent b { color: var(--muted); }
 figure { margin: 1rem 0 1.6rem; }
-figure svg { max-width: 100%; height: auto; display: block; }
+figure svg, figure img { max-width: 100%; height: auto; display: block; }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(30rem, 1fr)); gap: 0 1.5rem; }
 .grid.wide { grid-template-columns: 1fr; }
 details { border-bottom: 1px solid var(--rule); padding: .35rem 0; font-size: .95rem; }

@@ -21,14 +21,14 @@ def minus(text: str) -> str:
     return text.replace("[-", "[−").replace(" -", " −") if not text.startswith("-") else minus(f" {text}")[1:]
 
 
-def figure_text(value: float, *, signed: bool = False) -> str:
+def figure_text(value: float, *, signed: bool = False, digits: int = 3) -> str:
     """A number for the page."""
-    return minus(words.number(value, signed=signed))
+    return minus(words.number(value, signed=signed, digits=digits))
 
 
-def interval_text(interval: Interval, *, signed: bool = True) -> str:
+def interval_text(interval: Interval, *, signed: bool = True, digits: int = 3) -> str:
     """Point and limits for the page."""
-    return minus(words.interval(interval, signed=signed))
+    return minus(words.interval(interval, signed=signed, digits=digits))
 
 
 def verdict_table(matrix: Matrix) -> Html:
@@ -44,7 +44,7 @@ def verdict_table(matrix: Matrix) -> Html:
     head = [
         joined([name, BREAK, tag("small", _budget(info, matrix))]) for name, info in matrix.targets.items()
     ]
-    rows = [[name, *(_verdicts(cell) if cell else "" for cell in cells)] for name, cells in lines]
+    rows = [[name, *(_verdicts(cell, matrix) if cell else "" for cell in cells)] for name, cells in lines]
     return table(["", *head], rows, class_="verdicts")
 
 
@@ -58,7 +58,7 @@ def _long_table(name: Html, cells: Sequence[Cell | None], matrix: Matrix) -> Htm
     rows = [
         [
             cell.target,
-            *(_verdict(cell.comparisons[metric], "") for metric in JUDGED),
+            *(_verdict(cell.comparisons[metric], "", matrix) for metric in JUDGED),
             _budget(matrix.targets[cell.target], matrix),
         ]
         for cell in cells
@@ -71,11 +71,11 @@ def _budget(info: TargetInfo, matrix: Matrix) -> str:
     return words.at_steps(info.budget, matrix.unit)
 
 
-def _verdicts(cell: Cell) -> Html:
-    return joined(_verdict(cell.comparisons[name], words.JUDGED_LABELS[name]) for name in JUDGED)
+def _verdicts(cell: Cell, matrix: Matrix) -> Html:
+    return joined(_verdict(cell.comparisons[name], words.JUDGED_LABELS[name], matrix) for name in JUDGED)
 
 
-def _verdict(entry: Comparison, label: str) -> Html:
+def _verdict(entry: Comparison, label: str, matrix: Matrix) -> Html:
     doubt = "*" if entry.control is not None and entry.control.finding != "knowledge" else ""
     raw = " raw" if entry.unit == "measure" else ""
     return tag(
@@ -83,7 +83,7 @@ def _verdict(entry: Comparison, label: str) -> Html:
         tag("small", f"{label} "),
         tag("b", f"{entry.verdict.symbol} {entry.verdict}{doubt}"),
         BREAK,
-        f"{interval_text(entry.gain)}{raw}",
+        f"{interval_text(entry.gain, digits=words.digits(matrix.measure, entry.unit))}{raw}",
         class_=f"v {entry.verdict}",
     )
 
@@ -105,31 +105,35 @@ def aggregate_table(matrix: Matrix) -> Html:
 
 def source_table(matrix: Matrix) -> Html:
     """Sources with the score of each seed's policy and the bar."""
-    rows = []
+    rows, digits = [], words.digits(matrix.measure)
     for name, info in matrix.sources.items():
         nothing = "unknown, not measured" if info.unmeasured else "none finished"
-        scores = ", ".join(figure_text(score) for score in info.scores.values()) or nothing
-        bar = "none declared" if info.bar is None else figure_text(info.bar)
+        scores = ", ".join(figure_text(score, digits=digits) for score in info.scores.values()) or nothing
+        bar = "none declared" if info.bar is None else figure_text(info.bar, digits=digits)
         reach = f"{len(info.below)} below the bar" if info.below else "all reach it"
         notes = [reach] if info.bar is not None and info.scores else []
         notes += ["the bar is not checked"] if info.bar is not None and info.unmeasured else []
         notes += [f"seed {seed} {problem}" for seed, problem in info.problems.items()]
-        rows.append([name, f"{figure_text(info.steps)} {matrix.unit}", scores, bar, "; ".join(notes)])
+        rows.append(
+            [name, f"{figure_text(info.steps, digits=1)} {matrix.unit}", scores, bar, "; ".join(notes)]
+        )
     return table(["source", "trained for", "score per seed", "bar", "note"], rows)
 
 
 def target_table(matrix: Matrix) -> Html:
     """Targets with the constants of their scores."""
-    rows = []
+    rows, digits = [], words.digits(matrix.measure)
     for name, info in matrix.targets.items():
         norm = info.norm
-        delta = f"{words.number(norm.delta)} {'(raw)' if norm.is_raw else ''}"
+        delta = (
+            f"{words.number(norm.delta, digits=digits)} (raw)" if norm.is_raw else words.number(norm.delta)
+        )
         rows.append(
             [
                 name,
-                figure_text(norm.random),
-                f"{figure_text(norm.reference)} ({norm.mode})",
-                figure_text(norm.threshold(matrix.settings.threshold_share)),
+                figure_text(norm.random, digits=digits),
+                f"{figure_text(norm.reference, digits=digits)} ({norm.mode})",
+                figure_text(norm.threshold(matrix.settings.threshold_share), digits=digits),
                 delta,
                 "flat" if info.plateaued else "not shown to be flat",
                 norm.reason,
@@ -169,13 +173,13 @@ def _tests(cell: Cell, matrix: Matrix) -> Html:
         rows.append(
             [
                 words.JUDGED_LABELS[name],
-                _verdict(entry, ""),
+                _verdict(entry, "", matrix),
                 unit,
                 "–" if math.isnan(entry.p) else f"{entry.p:.3g}",
                 adjusted,
                 figure_text(entry.improvement),
                 figure_text(entry.hedges_g, signed=True),
-                interval_text(entry.iqm_gain),
+                interval_text(entry.iqm_gain, digits=words.digits(matrix.measure, entry.unit)),
                 because,
             ]
         )
@@ -184,9 +188,9 @@ def _tests(cell: Cell, matrix: Matrix) -> Html:
 
 
 def _metrics(cell: Cell, matrix: Matrix) -> Html:
-    found = [cell.metrics[name] for name in words.METRIC_LABELS if name in cell.metrics]
+    found = [cell.metrics[name] for name in words.LABELS if name in cell.metrics]
     rows = [_metric(metric, matrix) for metric in found if not math.isnan(metric.value.mean)]
-    missing = [words.METRIC_LABELS[metric.name] for metric in found if math.isnan(metric.value.mean)]
+    missing = [words.LABELS[metric.name] for metric in found if math.isnan(metric.value.mean)]
     note = f"Undefined here: {words.listed(missing)}." if missing else ""
     return joined(
         [
@@ -198,15 +202,16 @@ def _metrics(cell: Cell, matrix: Matrix) -> Html:
 
 def _metric(metric: Metric, matrix: Matrix) -> Sequence[object]:
     unit = {"measure": matrix.measure, "steps": matrix.unit, "ratio": ""}[metric.unit]
+    digits = words.digits(matrix.measure, metric.unit)
     signed = metric.name.endswith(("gain", "start", "random", "saved", "ratio", "transfer", "retention"))
     return [
-        words.METRIC_LABELS[metric.name],
-        f"{metric.bound} {interval_text(metric.value.interval, signed=signed)}".strip(),
+        words.LABELS[metric.name],
+        f"{metric.bound} {interval_text(metric.value.interval, signed=signed, digits=digits)}".strip(),
         unit,
         interval_text(metric.score.interval, signed=signed) if metric.score else "",
-        _seeds(metric.value),
+        _seeds(metric.value, digits),
     ]
 
 
-def _seeds(estimate: Estimate) -> Html:
-    return esc(", ".join(figure_text(value) for value in estimate.per_seed.values()))
+def _seeds(estimate: Estimate, digits: int) -> Html:
+    return esc(", ".join(figure_text(value, digits=digits) for value in estimate.per_seed.values()))

@@ -63,7 +63,7 @@ def write_report(folder: str | Path) -> ReportPaths:
     write_json(paths.summary, summary(matrix))
     write_text(paths.csv, csv_text(matrix))
     try:
-        _write_figures_and_page(matrix, paths, section(run_pictures(folder, sweep)))
+        _write_figures_and_page(matrix, paths, section(run_pictures(folder, sweep, matrix)))
         write_tensorboard(matrix, paths.tensorboard)
     except OSError as error:
         raise StoreError(f"the report in {folder} cannot be written: {error}") from error
