@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from rl_transfer.analysis import words
 from rl_transfer.analysis.model import Cell, Matrix
@@ -134,6 +134,7 @@ def jump_start(matrix: Matrix) -> Figure:
                 for cell in matrix.select(target=target, strategy=strategy, source=source):
                     _start(axes, y, cell, styles[strategy])
             axes.set_title(target)
+            axes.xaxis.set_major_locator(MaxNLocator(4))
             random = matrix.targets[target].norm.random
             if math.isfinite(random):
                 axes.axvline(random, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)

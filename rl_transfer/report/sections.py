@@ -99,8 +99,12 @@ def aggregate_table(matrix: Matrix) -> Html:
         final, area = (
             interval_text(entry.iqm[figure], signed=False) for figure in ("final_performance", "auc")
         )
-        rows.append([name, final, area, f"{entry.runs} runs on {len(entry.targets)} targets"])
+        rows.append([name, final, area, f"{entry.runs} runs on {_several(entry.targets)}"])
     return table(["strategy", "final performance", "area under the curve", ""], rows)
+
+
+def _several(targets: Sequence[str]) -> str:
+    return "1 target" if len(targets) == 1 else f"{len(targets)} targets"
 
 
 def source_table(matrix: Matrix) -> Html:
