@@ -10,7 +10,7 @@ from rl_transfer.report import write_report
 from rl_transfer.report.definitions import METRIC_DEFINITIONS
 from rl_transfer.report.markup import Html, esc, table, tag
 
-VOID = {"meta", "br"}
+VOID = {"meta", "br", "img"}
 
 
 class Checker(HTMLParser):
