@@ -11,6 +11,7 @@ from rl_transfer.core.names import rename_tensors
 from rl_transfer.core.parts import Layer, Part, PartMap, PartRule, Role, TensorInfo, count_parameters
 from rl_transfer.core.perturb_weights import shrunk_and_perturbed, shuffled
 from rl_transfer.core.progressive import ProgressiveTrunk
+from rl_transfer.core.randomness import isolated
 from rl_transfer.core.rates import PartLearningRates, learning_rates_by_part
 from rl_transfer.core.schedule import ThawSchedule, critic_warmup, gradual_unfreezing
 from rl_transfer.core.strategy import Strategy, ThawStep
@@ -50,6 +51,7 @@ __all__ = [
     "gradual_unfreezing",
     "inventory",
     "inventory_table",
+    "isolated",
     "learning_rates_by_part",
     "load_bundle",
     "plan",

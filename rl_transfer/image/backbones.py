@@ -10,14 +10,13 @@ from typing import Any
 
 from torch import nn
 
-from rl_transfer.core import PartMap
+from rl_transfer.core import PartMap, isolated
 from rl_transfer.errors import ConfigError, MissingExtraError
 from rl_transfer.image import preprocessing
 from rl_transfer.image.heads import Head, drop_auxiliary, find_head, replace_head
 from rl_transfer.image.parts import image_parts
 from rl_transfer.image.preprocessing import Preprocessing
 from rl_transfer.image.resnet import SmallResNet
-from rl_transfer.image.seeds import isolated
 from rl_transfer.spec.image_model import Model, SmallResNetConfig, TimmConfig, TorchvisionConfig
 
 # torchvision's pretrained Inception networks expect inputs rescaled inside the network; a fresh

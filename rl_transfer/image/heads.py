@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rl_transfer.core import isolated
 from rl_transfer.errors import TransferError
-from rl_transfer.image.seeds import isolated
 
 AUXILIARY = {"GoogLeNet": ("aux1", "aux2"), "Inception3": ("AuxLogits",)}
 """Classes with auxiliary classifiers that only speak during training, and where these are."""
@@ -89,7 +89,7 @@ def replace_head(model: nn.Module, head: Head, num_classes: int, input_shape: tu
     """Give ``model`` a freshly initialised classifier of the same kind with ``num_classes`` outputs.
 
     Bias, kernel, stride and padding stay as they were. The weights come from torch's global
-    generator (call inside :func:`rl_transfer.image.seeds.isolated`).
+    generator (call inside :func:`rl_transfer.core.isolated`).
 
     Raises:
         TransferError: the logits of the changed model have another shape than (n, num_classes).

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,7 @@ from rl_transfer.core import PartMap, load_bundle, save_bundle
 from rl_transfer.errors import BundleError, StoreError
 from rl_transfer.image.backbones import Classifier, build_classifier
 from rl_transfer.image.preprocessing import Preprocessing
-from rl_transfer.results import RunFolder, find_run
+from rl_transfer.results import RunFolder, find_run, library_versions
 from rl_transfer.spec.image_data import ImageData, parse_data
 from rl_transfer.spec.image_model import Model, parse_model
 
@@ -56,13 +54,7 @@ class Network:
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the libraries that can change a result."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return library_versions(LIBRARIES)
 
 
 def save_network(

@@ -12,6 +12,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from rl_transfer import core
+from rl_transfer.core import isolated
 from rl_transfer.errors import BundleError, ConfigError, TransferError
 from rl_transfer.image import seeds
 from rl_transfer.image.backbones import build_classifier
@@ -56,7 +57,7 @@ def execute(run: ImageRun, folder: RunFolder, source: Path | None = None, say: S
     elif run.policy == "pretrained":
         result = _pretrained(run, folder, say)
     else:
-        with seeds.isolated(seeds.training_seed(run)):
+        with isolated(seeds.training_seed(run)):
             result = Training(run, folder, source, say).execute()
     folder.finish(
         {

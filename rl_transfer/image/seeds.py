@@ -1,17 +1,10 @@
-"""Randomness of one image run: its named streams, and the one place that seeds torch's generators.
+"""Randomness of one image run: its named streams.
 
 Networks initialise themselves, and dropout and augmentation draw, from torch's global generator.
-A run therefore works inside :func:`isolated`, after which the global generators are as they were.
+A run therefore works inside :func:`rl_transfer.core.isolated`, which leaves the generators as they were.
 """
 
 from __future__ import annotations
-
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import numpy as np
-import torch
 
 from rl_transfer.seeding import integer_seed
 from rl_transfer.spec.image import ImageRun
@@ -45,18 +38,3 @@ def split_seed(root_seed: int, data: ImageData) -> int:
 def shots_seed(root_seed: int, seed: int, data: ImageData) -> int:
     """Seed of the choice of labelled images: one per data set and seed index, for every strategy."""
     return integer_seed(root_seed, "shots", data.split_digest, seed)
-
-
-@contextmanager
-def isolated(seed: int) -> Iterator[None]:
-    """Run the body on global generators seeded with ``seed``; afterwards they are as they were."""
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002 - third-party transforms may know only the global one
-        try:
-            yield
-        finally:
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)  # noqa: NPY002

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from rl_transfer.core import isolated
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.image import preprocessing
 from rl_transfer.image.backbones import (
@@ -20,7 +21,6 @@ from rl_transfer.image.backbones import (
 )
 from rl_transfer.image.heads import Head, drop_auxiliary, find_head, replace_head
 from rl_transfer.image.preprocessing import Preprocessing
-from rl_transfer.image.seeds import isolated
 from rl_transfer.image.weight_files import (
     checked_hash,
     entry_of_hash,

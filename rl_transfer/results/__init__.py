@@ -2,12 +2,14 @@
 
 from rl_transfer.results.files import make_folder, read_json, write_json, write_text
 from rl_transfer.results.store import SCHEMA, RunFolder, RunStore, find_run, run_id
+from rl_transfer.results.versions import library_versions
 
 __all__ = [
     "SCHEMA",
     "RunFolder",
     "RunStore",
     "find_run",
+    "library_versions",
     "make_folder",
     "read_json",
     "run_id",

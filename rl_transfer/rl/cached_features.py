@@ -31,8 +31,7 @@ from stable_baselines3.common.torch_layers import CombinedExtractor, FlattenExtr
 from stable_baselines3.common.utils import obs_as_tensor
 from torch import Tensor, nn
 
-from rl_transfer.core import FrozenParts, PartMap
-from rl_transfer.rl.seeds import isolated
+from rl_transfer.core import FrozenParts, PartMap, isolated
 
 CACHED = "cached"
 

@@ -14,14 +14,13 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
 from rl_transfer import core
-from rl_transfer.core import PartMap
+from rl_transfer.core import PartMap, isolated
 from rl_transfer.errors import TransferError
 from rl_transfer.rl.environments import make_env
 from rl_transfer.rl.evaluate import stack
 from rl_transfer.rl.hooks import LossHook
 from rl_transfer.rl.parts import ON_POLICY
 from rl_transfer.rl.policies import Policy
-from rl_transfer.rl.seeds import isolated
 from rl_transfer.rl.strategies import expand
 from rl_transfer.spec import Algorithm, StrategyVerbs
 from rl_transfer.spec.strategy import EWC, Kickstart

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from torch import nn
 
 from rl_transfer.core import Bundle, PartMap, ProgressiveTrunk, load_bundle, save_bundle
 from rl_transfer.errors import BundleError, ConfigError, StoreError
-from rl_transfer.results import RunFolder, find_run
+from rl_transfer.results import RunFolder, find_run, library_versions
 from rl_transfer.rl import spaces
 from rl_transfer.rl.algorithms import algorithm_class, policy_kwargs
 from rl_transfer.rl.evaluate import Act
@@ -71,13 +69,7 @@ def as_act(policy: BasePolicy, normalize: Normalizer | None, deterministic: bool
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the libraries that can change a result."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return library_versions(LIBRARIES)
 
 
 def save_policy(folder: Path, model: BaseAlgorithm, run: RLRun, extra: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Randomness of one RL run: its streams, the one place that seeds globally, and isolation.
+"""Randomness of one RL run: its streams and the one place that seeds globally.
 
 SB3 draws minibatch permutations from NumPy's global generator and actions from torch's, so a
 run needs those seeded. :func:`seed_model` is the only place in this package that does so; it is
@@ -8,13 +8,7 @@ do not depend on how much randomness building the model used up.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-import numpy as np
-import torch
 
 from rl_transfer.seeding import integer_seed, integer_seeds
 from rl_transfer.spec import Environment, RLRun
@@ -56,18 +50,3 @@ def retention_seeds(run: RLRun, source: Environment) -> list[int]:
 def seed_model(model: BaseAlgorithm, seed: int) -> None:
     """Seed Python's, NumPy's and torch's global generators, the action space and the environments."""
     model.set_random_seed(seed)
-
-
-@contextmanager
-def isolated(seed: int) -> Iterator[None]:
-    """Run the body on global generators seeded with ``seed``; afterwards they are as they were."""
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        random.seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002 - SB3's distributions know only the global one
-        try:
-            yield
-        finally:
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)  # noqa: NPY002

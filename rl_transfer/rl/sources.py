@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rl_transfer.core import save_bundle
+from rl_transfer.core import isolated, save_bundle
 from rl_transfer.core._text import did_you_mean
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.rl.assembly import Known, assemble
@@ -23,7 +23,6 @@ from rl_transfer.rl.foreign import ForeignPolicy, read_zip
 from rl_transfer.rl.hub import SCHEME, fetch
 from rl_transfer.rl.parts import ALGORITHMS
 from rl_transfer.rl.policies import Policy, load_policy
-from rl_transfer.rl.seeds import isolated
 from rl_transfer.rl.tensor_files import SUFFIXES, read_tensor_file
 from rl_transfer.rl.vec_normalize import FILE_NAMES, read_statistics
 from rl_transfer.spec import Environment, PolicyConfig, parse
