@@ -25,7 +25,7 @@ import numpy as np
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from rl_transfer.rl.batched import BatchedVecEnv
+from rl_transfer.rl.environments.batch import BatchedVecEnv
 from rl_transfer_envs import vector
 
 CLASSIC = ("CartPole-v1", "Acrobot-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1")

@@ -112,7 +112,7 @@ def preview(
 
 
 def _spec(argument: str) -> dict[str, Any]:
-    from rl_transfer.rl.environments import as_spec
+    from rl_transfer.rl.environments.build import as_spec
     from rl_transfer.rl.jobs import read_environment
 
     found = read_environment(argument)
@@ -122,7 +122,7 @@ def _spec(argument: str) -> dict[str, Any]:
 @contextmanager
 def _translated() -> Iterator[None]:
     import rl_transfer_envs
-    from rl_transfer.rl.environments import translate
+    from rl_transfer.rl.environments.build import translate
 
     try:
         yield

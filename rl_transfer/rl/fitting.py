@@ -11,8 +11,8 @@ from rl_transfer.core import rename_tensors
 from rl_transfer.core._text import did_you_mean, listing, shape_text
 from rl_transfer.core.digest import dtype_name
 from rl_transfer.errors import BundleError, RLTransferError, TransferError
+from rl_transfer.rl.environments.spaces import Space
 from rl_transfer.rl.policies import build_policy
-from rl_transfer.rl.spaces import Space
 from rl_transfer.spec import Algorithm
 
 UNUSED = "unused"

@@ -16,7 +16,7 @@ import gymnasium as gym
 import numpy as np
 
 from rl_transfer.errors import TransferError
-from rl_transfer.rl.evaluate import Evaluator, stack
+from rl_transfer.rl.environments.evaluate import Evaluator, stack
 from rl_transfer.rl.policies import Policy
 from rl_transfer.spec.strategy import Guide
 

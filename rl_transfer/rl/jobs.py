@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from rl_transfer.errors import TransferError
-from rl_transfer.rl import spaces
-from rl_transfer.rl.evaluate import Evaluator
+from rl_transfer.rl.environments import spaces
+from rl_transfer.rl.environments.evaluate import Evaluator
 from rl_transfer.rl.policies import bundle_folder, load_policy, run_identity
 from rl_transfer.rl.preflight import preflight, resolve
 from rl_transfer.rl.run import execute

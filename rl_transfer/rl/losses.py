@@ -16,8 +16,8 @@ from torch import Tensor
 from rl_transfer import core
 from rl_transfer.core import PartMap, isolated
 from rl_transfer.errors import TransferError
-from rl_transfer.rl.environments import make_env
-from rl_transfer.rl.evaluate import stack
+from rl_transfer.rl.environments.build import make_env
+from rl_transfer.rl.environments.evaluate import stack
 from rl_transfer.rl.hooks import LossHook
 from rl_transfer.rl.parts import ON_POLICY
 from rl_transfer.rl.policies import Policy

@@ -13,8 +13,8 @@ import rl_transfer_envs
 from rl_transfer.errors import BundleError, RLTransferError, TransferError
 from rl_transfer.rl import normalization
 from rl_transfer.rl.algorithms import build_model
-from rl_transfer.rl.environments import as_spec, make_env, make_vec_env, translate
-from rl_transfer.rl.evaluate import Evaluator
+from rl_transfer.rl.environments.build import as_spec, make_env, make_vec_env, translate
+from rl_transfer.rl.environments.evaluate import Evaluator
 from rl_transfer.rl.guide import check_guide
 from rl_transfer.rl.hooks import HookContext, user_hook
 from rl_transfer.rl.knobs import transfer_algorithm

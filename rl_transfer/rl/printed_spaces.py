@@ -16,7 +16,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from rl_transfer.rl.spaces import Space
+from rl_transfer.rl.environments.spaces import Space
 
 MAX_ELEMENTS = 2**24
 _MAX_TEXT = 2**20

@@ -15,11 +15,12 @@ from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 from rl_transfer import core
 from rl_transfer.errors import BundleError, EnvironmentSpecError, MissingExtraError, TransferError
 from rl_transfer.results import RunFolder
-from rl_transfer.rl import normalization, seeds, spaces
+from rl_transfer.rl import normalization
 from rl_transfer.rl.algorithms import build_model
 from rl_transfer.rl.callback import LearningCurve
-from rl_transfer.rl.environments import Wrapper, make_vec_env
-from rl_transfer.rl.evaluate import Evaluator, random_act
+from rl_transfer.rl.environments import seeds, spaces
+from rl_transfer.rl.environments.build import Wrapper, make_vec_env
+from rl_transfer.rl.environments.evaluate import Evaluator, random_act
 from rl_transfer.rl.guide import Curriculum, GuidedStart, check_guide, first_horizon
 from rl_transfer.rl.hooks import HookContext, user_hook
 from rl_transfer.rl.knobs import transfer_algorithm

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 import rl_transfer_envs
 from rl_transfer.errors import EnvironmentSpecError
-from rl_transfer.rl.batched import BatchedVecEnv, make_batched_vec_env
+from rl_transfer.rl.environments.batch import BatchedVecEnv, make_batched_vec_env
 from rl_transfer.spec import Environment
 
 Spec = dict[str, Any]

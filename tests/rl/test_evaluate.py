@@ -10,8 +10,8 @@ from gymnasium import spaces as gym_spaces
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_transfer.rl import spaces
-from rl_transfer.rl.evaluate import Evaluator, random_act
+from rl_transfer.rl.environments import spaces
+from rl_transfer.rl.environments.evaluate import Evaluator, random_act
 from rl_transfer.spec import Environment
 
 

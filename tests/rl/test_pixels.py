@@ -17,7 +17,7 @@ import rl_transfer_envs
 from rl_transfer import core
 from rl_transfer.errors import ConfigError
 from rl_transfer.rl.algorithms import build_model
-from rl_transfer.rl.environments import make_vec_env as make_own_vec_env
+from rl_transfer.rl.environments.build import make_vec_env as make_own_vec_env
 from rl_transfer.rl.extractors import SmallCNN
 from rl_transfer.rl.parts import policy_parts
 from rl_transfer.rl.policies import load_policy

@@ -10,8 +10,8 @@ from stable_baselines3 import PPO as SB3_PPO
 from stable_baselines3.common.env_util import make_vec_env
 
 from rl_transfer.errors import BundleError, TransferError
-from rl_transfer.rl import seeds
 from rl_transfer.rl.algorithms import Schedule
+from rl_transfer.rl.environments import seeds
 from rl_transfer.rl.policies import load_policy
 from support.rl import PPO, Execute, make_run
 
@@ -69,7 +69,7 @@ def test_the_curve_begins_before_the_first_and_ends_after_the_last_update(run: E
     fresh = run("zero", strategy={}, training={"total_steps": 64})
     assert fresh.curve()[0]["returns"] == folder.curve()[0]["returns"]
     # The last point is the bundled policy on the seeds of the last evaluation.
-    from rl_transfer.rl.evaluate import Evaluator
+    from rl_transfer.rl.environments.evaluate import Evaluator
 
     policy = load_policy(folder.bundle)
     played = Evaluator(spec.env, 3).run(policy.act(), seeds.evaluation_seeds(spec, 2))
@@ -135,7 +135,7 @@ def test_the_best_policy_can_be_kept_instead_of_the_last(run: Execute) -> None:
     folder = run(training={"total_steps": 256, "keep": "best"}, evaluation={"every": 32, "episodes": 3})
     means = [float(np.mean(point["returns"])) for point in folder.curve()]
     best = int(np.argmax(means))
-    from rl_transfer.rl.evaluate import Evaluator
+    from rl_transfer.rl.environments.evaluate import Evaluator
 
     spec = make_run(training={"total_steps": 256, "keep": "best"}, evaluation={"every": 32, "episodes": 3})
     played = Evaluator(spec.env, 3).run(load_policy(folder.bundle).act(), seeds.evaluation_seeds(spec, best))

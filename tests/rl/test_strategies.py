@@ -352,8 +352,8 @@ def test_a_teacher_must_see_what_its_student_sees(sources: dict[str, RunFolder],
 
 
 def test_the_best_policy_is_kept_with_its_own_statistics(tmp_path: Path) -> None:
-    from rl_transfer.rl import seeds
-    from rl_transfer.rl.evaluate import Evaluator
+    from rl_transfer.rl.environments import seeds
+    from rl_transfer.rl.environments.evaluate import Evaluator
 
     data = run_of("PPO", algorithm=NORMALIZED, training={"total_steps": 320, "keep": "best"}, seed=3)
     spec = make_run(**data)

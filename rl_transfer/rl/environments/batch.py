@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 from rl_transfer.errors import EnvironmentSpecError
-from rl_transfer.rl.environments import as_spec, translate
+from rl_transfer.rl.environments.build import as_spec, translate
 from rl_transfer.spec import Environment
 from rl_transfer_envs import EnvError
 from rl_transfer_envs.vector import Batch, Step

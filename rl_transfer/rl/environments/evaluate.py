@@ -15,7 +15,7 @@ from gymnasium import spaces
 
 from rl_transfer.core import isolated
 from rl_transfer.errors import EnvironmentSpecError
-from rl_transfer.rl.environments import make_env
+from rl_transfer.rl.environments.build import make_env
 from rl_transfer.spec import Environment
 
 Act = Callable[[Any], np.ndarray[Any, Any]]

@@ -1,0 +1,1 @@
+"""Environments as the RL room uses them: built, batched, seeded, evaluated."""
