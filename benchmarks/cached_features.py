@@ -26,8 +26,8 @@ from stable_baselines3.common.torch_layers import NatureCNN
 
 from rl_transfer import core
 from rl_transfer.rl import cached_features
-from rl_transfer.rl.extractors import SmallCNN
-from rl_transfer.rl.parts import policy_parts
+from rl_transfer.rl.policies.extractors import SmallCNN
+from rl_transfer.rl.policies.parts import policy_parts
 
 ROLLOUTS = 4
 PIXELS = "rl_transfer_envs:PixelCatch-v0"

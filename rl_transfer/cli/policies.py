@@ -88,7 +88,7 @@ def export(
 
     Example: rl-transfer policies export results/cartpole --sb3 cartpole.zip
     """
-    from rl_transfer.rl.export import export_sb3
+    from rl_transfer.rl.policies.export import export_sb3
 
     export_sb3(Path(policy), sb3)
     out.print(f"{sb3} written", highlight=False)

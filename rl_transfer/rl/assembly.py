@@ -21,7 +21,7 @@ from rl_transfer.rl.fitting import fit, rename
 from rl_transfer.rl.foreign import ForeignPolicy
 from rl_transfer.rl.modernize import modernize
 from rl_transfer.rl.network import deduce_network
-from rl_transfer.rl.normalization import PREFIX
+from rl_transfer.rl.policies.normalization import PREFIX
 from rl_transfer.rl.printed_spaces import printed_space
 from rl_transfer.rl.vec_normalize import Statistics
 from rl_transfer.spec import Algorithm, Environment, parse

@@ -21,8 +21,8 @@ from rl_transfer.rl.architecture import optimizers
 from rl_transfer.rl.environments.evaluate import Episodes, Evaluator
 from rl_transfer.rl.environments.seeds import evaluation_seeds
 from rl_transfer.rl.guide import Curriculum
-from rl_transfer.rl.normalization import current_normalizer, restore, tensors
-from rl_transfer.rl.policies import as_act, entropy_coefficient
+from rl_transfer.rl.policies.bundle import as_act, entropy_coefficient
+from rl_transfer.rl.policies.normalization import current_normalizer, restore, tensors
 from rl_transfer.rl.transfer import Transfer
 from rl_transfer.spec import RLRun
 

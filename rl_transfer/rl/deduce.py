@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from rl_transfer.errors import BundleError
-from rl_transfer.rl.parts import ON_POLICY, Q_LEARNING
+from rl_transfer.rl.policies.parts import ON_POLICY, Q_LEARNING
 
 Data = Mapping[str, Any]
 State = Mapping[str, Tensor]

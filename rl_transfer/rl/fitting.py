@@ -12,7 +12,7 @@ from rl_transfer.core._text import did_you_mean, listing, shape_text
 from rl_transfer.core.digest import dtype_name
 from rl_transfer.errors import BundleError, RLTransferError, TransferError
 from rl_transfer.rl.environments.spaces import Space
-from rl_transfer.rl.policies import build_policy
+from rl_transfer.rl.policies.bundle import build_policy
 from rl_transfer.spec import Algorithm
 
 UNUSED = "unused"

@@ -17,7 +17,7 @@ import numpy as np
 
 from rl_transfer.errors import TransferError
 from rl_transfer.rl.environments.evaluate import Evaluator, stack
-from rl_transfer.rl.policies import Policy
+from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.spec.strategy import Guide
 
 WINDOW = 20

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_transfer.core import inventory
-from rl_transfer.rl.normalization import PREFIX
+from rl_transfer.rl.policies.normalization import PREFIX
 from rl_transfer.rl.sources import load_source
 
 

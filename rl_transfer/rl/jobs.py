@@ -10,7 +10,7 @@ import numpy as np
 from rl_transfer.errors import TransferError
 from rl_transfer.rl.environments import spaces
 from rl_transfer.rl.environments.evaluate import Evaluator
-from rl_transfer.rl.policies import bundle_folder, load_policy, run_identity
+from rl_transfer.rl.policies.bundle import bundle_folder, load_policy, run_identity
 from rl_transfer.rl.preflight import preflight, resolve
 from rl_transfer.rl.run import execute
 from rl_transfer.rl.sources import import_source, is_foreign, load_source

@@ -15,7 +15,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor, nn
 
 from rl_transfer.errors import TransferError
-from rl_transfer.rl.policies import Policy
+from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.spec import Algorithm, StrategyVerbs
 
 TARGETS = {

@@ -19,8 +19,8 @@ from rl_transfer.errors import TransferError
 from rl_transfer.rl.environments.build import make_env
 from rl_transfer.rl.environments.evaluate import stack
 from rl_transfer.rl.hooks import LossHook
-from rl_transfer.rl.parts import ON_POLICY
-from rl_transfer.rl.policies import Policy
+from rl_transfer.rl.policies.bundle import Policy
+from rl_transfer.rl.policies.parts import ON_POLICY
 from rl_transfer.rl.strategies import expand
 from rl_transfer.spec import Algorithm, StrategyVerbs
 from rl_transfer.spec.strategy import EWC, Kickstart

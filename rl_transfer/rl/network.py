@@ -17,7 +17,7 @@ from rl_transfer.errors import BundleError
 from rl_transfer.rl.deduce import Data, State, critic_count, linear_layers
 from rl_transfer.rl.environments.spaces import Space
 from rl_transfer.rl.modernize import same_tensors
-from rl_transfer.rl.parts import ON_POLICY, Q_LEARNING
+from rl_transfer.rl.policies.parts import ON_POLICY, Q_LEARNING
 
 _ACTIVATIONS = {
     "Tanh": "tanh", "ReLU": "relu", "ELU": "elu", "LeakyReLU": "leaky_relu", "SiLU": "silu", "GELU": "gelu",

@@ -21,8 +21,8 @@ from rl_transfer.rl.assembly import Known, assemble
 from rl_transfer.rl.env_names import current, read_name
 from rl_transfer.rl.foreign import ForeignPolicy, read_zip
 from rl_transfer.rl.hub import SCHEME, fetch
-from rl_transfer.rl.parts import ALGORITHMS
-from rl_transfer.rl.policies import Policy, load_policy
+from rl_transfer.rl.policies.bundle import Policy, load_policy
+from rl_transfer.rl.policies.parts import ALGORITHMS
 from rl_transfer.rl.tensor_files import SUFFIXES, read_tensor_file
 from rl_transfer.rl.vec_normalize import FILE_NAMES, read_statistics
 from rl_transfer.spec import Environment, PolicyConfig, parse

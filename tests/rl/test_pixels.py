@@ -16,11 +16,11 @@ from stable_baselines3.common.env_util import make_vec_env
 import rl_transfer_envs
 from rl_transfer import core
 from rl_transfer.errors import ConfigError
-from rl_transfer.rl.algorithms import build_model
 from rl_transfer.rl.environments.build import make_vec_env as make_own_vec_env
-from rl_transfer.rl.extractors import SmallCNN
-from rl_transfer.rl.parts import policy_parts
-from rl_transfer.rl.policies import load_policy
+from rl_transfer.rl.policies.algorithms import build_model
+from rl_transfer.rl.policies.bundle import load_policy
+from rl_transfer.rl.policies.extractors import SmallCNN
+from rl_transfer.rl.policies.parts import policy_parts
 from rl_transfer.rl.preflight import preflight
 from rl_transfer.spec import Environment, RLSuite
 from rl_transfer.spec.load import load
@@ -176,7 +176,7 @@ def cnn_ppo(batch_norm: bool, **policy_kwargs: Any) -> dict[str, Any]:
         "name": "PPO", "policy": "CnnPolicy", "n_envs": 2, "n_steps": 16, "batch_size": 16, "n_epochs": 2,
         "learning_rate": 0.01,
         "policy_kwargs": {
-            "features_extractor": "rl_transfer.rl.extractors:SmallCNN",
+            "features_extractor": "rl_transfer.rl.policies.extractors:SmallCNN",
             "features_extractor_kwargs": {"batch_norm": batch_norm, "features_dim": 16},
             "net_arch": [8],
             **policy_kwargs,

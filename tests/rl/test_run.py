@@ -10,9 +10,9 @@ from stable_baselines3 import PPO as SB3_PPO
 from stable_baselines3.common.env_util import make_vec_env
 
 from rl_transfer.errors import BundleError, TransferError
-from rl_transfer.rl.algorithms import Schedule
 from rl_transfer.rl.environments import seeds
-from rl_transfer.rl.policies import load_policy
+from rl_transfer.rl.policies.algorithms import Schedule
+from rl_transfer.rl.policies.bundle import load_policy
 from support.rl import PPO, Execute, make_run
 
 REVERSED = {"id": "CartPole-v1", "perturb": [{"action_remap": "reverse"}]}

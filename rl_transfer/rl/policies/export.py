@@ -18,10 +18,10 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 from rl_transfer.core import isolated
 from rl_transfer.errors import BundleError
-from rl_transfer.rl.algorithms import build_model
 from rl_transfer.rl.environments.spaces import Space
-from rl_transfer.rl.normalization import PREFIX, wrap
-from rl_transfer.rl.policies import Policy, load_policy
+from rl_transfer.rl.policies.algorithms import build_model
+from rl_transfer.rl.policies.bundle import Policy, load_policy
+from rl_transfer.rl.policies.normalization import PREFIX, wrap
 from rl_transfer.spec import Algorithm, LinearSchedule
 
 STATISTICS_NAME = "vecnormalize.pkl"

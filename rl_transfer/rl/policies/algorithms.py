@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rl_transfer.errors import ConfigError, MissingExtraError, TransferError
 from rl_transfer.spec import Algorithm, LinearSchedule, PolicyConfig
+from rl_transfer.spec.moved import current_path
 
 _CONTRIB = ("TRPO", "QRDQN", "TQC")
 _ACTIVATIONS = {
@@ -91,12 +92,12 @@ def policy_kwargs(config: PolicyConfig) -> dict[str, Any]:
 
 
 def import_object(path: str, key: str) -> Any:
-    """The object at import path ``module:name``.
+    """The object at import path ``module:name``; paths of older versions are followed to today's.
 
     Raises:
         ConfigError: there is none.
     """
-    module_name, colon, name = path.partition(":")
+    module_name, colon, name = current_path(path).partition(":")
     if not colon:
         raise ConfigError(f"got {path!r}, expected an import path module:Name", key=key)
     try:

@@ -24,7 +24,7 @@ class SmallCNN(BaseFeaturesExtractor):
 
         policy: CnnPolicy
         policy_kwargs:
-          features_extractor: "rl_transfer.rl.extractors:SmallCNN"
+          features_extractor: "rl_transfer.rl.policies.extractors:SmallCNN"
           features_extractor_kwargs: {batch_norm: true}
 
     With ``batch_norm`` (Ioffe & Szegedy 2015) SB3 collects rollouts with the running statistics and

@@ -16,11 +16,11 @@ from torch import nn
 from rl_transfer.core import Bundle, PartMap, ProgressiveTrunk, load_bundle, save_bundle
 from rl_transfer.errors import BundleError, ConfigError, StoreError
 from rl_transfer.results import RunFolder, find_run, library_versions
-from rl_transfer.rl.algorithms import algorithm_class, policy_kwargs
 from rl_transfer.rl.environments import spaces
 from rl_transfer.rl.environments.evaluate import Act
-from rl_transfer.rl.normalization import Normalizer, normalizer, tensors
-from rl_transfer.rl.parts import policy_parts
+from rl_transfer.rl.policies.algorithms import algorithm_class, policy_kwargs
+from rl_transfer.rl.policies.normalization import Normalizer, normalizer, tensors
+from rl_transfer.rl.policies.parts import policy_parts
 from rl_transfer.spec import Algorithm, Environment, RLRun, parse
 
 LIBRARIES = ("rl-transfer", "stable-baselines3", "sb3-contrib", "gymnasium", "torch", "numpy")
