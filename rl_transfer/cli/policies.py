@@ -42,8 +42,8 @@ def inspect(
 
         rows = inspect_network(policy)
     else:
-        from rl_transfer.rl.inspect import inspect as inspect_policy
         from rl_transfer.rl.jobs import read_environment
+        from rl_transfer.rl.sources.contents import inspect as inspect_policy
 
         rows = inspect_policy(policy, env=read_environment(env), algorithm=algorithm)
     out.print(inventory_table(rows), highlight=False, markup=False, soft_wrap=True)
@@ -65,7 +65,7 @@ def import_(
     Example: rl-transfer policies import ppo-CartPole-v1.zip -o zoo-cartpole
     """
     from rl_transfer.rl.jobs import read_environment
-    from rl_transfer.rl.sources import import_source
+    from rl_transfer.rl.sources.load import import_source
 
     found = import_source(
         policy,

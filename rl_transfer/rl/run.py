@@ -25,7 +25,7 @@ from rl_transfer.rl.knobs import transfer_algorithm
 from rl_transfer.rl.policies import normalization
 from rl_transfer.rl.policies.algorithms import build_model
 from rl_transfer.rl.policies.bundle import Policy, as_act, load_policy, save_policy, versions
-from rl_transfer.rl.sources import load_source
+from rl_transfer.rl.sources.load import load_source
 from rl_transfer.rl.transfer import Transfer
 from rl_transfer.spec import RLRun
 

@@ -14,10 +14,10 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from rl_transfer.core import digest_tensors, load_bundle, save_bundle
 from rl_transfer.core import inventory_table as table
 from rl_transfer.errors import BundleError
-from rl_transfer.rl.inspect import inspect
 from rl_transfer.rl.policies.bundle import load_policy
 from rl_transfer.rl.policies.export import export_sb3
-from rl_transfer.rl.sources import import_source, load_source
+from rl_transfer.rl.sources.contents import inspect
+from rl_transfer.rl.sources.load import import_source, load_source
 from support.foreign import (
     ANYWHERE,
     BOX,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stable_baselines3.common.save_util import data_to_json
 
-from rl_transfer.rl.printed_spaces import printed_space
+from rl_transfer.rl.sources.printed_spaces import printed_space
 
 INF = np.inf
 

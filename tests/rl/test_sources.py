@@ -12,9 +12,9 @@ from torch import nn
 
 from rl_transfer.core import digest_tensors
 from rl_transfer.errors import BundleError, ConfigError, EnvironmentSpecError
-from rl_transfer.rl import env_names
 from rl_transfer.rl.policies.bundle import Policy, load_policy
-from rl_transfer.rl.sources import import_source, load_source
+from rl_transfer.rl.sources import env_names
+from rl_transfer.rl.sources.load import import_source, load_source
 from rl_transfer.spec import Environment
 from support.foreign import (
     ANYWHERE,

@@ -12,8 +12,8 @@ import pytest
 from huggingface_hub import constants
 
 from rl_transfer.errors import BundleError, MissingExtraError
-from rl_transfer.rl.hub import fetch
-from rl_transfer.rl.sources import import_source, load_source
+from rl_transfer.rl.sources.hub import fetch
+from rl_transfer.rl.sources.load import import_source, load_source
 from rl_transfer.spec import Environment
 from support.foreign import BOX, CONTINUOUS, normalized, observe, saved, sb3_model
 

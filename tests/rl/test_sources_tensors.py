@@ -16,8 +16,8 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from rl_transfer.core import digest_tensors
 from rl_transfer.errors import BundleError, TransferError
-from rl_transfer.rl.sources import import_source, load_source
-from rl_transfer.rl.vec_normalize import read_statistics
+from rl_transfer.rl.sources.load import import_source, load_source
+from rl_transfer.rl.sources.vec_normalize import read_statistics
 from rl_transfer.spec import Environment
 from support.foreign import (
     ANYWHERE,

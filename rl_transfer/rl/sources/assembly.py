@@ -13,17 +13,17 @@ from stable_baselines3.common.preprocessing import is_image_space, is_image_spac
 from stable_baselines3.common.vec_env import VecTransposeImage
 
 from rl_transfer.errors import BundleError, ConfigError, EnvironmentSpecError
-from rl_transfer.rl.deduce import deduce_algorithm
 from rl_transfer.rl.environments import spaces
 from rl_transfer.rl.environments.build import make_env
 from rl_transfer.rl.environments.spaces import Space
-from rl_transfer.rl.fitting import fit, rename
-from rl_transfer.rl.foreign import ForeignPolicy
-from rl_transfer.rl.modernize import modernize
-from rl_transfer.rl.network import deduce_network
 from rl_transfer.rl.policies.normalization import PREFIX
-from rl_transfer.rl.printed_spaces import printed_space
-from rl_transfer.rl.vec_normalize import Statistics
+from rl_transfer.rl.sources.deduce_algorithm import deduce_algorithm
+from rl_transfer.rl.sources.deduce_network import deduce_network
+from rl_transfer.rl.sources.fitting import fit, rename
+from rl_transfer.rl.sources.old_names import modernize
+from rl_transfer.rl.sources.printed_spaces import printed_space
+from rl_transfer.rl.sources.sb3_zip import ForeignPolicy
+from rl_transfer.rl.sources.vec_normalize import Statistics
 from rl_transfer.spec import Algorithm, Environment, parse
 
 _LARGEST = float(np.finfo(np.float32).max)

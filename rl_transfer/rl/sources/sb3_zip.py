@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from rl_transfer.errors import BundleError
-from rl_transfer.rl.tensor_files import load_tensors
+from rl_transfer.rl.sources.tensor_files import load_tensors
 
 MAX_MEMBER_BYTES = 2**30
 """Largest member that is read; the policy of an Atari agent has 7 MiB."""

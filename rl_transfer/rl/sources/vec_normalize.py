@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl_transfer.errors import BundleError
-from rl_transfer.rl.pickled import Built, Reference, read_pickle
 from rl_transfer.rl.policies.normalization import EPSILON, PREFIX
+from rl_transfer.rl.sources.inert_pickle import Built, Reference, read_pickle
 
 FILE_NAMES = ("vec_normalize.pkl", "vecnormalize.pkl")
 """The names that huggingface_sb3 and rl-zoo give the file."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_transfer.errors import BundleError, MissingExtraError
-from rl_transfer.rl.vec_normalize import FILE_NAMES
+from rl_transfer.rl.sources.vec_normalize import FILE_NAMES
 
 SCHEME = "hf://"
 

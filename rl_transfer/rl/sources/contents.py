@@ -7,7 +7,7 @@ from typing import Any
 
 from rl_transfer.core import inventory
 from rl_transfer.rl.policies.normalization import PREFIX
-from rl_transfer.rl.sources import load_source
+from rl_transfer.rl.sources.load import load_source
 
 
 def inspect(argument: str | Path, **hints: Any) -> list[dict[str, Any]]:
@@ -15,7 +15,7 @@ def inspect(argument: str | Path, **hints: Any) -> list[dict[str, Any]]:
 
     Args:
         argument: a bundle, run folder or foreign policy.
-        hints: for foreign policies, as :func:`rl_transfer.rl.sources.load_source` takes them.
+        hints: for foreign policies, as :func:`rl_transfer.rl.sources.load.load_source` takes them.
     """
     policy = load_source(argument, **hints)
     statistics = {name: each for name, each in policy.bundle.tensors.items() if name.startswith(PREFIX)}

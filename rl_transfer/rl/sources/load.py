@@ -17,14 +17,14 @@ from typing import Any
 from rl_transfer.core import isolated, save_bundle
 from rl_transfer.core._text import did_you_mean
 from rl_transfer.errors import BundleError, ConfigError
-from rl_transfer.rl.assembly import Known, assemble
-from rl_transfer.rl.env_names import current, read_name
-from rl_transfer.rl.foreign import ForeignPolicy, read_zip
-from rl_transfer.rl.hub import SCHEME, fetch
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.parts import ALGORITHMS
-from rl_transfer.rl.tensor_files import SUFFIXES, read_tensor_file
-from rl_transfer.rl.vec_normalize import FILE_NAMES, read_statistics
+from rl_transfer.rl.sources.assembly import Known, assemble
+from rl_transfer.rl.sources.env_names import current, read_name
+from rl_transfer.rl.sources.hub import SCHEME, fetch
+from rl_transfer.rl.sources.sb3_zip import ForeignPolicy, read_zip
+from rl_transfer.rl.sources.tensor_files import SUFFIXES, read_tensor_file
+from rl_transfer.rl.sources.vec_normalize import FILE_NAMES, read_statistics
 from rl_transfer.spec import Environment, PolicyConfig, parse
 
 

@@ -14,10 +14,10 @@ from gymnasium import spaces
 from stable_baselines3.common.preprocessing import get_action_dim, get_flattened_obs_dim, is_image_space
 
 from rl_transfer.errors import BundleError
-from rl_transfer.rl.deduce import Data, State, critic_count, linear_layers
 from rl_transfer.rl.environments.spaces import Space
-from rl_transfer.rl.modernize import same_tensors
 from rl_transfer.rl.policies.parts import ON_POLICY, Q_LEARNING
+from rl_transfer.rl.sources.deduce_algorithm import Data, State, critic_count, linear_layers
+from rl_transfer.rl.sources.old_names import same_tensors
 
 _ACTIVATIONS = {
     "Tanh": "tanh", "ReLU": "relu", "ELU": "elu", "LeakyReLU": "leaky_relu", "SiLU": "silu", "GELU": "gelu",
