@@ -25,9 +25,9 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.torch_layers import NatureCNN
 
 from rl_transfer import core
-from rl_transfer.rl import cached_features
 from rl_transfer.rl.policies.extractors import SmallCNN
 from rl_transfer.rl.policies.parts import policy_parts
+from rl_transfer.rl.strategy import cached_features
 
 ROLLOUTS = 4
 PIXELS = "rl_transfer_envs:PixelCatch-v0"

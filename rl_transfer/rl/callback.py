@@ -17,13 +17,13 @@ from torch.utils.tensorboard import SummaryWriter
 
 from rl_transfer.core import count_parameters, learning_rates_by_part
 from rl_transfer.results import RunFolder
-from rl_transfer.rl.architecture import optimizers
 from rl_transfer.rl.environments.evaluate import Episodes, Evaluator
 from rl_transfer.rl.environments.seeds import evaluation_seeds
-from rl_transfer.rl.guide import Curriculum
 from rl_transfer.rl.policies.bundle import as_act, entropy_coefficient
 from rl_transfer.rl.policies.normalization import current_normalizer, restore, tensors
-from rl_transfer.rl.transfer import Transfer
+from rl_transfer.rl.strategy.apply import Transfer
+from rl_transfer.rl.strategy.architecture import optimizers
+from rl_transfer.rl.strategy.guide import Curriculum
 from rl_transfer.spec import RLRun
 
 BEAT_SECONDS = 0.5

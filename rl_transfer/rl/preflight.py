@@ -13,14 +13,14 @@ import rl_transfer_envs
 from rl_transfer.errors import BundleError, RLTransferError, TransferError
 from rl_transfer.rl.environments.build import as_spec, make_env, make_vec_env, translate
 from rl_transfer.rl.environments.evaluate import Evaluator
-from rl_transfer.rl.guide import check_guide
-from rl_transfer.rl.hooks import HookContext, user_hook
-from rl_transfer.rl.knobs import transfer_algorithm
 from rl_transfer.rl.policies import normalization
 from rl_transfer.rl.policies.algorithms import build_model
 from rl_transfer.rl.policies.bundle import Policy, as_policy
 from rl_transfer.rl.sources.load import load_source
-from rl_transfer.rl.transfer import Transfer
+from rl_transfer.rl.strategy.apply import Transfer
+from rl_transfer.rl.strategy.guide import check_guide
+from rl_transfer.rl.strategy.hooks import HookContext, user_hook
+from rl_transfer.rl.strategy.knobs import transfer_algorithm
 from rl_transfer.spec import Environment, RLRun, RLSuite
 from rl_transfer.spec.strategy import EWC
 

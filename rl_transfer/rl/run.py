@@ -19,14 +19,14 @@ from rl_transfer.rl.callback import LearningCurve
 from rl_transfer.rl.environments import seeds, spaces
 from rl_transfer.rl.environments.build import Wrapper, make_vec_env
 from rl_transfer.rl.environments.evaluate import Evaluator, random_act
-from rl_transfer.rl.guide import Curriculum, GuidedStart, check_guide, first_horizon
-from rl_transfer.rl.hooks import HookContext, user_hook
-from rl_transfer.rl.knobs import transfer_algorithm
 from rl_transfer.rl.policies import normalization
 from rl_transfer.rl.policies.algorithms import build_model
 from rl_transfer.rl.policies.bundle import Policy, as_act, load_policy, save_policy, versions
 from rl_transfer.rl.sources.load import load_source
-from rl_transfer.rl.transfer import Transfer
+from rl_transfer.rl.strategy.apply import Transfer
+from rl_transfer.rl.strategy.guide import Curriculum, GuidedStart, check_guide, first_horizon
+from rl_transfer.rl.strategy.hooks import HookContext, user_hook
+from rl_transfer.rl.strategy.knobs import transfer_algorithm
 from rl_transfer.spec import RLRun
 
 Say = Callable[[str], None]

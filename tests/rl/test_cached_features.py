@@ -18,9 +18,9 @@ from torch import nn
 
 from rl_transfer import core
 from rl_transfer.core import FrozenParts, PartMap
-from rl_transfer.rl import cached_features
 from rl_transfer.rl.policies.extractors import SmallCNN
 from rl_transfer.rl.policies.parts import policy_parts
+from rl_transfer.rl.strategy import cached_features
 
 SMALL: dict[str, Any] = {"n_steps": 32, "batch_size": 32, "n_epochs": 3}
 N_ENVS = 4

@@ -13,9 +13,9 @@ from torch.nn.utils import parametrize
 from rl_transfer import core
 from rl_transfer.core import PartMap, isolated
 from rl_transfer.errors import TransferError
-from rl_transfer.rl.knobs import TARGETS
 from rl_transfer.rl.policies.bundle import widen
 from rl_transfer.rl.policies.parts import ON_POLICY
+from rl_transfer.rl.strategy.knobs import TARGETS
 from rl_transfer.spec import StrategyVerbs
 
 

@@ -21,9 +21,9 @@ from torch import Tensor
 
 from rl_transfer.core import PartMap
 from rl_transfer.errors import ConfigError
-from rl_transfer.rl.architecture import optimizers
 from rl_transfer.rl.policies.algorithms import import_object
 from rl_transfer.rl.policies.bundle import Policy
+from rl_transfer.rl.strategy.architecture import optimizers
 from rl_transfer.spec import RLRun, StrategyVerbs
 
 METHODS = {"loss": "loss", "behaviour": "wrap", "architecture": "build"}

@@ -10,16 +10,16 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rl_transfer import core
 from rl_transfer.errors import FrozenTensorMoved, TransferError
-from rl_transfer.rl import cached_features
-from rl_transfer.rl.architecture import add_low_rank, add_progressive, merge, optimizers
-from rl_transfer.rl.hooks import HookContext, install_losses, user_hook
-from rl_transfer.rl.knobs import HeldTargets, apply_knobs
-from rl_transfer.rl.losses import built_in_losses
 from rl_transfer.rl.policies import normalization
 from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.policies.parts import policy_parts
-from rl_transfer.rl.strategies import core_strategy, expand
-from rl_transfer.rl.trpo import refuse_optimizer_verbs, skip_frozen
+from rl_transfer.rl.strategy import cached_features
+from rl_transfer.rl.strategy.architecture import add_low_rank, add_progressive, merge, optimizers
+from rl_transfer.rl.strategy.hooks import HookContext, install_losses, user_hook
+from rl_transfer.rl.strategy.knobs import HeldTargets, apply_knobs
+from rl_transfer.rl.strategy.losses import built_in_losses
+from rl_transfer.rl.strategy.translate import core_strategy, expand
+from rl_transfer.rl.strategy.trpo import refuse_optimizer_verbs, skip_frozen
 from rl_transfer.spec import RLRun
 
 

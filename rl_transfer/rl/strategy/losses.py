@@ -18,10 +18,10 @@ from rl_transfer.core import PartMap, isolated
 from rl_transfer.errors import TransferError
 from rl_transfer.rl.environments.build import make_env
 from rl_transfer.rl.environments.evaluate import stack
-from rl_transfer.rl.hooks import LossHook
 from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.policies.parts import ON_POLICY
-from rl_transfer.rl.strategies import expand
+from rl_transfer.rl.strategy.hooks import LossHook
+from rl_transfer.rl.strategy.translate import expand
 from rl_transfer.spec import Algorithm, StrategyVerbs
 from rl_transfer.spec.strategy import EWC, Kickstart
 
