@@ -25,7 +25,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from rl_transfer import core
 from rl_transfer.results import RunFolder, RunStore, run_id
-from rl_transfer.rl.jobs import execute
+from rl_transfer.rl.room import execute
 from rl_transfer.spec import RLRun
 
 CARTPOLE = {"id": "CartPole-v1"}

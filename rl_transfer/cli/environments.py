@@ -113,7 +113,7 @@ def preview(
 
 def _spec(argument: str) -> dict[str, Any]:
     from rl_transfer.rl.environments.build import as_spec
-    from rl_transfer.rl.jobs import read_environment
+    from rl_transfer.rl.room import read_environment
 
     found = read_environment(argument)
     return {"id": argument} if found is None else as_spec(found)

@@ -102,7 +102,7 @@ def evaluate(
         return
     if data is not None:
         raise ConfigError(f"{bundle} is a policy; it is measured in an --env, not on --data")
-    from rl_transfer.rl.jobs import evaluate_bundle, read_environment
+    from rl_transfer.rl.room import evaluate_bundle, read_environment
 
     result = evaluate_bundle(bundle, read_environment(env), episodes, seed, not stochastic)
     if as_json:

@@ -42,7 +42,7 @@ def inspect(
 
         rows = inspect_network(policy)
     else:
-        from rl_transfer.rl.jobs import read_environment
+        from rl_transfer.rl.room import read_environment
         from rl_transfer.rl.sources.contents import inspect as inspect_policy
 
         rows = inspect_policy(policy, env=read_environment(env), algorithm=algorithm)
@@ -64,7 +64,7 @@ def import_(
 
     Example: rl-transfer policies import ppo-CartPole-v1.zip -o zoo-cartpole
     """
-    from rl_transfer.rl.jobs import read_environment
+    from rl_transfer.rl.room import read_environment
     from rl_transfer.rl.sources.load import import_source
 
     found = import_source(

@@ -10,4 +10,4 @@ torch.set_num_threads(1)
 import stable_baselines3  # noqa: E402, F401
 import torch._dynamo  # noqa: E402
 
-import rl_transfer.rl.jobs  # noqa: E402, F401
+import rl_transfer.rl.room  # noqa: E402, F401

@@ -21,7 +21,7 @@ from rl_transfer.rl.policies.algorithms import build_model
 from rl_transfer.rl.policies.bundle import load_policy
 from rl_transfer.rl.policies.extractors import SmallCNN
 from rl_transfer.rl.policies.parts import policy_parts
-from rl_transfer.rl.preflight import preflight
+from rl_transfer.rl.training.preflight import preflight
 from rl_transfer.spec import Environment, RLSuite
 from rl_transfer.spec.load import load
 from support.rl import Execute

@@ -9,8 +9,8 @@ import torch
 
 from rl_transfer.errors import RLTransferError, TransferError
 from rl_transfer.results import RunFolder, RunStore, run_id
-from rl_transfer.rl.jobs import execute
 from rl_transfer.rl.policies.bundle import Policy, load_policy
+from rl_transfer.rl.room import execute
 from rl_transfer.spec import Strategy, parse, shipped
 from rl_transfer.spec.yaml_map import read_yaml
 from support.algorithms import ALGORITHMS, run_of, target_of

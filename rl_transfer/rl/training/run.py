@@ -15,7 +15,6 @@ from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 from rl_transfer import core
 from rl_transfer.errors import BundleError, EnvironmentSpecError, MissingExtraError, TransferError
 from rl_transfer.results import RunFolder
-from rl_transfer.rl.callback import LearningCurve
 from rl_transfer.rl.environments import seeds, spaces
 from rl_transfer.rl.environments.build import Wrapper, make_vec_env
 from rl_transfer.rl.environments.evaluate import Evaluator, random_act
@@ -27,6 +26,7 @@ from rl_transfer.rl.strategy.apply import Transfer
 from rl_transfer.rl.strategy.guide import Curriculum, GuidedStart, check_guide, first_horizon
 from rl_transfer.rl.strategy.hooks import HookContext, user_hook
 from rl_transfer.rl.strategy.knobs import transfer_algorithm
+from rl_transfer.rl.training.curve import LearningCurve
 from rl_transfer.spec import RLRun
 
 Say = Callable[[str], None]

@@ -11,9 +11,9 @@ from rl_transfer.errors import TransferError
 from rl_transfer.rl.environments import spaces
 from rl_transfer.rl.environments.evaluate import Evaluator
 from rl_transfer.rl.policies.bundle import bundle_folder, load_policy, run_identity
-from rl_transfer.rl.preflight import preflight, resolve
-from rl_transfer.rl.run import execute
 from rl_transfer.rl.sources.load import import_source, is_foreign, load_source
+from rl_transfer.rl.training.preflight import preflight, resolve
+from rl_transfer.rl.training.run import execute
 from rl_transfer.seeding import integer_seeds
 from rl_transfer.spec import Environment, locate, shipped
 from rl_transfer.spec.load import validate

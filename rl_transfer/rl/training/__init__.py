@@ -1,0 +1,1 @@
+"""One RL run: its stages, its learning curve, and what is refused before it starts."""
