@@ -6,8 +6,8 @@
 or, through Gymnasium, ``gymnasium.make("rl_transfer_envs:CartPoleLongPole-v1")``.
 """
 
-from rl_transfer_envs.building import make, spec_of
-from rl_transfer_envs.builtin import load
+from rl_transfer_envs.build.make import make, spec_of
+from rl_transfer_envs.build.specification import canonical
 from rl_transfer_envs.catalogue import counts, list_rows, show_rows, wrapper_rows
 from rl_transfer_envs.effect import Divergence, EffectReport, check_effect
 from rl_transfer_envs.errors import (
@@ -24,19 +24,19 @@ from rl_transfer_envs.errors import (
     UnknownEnvironmentError,
     UnknownParameterError,
 )
-from rl_transfer_envs.interface import perturbations, register_perturbation
-from rl_transfer_envs.parameters import (
+from rl_transfer_envs.policies import register_probe
+from rl_transfer_envs.registry.builtin import load
+from rl_transfer_envs.registry.ids import register_ids
+from rl_transfer_envs.registry.parameters import (
     Parameter,
     attribute_parameter,
     environments,
     parameters,
     register_parameter,
 )
-from rl_transfer_envs.policies import register_probe
-from rl_transfer_envs.registration import register_ids
-from rl_transfer_envs.specs import canonical
-from rl_transfer_envs.values import Quantity
-from rl_transfer_envs.wrappers.base import Perturbation
+from rl_transfer_envs.registry.perturbation import Perturbation
+from rl_transfer_envs.registry.perturbations import perturbations, register_perturbation
+from rl_transfer_envs.values.quantity import Quantity
 
 load()
 register_ids()

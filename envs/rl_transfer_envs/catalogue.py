@@ -9,9 +9,9 @@ from typing import Any
 import gymnasium as gym
 
 from rl_transfer_envs.errors import UnknownEnvironmentError, did_you_mean
-from rl_transfer_envs.interface import perturbations
-from rl_transfer_envs.parameters import Parameter, environments, own_parameters, parameters
-from rl_transfer_envs.values import Quantity
+from rl_transfer_envs.registry.parameters import Parameter, environments, own_parameters, parameters
+from rl_transfer_envs.registry.perturbations import perturbations
+from rl_transfer_envs.values.quantity import Quantity
 
 _FAMILIES = {
     "classic_control": ("classic control", None, "gymnasium"),

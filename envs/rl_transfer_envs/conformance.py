@@ -20,16 +20,16 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils.env_checker import check_env
 
-from rl_transfer_envs.building import make, spec_of
+from rl_transfer_envs.build.make import make, spec_of
+from rl_transfer_envs.build.specification import Spec, canonical
 from rl_transfer_envs.catalogue import family
 from rl_transfer_envs.effect import check_effect, differ, first_divergence
 from rl_transfer_envs.errors import EnvError, IncompatiblePerturbationError, InertPerturbationError
-from rl_transfer_envs.interface import perturbations
-from rl_transfer_envs.parameters import Parameter, environments, own_parameters
 from rl_transfer_envs.policies import probes
-from rl_transfer_envs.specs import Spec, canonical
-from rl_transfer_envs.values import Quantity
-from rl_transfer_envs.wrappers.base import Perturbation
+from rl_transfer_envs.registry.parameters import Parameter, environments, own_parameters
+from rl_transfer_envs.registry.perturbation import Perturbation
+from rl_transfer_envs.registry.perturbations import perturbations
+from rl_transfer_envs.values.quantity import Quantity
 
 Status = Literal["pass", "fail", "n/a"]
 DEFAULT_STEPS = 1000

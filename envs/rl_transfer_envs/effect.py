@@ -17,13 +17,13 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from rl_transfer_envs.building import build
+from rl_transfer_envs.build.make import build
+from rl_transfer_envs.build.specification import Spec, canonical_with_positions
 from rl_transfer_envs.errors import InertPerturbationError, NonFiniteError
-from rl_transfer_envs.interface import perturbations
-from rl_transfer_envs.parameters import parameters
 from rl_transfer_envs.policies import Probe, probes
-from rl_transfer_envs.specs import Spec, canonical_with_positions
-from rl_transfer_envs.wrappers.base import layers
+from rl_transfer_envs.registry.parameters import parameters
+from rl_transfer_envs.registry.perturbation import layers
+from rl_transfer_envs.registry.perturbations import perturbations
 
 TOLERANCE = 1e-6
 """Relative and absolute difference below which two numbers count as equal (float32 rounding)."""

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from rl_transfer_envs.parameters import Parameter, attribute_parameter, register_parameter
 from rl_transfer_envs.policies import register_probe
+from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
 
 LANDER_IDS = ("LunarLander-v3", "LunarLanderContinuous-v3")
 _FILE = "gymnasium/envs/box2d/lunar_lander.py"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from rl_transfer_envs.parameters import Parameter, attribute_parameter, register_parameter
+from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
 
 WALKER_IDS = ("BipedalWalker-v3", "BipedalWalkerHardcore-v3")
 _FILE = "gymnasium/envs/box2d/bipedal_walker.py"

@@ -14,9 +14,9 @@ import numpy as np
 
 from rl_transfer_envs import physics_mujoco_geometry as geometry
 from rl_transfer_envs import physics_mujoco_model as model
-from rl_transfer_envs.parameters import Parameter, attribute_parameter, register_parameter
 from rl_transfer_envs.physics_mujoco_robots import ROBOTS, Robot
 from rl_transfer_envs.policies import register_probe
+from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
 
 _BEYOND = "beyond full throttle"
 

@@ -14,7 +14,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from rl_transfer_envs.parameters import Parameter, attribute_parameter, register_parameter
+from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
 
 SIZE = 36
 """Height and width of the image and of the field, in pixels; the least that SB3's NatureCNN takes."""

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from rl_transfer_envs.building import make
+from rl_transfer_envs.build.make import make
+from rl_transfer_envs.build.specification import Spec, canonical
 from rl_transfer_envs.errors import EnvError, InvalidSpecError, MissingExtraError
 from rl_transfer_envs.policies import Probe, probes
-from rl_transfer_envs.specs import Spec, canonical
 
 Frame = np.ndarray[Any, np.dtype[np.uint8]]
 

@@ -218,7 +218,7 @@ class TestUsersEnvironment:
             def load(self):
                 gym.register("Announced-v0", entry_point=Leaky)
 
-        monkeypatch.setattr("rl_transfer_envs.specs.entry_points", lambda group: [EntryPoint()])
+        monkeypatch.setattr("rl_transfer_envs.build.specification.entry_points", lambda group: [EntryPoint()])
         assert envs.canonical("Announced-v0")["id"] == "Announced-v0"
         del gym.registry["Announced-v0"]
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import rl_transfer_envs
 from rl_transfer_envs import vector
-from rl_transfer_envs.interface import perturbations
-from rl_transfer_envs.parameters import own_parameters
+from rl_transfer_envs.registry.parameters import own_parameters
+from rl_transfer_envs.registry.perturbations import perturbations
 from rl_transfer_envs.vector.kernels import arithmetic
 from support.vector import (
     CLASSIC,

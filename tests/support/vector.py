@@ -11,9 +11,9 @@ from gymnasium.vector import VectorEnv
 
 import rl_transfer_envs
 from rl_transfer_envs import vector
-from rl_transfer_envs.parameters import own_parameters
 from rl_transfer_envs.policies import registered_probes
-from rl_transfer_envs.values import Quantity
+from rl_transfer_envs.registry.parameters import own_parameters
+from rl_transfer_envs.values.quantity import Quantity
 
 CLASSIC = ("CartPole-v1", "Acrobot-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1")
 

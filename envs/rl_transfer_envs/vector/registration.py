@@ -8,8 +8,8 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode
 
+from rl_transfer_envs.build.specification import OWN_ENTRY_POINT, canonical
 from rl_transfer_envs.errors import EnvError, InvalidSpecError
-from rl_transfer_envs.specs import OWN_ENTRY_POINT, canonical
 from rl_transfer_envs.vector.environment import BatchedVectorEnv, Spec
 
 ENTRY_POINT = "rl_transfer_envs.vector:make_registered"

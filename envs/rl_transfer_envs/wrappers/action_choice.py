@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from rl_transfer_envs.interface import register_perturbation
-from rl_transfer_envs.values import Quantity
+from rl_transfer_envs.registry.perturbations import register_perturbation
+from rl_transfer_envs.values.quantity import Quantity
 from rl_transfer_envs.wrappers.action import ActionPerturbation
 
 _MACHADO = "Machado et al. 2018, Revisiting the Arcade Learning Environment"

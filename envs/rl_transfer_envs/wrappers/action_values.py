@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rl_transfer_envs.interface import register_perturbation
-from rl_transfer_envs.values import Quantity
+from rl_transfer_envs.registry.perturbations import register_perturbation
+from rl_transfer_envs.values.quantity import Quantity
 from rl_transfer_envs.wrappers.action import ActionPerturbation
 
 _ACTUATORS = "Dulac-Arnold et al. 2021, Challenges of real-world RL"

@@ -17,9 +17,9 @@ from rl_transfer_envs.errors import (
     did_you_mean,
     key_prefix,
 )
-from rl_transfer_envs.parameters import Parameter, parameters
-from rl_transfer_envs.values import draw, extremes, is_distribution, is_relative, resolve
-from rl_transfer_envs.wrappers.base import Guarded, Stream, layers
+from rl_transfer_envs.registry.parameters import Parameter, parameters
+from rl_transfer_envs.registry.perturbation import Guarded, Stream, layers
+from rl_transfer_envs.values.quantity import draw, extremes, is_distribution, is_relative, resolve
 
 
 class Physics(Guarded, RecordConstructorArgs):

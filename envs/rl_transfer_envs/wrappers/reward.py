@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from rl_transfer_envs.interface import register_perturbation
-from rl_transfer_envs.values import Quantity
-from rl_transfer_envs.wrappers.base import Perturbation
+from rl_transfer_envs.registry.perturbation import Perturbation
+from rl_transfer_envs.registry.perturbations import register_perturbation
+from rl_transfer_envs.values.quantity import Quantity
 
 
 class RewardPerturbation(Perturbation):

@@ -6,9 +6,9 @@ from typing import Any
 
 import gymnasium as gym
 
-from rl_transfer_envs.interface import register_perturbation
-from rl_transfer_envs.values import Quantity
-from rl_transfer_envs.wrappers.base import Perturbation, layers
+from rl_transfer_envs.registry.perturbation import Perturbation, layers
+from rl_transfer_envs.registry.perturbations import register_perturbation
+from rl_transfer_envs.values.quantity import Quantity
 
 
 @register_perturbation

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from gymnasium import spaces
 
+from rl_transfer_envs.registry.perturbation import Perturbation
 from rl_transfer_envs.vector.kernels.arithmetic import Array
 from rl_transfer_envs.vector.layers.base import Layer, Rows
 from rl_transfer_envs.vector.layers.draws import Draws, normal
@@ -17,7 +18,6 @@ from rl_transfer_envs.wrappers.action_values import (
     ActionNoise,
     ActionScale,
 )
-from rl_transfer_envs.wrappers.base import Perturbation
 
 
 class Table(Layer):

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from rl_transfer_envs.registry.perturbation import Perturbation
 from rl_transfer_envs.vector.kernels.arithmetic import Array
-from rl_transfer_envs.wrappers.base import Perturbation
 
 Rows = slice | np.ndarray[Any, np.dtype[np.intp]]
 """Which instances an array holds: ``ALL``, or their numbers in rising order."""

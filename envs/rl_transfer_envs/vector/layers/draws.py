@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from rl_transfer_envs.registry.perturbation import Perturbation
 from rl_transfer_envs.vector.kernels.arithmetic import Array
 from rl_transfer_envs.vector.layers.base import Rows
-from rl_transfer_envs.wrappers.base import Perturbation
 
 Draw = Callable[[np.random.Generator, int], Array]
 """``draw(rng, steps)[step, dimension]``; many steps at once must give what single steps give."""

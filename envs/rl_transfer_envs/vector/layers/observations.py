@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from rl_transfer_envs.registry.perturbation import Perturbation
 from rl_transfer_envs.vector.kernels.arithmetic import Array
 from rl_transfer_envs.vector.layers.base import Layer, Rows
 from rl_transfer_envs.vector.layers.draws import Draws, normal, share, uniform
-from rl_transfer_envs.wrappers.base import Perturbation
 from rl_transfer_envs.wrappers.observation_shape import (
     ObservationDelay,
     ObservationDistractors,

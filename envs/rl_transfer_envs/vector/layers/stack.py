@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rl_transfer_envs.errors import IncompatiblePerturbationError
+from rl_transfer_envs.registry.perturbation import Perturbation
 from rl_transfer_envs.vector.instances import Instance
 from rl_transfer_envs.vector.layers.actions import ACTION_LAYERS
 from rl_transfer_envs.vector.layers.base import Layer, Partial
@@ -12,7 +13,6 @@ from rl_transfer_envs.vector.layers.observations import OBSERVATION_LAYERS
 from rl_transfer_envs.vector.layers.rewards import REWARD_LAYERS
 from rl_transfer_envs.vector.layers.rowwise import RowwiseAction, RowwiseObservation, RowwiseReward
 from rl_transfer_envs.wrappers.action import ActionPerturbation
-from rl_transfer_envs.wrappers.base import Perturbation
 from rl_transfer_envs.wrappers.observation import ObservationPerturbation
 from rl_transfer_envs.wrappers.reward import RewardPerturbation
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from rl_transfer_envs.errors import DuplicateRegistrationError, EnvError
-from rl_transfer_envs.values import Quantity
+from rl_transfer_envs.values.quantity import Quantity
 
 ANY_ENVIRONMENT = "*"
 
@@ -75,7 +75,7 @@ def register_parameter(env_id: str | Sequence[str], parameter: Parameter) -> Non
     Raises:
         DuplicateRegistrationError: the name is taken on that environment.
     """
-    from rl_transfer_envs.interface import perturbations
+    from rl_transfer_envs.registry.perturbations import perturbations
 
     ids = [env_id] if isinstance(env_id, str) else list(env_id)
     for one in ids:

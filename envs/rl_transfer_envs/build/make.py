@@ -11,6 +11,13 @@ from typing import Any
 
 import gymnasium as gym
 
+from rl_transfer_envs.build.specification import (
+    Spec,
+    canonical,
+    canonical_with_positions,
+    is_physics,
+    module_of,
+)
 from rl_transfer_envs.errors import (
     EnvError,
     IncompatiblePerturbationError,
@@ -18,10 +25,9 @@ from rl_transfer_envs.errors import (
     MissingExtraError,
     key_prefix,
 )
-from rl_transfer_envs.interface import perturbations
-from rl_transfer_envs.parameters import parameters
-from rl_transfer_envs.specs import Spec, canonical, canonical_with_positions, is_physics, module_of
-from rl_transfer_envs.wrappers.base import Perturbation, layers
+from rl_transfer_envs.registry.parameters import parameters
+from rl_transfer_envs.registry.perturbation import Perturbation, layers
+from rl_transfer_envs.registry.perturbations import perturbations
 from rl_transfer_envs.wrappers.physics import Physics
 
 _EXTRAS = {"mujoco": "mujoco", "Box2D": "box2d", "box2d": "box2d", "pygame": "classic-control"}

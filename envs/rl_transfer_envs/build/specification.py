@@ -21,13 +21,13 @@ from rl_transfer_envs.errors import (
     UnknownParameterError,
     did_you_mean,
 )
-from rl_transfer_envs.interface import canonical_arguments, perturbations
-from rl_transfer_envs.parameters import Parameter, environments, parameters
-from rl_transfer_envs.reading import canonical_value
-from rl_transfer_envs.values import RESERVED
+from rl_transfer_envs.registry.parameters import Parameter, environments, parameters
+from rl_transfer_envs.registry.perturbations import canonical_arguments, perturbations
+from rl_transfer_envs.values.quantity import RESERVED
+from rl_transfer_envs.values.reading import canonical_value
 
 ENTRY_POINT_GROUP = "rl_transfer_envs"
-OWN_ENTRY_POINT = "rl_transfer_envs.registration:make_registered"
+OWN_ENTRY_POINT = "rl_transfer_envs.registry.ids:make_registered"
 _KEYS = ("id", "kwargs", "perturb", "env_module")
 
 Spec = dict[str, Any]

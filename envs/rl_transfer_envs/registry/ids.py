@@ -7,7 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from rl_transfer_envs.specs import OWN_ENTRY_POINT
+from rl_transfer_envs.build.specification import OWN_ENTRY_POINT
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "CartPoleLongPole-v1": {"base": "CartPole-v1", "perturb": [{"length": "x3"}]},
@@ -38,7 +38,7 @@ def make_registered(
         render_mode: as in ``gymnasium.make``.
         kwargs: constructor arguments of the base environment.
     """
-    from rl_transfer_envs.building import make
+    from rl_transfer_envs.build.make import make
 
     spec: dict[str, Any] = {"id": base} if isinstance(base, str) else dict(base)
     inner = [*spec.get("perturb", []), *perturb]

@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 
 from rl_transfer_envs.errors import EnvError, InvalidValueError, OutOfBoundsError, did_you_mean
-from rl_transfer_envs.values import DISTRIBUTIONS, RESERVED, Number, Quantity, cast, check_bounds, resolve
+from rl_transfer_envs.values.quantity import (
+    DISTRIBUTIONS,
+    RESERVED,
+    Number,
+    Quantity,
+    cast,
+    check_bounds,
+    resolve,
+)
 
 _RELATIVE = re.compile(r"x\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
 

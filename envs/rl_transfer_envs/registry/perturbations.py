@@ -7,9 +7,9 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from rl_transfer_envs.errors import DuplicateRegistrationError, InvalidValueError, did_you_mean
-from rl_transfer_envs.reading import canonical_value
-from rl_transfer_envs.values import RESERVED
-from rl_transfer_envs.wrappers.base import Perturbation
+from rl_transfer_envs.registry.perturbation import Perturbation
+from rl_transfer_envs.values.quantity import RESERVED
+from rl_transfer_envs.values.reading import canonical_value
 
 P = TypeVar("P", bound=type[Perturbation])
 

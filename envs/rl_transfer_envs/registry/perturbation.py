@@ -12,7 +12,7 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
 from rl_transfer_envs.errors import IncompatiblePerturbationError, PerturbedAfterConstructionError
-from rl_transfer_envs.values import Quantity, draw, extremes, is_distribution, resolve
+from rl_transfer_envs.values.quantity import Quantity, draw, extremes, is_distribution, resolve
 
 Step = tuple[Any, float, bool, bool, dict[str, Any]]
 
@@ -101,7 +101,7 @@ class Perturbation(Guarded, RecordConstructorArgs):
     examples: ClassVar[tuple[Any, ...]] = ()
 
     def __init__(self, env: gym.Env[Any, Any], **arguments: Any) -> None:
-        from rl_transfer_envs.interface import canonical_arguments
+        from rl_transfer_envs.registry.perturbations import canonical_arguments
 
         arguments = canonical_arguments(type(self), arguments, self.name)
         RecordConstructorArgs.__init__(self, **arguments)

@@ -1,0 +1,1 @@
+"""The registries: parameters, perturbations, environment ids."""
