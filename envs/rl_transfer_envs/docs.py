@@ -15,11 +15,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rl_transfer_envs import counts, environments, wrapper_rows
+from rl_transfer_envs import counts, environments, parameters, wrapper_rows
 from rl_transfer_envs.catalogue import show_rows, table
 from rl_transfer_envs.errors import InvalidSpecError
 from rl_transfer_envs.preview import preview
-from rl_transfer_envs.registry import parameters
 from rl_transfer_envs.registry.parameters import own_parameters
 
 PICTURES: dict[str, tuple[dict[str, Any], str | None, int]] = {

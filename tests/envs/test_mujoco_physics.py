@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rl_transfer_envs as envs
-from rl_transfer_envs import physics_mujoco_model as tuned
+from rl_transfer_envs.physics.mujoco import model as tuned
 from support.physics import make, play, random_actions
 
 ASSETS = Path(gym.__file__).parent / "envs" / "mujoco" / "assets"

@@ -17,7 +17,7 @@ from gymnasium.envs.classic_control import (
     PendulumEnv,
 )
 
-from rl_transfer_envs import equations
+from rl_transfer_envs.physics.classic import equations
 from rl_transfer_envs.vector.kernels.acrobot import Acrobot
 from rl_transfer_envs.vector.kernels.base import Kernel
 from rl_transfer_envs.vector.kernels.cartpole import CartPole

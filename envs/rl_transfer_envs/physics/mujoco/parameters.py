@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from rl_transfer_envs import physics_mujoco_geometry as geometry
-from rl_transfer_envs import physics_mujoco_model as model
-from rl_transfer_envs.physics_mujoco_robots import ROBOTS, Robot
+from rl_transfer_envs.physics.mujoco import geometry, model
+from rl_transfer_envs.physics.mujoco.robots import ROBOTS, Robot
 from rl_transfer_envs.policies import register_probe
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
 
@@ -235,7 +234,7 @@ def _start(robot: Robot) -> Iterator[Parameter]:
             bounds=bounds,
             source=f"gymnasium/envs/mujoco/{robot.module}: literal in reset_model",
             summary=summary,
-            entry_point="rl_transfer_envs.physics_mujoco_equations:Reacher",
+            entry_point="rl_transfer_envs.physics.mujoco.equations:Reacher",
         )
 
 

@@ -13,7 +13,7 @@ from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter,
 ACROBOT_IDS = ("Acrobot-v1",)
 _FILE = "gymnasium/envs/classic_control/acrobot.py"
 _BOOK = "Sutton & Barto 1998, section 11.3"
-_EQUATIONS = "rl_transfer_envs.equations:Acrobot"
+_EQUATIONS = "rl_transfer_envs.physics.classic.equations:Acrobot"
 
 
 def derive_centres_of_mass(env: Any) -> None:

@@ -137,7 +137,7 @@ def _continuous() -> list[Parameter]:
             bounds=(0.001, 0.005),
             source=f"{_CONTINUOUS}: literal in step; {_MOORE}",
             summary="pull of the hill",
-            entry_point="rl_transfer_envs.equations:MountainCarContinuous",
+            entry_point="rl_transfer_envs.physics.classic.equations:MountainCarContinuous",
         ),
         attribute_parameter(
             "power",

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from rl_transfer_envs import physics_mujoco_model as tuned
 from rl_transfer_envs.errors import IncompatiblePerturbationError, UnknownParameterError, did_you_mean
+from rl_transfer_envs.physics.mujoco import model as tuned
 
 _KINDS = {
     "body": "body",

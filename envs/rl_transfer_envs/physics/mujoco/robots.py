@@ -107,7 +107,7 @@ ROBOTS = (
             "gear": Elements(default=500.0, bounds=(50.0, 1000.0)),
         },
         length=(0.5, 2.0),
-        length_entry_point="rl_transfer_envs.physics_mujoco_equations:InvertedDoublePendulum",
+        length_entry_point="rl_transfer_envs.physics.mujoco.equations:InvertedDoublePendulum",
         rigid=("cart",),
         medium=(100.0, 5.0),
         spread=(0.1, (0.0, 0.3)),

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_transfer_envs import physics_mujoco_geometry as geometry
+from rl_transfer_envs.physics.mujoco import geometry
 
 AIR = (1.204, 1.825e-5)
 """Density [kg/m^3] and viscosity [Pa s] of air at 20 °C."""

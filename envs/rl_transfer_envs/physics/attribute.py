@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from rl_transfer_envs import physics_mujoco_fields as mujoco_fields
 from rl_transfer_envs.errors import IncompatiblePerturbationError, UnknownParameterError, did_you_mean
+from rl_transfer_envs.physics.mujoco import fields as mujoco_fields
 from rl_transfer_envs.registry.parameters import ANY_ENVIRONMENT, Parameter, register_parameter
 
 

@@ -1,0 +1,1 @@
+"""Physics parameters, one family of environments a folder."""

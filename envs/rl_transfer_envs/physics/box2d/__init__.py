@@ -1,0 +1,1 @@
+"""Parameters of Gymnasium's Box2D environments."""

@@ -1,0 +1,1 @@
+"""Parameters of Gymnasium's classic-control environments."""

@@ -1,0 +1,1 @@
+"""Parameters of Gymnasium's MuJoCo robots, and of any user's MuJoCo model."""
