@@ -32,7 +32,7 @@ def list_() -> None:
 
     Example: rl-transfer envs list
     """
-    from rl_transfer_envs import catalogue
+    from rl_transfer_envs.show import catalogue
 
     table = Table("environment", "family", "parameters", box=None)
     for row in catalogue.list_rows():
@@ -48,7 +48,7 @@ def show(env: Target) -> None:
 
     Example: rl-transfer envs show CartPole-v1
     """
-    from rl_transfer_envs import catalogue
+    from rl_transfer_envs.show import catalogue
 
     table = Table("name", "kind", "unit", "default", "bounds", "source", box=None)
     with _translated():
@@ -73,7 +73,7 @@ def check(
 
     Example: rl-transfer envs check CartPole-v1
     """
-    from rl_transfer_envs import conformance
+    from rl_transfer_envs.check import conformance
 
     if (env is None) == (not everything):
         raise ConfigError("name one environment, or give --all")
@@ -104,7 +104,7 @@ def preview(
     Example: rl-transfer envs preview cartpole-longer-pole -o longer-pole.gif
     """
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # frames are drawn into memory, no window is opened
-    from rl_transfer_envs.preview import preview as draw
+    from rl_transfer_envs.show.preview import preview as draw
 
     with _translated():
         path = draw(_spec(env), output, steps=steps, seed=seed)

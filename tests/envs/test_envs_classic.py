@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import rl_transfer_envs as envs
-from rl_transfer_envs.catalogue import own_parameters
-from rl_transfer_envs.effect import first_divergence
-from rl_transfer_envs.policies import probes
+from rl_transfer_envs.check.effect import first_divergence
+from rl_transfer_envs.check.probes import probes
+from rl_transfer_envs.show.catalogue import own_parameters
 
 FAMILIES = ["Acrobot-v1", "CartPole-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1"]
 PAIRS = [(env_id, name) for env_id in FAMILIES for name in own_parameters(env_id)]

@@ -14,8 +14,9 @@ from ruamel.yaml import YAML
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import rl_transfer_envs as envs
-from rl_transfer_envs import catalogue, conformance, docs
-from rl_transfer_envs.preview import preview
+from rl_transfer_envs.check import conformance
+from rl_transfer_envs.show import catalogue, docs
+from rl_transfer_envs.show.preview import preview
 
 ROOT = Path(__file__).parents[2]
 TARGETS = sorted((ROOT / "configs" / "targets").glob("**/*.yaml"))
@@ -338,7 +339,7 @@ def test_stable_baselines3_accepts_the_rebuilt_spaces(spec):
 class TestPage:
     def test_the_tables_are_fresh(self):
         # a process of its own, for other tests register environments in this one
-        command = [sys.executable, "-m", "rl_transfer_envs.docs", "docs/environments.md", "--check"]
+        command = [sys.executable, "-m", "rl_transfer_envs.show.docs", "docs/environments.md", "--check"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 

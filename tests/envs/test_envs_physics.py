@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import rl_transfer_envs as envs
-from rl_transfer_envs.effect import first_divergence
-from rl_transfer_envs.policies import probes
+from rl_transfer_envs.check.effect import first_divergence
+from rl_transfer_envs.check.probes import probes
 
 
 def bit_equal(base, other, env_id, steps=1000):

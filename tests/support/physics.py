@@ -6,8 +6,8 @@ import gymnasium as gym
 import numpy as np
 
 import rl_transfer_envs as envs
-from rl_transfer_envs.effect import first_divergence
-from rl_transfer_envs.policies import probes
+from rl_transfer_envs.check.effect import first_divergence
+from rl_transfer_envs.check.probes import probes
 from rl_transfer_envs.registry.parameters import own_parameters
 
 with warnings.catch_warnings():

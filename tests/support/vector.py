@@ -11,7 +11,7 @@ from gymnasium.vector import VectorEnv
 
 import rl_transfer_envs
 from rl_transfer_envs import vector
-from rl_transfer_envs.policies import registered_probes
+from rl_transfer_envs.check.probes import registered_probes
 from rl_transfer_envs.registry.parameters import own_parameters
 from rl_transfer_envs.values.quantity import Quantity
 

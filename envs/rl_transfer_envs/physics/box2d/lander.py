@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from rl_transfer_envs.policies import register_probe
+from rl_transfer_envs.check.probes import register_probe
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
 
 LANDER_IDS = ("LunarLander-v3", "LunarLanderContinuous-v3")

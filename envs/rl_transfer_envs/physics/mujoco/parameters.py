@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from rl_transfer_envs.check.probes import register_probe
 from rl_transfer_envs.physics.mujoco import geometry, model
 from rl_transfer_envs.physics.mujoco.robots import ROBOTS, Robot
-from rl_transfer_envs.policies import register_probe
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
 
 _BEYOND = "beyond full throttle"

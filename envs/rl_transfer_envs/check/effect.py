@@ -19,8 +19,8 @@ from gymnasium import spaces
 
 from rl_transfer_envs.build.make import build
 from rl_transfer_envs.build.specification import Spec, canonical_with_positions
+from rl_transfer_envs.check.probes import Probe, probes
 from rl_transfer_envs.errors import InertPerturbationError, NonFiniteError
-from rl_transfer_envs.policies import Probe, probes
 from rl_transfer_envs.registry.parameters import parameters
 from rl_transfer_envs.registry.perturbation import layers
 from rl_transfer_envs.registry.perturbations import perturbations

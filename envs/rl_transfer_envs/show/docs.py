@@ -1,8 +1,8 @@
 """Writes the tables of ``docs/environments.md`` from the registry.
 
-    python -m rl_transfer_envs.docs docs/environments.md            rewrite the tables
-    python -m rl_transfer_envs.docs docs/environments.md --check    exit 1 if they are stale
-    python -m rl_transfer_envs.docs docs/environments.md --pictures docs/images/envs    draw the pictures
+    python -m rl_transfer_envs.show.docs docs/environments.md            rewrite the tables
+    python -m rl_transfer_envs.show.docs docs/environments.md --check    exit 1 if they are stale
+    python -m rl_transfer_envs.show.docs docs/environments.md --pictures docs/images/envs    draw the pictures
 
 Only what stands between ``<!-- begin: NAME -->`` and ``<!-- end: NAME -->`` is replaced; NAME is
 ``counts``, ``parameters``, ``wrappers`` or ``targets``.
@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from rl_transfer_envs import counts, environments, parameters, wrapper_rows
-from rl_transfer_envs.catalogue import show_rows, table
 from rl_transfer_envs.errors import InvalidSpecError
-from rl_transfer_envs.preview import preview
 from rl_transfer_envs.registry.parameters import own_parameters
+from rl_transfer_envs.show.catalogue import show_rows, table
+from rl_transfer_envs.show.preview import preview
 
 PICTURES: dict[str, tuple[dict[str, Any], str | None, int]] = {
     "cartpole-longer-pole": ({"id": "CartPole-v1", "perturb": [{"length": "x3"}]}, "balance", 60),
@@ -113,7 +113,7 @@ def _field(pattern: str, text: str) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line: rewrite or check a page; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m rl_transfer_envs.docs", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m rl_transfer_envs.show.docs", description=__doc__)
     parser.add_argument("page", type=Path, help="docs/environments.md")
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if the page is stale")
     parser.add_argument(
@@ -129,7 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
     if given.check:
         stale = old != new
         print(
-            f"{given.page} is stale: run python -m rl_transfer_envs.docs {given.page}"
+            f"{given.page} is stale: run python -m rl_transfer_envs.show.docs {given.page}"
             if stale
             else "up to date"
         )

@@ -1,0 +1,1 @@
+"""Proofs: a perturbation has an effect, every knob moves what it says, every default moves nothing."""

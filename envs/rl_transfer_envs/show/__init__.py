@@ -1,0 +1,1 @@
+"""What people look at: the catalogue, previews, tables for the docs."""
