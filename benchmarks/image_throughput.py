@@ -20,8 +20,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from rl_transfer.image.data import open_data, split_data
-from rl_transfer.image.jobs import execute
 from rl_transfer.image.preprocessing import of_timm
+from rl_transfer.image.room import execute
 from rl_transfer.image.weight_files import resolve_file
 from rl_transfer.results import RunStore, run_id
 from rl_transfer.spec.image import ImageRun

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl_transfer.image.networks import load_network
 from rl_transfer.results import find_run
 from rl_transfer.rl.policies.algorithms import import_object
 from rl_transfer.rl.policies.bundle import load_policy
+from rl_transfer.supervised.bundle import load_network
 
 WRITTEN = Path(__file__).parent / "fixtures" / "written-by-0.1.0"
 NAMEABLE = ("rl_transfer.rl.extractors:SmallCNN",)

@@ -118,7 +118,7 @@ def evaluate(
 
 
 def _evaluate_images(bundle: str, data: str | None, as_json: bool) -> None:
-    from rl_transfer.image.jobs import evaluate_bundle, read_data
+    from rl_transfer.image.room import evaluate_bundle, read_data
 
     result = evaluate_bundle(bundle, read_data(data))
     if as_json:

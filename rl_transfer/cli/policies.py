@@ -38,7 +38,7 @@ def inspect(
     from rl_transfer.sweep.dispatch import bundle_kind
 
     if bundle_kind(policy) == "image":
-        from rl_transfer.image.jobs import inspect as inspect_network
+        from rl_transfer.image.room import inspect as inspect_network
 
         rows = inspect_network(policy)
     else:

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rl_transfer.image.data.glyphs import fonts_folder
 from rl_transfer.image.data.images import ImageSet
-from rl_transfer.image.evaluate import Predictions
+from rl_transfer.supervised.evaluate import Predictions
 
 Picture = NDArray[np.uint8]
 """RGB image [height, width, 3]."""

@@ -7,11 +7,11 @@ from typing import Any
 
 from rl_transfer.core import digest_model
 from rl_transfer.image.backbones import Classifier
-from rl_transfer.image.networks import Network, load_network, save_network
 from rl_transfer.image.weights import load_pretrained
 from rl_transfer.spec.image import ImageRun
 from rl_transfer.spec.image_data import ImageData
 from rl_transfer.spec.image_model import Model, WeightsConfig
+from rl_transfer.supervised.bundle import Network, load_network, save_network
 
 
 def pretrained_network(model: Model, weights: WeightsConfig, data: ImageData | None = None) -> Network:

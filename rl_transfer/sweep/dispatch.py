@@ -13,7 +13,7 @@ from rl_transfer.results import RunFolder, find_run, read_json
 from rl_transfer.spec import Frozen, RLRun, RLSuite, TrainConfig, TransferConfig
 from rl_transfer.spec.image import ImageRun, ImageSuite, ImageTrainConfig, ImageTransferConfig
 
-MODULES = {"rl": "rl_transfer.rl.room", "image": "rl_transfer.image.jobs"}
+MODULES = {"rl": "rl_transfer.rl.room", "image": "rl_transfer.image.room"}
 """kind → module with ``execute(run, folder, source)`` and ``preflight(suite)``."""
 
 RUNS: dict[str, type[Frozen]] = {"rl": RLRun, "image": ImageRun}

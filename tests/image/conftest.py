@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from rl_transfer.image.jobs import execute
+from rl_transfer.image.room import execute
 from rl_transfer.results import RunFolder, RunStore, run_id
 from support.image import Execute, make_run, save_arrays
 

@@ -16,11 +16,11 @@ from pydantic import TypeAdapter
 from rl_transfer.errors import ConfigError
 from rl_transfer.image.data import open_data, split_data
 from rl_transfer.image.data.augment import Augmentation
-from rl_transfer.image.data.batches import Batches
-from rl_transfer.image.data.splits import stratified
 from rl_transfer.image.preprocessing import plain
 from rl_transfer.spec.image_data import Data, ImageData
 from rl_transfer.spec.image_model import AugmentationConfig
+from rl_transfer.supervised.batches import Batches
+from rl_transfer.supervised.splits import stratified
 from support.image import save_arrays, save_folder, stripes
 
 

@@ -8,11 +8,11 @@ from torch import nn
 from torchvision.models import get_model
 
 from rl_transfer import core
-from rl_transfer.image.features import Penultimate, why_not_cached
 from rl_transfer.image.heads import find_head
 from rl_transfer.image.parts import image_parts
-from rl_transfer.image.probe import fit_probe, probe_record
 from rl_transfer.image.resnet import SmallResNet
+from rl_transfer.supervised.features import Penultimate, why_not_cached
+from rl_transfer.supervised.probe import fit_probe, probe_record
 
 
 def blobs(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,16 +11,16 @@ from torch.nn import functional
 
 from rl_transfer import core
 from rl_transfer.errors import BundleError, TransferError
-from rl_transfer.image import seeds
 from rl_transfer.image.backbones import build_classifier
 from rl_transfer.image.data import open_data, split_data
-from rl_transfer.image.evaluate import Predictions
-from rl_transfer.image.jobs import evaluate_bundle, execute, find_source
-from rl_transfer.image.networks import load_network
 from rl_transfer.image.pictures import confusion_matrix
+from rl_transfer.image.room import evaluate_bundle, execute, find_source
 from rl_transfer.results import RunFolder, RunStore, run_id
 from rl_transfer.spec import Strategy, StrategyVerbs, shipped
 from rl_transfer.spec.yaml_map import read_yaml
+from rl_transfer.supervised import seeds
+from rl_transfer.supervised.bundle import load_network
+from rl_transfer.supervised.evaluate import Predictions
 from support.image import TRAINING, Execute, make_run, save_arrays, stripes
 
 FROZEN = {"copy": ["trunk"], "freeze": ["trunk"]}
@@ -327,11 +327,11 @@ def test_a_diverging_run_says_so(run: Execute) -> None:
 
 
 def test_balanced_class_weights_follow_the_counts(tmp_path: Path) -> None:
-    from rl_transfer.image.data.batches import Batches
     from rl_transfer.image.data.images import ArrayLoader, ImageSet
     from rl_transfer.image.preprocessing import plain
-    from rl_transfer.image.training import class_weights
     from rl_transfer.spec.image_model import ImageTraining
+    from rl_transfer.supervised.batches import Batches
+    from rl_transfer.supervised.loop import class_weights
 
     images, _ = stripes(8)
     part = Batches(ImageSet(np.array([0] * 6 + [1] * 2), ArrayLoader(images)), plain(1, 8))

@@ -11,7 +11,7 @@ import pytest
 from rl_transfer.analysis import analyse, read_sweep
 from rl_transfer.errors import BundleError, ConfigError, RLTransferError, TransferError
 from rl_transfer.image.data import open_data, split_data
-from rl_transfer.image.jobs import preflight, read_data
+from rl_transfer.image.room import preflight, read_data
 from rl_transfer.results import RunStore, run_id
 from rl_transfer.spec import load, shipped
 from rl_transfer.spec.image import ImageRun, ImageSuite, ImageTrainConfig

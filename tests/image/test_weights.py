@@ -19,11 +19,11 @@ from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.image import weight_files
 from rl_transfer.image.backbones import build_classifier
 from rl_transfer.image.heads import logits_shape
-from rl_transfer.image.jobs import find_source
-from rl_transfer.image.networks import load_network
+from rl_transfer.image.room import find_source
 from rl_transfer.image.weight_files import read_tensors, resolve_file
 from rl_transfer.image.weights import load_pretrained
 from rl_transfer.spec.image_model import TimmConfig, TorchvisionConfig, WeightsConfig
+from rl_transfer.supervised.bundle import load_network
 
 SQUEEZENET = TorchvisionConfig(name="torchvision", architecture="squeezenet1_1")
 LITE0 = TimmConfig(name="timm", architecture="tf_efficientnet_lite0")

@@ -1,6 +1,6 @@
 """The conformance kit: every knob moves something, every default moves nothing.
 
-    >>> from rl_transfer_envs import conformance
+    >>> from rl_transfer_envs.check import conformance
     >>> rows = conformance.check("CartPole-v1")            # doctest: +SKIP
     >>> [row for row in rows if row.status == "fail"]       # doctest: +SKIP
     []

@@ -14,22 +14,22 @@ from torch.utils.tensorboard import SummaryWriter
 from rl_transfer import core
 from rl_transfer.core import isolated
 from rl_transfer.errors import BundleError, ConfigError, TransferError
-from rl_transfer.image import seeds
 from rl_transfer.image.backbones import build_classifier
-from rl_transfer.image.curve import LearningCurve
 from rl_transfer.image.data import Splits
 from rl_transfer.image.data.augment import Augmentation
-from rl_transfer.image.data.batches import Batches
-from rl_transfer.image.evaluate import Forward, measuring, speaks_of
-from rl_transfer.image.features import Penultimate, why_not_cached
-from rl_transfer.image.measures import Home, accuracy_by_name, opened_splits, required_data
-from rl_transfer.image.networks import save_network, versions
-from rl_transfer.image.probe import probe_record
 from rl_transfer.image.sources import pretrained_network, read_source, save_pretrained
-from rl_transfer.image.training import Loop, choose_device
-from rl_transfer.image.transfer import Transfer
 from rl_transfer.results import RunFolder
 from rl_transfer.spec.image import ImageRun
+from rl_transfer.supervised import seeds
+from rl_transfer.supervised.batches import Batches
+from rl_transfer.supervised.bundle import save_network, versions
+from rl_transfer.supervised.curve import LearningCurve
+from rl_transfer.supervised.evaluate import Forward, measuring, speaks_of
+from rl_transfer.supervised.features import Penultimate, why_not_cached
+from rl_transfer.supervised.loop import Loop, choose_device
+from rl_transfer.supervised.measures import Home, accuracy_by_name, opened_splits, required_data
+from rl_transfer.supervised.probe import probe_record
+from rl_transfer.supervised.transfer import Transfer
 
 Say = Callable[[str], None]
 PROBE_LIMIT = 20_000_000

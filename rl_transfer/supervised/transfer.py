@@ -16,12 +16,12 @@ from rl_transfer import core
 from rl_transfer.core.digest import tensors_of
 from rl_transfer.errors import TransferError
 from rl_transfer.image.backbones import Classifier
-from rl_transfer.image.data.batches import Batches
-from rl_transfer.image.measures import Home
-from rl_transfer.image.networks import Network
-from rl_transfer.image.strategies import core_strategy, with_matching_head
 from rl_transfer.seeding import generator
 from rl_transfer.spec import StrategyVerbs
+from rl_transfer.supervised.batches import Batches
+from rl_transfer.supervised.bundle import Network
+from rl_transfer.supervised.measures import Home
+from rl_transfer.supervised.translate import core_strategy, with_matching_head
 
 Term = Callable[[Tensor, Tensor, float], Tensor]
 """An extra term of the loss from (images, logits, share of the budget spent)."""

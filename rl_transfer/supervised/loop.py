@@ -14,11 +14,11 @@ from torch.nn import functional
 
 from rl_transfer import core
 from rl_transfer.errors import TransferError
-from rl_transfer.image.data.batches import Batches
-from rl_transfer.image.evaluate import Forward, Predictions, measuring, predict
-from rl_transfer.image.optimizers import build_optimizer, rate_factor
-from rl_transfer.image.transfer import Transfer
 from rl_transfer.spec.image_model import ImageTraining
+from rl_transfer.supervised.batches import Batches
+from rl_transfer.supervised.evaluate import Forward, Predictions, measuring, predict
+from rl_transfer.supervised.optimizers import build_optimizer, rate_factor
+from rl_transfer.supervised.transfer import Transfer
 
 
 @dataclass

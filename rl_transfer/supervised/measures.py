@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from rl_transfer.core.digest import tensors_of
 from rl_transfer.errors import ConfigError, MissingExtraError, TransferError
 from rl_transfer.image.data import Splits, open_data, split_data
-from rl_transfer.image.data.batches import Batches
-from rl_transfer.image.evaluate import measuring, named_accuracy, predict, speaks_of
-from rl_transfer.image.networks import Network
 from rl_transfer.spec.image import ImageRun
 from rl_transfer.spec.image_data import ImageData
+from rl_transfer.supervised.batches import Batches
+from rl_transfer.supervised.bundle import Network
+from rl_transfer.supervised.evaluate import measuring, named_accuracy, predict, speaks_of
 
 CPU = torch.device("cpu")
 

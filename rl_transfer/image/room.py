@@ -8,18 +8,18 @@ from typing import Any
 from rl_transfer.core import inventory
 from rl_transfer.errors import TransferError
 from rl_transfer.image.data import open_data, split_data
-from rl_transfer.image.data.batches import Batches
-from rl_transfer.image.evaluate import measuring, named_accuracy, per_class, predict, speaks_of
-from rl_transfer.image.networks import bundle_folder, load_network, run_identity
-from rl_transfer.image.preflight import preflight
-from rl_transfer.image.run import execute
 from rl_transfer.image.sources import pretrained_network, save_pretrained
-from rl_transfer.image.training import choose_device
 from rl_transfer.spec import Frozen, locate
 from rl_transfer.spec.image_data import Data, FolderData, ImageData
 from rl_transfer.spec.image_model import ImageTraining, named_model, named_weights
 from rl_transfer.spec.load import validate
 from rl_transfer.spec.yaml_map import Document, read_yaml
+from rl_transfer.supervised.batches import Batches
+from rl_transfer.supervised.bundle import bundle_folder, load_network, run_identity
+from rl_transfer.supervised.evaluate import measuring, named_accuracy, per_class, predict, speaks_of
+from rl_transfer.supervised.loop import choose_device
+from rl_transfer.supervised.preflight import preflight
+from rl_transfer.supervised.run import execute
 
 __all__ = ["evaluate_bundle", "execute", "find_source", "inspect", "preflight", "read_data"]
 

@@ -12,12 +12,12 @@ from torch.utils.tensorboard import SummaryWriter
 
 from rl_transfer.core import count_parameters
 from rl_transfer.image.data import Splits
-from rl_transfer.image.data.batches import Batches
-from rl_transfer.image.evaluate import Forward, Predictions, measuring, predict
 from rl_transfer.image.pictures import confusion_matrix, prediction_grid, save_png
-from rl_transfer.image.training import EpochEnd
 from rl_transfer.results import RunFolder
 from rl_transfer.spec.image import ImageRun
+from rl_transfer.supervised.batches import Batches
+from rl_transfer.supervised.evaluate import Forward, Predictions, measuring, predict
+from rl_transfer.supervised.loop import EpochEnd
 
 BEAT_SECONDS = 0.5
 

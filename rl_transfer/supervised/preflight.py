@@ -9,13 +9,13 @@ import torch
 from rl_transfer.errors import RLTransferError
 from rl_transfer.image.backbones import Classifier, build_classifier
 from rl_transfer.image.data import Splits, open_data, split_data
-from rl_transfer.image.networks import Network
 from rl_transfer.image.sources import pretrained_network
-from rl_transfer.image.strategies import core_strategy
-from rl_transfer.image.training import choose_device
-from rl_transfer.image.transfer import Transfer
 from rl_transfer.spec.image import ImageSource, ImageSuite
 from rl_transfer.spec.image_data import ImageData
+from rl_transfer.supervised.bundle import Network
+from rl_transfer.supervised.loop import choose_device
+from rl_transfer.supervised.transfer import Transfer
+from rl_transfer.supervised.translate import core_strategy
 
 
 def preflight(suite: ImageSuite) -> dict[str, Any]:

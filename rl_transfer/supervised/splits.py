@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from rl_transfer.errors import ConfigError
 from rl_transfer.image.data.images import ImageSet, OpenedData
-from rl_transfer.image.seeds import shots_seed, split_seed
 from rl_transfer.spec.image_data import ImageData
+from rl_transfer.supervised.seeds import shots_seed, split_seed
 
 Indices = NDArray[np.int64]
 

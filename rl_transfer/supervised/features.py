@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from rl_transfer.core import PartMap, isolated
 from rl_transfer.core.digest import tensors_of
-from rl_transfer.image.data.batches import Batches
-from rl_transfer.image.evaluate import in_training, measuring
 from rl_transfer.image.heads import Head
+from rl_transfer.supervised.batches import Batches
+from rl_transfer.supervised.evaluate import in_training, measuring
 
 
 @dataclass(frozen=True)

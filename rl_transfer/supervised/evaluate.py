@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rl_transfer.image.data.batches import Batches
+from rl_transfer.supervised.batches import Batches
 
 Forward = Callable[[Tensor], Tensor]
 """A batch of images (or of features) → logits [n, classes]."""

@@ -1,0 +1,1 @@
+"""Supervised transfer: everything that no picture and no word needs."""
