@@ -110,7 +110,7 @@ class TestGame:
         np.testing.assert_array_equal(picture[::8, ::8, :1], image)
 
 
-PARAMETERS = rl_transfer_envs.registry.parameters("PixelCatch-v0")
+PARAMETERS = rl_transfer_envs.parameters("PixelCatch-v0")
 OWN = [name for name in PARAMETERS if name != "attribute"]
 
 
