@@ -21,8 +21,8 @@ ROOMS = {
         "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "rl_transfer.image", "torch", "numpy",
     },
     "image": {
-        "rl_transfer.supervised", "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "torch", "torchvision", "timm",
-        "numpy", "PIL", "sklearn", "skimage", "datasets", "matplotlib", "safetensors",
+        "rl_transfer.supervised", "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "torch",
+        "torchvision", "timm", "numpy", "PIL", "sklearn", "skimage", "datasets", "matplotlib", "safetensors",
     },
     "sweep": {"rl_transfer.spec", "rl_transfer.results", "rich"},
     "analysis": {"rl_transfer.spec", "rl_transfer.results", "numpy"},
