@@ -9,11 +9,11 @@ from typing import Literal
 
 import numpy as np
 
+from rl_transfer.analysis.arm_statistics import UNDEFINED, FloatArray, Interval
 from rl_transfer.analysis.arms import Arm
 from rl_transfer.analysis.bootstrap import iqm_interval, performance_profile, stratified_bootstrap
-from rl_transfer.analysis.normalise import Normalisation
+from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.settings import Settings
-from rl_transfer.analysis.statistics import UNDEFINED, FloatArray, Interval
 from rl_transfer.seeding import generator
 
 Summed = Literal["final_performance", "auc"]
@@ -48,7 +48,7 @@ class Aggregate:
 
 def aggregate(
     groups: Mapping[tuple[str | None, str], Sequence[Arm]],
-    norms: Mapping[str, Normalisation],
+    norms: Mapping[str, ScoreScale],
     settings: Settings,
     root_seed: int,
 ) -> tuple[Aggregate, ...]:
@@ -70,7 +70,7 @@ def _aggregate(
     key: tuple[str | None, str],
     arms: Sequence[Arm],
     targets: tuple[str, ...],
-    norms: Mapping[str, Normalisation],
+    norms: Mapping[str, ScoreScale],
     grid: FloatArray,
     settings: Settings,
     root_seed: int,
@@ -101,7 +101,7 @@ def _gap(arms: Sequence[Arm], targets: Sequence[str]) -> str:
     return f"runs are missing on {', '.join(incomplete)}" if incomplete else ""
 
 
-def _scores(arm: Arm, norms: Mapping[str, Normalisation], figure: Summed) -> list[float]:
+def _scores(arm: Arm, norms: Mapping[str, ScoreScale], figure: Summed) -> list[float]:
     norm = norms[arm.target]
     values = [run.final if figure == "final_performance" else run.auc for run in arm.metrics]
     return [float(score) for score in norm.score(np.array(values)) if math.isfinite(score)]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from rl_transfer.analysis.statistics import UNDEFINED, FloatArray, Interval, Values, as_values
+from rl_transfer.analysis.arm_statistics import UNDEFINED, FloatArray, Interval, Values, as_values
 
 Statistic = Callable[[FloatArray], FloatArray]
 """Maps values[resample, run] to one number per resample."""

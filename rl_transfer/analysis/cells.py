@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 
 from rl_transfer.analysis import metrics as per_run
+from rl_transfer.analysis.arm_statistics import Interval, mean_interval, welch_interval
 from rl_transfer.analysis.arms import Arm
-from rl_transfer.analysis.normalise import Normalisation
-from rl_transfer.analysis.statistics import Interval, mean_interval, welch_interval
+from rl_transfer.analysis.score_scale import ScoreScale
 
 Unit = Literal["measure", "steps", "ratio"]
 
@@ -54,7 +54,7 @@ class Metric:
     """``≥`` or ``≤`` where the value is only a bound."""
 
 
-def level(name: str, values: Mapping[int, float], norm: Normalisation, confidence: float) -> Metric:
+def level(name: str, values: Mapping[int, float], norm: ScoreScale, confidence: float) -> Metric:
     """A return of one arm: mean over seeds with Student's t interval, score (J − J_random) / span."""
     estimate = _estimate(mean_interval(list(values.values()), confidence), values)
     return Metric(name, "measure", estimate, _scaled(estimate, norm, norm.random))
@@ -64,7 +64,7 @@ def difference(
     name: str,
     values: Mapping[int, float],
     reference: Mapping[int, float],
-    norm: Normalisation,
+    norm: ScoreScale,
     confidence: float,
 ) -> Metric:
     """A return of one arm minus that of another: Welch interval, score Δ / span."""
@@ -72,7 +72,7 @@ def difference(
     return Metric(name, "measure", estimate, _scaled(estimate, norm, 0.0))
 
 
-def arm_metrics(arm: Arm, norm: Normalisation, confidence: float) -> dict[str, Metric]:
+def arm_metrics(arm: Arm, norm: ScoreScale, confidence: float) -> dict[str, Metric]:
     """The metrics that need no comparison, by name."""
     starts = arm.values(lambda run: run.start)
     over_random = {seed: value - norm.random for seed, value in starts.items() if math.isfinite(norm.random)}
@@ -102,7 +102,7 @@ def arm_metrics(arm: Arm, norm: Normalisation, confidence: float) -> dict[str, M
     return {metric.name: metric for metric in found}
 
 
-def gain_metrics(arm: Arm, scratch: Arm, norm: Normalisation, confidence: float) -> dict[str, Metric]:
+def gain_metrics(arm: Arm, scratch: Arm, norm: ScoreScale, confidence: float) -> dict[str, Metric]:
     """The metrics of an arm against the from-scratch arm on the same target, by name."""
     found = [
         difference(name, arm.values(figure), scratch.values(figure), norm, confidence)
@@ -117,7 +117,7 @@ def gain_metrics(arm: Arm, scratch: Arm, norm: Normalisation, confidence: float)
     return {metric.name: metric for metric in found}
 
 
-def _area_ratios(arm: Arm, scratch: Arm, norm: Normalisation, confidence: float) -> list[Metric]:
+def _area_ratios(arm: Arm, scratch: Arm, norm: ScoreScale, confidence: float) -> list[Metric]:
     """Transfer ratio and forward transfer; the from-scratch mean in the denominator counts as fixed."""
 
     def ratio(name: str, x: Mapping[int, float], y: Mapping[int, float], kind: str) -> Metric:
@@ -154,7 +154,7 @@ def _time_gains(arm: Arm, scratch: Arm, confidence: float) -> list[Metric]:
 
 
 def _offset_free(
-    name: str, values: Mapping[int, float], norm: Normalisation | None, confidence: float
+    name: str, values: Mapping[int, float], norm: ScoreScale | None, confidence: float
 ) -> Metric:
     """A per-seed difference of returns; its score, if any, is divided by the span alone."""
     estimate = _estimate(mean_interval(list(values.values()), confidence), values)
@@ -171,7 +171,7 @@ def _estimate(interval: Interval, values: Mapping[int, float]) -> Estimate:
     return Estimate(interval.point, interval.low, interval.high, dict(values))
 
 
-def _scaled(estimate: Estimate, norm: Normalisation, origin: float) -> Estimate | None:
+def _scaled(estimate: Estimate, norm: ScoreScale, origin: float) -> Estimate | None:
     """(estimate − origin) / span, or None without a usable reference."""
     if norm.is_raw:
         return None

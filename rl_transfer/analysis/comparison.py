@@ -9,14 +9,14 @@ from typing import Literal
 
 import numpy as np
 
-from rl_transfer.analysis import statistics as stats
+from rl_transfer.analysis import arm_statistics as stats
+from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.arms import Arm
 from rl_transfer.analysis.bootstrap import iqm_difference
 from rl_transfer.analysis.metrics import RunMetrics
-from rl_transfer.analysis.normalise import Normalisation
 from rl_transfer.analysis.power import more_seeds
+from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.settings import Settings
-from rl_transfer.analysis.statistics import Interval
 from rl_transfer.analysis.verdict import Verdict, decide
 
 Judged = Literal["asymptotic_gain", "auc_gain"]
@@ -101,7 +101,7 @@ def contrast(
     metric: Judged,
     arm: Arm,
     other: Arm,
-    norm: Normalisation,
+    norm: ScoreScale,
     confidence: float,
     generator: np.random.Generator,
 ) -> Contrast:
@@ -113,7 +113,7 @@ def contrast(
 def judge(
     metric: Judged,
     pair: Contrast,
-    norm: Normalisation,
+    norm: ScoreScale,
     settings: Settings,
     generator: np.random.Generator,
     *,
@@ -180,7 +180,7 @@ def check_control(
     return ControlCheck(name, finding, arm_over_control.gain, arm_over_control.p)
 
 
-def _scale(values: Mapping[int, float], norm: Normalisation) -> tuple[float, ...]:
+def _scale(values: Mapping[int, float], norm: ScoreScale) -> tuple[float, ...]:
     if norm.is_raw:
         return tuple(values.values())
     return tuple(norm.score(np.array(list(values.values()))).tolist())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rl_transfer.analysis.arms import Arm, SourceInfo
 from rl_transfer.analysis.inputs import Run
-from rl_transfer.analysis.normalise import Normalisation
+from rl_transfer.analysis.score_scale import ScoreScale
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Flag:
     message: str
 
 
-def arm_flags(arm: Arm, scratch: Arm | None, source: SourceInfo | None, norm: Normalisation) -> list[Flag]:
+def arm_flags(arm: Arm, scratch: Arm | None, source: SourceInfo | None, norm: ScoreScale) -> list[Flag]:
     """The flags of one cell that its runs alone give."""
     found = []
     missing = describe_missing(arm)

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rl_transfer.analysis.arm_statistics import FloatArray
 from rl_transfer.analysis.settings import Settings, StrategyInfo, read_strategies
-from rl_transfer.analysis.statistics import FloatArray
 from rl_transfer.errors import StoreError
 
 Role = Literal["source", "target", "random"]

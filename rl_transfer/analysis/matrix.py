@@ -12,6 +12,7 @@ import numpy as np
 from rl_transfer.analysis import aggregate as aggregates
 from rl_transfer.analysis import comparison as compare
 from rl_transfer.analysis import overview
+from rl_transfer.analysis.arm_statistics import benjamini_hochberg
 from rl_transfer.analysis.arms import Arm, arm_band, build_arm, source_info
 from rl_transfer.analysis.cells import arm_metrics, gain_metrics
 from rl_transfer.analysis.comparison import JUDGED, Comparison, Judged
@@ -19,10 +20,9 @@ from rl_transfer.analysis.flags import Flag, arm_flags, obstacle
 from rl_transfer.analysis.inputs import Run, Sweep
 from rl_transfer.analysis.metrics import final_performance, has_plateaued
 from rl_transfer.analysis.model import Cell, CellKey, Kind, Matrix, TargetInfo
-from rl_transfer.analysis.normalise import Normalisation, normalisation
 from rl_transfer.analysis.power import smallest_seeds
+from rl_transfer.analysis.score_scale import ScoreScale, score_scale
 from rl_transfer.analysis.settings import StrategyInfo, read_number
-from rl_transfer.analysis.statistics import benjamini_hochberg
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.seeding import generator
 
@@ -57,14 +57,14 @@ class _Analysis:
     def _scratch_rows(self, target: str) -> tuple[Run, ...]:
         return self.sweep.select("target", target=target, strategy=self.sweep.baseline)
 
-    def _norm(self, target: str) -> Normalisation:
+    def _norm(self, target: str) -> ScoreScale:
         random = self.random[target]
         finals = [
             final_performance(run.curve.means, self.settings.final_share)
             for run in self._scratch_rows(target)
             if run.curve
         ]
-        return normalisation(
+        return score_scale(
             np.concatenate(random.curve.returns) if random and random.curve else (),
             finals,
             self.settings,

@@ -11,7 +11,7 @@ from rl_transfer.analysis.arms import Band, SourceInfo
 from rl_transfer.analysis.cells import Metric
 from rl_transfer.analysis.comparison import Comparison, Judged
 from rl_transfer.analysis.flags import Flag
-from rl_transfer.analysis.normalise import Normalisation
+from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.settings import Settings, StrategyInfo
 
 Kind = Literal["transfer", "control", "baseline"]
@@ -24,7 +24,7 @@ class TargetInfo:
     """A target task: the constants of its scores, and its from-scratch arm."""
 
     name: str
-    norm: Normalisation
+    norm: ScoreScale
     budget: float
     """Last evaluation step; NaN before any run is finished."""
     plateaued: bool

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from rl_transfer.analysis.arm_statistics import PERMUTATION_LIMIT, Values, as_values, welch_error
 from rl_transfer.analysis.special import t_quantile
-from rl_transfer.analysis.statistics import PERMUTATION_LIMIT, Values, as_values, welch_error
 
 LEAST_SEEDS = 4
 """With fewer runs in an arm every verdict is inconclusive."""

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from rl_transfer.analysis import words
+from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.cells import Estimate, Metric
 from rl_transfer.analysis.comparison import JUDGED, Comparison
 from rl_transfer.analysis.model import Cell, Matrix
-from rl_transfer.analysis.statistics import Interval
 
 
 def summary(matrix: Matrix) -> list[dict[str, Any]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.power import LEAST_SEEDS
-from rl_transfer.analysis.statistics import Interval
 
 
 class Verdict(StrEnum):

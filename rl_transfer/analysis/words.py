@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.comparison import Comparison, Judged
 from rl_transfer.analysis.model import Cell, Matrix
-from rl_transfer.analysis.statistics import Interval
 from rl_transfer.analysis.verdict import Verdict
 
 METRIC_LABELS: Mapping[str, str] = {

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 
 from rl_transfer.analysis import words
+from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.cells import Estimate, Metric
 from rl_transfer.analysis.comparison import JUDGED, Comparison
 from rl_transfer.analysis.model import Cell, Matrix, TargetInfo
-from rl_transfer.analysis.statistics import Interval
 from rl_transfer.report.markup import BREAK, Html, esc, items, joined, table, tag
 
 MOST_COLUMNS = 4

@@ -9,8 +9,8 @@ from rl_transfer.analysis import analyse, csv_text, read_sweep, summary, text_ta
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.errors import StoreError
 from rl_transfer.report.figures import all_figures
-from rl_transfer.report.html import page
 from rl_transfer.report.markup import Html
+from rl_transfer.report.page import page
 from rl_transfer.report.pictures import run_pictures, section
 from rl_transfer.report.style import png, svg
 from rl_transfer.report.tensorboard import write_tensorboard

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from rl_transfer.analysis import Run, analyse, csv_text, summary, text_table
-from rl_transfer.analysis.statistics import Interval
+from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.words import digits, interval, notes, number
 
 from .hand_made import CONTROL, FAST, SLOW, arm, shifted, sweep

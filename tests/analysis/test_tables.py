@@ -6,7 +6,7 @@ import math
 import pytest
 
 from rl_transfer.analysis import analyse, csv_text, headlines, read_sweep, summary, text_table
-from rl_transfer.analysis.statistics import Interval
+from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.words import METRIC_LABELS, advice, at_budgets, at_steps, interval, listed, number
 
 from .hand_made import FAST, SLOW, STEPS, arm, shifted, sweep, two_arms

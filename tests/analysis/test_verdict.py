@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.power import more_seeds, smallest_p, smallest_seeds
-from rl_transfer.analysis.statistics import Interval
 from rl_transfer.analysis.verdict import Verdict, decide
 
 

@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from rl_transfer.analysis.arm_statistics import FloatArray, Values, as_values
 from rl_transfer.analysis.settings import Settings
-from rl_transfer.analysis.statistics import FloatArray, Values, as_values
 
 Mode = Literal["scratch", "threshold", "number", "raw"]
 
@@ -21,7 +21,7 @@ CLEAR_SHARE = 0.05
 
 
 @dataclass(frozen=True)
-class Normalisation:
+class ScoreScale:
     """The constants of one target: score = (J − random) / (reference − random).
 
     Both constants are treated as fixed, and shown. In mode ``raw`` there is no usable reference: scores are
@@ -60,12 +60,12 @@ class Normalisation:
         return self.random + share * self.span
 
 
-def normalisation(
+def score_scale(
     random_returns: Values,
     scratch_finals: Values,
     settings: Settings,
     reward_threshold: float | None = None,
-) -> Normalisation:
+) -> ScoreScale:
     """The constants of one target.
 
     The reference is the one configured; if it is not clearly above random, the environment's
@@ -88,11 +88,11 @@ def normalisation(
     for mode, reference, error in _candidates(scratch, settings, reward_threshold):
         doubt = _doubt(mode, reference, base, math.hypot(error, _standard_error(random)), reward_threshold)
         if random.size and doubt is None:
-            return Normalisation(mode, base, reference, settings.delta, "; ".join(reasons))
+            return ScoreScale(mode, base, reference, settings.delta, "; ".join(reasons))
         if doubt is not None:
             reasons.append(doubt)
     declared = settings.raw_delta is not None
-    return Normalisation(
+    return ScoreScale(
         "raw", base, math.nan, settings.raw_delta or 0.0, "; ".join(reasons), delta_declared=declared
     )
 

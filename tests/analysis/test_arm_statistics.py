@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_transfer.analysis.special import regularised_incomplete_beta, t_cdf, t_quantile
-from rl_transfer.analysis.statistics import (
+from rl_transfer.analysis.arm_statistics import (
     Interval,
     benjamini_hochberg,
     cohens_d,
@@ -16,6 +15,7 @@ from rl_transfer.analysis.statistics import (
     probability_of_improvement,
     welch_interval,
 )
+from rl_transfer.analysis.special import regularised_incomplete_beta, t_cdf, t_quantile
 
 RNG = np.random.default_rng
 PROBABILITIES = st.floats(1e-6, 1 - 1e-6)
