@@ -48,7 +48,7 @@ class Aggregate:
 
 def aggregate(
     groups: Mapping[tuple[str | None, str], Sequence[Arm]],
-    norms: Mapping[str, ScoreScale],
+    scales: Mapping[str, ScoreScale],
     settings: Settings,
     root_seed: int,
 ) -> tuple[Aggregate, ...]:
@@ -57,12 +57,14 @@ def aggregate(
     Targets without normalised scores are left out for all. A strategy with missing runs gets no
     aggregate: dropping them could only flatter it.
     """
-    targets = tuple(name for name, norm in norms.items() if not norm.is_raw)
+    targets = tuple(name for name, scale in scales.items() if not scale.is_raw)
     usable = {key: [arm for arm in arms if arm.target in targets] for key, arms in groups.items()}
-    finals = [s for arms in usable.values() for arm in arms for s in _scores(arm, norms, "final_performance")]
+    finals = [
+        s for arms in usable.values() for arm in arms for s in _scores(arm, scales, "final_performance")
+    ]
     grid = np.linspace(min(0.0, *finals, 0.0), max(1.0, *finals, 1.0), _THRESHOLDS)
     return tuple(
-        _aggregate(key, arms, targets, norms, grid, settings, root_seed) for key, arms in usable.items()
+        _aggregate(key, arms, targets, scales, grid, settings, root_seed) for key, arms in usable.items()
     )
 
 
@@ -70,7 +72,7 @@ def _aggregate(
     key: tuple[str | None, str],
     arms: Sequence[Arm],
     targets: tuple[str, ...],
-    norms: Mapping[str, ScoreScale],
+    scales: Mapping[str, ScoreScale],
     grid: FloatArray,
     settings: Settings,
     root_seed: int,
@@ -82,7 +84,7 @@ def _aggregate(
         return Aggregate(source, strategy, targets, 0, nothing, None, reason)
     stream = generator(root_seed, "bootstrap", "matrix", source or "", strategy)
     figures: tuple[Summed, ...] = ("final_performance", "auc")
-    strata = {figure: [_scores(arm, norms, figure) for arm in arms] for figure in figures}
+    strata = {figure: [_scores(arm, scales, figure) for arm in arms] for figure in figures}
     iqm = {
         figure: iqm_interval(strata[figure], stream, settings.bootstrap, settings.confidence)
         for figure in figures
@@ -101,10 +103,10 @@ def _gap(arms: Sequence[Arm], targets: Sequence[str]) -> str:
     return f"runs are missing on {', '.join(incomplete)}" if incomplete else ""
 
 
-def _scores(arm: Arm, norms: Mapping[str, ScoreScale], figure: Summed) -> list[float]:
-    norm = norms[arm.target]
+def _scores(arm: Arm, scales: Mapping[str, ScoreScale], figure: Summed) -> list[float]:
+    scale = scales[arm.target]
     values = [run.final if figure == "final_performance" else run.auc for run in arm.metrics]
-    return [float(score) for score in norm.score(np.array(values)) if math.isfinite(score)]
+    return [float(score) for score in scale.score(np.array(values)) if math.isfinite(score)]
 
 
 def _profile(

@@ -63,7 +63,7 @@ class Arm:
         return tuple((run.record or {}).get("source_run") for run in self.runs)
 
 
-def build_arm(rows: Sequence[Run], seeds: Sequence[int], norm: ScoreScale, settings: Settings) -> Arm:
+def build_arm(rows: Sequence[Run], seeds: Sequence[int], scale: ScoreScale, settings: Settings) -> Arm:
     """The arm made of ``rows`` (same source, target and strategy; at least one)."""
     first = rows[0]
     by_seed = {run.seed: run for run in rows}
@@ -81,7 +81,7 @@ def build_arm(rows: Sequence[Run], seeds: Sequence[int], norm: ScoreScale, setti
         seeds=planned,
         runs=finished,
         problems=problems,
-        metrics=tuple(measure(run, norm, settings) for run in finished),
+        metrics=tuple(measure(run, scale, settings) for run in finished),
     )
 
 

@@ -54,38 +54,40 @@ class Metric:
     """``≥`` or ``≤`` where the value is only a bound."""
 
 
-def level(name: str, values: Mapping[int, float], norm: ScoreScale, confidence: float) -> Metric:
+def level(name: str, values: Mapping[int, float], scale: ScoreScale, confidence: float) -> Metric:
     """A return of one arm: mean over seeds with Student's t interval, score (J − J_random) / span."""
     estimate = _estimate(mean_interval(list(values.values()), confidence), values)
-    return Metric(name, "measure", estimate, _scaled(estimate, norm, norm.random))
+    return Metric(name, "measure", estimate, _scaled(estimate, scale, scale.random))
 
 
 def difference(
     name: str,
     values: Mapping[int, float],
     reference: Mapping[int, float],
-    norm: ScoreScale,
+    scale: ScoreScale,
     confidence: float,
 ) -> Metric:
     """A return of one arm minus that of another: Welch interval, score Δ / span."""
     estimate = _difference(values, reference, confidence)
-    return Metric(name, "measure", estimate, _scaled(estimate, norm, 0.0))
+    return Metric(name, "measure", estimate, _scaled(estimate, scale, 0.0))
 
 
-def arm_metrics(arm: Arm, norm: ScoreScale, confidence: float) -> dict[str, Metric]:
+def arm_metrics(arm: Arm, scale: ScoreScale, confidence: float) -> dict[str, Metric]:
     """The metrics that need no comparison, by name."""
     starts = arm.values(lambda run: run.start)
-    over_random = {seed: value - norm.random for seed, value in starts.items() if math.isfinite(norm.random)}
+    over_random = {
+        seed: value - scale.random for seed, value in starts.items() if math.isfinite(scale.random)
+    }
     found = [
-        level("zero_shot", arm.values(lambda run: run.zero_shot), norm, confidence),
-        level("start_performance", starts, norm, confidence),
-        level("final_performance", arm.values(lambda run: run.final), norm, confidence),
-        level("auc", arm.values(lambda run: run.auc), norm, confidence),
-        _offset_free("jump_start_over_random", over_random, norm, confidence),
+        level("zero_shot", arm.values(lambda run: run.zero_shot), scale, confidence),
+        level("start_performance", starts, scale, confidence),
+        level("final_performance", arm.values(lambda run: run.final), scale, confidence),
+        level("auc", arm.values(lambda run: run.auc), scale, confidence),
+        _offset_free("jump_start_over_random", over_random, scale, confidence),
         _offset_free("retention", arm.values(lambda run: run.retention), None, confidence),
     ]
     probes = arm.values(lambda run: run.probe)
-    found += [level("linear_probe", probes, norm, confidence)] if probes else []
+    found += [level("linear_probe", probes, scale, confidence)] if probes else []
     times = {run.seed: run.reached for run in arm.metrics if run.reached is not None}
     restricted = {seed: time.time for seed, time in times.items()}
     reached = {seed: float(time.reached) for seed, time in times.items()}
@@ -102,22 +104,22 @@ def arm_metrics(arm: Arm, norm: ScoreScale, confidence: float) -> dict[str, Metr
     return {metric.name: metric for metric in found}
 
 
-def gain_metrics(arm: Arm, scratch: Arm, norm: ScoreScale, confidence: float) -> dict[str, Metric]:
+def gain_metrics(arm: Arm, scratch: Arm, scale: ScoreScale, confidence: float) -> dict[str, Metric]:
     """The metrics of an arm against the from-scratch arm on the same target, by name."""
     found = [
-        difference(name, arm.values(figure), scratch.values(figure), norm, confidence)
+        difference(name, arm.values(figure), scratch.values(figure), scale, confidence)
         for name, figure in (
             ("jump_start", lambda run: run.start),
             ("asymptotic_gain", lambda run: run.final),
             ("auc_gain", lambda run: run.auc),
         )
     ]
-    found += _area_ratios(arm, scratch, norm, confidence)
+    found += _area_ratios(arm, scratch, scale, confidence)
     found += _time_gains(arm, scratch, confidence)
     return {metric.name: metric for metric in found}
 
 
-def _area_ratios(arm: Arm, scratch: Arm, norm: ScoreScale, confidence: float) -> list[Metric]:
+def _area_ratios(arm: Arm, scratch: Arm, scale: ScoreScale, confidence: float) -> list[Metric]:
     """Transfer ratio and forward transfer; the from-scratch mean in the denominator counts as fixed."""
 
     def ratio(name: str, x: Mapping[int, float], y: Mapping[int, float], kind: str) -> Metric:
@@ -127,7 +129,7 @@ def _area_ratios(arm: Arm, scratch: Arm, norm: ScoreScale, confidence: float) ->
         return Metric(name, "ratio", _times(_difference(x, y, confidence), unit_gain))
 
     def scores(values: Mapping[int, float]) -> dict[int, float]:
-        return {} if norm.is_raw else {seed: float(norm.score(value)) for seed, value in values.items()}
+        return {} if scale.is_raw else {seed: float(scale.score(value)) for seed, value in values.items()}
 
     x, y = (scores(side.values(lambda run: run.auc)) for side in (arm, scratch))
     clipped_x, clipped_y = (side.values(lambda run: run.clipped_auc) for side in (arm, scratch))
@@ -154,11 +156,11 @@ def _time_gains(arm: Arm, scratch: Arm, confidence: float) -> list[Metric]:
 
 
 def _offset_free(
-    name: str, values: Mapping[int, float], norm: ScoreScale | None, confidence: float
+    name: str, values: Mapping[int, float], scale: ScoreScale | None, confidence: float
 ) -> Metric:
     """A per-seed difference of returns; its score, if any, is divided by the span alone."""
     estimate = _estimate(mean_interval(list(values.values()), confidence), values)
-    return Metric(name, "measure", estimate, None if norm is None else _scaled(estimate, norm, 0.0))
+    return Metric(name, "measure", estimate, None if scale is None else _scaled(estimate, scale, 0.0))
 
 
 def _difference(x: Mapping[int, float], y: Mapping[int, float], confidence: float) -> Estimate:
@@ -171,11 +173,11 @@ def _estimate(interval: Interval, values: Mapping[int, float]) -> Estimate:
     return Estimate(interval.point, interval.low, interval.high, dict(values))
 
 
-def _scaled(estimate: Estimate, norm: ScoreScale, origin: float) -> Estimate | None:
+def _scaled(estimate: Estimate, scale: ScoreScale, origin: float) -> Estimate | None:
     """(estimate − origin) / span, or None without a usable reference."""
-    if norm.is_raw:
+    if scale.is_raw:
         return None
-    return _times(estimate, 1 / norm.span, -origin / norm.span)
+    return _times(estimate, 1 / scale.span, -origin / scale.span)
 
 
 def _times(estimate: Estimate, factor: float, offset: float = 0.0) -> Estimate:

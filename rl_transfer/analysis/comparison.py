@@ -101,19 +101,19 @@ def contrast(
     metric: Judged,
     arm: Arm,
     other: Arm,
-    norm: ScoreScale,
+    scale: ScoreScale,
     confidence: float,
     generator: np.random.Generator,
 ) -> Contrast:
     """The contrast of two arms on one metric; ``generator`` serves the test where it samples."""
-    x, y = (_scale(side.values(FIGURES[metric]), norm) for side in (arm, other))
+    x, y = (_on_scale(side.values(FIGURES[metric]), scale) for side in (arm, other))
     return Contrast(x, y, stats.welch_interval(x, y, confidence), stats.permutation_p(x, y, generator))
 
 
 def judge(
     metric: Judged,
     pair: Contrast,
-    norm: ScoreScale,
+    scale: ScoreScale,
     settings: Settings,
     generator: np.random.Generator,
     *,
@@ -128,14 +128,14 @@ def judge(
     bootstrap.
     """
     p, cells = (pair.p, 1) if adjusted_p is None else (adjusted_p, family)
-    verdict, reason = decide(pair.gain, p, runs=pair.runs, delta=norm.delta, q=settings.q, obstacle=obstacle)
+    verdict, reason = decide(pair.gain, p, runs=pair.runs, delta=scale.delta, q=settings.q, obstacle=obstacle)
     unsettled = verdict is Verdict.INCONCLUSIVE and obstacle is None
     x, y = pair.x, pair.y
     return Comparison(
         metric=metric,
-        unit="measure" if norm.is_raw else "score",
+        unit="measure" if scale.is_raw else "score",
         gain=pair.gain,
-        delta=norm.delta,
+        delta=scale.delta,
         p=pair.p,
         adjusted_p=math.nan if adjusted_p is None else adjusted_p,
         verdict=verdict,
@@ -144,7 +144,7 @@ def judge(
         cohens_d=stats.cohens_d(x, y),
         hedges_g=stats.hedges_g(x, y),
         iqm_gain=iqm_difference(x, y, generator, settings.bootstrap, settings.confidence),
-        more_seeds=_more_seeds(pair, norm.delta, settings, cells) if unsettled else None,
+        more_seeds=_more_seeds(pair, scale.delta, settings, cells) if unsettled else None,
     )
 
 
@@ -180,7 +180,7 @@ def check_control(
     return ControlCheck(name, finding, arm_over_control.gain, arm_over_control.p)
 
 
-def _scale(values: Mapping[int, float], norm: ScoreScale) -> tuple[float, ...]:
-    if norm.is_raw:
+def _on_scale(values: Mapping[int, float], scale: ScoreScale) -> tuple[float, ...]:
+    if scale.is_raw:
         return tuple(values.values())
-    return tuple(norm.score(np.array(list(values.values()))).tolist())
+    return tuple(scale.score(np.array(list(values.values()))).tolist())

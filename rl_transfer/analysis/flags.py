@@ -19,7 +19,7 @@ class Flag:
     message: str
 
 
-def arm_flags(arm: Arm, scratch: Arm | None, source: SourceInfo | None, norm: ScoreScale) -> list[Flag]:
+def arm_flags(arm: Arm, scratch: Arm | None, source: SourceInfo | None, scale: ScoreScale) -> list[Flag]:
     """The flags of one cell that its runs alone give."""
     found = []
     missing = describe_missing(arm)
@@ -45,13 +45,13 @@ def arm_flags(arm: Arm, scratch: Arm | None, source: SourceInfo | None, norm: Sc
         )
     both = [*arm.runs, *(scratch.runs if scratch else ())]
     found += [Flag("versions", message) for message in version_mismatches(both)]
-    if norm.is_raw:
+    if scale.is_raw:
         note = (
-            "" if norm.delta_declared else "; declare analysis.raw_delta to judge relevance and equivalence"
+            "" if scale.delta_declared else "; declare analysis.raw_delta to judge relevance and equivalence"
         )
-        found.append(Flag("raw-returns", f"judged on raw returns: {norm.reason}{note}"))
-    elif norm.reason:
-        found.append(Flag("reference-fallback", f"the reference is the {norm.mode}: {norm.reason}"))
+        found.append(Flag("raw-returns", f"judged on raw returns: {scale.reason}{note}"))
+    elif scale.reason:
+        found.append(Flag("reference-fallback", f"the reference is the {scale.mode}: {scale.reason}"))
     return found
 
 

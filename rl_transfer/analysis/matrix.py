@@ -44,7 +44,7 @@ class _Analysis:
             for name in _names(sweep, "source")
         }
         self.random = {name: self._random_run(name) for name in _names(sweep, "target")}
-        self.norms = {name: self._norm(name) for name in self.random}
+        self.scales = {name: self._norm(name) for name in self.random}
         self.arms = self._arms()
         self.kinds: dict[CellKey, Kind] = {key: self._kind(key) for key in self.arms}
         self.obstacles = {key: self._obstacle(key) for key in self.arms if self.kinds[key] != "baseline"}
@@ -77,10 +77,10 @@ class _Analysis:
             if run.role == "target" and run.target is not None and run.strategy is not None:
                 rows.setdefault((run.source, run.target, run.strategy), []).append(run)
         order = {name: place for place, name in enumerate(self.strategies)}
-        targets, sources = list(self.norms), [None, *self.sources]
+        targets, sources = list(self.scales), [None, *self.sources]
         keys = sorted(rows, key=lambda key: (order[key[2]], targets.index(key[1]), sources.index(key[0])))
         return {
-            key: build_arm(rows[key], self.sweep.seeds, self.norms[key[1]], self.settings) for key in keys
+            key: build_arm(rows[key], self.sweep.seeds, self.scales[key[1]], self.settings) for key in keys
         }
 
     def _kind(self, key: CellKey) -> Kind:
@@ -114,7 +114,7 @@ class _Analysis:
                 found[key][metric] = compare.judge(
                     metric,
                     pair,
-                    self.norms[key[1]],
+                    self.scales[key[1]],
                     self.settings,
                     self._stream("bootstrap", metric, key),
                     adjusted_p=adjusted.get(key),
@@ -130,7 +130,7 @@ class _Analysis:
         arm, target = self.arms[key], key[1]
         against = other or self._scratch(target) or replace(arm, runs=(), metrics=())
         stream = self._stream(f"permutation-{against.strategy}", metric, key)
-        return compare.contrast(metric, arm, against, self.norms[target], self.settings.confidence, stream)
+        return compare.contrast(metric, arm, against, self.scales[target], self.settings.confidence, stream)
 
     def _checked(
         self, found: Mapping[CellKey, Mapping[Judged, Comparison]], key: CellKey, metric: Judged
@@ -173,9 +173,9 @@ class _Analysis:
             settings=self.settings,
             strategies=self.strategies,
             sources=self.sources,
-            targets={name: self._target(name) for name in self.norms},
+            targets={name: self._target(name) for name in self.scales},
             cells=tuple(self._cell(key, comparisons.get(key, {})) for key in self.arms),
-            aggregates=aggregates.aggregate(groups, self.norms, self.settings, self.sweep.root_seed),
+            aggregates=aggregates.aggregate(groups, self.scales, self.settings, self.sweep.root_seed),
             family=len(self.family),
             smallest_seeds=seeds,
             warnings=overview.warnings(self.sweep, len(self.family), seeds),
@@ -190,18 +190,18 @@ class _Analysis:
         budgets = [arm.budget for key, arm in self.arms.items() if key[1] == name and arm.runs]
         return TargetInfo(
             name=name,
-            norm=self.norms[name],
+            scale=self.scales[name],
             budget=max(budgets, default=math.nan),
             plateaued=steps is not None and has_plateaued(np.array(steps), curves, self.settings.confidence),
         )
 
     def _cell(self, key: CellKey, comparisons: Mapping[Judged, Comparison]) -> Cell:
-        arm, norm, scratch = self.arms[key], self.norms[key[1]], self._scratch(key[1])
+        arm, scale, scratch = self.arms[key], self.scales[key[1]], self._scratch(key[1])
         kind, confidence = self.kinds[key], self.settings.confidence
-        metrics = arm_metrics(arm, norm, confidence)
+        metrics = arm_metrics(arm, scale, confidence)
         if kind != "baseline" and scratch is not None:
-            metrics |= gain_metrics(arm, scratch, norm, confidence)
-        flags = arm_flags(arm, scratch, self.sources.get(key[0] or ""), norm)
+            metrics |= gain_metrics(arm, scratch, scale, confidence)
+        flags = arm_flags(arm, scratch, self.sources.get(key[0] or ""), scale)
         flags += [
             Flag(f"control-{entry.control.finding.replace(' ', '-')}", f"{metric}: {entry.control.sentence}")
             for metric, entry in comparisons.items()

@@ -159,7 +159,7 @@ class RunMetrics:
     """Accuracy of a converged linear classifier on the features that training starts from (images)."""
 
 
-def measure(run: Run, norm: ScoreScale, settings: Settings) -> RunMetrics:
+def measure(run: Run, scale: ScoreScale, settings: Settings) -> RunMetrics:
     """Every per-run figure of a finished run.
 
     Raises:
@@ -169,9 +169,9 @@ def measure(run: Run, norm: ScoreScale, settings: Settings) -> RunMetrics:
         raise ValueError(f"run {run.id} cannot be measured: {run.problem}")
     steps, means = run.curve.steps, run.curve.means
     clipped, reached = math.nan, None
-    if not norm.is_raw:
-        clipped = area_under_curve(steps, np.clip(norm.score(means), 0, 1))
-        reached = time_to_threshold(steps, means, norm.threshold(settings.threshold_share))
+    if not scale.is_raw:
+        clipped = area_under_curve(steps, np.clip(scale.score(means), 0, 1))
+        reached = time_to_threshold(steps, means, scale.threshold(settings.threshold_share))
     retention = run.record.get("retention") or {}
     return RunMetrics(
         seed=run.seed,

@@ -24,7 +24,7 @@ class TargetInfo:
     """A target task: the constants of its scores, and its from-scratch arm."""
 
     name: str
-    norm: ScoreScale
+    scale: ScoreScale
     budget: float
     """Last evaluation step; NaN before any run is finished."""
     plateaued: bool

@@ -26,7 +26,7 @@ def summary(matrix: Matrix) -> list[dict[str, Any]]:
 
 
 def _cell(cell: Cell, matrix: Matrix) -> dict[str, Any]:
-    norm = matrix.targets[cell.target].norm
+    scale = matrix.targets[cell.target].scale
     return {
         "source": cell.source,
         "target": cell.target,
@@ -42,11 +42,11 @@ def _cell(cell: Cell, matrix: Matrix) -> dict[str, Any]:
         "metrics": {name: _metric(cell.metrics[name]) for name in words.LABELS if name in cell.metrics},
         "comparisons": {name: _comparison(entry) for name, entry in cell.comparisons.items()},
         "reference": {
-            "mode": norm.mode,
-            "random": _number(norm.random),
-            "reference": _number(norm.reference),
-            "delta": _number(norm.delta),
-            "reason": norm.reason or None,
+            "mode": scale.mode,
+            "random": _number(scale.random),
+            "reference": _number(scale.reference),
+            "delta": _number(scale.delta),
+            "reason": scale.reason or None,
         },
         "flags": [{"code": flag.code, "message": flag.message} for flag in cell.flags],
     }

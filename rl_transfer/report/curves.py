@@ -88,9 +88,9 @@ def _curves(axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look]) -> No
 
 def _levels(axes: Axes, matrix: Matrix, target: str, *, named: bool) -> None:
     """Horizontal lines, named right of the panel: the random policy, and what a score of 1 means."""
-    norm = matrix.targets[target].norm
-    anchor = {"scratch": "scratch, final", "threshold": "threshold", "number": "given"}.get(norm.mode, "")
-    for value, name in ((norm.random, "random policy"), (norm.reference, f"score 1:\n{anchor}")):
+    scale = matrix.targets[target].scale
+    anchor = {"scratch": "scratch, final", "threshold": "threshold", "number": "given"}.get(scale.mode, "")
+    for value, name in ((scale.random, "random policy"), (scale.reference, f"score 1:\n{anchor}")):
         if not math.isfinite(value):
             continue
         axes.axhline(value, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
@@ -104,10 +104,10 @@ def _levels(axes: Axes, matrix: Matrix, target: str, *, named: bool) -> None:
 def _fit_heights(panels: Sequence[Axes], matrix: Matrix, target: str) -> None:
     """Show all means; the intervals of a few scattered seeds may leave the panel rather than flatten it."""
     bands = [cell.band for cell in matrix.select(target=target) if cell.band is not None]
-    norm = matrix.targets[target].norm
+    scale = matrix.targets[target].scale
     if not bands:
         return
-    means = np.concatenate([band.mean for band in bands] + [[norm.random], [norm.reference]])
+    means = np.concatenate([band.mean for band in bands] + [[scale.random], [scale.reference]])
     low, high = float(np.nanmin(means)), float(np.nanmax(means))
     room = 0.25 * (high - low or 1.0)
     edges = np.concatenate([np.concatenate([band.low, band.high]) for band in bands])
@@ -135,7 +135,7 @@ def jump_start(matrix: Matrix) -> Figure:
                     _start(axes, y, cell, styles[strategy])
             axes.set_title(target)
             axes.xaxis.set_major_locator(MaxNLocator(4))
-            random = matrix.targets[target].norm.random
+            random = matrix.targets[target].scale.random
             if math.isfinite(random):
                 axes.axvline(random, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
         for axes in panels.ravel()[len(targets) :]:

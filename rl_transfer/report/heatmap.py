@@ -117,12 +117,12 @@ def _panel(
 
 
 def _target_label(name: str, matrix: Matrix) -> str:
-    norm = matrix.targets[name].norm
+    scale = matrix.targets[name].scale
     short = "\n".join(textwrap.wrap(name, 18, max_lines=2, placeholder="…"))
     reference, random = (
-        words.number(value, digits=words.digits(matrix.measure)) for value in (norm.reference, norm.random)
+        words.number(value, digits=words.digits(matrix.measure)) for value in (scale.reference, scale.random)
     )
-    return f"{short}\n{'raw' if norm.is_raw else f'{norm.mode} {reference}'}\nrandom {random}"
+    return f"{short}\n{'raw' if scale.is_raw else f'{scale.mode} {reference}'}\nrandom {random}"
 
 
 def _cell(axes: Axes, x: float, y: float, cell: Cell, metric: Judged, norm: Normalize, measure: str) -> None:

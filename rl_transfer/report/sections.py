@@ -128,19 +128,19 @@ def target_table(matrix: Matrix) -> Html:
     """Targets with the constants of their scores."""
     rows, digits = [], words.digits(matrix.measure)
     for name, info in matrix.targets.items():
-        norm = info.norm
+        scale = info.scale
         delta = (
-            f"{words.number(norm.delta, digits=digits)} (raw)" if norm.is_raw else words.number(norm.delta)
+            f"{words.number(scale.delta, digits=digits)} (raw)" if scale.is_raw else words.number(scale.delta)
         )
         rows.append(
             [
                 name,
-                figure_text(norm.random, digits=digits),
-                f"{figure_text(norm.reference, digits=digits)} ({norm.mode})",
-                figure_text(norm.threshold(matrix.settings.threshold_share), digits=digits),
+                figure_text(scale.random, digits=digits),
+                f"{figure_text(scale.reference, digits=digits)} ({scale.mode})",
+                figure_text(scale.threshold(matrix.settings.threshold_share), digits=digits),
                 delta,
                 "flat" if info.plateaued else "not shown to be flat",
-                norm.reason,
+                scale.reason,
             ]
         )
     head = ["target", "score 0 (random)", "score 1 (reference)", "θ", "δ", "from scratch at the end", "note"]

@@ -12,24 +12,24 @@ SCRATCH = Settings()
 
 
 def test_scratch_is_the_default_reference():
-    norm = score_scale([20, 20], [90, 110], SCRATCH, reward_threshold=475)
-    assert (norm.mode, norm.random, norm.reference, norm.delta) == ("scratch", 20, 100, 0.05)
-    assert norm.reason == ""
-    assert norm.score(np.array([20.0, 100, 60])).tolist() == [0, 1, 0.5]
-    assert norm.threshold(0.8) == 84
+    scale = score_scale([20, 20], [90, 110], SCRATCH, reward_threshold=475)
+    assert (scale.mode, scale.random, scale.reference, scale.delta) == ("scratch", 20, 100, 0.05)
+    assert scale.reason == ""
+    assert scale.score(np.array([20.0, 100, 60])).tolist() == [0, 1, 0.5]
+    assert scale.threshold(0.8) == 84
 
 
 def test_negative_returns_score_upwards():
-    norm = score_scale([-500], [-100, -100], SCRATCH)
-    assert norm.score(-300.0) == pytest.approx(0.5)
+    scale = score_scale([-500], [-100, -100], SCRATCH)
+    assert scale.score(-300.0) == pytest.approx(0.5)
 
 
 def test_scratch_that_never_left_chance_falls_back_to_the_threshold():
     # MountainCar: every return is −200
-    norm = score_scale([-200] * 100, [-200] * 5, SCRATCH, reward_threshold=-110)
-    assert (norm.mode, norm.reference, norm.span) == ("threshold", -110, 90)
-    assert "from scratch" in norm.reason
-    assert "not clearly above" in norm.reason
+    scale = score_scale([-200] * 100, [-200] * 5, SCRATCH, reward_threshold=-110)
+    assert (scale.mode, scale.reference, scale.span) == ("threshold", -110, 90)
+    assert "from scratch" in scale.reason
+    assert "not clearly above" in scale.reason
 
 
 def test_a_reference_within_two_standard_errors_is_not_clear():
@@ -43,19 +43,19 @@ def test_a_reference_within_two_standard_errors_is_not_clear():
 
 def test_scratch_that_hardly_moved_is_no_denominator():
     # clearly above by its errors, but 4 of the 90 from random to the threshold are less than 5 %
-    norm = score_scale([-200] * 10, [-196.1, -195.9] * 3, SCRATCH, reward_threshold=-110)
-    assert norm.mode == "threshold"
-    assert "less than 5%" in norm.reason
+    scale = score_scale([-200] * 10, [-196.1, -195.9] * 3, SCRATCH, reward_threshold=-110)
+    assert scale.mode == "threshold"
+    assert "less than 5%" in scale.reason
     assert score_scale([-200] * 10, [-196.1, -195.9] * 3, SCRATCH).mode == "scratch"
     assert score_scale([-200] * 10, [-195.1, -194.9] * 3, SCRATCH, -110).mode == "scratch"
 
 
 def test_without_any_reference_verdicts_are_raw_with_a_declared_delta():
-    norm = score_scale([-200], [-200, -200], Settings(raw_delta=5))
-    assert (norm.mode, norm.is_raw, norm.delta, norm.delta_declared) == ("raw", True, 5, True)
-    assert math.isnan(norm.score(0.0))
-    assert math.isnan(norm.threshold(0.8))
-    assert "no reward threshold is known" in norm.reason
+    scale = score_scale([-200], [-200, -200], Settings(raw_delta=5))
+    assert (scale.mode, scale.is_raw, scale.delta, scale.delta_declared) == ("raw", True, 5, True)
+    assert math.isnan(scale.score(0.0))
+    assert math.isnan(scale.threshold(0.8))
+    assert "no reward threshold is known" in scale.reason
     undeclared = score_scale([-200], [-200, -200], SCRATCH)
     assert (undeclared.delta, undeclared.delta_declared) == (0, False)
 
@@ -71,21 +71,21 @@ def test_without_any_reference_verdicts_are_raw_with_a_declared_delta():
     ],
 )
 def test_configured_references(reference, threshold, mode, value):
-    norm = score_scale([20, 20], [90, 110], Settings(reference=reference), threshold)
-    assert norm.mode == mode
-    assert norm.reference == pytest.approx(value, nan_ok=True)
+    scale = score_scale([20, 20], [90, 110], Settings(reference=reference), threshold)
+    assert scale.mode == mode
+    assert scale.reference == pytest.approx(value, nan_ok=True)
 
 
 def test_an_unmeasured_random_policy_leaves_raw_returns():
-    norm = score_scale([], [90, 110], SCRATCH, 475)
-    assert norm.is_raw
-    assert math.isnan(norm.random)
-    assert "not measured" in norm.reason
+    scale = score_scale([], [90, 110], SCRATCH, 475)
+    assert scale.is_raw
+    assert math.isnan(scale.random)
+    assert "not measured" in scale.reason
 
 
 def test_chance_accuracy_is_a_single_number():
-    norm = score_scale([0.1], [0.88, 0.9, 0.92], SCRATCH)
-    assert norm.score(0.5) == pytest.approx(0.5)
+    scale = score_scale([0.1], [0.88, 0.9, 0.92], SCRATCH)
+    assert scale.score(0.5) == pytest.approx(0.5)
 
 
 @settings(deadline=None)
@@ -95,6 +95,6 @@ def test_chance_accuracy_is_a_single_number():
     st.one_of(st.none(), st.floats(-1e3, 1e3)),
 )
 def test_scores_always_grow_with_returns(random, scratch, threshold):
-    norm = score_scale(random, scratch, SCRATCH, threshold)
-    assert norm.is_raw or norm.span > 0
-    assert norm.is_raw == math.isnan(norm.reference)
+    scale = score_scale(random, scratch, SCRATCH, threshold)
+    assert scale.is_raw or scale.span > 0
+    assert scale.is_raw == math.isnan(scale.reference)

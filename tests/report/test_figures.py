@@ -93,9 +93,9 @@ def test_learning_curves_show_every_strategy_with_its_interval_and_levels(comple
         "random-frozen (control)",
     ]
     assert len(axes.collections) == 4  # one interval each
-    norm = matrix.targets["longer-pole"].norm
+    scale = matrix.targets["longer-pole"].scale
     heights = {float(line.get_ydata()[0]) for line in axes.lines if len(line.get_ydata()) == 2}
-    assert heights == {norm.random, norm.reference}
+    assert heights == {scale.random, scale.reference}
     assert any("random policy" in text.get_text() for text in axes.texts)
     band = matrix.select(target="longer-pole", strategy="fine-tune")[0].band
     curve = next(line for line in axes.lines if line.get_label() == "fine-tune")

@@ -130,9 +130,9 @@ def test_heatmap_rows_name_the_source_of_controls_too(images):
 
 
 def test_the_heatmap_gives_accuracies_three_decimals(images):
-    norm = images.paths.matrix.targets["digits"].norm
+    scale = images.paths.matrix.targets["digits"].scale
     label = heatmap(images.paths.matrix).axes[0].get_xticklabels()[0].get_text()
-    assert label == f"digits\nscratch {norm.reference:.3f}\nrandom {norm.random:.3f}"
+    assert label == f"digits\nscratch {scale.reference:.3f}\nrandom {scale.random:.3f}"
 
 
 def test_an_unmeasured_source_is_told_as_such(tmp_path):
