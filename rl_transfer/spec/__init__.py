@@ -6,7 +6,7 @@ from rl_transfer.spec.load import Loaded, load, parse, validate
 from rl_transfer.spec.matrix import Analysis, MatrixConfig
 from rl_transfer.spec.rl import Environment, Evaluation, RLRun, RLSuite, TrainConfig, Training, TransferConfig
 from rl_transfer.spec.shipped import CATEGORIES, configs_folder, locate, shipped
-from rl_transfer.spec.strategy import Strategy, StrategyVerbs
+from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
 
 __all__ = [
     "CATEGORIES",
@@ -23,7 +23,7 @@ __all__ = [
     "PolicyConfig",
     "RLRun",
     "RLSuite",
-    "Strategy",
+    "StrategyConfig",
     "StrategyVerbs",
     "TrainConfig",
     "Training",

@@ -11,7 +11,7 @@ from rl_transfer.spec.base import FiniteFloat, Frozen, KeyedValueError, Name, No
 from rl_transfer.spec.image_data import Data, fingerprint
 from rl_transfer.spec.image_model import ImageEvaluation, ImageTraining, Model, Weights, WeightsConfig
 from rl_transfer.spec.matrix import MatrixConfig
-from rl_transfer.spec.strategy import Strategy, StrategyVerbs
+from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
 
 HEAD_ONLY = StrategyVerbs(copy_=("trunk",), freeze=("trunk",))
 """The textbook's transfer: keep the pretrained trunk, freeze it, train a new head."""
@@ -69,7 +69,7 @@ class ImageTrainConfig(Frozen):
     model: Model
     weights: Weights | None = None
     """Pretrained weights; with them the default strategy is a frozen trunk under a new head."""
-    strategy: Strategy | None = None
+    strategy: StrategyConfig | None = None
     training: ImageTraining = ImageTraining()
     evaluation: ImageEvaluation = ImageEvaluation()
     root_seed: NonNegativeInt = 0
@@ -207,7 +207,7 @@ class ImageSuite(MatrixConfig):
             seed=seed,
         )
 
-    def target_run(self, name: str, strategy: Strategy, source: str | None, seed: int) -> ImageRun:
+    def target_run(self, name: str, strategy: StrategyConfig, source: str | None, seed: int) -> ImageRun:
         """The run of ``strategy`` on target ``name``, fed by the run ``source``."""
         target = self.targets[name]
         return ImageRun(

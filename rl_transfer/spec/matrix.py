@@ -17,7 +17,7 @@ from rl_transfer.spec.base import (
     PositiveInt,
     Share,
 )
-from rl_transfer.spec.strategy import Strategy
+from rl_transfer.spec.strategy import StrategyConfig
 
 
 class Analysis(Frozen):
@@ -47,7 +47,7 @@ class MatrixConfig(Frozen):
     seeds: tuple[NonNegativeInt, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
     """Seed indices; a number n in YAML means 0 … n−1."""
     root_seed: NonNegativeInt = 0
-    strategies: tuple[Strategy, ...] = Field(min_length=1)
+    strategies: tuple[StrategyConfig, ...] = Field(min_length=1)
     baseline: str = "scratch"
     """Name of the from-scratch strategy that differences are taken against."""
     analysis: Analysis = Analysis()

@@ -18,7 +18,7 @@ from rl_transfer.spec.base import (
     digest,
 )
 from rl_transfer.spec.matrix import MatrixConfig
-from rl_transfer.spec.strategy import Strategy, StrategyVerbs
+from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
 
 
 class Environment(Frozen):
@@ -150,7 +150,7 @@ class TransferConfig(TrainConfig):
     """``rl-transfer transfer``: one run in a target environment with one strategy."""
 
     name: Name = "transfer"
-    strategy: Strategy
+    strategy: StrategyConfig
 
     def transfer_run(self, source: str | None) -> RLRun:
         """The run of this config when it starts from ``source`` (a run id or ``digest:…``)."""
@@ -248,7 +248,7 @@ class RLSuite(MatrixConfig):
             seed=seed,
         )
 
-    def target_run(self, name: str, strategy: Strategy, source: str | None, seed: int) -> RLRun:
+    def target_run(self, name: str, strategy: StrategyConfig, source: str | None, seed: int) -> RLRun:
         """The run of ``strategy`` on target ``name``, fed by the run ``source``."""
         target = self.targets[name]
         return RLRun(

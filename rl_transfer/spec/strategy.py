@@ -38,7 +38,7 @@ class Gradual(Frozen):
     """Share at which the first layer thaws."""
 
 
-class L2SP(Frozen):
+class L2SPConfig(Frozen):
     """Penalty on the distance to the source's weights (Li et al. 2018)."""
 
     kind: Literal["l2_sp"]
@@ -47,7 +47,7 @@ class L2SP(Frozen):
     parts: Selectors = ("trunk",)
 
 
-class EWC(Frozen):
+class EWCConfig(Frozen):
     """Elastic weight consolidation (Kirkpatrick et al. 2017)."""
 
     kind: Literal["ewc"]
@@ -58,7 +58,7 @@ class EWC(Frozen):
     """Source states (images) from which the Fisher information is estimated."""
 
 
-Anchor = Annotated[L2SP | EWC, Field(discriminator="kind")]
+Anchor = Annotated[L2SPConfig | EWCConfig, Field(discriminator="kind")]
 
 
 class ShrinkAndPerturb(Frozen):
@@ -198,7 +198,7 @@ class StrategyVerbs(Frozen):
                 clash[0],
                 f"progressive freezes the source's column itself; {', '.join(clash)} cannot be combined",
             )
-        if isinstance(self.anchor, EWC) and self.input_maps:
+        if isinstance(self.anchor, EWCConfig) and self.input_maps:
             raise KeyedValueError("anchor", "ewc cannot be combined with input_maps; l2_sp can")
         useless = [key for key in idle if not self.train and getattr(self, key)]
         if useless:
@@ -206,7 +206,7 @@ class StrategyVerbs(Frozen):
         return self
 
 
-class Strategy(StrategyVerbs):
+class StrategyConfig(StrategyVerbs):
     """A named strategy, with what people read about it."""
 
     name: Name
@@ -220,7 +220,7 @@ class Strategy(StrategyVerbs):
     """Names of the strategies that it is the control of."""
 
     @model_validator(mode="after")
-    def _check(self) -> Strategy:
+    def _check(self) -> StrategyConfig:
         if self.control_for and not self.control:
             raise KeyedValueError("control_for", "control_for is given, but control is not true")
         return self

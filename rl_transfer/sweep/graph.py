@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rl_transfer.results import SCHEMA, run_id
-from rl_transfer.spec import Frozen, MatrixConfig, Strategy
+from rl_transfer.spec import Frozen, MatrixConfig, StrategyConfig
 
 
 class Suite(Protocol):
@@ -15,7 +15,7 @@ class Suite(Protocol):
     @property
     def labels(self) -> dict[str, Any]: ...  # noqa: D102
     def source_run(self, name: str, seed: int) -> Frozen: ...  # noqa: D102
-    def target_run(self, name: str, strategy: Strategy, source: str | None, seed: int) -> Frozen: ...  # noqa: D102
+    def target_run(self, name: str, strategy: StrategyConfig, source: str | None, seed: int) -> Frozen: ...  # noqa: D102
     def random_run(self, name: str) -> Frozen: ...  # noqa: D102
 
 

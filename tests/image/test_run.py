@@ -16,7 +16,7 @@ from rl_transfer.image.data import open_data, split_data
 from rl_transfer.image.pictures import confusion_matrix
 from rl_transfer.image.room import evaluate_bundle, execute, find_source
 from rl_transfer.results import RunFolder, RunStore, run_id
-from rl_transfer.spec import Strategy, StrategyVerbs, shipped
+from rl_transfer.spec import StrategyConfig, StrategyVerbs, shipped
 from rl_transfer.spec.yaml_map import read_yaml
 from rl_transfer.supervised import seeds
 from rl_transfer.supervised.bundle import load_network
@@ -286,7 +286,7 @@ REFUSED = {"critic-warm-up", "jump-start-guide", "progressive-column"}
 def test_every_shipped_strategy_works_on_images_or_says_why_not(run: Execute, name: str) -> None:
     data = read_yaml(shipped("strategies")[name]).data
     data.setdefault("name", name)
-    verbs = Strategy.model_validate_json(json.dumps(data)).verbs().plain()
+    verbs = StrategyConfig.model_validate_json(json.dumps(data)).verbs().plain()
     source = run()
     if name in REFUSED:
         with pytest.raises(TransferError, match="which an image classifier cannot"):

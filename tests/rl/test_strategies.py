@@ -11,13 +11,13 @@ from rl_transfer.errors import RLTransferError, TransferError
 from rl_transfer.results import RunFolder, RunStore, run_id
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.room import execute
-from rl_transfer.spec import Strategy, parse, shipped
+from rl_transfer.spec import StrategyConfig, parse, shipped
 from rl_transfer.spec.yaml_map import read_yaml
 from support.algorithms import ALGORITHMS, run_of, target_of
 from support.rl import make_run
 
-STRATEGIES: dict[str, Strategy] = {
-    name: parse(Strategy, read_yaml(path).data) for name, path in shipped("strategies").items()
+STRATEGIES: dict[str, StrategyConfig] = {
+    name: parse(StrategyConfig, read_yaml(path).data) for name, path in shipped("strategies").items()
 }
 
 REFUSED = {
@@ -45,7 +45,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
 
 
 def transfer(folder: Path, name: str, strategy: Any, source: RunFolder, /, **changes: Any) -> RunFolder:
-    verbs = strategy.verbs() if isinstance(strategy, Strategy) else strategy
+    verbs = strategy.verbs() if isinstance(strategy, StrategyConfig) else strategy
     spec = make_run(**target_of(name, strategy=verbs, **changes), source=source.path.name)
     target = RunStore(folder).folder(run_id(spec))
     execute(spec, target, source.bundle, say=lambda _: None)

@@ -23,7 +23,7 @@ from rl_transfer.rl.policies.parts import ON_POLICY
 from rl_transfer.rl.strategy.hooks import LossHook
 from rl_transfer.rl.strategy.translate import expand
 from rl_transfer.spec import Algorithm, StrategyVerbs
-from rl_transfer.spec.strategy import EWC, Kickstart
+from rl_transfer.spec.strategy import EWCConfig, Kickstart
 
 STOCHASTIC = (*ON_POLICY, "SAC", "TQC")
 DETERMINISTIC = ("TD3", "DDPG")
@@ -52,7 +52,7 @@ def built_in_losses(
         selectors = expand(strategy.anchor.parts, parts)
         selected = set(parts.select(selectors, key="strategy.anchor.parts"))
         reference = {name: value for name, value in copied.items() if name in selected}
-        if isinstance(strategy.anchor, EWC):
+        if isinstance(strategy.anchor, EWCConfig):
             fisher = policy_fisher(source, strategy.anchor.samples, seed)
             known = {name: value for name, value in fisher.items() if name in reference}
             hooks.append(_Anchored(core.EWC(reference, known, strength=strategy.anchor.strength)))

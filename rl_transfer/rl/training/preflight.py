@@ -22,7 +22,7 @@ from rl_transfer.rl.strategy.guide import check_guide
 from rl_transfer.rl.strategy.hooks import HookContext, user_hook
 from rl_transfer.rl.strategy.knobs import transfer_algorithm
 from rl_transfer.spec import Environment, RLRun, RLSuite
-from rl_transfer.spec.strategy import EWC
+from rl_transfer.spec.strategy import EWCConfig
 
 
 def resolve(suite: RLSuite) -> RLSuite:
@@ -121,7 +121,7 @@ def _model(run: RLRun) -> BaseAlgorithm:
 def _check_strategy(suite: RLSuite, index: int, target: str, source: Policy | None) -> None:
     """Do everything of a transfer but the training, on fresh networks."""
     strategy = suite.strategies[index]
-    if isinstance(strategy.anchor, EWC):
+    if isinstance(strategy.anchor, EWCConfig):
         strategy = strategy.model_copy(update={"anchor": strategy.anchor.model_copy(update={"samples": 4})})
     run = suite.target_run(target, strategy, "preflight", suite.seeds[0])
     with _located(f"strategies.{index}", f"strategy {strategy.name!r} on target {target!r}: "):
