@@ -6,10 +6,11 @@
 or, through Gymnasium, ``gymnasium.make("rl_transfer_envs:CartPoleLongPole-v1")``.
 """
 
+from rl_transfer_envs.build.builtin import load
+from rl_transfer_envs.build.ids import register_ids
 from rl_transfer_envs.build.make import make, spec_of
 from rl_transfer_envs.build.specification import canonical
 from rl_transfer_envs.check.effect import Divergence, EffectReport, check_effect
-from rl_transfer_envs.check.probes import register_probe
 from rl_transfer_envs.errors import (
     DuplicateRegistrationError,
     EnvError,
@@ -24,8 +25,6 @@ from rl_transfer_envs.errors import (
     UnknownEnvironmentError,
     UnknownParameterError,
 )
-from rl_transfer_envs.registry.builtin import load
-from rl_transfer_envs.registry.ids import register_ids
 from rl_transfer_envs.registry.parameters import (
     Parameter,
     attribute_parameter,
@@ -33,8 +32,9 @@ from rl_transfer_envs.registry.parameters import (
     parameters,
     register_parameter,
 )
-from rl_transfer_envs.registry.perturbation import Perturbation
 from rl_transfer_envs.registry.perturbations import perturbations, register_perturbation
+from rl_transfer_envs.registry.probes import register_probe
+from rl_transfer_envs.registry.wrapping import Perturbation
 from rl_transfer_envs.show.catalogue import counts, list_rows, show_rows, wrapper_rows
 from rl_transfer_envs.values.quantity import Quantity
 

@@ -25,7 +25,7 @@ class TestDefaults:
     @pytest.mark.parametrize("env_id", LANDERS + WALKERS)
     def test_all_together_are_bit_equal_to_the_base(self, env_id):
         env = make(env_id, *at_default(env_id))
-        assert type(env.unwrapped).__module__ == "rl_transfer_envs.physics.box2d.worlds"
+        assert type(env.unwrapped).__module__ == "rl_transfer_envs.physics.box2d.equations"
         assert env.observation_space == base_of(env_id).observation_space
         # the lander's second probe lands and so holds contacts; the last ones are constant actions
         assert_bit_equal(base_of(env_id), env, env_id, steps=(1000, 1000, 200, 200, 200, 200))

@@ -8,7 +8,7 @@ import pytest
 
 import rl_transfer_envs as envs
 from rl_transfer_envs.check.effect import first_divergence
-from rl_transfer_envs.check.probes import probes
+from rl_transfer_envs.registry.probes import probes
 from rl_transfer_envs.show.catalogue import own_parameters
 
 FAMILIES = ["Acrobot-v1", "CartPole-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1"]

@@ -9,7 +9,7 @@ import pytest
 from gymnasium.envs.registration import EnvSpec
 
 import rl_transfer_envs as envs
-from rl_transfer_envs.registry.ids import VARIANTS
+from rl_transfer_envs.build.ids import VARIANTS
 
 SPEC = {
     "id": "CartPole-v1",

@@ -6,7 +6,7 @@ import pytest
 
 import rl_transfer_envs as envs
 from rl_transfer_envs.check.effect import first_divergence
-from rl_transfer_envs.check.probes import probes
+from rl_transfer_envs.registry.probes import probes
 
 
 def bit_equal(base, other, env_id, steps=1000):

@@ -7,8 +7,8 @@ import numpy as np
 
 import rl_transfer_envs as envs
 from rl_transfer_envs.check.effect import first_divergence
-from rl_transfer_envs.check.probes import probes
 from rl_transfer_envs.registry.parameters import own_parameters
+from rl_transfer_envs.registry.probes import probes
 
 with warnings.catch_warnings():
     # SWIG's types have no __module__; where warnings are errors, this import would crash Python

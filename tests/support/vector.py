@@ -11,8 +11,8 @@ from gymnasium.vector import VectorEnv
 
 import rl_transfer_envs
 from rl_transfer_envs import vector
-from rl_transfer_envs.check.probes import registered_probes
 from rl_transfer_envs.registry.parameters import own_parameters
+from rl_transfer_envs.registry.probes import registered_probes
 from rl_transfer_envs.values.quantity import Quantity
 
 CLASSIC = ("CartPole-v1", "Acrobot-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1")

@@ -26,8 +26,8 @@ from rl_transfer_envs.errors import (
     key_prefix,
 )
 from rl_transfer_envs.registry.parameters import parameters
-from rl_transfer_envs.registry.perturbation import Perturbation, layers
 from rl_transfer_envs.registry.perturbations import perturbations
+from rl_transfer_envs.registry.wrapping import Perturbation, layers
 from rl_transfer_envs.wrappers.physics import Physics
 
 _EXTRAS = {"mujoco": "mujoco", "Box2D": "box2d", "box2d": "box2d", "pygame": "classic-control"}

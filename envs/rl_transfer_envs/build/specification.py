@@ -27,7 +27,7 @@ from rl_transfer_envs.values.quantity import RESERVED
 from rl_transfer_envs.values.reading import canonical_value
 
 ENTRY_POINT_GROUP = "rl_transfer_envs"
-OWN_ENTRY_POINT = "rl_transfer_envs.registry.ids:make_registered"
+OWN_ENTRY_POINT = "rl_transfer_envs.build.ids:make_registered"
 _KEYS = ("id", "kwargs", "perturb", "env_module")
 
 Spec = dict[str, Any]

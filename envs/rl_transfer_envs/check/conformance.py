@@ -23,11 +23,11 @@ from gymnasium.utils.env_checker import check_env
 from rl_transfer_envs.build.make import make, spec_of
 from rl_transfer_envs.build.specification import Spec, canonical
 from rl_transfer_envs.check.effect import check_effect, differ, first_divergence
-from rl_transfer_envs.check.probes import probes
 from rl_transfer_envs.errors import EnvError, IncompatiblePerturbationError, InertPerturbationError
 from rl_transfer_envs.registry.parameters import Parameter, environments, own_parameters
-from rl_transfer_envs.registry.perturbation import Perturbation
 from rl_transfer_envs.registry.perturbations import perturbations
+from rl_transfer_envs.registry.probes import probes
+from rl_transfer_envs.registry.wrapping import Perturbation
 from rl_transfer_envs.show.catalogue import family
 from rl_transfer_envs.values.quantity import Quantity
 

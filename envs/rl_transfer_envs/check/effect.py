@@ -19,11 +19,11 @@ from gymnasium import spaces
 
 from rl_transfer_envs.build.make import build
 from rl_transfer_envs.build.specification import Spec, canonical_with_positions
-from rl_transfer_envs.check.probes import Probe, probes
 from rl_transfer_envs.errors import InertPerturbationError, NonFiniteError
 from rl_transfer_envs.registry.parameters import parameters
-from rl_transfer_envs.registry.perturbation import layers
 from rl_transfer_envs.registry.perturbations import perturbations
+from rl_transfer_envs.registry.probes import Probe, probes
+from rl_transfer_envs.registry.wrapping import layers
 
 TOLERANCE = 1e-6
 """Relative and absolute difference below which two numbers count as equal (float32 rounding)."""

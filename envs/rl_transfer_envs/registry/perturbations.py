@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from rl_transfer_envs.errors import DuplicateRegistrationError, InvalidValueError, did_you_mean
-from rl_transfer_envs.registry.perturbation import Perturbation
+from rl_transfer_envs.registry.wrapping import Perturbation
 from rl_transfer_envs.values.quantity import RESERVED
 from rl_transfer_envs.values.reading import canonical_value
 

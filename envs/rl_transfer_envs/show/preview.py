@@ -11,8 +11,8 @@ import numpy as np
 
 from rl_transfer_envs.build.make import make
 from rl_transfer_envs.build.specification import Spec, canonical
-from rl_transfer_envs.check.probes import Probe, probes
 from rl_transfer_envs.errors import EnvError, InvalidSpecError, MissingExtraError
+from rl_transfer_envs.registry.probes import Probe, probes
 
 Frame = np.ndarray[Any, np.dtype[np.uint8]]
 

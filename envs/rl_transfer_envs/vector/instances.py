@@ -17,7 +17,7 @@ from gymnasium.wrappers import TimeLimit as GymnasiumTimeLimit
 
 from rl_transfer_envs.build.make import make
 from rl_transfer_envs.errors import IncompatiblePerturbationError
-from rl_transfer_envs.registry.perturbation import Perturbation, layers
+from rl_transfer_envs.registry.wrapping import Perturbation, layers
 from rl_transfer_envs.vector.kernels import KERNELS
 from rl_transfer_envs.wrappers.physics import Physics
 from rl_transfer_envs.wrappers.time_limit import TimeLimit

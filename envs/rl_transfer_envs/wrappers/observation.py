@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from rl_transfer_envs.registry.perturbation import Perturbation, layers
+from rl_transfer_envs.registry.wrapping import Perturbation, layers
 
 
 class ObservationPerturbation(Perturbation):

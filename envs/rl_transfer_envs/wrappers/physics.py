@@ -18,7 +18,7 @@ from rl_transfer_envs.errors import (
     key_prefix,
 )
 from rl_transfer_envs.registry.parameters import Parameter, parameters
-from rl_transfer_envs.registry.perturbation import Guarded, Stream, layers
+from rl_transfer_envs.registry.wrapping import Guarded, Stream, layers
 from rl_transfer_envs.values.quantity import draw, extremes, is_distribution, is_relative, resolve
 
 

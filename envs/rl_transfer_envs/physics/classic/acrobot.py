@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from rl_transfer_envs.check.probes import register_probe
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
+from rl_transfer_envs.registry.probes import register_probe
 
 ACROBOT_IDS = ("Acrobot-v1",)
 _FILE = "gymnasium/envs/classic_control/acrobot.py"

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from rl_transfer_envs.check.probes import register_probe
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
+from rl_transfer_envs.registry.probes import register_probe
 
 DISCRETE_IDS = ("MountainCar-v0",)
 CONTINUOUS_IDS = ("MountainCarContinuous-v0",)

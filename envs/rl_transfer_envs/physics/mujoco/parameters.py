@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from rl_transfer_envs.check.probes import register_probe
 from rl_transfer_envs.physics.mujoco import geometry, model
 from rl_transfer_envs.physics.mujoco.robots import ROBOTS, Robot
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
+from rl_transfer_envs.registry.probes import register_probe
 
 _BEYOND = "beyond full throttle"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from gymnasium import spaces
 
-from rl_transfer_envs.registry.perturbation import Perturbation
+from rl_transfer_envs.registry.wrapping import Perturbation
 from rl_transfer_envs.vector.kernels.arithmetic import Array
 from rl_transfer_envs.vector.layers.base import Layer, Rows
 from rl_transfer_envs.vector.layers.draws import Draws, normal

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_transfer_envs.registry.perturbation import Perturbation
+from rl_transfer_envs.registry.wrapping import Perturbation
 from rl_transfer_envs.vector.kernels.arithmetic import Array
 
 Rows = slice | np.ndarray[Any, np.dtype[np.intp]]

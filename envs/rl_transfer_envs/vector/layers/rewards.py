@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rl_transfer_envs.registry.perturbation import Perturbation
+from rl_transfer_envs.registry.wrapping import Perturbation
 from rl_transfer_envs.vector.kernels.arithmetic import Array
 from rl_transfer_envs.vector.layers.base import Layer, Rows
 from rl_transfer_envs.wrappers.reward import RewardPower, RewardScale, RewardSparsification

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rl_transfer_envs.errors import IncompatiblePerturbationError
-from rl_transfer_envs.registry.perturbation import Perturbation
+from rl_transfer_envs.registry.wrapping import Perturbation
 from rl_transfer_envs.vector.instances import Instance
 from rl_transfer_envs.vector.layers.actions import ACTION_LAYERS
 from rl_transfer_envs.vector.layers.base import Layer, Partial

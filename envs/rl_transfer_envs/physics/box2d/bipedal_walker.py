@@ -44,7 +44,7 @@ def _parameter(name: str, attribute_source: str, **more: Any) -> Parameter:
         name,
         name,
         source=f"{_FILE}: {attribute_source}",
-        entry_point="rl_transfer_envs.physics.box2d.worlds:BipedalWalker",
+        entry_point="rl_transfer_envs.physics.box2d.equations:BipedalWalker",
         **more,
     )
 

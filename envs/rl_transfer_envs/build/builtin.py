@@ -17,9 +17,9 @@ MODULES = (
     "physics.classic.mountain_car",
     "physics.classic.pendulum",
     "physics.mujoco.parameters",
-    "physics.box2d.lander",
-    "physics.box2d.walker",
-    "physics.pixel_catch",
+    "physics.box2d.lunar_lander",
+    "physics.box2d.bipedal_walker",
+    "physics.pixels.pixel_catch",
 )
 
 

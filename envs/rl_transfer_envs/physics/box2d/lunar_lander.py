@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from rl_transfer_envs.check.probes import register_probe
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
+from rl_transfer_envs.registry.probes import register_probe
 
 LANDER_IDS = ("LunarLander-v3", "LunarLanderContinuous-v3")
 _FILE = "gymnasium/envs/box2d/lunar_lander.py"
@@ -61,7 +61,7 @@ def _parameter(name: str, attribute_source: str, **more: Any) -> Parameter:
         name,
         name,
         source=f"{_FILE}: {attribute_source}",
-        entry_point="rl_transfer_envs.physics.box2d.worlds:LunarLander",
+        entry_point="rl_transfer_envs.physics.box2d.equations:LunarLander",
         **more,
     )
 

@@ -17,7 +17,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 NEW: dict[str, dict[str, Any]] = {
     "PixelCatch-v0": {
-        "entry_point": "rl_transfer_envs.physics.pixel_catch:PixelCatch",
+        "entry_point": "rl_transfer_envs.physics.pixels.pixel_catch:PixelCatch",
         "reward_threshold": 9.0,
         "max_episode_steps": 1000,
     },

@@ -1,0 +1,1 @@
+"""PixelCatch, this package's own environment seen as images."""
