@@ -32,9 +32,8 @@ from rl_transfer_envs.registry.parameters import (
     parameters,
     register_parameter,
 )
-from rl_transfer_envs.registry.perturbations import perturbations, register_perturbation
+from rl_transfer_envs.registry.perturbations import Perturbation, perturbations, register_perturbation
 from rl_transfer_envs.registry.probes import register_probe
-from rl_transfer_envs.registry.wrapping import Perturbation
 from rl_transfer_envs.show.catalogue import counts, list_rows, show_rows, wrapper_rows
 from rl_transfer_envs.values.quantity import Quantity
 

@@ -14,8 +14,10 @@ from ruamel.yaml import YAML
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import rl_transfer_envs as envs
+from rl_transfer_envs.build.families import family
 from rl_transfer_envs.check import conformance
-from rl_transfer_envs.show import catalogue, docs
+from rl_transfer_envs.registry.parameters import own_parameters
+from rl_transfer_envs.show import docs
 from rl_transfer_envs.show.preview import preview
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +29,7 @@ def load(path):
 
 
 def installed(spec):
-    return catalogue.family(spec["id"])[2]
+    return family(spec["id"]).installed
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ class TestKit:
         rows = kit_rows[env_id]
         assert [row for row in rows if row.status == "fail"] == []
         checked = {(row.perturbation, row.check) for row in rows if row.status == "pass"}
-        for name in [*catalogue.own_parameters(env_id), "observation_noise", "reward_delay", "time_limit"]:
+        for name in [*own_parameters(env_id), "observation_noise", "reward_delay", "time_limit"]:
             assert {(name, check) for check in ("default", "effect", "spaces", "rebuild", "leak")} <= checked
 
     def test_every_wrapper_has_an_effect_somewhere(self, kit_rows):

@@ -13,8 +13,7 @@ from gymnasium.vector import AutoresetMode
 import rl_transfer_envs
 from rl_transfer_envs import vector
 from rl_transfer_envs.registry import perturbations as interface
-from rl_transfer_envs.registry.perturbations import register_perturbation
-from rl_transfer_envs.registry.wrapping import Perturbation
+from rl_transfer_envs.registry.perturbations import Perturbation, register_perturbation
 from rl_transfer_envs.wrappers.observation import ObservationPerturbation
 from support.vector import CLASSIC, Spec, assert_equal_to_sync, assert_same
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from rl_transfer_envs.build.make import make
 from rl_transfer_envs.build.specification import OWN_ENTRY_POINT
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -17,7 +18,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 NEW: dict[str, dict[str, Any]] = {
     "PixelCatch-v0": {
-        "entry_point": "rl_transfer_envs.physics.pixels.pixel_catch:PixelCatch",
+        "entry_point": "rl_transfer_envs.physics.pixels.equations:PixelCatch",
         "reward_threshold": 9.0,
         "max_episode_steps": 1000,
     },
@@ -38,8 +39,6 @@ def make_registered(
         render_mode: as in ``gymnasium.make``.
         kwargs: constructor arguments of the base environment.
     """
-    from rl_transfer_envs.build.make import make
-
     spec: dict[str, Any] = {"id": base} if isinstance(base, str) else dict(base)
     inner = [*spec.get("perturb", []), *perturb]
     return make({**spec, "kwargs": {**spec.get("kwargs", {}), **kwargs}, "perturb": inner}, render_mode)

@@ -11,6 +11,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from rl_transfer_envs.build.families import FAMILIES
 from rl_transfer_envs.build.specification import (
     Spec,
     canonical,
@@ -26,11 +27,10 @@ from rl_transfer_envs.errors import (
     key_prefix,
 )
 from rl_transfer_envs.registry.parameters import parameters
-from rl_transfer_envs.registry.perturbations import perturbations
-from rl_transfer_envs.registry.wrapping import Perturbation, layers
+from rl_transfer_envs.registry.perturbations import Perturbation, perturbations
+from rl_transfer_envs.registry.wrapping import layers
 from rl_transfer_envs.wrappers.physics import Physics
 
-_EXTRAS = {"mujoco": "mujoco", "Box2D": "box2d", "box2d": "box2d", "pygame": "classic-control"}
 _TRANSPARENT = {
     "PassiveEnvChecker",
     "OrderEnforcing",
@@ -138,11 +138,11 @@ def _import_entry_point(entry_point: Any) -> None:
 
 
 def _missing(env_id: str, error: Exception) -> MissingExtraError:
-    text = f"{error} {getattr(error, 'name', '') or ''}"
-    for word, extra in _EXTRAS.items():
-        if word in text:
+    text = f"{error} {getattr(error, 'name', '') or ''}".lower()
+    for each in FAMILIES.values():
+        if each.extra is not None and each.module.lower() in text:
             return MissingExtraError(
-                f"{env_id} needs an optional dependency: pip install 'rl-transfer[{extra}]'.", key="id"
+                f"{env_id} needs an optional dependency: pip install 'rl-transfer[{each.extra}]'.", key="id"
             )
     return MissingExtraError(f"{env_id} needs an optional dependency: {error}", key="id")
 

@@ -22,9 +22,9 @@ from rl_transfer_envs.errors import (
     did_you_mean,
 )
 from rl_transfer_envs.registry.parameters import Parameter, environments, parameters
-from rl_transfer_envs.registry.perturbations import canonical_arguments, perturbations
+from rl_transfer_envs.registry.perturbations import perturbations
 from rl_transfer_envs.values.quantity import RESERVED
-from rl_transfer_envs.values.reading import canonical_value
+from rl_transfer_envs.values.reading import canonical_arguments, canonical_value
 
 ENTRY_POINT_GROUP = "rl_transfer_envs"
 OWN_ENTRY_POINT = "rl_transfer_envs.build.ids:make_registered"
@@ -93,7 +93,8 @@ def canonical_entry(env_id: str, entry: Any, key: str) -> dict[str, Any]:
     if name in physics:
         return {name: _physics_value(physics[name], raw, f"{key}.{name}")}
     if name in wrappers:
-        return {name: canonical_arguments(wrappers[name], raw, f"{key}.{name}")}
+        wrapper = wrappers[name]
+        return {name: canonical_arguments(name, wrapper.arguments, raw, f"{key}.{name}")}
     known = [*physics, *wrappers]
     raise UnknownParameterError(
         f"{env_id} has no parameter or perturbation {name!r}.{did_you_mean(str(name), known)} "

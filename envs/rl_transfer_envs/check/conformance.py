@@ -20,15 +20,14 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils.env_checker import check_env
 
+from rl_transfer_envs.build.families import family
 from rl_transfer_envs.build.make import make, spec_of
 from rl_transfer_envs.build.specification import Spec, canonical
 from rl_transfer_envs.check.effect import check_effect, differ, first_divergence
 from rl_transfer_envs.errors import EnvError, IncompatiblePerturbationError, InertPerturbationError
 from rl_transfer_envs.registry.parameters import Parameter, environments, own_parameters
-from rl_transfer_envs.registry.perturbations import perturbations
+from rl_transfer_envs.registry.perturbations import Perturbation, perturbations
 from rl_transfer_envs.registry.probes import probes
-from rl_transfer_envs.registry.wrapping import Perturbation
-from rl_transfer_envs.show.catalogue import family
 from rl_transfer_envs.values.quantity import Quantity
 
 Status = Literal["pass", "fail", "n/a"]
@@ -99,7 +98,7 @@ def iterate(
     """:func:`check` row by row, as each is known; None stands for every installed environment."""
     if target is None:
         for env_id in environments():
-            if family(env_id)[2]:
+            if family(env_id).installed:
                 yield from iterate(env_id, wrappers=wrappers)
         return
     spec = spec_of(target) if isinstance(target, gym.Env) else canonical(target)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from rl_transfer_envs.errors import DuplicateRegistrationError, EnvError
+from rl_transfer_envs.registry.perturbations import perturbations
 from rl_transfer_envs.values.quantity import Quantity
 
 ANY_ENVIRONMENT = "*"
@@ -34,7 +35,7 @@ class Parameter(Quantity):
             this parameter is perturbed, for literals buried in the environment's equations.
             Must be bit-equal to the original at default values.
         reset_options: value → options handed to ``reset``, for parameters Gymnasium reads there.
-        probes: names of probe policies to try first (see ``policies``).
+        probes: names of probe policies to try first (see ``registry.probes``).
     """
 
     get: Callable[[Any], Any]
@@ -75,8 +76,6 @@ def register_parameter(env_id: str | Sequence[str], parameter: Parameter) -> Non
     Raises:
         DuplicateRegistrationError: the name is taken on that environment.
     """
-    from rl_transfer_envs.registry.perturbations import perturbations
-
     ids = [env_id] if isinstance(env_id, str) else list(env_id)
     for one in ids:
         taken = {**_parameters.get(one, {}), **_parameters.get(ANY_ENVIRONMENT, {}), **perturbations()}

@@ -1,15 +1,115 @@
-"""The registry of interface perturbations (wrappers), and the reading of their arguments."""
+"""The base of all perturbations between agent and environment, and their registry.
+
+A perturbation registers itself, by decorator, when its module is imported.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from rl_transfer_envs.errors import DuplicateRegistrationError, InvalidValueError, did_you_mean
-from rl_transfer_envs.registry.wrapping import Perturbation
-from rl_transfer_envs.values.quantity import RESERVED
-from rl_transfer_envs.values.reading import canonical_value
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
+
+from rl_transfer_envs.errors import DuplicateRegistrationError, IncompatiblePerturbationError
+from rl_transfer_envs.registry.wrapping import Guarded, Stream
+from rl_transfer_envs.values.quantity import Quantity, draw, extremes, is_distribution, resolve
+from rl_transfer_envs.values.reading import canonical_arguments
+
+
+class Perturbation(Guarded, RecordConstructorArgs):
+    """A wrapper that changes what passes between agent and environment.
+
+    Subclasses declare ``name``, ``summary`` and ``arguments`` (the first is the one meant by
+    the shorthand ``{name: value}``) and implement ``setup`` plus ``step``/``reset`` hooks.
+    ``probes`` names policies the effect probe should try first; ``through_termination`` lets it
+    play on after an episode's end as its last attempt (for perturbations of the clock);
+    ``examples`` are the values the conformance kit tries where severities make none.
+
+    Args:
+        env: the environment to wrap.
+        arguments: values in the forms of ``values``; missing ones take their default, which
+            changes nothing.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    side: ClassVar[str]
+    arguments: ClassVar[tuple[Quantity, ...]]
+    probes: ClassVar[tuple[str, ...]] = ()
+    through_termination: ClassVar[bool] = False
+    examples: ClassVar[tuple[Any, ...]] = ()
+
+    def __init__(self, env: gym.Env[Any, Any], **arguments: Any) -> None:
+        arguments = canonical_arguments(self.name, self.arguments, arguments, self.name)
+        RecordConstructorArgs.__init__(self, **arguments)
+        super().__init__(env)
+        self._quantities = {quantity.name: quantity for quantity in self.arguments}
+        self._given = {name: arguments.get(name, q.default) for name, q in self._quantities.items()}
+        self._drawn_names = [name for name, value in self._given.items() if is_distribution(value)]
+        self._stream = Stream(env, type(self))
+        self._values = {
+            name: value
+            if is_distribution(value)
+            else resolve(q, value, self.default(name), f"{self.name}.{name}")
+            for (name, value), q in zip(self._given.items(), self.arguments, strict=True)
+        }
+        self.setup()
+        self._sealed = True
+
+    def setup(self) -> None:
+        """Check that the environment can carry the perturbation, and rebuild its spaces."""
+
+    def value(self, name: str) -> Any:
+        """The argument's present value (drawn per episode where it is a distribution)."""
+        return self._values[name]
+
+    def extremes(self, name: str) -> tuple[Any, Any]:
+        """Smallest and largest value the argument can take over all episodes."""
+        return extremes(self._quantities[name], self._given[name], self.default(name), f"{self.name}.{name}")
+
+    def default(self, name: str) -> Any:
+        """What a relative value of the argument multiplies."""
+        return self._quantities[name].default
+
+    def per_dimension(self, name: str, space: spaces.Box, value: Any) -> np.ndarray[Any, Any]:
+        """``value`` of the argument ``name``, one number or one per dimension, in the space's shape."""
+        if not isinstance(value, list):
+            return np.full(space.shape, value, dtype=np.float64)
+        size = int(np.prod(space.shape))
+        if len(value) != size:
+            raise self.refuse(f"it has {size} dimensions, and {name} lists {len(value)}.", name)
+        return np.array(value, dtype=np.float64).reshape(space.shape)
+
+    def refuse(self, reason: str, argument: str | None = None) -> IncompatiblePerturbationError:
+        """The error that says why this environment cannot carry the perturbation."""
+        env = self.env.unwrapped
+        label = env.spec.id if env.spec else type(env).__name__
+        key = self.name if argument is None else f"{self.name}.{argument}"
+        return IncompatiblePerturbationError(f"{self.name} cannot be applied to {label}: {reason}", key=key)
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """The wrapper's own random stream."""
+        return self._stream.generator
+
+    def begin_episode(self, seed: int | None) -> None:
+        """Reseed the stream where a seed is given and draw the per-episode values."""
+        self._stream.reseed(seed)
+        for name in self._drawn_names:
+            self._values[name] = draw(
+                self._quantities[name], self._given[name], self.default(name), self.rng, f"{self.name}.{name}"
+            )
+
+    def add_context(self, info: dict[str, Any]) -> None:
+        """Write the drawn values into ``info["context"]``."""
+        if self._drawn_names:
+            drawn = {f"{self.name}.{name}": self._values[name] for name in self._drawn_names}
+            info["context"] = {**info.get("context", {}), **drawn}
+
 
 P = TypeVar("P", bound=type[Perturbation])
 
@@ -18,6 +118,12 @@ _perturbations: dict[str, type[Perturbation]] = {}
 
 def register_perturbation(wrapper: P) -> P:
     """Class decorator: make a :class:`Perturbation` available under its ``name``.
+
+    Args:
+        wrapper: the class.
+
+    Returns:
+        The class itself.
 
     Raises:
         DuplicateRegistrationError: the name is taken.
@@ -29,35 +135,5 @@ def register_perturbation(wrapper: P) -> P:
 
 
 def perturbations() -> Mapping[str, type[Perturbation]]:
-    """The registered interface perturbations by name."""
+    """The registered perturbations by name."""
     return MappingProxyType(_perturbations)
-
-
-def canonical_arguments(wrapper: type[Perturbation], raw: Any, key: str) -> dict[str, Any]:
-    """The validated arguments of ``wrapper``, without those at their default.
-
-    Args:
-        wrapper: the perturbation.
-        raw: a mapping argument → value, or one value for the first argument.
-        key: key path for errors.
-
-    Raises:
-        InvalidValueError, OutOfBoundsError: a bad argument; ``key`` names it.
-    """
-    known = {quantity.name: quantity for quantity in wrapper.arguments}
-    if not isinstance(raw, Mapping) or (raw and {str(name) for name in raw} <= RESERVED):
-        main = wrapper.arguments[0]
-        value = canonical_value(main, raw, key)
-        return {} if value == main.default else {main.name: value}
-    arguments = {}
-    for name, value in raw.items():
-        if name not in known:
-            raise InvalidValueError(
-                f"{wrapper.name} has no argument {name!r}; it has {', '.join(known)}."
-                f"{did_you_mean(str(name), known)}",
-                key=f"{key}.{name}",
-            )
-        canonical = canonical_value(known[name], value, f"{key}.{name}")
-        if canonical != known[name].default:
-            arguments[name] = canonical
-    return {name: arguments[name] for name in known if name in arguments}

@@ -1,18 +1,15 @@
-"""What all perturbation wrappers share: validated arguments, an own random stream, context."""
+"""What every wrapper of this package rests on: its layers, a random stream of its own, a guard."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
-from gymnasium.utils import RecordConstructorArgs
 
-from rl_transfer_envs.errors import IncompatiblePerturbationError, PerturbedAfterConstructionError
-from rl_transfer_envs.values.quantity import Quantity, draw, extremes, is_distribution, resolve
+from rl_transfer_envs.errors import PerturbedAfterConstructionError
 
 Step = tuple[Any, float, bool, bool, dict[str, Any]]
 
@@ -75,96 +72,3 @@ class Guarded(gym.Wrapper[Any, Any, Any, Any]):
             f"make a new one with perturb: [{{{name}: …}}] (or attribute: {{{name}: …}}).",
             key=name,
         )
-
-
-class Perturbation(Guarded, RecordConstructorArgs):
-    """A wrapper that changes what passes between agent and environment.
-
-    Subclasses declare ``name``, ``summary`` and ``arguments`` (the first is the one meant by
-    the shorthand ``{name: value}``) and implement ``setup`` plus ``step``/``reset`` hooks.
-    ``probes`` names policies the effect probe should try first; ``through_termination`` lets it
-    play on after an episode's end as its last attempt (for perturbations of the clock);
-    ``examples`` are the values the conformance kit tries where severities make none.
-
-    Args:
-        env: the environment to wrap.
-        arguments: values in the forms of ``values``; missing ones take their default, which
-            changes nothing.
-    """
-
-    name: ClassVar[str]
-    summary: ClassVar[str]
-    side: ClassVar[str]
-    arguments: ClassVar[tuple[Quantity, ...]]
-    probes: ClassVar[tuple[str, ...]] = ()
-    through_termination: ClassVar[bool] = False
-    examples: ClassVar[tuple[Any, ...]] = ()
-
-    def __init__(self, env: gym.Env[Any, Any], **arguments: Any) -> None:
-        from rl_transfer_envs.registry.perturbations import canonical_arguments
-
-        arguments = canonical_arguments(type(self), arguments, self.name)
-        RecordConstructorArgs.__init__(self, **arguments)
-        super().__init__(env)
-        self._quantities = {quantity.name: quantity for quantity in self.arguments}
-        self._given = {name: arguments.get(name, q.default) for name, q in self._quantities.items()}
-        self._drawn_names = [name for name, value in self._given.items() if is_distribution(value)]
-        self._stream = Stream(env, type(self))
-        self._values = {
-            name: value
-            if is_distribution(value)
-            else resolve(q, value, self.default(name), f"{self.name}.{name}")
-            for (name, value), q in zip(self._given.items(), self.arguments, strict=True)
-        }
-        self.setup()
-        self._sealed = True
-
-    def setup(self) -> None:
-        """Check that the environment can carry the perturbation, and rebuild its spaces."""
-
-    def value(self, name: str) -> Any:
-        """The argument's present value (drawn per episode where it is a distribution)."""
-        return self._values[name]
-
-    def extremes(self, name: str) -> tuple[Any, Any]:
-        """Smallest and largest value the argument can take over all episodes."""
-        return extremes(self._quantities[name], self._given[name], self.default(name), f"{self.name}.{name}")
-
-    def default(self, name: str) -> Any:
-        """What a relative value of the argument multiplies."""
-        return self._quantities[name].default
-
-    def per_dimension(self, name: str, space: spaces.Box, value: Any) -> np.ndarray[Any, Any]:
-        """``value`` of the argument ``name``, one number or one per dimension, in the space's shape."""
-        if not isinstance(value, list):
-            return np.full(space.shape, value, dtype=np.float64)
-        size = int(np.prod(space.shape))
-        if len(value) != size:
-            raise self.refuse(f"it has {size} dimensions, and {name} lists {len(value)}.", name)
-        return np.array(value, dtype=np.float64).reshape(space.shape)
-
-    def refuse(self, reason: str, argument: str | None = None) -> IncompatiblePerturbationError:
-        """The error that says why this environment cannot carry the perturbation."""
-        env = self.env.unwrapped
-        label = env.spec.id if env.spec else type(env).__name__
-        key = self.name if argument is None else f"{self.name}.{argument}"
-        return IncompatiblePerturbationError(f"{self.name} cannot be applied to {label}: {reason}", key=key)
-
-    @property
-    def rng(self) -> np.random.Generator:
-        """The wrapper's own random stream."""
-        return self._stream.generator
-
-    def begin_episode(self, seed: int | None) -> None:
-        """Reseed the stream where a seed is given and draw the per-episode values."""
-        self._stream.reseed(seed)
-        for name in self._drawn_names:
-            self._values[name] = draw(
-                self._quantities[name], self._given[name], self.default(name), self.rng, f"{self.name}.{name}"
-            )
-
-    def add_context(self, info: dict[str, Any]) -> None:
-        """Write the drawn values into ``info["context"]``."""
-        if self._drawn_names:
-            drawn = {f"{self.name}.{name}": self._values[name] for name in self._drawn_names}
-            info["context"] = {**info.get("context", {}), **drawn}

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
 
+from rl_transfer_envs.build.families import family
 from rl_transfer_envs.errors import UnknownEnvironmentError, did_you_mean
 from rl_transfer_envs.registry.parameters import Parameter, environments, own_parameters, parameters
 from rl_transfer_envs.registry.perturbations import perturbations
 from rl_transfer_envs.values.quantity import Quantity
-
-_FAMILIES = {
-    "classic_control": ("classic control", None, "gymnasium"),
-    "box2d": ("Box2D", "box2d", "Box2D"),
-    "mujoco": ("MuJoCo", "mujoco", "mujoco"),
-}
-
-
-def family(env_id: str) -> tuple[str, str | None, bool]:
-    """Family name, extra that installs it (None: none needed), and whether it is installed."""
-    entry_point = str(gym.registry[env_id].entry_point) if env_id in gym.registry else ""
-    for folder, (name, extra, module) in _FAMILIES.items():
-        if f"gymnasium.envs.{folder}" in entry_point:
-            return name, extra, importlib.util.find_spec(module) is not None
-    return ("this package" if entry_point.startswith("rl_transfer_envs") else "your own"), None, True
 
 
 def list_rows() -> list[dict[str, Any]]:
@@ -36,13 +21,13 @@ def list_rows() -> list[dict[str, Any]]:
     """
     rows = []
     for env_id in environments():
-        name, extra, installed = family(env_id)
+        its = family(env_id)
         rows.append(
             {
                 "environment": env_id,
-                "family": name,
-                "extra": extra,
-                "installed": installed,
+                "family": its.name,
+                "extra": its.extra,
+                "installed": its.installed,
                 "parameters": list(own_parameters(env_id)),
             }
         )

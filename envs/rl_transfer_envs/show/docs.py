@@ -15,10 +15,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rl_transfer_envs import counts, environments, parameters, wrapper_rows
 from rl_transfer_envs.errors import InvalidSpecError
-from rl_transfer_envs.registry.parameters import own_parameters
-from rl_transfer_envs.show.catalogue import show_rows, table
+from rl_transfer_envs.registry.parameters import environments, own_parameters, parameters
+from rl_transfer_envs.show.catalogue import counts, show_rows, table, wrapper_rows
 from rl_transfer_envs.show.preview import preview
 
 PICTURES: dict[str, tuple[dict[str, Any], str | None, int]] = {

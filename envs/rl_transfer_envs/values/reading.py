@@ -1,6 +1,6 @@
 """Reads a value of a specification: validated, normalised, JSON-able.
 
-The forms a value may take are listed in ``values``.
+The forms a value may take are listed in ``values.quantity``.
 """
 
 from __future__ import annotations
@@ -49,6 +49,41 @@ def canonical_value(quantity: Quantity, raw: Any, key: str) -> Any:
             raise InvalidValueError(f"{quantity.name} is an empty list.", key=key)
         return [_number(quantity, item, f"{key}.{i}") for i, item in enumerate(raw)]
     return _number(quantity, raw, key)
+
+
+def canonical_arguments(name: str, quantities: Sequence[Quantity], raw: Any, key: str) -> dict[str, Any]:
+    """The validated arguments of a perturbation, without those at their default.
+
+    Args:
+        name: the perturbation's, for errors.
+        quantities: its arguments; the first is the one a bare value stands for.
+        raw: a mapping argument → value, or one value for the first argument.
+        key: key path for errors.
+
+    Returns:
+        Argument → canonical value, in the order of ``quantities``.
+
+    Raises:
+        InvalidValueError: an unknown argument or a malformed value; ``key`` names it.
+        OutOfBoundsError: a value outside the bounds of its argument.
+    """
+    known = {quantity.name: quantity for quantity in quantities}
+    if not isinstance(raw, Mapping) or (raw and {str(each) for each in raw} <= RESERVED):
+        main = quantities[0]
+        value = canonical_value(main, raw, key)
+        return {} if value == main.default else {main.name: value}
+    arguments = {}
+    for argument, value in raw.items():
+        if argument not in known:
+            raise InvalidValueError(
+                f"{name} has no argument {argument!r}; it has {', '.join(known)}."
+                f"{did_you_mean(str(argument), known)}",
+                key=f"{key}.{argument}",
+            )
+        canonical = canonical_value(known[argument], value, f"{key}.{argument}")
+        if canonical != known[argument].default:
+            arguments[argument] = canonical
+    return {argument: arguments[argument] for argument in known if argument in arguments}
 
 
 def _number(quantity: Quantity, raw: Any, key: str) -> Number | str:

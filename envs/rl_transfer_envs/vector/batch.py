@@ -91,7 +91,7 @@ class Batch:
     def _assemble(self) -> None:
         kernels = {KERNELS[type(instance.base)] for instance in self.instances}
         if len(kernels) > 1:
-            names = ", ".join(sorted(kernel.__name__ for kernel in kernels))
+            names = ", ".join(sorted(kernel.environment for kernel in kernels))
             raise IncompatiblePerturbationError(f"one batch holds one kind of environment, not {names}.")
         self._layers = stack_layers(self.instances)
         envs = [instance.env for instance in self.instances]

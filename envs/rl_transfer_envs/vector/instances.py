@@ -17,7 +17,8 @@ from gymnasium.wrappers import TimeLimit as GymnasiumTimeLimit
 
 from rl_transfer_envs.build.make import make
 from rl_transfer_envs.errors import IncompatiblePerturbationError
-from rl_transfer_envs.registry.wrapping import Perturbation, layers
+from rl_transfer_envs.registry.perturbations import Perturbation
+from rl_transfer_envs.registry.wrapping import layers
 from rl_transfer_envs.vector.kernels import KERNELS
 from rl_transfer_envs.wrappers.physics import Physics
 from rl_transfer_envs.wrappers.time_limit import TimeLimit
@@ -82,7 +83,7 @@ def _check(env: gym.Env[Any, Any], inner: gym.Env[Any, Any]) -> None:
     base = env.unwrapped
     label = base.spec.id if base.spec else type(base).__name__
     if type(base) not in KERNELS:
-        known = ", ".join(sorted({kernel.__name__ for kernel in KERNELS.values()}))
+        known = ", ".join(sorted({kernel.environment for kernel in KERNELS.values()}))
         raise IncompatiblePerturbationError(
             f"{label} ({type(base).__name__}) has no batched equations; {known} have. "
             "Use gymnasium.make_vec(…, vectorization_mode='sync').",

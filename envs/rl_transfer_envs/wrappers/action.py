@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from rl_transfer_envs.registry.wrapping import Perturbation
+from rl_transfer_envs.registry.perturbations import Perturbation
 
 
 class ActionPerturbation(Perturbation):

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from rl_transfer_envs.registry.wrapping import Perturbation, layers
+from rl_transfer_envs.registry.perturbations import Perturbation
+from rl_transfer_envs.registry.wrapping import layers
 
 
 class ObservationPerturbation(Perturbation):

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_transfer_envs.registry.perturbations import register_perturbation
-from rl_transfer_envs.registry.wrapping import Perturbation
+from rl_transfer_envs.registry.perturbations import Perturbation, register_perturbation
 from rl_transfer_envs.values.quantity import Quantity
 
 

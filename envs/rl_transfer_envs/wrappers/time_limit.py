@@ -6,8 +6,8 @@ from typing import Any
 
 import gymnasium as gym
 
-from rl_transfer_envs.registry.perturbations import register_perturbation
-from rl_transfer_envs.registry.wrapping import Perturbation, layers
+from rl_transfer_envs.registry.perturbations import Perturbation, register_perturbation
+from rl_transfer_envs.registry.wrapping import layers
 from rl_transfer_envs.values.quantity import Quantity
 
 

@@ -18,21 +18,21 @@ from gymnasium.envs.classic_control import (
 )
 
 from rl_transfer_envs.physics.classic import equations
-from rl_transfer_envs.vector.kernels.acrobot import Acrobot
+from rl_transfer_envs.vector.kernels.acrobot import AcrobotKernel
 from rl_transfer_envs.vector.kernels.base import Kernel
-from rl_transfer_envs.vector.kernels.cartpole import CartPole
-from rl_transfer_envs.vector.kernels.mountain_car import MountainCar
-from rl_transfer_envs.vector.kernels.mountain_car_continuous import MountainCarContinuous
-from rl_transfer_envs.vector.kernels.pendulum import Pendulum
+from rl_transfer_envs.vector.kernels.cartpole import CartPoleKernel
+from rl_transfer_envs.vector.kernels.mountain_car import MountainCarKernel
+from rl_transfer_envs.vector.kernels.mountain_car_continuous import MountainCarContinuousKernel
+from rl_transfer_envs.vector.kernels.pendulum import PendulumKernel
 
 KERNELS: dict[type[Any], type[Kernel]] = {
-    CartPoleEnv: CartPole,
-    AcrobotEnv: Acrobot,
-    equations.Acrobot: Acrobot,
-    MountainCarEnv: MountainCar,
-    Continuous_MountainCarEnv: MountainCarContinuous,
-    equations.MountainCarContinuous: MountainCarContinuous,
-    PendulumEnv: Pendulum,
+    CartPoleEnv: CartPoleKernel,
+    AcrobotEnv: AcrobotKernel,
+    equations.Acrobot: AcrobotKernel,
+    MountainCarEnv: MountainCarKernel,
+    Continuous_MountainCarEnv: MountainCarContinuousKernel,
+    equations.MountainCarContinuous: MountainCarContinuousKernel,
+    PendulumEnv: PendulumKernel,
 }
 """Environment class (exactly, no subclasses) → the kernel that batches it."""
 

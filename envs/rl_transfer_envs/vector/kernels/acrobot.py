@@ -11,9 +11,10 @@ from rl_transfer_envs.vector.kernels.arithmetic import Array, square, wrap
 from rl_transfer_envs.vector.kernels.base import Kernel
 
 
-class Acrobot(Kernel):
+class AcrobotKernel(Kernel):
     """Two links, Runge–Kutta of fourth order, Gymnasium's "book" equations."""
 
+    environment = "Acrobot"
     state_size = 4
     attributes: ClassVar[dict[str, float | None]] = {
         **dict.fromkeys(

@@ -15,6 +15,7 @@ class Kernel:
     Subclasses name the environment's attributes they read and implement :meth:`step`.
 
     Attributes:
+        environment: Gymnasium's name for it, without the version.
         attributes: numbers read from every instance's ``env.unwrapped``, with the value taken
             where the environment has the number as a literal (None: it must have it).
         state_size: how many numbers Gymnasium's ``env.unwrapped.state`` holds.
@@ -22,6 +23,7 @@ class Kernel:
         parameters: attribute → ``value[instance]``, float64.
     """
 
+    environment: ClassVar[str]
     attributes: ClassVar[dict[str, float | None]]
     state_size: ClassVar[int]
 

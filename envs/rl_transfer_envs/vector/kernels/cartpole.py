@@ -11,9 +11,10 @@ from rl_transfer_envs.vector.kernels.arithmetic import Array
 from rl_transfer_envs.vector.kernels.base import Kernel
 
 
-class CartPole(Kernel):
+class CartPoleKernel(Kernel):
     """Euler integration of the cart and the pole."""
 
+    environment = "CartPole"
     state_size = 4
     attributes = dict.fromkeys(
         (

@@ -10,9 +10,10 @@ from rl_transfer_envs.vector.kernels.arithmetic import Array, cos
 from rl_transfer_envs.vector.kernels.base import Kernel
 
 
-class MountainCar(Kernel):
+class MountainCarKernel(Kernel):
     """The car with three discrete throttles; the state is position and velocity."""
 
+    environment = "MountainCar"
     state_size = 2
     attributes = dict.fromkeys(
         (

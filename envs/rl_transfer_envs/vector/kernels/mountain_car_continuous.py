@@ -15,9 +15,10 @@ from rl_transfer_envs.vector.kernels.arithmetic import Array, cos, square
 from rl_transfer_envs.vector.kernels.base import Kernel
 
 
-class MountainCarContinuous(Kernel):
+class MountainCarContinuousKernel(Kernel):
     """The car with a continuous throttle; the state is position and velocity."""
 
+    environment = "MountainCarContinuous"
     state_size = 2
     attributes: ClassVar[dict[str, float | None]] = {
         **dict.fromkeys(

@@ -10,9 +10,10 @@ from rl_transfer_envs.vector.kernels.arithmetic import Array, angle_normalize, s
 from rl_transfer_envs.vector.kernels.base import Kernel
 
 
-class Pendulum(Kernel):
+class PendulumKernel(Kernel):
     """The swing-up pendulum; the torque stays in single precision, the state in double."""
 
+    environment = "Pendulum"
     state_size = 2
     attributes = dict.fromkeys(("max_speed", "max_torque", "dt", "g", "m", "l"))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from gymnasium import spaces
 
-from rl_transfer_envs.registry.wrapping import Perturbation
+from rl_transfer_envs.registry.perturbations import Perturbation
 from rl_transfer_envs.vector.kernels.arithmetic import Array
 from rl_transfer_envs.vector.layers.base import Layer, Rows
 from rl_transfer_envs.vector.layers.draws import Draws, normal
@@ -20,7 +20,7 @@ from rl_transfer_envs.wrappers.action_values import (
 )
 
 
-class Table(Layer):
+class ActionTableLayer(Layer):
     """Discrete actions by table: what each action becomes does not change with time."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -37,7 +37,7 @@ class Table(Layer):
         return self._table[np.arange(self.count)[rows], actions - self._start[rows]]
 
 
-class Extra(Layer):
+class ExtraActionsLayer(Layer):
     """Ignores the extra dimensions of continuous actions."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -49,7 +49,7 @@ class Extra(Layer):
         return actions[:, : self._count]
 
 
-class _Continuous(Layer):
+class _ContinuousActionLayer(Layer):
     """Base: one number per instance and dimension, drawn per episode or fixed."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -71,7 +71,7 @@ class _Continuous(Layer):
         return np.clip(actions, self._low[rows], self._high[rows]).astype(np.float32)
 
 
-class Noise(_Continuous):
+class ActionNoiseLayer(_ContinuousActionLayer):
     """Normal noise from every instance's own stream."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -95,7 +95,7 @@ class Noise(_Continuous):
         return changed
 
 
-class Scale(_Continuous):
+class ActionScaleLayer(_ContinuousActionLayer):
     """Multiplied and clipped."""
 
     def action(self, rows: Rows, actions: Array) -> Array:
@@ -105,7 +105,7 @@ class Scale(_Continuous):
         return np.where(same, actions, self.clip(rows, actions * size))
 
 
-class DeadZone(_Continuous):
+class ActionDeadZoneLayer(_ContinuousActionLayer):
     """Small actions become 0."""
 
     def action(self, rows: Rows, actions: Array) -> Array:
@@ -114,7 +114,7 @@ class DeadZone(_Continuous):
         return np.where(np.abs(actions) < self._size[rows] * largest, np.float32(0), actions)
 
 
-class Inversion(Layer):
+class ActionInversionLayer(Layer):
     """Mirrored at the middle of the range, in the listed dimensions."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -132,14 +132,18 @@ class Inversion(Layer):
 
 def _extra(wrappers: Sequence[Perturbation | None]) -> Layer:
     first = next(wrapper for wrapper in wrappers if wrapper is not None)
-    return Table(wrappers) if isinstance(first.action_space, spaces.Discrete) else Extra(wrappers)
+    return (
+        ActionTableLayer(wrappers)
+        if isinstance(first.action_space, spaces.Discrete)
+        else ExtraActionsLayer(wrappers)
+    )
 
 
 ACTION_LAYERS: dict[type[Perturbation], Callable[[Sequence[Perturbation | None]], Layer]] = {
-    ActionRemap: Table,
+    ActionRemap: ActionTableLayer,
     ExtraActions: _extra,
-    ActionNoise: Noise,
-    ActionScale: Scale,
-    ActionDeadZone: DeadZone,
-    ActionInversion: Inversion,
+    ActionNoise: ActionNoiseLayer,
+    ActionScale: ActionScaleLayer,
+    ActionDeadZone: ActionDeadZoneLayer,
+    ActionInversion: ActionInversionLayer,
 }

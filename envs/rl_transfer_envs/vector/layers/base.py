@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_transfer_envs.registry.wrapping import Perturbation
+from rl_transfer_envs.registry.perturbations import Perturbation
 from rl_transfer_envs.vector.kernels.arithmetic import Array
 
 Rows = slice | np.ndarray[Any, np.dtype[np.intp]]
@@ -58,7 +58,7 @@ class Layer:
         return rewards
 
 
-class Partial(Layer):
+class PartialLayer(Layer):
     """A layer for some of the instances: the others pass unchanged.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from rl_transfer_envs.registry.wrapping import Perturbation
+from rl_transfer_envs.registry.perturbations import Perturbation
 from rl_transfer_envs.vector.kernels.arithmetic import Array
 from rl_transfer_envs.vector.layers.base import Layer, Rows
 from rl_transfer_envs.vector.layers.draws import Draws, normal, share, uniform
@@ -25,7 +25,7 @@ from rl_transfer_envs.wrappers.observation_values import (
 )
 
 
-class _Elementwise(Layer):
+class _ElementwiseLayer(Layer):
     """Base: one number per instance and dimension, drawn per episode or fixed."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -39,7 +39,7 @@ class _Elementwise(Layer):
         self._size[row] = wrapper.per_dimension(name, wrapper.env.observation_space, wrapper.value(name))
 
 
-class Bias(_Elementwise):
+class ObservationBiasLayer(_ElementwiseLayer):
     """A constant is added."""
 
     def observation(self, rows: Rows, observations: Array) -> Array:
@@ -47,7 +47,7 @@ class Bias(_Elementwise):
         return (observations + self._size[rows]).astype(observations.dtype)
 
 
-class Scale(_Elementwise):
+class ObservationScaleLayer(_ElementwiseLayer):
     """Multiplied."""
 
     def observation(self, rows: Rows, observations: Array) -> Array:
@@ -55,7 +55,7 @@ class Scale(_Elementwise):
         return (observations * self._size[rows]).astype(observations.dtype)
 
 
-class Quantisation(_Elementwise):
+class ObservationQuantisationLayer(_ElementwiseLayer):
     """Rounded to multiples of a step."""
 
     def observation(self, rows: Rows, observations: Array) -> Array:
@@ -65,7 +65,7 @@ class Quantisation(_Elementwise):
         return np.where(step > 0, np.round(values / safe) * safe, values).astype(observations.dtype)
 
 
-class Noise(_Elementwise):
+class ObservationNoiseLayer(_ElementwiseLayer):
     """Normal or uniform noise from every instance's own stream."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -85,7 +85,7 @@ class Noise(_Elementwise):
         return (observations + noise).astype(observations.dtype)
 
 
-class Dropout(_Elementwise):
+class ObservationDropoutLayer(_ElementwiseLayer):
     """Lost readings, drawn from every instance's own stream."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -107,7 +107,7 @@ class Dropout(_Elementwise):
         return np.where(lost, self._fill[rows], observations)
 
 
-class Selection(Layer):
+class ObservationSelectionLayer(Layer):
     """Another order of the dimensions, or fewer."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -121,7 +121,7 @@ class Selection(Layer):
         return np.take_along_axis(observations, self._chosen[rows], axis=1)
 
 
-class Blank(Layer):
+class ObservationBlankLayer(Layer):
     """0 in the place of missing dimensions."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -135,7 +135,7 @@ class Blank(Layer):
         return np.where(self._keep[rows], observations, np.float32(0))
 
 
-class Delay(Layer):
+class ObservationDelayLayer(Layer):
     """A ring of past observations per instance, filled with the first one."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -160,7 +160,7 @@ class Delay(Layer):
         return seen
 
 
-class Distractors(Layer):
+class ObservationDistractorsLayer(Layer):
     """Appended dimensions, each a process of its own."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -190,17 +190,17 @@ class Distractors(Layer):
 def _missing(wrappers: Sequence[Perturbation | None]) -> Layer:
     """All instances of a layer have one shape, so they remove, or none has anything to remove."""
     modes = {wrapper.value("mode") for wrapper in wrappers if wrapper is not None}
-    return Selection(wrappers) if modes == {"remove"} else Blank(wrappers)
+    return ObservationSelectionLayer(wrappers) if modes == {"remove"} else ObservationBlankLayer(wrappers)
 
 
 OBSERVATION_LAYERS: dict[type[Perturbation], Callable[[Sequence[Perturbation | None]], Layer]] = {
-    ObservationNoise: Noise,
-    ObservationBias: Bias,
-    ObservationScale: Scale,
-    ObservationDropout: Dropout,
-    ObservationQuantisation: Quantisation,
-    ObservationDelay: Delay,
-    ObservationPermutation: Selection,
+    ObservationNoise: ObservationNoiseLayer,
+    ObservationBias: ObservationBiasLayer,
+    ObservationScale: ObservationScaleLayer,
+    ObservationDropout: ObservationDropoutLayer,
+    ObservationQuantisation: ObservationQuantisationLayer,
+    ObservationDelay: ObservationDelayLayer,
+    ObservationPermutation: ObservationSelectionLayer,
     ObservationMissing: _missing,
-    ObservationDistractors: Distractors,
+    ObservationDistractors: ObservationDistractorsLayer,
 }

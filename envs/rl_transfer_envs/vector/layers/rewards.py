@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rl_transfer_envs.registry.wrapping import Perturbation
+from rl_transfer_envs.registry.perturbations import Perturbation
 from rl_transfer_envs.vector.kernels.arithmetic import Array
 from rl_transfer_envs.vector.layers.base import Layer, Rows
 from rl_transfer_envs.wrappers.reward import RewardPower, RewardScale, RewardSparsification
 
 
-class _PerEpisode(Layer):
+class _PerEpisodeLayer(Layer):
     """Base: one number per instance, drawn per episode or fixed."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -25,7 +25,7 @@ class _PerEpisode(Layer):
         self._size[row] = wrapper.value(wrapper.arguments[0].name)
 
 
-class Scale(_PerEpisode):
+class RewardScaleLayer(_PerEpisodeLayer):
     """Multiplied."""
 
     def reward(
@@ -35,7 +35,7 @@ class Scale(_PerEpisode):
         return rewards * self._size[rows]
 
 
-class Power(_PerEpisode):
+class RewardPowerLayer(_PerEpisodeLayer):
     """Bent, keeping the sign."""
 
     def reward(
@@ -45,7 +45,7 @@ class Power(_PerEpisode):
         return np.asarray(np.sign(rewards) * np.float_power(np.abs(rewards), self._size[rows]))
 
 
-class Sparsification(_PerEpisode):
+class RewardSparsificationLayer(_PerEpisodeLayer):
     """Paid now and then."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -69,7 +69,7 @@ class Sparsification(_PerEpisode):
 
 
 REWARD_LAYERS: dict[type[Perturbation], type[Layer]] = {
-    RewardScale: Scale,
-    RewardPower: Power,
-    RewardSparsification: Sparsification,
+    RewardScale: RewardScaleLayer,
+    RewardPower: RewardPowerLayer,
+    RewardSparsification: RewardSparsificationLayer,
 }

@@ -12,7 +12,7 @@ from rl_transfer_envs.vector.kernels.arithmetic import Array
 from rl_transfer_envs.vector.layers.base import Layer, Rows
 
 
-class RowwiseAction(Layer):
+class RowwiseActionLayer(Layer):
     """Calls ``action`` of every instance's wrapper."""
 
     def begin(self, row: int, observation: Array) -> None:
@@ -25,7 +25,7 @@ class RowwiseAction(Layer):
         return np.array(changed, dtype=actions.dtype)
 
 
-class RowwiseObservation(Layer):
+class RowwiseObservationLayer(Layer):
     """Calls ``observation`` of every instance's wrapper."""
 
     def begin(self, row: int, observation: Array) -> None:
@@ -39,7 +39,7 @@ class RowwiseObservation(Layer):
         )
 
 
-class RowwiseReward(Layer):
+class RowwiseRewardLayer(Layer):
     """Calls ``reward`` of every instance's wrapper."""
 
     def begin(self, row: int, observation: Array) -> None:

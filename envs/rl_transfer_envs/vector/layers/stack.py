@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rl_transfer_envs.errors import IncompatiblePerturbationError
-from rl_transfer_envs.registry.wrapping import Perturbation
+from rl_transfer_envs.registry.perturbations import Perturbation
 from rl_transfer_envs.vector.instances import Instance
 from rl_transfer_envs.vector.layers.actions import ACTION_LAYERS
-from rl_transfer_envs.vector.layers.base import Layer, Partial
+from rl_transfer_envs.vector.layers.base import Layer, PartialLayer
 from rl_transfer_envs.vector.layers.observations import OBSERVATION_LAYERS
 from rl_transfer_envs.vector.layers.rewards import REWARD_LAYERS
-from rl_transfer_envs.vector.layers.rowwise import RowwiseAction, RowwiseObservation, RowwiseReward
+from rl_transfer_envs.vector.layers.rowwise import (
+    RowwiseActionLayer,
+    RowwiseObservationLayer,
+    RowwiseRewardLayer,
+)
 from rl_transfer_envs.wrappers.action import ActionPerturbation
 from rl_transfer_envs.wrappers.observation import ObservationPerturbation
 from rl_transfer_envs.wrappers.reward import RewardPerturbation
@@ -20,9 +24,9 @@ Build = Callable[[Sequence[Perturbation | None]], Layer]
 
 _BATCHED: dict[type[Perturbation], Build] = {**ACTION_LAYERS, **OBSERVATION_LAYERS, **REWARD_LAYERS}
 _ROWWISE: dict[type[Perturbation], Build] = {
-    ActionPerturbation: RowwiseAction,
-    ObservationPerturbation: RowwiseObservation,
-    RewardPerturbation: RowwiseReward,
+    ActionPerturbation: RowwiseActionLayer,
+    ObservationPerturbation: RowwiseObservationLayer,
+    RewardPerturbation: RowwiseRewardLayer,
 }
 
 
@@ -43,7 +47,7 @@ def stack_layers(instances: Sequence[Instance]) -> list[Layer]:
         for kind in dict.fromkeys(type(wrapper) for wrappers in present for wrapper in wrappers):
             own = [wrappers[0] if wrappers and type(wrappers[0]) is kind else None for wrappers in present]
             layer = builder(kind)(own)
-            layers.append(layer if None not in own else Partial(layer))
+            layers.append(layer if None not in own else PartialLayer(layer))
     return layers
 
 
