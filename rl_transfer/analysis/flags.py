@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rl_transfer.analysis.arms import Arm, SourceInfo
 from rl_transfer.analysis.inputs import Run
 from rl_transfer.analysis.score_scale import ScoreScale
+from rl_transfer.wording import listing
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,8 @@ def describe_missing(arm: Arm) -> str:
     """``2 of 5 fine-tune runs missing (seed 3 failed: …; seed 4 unfinished)``, or nothing."""
     if arm.complete:
         return ""
-    named = "; ".join(f"seed {seed} {problem}" for seed, problem in list(arm.problems.items())[:3])
-    more = f"; {len(arm.problems) - 3} more" if len(arm.problems) > 3 else ""
-    return f"{len(arm.problems)} of {len(arm.seeds)} {arm.strategy} runs missing ({named}{more})"
+    named = listing([f"seed {seed} {problem}" for seed, problem in arm.problems.items()], 3, "; ")
+    return f"{len(arm.problems)} of {len(arm.seeds)} {arm.strategy} runs missing ({named})"
 
 
 def version_mismatches(runs: Iterable[Run]) -> list[str]:

@@ -9,6 +9,7 @@ from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.comparison import Comparison, Judged
 from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.analysis.verdict import Verdict
+from rl_transfer.wording import in_words
 
 METRIC_LABELS: Mapping[str, str] = {
     "zero_shot": "zero-shot performance",
@@ -82,12 +83,7 @@ def at_budgets(matrix: Matrix) -> str:
     found = sorted({info.budget for info in matrix.targets.values() if math.isfinite(info.budget)})
     if not found:
         return f"before any {matrix.unit} were measured"
-    return f"at {listed([f'{budget:,.0f}' for budget in found])} {matrix.unit}"
-
-
-def listed(items: Sequence[str]) -> str:
-    """``a, b and c``."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+    return f"at {in_words([f'{budget:,.0f}' for budget in found])} {matrix.unit}"
 
 
 def headlines(matrix: Matrix) -> list[str]:
@@ -111,9 +107,9 @@ def _sentence(key: tuple[str, str | None, float], cells: Sequence[Cell], unit: s
         found.setdefault(effect, {}).setdefault(detail, []).append(cell.target)
     phrases = []
     for effect in EFFECTS:
-        places = [f"on {listed(names)}{detail}" for detail, names in found.get(effect, {}).items()]
+        places = [f"on {in_words(names)}{detail}" for detail, names in found.get(effect, {}).items()]
         if places:
-            phrases.append(f"{effect} {listed(places)}")
+            phrases.append(f"{effect} {in_words(places)}")
     place = at_steps(budget or math.nan, unit)
     origin = f" from {source}" if source else ""
     return f"{place[0].upper()}{place[1:]}, {strategy}{origin} {'; '.join(phrases)}."
@@ -142,7 +138,7 @@ def _effect(comparisons: Iterable[Comparison]) -> tuple[str, str]:
 
 
 def _scope(entries: Sequence[Comparison]) -> str:
-    return listed([JUDGED_LABELS[entry.metric] for entry in entries])
+    return in_words([JUDGED_LABELS[entry.metric] for entry in entries])
 
 
 def notes(matrix: Matrix) -> list[str]:
@@ -154,7 +150,7 @@ def notes(matrix: Matrix) -> list[str]:
             by_message.setdefault((mark, flag.message), []).append(_place(cell, matrix))
     found = [f"! {text}" for text in matrix.warnings]
     for (mark, message), places in by_message.items():
-        shown = listed(places) if len(places) <= 3 else f"{len(places)} cells"
+        shown = in_words(places) if len(places) <= 3 else f"{len(places)} cells"
         found.append(f"{mark} {shown}: {message}")
     return found
 

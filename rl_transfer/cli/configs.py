@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import shutil
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.markup import escape
 
 from rl_transfer.cli.common import out
 from rl_transfer.errors import ConfigError, StoreError
+from rl_transfer.wording import did_you_mean
 
 app = typer.Typer(help="The configs that come with the package.", no_args_is_help=True)
 
@@ -71,6 +71,5 @@ def _shipped(name: str) -> Path:
     category, slash, bare = name.partition("/")
     if slash and category in CATEGORIES:
         return locate(bare, category)
-    close = difflib.get_close_matches(name, [key.rsplit("/", 1)[-1] for key in everything], n=1)
-    meant = f" Did you mean {close[0]!r}?" if close else ""
+    meant = did_you_mean(name, [key.rsplit("/", 1)[-1] for key in everything])
     raise ConfigError(f"there is no shipped config {name!r}.{meant} See: rl-transfer configs list")

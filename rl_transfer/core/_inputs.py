@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from rl_transfer.core._text import listing
 from rl_transfer.core.parts import Layer, PartMap
 from rl_transfer.core.strategy import InputFill, InputMap, Strategy
 from rl_transfer.errors import TransferError
+from rl_transfer.wording import listing
 
 
 def layer_maps(part_map: PartMap, strategy: Strategy, wanted: set[str]) -> dict[Layer, InputMap]:

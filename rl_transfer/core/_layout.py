@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from rl_transfer.core._text import listing
 from rl_transfer.errors import TransferError
+from rl_transfer.wording import listing
 
 Role = Literal["trunk", "head", "auxiliary"]
 

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from rl_transfer.core._inputs import layer_maps, map_columns, mapping_note
 from rl_transfer.core._selectors import names_whole_parts
 from rl_transfer.core._sorting import alias_groups, identity, owner_path
-from rl_transfer.core._text import listing, shape_text, table
+from rl_transfer.core._text import shape_text, table
 from rl_transfer.core.digest import digest_tensors, dtype_name, tensors_of
 from rl_transfer.core.parts import Part, PartMap, TensorInfo
 from rl_transfer.core.strategy import InputMap, Strategy
 from rl_transfer.errors import TransferError
+from rl_transfer.wording import listing
 
 SourceParts = PartMap | Mapping[str, Sequence[str]]
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rl_transfer.core._text import did_you_mean, listing
 from rl_transfer.errors import TransferError
+from rl_transfer.wording import did_you_mean, listing
 
 if TYPE_CHECKING:
     from rl_transfer.core._layout import Layer, Part

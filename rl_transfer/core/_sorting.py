@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from rl_transfer.core._layout import Layer, PartRule, Role, TensorInfo
-from rl_transfer.core._text import listing
 from rl_transfer.core.digest import dtype_name, tensors_of
 from rl_transfer.errors import TransferError
+from rl_transfer.wording import listing
 
 
 def alias_groups(tensors: Mapping[str, Tensor]) -> list[tuple[str, ...]]:

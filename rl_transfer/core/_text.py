@@ -1,23 +1,8 @@
-"""Wording that the core's errors share: suggestions, lists, plain-text tables."""
+"""Shapes and tables as plain text, for the core's errors and plans."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
-
-_LISTED = 8
-
-
-def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """``" Did you mean 'x'?"`` for the closest of ``known``, or the empty string."""
-    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)
-    return f" Did you mean {close[0]!r}?" if close else ""
-
-
-def listing(names: Sequence[str], limit: int = _LISTED) -> str:
-    """The names, comma-separated; beyond ``limit`` only how many more there are."""
-    shown = ", ".join(names[:limit])
-    return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown
+from collections.abc import Sequence
 
 
 def shape_text(shape: Sequence[int] | None) -> str:

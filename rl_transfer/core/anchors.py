@@ -8,8 +8,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from rl_transfer.core._text import listing, shape_text
+from rl_transfer.core._text import shape_text
 from rl_transfer.errors import TransferError
+from rl_transfer.wording import listing
 
 
 class Anchor(Protocol):

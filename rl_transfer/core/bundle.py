@@ -25,9 +25,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rl_transfer.core._sorting import alias_groups
-from rl_transfer.core._text import listing
 from rl_transfer.core.digest import digest_tensors, dtype_name
 from rl_transfer.errors import BundleError
+from rl_transfer.wording import listing
 
 FORMAT = "rl_transfer bundle"
 SCHEMA = 1

@@ -8,11 +8,11 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from rl_transfer.core._text import listing
 from rl_transfer.core.digest import digest_tensors, tensors_of
 from rl_transfer.core.parts import Layer, PartMap
 from rl_transfer.core.strategy import NormMode
 from rl_transfer.errors import FrozenTensorMoved, TransferError
+from rl_transfer.wording import listing
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 

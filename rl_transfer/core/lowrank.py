@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from rl_transfer.core._text import listing
 from rl_transfer.core.digest import tensors_of
 from rl_transfer.core.parts import PartMap
 from rl_transfer.errors import TransferError
+from rl_transfer.wording import listing
 
 Adaptable = nn.Linear | nn.Conv2d
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from rl_transfer.core._text import did_you_mean, listing
 from rl_transfer.errors import TransferError
+from rl_transfer.wording import did_you_mean, listing
 
 
 def rename_tensors(

@@ -18,9 +18,9 @@ from rl_transfer.core._sorting import (
     match,
     tensor_infos,
 )
-from rl_transfer.core._text import did_you_mean, listing
 from rl_transfer.core.digest import digest_tensors, tensors_of
 from rl_transfer.errors import TransferError
+from rl_transfer.wording import did_you_mean, listing
 
 __all__ = ["Layer", "Part", "PartMap", "PartRule", "Role", "TensorInfo", "count_parameters"]
 

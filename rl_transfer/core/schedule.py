@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from rl_transfer.core._text import listing
 from rl_transfer.core.freeze import FrozenParts
 from rl_transfer.core.parts import PartMap
 from rl_transfer.core.strategy import Strategy, ThawStep
 from rl_transfer.errors import TransferError
+from rl_transfer.wording import listing
 
 
 class ThawSchedule:

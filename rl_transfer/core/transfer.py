@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from rl_transfer.core._matching import Match, SourceParts, find_matches
 from rl_transfer.core._sorting import identity
-from rl_transfer.core._text import listing, shape_text, table
+from rl_transfer.core._text import shape_text, table
 from rl_transfer.core.digest import tensors_of
 from rl_transfer.core.parts import PartMap
 from rl_transfer.core.strategy import Strategy
 from rl_transfer.errors import TransferError
+from rl_transfer.wording import listing
 
 Action = Literal["copied", "reset", "skipped"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from rl_transfer.image.parts import image_parts
 from rl_transfer.image.preprocessing import Preprocessing
 from rl_transfer.image.resnet import SmallResNet
 from rl_transfer.spec.image_model import Model, SmallResNetConfig, TimmConfig, TorchvisionConfig
+from rl_transfer.wording import did_you_mean
 
 # torchvision's pretrained Inception networks expect inputs rescaled inside the network; a fresh
 # network must treat its inputs alike, or source and target would see different images.
@@ -174,8 +174,7 @@ def _called(builder: Any, name: str, arguments: dict[str, Any]) -> nn.Module:
 def _known(name: str, known: Sequence[str], where: str) -> str:
     if name in known:
         return name
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    meant = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    meant = did_you_mean(name, known)
     other = "timm" if where == "torchvision" else "torchvision"
     raise ConfigError(
         f"{where} has no classifier {name!r} ({len(known)} are known).{meant} "

@@ -11,6 +11,7 @@ from rl_transfer.analysis.cells import Estimate, Metric
 from rl_transfer.analysis.comparison import JUDGED, Comparison
 from rl_transfer.analysis.model import Cell, Matrix, TargetInfo
 from rl_transfer.report.markup import BREAK, Html, esc, items, joined, table, tag
+from rl_transfer.wording import in_words
 
 MOST_COLUMNS = 4
 """With more targets than this the verdicts stand below each other."""
@@ -195,7 +196,7 @@ def _metrics(cell: Cell, matrix: Matrix) -> Html:
     found = [cell.metrics[name] for name in words.LABELS if name in cell.metrics]
     rows = [_metric(metric, matrix) for metric in found if not math.isnan(metric.value.mean)]
     missing = [words.LABELS[metric.name] for metric in found if math.isnan(metric.value.mean)]
-    note = f"Undefined here: {words.listed(missing)}." if missing else ""
+    note = f"Undefined here: {in_words(missing)}." if missing else ""
     return joined(
         [
             table(["metric", "mean [interval]", "unit", "as a score", "per seed"], rows),

@@ -14,6 +14,7 @@ from typing import Any
 from rl_transfer.errors import StoreError
 from rl_transfer.results.files import make_folder, read_json, write_json
 from rl_transfer.spec import Frozen, digest
+from rl_transfer.wording import listing
 
 SCHEMA = 1
 """Version of the record format; it enters every run id."""
@@ -189,8 +190,8 @@ def find_run(path: Path) -> RunFolder:
     if len(found) == 1:
         return RunFolder(found[0])
     if found:
-        names = ", ".join(str(folder) for folder in found[:5])
-        raise StoreError(f"{path} holds {len(found)} finished runs; name one of them: {names} …")
+        names = listing([str(folder) for folder in found], 5)
+        raise StoreError(f"{path} holds {len(found)} finished runs; name one of them: {names}")
     if (path / "spec.json").is_file():
         raise StoreError(f"{path} is a run that has not finished; run it again to finish it")
     raise StoreError(f"{path} is neither a finished run nor a policy bundle")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import typing
 from typing import Any, get_args, get_origin
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from rl_transfer.spec.base import KeyedValueError
 from rl_transfer.spec.yaml_map import Document, Key
+from rl_transfer.wording import did_you_mean
 
 _PLAIN = {
     "a valid integer": "an integer",
@@ -61,9 +61,7 @@ def _sentence(item: Any, key: Key, model: type[BaseModel], data: Any) -> str:
     if kind == "extra_forbidden":
         name = str(key[-1])
         accepted = sorted(_fields_at(model, item["loc"][:-1]))
-        close = difflib.get_close_matches(name, accepted, n=1, cutoff=0.6)
-        meant = f" Did you mean {close[0]!r}?" if close else ""
-        return f"unknown key {name!r}.{meant} Accepted: {', '.join(accepted)}."
+        return f"unknown key {name!r}.{did_you_mean(name, accepted)} Accepted: {', '.join(accepted)}."
     if kind == "missing":
         return "this key is required and missing"
     if kind == "value_error":
@@ -75,8 +73,7 @@ def _sentence(item: Any, key: Key, model: type[BaseModel], data: Any) -> str:
         value = item["input"]
         if kind == "union_tag_invalid" and isinstance(value, dict):
             given = _short(value.get("name", value.get("kind", value)))
-        close = difflib.get_close_matches(given.strip("'"), options, n=1, cutoff=0.5)
-        meant = f" Did you mean {close[0]!r}?" if close else ""
+        meant = did_you_mean(given.strip("'"), options)
         return f"got {given}, accepted: {', '.join(options)}.{meant}"
     if kind == "union_tag_not_found":
         return f"the key {item['ctx']['discriminator']} is required and missing"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from rl_transfer.errors import ConfigError, RLTransferError
 from rl_transfer.spec.explain import explain
 from rl_transfer.spec.shipped import locate
 from rl_transfer.spec.yaml_map import Document, Key, Place, parse_value, read_yaml
+from rl_transfer.wording import did_you_mean
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -155,8 +155,7 @@ def _override(document: Document, text: str) -> None:
             part = step
             if not last and parent.get(part) is None:
                 if key in (("targets",), ("sources",)):
-                    close = difflib.get_close_matches(step, parent, n=1)
-                    meant = f" Did you mean {close[0]!r}?" if close else ""
+                    meant = did_you_mean(step, parent)
                     raise ConfigError(
                         f"override {text!r}: there is no {step!r} in {key[0]}.{meant} "
                         f"Known: {', '.join(parent)}. To add one, give it whole: {key[0]}.{step}={{…}}"

@@ -6,11 +6,11 @@ shipped config. The current directory is never searched for bare names.
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 
 from rl_transfer.errors import ConfigError
+from rl_transfer.wording import did_you_mean
 
 CATEGORIES = ("suites", "train", "transfer", "targets", "strategies")
 
@@ -65,8 +65,7 @@ def locate(argument: str, category: str, relative_to: Path | None = None) -> Pat
     known = shipped(category)
     if argument in known:
         return known[argument]
-    close = difflib.get_close_matches(argument, known, n=1, cutoff=0.5)
-    meant = f" Did you mean {close[0]!r}?" if close else ""
+    meant = did_you_mean(argument, known)
     elsewhere = [name for name in shipped() if name.endswith(f"/{argument}")]
     if elsewhere:
         meant = f" There is {elsewhere[0]}, but a config from {category} is expected here."

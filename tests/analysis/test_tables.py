@@ -7,7 +7,7 @@ import pytest
 
 from rl_transfer.analysis import analyse, csv_text, headlines, read_sweep, summary, text_table
 from rl_transfer.analysis.arm_statistics import Interval
-from rl_transfer.analysis.words import METRIC_LABELS, advice, at_budgets, at_steps, interval, listed, number
+from rl_transfer.analysis.words import METRIC_LABELS, advice, at_budgets, at_steps, interval, number
 
 from .hand_made import FAST, SLOW, STEPS, arm, shifted, sweep, two_arms
 from .synthetic import QUICKSTART, SyntheticSweep
@@ -135,7 +135,6 @@ def test_numbers_read_well(value, signed, text):
 def test_small_phrases():
     assert interval(Interval(0.3, 0.1, 0.5)) == "+0.30 [+0.10, +0.50]"
     assert interval(Interval(0.3, math.nan, math.nan)) == "+0.30"
-    assert listed(["a", "b", "c"]) == "a, b and c"
     assert at_steps(math.nan, "epochs") == "before any epochs were measured"
     spread = [shifted(SLOW, 10 * e) for e in (-3, -1, 1, 3)]
     matrix = analyse(two_arms([shifted(m, 15) for m in spread], spread))

@@ -7,7 +7,6 @@ throws away what the other needs. DejaVu and STIX fonts come with matplotlib und
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import string
 from functools import lru_cache
@@ -21,6 +20,7 @@ from rl_transfer.errors import ConfigError, MissingExtraError
 from rl_transfer.image.data.images import ArrayLoader, ImageSet, OpenedData
 from rl_transfer.seeding import generator
 from rl_transfer.spec.image_data import GlyphData
+from rl_transfer.wording import did_you_mean
 
 CHARACTERS = {
     "letters": string.ascii_uppercase + string.ascii_lowercase,
@@ -79,8 +79,7 @@ def find_face(name: str, key: str | None = None) -> Path:
         return path
     known = {path.stem: path for path in sorted(fonts_folder().glob("*.ttf"))}
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        meant = f" Did you mean {close[0]!r}?" if close else ""
+        meant = did_you_mean(name, known)
         raise ConfigError(
             f"matplotlib ships no font face {name!r}.{meant} It ships {', '.join(known)}", key=key
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from PIL import Image
 from rl_transfer.errors import ConfigError, MissingExtraError
 from rl_transfer.image.data.images import ImageSet, OpenedData
 from rl_transfer.spec.image_data import TorchvisionData
+from rl_transfer.wording import did_you_mean
 
 LABELS = ("targets", "labels", "_labels")
 TEST_SPLITS = ("test", "val", "valid")
@@ -40,8 +40,7 @@ def open_torchvision(data: TorchvisionData, key: str = "data") -> OpenedData:
         if inspect.isclass(getattr(datasets, name)) and hasattr(getattr(datasets, name), "__getitem__")
     ]
     if data.dataset not in known:
-        close = difflib.get_close_matches(data.dataset, known, n=1, cutoff=0.5)
-        meant = f" Did you mean {close[0]!r}?" if close else ""
+        meant = did_you_mean(data.dataset, known)
         raise ConfigError(
             f"torchvision.datasets has no {data.dataset!r}.{meant} It has {', '.join(known)}",
             key=f"{key}.dataset",

@@ -25,6 +25,7 @@ from rl_transfer.spec.image_data import (
     TorchvisionData,
     fingerprint,
 )
+from rl_transfer.wording import listing
 
 __all__ = ["ImageSet", "OpenedData", "open_data"]
 
@@ -66,7 +67,7 @@ def _only(opened: OpenedData, classes: Sequence[str], key: str) -> OpenedData:
     if unknown:
         raise ConfigError(
             f"classes names {', '.join(unknown)}, which the data set does not have; "
-            f"it has {_listing(opened.classes)}",
+            f"it has {listing(opened.classes, 20)}",
             key=f"{key}.classes",
         )
     return OpenedData(
@@ -82,7 +83,7 @@ def _refuse_empty_classes(classes: Sequence[str], part: ImageSet, key: str) -> N
     empty = [name for name, count in zip(classes, counts, strict=True) if count == 0]
     if empty:
         raise ConfigError(
-            f"class {_listing(empty)} has no images; remove it, or name the classes to use under classes",
+            f"class {listing(empty, 20)} has no images; remove it, or name the classes to use under classes",
             key=key,
         )
     if len(classes) < 2:
@@ -181,11 +182,6 @@ def _shipped(module: str, package: str, key: str) -> Any:
             f"install it with: pip install {package}",
             key=f"{key}.name",
         ) from None
-
-
-def _listing(names: Sequence[str], limit: int = 20) -> str:
-    shown = ", ".join(names[:limit])
-    return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown
 
 
 _OPENERS: dict[type[ImageData], Callable[[Any, str], OpenedData]] = {

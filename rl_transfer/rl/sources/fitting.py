@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from rl_transfer.core import rename_tensors
-from rl_transfer.core._text import did_you_mean, listing, shape_text
+from rl_transfer.core._text import shape_text
 from rl_transfer.core.digest import dtype_name
 from rl_transfer.errors import BundleError, RLTransferError, TransferError
 from rl_transfer.rl.environments.spaces import Space
 from rl_transfer.rl.policies.bundle import build_policy
 from rl_transfer.spec import Algorithm
+from rl_transfer.wording import did_you_mean, listing
 
 UNUSED = "unused"
 """A name map sends tensors that are to be left out below this prefix."""

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from rl_transfer.core import isolated, save_bundle
-from rl_transfer.core._text import did_you_mean
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.parts import ALGORITHMS
@@ -26,6 +25,7 @@ from rl_transfer.rl.sources.sb3_zip import ForeignPolicy, read_zip
 from rl_transfer.rl.sources.tensor_files import SUFFIXES, read_tensor_file
 from rl_transfer.rl.sources.vec_normalize import FILE_NAMES, read_statistics
 from rl_transfer.spec import Environment, PolicyConfig, parse
+from rl_transfer.wording import did_you_mean
 
 
 @dataclass(frozen=True)

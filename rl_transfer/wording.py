@@ -1,0 +1,68 @@
+"""How messages suggest and enumerate: the closest known name, lists in words, lists cut short."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+_CUTOFF = 0.5
+_SHOWN = 8
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """A hint at the known name that is most like the one given.
+
+    Case is ignored. The similarity is difflib's ratio; below 0.5 nothing is hinted at, for a wrong hint
+    costs a reader more than none.
+
+    >>> did_you_mean("fine-tun", ["scratch", "fine-tune"])
+    " Did you mean 'fine-tune'?"
+    >>> did_you_mean("zebra", ["scratch", "fine-tune"])
+    ''
+
+    Args:
+        given: what somebody wrote.
+        known: what it could have been.
+
+    Returns:
+        A sentence that starts with a blank, to be put after the complaint; or the empty string.
+    """
+    by_folded = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(given.casefold(), by_folded, n=1, cutoff=_CUTOFF)
+    return f" Did you mean {by_folded[close[0]]!r}?" if close else ""
+
+
+def in_words(items: Sequence[str], last: str = "and") -> str:
+    """A whole list as a reader would say it.
+
+    >>> in_words(["trunk", "head", "log_std"])
+    'trunk, head and log_std'
+    >>> in_words(["SAC", "TQC"], "or")
+    'SAC or TQC'
+
+    Args:
+        items: at least one.
+        last: the word before the last item: ``and`` or ``or``.
+
+    Returns:
+        The items, with commas and ``last`` between them.
+    """
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"
+
+
+def listing(items: Sequence[str], limit: int = _SHOWN, separator: str = ", ") -> str:
+    """The first items of a list that may be long, and how many more there are.
+
+    >>> listing(["a", "b", "c", "d"], limit=2)
+    'a, b and 2 more'
+
+    Args:
+        items: any number, none included.
+        limit: most items that are shown.
+        separator: what stands between them; ``"; "`` where items have commas of their own.
+
+    Returns:
+        The items joined; the empty string of none.
+    """
+    shown = separator.join(items[:limit])
+    return f"{shown} and {len(items) - limit} more" if len(items) > limit else shown

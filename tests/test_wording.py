@@ -1,0 +1,57 @@
+"""One hint at the closest name, one way to list things in words."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rl_transfer.wording import did_you_mean, in_words, listing
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.parametrize(
+    ("given_name", "known", "hint"),
+    [
+        ("fine-tun", ["scratch", "fine-tune"], " Did you mean 'fine-tune'?"),
+        ("Ppo", ["A2C", "PPO"], " Did you mean 'PPO'?"),  # case is ignored, the name's own is shown
+        ("abcd", ["abxy"], " Did you mean 'abxy'?"),  # ratio 2 · 2 / 8 = 0.5 is close enough
+        ("abcde", ["abxyz"], ""),  # 2 · 2 / 10 = 0.4 is not
+        ("zebra", [], ""),
+    ],
+)
+def test_the_closest_known_name_is_hinted_at(given_name: str, known: list[str], hint: str) -> None:
+    assert did_you_mean(given_name, known) == hint
+
+
+@pytest.mark.parametrize(
+    ("items", "last", "text"),
+    [(["a"], "and", "a"), (["a", "b"], "or", "a or b"), (["a", "b", "c"], "and", "a, b and c")],
+)
+def test_lists_read_as_sentences(items: list[str], last: str, text: str) -> None:
+    assert in_words(items, last) == text
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=12), st.integers(1, 12))
+def test_a_cut_list_accounts_for_every_item(items: list[str], limit: int) -> None:
+    text = listing(items, limit)
+    shown, _, rest = text.partition(" and ")
+    hidden = int(rest.split()[0]) if rest else 0
+    assert len([item for item in shown.split(", ") if item]) + hidden == len(items)
+    assert (hidden, "more" in text) == (max(0, len(items) - limit), len(items) > limit)
+
+
+def test_similarity_is_computed_in_two_places_only() -> None:
+    """The environments stand alone and keep their own; every other room uses :mod:`rl_transfer.wording`."""
+    callers = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("rl_transfer", "envs")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Attribute) and node.attr == "get_close_matches")
+        or (isinstance(node, ast.ImportFrom) and node.module == "difflib")
+        or (isinstance(node, ast.Name) and node.id == "SequenceMatcher")
+    }
+    assert callers == {"rl_transfer/wording.py", "envs/rl_transfer_envs/errors.py"}
