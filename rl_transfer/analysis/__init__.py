@@ -1,7 +1,7 @@
 """From records to verdicts: curves → metrics → intervals → verdicts → tables.
 
->>> matrix = analyse(read_sweep("results/quickstart"))  # doctest: +SKIP
->>> print(text_table(matrix))  # doctest: +SKIP
+    matrix = analyse(read_sweep("results/quickstart"))
+    print(text_table(matrix))
 
 Reads records only and never imports torch, gymnasium or stable-baselines3. Every figure is defined in
 docs/metrics.md.
