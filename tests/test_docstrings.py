@@ -61,7 +61,7 @@ def test_a_face_is_what_others_import_and_what_is_exported(tmp_path: Path) -> No
         (package / name).write_text(dedent(text), encoding="utf-8")
     members = Rooms(package).members
     assert {each.key for each in members} == {"low exported", "low imported", "low Thing", "low Thing.act"}
-    assert [each.name for each in members if each.constructed] == ["Thing"]
+    assert [each.name for each in members if each.called] == ["Thing", "imported"]
 
 
 FULL = '''
@@ -85,10 +85,10 @@ def mean(returns, *, weights):
 '''
 
 
-def member(text: str, *, constructed: bool = False) -> Member:
+def member(text: str, *, called: bool = False) -> Member:
     node = ast.parse(text).body[0]
     assert isinstance(node, ast.FunctionDef | ast.ClassDef)
-    return Member("room", node.name, node, constructed)
+    return Member("room", node.name, node, called)
 
 
 def test_a_full_docstring_lacks_nothing() -> None:
@@ -123,4 +123,4 @@ def test_one_sentence_is_enough_where_it_says_all(text: str) -> None:
 def test_a_constructor_that_others_call_names_its_parameters() -> None:
     text = 'class Box:\n    """A box."""\n    def __init__(self, side):\n        self.side = side\n'
     assert lacking(member(text)) == []
-    assert lacking(member(text, constructed=True)) == ["Args: side"]
+    assert lacking(member(text, called=True)) == ["Args: side"]

@@ -19,13 +19,13 @@ class Member:
         room: the room, such as ``core`` or ``rl.policies``.
         name: dotted within its module, such as ``Bundle.save``.
         node: the definition.
-        constructed: for a class: another room calls it.
+        called: another room calls it, which for a class means that it is built there.
     """
 
     room: str
     name: str
     node: Definition
-    constructed: bool = False
+    called: bool = False
 
     @property
     def key(self) -> str:
@@ -130,9 +130,9 @@ class Rooms:
         members = [each for place in found.values() for each in self._with_methods(*place)]
         return tuple(sorted(members, key=lambda member: member.key))
 
-    def _with_methods(self, module: Module, node: Definition, constructed: bool) -> Iterator[Member]:
+    def _with_methods(self, module: Module, node: Definition, called: bool) -> Iterator[Member]:
         room = self.room_of(module.name)
-        yield Member(room, node.name, node, constructed)
+        yield Member(room, node.name, node, called)
         if isinstance(node, ast.ClassDef):
             inherited = self._inherited(module, node)
             for method in methods(node):
