@@ -53,6 +53,8 @@ class Training(Frozen):
     """Environment steps, summed over the training environments."""
     keep: Literal["final", "best"] = "final"
     """Which policy the bundle holds: the last one, or the one with the best evaluation."""
+    vectorization: Literal["sync", "batched"] = "sync"
+    """Training environments step one after another, or all at once as arrays (classic control only)."""
 
 
 class Evaluation(Frozen):
@@ -86,6 +88,29 @@ def check_budget(algorithm: Algorithm, training: Training, evaluation: Evaluatio
         )
 
 
+def check_vectorization(training: Training, strategy: StrategyVerbs) -> None:
+    """Refuse batched environments under a strategy that wraps single ones.
+
+    Args:
+        training: the budget of the run.
+        strategy: what the run transfers.
+
+    Raises:
+        KeyedValueError: at ``training.vectorization``.
+    """
+    wraps = [
+        key
+        for key, given in (("guide", strategy.guide), ("hooks.behaviour", strategy.hooks.get("behaviour")))
+        if given is not None
+    ]
+    if training.vectorization == "batched" and wraps:
+        raise KeyedValueError(
+            "training.vectorization",
+            f"training.vectorization is batched, but {wraps[0]} of the strategy wraps single environments; "
+            "use sync",
+        )
+
+
 class RLRun(Frozen):
     """One run, completely: everything here can change its result, and its id is the hash of it."""
 
@@ -105,14 +130,23 @@ class RLRun(Frozen):
     seed: NonNegativeInt = 0
     """Seed index: source seed i feeds target seed i."""
 
+    @model_validator(mode="after")
+    def _check(self) -> RLRun:
+        if self.training is not None and self.strategy is not None:
+            check_vectorization(self.training, self.strategy)
+        return self
+
     @property
     def total_steps(self) -> int:
         """The training budget in environment steps; 0 for the random policy."""
         return self.training.total_steps if self.training else 0
 
     def identity(self) -> dict[str, Any]:
-        """Everything but the place of a given policy."""
-        return {key: value for key, value in self.plain().items() if key != "given"}
+        """Everything but the place of a given policy; what came later is left out at its default."""
+        identity = {key: value for key, value in self.plain().items() if key != "given"}
+        if self.training is not None and self.training.vectorization == "sync":
+            identity["training"].pop("vectorization")
+        return identity
 
 
 class TrainConfig(Frozen):
@@ -151,6 +185,11 @@ class TransferConfig(TrainConfig):
 
     name: Name = "transfer"
     strategy: StrategyConfig
+
+    @model_validator(mode="after")
+    def _check_strategy(self) -> TransferConfig:
+        check_vectorization(self.training, self.strategy)
+        return self
 
     def transfer_run(self, source: str | None) -> RLRun:
         """The run of this config when it starts from ``source`` (a run id or ``digest:…``)."""
@@ -222,6 +261,18 @@ class RLSuite(MatrixConfig):
                     own = getattr(entry, str(section)) is not None
                     key = ".".join(map(str, (group, name, *error.key) if own else error.key))
                     raise KeyedValueError(key, f"{group[:-1]} {name!r}: {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _check_vectorizations(self) -> RLSuite:
+        for name, target in self.targets.items():
+            for strategy in self.strategies:
+                try:
+                    check_vectorization(target.training or self.training, strategy)
+                except KeyedValueError as error:
+                    own = ("targets", name) if target.training is not None else ()
+                    key = ".".join(map(str, (*own, *error.key)))
+                    raise KeyedValueError(key, f"strategy {strategy.name!r}: {error}") from None
         return self
 
     def source_run(self, name: str, seed: int) -> RLRun:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.wrappers import TimeLimit
+from pydantic import ValidationError
 from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -15,8 +16,14 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 import rl_transfer_envs
 from rl_transfer.errors import EnvironmentSpecError
-from rl_transfer.rl.environments.batch import BatchedVecEnv, make_batched_vec_env
-from rl_transfer.spec import Environment
+from rl_transfer.results import run_id
+from rl_transfer.rl.environments.batch import BatchedVecEnv
+from rl_transfer.rl.environments.build import make_vec_env
+from rl_transfer.rl.training.preflight import preflight
+from rl_transfer.spec import Environment, RLSuite
+from rl_transfer_envs.registry import perturbations as registry
+from support.rl import PPO as SMALL_PPO
+from support.rl import Execute, make_run
 
 Spec = dict[str, Any]
 
@@ -221,18 +228,104 @@ def test_evaluation_takes_it_for_monitored() -> None:
 
 def test_from_a_config() -> None:
     config = Environment.model_validate({"id": "CartPole-v1", "perturb": [{"length": 1.0}]})
-    env = make_batched_vec_env(config, 3)
+    env = make_vec_env(config, 3, vectorization="batched")
+    assert isinstance(env, BatchedVecEnv)
     assert env.get_attr("length") == [1.0] * 3
+    assert isinstance(make_vec_env(config, 3), DummyVecEnv)
+
+
+BATCHED = {"total_steps": 128, "vectorization": "batched"}
+
+
+@pytest.mark.parametrize("strategy", [{}, {"copy": ["trunk"], "freeze": ["trunk"]}])
+def test_a_run_ends_with_the_weights_of_the_run_that_steps_one_by_one(
+    run: Execute, strategy: dict[str, Any]
+) -> None:
+    env = cartpole({"length": {"uniform": [0.5, 1.5]}}, {"observation_noise": 0.1})
+    source = run("source") if strategy else None
+    one_by_one = run("sync", source, env=env, strategy=strategy)
+    batched = run("batched", source, env=env, strategy=strategy, training=BATCHED)
+    assert batched.path.name != one_by_one.path.name
+    first, second = one_by_one.record(), batched.record()
+    assert first["weights_digest"] == second["weights_digest"]
+    assert one_by_one.curve() == batched.curve()
+
+
+def test_the_default_leaves_ids_as_they_were() -> None:
+    # What make_run() hashed to before there was a choice.
+    assert run_id(make_run()) == "d7ffadbc0f3fde85"
+    assert run_id(make_run(training={"total_steps": 128, "vectorization": "sync"})) == "d7ffadbc0f3fde85"
+
+
+class StepsItself(rl_transfer_envs.Perturbation):
+    """A user's wrapper with a step of its own, which nothing can batch."""
+
+    name = "steps_itself"
+    summary = side = "test"
+    arguments = (rl_transfer_envs.perturbations()["reward_scale"].arguments[0],)
+
+    def step(self, action: Any) -> Any:
+        return self.env.step(action)
 
 
 @pytest.mark.parametrize(
-    ("config", "key"),
+    ("env", "reason"),
     [
-        ({"id": "CartPole-v1", "perturb": [{"lenght": 1.0}]}, "targets.a.env.perturb.0.lenght"),
-        ({"id": "FrozenLake-v1"}, "targets.a.env.id"),
+        (
+            {"id": "FrozenLake-v1"},
+            "training.vectorization is batched, but FrozenLake-v1 .* no batched equations",
+        ),
+        (cartpole({"steps_itself": 2.0}), "training.vectorization is batched, but steps_itself does not"),
     ],
 )
-def test_errors_carry_the_configs_key(config: Spec, key: str) -> None:
-    with pytest.raises(EnvironmentSpecError) as caught:
-        make_batched_vec_env(Environment.model_validate(config), 2, "targets.a.env")
+def test_what_has_no_batched_form_is_refused(
+    run: Execute, monkeypatch: pytest.MonkeyPatch, env: Spec, reason: str
+) -> None:
+    monkeypatch.setitem(registry._perturbations, StepsItself.name, StepsItself)
+    with pytest.raises(EnvironmentSpecError, match=reason) as caught:
+        run(env=env, training=BATCHED)
+    assert caught.value.key == "training.vectorization"
+
+
+SUITE: dict[str, Any] = {
+    "name": "tiny",
+    "algorithm": SMALL_PPO,
+    "training": {"total_steps": 128},
+    "evaluation": {"every": 64, "episodes": 2},
+    "sources": {"near": {"env": cartpole()}},
+    "targets": {"far": {"env": cartpole({"length": 1.0})}},
+    "strategies": [{"name": "scratch"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"training": BATCHED}, "training.vectorization"),
+        (
+            {"targets": {"lake": {"env": {"id": "FrozenLake-v1"}, "training": BATCHED}}},
+            "targets.lake.training.vectorization",
+        ),
+    ],
+)
+def test_the_preflight_names_the_key_that_asks_for_it(changes: dict[str, Any], key: str) -> None:
+    lake = {"targets": {"lake": {"env": {"id": "FrozenLake-v1"}}}}
+    suite = RLSuite.model_validate({**SUITE, **lake, **changes})
+    with pytest.raises(EnvironmentSpecError, match="no batched equations") as caught:
+        preflight(suite)
     assert caught.value.key == key
+
+
+def test_the_preflight_takes_a_batched_suite() -> None:
+    assert preflight(RLSuite.model_validate({**SUITE, "training": BATCHED}))["targets"]["far"]
+
+
+@pytest.mark.parametrize("wrapping", [{"guide": {}}, {"hooks": {"behaviour": "somewhere:Hook"}}])
+def test_strategies_that_wrap_single_environments_are_refused(wrapping: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=r"training\.vectorization is batched"):
+        make_run(training=BATCHED, strategy=wrapping)
+    strategies = [{"name": "scratch"}, {"name": "wraps", **wrapping}]
+    with pytest.raises(ValidationError, match=r"'wraps': training\.vectorization is batched") as caught:
+        RLSuite.model_validate({**SUITE, "training": BATCHED, "strategies": strategies})
+    error = caught.value.errors()[0]["ctx"]["error"]
+    assert error.key == ("training", "vectorization")

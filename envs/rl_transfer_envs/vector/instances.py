@@ -20,6 +20,7 @@ from rl_transfer_envs.errors import IncompatiblePerturbationError
 from rl_transfer_envs.registry.perturbations import Perturbation
 from rl_transfer_envs.registry.wrapping import layers
 from rl_transfer_envs.vector.kernels import KERNELS
+from rl_transfer_envs.vector.kernels.base import USE_SYNC
 from rl_transfer_envs.wrappers.physics import Physics
 from rl_transfer_envs.wrappers.time_limit import TimeLimit
 
@@ -85,14 +86,12 @@ def _check(env: gym.Env[Any, Any], inner: gym.Env[Any, Any]) -> None:
     if type(base) not in KERNELS:
         known = ", ".join(sorted({kernel.environment for kernel in KERNELS.values()}))
         raise IncompatiblePerturbationError(
-            f"{label} ({type(base).__name__}) has no batched equations; {known} have. "
-            "Use gymnasium.make_vec(…, vectorization_mode='sync').",
+            f"{label} ({type(base).__name__}) has no batched equations; {known} have. {USE_SYNC}",
             key="id",
         )
     for layer in layers(inner):
         if layer is not base and not isinstance(layer, _INNER):
             raise IncompatiblePerturbationError(
-                f"{label} is wrapped by {type(layer).__name__}, which does not vectorise. "
-                "Use gymnasium.make_vec(…, vectorization_mode='sync').",
+                f"{label} is wrapped by {type(layer).__name__}, which does not vectorise. {USE_SYNC}",
                 key="id",
             )

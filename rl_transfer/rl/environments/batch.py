@@ -16,28 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 from rl_transfer.errors import EnvironmentSpecError
-from rl_transfer.rl.environments.build import as_spec, translate
-from rl_transfer.spec import Environment
-from rl_transfer_envs import EnvError
 from rl_transfer_envs.vector import Batch, Step
-
-
-def make_batched_vec_env(config: Environment, n_envs: int, key: str | None = None) -> BatchedVecEnv:
-    """``n_envs`` monitored copies of a classic-control environment, stepped together.
-
-    Args:
-        config: the environment and its perturbations.
-        n_envs: how many.
-        key: where the config stands in the user's file, for error messages.
-
-    Raises:
-        EnvironmentSpecError: it cannot be built, or does not vectorise.
-    """
-    try:
-        return BatchedVecEnv([as_spec(config)] * n_envs)
-    except EnvError as error:
-        error.key = (error.key or "").removeprefix("0").removeprefix(".") or None
-        raise translate(error, key) from None
 
 
 class BatchedVecEnv(VecEnv):

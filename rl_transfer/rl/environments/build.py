@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 from stable_baselines3.common.monitor import Monitor
@@ -11,7 +11,10 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 import rl_transfer_envs
 from rl_transfer.errors import EnvironmentSpecError, MissingExtraError, RLTransferError
+from rl_transfer.rl.environments.batch import BatchedVecEnv
 from rl_transfer.spec import Environment
+
+VECTORIZATION = "training.vectorization"
 
 Wrapper = Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
 
@@ -48,14 +51,30 @@ def translate(error: rl_transfer_envs.EnvError, key: str | None) -> RLTransferEr
     return EnvironmentSpecError(error.message, key=path)
 
 
-def make_vec_env(config: Environment, n_envs: int, wrappers: Sequence[Wrapper] = ()) -> VecEnv:
+def make_vec_env(
+    config: Environment,
+    n_envs: int,
+    wrappers: Sequence[Wrapper] = (),
+    vectorization: Literal["sync", "batched"] = "sync",
+) -> VecEnv:
     """``n_envs`` monitored copies of the environment, stepped in lockstep in this process.
 
     Args:
         config: the environment.
         n_envs: how many.
         wrappers: put around each copy, the first one innermost.
+        vectorization: ``sync`` steps the copies one after another; ``batched`` steps them at once,
+            to the same numbers, where environment and perturbations have a batched form.
+
+    Returns:
+        The environments.
+
+    Raises:
+        EnvironmentSpecError: the environment cannot be built or, at ``training.vectorization``, it
+            has no batched form or wrappers are given for single copies.
     """
+    if vectorization == "batched":
+        return _batched(config, n_envs, wrappers)
 
     def build() -> gym.Env[Any, Any]:
         env = make_env(config)
@@ -64,3 +83,19 @@ def make_vec_env(config: Environment, n_envs: int, wrappers: Sequence[Wrapper] =
         return Monitor(env)
 
     return DummyVecEnv([build for _ in range(n_envs)])
+
+
+def _batched(config: Environment, n_envs: int, wrappers: Sequence[Wrapper]) -> BatchedVecEnv:
+    if wrappers:
+        raise EnvironmentSpecError(
+            "training.vectorization is batched, but the strategy wraps single environments; use sync",
+            key=VECTORIZATION,
+        )
+    try:
+        return BatchedVecEnv([as_spec(config)] * n_envs)
+    except rl_transfer_envs.IncompatiblePerturbationError as error:
+        raise EnvironmentSpecError(
+            f"training.vectorization is batched, but {error.message}", key=VECTORIZATION
+        ) from None
+    except rl_transfer_envs.EnvError as error:
+        raise translate(error, None) from None

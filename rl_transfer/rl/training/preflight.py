@@ -10,8 +10,8 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 import rl_transfer_envs
-from rl_transfer.errors import BundleError, RLTransferError, TransferError
-from rl_transfer.rl.environments.build import as_spec, make_env, make_vec_env, translate
+from rl_transfer.errors import BundleError, EnvironmentSpecError, RLTransferError, TransferError
+from rl_transfer.rl.environments.build import VECTORIZATION, as_spec, make_env, make_vec_env, translate
 from rl_transfer.rl.environments.evaluate import Evaluator
 from rl_transfer.rl.policies import normalization
 from rl_transfer.rl.policies.algorithms import build_model
@@ -22,6 +22,7 @@ from rl_transfer.rl.strategy.guide import check_guide
 from rl_transfer.rl.strategy.hooks import HookContext, user_hook
 from rl_transfer.rl.strategy.knobs import transfer_algorithm
 from rl_transfer.spec import Environment, RLRun, RLSuite
+from rl_transfer.spec.rl import RLSource, RLTarget
 from rl_transfer.spec.strategy import EWCConfig
 
 
@@ -67,6 +68,7 @@ def preflight(suite: RLSuite) -> dict[str, Any]:
                 raise TransferError("the suite was not resolved", key=key)
             effects = check_environment(entry.env, f"{key}.env")
             facts[group][name] = {"effects": effects}
+            _check_vectorization(suite, entry, key)
             if group == "targets":
                 facts[group][name]["reward_threshold"] = _threshold(entry.env)
     sources = {name: _fresh_source(suite, name) for name in suite.sources}
@@ -88,6 +90,20 @@ def check_environment(env: Environment, key: str) -> list[dict[str, Any]]:
     except rl_transfer_envs.EnvError as error:
         raise translate(error, key) from None
     return [dataclasses.asdict(report) for report in reports]
+
+
+def _check_vectorization(suite: RLSuite, entry: RLSource | RLTarget, key: str) -> None:
+    """Build the environments of a source or target as the suite wants them trained in."""
+    training = entry.training or suite.training
+    given = isinstance(entry, RLSource) and entry.policy is not None
+    if training.vectorization == "sync" or given or entry.env is None:
+        return
+    try:
+        make_vec_env(entry.env, 1, vectorization=training.vectorization).close()
+    except EnvironmentSpecError as error:
+        if error.key == VECTORIZATION and entry.training is not None:
+            error.key = f"{key}.{VECTORIZATION}"
+        raise
 
 
 def _threshold(config: Environment) -> float | None:

@@ -115,7 +115,10 @@ class _Training:
             zero_shot = self._zero_shot(evaluator)
             curriculum, wrappers = self._behaviour(evaluator, zero_shot)
             algorithm = transfer_algorithm(self.algorithm, self.strategy)
-            env = normalization.wrap(make_vec_env(self.run.env, algorithm.n_envs, wrappers), algorithm)
+            copies = make_vec_env(
+                self.run.env, algorithm.n_envs, wrappers, vectorization=self.training.vectorization
+            )
+            env = normalization.wrap(copies, algorithm)
             model = build_model(algorithm, env, seeds.network_seed(self.run))
             model.set_logger(Logger(str(self.folder.path), [output]))
             transfer = Transfer(self.run, model, env, self.source, seeds.transfer_seed(self.run))

@@ -8,7 +8,7 @@ import numpy as np
 
 from rl_transfer_envs.errors import IncompatiblePerturbationError
 from rl_transfer_envs.vector.kernels.arithmetic import Array, square, wrap
-from rl_transfer_envs.vector.kernels.base import Kernel
+from rl_transfer_envs.vector.kernels.base import USE_SYNC, Kernel
 
 
 class AcrobotKernel(Kernel):
@@ -48,7 +48,7 @@ class AcrobotKernel(Kernel):
         if env.book_or_nips != "book":
             raise IncompatiblePerturbationError(
                 f"Acrobot with the equations {env.book_or_nips!r} does not vectorise; only 'book' does. "
-                "Use vectorization_mode='sync'."
+                f"{USE_SYNC}"
             )
         super().load(row, env)
         self._torques[:, row] = env.AVAIL_TORQUE

@@ -8,6 +8,8 @@ import numpy as np
 
 from rl_transfer_envs.vector.kernels.arithmetic import Array
 
+USE_SYNC = "Use single environments, stepped in turn (sync)."
+
 
 class Kernel:
     """The physics of ``count`` instances of one environment.

@@ -8,7 +8,7 @@ import numpy as np
 
 from rl_transfer_envs.errors import IncompatiblePerturbationError
 from rl_transfer_envs.vector.kernels.arithmetic import Array
-from rl_transfer_envs.vector.kernels.base import Kernel
+from rl_transfer_envs.vector.kernels.base import USE_SYNC, Kernel
 
 
 class CartPoleKernel(Kernel):
@@ -36,7 +36,7 @@ class CartPoleKernel(Kernel):
         if env.kinematics_integrator != "euler":
             raise IncompatiblePerturbationError(
                 f"CartPole with the integrator {env.kinematics_integrator!r} does not vectorise; "
-                "only 'euler' does. Use vectorization_mode='sync'."
+                f"only 'euler' does. {USE_SYNC}"
             )
         super().load(row, env)
 

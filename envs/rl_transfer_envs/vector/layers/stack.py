@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from rl_transfer_envs.errors import IncompatiblePerturbationError
 from rl_transfer_envs.registry.perturbations import Perturbation
 from rl_transfer_envs.vector.instances import Instance
+from rl_transfer_envs.vector.kernels.base import USE_SYNC
 from rl_transfer_envs.vector.layers.actions import ACTION_LAYERS
 from rl_transfer_envs.vector.layers.base import Layer, PartialLayer
 from rl_transfer_envs.vector.layers.observations import OBSERVATION_LAYERS
@@ -65,7 +66,7 @@ def builder(kind: type[Perturbation]) -> Build:
     raise IncompatiblePerturbationError(
         f"{kind.name} does not vectorise: {kind.__name__} has a step or reset of its own. "
         "Implement the hooks of ActionPerturbation, ObservationPerturbation or RewardPerturbation "
-        "alone, or use gymnasium.make_vec(…, vectorization_mode='sync').",
+        f"alone. {USE_SYNC}",
         key=kind.name,
     )
 
