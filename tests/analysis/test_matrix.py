@@ -322,6 +322,24 @@ def test_a_crash_does_not_help_the_neighbours():
     assert entry.verdict == "inconclusive"
 
 
+def test_a_crashed_cell_of_clear_gain_counts_as_one_without():
+    # Apart by 2.8 with a spread of 1: 10 of the 252 splits are as extreme. Task 1 gains clearly in the runs
+    # that it has; with its own 1/126 in the family, task 0 would keep 10/252 and pass q.
+    spread = (0, 1, 2, 3, 4)
+    arms = {}
+    for target, gain, crashes in (("task-0", 2.8, False), ("task-1", 40.0, True)):
+        base, tuned = (None, target, "scratch"), ("base", target, "fine-tune")
+        curves = [shifted(SLOW, e + gain) for e in spread]
+        arms[base] = arm(base, [shifted(SLOW, e) for e in spread])
+        arms[tuned] = arm(tuned, [*curves[:4], None] if crashes else curves)
+    matrix = analyse(sweep(arms, seeds=5, delta=0.01))
+    entry = cell_of(matrix, target="task-0").comparisons["auc_gain"]
+    crashed = cell_of(matrix, target="task-1").comparisons["auc_gain"]
+    assert (entry.p, crashed.p) == (pytest.approx(10 / 252), pytest.approx(1 / 126))
+    assert (entry.adjusted_p, crashed.adjusted_p) == (pytest.approx(20 / 252), 1)
+    assert entry.verdict == "inconclusive"
+
+
 RANK = {"inconclusive": 0, "equivalent": 1, "negative": 1, "positive": 2}
 
 

@@ -272,6 +272,11 @@ class TestReward:
         shaping = [reward - base for reward, base in zip(rewards, range(1, 7), strict=True)]
         assert sum(0.5**k * f for k, f in enumerate(shaping)) == pytest.approx(12)
 
+    def test_shaping_owes_nothing_at_a_terminal_state(self):
+        # Φ = −2·|t − 3|: the last observation, t = 6, has −6 by the formula, but is terminal: 0
+        entry = {"reward_shaping": {"weight": 2.0, "gamma": 0.5, "goal": 3.0, "dimensions": [0]}}
+        assert self.rewards(entry)[-1] == 6 + 0.5 * 0 + 4
+
     def test_shaping_at_truncation_keeps_the_potential(self):
         # truncated at t = 2: Φ(2) = −8 stays, for the episode would have gone on
         entry = {"reward_shaping": {"weight": 2.0, "gamma": 1.0, "goal": 6.0, "dimensions": [0]}}

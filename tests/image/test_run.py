@@ -273,6 +273,23 @@ def test_kickstarting_listens_to_the_source(run: Execute) -> None:
     assert taught.record()["weights_digest"] != run(training=base).record()["weights_digest"]
 
 
+def test_kickstarting_ends_where_it_is_said_to(run: Execute, tmp_path: Path) -> None:
+    # The teacher has learned other names for the same images; who listens to the end answers as it does.
+    images, labels = stripes(60)
+    np.savez(
+        tmp_path / "renamed.npz", images=images, labels=(labels + 1) % 3, classes=np.array(["a", "b", "c"])
+    )
+    teacher = run(tmp_path / "renamed.npz", training=LONG)
+    assert scores(teacher)[-1] > 0.9
+
+    def accuracy(until: float) -> float:
+        strategy = {"kickstart": {"strength": 20.0, "until": until}}
+        return scores(run(strategy=strategy, source=teacher, training=LONG))[-1]
+
+    assert accuracy(0.25) > 0.9
+    assert accuracy(1.0) < 0.5
+
+
 def test_verbs_of_reinforcement_learning_are_refused_with_a_reason(run: Execute) -> None:
     with pytest.raises(TransferError, match=r"uses critic_warm_up, .*there is no critic"):
         run(strategy={"critic_warm_up": 0.2})

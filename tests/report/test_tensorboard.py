@@ -5,6 +5,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 
+from analysis.hand_made import SLOW, two_arms
 from rl_transfer.analysis import analyse, read_sweep
 from rl_transfer.report.tensorboard import OVERVIEW, write_tensorboard
 
@@ -44,6 +45,16 @@ def test_gains_and_verdicts_stand_at_the_budget(complete, matrix):
 def test_an_inconclusive_verdict_has_no_height(complete):
     found = events(complete.paths.tensorboard / "weaker-motor" / "fine-tune" / "mean")
     assert math.isnan(found.Scalars("asymptotic_gain verdict/weaker-motor")[0].value)
+
+
+def test_an_equivalent_verdict_is_drawn_at_zero(tmp_path):
+    # The same curves in both arms: gains of exactly 0.
+    matrix = analyse(two_arms([SLOW] * 4, [SLOW] * 4))
+    (cell,) = matrix.select(strategy="fine-tune")
+    assert {entry.verdict for entry in cell.comparisons.values()} == {"equivalent"}
+    found = events(write_tensorboard(matrix, tmp_path) / "task" / "fine-tune" / "mean")
+    for metric in cell.comparisons:
+        assert [point.value for point in found.Scalars(f"{metric} verdict/task")] == [0]
 
 
 def test_the_overview_joins_the_curves_and_shows_the_matrix(complete):

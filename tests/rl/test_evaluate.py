@@ -10,8 +10,8 @@ from gymnasium import spaces as gym_spaces
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_transfer.rl.environments import spaces
-from rl_transfer.rl.environments.evaluate import Evaluator, random_act
+from rl_transfer.rl.environments import evaluate, spaces
+from rl_transfer.rl.environments.evaluate import Episodes, Evaluator, random_act
 from rl_transfer.spec import Environment
 
 
@@ -52,6 +52,13 @@ def test_the_global_random_states_are_untouched() -> None:
     assert (torch.rand(1).item(), np.random.rand(), random.random()) == expected  # noqa: NPY002
     torch.manual_seed(99)
     assert evaluator.run(noisy, [1, 2]) == first
+
+
+def test_an_episode_ends_where_it_is_truncated(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A car that does not move never gets there; Gymnasium cuts MountainCar-v0 after 200 steps of −1.
+    monkeypatch.setattr(evaluate, "STEP_LIMIT", 300)
+    found = Evaluator(Environment(id="MountainCar-v0"), 2).run(lambda seen: np.ones(len(seen), int), [1, 2])
+    assert found == Episodes([-200.0, -200.0], [200, 200])
 
 
 def test_random_actions_are_seeded_and_inside_the_space() -> None:

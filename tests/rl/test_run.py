@@ -10,7 +10,9 @@ from stable_baselines3 import PPO as SB3_PPO
 from stable_baselines3.common.env_util import make_vec_env
 
 from rl_transfer.errors import BundleError, TransferError
+from rl_transfer.results import RunFolder
 from rl_transfer.rl.environments import seeds
+from rl_transfer.rl.environments.evaluate import Evaluator
 from rl_transfer.rl.policies.algorithms import Schedule
 from rl_transfer.rl.policies.bundle import load_policy
 from support.rl import PPO, Execute, make_run
@@ -69,8 +71,6 @@ def test_the_curve_begins_before_the_first_and_ends_after_the_last_update(run: E
     fresh = run("zero", strategy={}, training={"total_steps": 64})
     assert fresh.curve()[0]["returns"] == folder.curve()[0]["returns"]
     # The last point is the bundled policy on the seeds of the last evaluation.
-    from rl_transfer.rl.environments.evaluate import Evaluator
-
     policy = load_policy(folder.bundle)
     played = Evaluator(spec.env, 3).run(policy.act(), seeds.evaluation_seeds(spec, 2))
     assert played.returns == folder.curve()[-1]["returns"]
@@ -121,6 +121,24 @@ def test_retention_compares_with_the_source_on_the_same_episodes(run: Execute) -
     assert target.record()["source_steps"] == 128
 
 
+def test_retention_measures_the_final_policy_beside_the_source(run: Execute) -> None:
+    source = run()
+    target = run(
+        env=REVERSED, strategy={"copy": ("all",)}, source=source, training={"total_steps": 640},
+        evaluation={"every": 640, "episodes": 5},
+    )  # fmt: skip
+    found = target.record()["retention"]
+    home = load_policy(source.bundle).env
+    spec = make_run(env=REVERSED, evaluation={"every": 640, "episodes": 5})
+
+    def played(folder: RunFolder) -> list[float]:
+        evaluator = Evaluator(home, 5)
+        return evaluator.run(load_policy(folder.bundle).act(), seeds.retention_seeds(spec, home)).returns
+
+    assert found == {"returns": played(target), "source_returns": played(source)}
+    assert found["returns"] != found["source_returns"], "else nothing is told apart here"
+
+
 def test_a_source_that_a_strategy_needs_must_be_given(run: Execute) -> None:
     with pytest.raises(Exception, match="copies from a source policy, but none was given"):
         run(strategy={"copy": ("all",)})
@@ -135,7 +153,6 @@ def test_the_best_policy_can_be_kept_instead_of_the_last(run: Execute) -> None:
     folder = run(training={"total_steps": 256, "keep": "best"}, evaluation={"every": 32, "episodes": 3})
     means = [float(np.mean(point["returns"])) for point in folder.curve()]
     best = int(np.argmax(means))
-    from rl_transfer.rl.environments.evaluate import Evaluator
 
     spec = make_run(training={"total_steps": 256, "keep": "best"}, evaluation={"every": 32, "episodes": 3})
     played = Evaluator(spec.env, 3).run(load_policy(folder.bundle).act(), seeds.evaluation_seeds(spec, best))

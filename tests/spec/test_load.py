@@ -176,6 +176,11 @@ def test_impossible_suites_are_refused(override: str, expected: str) -> None:
     assert expected in caught.value.message
 
 
+def test_a_baseline_that_freezes_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"'random-frozen' copies or freezes .* trains from scratch"):
+        load("quickstart", {"rl": RLSuite}, "suites", ["baseline=random-frozen"])
+
+
 def test_a_number_of_seeds_means_that_many_indices() -> None:
     suite = load("quickstart", {"rl": RLSuite}, "suites", ["seeds=3"]).config
     assert suite.seeds == (0, 1, 2)

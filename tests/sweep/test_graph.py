@@ -19,6 +19,13 @@ def test_the_quickstart_has_5_sources_3_random_and_60_target_runs() -> None:
     assert sum(spec.total_steps for spec in graph.specs.values()) == 624_640
 
 
+def test_the_random_policy_plays_at_least_100_episodes() -> None:
+    for asked, played in ((10, 100), (250, 250)):
+        graph = build_graph(suite(f"evaluation.episodes={asked}"))
+        runs = [graph.specs[row.id] for row in graph.rows if row.role == "random"]
+        assert {run.plain()["evaluation"]["episodes"] for run in runs} == {played}
+
+
 def test_source_seed_i_feeds_target_seed_i() -> None:
     graph = build_graph(suite())
     sources = {row.id: row.seed for row in graph.rows if row.role == "source"}
