@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 EXTRAS ?= dev
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint docs clean mutants
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -32,3 +32,9 @@ lint: $(VENV)/.installed-dev
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+## Change the code in every small way and see whether a test notices: SAMPLE=300 SEED=0 draws, NAMED=1 takes
+## only the changes that once slipped through, AT=rl_transfer/core/freeze.py:88 one module or line.
+mutants: $(VENV)/.installed-dev
+	PYTHONPATH=$(CURDIR):$(CURDIR)/envs:$(CURDIR)/tests $(BIN)/python -m mutants $(if $(NAMED),--named) \
+		--sample $(or $(SAMPLE),0) --seed $(or $(SEED),0) $(if $(AT),--at $(AT))

@@ -1,0 +1,134 @@
+"""``make mutants``: change the code in every small way and see whether a test notices."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import random
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from mutants.operators import Mutant, mutants, mutated, read
+from mutants.process import ROOT, Outcome, prepare, run
+from mutants.reach import Reach, measure
+from mutants.rows import NAMED, TARGETS, Named
+
+NAMED_SECONDS = 120.0
+"""Limit of one named row; most of it is for a machine that is busy with other things."""
+PRODUCT = ("rl_transfer", "envs/rl_transfer_envs")
+
+
+def main() -> int:
+    """Run what the arguments ask for; 1 if something survived."""
+    arguments = _arguments()
+    prepare()
+    if arguments.named:
+        return named(NAMED)
+    targets = modules()
+    chosen = [m for paths in targets.values() for path in paths for m in mutants(path, read(ROOT, path))]
+    if arguments.at:
+        path, _, line = arguments.at.partition(":")
+        chosen = [m for m in chosen if m.path.endswith(path) and line in ("", str(m.line))]
+    if arguments.sample and arguments.sample < len(chosen):
+        chosen = random.Random(arguments.seed).sample(chosen, arguments.sample)
+    reach = measure(targets)
+    judged = judge(
+        sorted(chosen, key=lambda m: (m.path, m.line, m.place, m.variant)), reach, arguments.seconds
+    )
+    return report(judged, f"sample {arguments.sample or 'all'}, seed {arguments.seed}")
+
+
+def modules() -> dict[str, list[str]]:
+    """Test paths → the modules that they guard."""
+    return {
+        tests: [
+            path.relative_to(ROOT).as_posix()
+            for pattern in patterns
+            for path in sorted(ROOT.glob(pattern))
+            if path.name != "__init__.py"
+        ]
+        for tests, patterns in TARGETS.items()
+    }
+
+
+def judge(chosen: Iterable[Mutant], reach: Reach, seconds: float) -> list[tuple[Mutant, str]]:
+    """The outcome of every mutant, told as it is found."""
+    judged: list[tuple[Mutant, str]] = []
+    for mutant in chosen:
+        start = time.monotonic()
+        tests, cost = reach.tests_of(mutant, seconds)
+        outcome: str = "unreached"
+        if tests:
+            tree = mutated(mutant, read(ROOT, mutant.path))
+            outcome = run(tests, 3 * cost + 10, (mutant.path, tree))
+        judged.append((mutant, outcome))
+        took = time.monotonic() - start
+        print(f"{outcome:9} {mutant.path}:{mutant.line}: {mutant.change}  [{took:.1f} s]", flush=True)
+    return judged
+
+
+def report(judged: list[tuple[Mutant, str]], what: str) -> int:
+    """Print the table and the survivors."""
+    table: dict[str, Counter[str]] = defaultdict(Counter)
+    for mutant, outcome in judged:
+        table[mutant.path][outcome] += 1
+    total: Counter[str] = sum(table.values(), Counter())
+    columns = ("killed", "timeout", "survived", "unreached", "broken")
+    print(f"\n{what}\n{'module':50} {'mutants':>8} " + " ".join(f"{name:>9}" for name in columns))
+    for path, counts in [*sorted(table.items()), ("total", total)]:
+        print(f"{path:50} {counts.total():8} " + " ".join(f"{counts[name]:9}" for name in columns))
+    left = [(mutant, outcome) for mutant, outcome in judged if outcome not in ("killed", "timeout")]
+    for mutant, outcome in left:
+        print(f"{outcome}: {mutant.path}:{mutant.line}: {mutant.change}")
+    return int(bool(left))
+
+
+def named(rows: Iterable[Named]) -> int:
+    """Judge the named rows; each must be killed by its tests, which must pass without it."""
+    rows = list(rows)
+    tests = sorted({test for row in rows for test in row.tests})
+    clean = run(tests, NAMED_SECONDS * 2)
+    print(f"{clean:9} (unchanged code; must survive)", flush=True)
+    found: list[Outcome] = []
+    for row in rows:
+        path, tree = locate(row)
+        found.append(run(row.tests, NAMED_SECONDS, (path, tree)))
+        print(f"{found[-1]:9} {row.name} ({path})", flush=True)
+    return int(clean != "survived" or set(found) != {"killed"})
+
+
+def locate(row: Named) -> tuple[str, ast.Module]:
+    """The module that holds a row's text, and its tree with the change made.
+
+    Raises:
+        LookupError: the text does not stand exactly once in the product.
+    """
+    texts = {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+        for folder in PRODUCT
+        for path in sorted((ROOT / folder).rglob("*.py"))
+    }
+    holding = {path: text.count(row.before) for path, text in texts.items() if row.before in text}
+    if list(holding.values()) != [1]:
+        raise LookupError(
+            f"the text of {row.name!r} stands in {holding or 'no module'}; it must stand once. The code was "
+            "rewritten: give the row in tests/mutants/rows.py the new text of the same change"
+        )
+    (path,) = holding
+    return path, ast.parse(texts[path].replace(row.before, row.after))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--named", action="store_true", help="only the changes that have a name")
+    parser.add_argument("--sample", type=int, default=0, help="how many mutants to draw; 0: all")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--at", default="", help="only mutants of one module or line: path or path:line")
+    parser.add_argument("--seconds", type=float, default=20, help="seconds of tests to try on one mutant")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""What is mutated, by which tests it is judged, and the changes that once slipped through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TARGETS: dict[str, tuple[str, ...]] = {
+    "tests/core": ("rl_transfer/core/*.py",),
+    "tests/analysis": ("rl_transfer/analysis/*.py",),
+    "tests/rl/test_guide.py tests/rl/test_evaluate.py": (
+        "rl_transfer/rl/strategy/guide.py",
+        "rl_transfer/rl/environments/evaluate.py",
+    ),
+}
+"""Test paths → globs of the modules that they must guard."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A change by its text: ``before`` stands once in the product, wherever that is."""
+
+    name: str
+    before: str
+    after: str
+    tests: tuple[str, ...]
+    """Node ids that must fail under the change."""
+
+
+NAMED = (
+    Named(
+        "guide steps are not charged to the budget",
+        "self.model.num_timesteps += self._curriculum.steps - self._guided",
+        "self.model.num_timesteps += 0",
+        ("tests/rl/test_guide.py::test_learner_and_guide_share_the_budget",),
+    ),
+    Named(
+        "retention: final and source policy swapped",
+        '{"returns": after.returns, "source_returns": before.returns}',
+        '{"returns": before.returns, "source_returns": after.returns}',
+        ("tests/rl/test_run.py::test_retention_measures_the_final_policy_beside_the_source",),
+    ),
+    Named(
+        "guide curriculum: the last mean is the best",
+        "self._best = max(self._best, mean)",
+        "self._best = mean",
+        ("tests/rl/test_guide.py::test_the_best_return_is_kept_when_a_tolerated_one_follows",),
+    ),
+    Named(
+        "guide curriculum: tolerance of negative returns without abs",
+        "self._config.tolerance * abs(self._best)",
+        "self._config.tolerance * self._best",
+        ("tests/rl/test_guide.py::test_negative_returns_are_tolerated_by_their_size",),
+    ),
+    Named(
+        "obstructed cells keep their own p in the family",
+        "1.0 if self.obstacles[key] or math.isnan(pairs[key].p) else",
+        "1.0 if math.isnan(pairs[key].p) else",
+        ("tests/analysis/test_matrix.py::test_a_crashed_cell_of_clear_gain_counts_as_one_without",),
+    ),
+    Named(
+        "sampled permutations without the +1 of Phipson and Smyth",
+        "return (1 + hits) / (1 + limit)",
+        "return hits / limit",
+        ("tests/analysis/test_arm_statistics.py::test_sampled_permutations_never_give_zero",),
+    ),
+    Named(
+        "shaping keeps its potential at the terminal state",
+        "self._potential = 0.0 if terminated else self._phi(observation)",
+        "self._potential = self._phi(observation)",
+        ("tests/envs/test_envs_wrappers.py::TestReward::test_shaping_owes_nothing_at_a_terminal_state",),
+    ),
+    Named(
+        "the evaluator plays on after a truncation",
+        "if terminated or truncated:\n                        active.remove(index)",
+        "if terminated:\n                        active.remove(index)",
+        ("tests/rl/test_evaluate.py::test_an_episode_ends_where_it_is_truncated",),
+    ),
+    Named(
+        "the random run is not raised to 100 episodes",
+        '"episodes": max(100, evaluation.episodes)',
+        '"episodes": evaluation.episodes',
+        ("tests/sweep/test_graph.py::test_the_random_policy_plays_at_least_100_episodes",),
+    ),
+    Named(
+        "a baseline may freeze",
+        "if baseline.needs_source or baseline.freeze:",
+        "if baseline.needs_source:",
+        ("tests/spec/test_load.py::test_a_baseline_that_freezes_is_refused",),
+    ),
+    Named(
+        "kickstarting of images never anneals",
+        "weight = strength * max(0.0, 1 - share / until)",
+        "weight = strength",
+        ("tests/image/test_run.py::test_kickstarting_ends_where_it_is_said_to",),
+    ),
+    Named(
+        "EQUIVALENT drawn as 1 in TensorBoard",
+        "Verdict.EQUIVALENT: 0.0",
+        "Verdict.EQUIVALENT: 1.0",
+        ("tests/report/test_tensorboard.py::test_an_equivalent_verdict_is_drawn_at_zero",),
+    ),
+)

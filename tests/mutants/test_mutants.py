@@ -1,0 +1,107 @@
+"""The runner itself, and the changes of the code that once slipped through."""
+
+import ast
+import os
+import subprocess
+import sys
+
+import pytest
+
+from mutants.__main__ import locate, modules
+from mutants.operators import Mutant, mutants, mutated
+from mutants.process import ROOT, module_name
+from mutants.reach import IMPORT, Reach
+from mutants.rows import NAMED, Named
+
+
+def changes(source: str) -> set[str]:
+    return {mutant.change for mutant in mutants("m.py", source)}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("x = a < b", {"a < b → a <= b"}),
+        ("x = 0 <= b < c", {"0 <= b < c → 0 < b < c", "0 <= b < c → 0 <= b <= c", "0 → 1"}),
+        ("x = a + b", {"a + b → a - b"}),
+        ("x = 'a' + b", set()),
+        ("x = a and b", {"a and b → a or b"}),
+        ("x = not a", {"not a → a"}),
+        ("x = -a", {"-a → a"}),
+        ("x = 3", {"3 → 4", "3 → 0"}),
+        ("x = 0.0", {"0.0 → 1.0"}),
+        ("x = True", {"True → False"}),
+        ("x = max(a)", {"max(a) → min(a)"}),
+        ("x = n.minimum(a, b)", {"n.minimum(a, b) → n.maximum(a, b)", "n.minimum(a, b) → n.minimum(b, a)"}),
+        ("x = sorted(a, key=b)", {"sorted(a, key=b) → list(a)"}),
+        ("x = abs(a)", {"abs(a) → a"}),
+        ("x = a.detach()", {"a.detach() → a"}),
+        ("x = f(a, b)", {"f(a, b) → f(b, a)"}),
+        ("f(a)", {"f(a) → pass"}),
+        ("a.b = c", {"a.b = c → pass"}),
+        ("a += b", {"a += b → a -= b", "a += b → pass"}),
+        ("x = a if b else c", {"a if b else c → a if not b else c"}),
+        ("x = [a for a in b if a]", {"for … if a → for …"}),
+        ("def f():\n    return a", {"return a → return None"}),
+        ("def f():\n    return None", set()),
+        ("if a:\n    pass", {"if a: → if not a:"}),
+        ("raise E('a' + str(1))", {"raise E('a' + str(1)) → pass"}),
+        ("import a\nx: int | None = None\ndef f(a: b | c) -> d | e: ...\nX = a | b\n__all__ = [1]", set()),
+        ("if TYPE_CHECKING:\n    f(1)", set()),
+    ],
+)  # fmt: skip
+def test_every_operator_makes_its_change(source: str, expected: set[str]) -> None:
+    assert changes(source) == expected
+
+
+def test_every_mutant_of_the_targets_compiles_and_differs_in_one_place() -> None:
+    path = "rl_transfer/core/digest.py"
+    source = (ROOT / path).read_text(encoding="utf-8")
+    before = ast.unparse(ast.parse(source)).splitlines()
+    for mutant in mutants(path, source):
+        tree = mutated(mutant, source)
+        compile(tree, path, "exec")
+        assert ast.unparse(tree).splitlines() != before, mutant.change
+
+
+def test_the_same_module_has_the_same_mutants() -> None:
+    source = "def f(a, b):\n    return max(a, b + 1)\n"
+    assert mutants("m.py", source) == mutants("m.py", source)
+    assert len({(mutant.place, mutant.variant) for mutant in mutants("m.py", source)}) == len(changes(source))
+
+
+def test_a_mutant_meets_the_tests_that_run_its_line_the_modules_own_first() -> None:
+    reach = Reach(
+        {"room/plan.py": {3: ["t/test_b.py::b"], 4: ["t/test_plan.py::a", "t/test_b.py::b"], 1: [IMPORT]}},
+        {"t/test_b.py::b": 1.0, "t/test_plan.py::a": 5.0},
+    )
+
+    def tests(line: int, budget: float = 20) -> list[str]:
+        return reach.tests_of(Mutant("room/plan.py", 0, 0, line, (line,), ""), budget)[0]
+
+    assert tests(3) == ["t/test_b.py::b"]
+    assert tests(4) == ["t/test_plan.py::a", "t/test_b.py::b"]
+    assert tests(4, budget=5.5) == ["t/test_plan.py::a"]
+    assert tests(1) == ["t/test_plan.py::a", "t/test_b.py::b"], "what runs at import concerns every test"
+    assert tests(2) == []
+
+
+def test_targets_exist_and_are_called_by_their_import_names() -> None:
+    assert all(len(paths) > 1 for paths in modules().values())
+    assert module_name("envs/rl_transfer_envs/values/__init__.py") == "rl_transfer_envs.values"
+
+
+def test_a_row_whose_text_is_gone_says_what_to_do() -> None:
+    with pytest.raises(LookupError, match=r"give the row in .* the new text of the same change"):
+        locate(Named("lost", "text that stands nowhere", "", ()))
+
+
+def test_what_once_slipped_through_is_noticed() -> None:
+    """Each change of ``rows.NAMED`` fails its tests, and the tests pass without it."""
+    paths = [str(ROOT), str(ROOT / "envs"), str(ROOT / "tests")]
+    done = subprocess.run(
+        [sys.executable, "-m", "mutants", "--named"],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("killed") == len(NAMED)
