@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
     ("given_name", "known", "hint"),
     [
         ("fine-tun", ["scratch", "fine-tune"], " Did you mean 'fine-tune'?"),
-        ("Ppo", ["A2C", "PPO"], " Did you mean 'PPO'?"),  # case is ignored, the name's own is shown
+        ("TRUNK", ["head", "trunk"], " Did you mean 'trunk'?"),
+        ("ppo", ["A2C", "PPO"], " Did you mean 'PPO'?"),  # case is ignored, the name's own is shown
         ("abcd", ["abxy"], " Did you mean 'abxy'?"),  # ratio 2 · 2 / 8 = 0.5 is close enough
         ("abcde", ["abxyz"], ""),  # 2 · 2 / 10 = 0.4 is not
         ("zebra", [], ""),

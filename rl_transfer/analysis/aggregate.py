@@ -13,8 +13,8 @@ from rl_transfer.analysis.arm_statistics import UNDEFINED, FloatArray, Interval
 from rl_transfer.analysis.arms import Arm
 from rl_transfer.analysis.bootstrap import iqm_interval, performance_profile, stratified_bootstrap
 from rl_transfer.analysis.score_scale import ScoreScale
-from rl_transfer.analysis.settings import Settings
 from rl_transfer.seeding import generator
+from rl_transfer.spec import Analysis
 
 Summed = Literal["final_performance", "auc"]
 _THRESHOLDS = 41
@@ -49,7 +49,7 @@ class Aggregate:
 def aggregate(
     groups: Mapping[tuple[str | None, str], Sequence[Arm]],
     scales: Mapping[str, ScoreScale],
-    settings: Settings,
+    settings: Analysis,
     root_seed: int,
 ) -> tuple[Aggregate, ...]:
     """Aggregates of every (source, strategy), over the same targets and score thresholds.
@@ -74,7 +74,7 @@ def _aggregate(
     targets: tuple[str, ...],
     scales: Mapping[str, ScoreScale],
     grid: FloatArray,
-    settings: Settings,
+    settings: Analysis,
     root_seed: int,
 ) -> Aggregate:
     source, strategy = key
@@ -110,7 +110,7 @@ def _scores(arm: Arm, scales: Mapping[str, ScoreScale], figure: Summed) -> list[
 
 
 def _profile(
-    strata: Sequence[Sequence[float]], grid: FloatArray, settings: Settings, stream: np.random.Generator
+    strata: Sequence[Sequence[float]], grid: FloatArray, settings: Analysis, stream: np.random.Generator
 ) -> Profile:
     def shares(values: FloatArray) -> FloatArray:
         found: FloatArray = np.stack([(values > tau).mean(axis=1) for tau in grid], axis=1)

@@ -13,7 +13,7 @@ from rl_transfer.analysis.arm_statistics import FloatArray, mean_interval
 from rl_transfer.analysis.inputs import Run, Sweep
 from rl_transfer.analysis.metrics import RunMetrics, ThresholdTime, measure
 from rl_transfer.analysis.score_scale import ScoreScale
-from rl_transfer.analysis.settings import Settings
+from rl_transfer.spec import Analysis
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Arm:
         return tuple((run.record or {}).get("source_run") for run in self.runs)
 
 
-def build_arm(rows: Sequence[Run], seeds: Sequence[int], scale: ScoreScale, settings: Settings) -> Arm:
+def build_arm(rows: Sequence[Run], seeds: Sequence[int], scale: ScoreScale, settings: Analysis) -> Arm:
     """The arm made of ``rows`` (same source, target and strategy; at least one)."""
     first = rows[0]
     by_seed = {run.seed: run for run in rows}

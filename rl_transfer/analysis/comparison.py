@@ -16,8 +16,8 @@ from rl_transfer.analysis.bootstrap import iqm_difference
 from rl_transfer.analysis.metrics import RunMetrics
 from rl_transfer.analysis.power import more_seeds
 from rl_transfer.analysis.score_scale import ScoreScale
-from rl_transfer.analysis.settings import Settings
 from rl_transfer.analysis.verdict import Verdict, decide
+from rl_transfer.spec import Analysis
 
 Judged = Literal["asymptotic_gain", "auc_gain"]
 JUDGED: tuple[Judged, ...] = ("asymptotic_gain", "auc_gain")
@@ -114,7 +114,7 @@ def judge(
     metric: Judged,
     pair: Contrast,
     scale: ScoreScale,
-    settings: Settings,
+    settings: Analysis,
     generator: np.random.Generator,
     *,
     adjusted_p: float | None,
@@ -148,7 +148,7 @@ def judge(
     )
 
 
-def _more_seeds(pair: Contrast, delta: float, settings: Settings, cells: int) -> int | None:
+def _more_seeds(pair: Contrast, delta: float, settings: Analysis, cells: int) -> int | None:
     return more_seeds(pair.x, pair.y, delta=delta, q=settings.q, cells=cells, confidence=settings.confidence)
 
 

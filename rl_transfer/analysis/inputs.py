@@ -15,8 +15,9 @@ from typing import Any, Literal
 import numpy as np
 
 from rl_transfer.analysis.arm_statistics import FloatArray
-from rl_transfer.analysis.settings import Settings, StrategyInfo, read_strategies
+from rl_transfer.analysis.settings import StrategyInfo, read_settings, read_strategies
 from rl_transfer.errors import StoreError
+from rl_transfer.spec import Analysis
 
 Role = Literal["source", "target", "random"]
 SCHEMA = 1
@@ -129,9 +130,9 @@ class Sweep:
         return tuple(int(seed) for seed in given) if given else tuple(sorted(rows))
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> Analysis:
         """The analysis settings."""
-        return Settings.read(self.config)
+        return read_settings(self.config)
 
     @property
     def strategies(self) -> dict[str, StrategyInfo]:

@@ -29,11 +29,11 @@ from rl_transfer.seeding import generator
 
 def analyse(sweep: Sweep) -> Matrix:
     """The transfer matrix of a sweep, finished or not; the same numbers for the same records."""
-    return _Analysis(sweep).matrix()
+    return _Steps(sweep).matrix()
 
 
-class _Analysis:
-    """The intermediate results of one analysis, each computed once."""
+class _Steps:
+    """The steps from records to the matrix, each taken once."""
 
     def __init__(self, sweep: Sweep) -> None:
         self.sweep = sweep

@@ -18,7 +18,7 @@ import numpy as np
 from rl_transfer.analysis.arm_statistics import FloatArray, mean_interval
 from rl_transfer.analysis.inputs import Run
 from rl_transfer.analysis.score_scale import ScoreScale
-from rl_transfer.analysis.settings import Settings
+from rl_transfer.spec import Analysis
 
 WINDOW = 3
 """Consecutive evaluations that must reach the threshold; the least that make a final performance."""
@@ -159,7 +159,7 @@ class RunMetrics:
     """Accuracy of a converged linear classifier on the features that training starts from (images)."""
 
 
-def measure(run: Run, scale: ScoreScale, settings: Settings) -> RunMetrics:
+def measure(run: Run, scale: ScoreScale, settings: Analysis) -> RunMetrics:
     """Every per-run figure of a finished run.
 
     Raises:

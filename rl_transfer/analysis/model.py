@@ -12,7 +12,8 @@ from rl_transfer.analysis.cells import Metric
 from rl_transfer.analysis.comparison import Comparison, Judged
 from rl_transfer.analysis.flags import Flag
 from rl_transfer.analysis.score_scale import ScoreScale
-from rl_transfer.analysis.settings import Settings, StrategyInfo
+from rl_transfer.analysis.settings import StrategyInfo
+from rl_transfer.spec import Analysis
 
 Kind = Literal["transfer", "control", "baseline"]
 CellKey = tuple[str | None, str, str]
@@ -64,7 +65,7 @@ class Matrix:
     unit: str
     measure: str
     baseline: str
-    settings: Settings
+    settings: Analysis
     strategies: Mapping[str, StrategyInfo]
     sources: Mapping[str, SourceInfo]
     targets: Mapping[str, TargetInfo]

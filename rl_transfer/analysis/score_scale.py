@@ -10,12 +10,14 @@ from typing import Literal
 import numpy as np
 
 from rl_transfer.analysis.arm_statistics import FloatArray, Values, as_values
-from rl_transfer.analysis.settings import Settings
+from rl_transfer.spec import Analysis
 
 Mode = Literal["scratch", "threshold", "number", "raw"]
 
 CLEAR_ERRORS = 2.0
 """A reference is clearly above random when it leads by more than this many standard errors."""
+LEAST_LEAD = 1e-12
+"""… and by more than this, in the measure's unit: less is rounding, and scores would overflow."""
 CLEAR_SHARE = 0.05
 """… and, for the from-scratch arm, by at least this share of the way from random to the threshold."""
 
@@ -63,7 +65,7 @@ class ScoreScale:
 def score_scale(
     random_returns: Values,
     scratch_finals: Values,
-    settings: Settings,
+    settings: Analysis,
     reward_threshold: float | None = None,
 ) -> ScoreScale:
     """The constants of one target.
@@ -98,7 +100,7 @@ def score_scale(
 
 
 def _candidates(
-    scratch: FloatArray, settings: Settings, threshold: float | None
+    scratch: FloatArray, settings: Analysis, threshold: float | None
 ) -> Iterator[tuple[Mode, float, float]]:
     """(mode, reference, its standard error), in order of preference."""
     if settings.reference == "scratch":
@@ -117,7 +119,7 @@ def _doubt(mode: Mode, reference: float, random: float, error: float, threshold:
     if math.isnan(random):
         return None
     lead = reference - random
-    if lead <= CLEAR_ERRORS * error or lead <= 0:
+    if lead <= max(CLEAR_ERRORS * error, LEAST_LEAD):
         return f"{label[mode]} ({reference:,.4g}) is not clearly above the random policy ({random:,.4g})"
     if mode == "scratch" and threshold is not None and lead < CLEAR_SHARE * (threshold - random):
         return (

@@ -4,55 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
-from rl_transfer.errors import StoreError
+from rl_transfer.errors import ConfigError, StoreError
+from rl_transfer.spec import Analysis, parse
 
-Reference = Literal["scratch", "threshold"] | float
 
+def read_settings(config: Mapping[str, Any]) -> Analysis:
+    """The ``analysis`` section of a sweep's resolved config.
 
-@dataclass(frozen=True)
-class Settings:
-    """How curves become metrics and verdicts; every field is explained in docs/metrics.md."""
+    Args:
+        config: the config as ``sweep.json`` holds it; keys that are missing keep their default, keys of
+            other versions are left out.
 
-    reference: Reference = "scratch"
-    """What a normalised score of 1 means."""
-    threshold_share: float = 0.8
-    """θ of the time to threshold, as a share of the way from random to reference."""
-    delta: float = 0.05
-    """Half-width of the region of practical equivalence, on normalised scores."""
-    raw_delta: float | None = None
-    """The same in units of the measure, for targets without a usable reference."""
-    q: float = 0.05
-    """False-discovery rate of the Benjamini–Hochberg correction."""
-    confidence: float = 0.95
-    """Coverage of every interval."""
-    bootstrap: int = 10_000
-    """Resamples behind the intervals of interquartile means and profiles."""
-    final_share: float = 0.1
-    """Share of the last evaluations whose mean is the final performance (at least three)."""
-
-    def __post_init__(self) -> None:
-        if isinstance(self.reference, str) and self.reference not in ("scratch", "threshold"):
-            raise StoreError(
-                f"analysis.reference is {self.reference!r}; it is 'scratch', 'threshold' or a number"
-            )
-        for name in ("threshold_share", "q", "confidence"):
-            value = getattr(self, name)
-            if not 0 < value < 1:
-                raise StoreError(f"analysis.{name} must lie between 0 and 1, got {value}")
-        if self.delta <= 0 or self.bootstrap < 1 or self.final_share < 0:
-            raise StoreError(
-                "analysis.delta and analysis.bootstrap must be positive, final_share not negative"
-            )
-
-    @classmethod
-    def read(cls, config: Mapping[str, Any]) -> Settings:
-        """From the ``analysis`` section of a resolved config; keys that are missing keep their default."""
-        given = config.get("analysis") or {}
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in given.items() if name in known})
+    Raises:
+        StoreError: a setting is out of its bounds.
+    """
+    given = config.get("analysis") or {}
+    known = {name: value for name, value in given.items() if name in Analysis.model_fields}
+    try:
+        settings: Analysis = parse(Analysis, known)
+    except ConfigError as error:
+        raise StoreError(f"the sweep's analysis settings cannot be used: {error.message}") from None
+    return settings
 
 
 @dataclass(frozen=True)

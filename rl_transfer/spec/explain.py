@@ -22,21 +22,27 @@ _PLAIN = {
 }
 
 
-def explain(error: ValidationError, model: type[BaseModel], document: Document) -> str:
-    """All mistakes of a config, one paragraph each."""
-    messages: dict[Key, str] = {}
+def explain(error: ValidationError, model: object, document: Document) -> str:
+    """All mistakes of a config, one line each.
+
+    Args:
+        error: what pydantic found.
+        model: what the config should have been: a model, or a union of models.
+        document: the config and the places of its keys.
+
+    Returns:
+        Lines of ``file:line:column: dotted.key: what is wrong``; the place only where one is known.
+    """
+    found: dict[Key, list[Any]] = {}
     for item in error.errors(include_url=False):
         key = _data_key(item["loc"], document.data)
         cause = item.get("ctx", {}).get("error")
         if isinstance(cause, KeyedValueError):
             key = (*key, *cause.key)
-        text = _sentence(item, key, model, document.data)
-        if key in messages and item["type"] not in ("extra_forbidden", "value_error"):
-            messages[key] += f", or {_expected(item)}"
-        else:
-            messages[key] = text
+        found.setdefault(key, []).append(item)
     lines = []
-    for key, text in messages.items():
+    for key, items in found.items():
+        text = _sentence(items, key, model)
         place = document.place(key)
         dotted = ".".join(map(str, key))
         lines.append(": ".join(part for part in (str(place) if place else "", dotted, text) if part))
@@ -56,7 +62,11 @@ def _data_key(loc: tuple[str | int, ...], data: Any) -> Key:
     return tuple(key)
 
 
-def _sentence(item: Any, key: Key, model: type[BaseModel], data: Any) -> str:
+def _sentence(items: list[Any], key: Key, model: object) -> str:
+    """What is wrong with the value at ``key``: a union complains once for each of its arms."""
+    decisive = [item for item in items if item["type"] in ("extra_forbidden", "value_error")]
+    item, others = (decisive[-1], []) if decisive else (items[0], items[1:])
+    alternatives = "".join(f", or {_expected(other)}" for other in others)
     kind = item["type"]
     if kind == "extra_forbidden":
         name = str(key[-1])
@@ -74,10 +84,10 @@ def _sentence(item: Any, key: Key, model: type[BaseModel], data: Any) -> str:
         if kind == "union_tag_invalid" and isinstance(value, dict):
             given = _short(value.get("name", value.get("kind", value)))
         meant = did_you_mean(given.strip("'"), options)
-        return f"got {given}, accepted: {', '.join(options)}.{meant}"
+        return f"got {given}, accepted: {', '.join(options)}{alternatives}.{meant}"
     if kind == "union_tag_not_found":
         return f"the key {item['ctx']['discriminator']} is required and missing"
-    return f"got {given} ({_yaml_type(item['input'])}), expected {_expected(item)}"
+    return f"got {given} ({_yaml_type(item['input'])}), expected {_expected(item)}{alternatives}"
 
 
 def _expected(item: Any) -> str:

@@ -74,16 +74,19 @@ def validate(model: type[Config], document: Document) -> Config:
 
 
 def parse(type_: Any, data: Any) -> Any:
-    """Build a config (a model, or a union such as ``Algorithm``) from plain JSON data.
+    """Build a config from plain JSON data that has no file of its own, such as a stored record.
+
+    Args:
+        type_: a model, or a union such as ``Algorithm``.
+        data: what :meth:`rl_transfer.spec.Frozen.plain` returned.
 
     Raises:
-        ConfigError: the data does not describe one.
+        ConfigError: the data does not describe one; every mistake is listed with its key.
     """
     try:
         return TypeAdapter(type_).validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise ConfigError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise ConfigError(explain(error, type_, Document(data, {}))) from None
 
 
 def _resolve(document: Document, folder: Path) -> None:

@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from rl_transfer.spec.base import (
-    FiniteFloat,
     Frozen,
+    InnerShare,
     KeyedValueError,
     Name,
-    NonNegativeFloat,
     NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
     Share,
 )
 from rl_transfer.spec.strategy import StrategyConfig
 
+LARGEST = 1e12
+"""No return is larger than this; beyond it differences of floats mean nothing."""
+_WITHIN = Field(ge=-LARGEST, le=LARGEST)
+
 
 class Analysis(Frozen):
-    """How curves become metrics and verdicts (docs/metrics.md)."""
+    """How curves become metrics and verdicts; what each setting does is told in docs/metrics.md.
 
-    reference: Literal["scratch", "threshold"] | FiniteFloat = "scratch"
-    """What a normalised score of 1 means."""
-    threshold_share: Share = 0.8
+    The only definition of these settings: the analysis reads them through this class, so that whatever a
+    config may say is what it can work with, and all else is refused before anything is trained.
+    """
+
+    reference: Literal["scratch", "threshold"] | Annotated[float, _WITHIN] = "scratch"
+    """What a normalised score of 1 means: the from-scratch arm, the reward threshold, or a J."""
+    threshold_share: InnerShare = 0.8
     """θ of the time to threshold, as a share of the way from random to reference."""
-    delta: PositiveFloat = 0.05
+    delta: float = Field(default=0.05, gt=0, le=1)
     """Half-width of the region of practical equivalence, on normalised scores."""
-    raw_delta: PositiveFloat | None = None
-    """The same in raw units, for targets without a usable reference."""
-    q: Share = 0.05
+    raw_delta: float | None = Field(default=None, gt=0, le=LARGEST)
+    """The same in the measure's unit, for targets without a usable reference."""
+    q: InnerShare = 0.05
     """False-discovery rate of the Benjamini–Hochberg correction."""
-    confidence: Share = 0.95
-    bootstrap: PositiveInt = 10_000
-    final_share: NonNegativeFloat = 0.1
+    confidence: float = Field(default=0.95, gt=0, le=0.999999)
+    """Coverage of every interval; beyond six nines Student's quantiles are noise."""
+    bootstrap: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Resamples behind the intervals of interquartile means and profiles."""
+    final_share: Share = 0.1
     """Share of the last evaluations whose mean is the final performance (at least three)."""
 
 

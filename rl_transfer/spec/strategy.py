@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from rl_transfer.spec.base import (
     FiniteFloat,
     Frozen,
+    InnerShare,
     KeyedValueError,
     Name,
     NonNegativeFloat,
@@ -24,7 +25,7 @@ Selectors = tuple[str, ...]
 class Thaw(Frozen):
     """One step of an unfreezing schedule (Howard & Ruder 2018)."""
 
-    at: float = Field(gt=0, lt=1, allow_inf_nan=False)
+    at: InnerShare
     """Share of the budget from which on ``parts`` are trainable."""
     parts: Selectors = Field(min_length=1)
 
@@ -32,9 +33,9 @@ class Thaw(Frozen):
 class Gradual(Frozen):
     """Unfreeze one layer at a time, from the output down (Howard & Ruder 2018)."""
 
-    start: float = Field(default=0.2, gt=0, lt=1, allow_inf_nan=False)
+    start: InnerShare = 0.2
     """Share of the budget at which the last frozen layer thaws."""
-    end: float = Field(default=0.6, gt=0, lt=1, allow_inf_nan=False)
+    end: InnerShare = 0.6
     """Share at which the first layer thaws."""
 
 
@@ -149,7 +150,7 @@ class StrategyVerbs(Frozen):
     """When frozen parts become trainable."""
     gradual: Gradual | None = None
     """Thaw what is frozen layer by layer; instead of ``thaw``."""
-    critic_warm_up: float | None = Field(default=None, gt=0, lt=1, allow_inf_nan=False)
+    critic_warm_up: InnerShare | None = None
     """Share of the budget for which the policy waits for the critic (RL only)."""
     learning_rates: dict[str, PositiveFloat] = Field(default_factory=dict)
     """Selector → multiplier of the learning rate."""

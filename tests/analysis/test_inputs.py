@@ -5,8 +5,9 @@ import pytest
 
 from rl_transfer.analysis import read_sweep
 from rl_transfer.analysis.inputs import Curve
-from rl_transfer.analysis.settings import Settings
+from rl_transfer.analysis.settings import read_settings
 from rl_transfer.errors import StoreError
+from rl_transfer.spec import Analysis
 
 from .synthetic import SyntheticSweep
 
@@ -44,7 +45,7 @@ def test_strategies_may_be_a_map_and_keys_may_be_missing(tmp_path):
     }
     (folder / "sweep.json").write_text(json.dumps(manifest))
     sweep = read_sweep(folder)
-    assert sweep.settings == Settings()
+    assert sweep.settings == Analysis()
     assert sweep.strategies["random-frozen"].control_for == ("fine-tune",)
     assert {*sweep.strategies} == {"scratch", "fine-tune", "frozen-trunk-new-head", "random-frozen"}
     assert sweep.seeds == (0,)
@@ -103,14 +104,14 @@ def test_a_broken_manifest_is_one_clear_error(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("analysis", "message"),
     [
-        ({"reference": "best"}, "'scratch', 'threshold' or a number"),
-        ({"q": 1.5}, "analysis.q must lie between 0 and 1"),
-        ({"delta": 0}, "must be positive"),
+        ({"reference": "best"}, r"reference: got 'best', accepted: scratch, threshold"),
+        ({"q": 1.5}, r"q: got 1\.5 \(a number\), expected less than 1"),
+        ({"delta": 0}, "delta: got 0 .*greater than 0"),
     ],
 )
 def test_impossible_settings_are_refused(analysis, message):
     with pytest.raises(StoreError, match=message):
-        Settings.read({"analysis": analysis})
+        read_settings({"analysis": analysis})
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_transfer.analysis.score_scale import score_scale
-from rl_transfer.analysis.settings import Settings
+from rl_transfer.spec import Analysis
 
-SCRATCH = Settings()
+SCRATCH = Analysis()
 
 
 def test_scratch_is_the_default_reference():
@@ -51,7 +51,7 @@ def test_scratch_that_hardly_moved_is_no_denominator():
 
 
 def test_without_any_reference_verdicts_are_raw_with_a_declared_delta():
-    scale = score_scale([-200], [-200, -200], Settings(raw_delta=5))
+    scale = score_scale([-200], [-200, -200], Analysis(raw_delta=5))
     assert (scale.mode, scale.is_raw, scale.delta, scale.delta_declared) == ("raw", True, 5, True)
     assert math.isnan(scale.score(0.0))
     assert math.isnan(scale.threshold(0.8))
@@ -68,10 +68,11 @@ def test_without_any_reference_verdicts_are_raw_with_a_declared_delta():
         (300, None, "number", 300),
         (10, 475, "threshold", 475),  # below random
         (10, None, "raw", math.nan),
+        (20 + 1e-13, None, "raw", math.nan),  # above random by rounding alone
     ],
 )
 def test_configured_references(reference, threshold, mode, value):
-    scale = score_scale([20, 20], [90, 110], Settings(reference=reference), threshold)
+    scale = score_scale([20, 20], [90, 110], Analysis(reference=reference), threshold)
     assert scale.mode == mode
     assert scale.reference == pytest.approx(value, nan_ok=True)
 

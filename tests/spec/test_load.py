@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from rl_transfer.errors import ConfigError, TransferError
-from rl_transfer.spec import Loaded, RLSuite, TrainConfig, load, shipped
+from rl_transfer.spec import Analysis, Loaded, RLSuite, TrainConfig, load, parse, shipped
 from rl_transfer.spec.yaml_map import parse_value, read_yaml
 
 TRAIN = """\
@@ -211,3 +211,35 @@ def test_overrides_address_strategies_by_name_and_know_the_targets() -> None:
     assert suite.strategies[1].freeze == ("value_trunk",)
     with pytest.raises(ConfigError, match=r"no 'longer-pol' in targets\. Did you mean 'longer-pole'\?"):
         load("quickstart", {"rl": RLSuite}, "suites", ["targets.longer-pol.env.id=CartPole-v1"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("q: 0", "q: got 0 (a number), expected greater than 0"),
+        ("confidence: 1", "confidence: got 1 (a number), expected less than or equal to 0.999999"),
+        ("threshold_share: 0", "threshold_share: got 0 (a number), expected greater than 0"),
+        ("bootstrap: 1000000000000", "bootstrap: got 1000000000000 (a number), expected less than"),
+        ("delta: 1e9", "delta: got 1000000000.0 (a number), expected less than or equal to 1"),
+        ("final_share: 2", "final_share: got 2 (a number), expected less than or equal to 1"),
+        ("raw_delta: 0", "raw_delta: got 0 (a number), expected greater than 0"),
+        ("reference: scrach", "reference: got 'scrach', accepted: scratch, threshold, or a number. Did you"),
+    ],
+)
+def test_settings_that_the_analysis_cannot_use_are_refused_before_training(
+    tmp_path: Path, setting: str, expected: str
+) -> None:
+    text = shipped("suites")["quickstart"].read_text(encoding="utf-8")
+    path = tmp_path / "suite.yaml"
+    path.write_text(f"{text}\nanalysis:\n  {setting}\n", encoding="utf-8")
+    line = path.read_text(encoding="utf-8").count("\n")
+    with pytest.raises(ConfigError) as caught:
+        load(str(path), {"rl": RLSuite}, "suites")
+    assert caught.value.message.startswith(f"{path}:{line}:3: analysis.{expected}")
+
+
+def test_data_without_a_file_is_refused_with_its_keys() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(Analysis, {"q": 2, "detla": 0.1})
+    assert caught.value.message.splitlines()[0] == "q: got 2 (a number), expected less than 1"
+    assert "detla: unknown key 'detla'. Did you mean 'delta'?" in caught.value.message

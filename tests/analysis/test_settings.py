@@ -1,0 +1,83 @@
+"""The spec's analysis settings are the analysis' own: what a config may say is what can be computed with."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from rl_transfer.analysis import analyse, read_sweep, summary, text_table
+from rl_transfer.analysis.settings import read_settings
+from rl_transfer.errors import ConfigError, StoreError
+from rl_transfer.spec import Analysis, parse
+
+from .hand_made import FAST, SLOW, shifted, sweep, two_arms
+
+EDGES = (0.0, 5e-324, 1e-300, 1e-12, 0.5, 1.0, math.nextafter(1, 0), math.nextafter(1, 2), 1e12, 1e300)
+NUMBER = st.floats(allow_nan=False, allow_infinity=False) | st.floats(0, 1) | st.sampled_from(EDGES)
+ANYTHING = st.fixed_dictionaries(
+    {},
+    optional={
+        "reference": st.sampled_from(["scratch", "threshold"]) | NUMBER,
+        "threshold_share": NUMBER,
+        "delta": NUMBER,
+        "raw_delta": st.none() | NUMBER,
+        "q": NUMBER,
+        "confidence": NUMBER,
+        "final_share": NUMBER,
+    },
+)
+"""What a YAML file could say; ``bootstrap``, a mere count, is kept small for speed."""
+SCATTER = (-3, -1, 1, 3)
+BY_HAND = {
+    "a gain": ([FAST] * 4, [shifted(SLOW, e) for e in SCATTER]),
+    "undecided": ([shifted(SLOW, 20 * e) for e in SCATTER], [shifted(SLOW, e) for e in SCATTER]),
+    "chance": ([(0.0,) * 6] * 4, [(0.0,) * 6] * 4),
+}
+
+
+def accepted(given_settings: dict[str, Any]) -> bool:
+    try:
+        parse(Analysis, given_settings)
+    except ConfigError:
+        return False
+    return True
+
+
+@settings(deadline=None)
+@given(ANYTHING, st.sampled_from(sorted(BY_HAND)), st.none() | st.floats(-1e3, 1e3))
+def test_whatever_a_config_may_say_can_be_analysed(
+    given_settings: dict[str, Any], which: str, threshold: float | None
+) -> None:
+    assume(accepted(given_settings))
+    matrix = analyse(two_arms(*BY_HAND[which], threshold=threshold, **{"bootstrap": 2, **given_settings}))
+    assert json.loads(json.dumps(summary(matrix), allow_nan=False))
+    assert text_table(matrix)
+
+
+@settings(deadline=None)
+@given(ANYTHING)
+def test_the_analysis_refuses_what_a_config_may_not_say(given_settings: dict[str, Any]) -> None:
+    if accepted(given_settings):
+        assert read_settings({"analysis": given_settings}) == Analysis(**given_settings)
+    else:
+        with pytest.raises(StoreError, match="analysis settings cannot be used"):
+            read_settings({"analysis": given_settings})
+
+
+def test_sweeps_of_the_first_version_still_read(tmp_path: Path) -> None:
+    stored = {
+        "reference": "scratch", "threshold_share": 0.8, "delta": 0.05, "raw_delta": None, "q": 0.05,
+        "confidence": 0.95, "bootstrap": 10000, "final_share": 0.1,
+    }  # fmt: skip
+    manifest = {"schema": 1, "name": "old", "config": {"analysis": stored}, "runs": []}
+    (tmp_path / "sweep.json").write_text(json.dumps(manifest), encoding="utf-8")
+    assert read_sweep(tmp_path).settings == Analysis()
+
+
+def test_settings_that_are_missing_or_of_another_version_do_not_stop_a_report() -> None:
+    assert read_settings({}) == read_settings({"analysis": {"colour": "blue"}}) == Analysis()
+    assert analyse(sweep({})).settings.bootstrap == 50
