@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 EXTRAS ?= dev
+CONFIG ?= cartpole
 
-.PHONY: demo test lint docs clean mutants
+.PHONY: demo test lint docs bench cov mutants profile clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -17,11 +18,15 @@ $(VENV)/.installed-dev: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
 	touch $@ $(VENV)/.installed
 
+$(VENV)/.installed-docs: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
 ## Install into .venv, run the quickstart sweep, print the verdicts and where everything lies.
 demo: $(VENV)/.installed
 	$(BIN)/rl-transfer sweep quickstart
 
-## Install with the dev extra; lint, types, tests.
+## Install with the dev extra; lint, types, dead code, tests.
 test: lint
 	$(BIN)/python -m pytest -n 2
 
@@ -29,12 +34,33 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tests/support/dead_code.py
 
-clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+## The site in build/site; a broken link or anchor ends the build.
+docs: $(VENV)/.installed-docs
+	$(BIN)/mkdocs build --strict --quiet
+
+## Every benchmark in a short form. Numbers for the docs come from the full commands.
+bench: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/environments.py --environments CartPole-v1 --instances 8 --repeats 3
+	$(BIN)/python benchmarks/cached_features.py --repeats 1
+	$(BIN)/python benchmarks/image_throughput.py --epochs 1
+	$(BIN)/python benchmarks/jump_start.py --seeds 1
+	@echo "Short forms. Each file in benchmarks/ says its full command in its first lines."
+
+## The tests under branch coverage; fails below the floor in pyproject.toml. Worker processes are not measured.
+cov: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
 
 ## Change the code in every small way and see whether a test notices: SAMPLE=300 SEED=0 draws, NAMED=1 takes
 ## only the changes that once slipped through, AT=rl_transfer/core/freeze.py:88 one module or line.
 mutants: $(VENV)/.installed-dev
 	PYTHONPATH=$(CURDIR):$(CURDIR)/envs:$(CURDIR)/tests $(BIN)/python -m mutants $(if $(NAMED),--named) \
 		--sample $(or $(SAMPLE),0) --seed $(or $(SEED),0) $(if $(AT),--at $(AT))
+
+## One training run under cProfile: make profile CONFIG="cartpole training.total_steps=10240"
+profile: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/profile_run.py train $(CONFIG)
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from rl_transfer.results import RunStore, write_json
 from rl_transfer.spec import MatrixConfig
@@ -67,13 +66,3 @@ def link_view(graph: Graph, store: RunStore, identifier: str) -> None:
                 continue
             link.unlink()
         link.symlink_to(target, target_is_directory=True)
-
-
-def summary_counts(state: State) -> dict[str, Any]:
-    """How many runs were reused, done, failed, skipped."""
-    return {
-        "reused": len(state.reused),
-        "done": len(state.done),
-        "failed": len(state.failed),
-        "skipped": len(state.skipped),
-    }

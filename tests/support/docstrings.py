@@ -133,9 +133,7 @@ def main() -> None:
     """Print the table of rooms, or what is missing in one; on request cut the list to what is still open."""
     parser = argparse.ArgumentParser(description="Which docstrings on the rooms' faces lack something.")
     parser.add_argument("--missing", metavar="ROOM", help="what each member of this room's face lacks")
-    parser.add_argument(
-        "--prune", action="store_true", help="take off the list what is mended or gone, follow moves"
-    )
+    parser.add_argument("--prune", action="store_true", help="cut the list to what still lacks something")
     chosen = parser.parse_args()
     members = rooms().members
     missing = {member.key: lacking(member) for member in members}
