@@ -12,19 +12,23 @@ ROOMS = {
     "core": {"torch", "numpy", "safetensors"},
     "spec": {"pydantic", "ruamel"},
     "results": {"rl_transfer.spec", "numpy"},
+    "frame": {"rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "torch", "numpy"},
     "rl": {
-        "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "rl_transfer_envs",
+        "rl_transfer.frame", "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results",
+        "rl_transfer_envs",
         "stable_baselines3", "sb3_contrib", "torch", "numpy", "gymnasium", "huggingface_hub", "safetensors",
     },
     # supervised still reaches into image: it is moved first, then taken off its pictures.
     "supervised": {
-        "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "rl_transfer.image", "torch", "numpy",
+        "rl_transfer.frame", "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results",
+        "rl_transfer.image", "torch", "numpy",
     },
     "image": {
-        "rl_transfer.supervised", "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "torch",
+        "rl_transfer.frame", "rl_transfer.supervised", "rl_transfer.core", "rl_transfer.spec",
+        "rl_transfer.results", "torch",
         "torchvision", "timm", "numpy", "PIL", "sklearn", "skimage", "datasets", "matplotlib", "safetensors",
     },
-    "sweep": {"rl_transfer.spec", "rl_transfer.results", "rich"},
+    "sweep": {"rl_transfer.frame", "rl_transfer.spec", "rl_transfer.results", "rich"},
     "analysis": {"rl_transfer.spec", "rl_transfer.results", "numpy"},
     "report": {
         "rl_transfer.analysis", "rl_transfer.results", "rl_transfer.spec", "numpy", "matplotlib", "torch",

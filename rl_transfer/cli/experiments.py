@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rl_transfer.cli.common import Output, Overrides, err, located, out
-from rl_transfer.errors import ConfigError, RLTransferError, SweepFailed
+from rl_transfer.errors import RLTransferError, SweepFailed
+
+if TYPE_CHECKING:
+    from rl_transfer.results import RunStore
+    from rl_transfer.spec.experiment import RunConfig
+    from rl_transfer.sweep.graph import Graph
 
 
 def train(
@@ -59,9 +64,9 @@ def transfer(
     loaded = load(config, TRANSFER, "transfer", overrides)
     with located(loaded):
         folder = output or Path("results", loaded.config.name)
-        bundle, identity = room(loaded.config.kind).find_source(source, folder)
-        run = loaded.config.transfer_run(identity)
-        _single_run(run, folder, bundle if run.source else None)
+        found = room(loaded.config.kind).find_source(source, folder)
+        run = loaded.config.transfer_run(found.identity)
+        _single_run(run, folder, found.bundle if run.source else None)
 
 
 def evaluate(
@@ -93,42 +98,15 @@ def evaluate(
 
     Example: rl-transfer evaluate results/cartpole --env cartpole-longer-pole --episodes 50
     """
-    from rl_transfer.sweep.dispatch import bundle_kind
+    from rl_transfer.frame import EvaluationRequest
+    from rl_transfer.sweep.dispatch import bundle_kind, room
 
-    if bundle_kind(bundle) == "image":
-        if env is not None:
-            raise ConfigError(f"{bundle} is an image classifier; it is measured on --data, not in an --env")
-        _evaluate_images(bundle, data, as_json)
-        return
-    if data is not None:
-        raise ConfigError(f"{bundle} is a policy; it is measured in an --env, not on --data")
-    from rl_transfer.rl.room import evaluate_bundle, read_environment
-
-    result = evaluate_bundle(bundle, read_environment(env), episodes, seed, not stochastic)
+    request = EvaluationRequest(env, data, episodes, seed, deterministic=not stochastic)
+    measured = room(bundle_kind(bundle)).evaluate(bundle, request)
     if as_json:
-        sys.stdout.write(json.dumps(result, indent=2) + "\n")
-        return
-    out.print(
-        f"{result['env']}: mean return {result['mean']:.2f} ± {result['std']:.2f} (standard deviation) over "
-        f"{episodes} episodes, min {result['min']:.2f}, max {result['max']:.2f}, "
-        f"mean length {result['mean_length']:.1f}",
-        highlight=False,
-        soft_wrap=True,
-    )
-
-
-def _evaluate_images(bundle: str, data: str | None, as_json: bool) -> None:
-    from rl_transfer.image.room import evaluate_bundle, read_data
-
-    result = evaluate_bundle(bundle, read_data(data))
-    if as_json:
-        sys.stdout.write(json.dumps(result, indent=2) + "\n")
-        return
-    out.print(
-        f"accuracy {result['accuracy']:.3f} on {result['images']:,} test images of "
-        f"{len(result['classes'])} classes",
-        highlight=False,
-    )
+        sys.stdout.write(json.dumps(measured.data, indent=2) + "\n")
+    else:
+        out.print(measured.text, highlight=False, soft_wrap=True)
 
 
 def sweep(
@@ -181,10 +159,11 @@ def _say(text: str) -> None:
     out.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _single_run(run: Any, output: Path, bundle: Path | None) -> None:
+def _single_run(run: RunConfig, output: Path, bundle: Path | None) -> None:
     from rl_transfer.results import RunStore, run_id
     from rl_transfer.sweep.dispatch import room
 
+    runner = room(run.kind)
     store = RunStore(output).open()
     folder = store.folder(run_id(run))
     with store.lock():
@@ -192,7 +171,7 @@ def _single_run(run: Any, output: Path, bundle: Path | None) -> None:
             out.print("this run is finished already; its results are reused", highlight=False)
         else:
             try:
-                room(run.kind).execute(run, folder, bundle, say=_say)
+                runner.execute(run, folder, bundle, say=_say)
             except RLTransferError as error:
                 folder.fail(type(error).__name__, error.message)
                 raise
@@ -200,7 +179,7 @@ def _single_run(run: Any, output: Path, bundle: Path | None) -> None:
     first, last = (sum(point["returns"]) / len(point["returns"]) for point in (curve[0], curve[-1]))
     out.print(
         f"mean score {first:.4g} at {curve[0]['step']:,}, {last:.4g} at {curve[-1]['step']:,} "
-        f"{'epochs' if run.kind == 'image' else 'environment steps'}\n"
+        f"{runner.labels.unit}\n"
         f"run folder:  {folder.path}\nbundle:      {folder.bundle}\n"
         f"TensorBoard: tensorboard --logdir {folder.path}",
         highlight=False,
@@ -208,7 +187,7 @@ def _single_run(run: Any, output: Path, bundle: Path | None) -> None:
     )
 
 
-def _run_sweep(graph: Any, store: Any, workers: int, folder: Path) -> None:
+def _run_sweep(graph: Graph, store: RunStore, workers: int, folder: Path) -> None:
     from rl_transfer.sweep.progress import Progress, headline
     from rl_transfer.sweep.sweep import run_sweep
 

@@ -35,17 +35,10 @@ def inspect(
     Example: rl-transfer policies inspect results/cartpole
     """
     from rl_transfer.core import inventory_table
-    from rl_transfer.sweep.dispatch import bundle_kind
+    from rl_transfer.frame import InspectionHints
+    from rl_transfer.sweep.dispatch import bundle_kind, room
 
-    if bundle_kind(policy) == "image":
-        from rl_transfer.image.room import inspect as inspect_network
-
-        rows = inspect_network(policy)
-    else:
-        from rl_transfer.rl.room import read_environment
-        from rl_transfer.rl.sources.contents import inspect as inspect_policy
-
-        rows = inspect_policy(policy, env=read_environment(env), algorithm=algorithm)
+    rows = room(bundle_kind(policy)).inspect(policy, InspectionHints(env, algorithm))
     out.print(inventory_table(rows), highlight=False, markup=False, soft_wrap=True)
 
 

@@ -2,43 +2,98 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rl_transfer.core import inventory
-from rl_transfer.errors import TransferError
+from rl_transfer.errors import ConfigError, TransferError
+from rl_transfer.frame import (
+    EvaluationRequest,
+    Facts,
+    FoundSource,
+    InspectionHints,
+    Labels,
+    Measured,
+    Room,
+    Say,
+    bundle_folder,
+    run_identity,
+)
 from rl_transfer.image.data import open_data, split_data
 from rl_transfer.image.sources import pretrained_network, save_pretrained
+from rl_transfer.results import RunFolder
 from rl_transfer.spec import Frozen, locate
+from rl_transfer.spec.base import Json
+from rl_transfer.spec.image import ImageRun, ImageSuite
 from rl_transfer.spec.image_data import Data, FolderData, ImageData
 from rl_transfer.spec.image_model import ImageTraining, named_model, named_weights
 from rl_transfer.spec.load import validate
 from rl_transfer.spec.yaml_map import Document, read_yaml
 from rl_transfer.supervised.batches import Batches
-from rl_transfer.supervised.bundle import bundle_folder, load_network, run_identity
+from rl_transfer.supervised.bundle import NO_BUNDLE, load_network
 from rl_transfer.supervised.evaluate import measuring, named_accuracy, per_class, predict, speaks_of
 from rl_transfer.supervised.loop import choose_device
 from rl_transfer.supervised.preflight import preflight
 from rl_transfer.supervised.run import execute
 
-__all__ = ["evaluate_bundle", "execute", "find_source", "inspect", "preflight", "read_data"]
+
+class ImageRoom:
+    """Supervised runs on images."""
+
+    labels = Labels(unit="epochs", measure="accuracy")
+
+    def execute(self, run: ImageRun, folder: RunFolder, source: Path | None, say: Say = print) -> None:
+        """Execute one run; see :meth:`rl_transfer.frame.Room.execute`."""
+        execute(run, folder, source, say)
+
+    def resolve(self, suite: ImageSuite) -> ImageSuite:
+        """Nothing is left to fill in: files are fingerprinted when runs are planned."""
+        return suite
+
+    def preflight(self, suite: ImageSuite) -> Facts:
+        """Open and split every data set, load every weights file, try every transfer."""
+        return preflight(suite)
+
+    def find_source(self, argument: str, output: Path) -> FoundSource:
+        """The network that ``--source`` names.
+
+        ``torchvision/resnet18`` and ``timm/NAME``, perhaps with ``:WEIGHTS`` (a name or a file), are
+        pretrained weights; they are imported into ``output/sources/`` first.
+        """
+        path = Path(argument)
+        if path.exists() or not argument.startswith(("torchvision/", "timm/")):
+            identity = run_identity(path, load_network(path).digest)
+            return FoundSource(bundle_folder(path, hint=NO_BUNDLE), identity)
+        address, _, weights = argument.partition(":")
+        network = pretrained_network(named_model(address), named_weights(weights or "DEFAULT"))
+        folder = output / "sources" / network.digest[:16]
+        if not folder.exists():
+            save_pretrained(folder, network)
+        return FoundSource(folder, f"digest:{network.digest}")
+
+    def inspect(self, argument: str, hints: InspectionHints) -> Sequence[Mapping[str, Json]]:
+        """The tensors of a bundled classifier; its bundle tells everything, hints are not needed."""
+        network = load_network(Path(argument))
+        return inventory(network.parts, network.state)
+
+    def evaluate(self, argument: str, request: EvaluationRequest) -> Measured:
+        """Measure a bundled classifier on the test images of its data, or of ``--data``.
+
+        Raises:
+            ConfigError: an environment is named; a classifier is measured on data.
+        """
+        if request.env is not None:
+            raise ConfigError(f"{argument} is an image classifier; it is measured on --data, not in an --env")
+        data = evaluate_bundle(argument, read_data(request.data))
+        text = (
+            f"accuracy {data['accuracy']:.3f} on {data['images']:,} test images of "
+            f"{len(data['classes'])} classes"
+        )
+        return Measured(data, text)
 
 
-def find_source(argument: str, output: Path) -> tuple[Path, str]:
-    """The bundle folder that ``--source`` names, and the identity that the run id hashes.
-
-    ``torchvision/resnet18`` and ``timm/NAME``, perhaps with ``:WEIGHTS`` (a name or a file), are
-    pretrained weights; they are imported into ``output/sources/`` first.
-    """
-    path = Path(argument)
-    if path.exists() or not argument.startswith(("torchvision/", "timm/")):
-        return bundle_folder(path), run_identity(path, load_network(path).digest)
-    address, _, weights = argument.partition(":")
-    network = pretrained_network(named_model(address), named_weights(weights or "DEFAULT"))
-    folder = output / "sources" / network.digest[:16]
-    if not folder.exists():
-        save_pretrained(folder, network)
-    return folder, f"digest:{network.digest}"
+ROOM: Room[ImageRun, ImageSuite] = ImageRoom()
 
 
 class _Holder(Frozen):
@@ -60,12 +115,6 @@ def read_data(argument: str | None) -> ImageData | None:
     places = document.places if nested else {("data", *key): at for key, at in document.places.items()}
     content = {"data": document.data["data"] if nested else document.data}
     return validate(_Holder, Document(content, places)).data
-
-
-def inspect(argument: str) -> list[dict[str, Any]]:
-    """The tensors of a bundled classifier, part after part; see :func:`rl_transfer.core.inventory`."""
-    network = load_network(Path(argument))
-    return inventory(network.parts, network.state)
 
 
 def evaluate_bundle(bundle: str, data: ImageData | None = None, batch_size: int = 256) -> dict[str, Any]:

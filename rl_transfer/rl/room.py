@@ -2,40 +2,110 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from rl_transfer.errors import TransferError
+from rl_transfer.core import inventory
+from rl_transfer.errors import ConfigError, TransferError
+from rl_transfer.frame import (
+    EvaluationRequest,
+    Facts,
+    FoundSource,
+    InspectionHints,
+    Labels,
+    Measured,
+    Room,
+    Say,
+    bundle_folder,
+    run_identity,
+)
+from rl_transfer.results import RunFolder
 from rl_transfer.rl.environments import spaces
-from rl_transfer.rl.environments.evaluate import Evaluator
-from rl_transfer.rl.policies.bundle import bundle_folder, load_policy, run_identity
+from rl_transfer.rl.environments.evaluate import Episodes, Evaluator
+from rl_transfer.rl.policies.bundle import load_policy
+from rl_transfer.rl.policies.normalization import PREFIX
 from rl_transfer.rl.sources.load import import_source, is_foreign, load_source
 from rl_transfer.rl.training.preflight import preflight, resolve
 from rl_transfer.rl.training.run import execute
 from rl_transfer.seeding import integer_seeds
-from rl_transfer.spec import Environment, locate, shipped
+from rl_transfer.spec import Environment, RLRun, RLSuite, locate, shipped
+from rl_transfer.spec.base import Json
 from rl_transfer.spec.load import validate
 from rl_transfer.spec.shipped import is_path
 from rl_transfer.spec.yaml_map import Document, read_yaml
 
-__all__ = ["evaluate_bundle", "execute", "find_source", "preflight", "read_environment", "resolve"]
+
+class RLRoom:
+    """Runs of reinforcement learning, on Stable-Baselines3."""
+
+    labels = Labels(unit="environment steps", measure="mean episodic return")
+
+    def execute(self, run: RLRun, folder: RunFolder, source: Path | None, say: Say = print) -> None:
+        """Execute one run; see :meth:`rl_transfer.frame.Room.execute`."""
+        execute(run, folder, source, say)
+
+    def resolve(self, suite: RLSuite) -> RLSuite:
+        """Fill in environment and digest of the sources that are policies already."""
+        return resolve(suite)
+
+    def preflight(self, suite: RLSuite) -> Facts:
+        """Build every environment, prove every perturbation, plan every transfer on fresh networks."""
+        return preflight(suite)
+
+    def find_source(self, argument: str, output: Path) -> FoundSource:
+        """The policy that ``--source`` names; SB3 zips and Hub names are imported first."""
+        path = Path(argument)
+        if path.is_dir() or not is_foreign(argument):
+            return FoundSource(bundle_folder(path), run_identity(path, load_policy(path).digest))
+        policy = load_source(argument)
+        folder = output / "sources" / policy.digest[:16]
+        if not folder.exists():
+            import_source(argument, folder)
+        return FoundSource(folder, f"digest:{policy.digest}")
+
+    def inspect(self, argument: str, hints: InspectionHints) -> Sequence[Mapping[str, Json]]:
+        """The tensors of a policy, with its normalisation statistics."""
+        policy = load_source(argument, env=read_environment(hints.env), algorithm=hints.algorithm)
+        statistics = {name: each for name, each in policy.bundle.tensors.items() if name.startswith(PREFIX)}
+        return inventory(policy.parts, policy.state, statistics)
+
+    def evaluate(self, argument: str, request: EvaluationRequest) -> Measured:
+        """Play seeded episodes with a bundled policy.
+
+        Raises:
+            ConfigError: data are named; a policy is measured in an environment.
+            TransferError: the policy's spaces do not fit the environment's.
+        """
+        if request.data is not None:
+            raise ConfigError(f"{argument} is a policy; it is measured in an --env, not on --data")
+        env = read_environment(request.env)
+        target, played = play(argument, env, request.episodes, request.seed, request.deterministic)
+        mean, length = played.mean_return, float(np.mean(played.lengths))
+        std = float(np.std(played.returns, ddof=1)) if request.episodes > 1 else 0.0
+        low, high = min(played.returns), max(played.returns)
+        text = (
+            f"{target.id}: mean return {mean:.2f} ± {std:.2f} (standard deviation) over "
+            f"{request.episodes} episodes, min {low:.2f}, max {high:.2f}, mean length {length:.1f}"
+        )
+        data: dict[str, Json] = {
+            "env": target.id,
+            "perturb": [dict(item) for item in target.perturb],
+            "episodes": request.episodes,
+            "seed": request.seed,
+            "mean": mean,
+            "std": std,
+            "min": low,
+            "max": high,
+            "mean_length": length,
+            "returns": [*played.returns],
+            "lengths": [*played.lengths],
+        }
+        return Measured(data, text)
 
 
-def find_source(argument: str, output: Path) -> tuple[Path, str]:
-    """The bundle folder that ``--source`` names, and the identity that the run id hashes.
-
-    A foreign policy (SB3 zip, Hub name) is imported into ``output/sources/`` first.
-    """
-    path = Path(argument)
-    if path.is_dir() or not is_foreign(argument):
-        return bundle_folder(path), run_identity(path, load_policy(path).digest)
-    policy = load_source(argument)
-    folder = output / "sources" / policy.digest[:16]
-    if not folder.exists():
-        import_source(argument, folder)
-    return folder, f"digest:{policy.digest}"
+ROOM: Room[RLRun, RLSuite] = RLRoom()
 
 
 def read_environment(argument: str | None) -> Environment | None:
@@ -49,10 +119,20 @@ def read_environment(argument: str | None) -> Environment | None:
     return Environment(id=argument)
 
 
-def evaluate_bundle(
+def play(
     bundle: str, env: Environment | None, episodes: int, seed: int, deterministic: bool
-) -> dict[str, Any]:
+) -> tuple[Environment, Episodes]:
     """Play seeded episodes with a bundled policy.
+
+    Args:
+        bundle: bundle or run folder.
+        env: where; None: in the environment that it was trained in.
+        episodes: how many, ≥ 1.
+        seed: root seed of the episodes.
+        deterministic: the likeliest action instead of a sampled one.
+
+    Returns:
+        The environment and what was played in it.
 
     Raises:
         TransferError: the policy's spaces do not fit the environment's.
@@ -68,22 +148,7 @@ def evaluate_bundle(
                     f"the policy's {what.replace('_', ' ')} is {has}, but {target.id} has {needs}; "
                     "a policy can only act where they agree (`transfer` builds a new head or input layer)"
                 )
-        played = evaluator.run(
-            policy.act(deterministic),
-            integer_seeds(episodes, seed, "evaluate", target.digest),
-        )
+        seeds = integer_seeds(episodes, seed, "evaluate", target.digest)
+        return target, evaluator.run(policy.act(deterministic), seeds)
     finally:
         evaluator.close()
-    return {
-        "env": target.id,
-        "perturb": [dict(item) for item in target.perturb],
-        "episodes": episodes,
-        "seed": seed,
-        "mean": played.mean_return,
-        "std": float(np.std(played.returns, ddof=1)) if episodes > 1 else 0.0,
-        "min": min(played.returns),
-        "max": max(played.returns),
-        "mean_length": float(np.mean(played.lengths)),
-        "returns": played.returns,
-        "lengths": played.lengths,
-    }

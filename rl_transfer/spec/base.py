@@ -16,12 +16,15 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 InnerShare = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 """A share that is neither nothing nor all."""
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+Json = JsonValue
+"""JSON-able data: null, booleans, numbers, text, lists and maps of such."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 
 __all__ = [
     "FiniteFloat",
     "Frozen",
     "InnerShare",
+    "Json",
     "JsonValue",
     "KeyedValueError",
     "Name",

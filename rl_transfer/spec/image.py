@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from rl_transfer.spec.base import FiniteFloat, Frozen, KeyedValueError, Name, NonNegativeInt
+from rl_transfer.spec.base import KeyedValueError, Name
+from rl_transfer.spec.experiment import (
+    RunConfig,
+    SingleConfig,
+    SingleTransferConfig,
+    SourceConfig,
+    TargetConfig,
+)
 from rl_transfer.spec.image_data import Data, fingerprint
 from rl_transfer.spec.image_model import ImageEvaluation, ImageTraining, Model, Weights, WeightsConfig
-from rl_transfer.spec.matrix import MatrixConfig
+from rl_transfer.spec.matrix import Entry, MatrixConfig
 from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
 
 HEAD_ONLY = StrategyVerbs(copy_=("trunk",), freeze=("trunk",))
@@ -34,8 +42,8 @@ def check_training(training: ImageTraining, evaluation: ImageEvaluation, data: D
         )
 
 
-class ImageRun(Frozen):
-    """One run, completely: everything here can change its result, and its id is the hash of it."""
+class ImageRun(RunConfig):
+    """One image run, completely."""
 
     kind: Literal["image"] = "image"
     policy: Literal["trained", "random", "pretrained"] = "trained"
@@ -46,12 +54,6 @@ class ImageRun(Frozen):
     """Pretrained weights that the strategy copies from, or that a ``pretrained`` run imports."""
     training: ImageTraining | None = None
     evaluation: ImageEvaluation = ImageEvaluation()
-    strategy: StrategyVerbs | None = None
-    source: str | None = None
-    """Run id of the source, or ``digest:…`` of a foreign bundle."""
-    root_seed: NonNegativeInt = 0
-    seed: NonNegativeInt = 0
-    """Seed index: source seed i feeds target seed i."""
 
     @property
     def total_steps(self) -> int:
@@ -59,12 +61,11 @@ class ImageRun(Frozen):
         return self.training.epochs if self.training else 0
 
 
-class ImageTrainConfig(Frozen):
+class ImageTrainConfig(SingleConfig):
     """``rl-transfer train``: one run on one data set, from scratch or from pretrained weights."""
 
     kind: Literal["image"] = "image"
     name: Name = "train"
-    summary: str = ""
     data: Data
     model: Model
     weights: Weights | None = None
@@ -72,8 +73,6 @@ class ImageTrainConfig(Frozen):
     strategy: StrategyConfig | None = None
     training: ImageTraining = ImageTraining()
     evaluation: ImageEvaluation = ImageEvaluation()
-    root_seed: NonNegativeInt = 0
-    seed: NonNegativeInt = 0
 
     @model_validator(mode="after")
     def _check(self) -> ImageTrainConfig:
@@ -105,7 +104,7 @@ class ImageTrainConfig(Frozen):
         )
 
 
-class ImageTransferConfig(ImageTrainConfig):
+class ImageTransferConfig(ImageTrainConfig, SingleTransferConfig):
     """``rl-transfer transfer``: one run on a target data set with one strategy, from a bundle."""
 
     name: Name = "transfer"
@@ -124,16 +123,13 @@ class ImageTransferConfig(ImageTrainConfig):
         )
 
 
-class ImageSource(Frozen):
+class ImageSource(SourceConfig):
     """A source: a data set to train on, or pretrained weights (then ``data`` is only measured on)."""
 
     data: Data | None = None
     weights: Weights | None = None
-    summary: str = ""
     training: ImageTraining | None = None
     evaluation: ImageEvaluation | None = None
-    bar: FiniteFloat | None = None
-    """Accuracy that a source must reach to be worth transferring; cells below it are flagged."""
 
     @model_validator(mode="after")
     def _check(self) -> ImageSource:
@@ -143,16 +139,18 @@ class ImageSource(Frozen):
             raise KeyedValueError("training", "pretrained weights are taken as they are; leave training out")
         return self
 
+    @property
+    def exists(self) -> bool:
+        """Whether the source is pretrained weights."""
+        return self.weights is not None
 
-class ImageTarget(Frozen):
-    """A target data set of a suite; what it leaves out, the suite fills in."""
+
+class ImageTarget(TargetConfig):
+    """A target data set of a suite."""
 
     data: Data
-    summary: str = ""
     training: ImageTraining | None = None
     evaluation: ImageEvaluation | None = None
-    reward_threshold: FiniteFloat | None = None
-    """Accuracy at which the task counts as solved."""
 
 
 class ImageSuite(MatrixConfig):
@@ -162,63 +160,40 @@ class ImageSuite(MatrixConfig):
     model: Model
     training: ImageTraining = ImageTraining()
     evaluation: ImageEvaluation = ImageEvaluation()
-    sources: dict[Name, ImageSource] = Field(min_length=1)
-    targets: dict[Name, ImageTarget] = Field(min_length=1)
+    sources: Mapping[Name, ImageSource] = Field(min_length=1)
+    targets: Mapping[Name, ImageTarget] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _check_budgets(self) -> ImageSuite:
-        entries: list[tuple[str, str, ImageSource | ImageTarget]] = [
-            *(("sources", name, source) for name, source in self.sources.items()),
-            *(("targets", name, target) for name, target in self.targets.items()),
-        ]
-        for group, name, entry in entries:
-            if isinstance(entry, ImageSource) and entry.weights is not None:
-                continue
-            try:
-                check_training(
-                    entry.training or self.training, entry.evaluation or self.evaluation, entry.data
-                )
-            except KeyedValueError as error:
-                own = getattr(entry, str(error.key[0])) is not None
-                key = ".".join(map(str, (group, name, *error.key) if own else error.key))
-                raise KeyedValueError(key, f"{group[:-1]} {name!r}: {error}") from None
-        return self
+    def check_entry(self, entry: Entry) -> None:
+        """Refuse evaluations that miss the end of the budget."""
+        task = _task(entry)
+        check_training(task.training or self.training, task.evaluation or self.evaluation, task.data)
 
-    def source_run(self, name: str, seed: int) -> ImageRun:
-        """The run that makes source ``name`` with seed index ``seed``; pretrained weights are one run."""
-        source = self.sources[name]
-        data = None if source.data is None else source.data.planned()
-        if source.weights is not None:
-            return ImageRun(
-                policy="pretrained",
-                data=data,
-                model=self.model,
-                weights=planned_weights(source.weights),
-                evaluation=source.evaluation or self.evaluation,
-                root_seed=self.root_seed,
-            )
+    def trained_run(self, entry: Entry, verbs: StrategyVerbs, source: str | None, seed: int) -> ImageRun:
+        """The run that trains on an entry's data."""
+        task = _task(entry)
         return ImageRun(
-            data=data,
+            data=None if task.data is None else task.data.planned(),
             model=self.model,
-            training=source.training or self.training,
-            evaluation=source.evaluation or self.evaluation,
-            strategy=StrategyVerbs(),
+            training=task.training or self.training,
+            evaluation=task.evaluation or self.evaluation,
+            strategy=verbs,
+            source=source,
             root_seed=self.root_seed,
             seed=seed,
         )
 
-    def target_run(self, name: str, strategy: StrategyConfig, source: str | None, seed: int) -> ImageRun:
-        """The run of ``strategy`` on target ``name``, fed by the run ``source``."""
-        target = self.targets[name]
+    def given_run(self, name: str, source: SourceConfig) -> ImageRun:
+        """The run that imports pretrained weights, and measures them where data are given."""
+        task = _task(source)
+        if not isinstance(task, ImageSource):
+            raise TypeError(f"{name!r} is no source")
         return ImageRun(
-            data=target.data.planned(),
+            policy="pretrained",
+            data=None if task.data is None else task.data.planned(),
             model=self.model,
-            training=target.training or self.training,
-            evaluation=target.evaluation or self.evaluation,
-            strategy=strategy.verbs(),
-            source=source if strategy.needs_source else None,
+            weights=planned_weights(task.weights),
+            evaluation=task.evaluation or self.evaluation,
             root_seed=self.root_seed,
-            seed=seed,
         )
 
     def random_run(self, name: str) -> ImageRun:
@@ -230,10 +205,11 @@ class ImageSuite(MatrixConfig):
             root_seed=self.root_seed,
         )
 
-    @property
-    def labels(self) -> dict[str, Any]:
-        """What the numbers of this suite are called."""
-        return {"unit": "epochs", "measure": "accuracy"}
+
+def _task(entry: Entry) -> ImageSource | ImageTarget:
+    if not isinstance(entry, ImageSource | ImageTarget):
+        raise TypeError(f"an image suite has image sources and targets, not {type(entry).__name__}")
+    return entry
 
 
 def planned_weights(weights: WeightsConfig | None) -> WeightsConfig | None:

@@ -1,7 +1,9 @@
-"""What suites of every kind share: seeds, strategies, baseline and analysis settings."""
+"""What suites of every kind share: seeds, sources × targets × strategies, baseline, analysis settings."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -14,7 +16,10 @@ from rl_transfer.spec.base import (
     NonNegativeInt,
     Share,
 )
-from rl_transfer.spec.strategy import StrategyConfig
+from rl_transfer.spec.experiment import RunConfig, SourceConfig, TargetConfig
+from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
+
+Entry = SourceConfig | TargetConfig
 
 LARGEST = 1e12
 """No return is larger than this; beyond it differences of floats mean nothing."""
@@ -46,9 +51,14 @@ class Analysis(Frozen):
     """Share of the last evaluations whose mean is the final performance (at least three)."""
 
 
-class MatrixConfig(Frozen):
-    """The fields that suites of every kind share."""
+class MatrixConfig(Frozen, ABC):
+    """A suite of any kind: what it declares, and the runs that it stands for.
 
+    A kind adds its task settings, says what makes a run of an entry (:meth:`trained_run`,
+    :meth:`given_run`, :meth:`random_run`) and which budgets are impossible (:meth:`check_entry`).
+    """
+
+    kind: str
     name: Name
     summary: str = ""
     seeds: tuple[NonNegativeInt, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
@@ -57,6 +67,8 @@ class MatrixConfig(Frozen):
     strategies: tuple[StrategyConfig, ...] = Field(min_length=1)
     baseline: str = "scratch"
     """Name of the from-scratch strategy that differences are taken against."""
+    sources: Mapping[Name, SourceConfig] = Field(min_length=1)
+    targets: Mapping[Name, TargetConfig] = Field(min_length=1)
     analysis: Analysis = Analysis()
 
     @field_validator("seeds", mode="before")
@@ -97,3 +109,57 @@ class MatrixConfig(Frozen):
                     "is in strategies",
                 )
         return self
+
+    @model_validator(mode="after")
+    def _check_budgets(self) -> MatrixConfig:
+        entries: list[tuple[str, str, Entry]] = [
+            *(("sources", name, source) for name, source in self.sources.items() if not source.exists),
+            *(("targets", name, target) for name, target in self.targets.items()),
+        ]
+        for group, name, entry in entries:
+            try:
+                self.check_entry(entry)
+            except KeyedValueError as error:
+                own = getattr(entry, str(error.key[0])) is not None
+                key = ".".join(map(str, (group, name, *error.key) if own else error.key))
+                raise KeyedValueError(key, f"{group[:-1]} {name!r}: {error}") from None
+        return self
+
+    @abstractmethod
+    def check_entry(self, entry: Entry) -> None:
+        """Refuse a trained source or a target whose budget or evaluation is impossible.
+
+        Raises:
+            KeyedValueError: with the key relative to the entry.
+        """
+
+    @abstractmethod
+    def trained_run(self, entry: Entry, verbs: StrategyVerbs, source: str | None, seed: int) -> RunConfig:
+        """The run that trains on an entry's task.
+
+        Args:
+            entry: a source or a target of this suite.
+            verbs: the strategy; an empty one trains from scratch.
+            source: run id of the source that it starts from, or ``digest:…``.
+            seed: seed index.
+        """
+
+    @abstractmethod
+    def given_run(self, name: str, source: SourceConfig) -> RunConfig:
+        """The run that takes source ``name`` as it is; it feeds every seed."""
+
+    @abstractmethod
+    def random_run(self, name: str) -> RunConfig:
+        """The run that measures what needs no knowledge on target ``name`` (random actions, chance)."""
+
+    def source_run(self, name: str, seed: int) -> RunConfig:
+        """The run that makes source ``name`` with seed index ``seed``."""
+        source = self.sources[name]
+        if source.exists:
+            return self.given_run(name, source)
+        return self.trained_run(source, StrategyVerbs(), None, seed)
+
+    def target_run(self, name: str, strategy: StrategyConfig, source: str | None, seed: int) -> RunConfig:
+        """The run of ``strategy`` on target ``name``, fed by the run ``source``."""
+        origin = source if strategy.needs_source else None
+        return self.trained_run(self.targets[name], strategy.verbs(), origin, seed)

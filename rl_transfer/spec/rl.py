@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from rl_transfer.spec.algorithms import Algorithm
 from rl_transfer.spec.base import (
-    FiniteFloat,
     Frozen,
     JsonValue,
     KeyedValueError,
     Name,
-    NonNegativeInt,
     PositiveInt,
     digest,
 )
-from rl_transfer.spec.matrix import MatrixConfig
+from rl_transfer.spec.experiment import (
+    RunConfig,
+    SingleConfig,
+    SingleTransferConfig,
+    SourceConfig,
+    TargetConfig,
+)
+from rl_transfer.spec.matrix import Entry, MatrixConfig
 from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
 
 
@@ -111,8 +117,8 @@ def check_vectorization(training: Training, strategy: StrategyVerbs) -> None:
         )
 
 
-class RLRun(Frozen):
-    """One run, completely: everything here can change its result, and its id is the hash of it."""
+class RLRun(RunConfig):
+    """One RL run, completely."""
 
     kind: Literal["rl"] = "rl"
     policy: Literal["trained", "random", "given"] = "trained"
@@ -121,14 +127,8 @@ class RLRun(Frozen):
     algorithm: Algorithm | None = None
     training: Training | None = None
     evaluation: Evaluation
-    strategy: StrategyVerbs | None = None
-    source: str | None = None
-    """Run id of the source, or ``digest:…`` of a bundle that no run of ours made."""
     given: str | None = None
     """Where a given policy lies; its digest, not its place, is its identity."""
-    root_seed: NonNegativeInt = 0
-    seed: NonNegativeInt = 0
-    """Seed index: source seed i feeds target seed i."""
 
     @model_validator(mode="after")
     def _check(self) -> RLRun:
@@ -149,18 +149,15 @@ class RLRun(Frozen):
         return identity
 
 
-class TrainConfig(Frozen):
+class TrainConfig(SingleConfig):
     """``rl-transfer train``: one from-scratch run in one environment."""
 
     kind: Literal["rl"] = "rl"
     name: Name = "train"
-    summary: str = ""
     env: Environment
     algorithm: Algorithm
     training: Training
     evaluation: Evaluation
-    root_seed: NonNegativeInt = 0
-    seed: NonNegativeInt = 0
 
     @model_validator(mode="after")
     def _check(self) -> TrainConfig:
@@ -180,7 +177,7 @@ class TrainConfig(Frozen):
         )
 
 
-class TransferConfig(TrainConfig):
+class TransferConfig(TrainConfig, SingleTransferConfig):
     """``rl-transfer transfer``: one run in a target environment with one strategy."""
 
     name: Name = "transfer"
@@ -199,8 +196,8 @@ class TransferConfig(TrainConfig):
         )
 
 
-class RLSource(Frozen):
-    """A source of a suite: a task to train in, or a policy that exists; the suite fills in the rest."""
+class RLSource(SourceConfig):
+    """A source of a suite: a task to train in, or a policy that exists."""
 
     env: Environment | None = None
     """The source environment; for a policy that exists it may be left out if its file tells."""
@@ -208,12 +205,9 @@ class RLSource(Frozen):
     """A policy that exists: bundle, run folder, SB3 zip or ``hf://…``; it feeds every seed."""
     digest: str | None = None
     """Digest that the policy must have; none: whatever it has."""
-    summary: str = ""
     algorithm: Algorithm | None = None
     training: Training | None = None
     evaluation: Evaluation | None = None
-    bar: FiniteFloat | None = None
-    """Return that a source must reach to be worth transferring; cells below it are flagged."""
 
     @model_validator(mode="after")
     def _check(self) -> RLSource:
@@ -223,16 +217,18 @@ class RLSource(Frozen):
             raise KeyedValueError("training", "this source is a policy that exists; it is not trained")
         return self
 
+    @property
+    def exists(self) -> bool:
+        """Whether the source is a policy that exists."""
+        return self.policy is not None
 
-class RLTarget(Frozen):
-    """A target task of a suite; what it leaves out, the suite fills in."""
+
+class RLTarget(TargetConfig):
+    """A target environment of a suite; without a threshold it takes the environment's own."""
 
     env: Environment
-    summary: str = ""
     training: Training | None = None
     evaluation: Evaluation | None = None
-    reward_threshold: FiniteFloat | None = None
-    """Return at which the task counts as solved; none: the environment's own, if it has one."""
 
 
 class RLSuite(MatrixConfig):
@@ -242,26 +238,15 @@ class RLSuite(MatrixConfig):
     algorithm: Algorithm
     training: Training
     evaluation: Evaluation
-    sources: dict[Name, RLSource] = Field(min_length=1)
-    targets: dict[Name, RLTarget] = Field(min_length=1)
+    sources: Mapping[Name, RLSource] = Field(min_length=1)
+    targets: Mapping[Name, RLTarget] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _check_budgets(self) -> RLSuite:
-        for group, entries in (("sources", self.sources), ("targets", self.targets)):
-            for name, entry in entries.items():
-                if isinstance(entry, RLSource) and entry.policy is not None:
-                    continue
-                algorithm = (entry.algorithm if isinstance(entry, RLSource) else None) or self.algorithm
-                try:
-                    check_budget(
-                        algorithm, entry.training or self.training, entry.evaluation or self.evaluation
-                    )
-                except KeyedValueError as error:
-                    section, _ = error.key
-                    own = getattr(entry, str(section)) is not None
-                    key = ".".join(map(str, (group, name, *error.key) if own else error.key))
-                    raise KeyedValueError(key, f"{group[:-1]} {name!r}: {error}") from None
-        return self
+    def check_entry(self, entry: Entry) -> None:
+        """Refuse budgets that SB3 would overshoot and evaluations that it could not stop at."""
+        task = _task(entry)
+        check_budget(
+            self._algorithm(task), task.training or self.training, task.evaluation or self.evaluation
+        )
 
     @model_validator(mode="after")
     def _check_vectorizations(self) -> RLSuite:
@@ -275,46 +260,38 @@ class RLSuite(MatrixConfig):
                     raise KeyedValueError(key, f"strategy {strategy.name!r}: {error}") from None
         return self
 
-    def source_run(self, name: str, seed: int) -> RLRun:
-        """The from-scratch run that trains source ``name`` with seed index ``seed``."""
-        source = self.sources[name]
-        if source.env is None:
-            raise ValueError(f"source {name!r} has no environment; resolve the suite first")
-        if source.policy is not None:
-            return RLRun(
-                policy="given",
-                env=source.env,
-                evaluation=source.evaluation or self.evaluation,
-                source=f"digest:{source.digest}",
-                given=source.policy,
-                root_seed=self.root_seed,
-            )
+    def trained_run(self, entry: Entry, verbs: StrategyVerbs, source: str | None, seed: int) -> RLRun:
+        """The run that trains in an entry's environment."""
+        task = _task(entry)
+        if task.env is None:
+            raise ValueError("an entry has no environment; resolve the suite first")
         return RLRun(
-            env=source.env,
-            algorithm=source.algorithm or self.algorithm,
-            training=source.training or self.training,
-            evaluation=source.evaluation or self.evaluation,
-            strategy=StrategyVerbs(),
+            env=task.env,
+            algorithm=self._algorithm(task),
+            training=task.training or self.training,
+            evaluation=task.evaluation or self.evaluation,
+            strategy=verbs,
+            source=source,
             root_seed=self.root_seed,
             seed=seed,
         )
 
-    def target_run(self, name: str, strategy: StrategyConfig, source: str | None, seed: int) -> RLRun:
-        """The run of ``strategy`` on target ``name``, fed by the run ``source``."""
-        target = self.targets[name]
+    def given_run(self, name: str, source: SourceConfig) -> RLRun:
+        """The run that measures a policy that exists."""
+        task = _task(source)
+        if not isinstance(task, RLSource) or task.env is None:
+            raise ValueError(f"source {name!r} has no environment; resolve the suite first")
         return RLRun(
-            env=target.env,
-            algorithm=self.algorithm,
-            training=target.training or self.training,
-            evaluation=target.evaluation or self.evaluation,
-            strategy=strategy.verbs(),
-            source=source if strategy.needs_source else None,
+            policy="given",
+            env=task.env,
+            evaluation=task.evaluation or self.evaluation,
+            source=f"digest:{task.digest}",
+            given=task.policy,
             root_seed=self.root_seed,
-            seed=seed,
         )
 
     def random_run(self, name: str) -> RLRun:
-        """The run that measures the uniform-random policy on target ``name``."""
+        """The run that measures the uniform-random policy on target ``name``, over 100 episodes at least."""
         target = self.targets[name]
         evaluation = target.evaluation or self.evaluation
         return RLRun(
@@ -324,7 +301,11 @@ class RLSuite(MatrixConfig):
             root_seed=self.root_seed,
         )
 
-    @property
-    def labels(self) -> dict[str, Any]:
-        """What the numbers of this suite are called."""
-        return {"unit": "environment steps", "measure": "mean episodic return"}
+    def _algorithm(self, task: RLSource | RLTarget) -> Algorithm:
+        return (task.algorithm if isinstance(task, RLSource) else None) or self.algorithm
+
+
+def _task(entry: Entry) -> RLSource | RLTarget:
+    if not isinstance(entry, RLSource | RLTarget):
+        raise TypeError(f"an RL suite has RL sources and targets, not {type(entry).__name__}")
+    return entry

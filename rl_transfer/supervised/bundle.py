@@ -10,14 +10,19 @@ from typing import Any
 from torch import Tensor, nn
 
 from rl_transfer.core import PartMap, load_bundle, save_bundle
-from rl_transfer.errors import BundleError, StoreError
+from rl_transfer.errors import BundleError
+from rl_transfer.frame import bundle_folder
 from rl_transfer.image.backbones import Classifier, build_classifier
 from rl_transfer.image.preprocessing import Preprocessing
-from rl_transfer.results import RunFolder, find_run, library_versions
+from rl_transfer.results import library_versions
 from rl_transfer.spec.image_data import ImageData, parse_data
 from rl_transfer.spec.image_model import Model, parse_model
 
 LIBRARIES = ("rl-transfer", "torch", "torchvision", "timm", "numpy", "pillow")
+NO_BUNDLE = (
+    "Weights from a file or a library are named in the config of `rl-transfer train`, under the key weights"
+)
+"""What people are told who name something else than a bundle."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ def load_network(path: Path) -> Network:
     Raises:
         BundleError: it is missing, damaged, or no image classifier.
     """
-    bundle = load_bundle(bundle_folder(path))
+    bundle = load_bundle(bundle_folder(path, hint=NO_BUNDLE))
     metadata = bundle.metadata
     if metadata.get("kind") != "image":
         raise BundleError(f"{path} is a bundle of kind {metadata.get('kind')!r}, not an image classifier")
@@ -115,29 +120,3 @@ def load_network(path: Path) -> Network:
     classifier.module.eval()
     names = None if classes is None else tuple(map(str, classes))
     return Network(classifier, model, names, parsed, metadata, bundle.digest)
-
-
-def bundle_folder(path: Path) -> Path:
-    """The bundle folder that ``path`` names: itself, a run's, or an output folder's only run's."""
-    if (path / "bundle.json").is_file() or (path / "tensors.safetensors").is_file():
-        return path
-    if not path.exists():
-        raise BundleError(
-            f"{path}: no such bundle or run folder. Weights from a file or a library are named in the config "
-            "of `rl-transfer train`, under the key weights"
-        )
-    if path.is_file():
-        raise BundleError(
-            f"{path} is a file; expected a bundle folder or a run folder. A weights file is named in the "
-            "config of `rl-transfer train`, under the key weights"
-        )
-    try:
-        return find_run(path).bundle
-    except StoreError as error:
-        raise BundleError(error.message) from None
-
-
-def run_identity(path: Path, digest: str) -> str:
-    """What a transfer from this bundle is recorded as: the run's id, or ``digest:…`` if foreign."""
-    folder = RunFolder(bundle_folder(path).parent)
-    return str(folder.record()["id"]) if folder.finished else f"digest:{digest}"

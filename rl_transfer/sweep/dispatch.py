@@ -1,4 +1,4 @@
-"""The one table that joins a config's ``kind`` to the room that runs it."""
+"""The one table that joins a config's ``kind`` to its config types and to the room that runs it."""
 
 from __future__ import annotations
 
@@ -6,60 +6,68 @@ import importlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
-from rl_transfer.errors import StoreError
-from rl_transfer.results import RunFolder, find_run, read_json
-from rl_transfer.spec import Frozen, RLRun, RLSuite, TrainConfig, TransferConfig
+from rl_transfer.errors import BundleError, StoreError
+from rl_transfer.frame import Room, bundle_folder
+from rl_transfer.results import RunFolder, read_json
+from rl_transfer.spec import MatrixConfig, RLRun, RLSuite, TrainConfig, TransferConfig
+from rl_transfer.spec.experiment import RunConfig, SingleConfig, SingleTransferConfig
 from rl_transfer.spec.image import ImageRun, ImageSuite, ImageTrainConfig, ImageTransferConfig
 
-MODULES = {"rl": "rl_transfer.rl.room", "image": "rl_transfer.image.room"}
-"""kind → module with ``execute(run, folder, source)`` and ``preflight(suite)``."""
 
-RUNS: dict[str, type[Frozen]] = {"rl": RLRun, "image": ImageRun}
-SUITES: dict[str, type[Any]] = {"rl": RLSuite, "image": ImageSuite}
-TRAIN: dict[str, type[Any]] = {"rl": TrainConfig, "image": ImageTrainConfig}
-TRANSFER: dict[str, type[Any]] = {"rl": TransferConfig, "image": ImageTransferConfig}
+@dataclass(frozen=True)
+class Kind:
+    """A kind of run: its config types, and the module whose ``ROOM`` executes it.
 
+    The module is imported on first use: it is heavy.
+    """
 
-class Room(Protocol):
-    """What a room that can run experiments offers."""
-
-    def execute(self, run: Frozen, folder: RunFolder, source: Path | None) -> None:
-        """Execute one run and leave its finished record in ``folder``."""
-
-    def resolve(self, suite: Any) -> Any:
-        """Fill in what only the files tell: digests and environments of policies that exist."""
-
-    def preflight(self, suite: Frozen) -> dict[str, Any]:
-        """Refuse what would fail later; report facts for the manifest."""
+    module: str
+    run: type[RunConfig]
+    suite: type[MatrixConfig]
+    train: type[SingleConfig]
+    transfer: type[SingleTransferConfig]
 
 
-def room(kind: str) -> Any:
-    """The module that executes runs of ``kind``; imported on first use (it is heavy)."""
-    return importlib.import_module(MODULES[kind])
+KINDS: dict[str, Kind] = {
+    "rl": Kind("rl_transfer.rl.room", RLRun, RLSuite, TrainConfig, TransferConfig),
+    "image": Kind("rl_transfer.image.room", ImageRun, ImageSuite, ImageTrainConfig, ImageTransferConfig),
+}
+"""A new kind of run is one row here."""
+
+SUITES: dict[str, type[MatrixConfig]] = {name: kind.suite for name, kind in KINDS.items()}
+TRAIN: dict[str, type[SingleConfig]] = {name: kind.train for name, kind in KINDS.items()}
+TRANSFER: dict[str, type[SingleTransferConfig]] = {name: kind.transfer for name, kind in KINDS.items()}
+
+
+def room(kind: str) -> Room[RunConfig, MatrixConfig]:
+    """The room that executes runs of ``kind``.
+
+    Each room is typed for its own configs; the table sees to it that it gets no others.
+    """
+    found: Room[RunConfig, MatrixConfig] = importlib.import_module(KINDS[kind].module).ROOM
+    return found
 
 
 def bundle_kind(argument: str) -> str:
-    """The kind of the bundle that ``argument`` names: ``image``, or ``rl`` for everything else.
+    """The kind of the source that ``argument`` names.
 
-    Only JSON is read; whether the bundle is sound, its room finds out.
+    Only a bundle's JSON is read. What is no bundle of ours, or says nothing, is left to the RL
+    room, which knows foreign policies and says what is wrong.
     """
-    path = Path(argument)
     try:
-        if not (path / "bundle.json").is_file():
-            path = find_run(path).bundle
-        metadata = read_json(path / "bundle.json").get("metadata", {})
-    except StoreError:
+        metadata = read_json(bundle_folder(Path(argument)) / "bundle.json").get("metadata", {})
+    except (StoreError, BundleError):
         return "rl"
-    return "image" if metadata.get("kind") == "image" else "rl"
+    kind = metadata.get("kind", "rl")
+    return kind if kind in KINDS else "rl"
 
 
 @dataclass(frozen=True)
 class Job:
     """One run to execute, as data that travels to a worker."""
 
-    run: Frozen
+    run: RunConfig
     folder: Path
     source: Path | None = None
     """Bundle of the source policy."""
@@ -78,11 +86,10 @@ class Job:
     def from_json(cls, text: str) -> Job:
         """The job that :meth:`to_json` wrote."""
         data = json.loads(text)
-        run = RUNS[data["run"]["kind"]].model_validate_json(json.dumps(data["run"]))
+        run = KINDS[data["run"]["kind"]].run.model_validate_json(json.dumps(data["run"]))
         source = None if data["source"] is None else Path(data["source"])
         return cls(run, Path(data["folder"]), source)
 
     def execute(self) -> None:
         """Run it in this process."""
-        kind: str = self.run.kind  # type: ignore[attr-defined]
-        room(kind).execute(self.run, RunFolder(self.folder), self.source)
+        room(self.run.kind).execute(self.run, RunFolder(self.folder), self.source)

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
 
+from rl_transfer.frame import Facts, Labels
 from rl_transfer.results import SCHEMA, run_id
-from rl_transfer.spec import Frozen, MatrixConfig, StrategyConfig
-
-
-class Suite(Protocol):
-    """What the graph needs of a suite config of any kind."""
-
-    @property
-    def labels(self) -> dict[str, Any]: ...  # noqa: D102
-    def source_run(self, name: str, seed: int) -> Frozen: ...  # noqa: D102
-    def target_run(self, name: str, strategy: StrategyConfig, source: str | None, seed: int) -> Frozen: ...  # noqa: D102
-    def random_run(self, name: str) -> Frozen: ...  # noqa: D102
+from rl_transfer.spec import MatrixConfig
+from rl_transfer.spec.base import Json
+from rl_transfer.spec.experiment import RunConfig
 
 
 @dataclass(frozen=True)
@@ -37,7 +30,7 @@ class Graph:
     """Rows of the matrix, and each run once: ``specs[id]``, in an order that trains sources first."""
 
     rows: tuple[Row, ...]
-    specs: dict[str, Frozen]
+    specs: dict[str, RunConfig]
 
     def needs(self, identifier: str) -> tuple[str, ...]:
         """The runs that must be finished before this one starts."""
@@ -60,44 +53,52 @@ def build_graph(suite: MatrixConfig) -> Graph:
     Sources come first: everything else waits for them. A strategy that needs no source is one
     run for all sources; a from-scratch target that equals a source is that source's run.
     """
-    maker: Any = suite
     rows: list[Row] = []
-    specs: dict[str, Frozen] = {}
+    specs: dict[str, RunConfig] = {}
 
-    def add(spec: Frozen, role: str, needs: tuple[str, ...] = (), **place: Any) -> str:
+    def add(
+        spec: RunConfig,
+        role: str,
+        needs: tuple[str, ...] = (),
+        *,
+        source: str | None = None,
+        target: str | None = None,
+        strategy: str | None = None,
+        seed: int = 0,
+    ) -> str:
         identifier = run_id(spec)
         specs.setdefault(identifier, spec)
-        row = {"source": None, "target": None, "strategy": None, "seed": 0, **place}
-        rows.append(Row(id=identifier, role=role, needs=needs, **row))
+        rows.append(Row(identifier, role, source, target, strategy, seed, needs))
         return identifier
 
     sources = {
-        (name, seed): add(maker.source_run(name, seed), "source", source=name, seed=seed)
+        (name, seed): add(suite.source_run(name, seed), "source", source=name, seed=seed)
         for seed in suite.seeds
-        for name in maker.sources
+        for name in suite.sources
     }
-    for target in maker.targets:
-        add(maker.random_run(target), "random", target=target)
+    for target in suite.targets:
+        add(suite.random_run(target), "random", target=target)
     for seed in suite.seeds:
-        for target in maker.targets:
+        for target in suite.targets:
             for strategy in suite.strategies:
-                place = {"target": target, "strategy": strategy.name, "seed": seed}
+                add_here = partial(add, role="target", target=target, strategy=strategy.name, seed=seed)
                 if not strategy.needs_source:
-                    add(maker.target_run(target, strategy, None, seed), "target", **place)
+                    add_here(suite.target_run(target, strategy, None, seed))
                     continue
-                for name in maker.sources:
+                for name in suite.sources:
                     origin = sources[name, seed]
-                    spec = maker.target_run(target, strategy, origin, seed)
-                    add(spec, "target", (origin,), source=name, **place)
+                    spec = suite.target_run(target, strategy, origin, seed)
+                    add_here(spec, needs=(origin,), source=name)
     return Graph(tuple(rows), specs)
 
 
-def manifest(suite: MatrixConfig, graph: Graph, facts: dict[str, Any]) -> dict[str, Any]:
+def manifest(suite: MatrixConfig, graph: Graph, labels: Labels, facts: Facts) -> dict[str, Json]:
     """The content of ``sweep.json``.
 
     Args:
         suite: the resolved suite.
         graph: its runs.
+        labels: what the numbers of its kind are called.
         facts: what the preflight found out, merged into ``config.sources`` and ``config.targets``
             (reward thresholds that the environments declare, for example).
     """
@@ -107,12 +108,12 @@ def manifest(suite: MatrixConfig, graph: Graph, facts: dict[str, Any]) -> dict[s
             for key, value in found.items():
                 if config[group][name].get(key) is None:
                     config[group][name][key] = value
-    maker: Any = suite
     return {
         "schema": SCHEMA,
         "name": suite.name,
-        "kind": maker.kind,
-        **maker.labels,
+        "kind": suite.kind,
+        "unit": labels.unit,
+        "measure": labels.measure,
         "config": config,
         "runs": [
             {

@@ -23,12 +23,11 @@ def prepare(suite: MatrixConfig, output: Path) -> tuple[Graph, RunStore]:
             does not fit the network, the folder cannot be written.
     """
     store = RunStore(output).open()
-    runner = room(suite.kind)  # type: ignore[attr-defined]
-    if hasattr(runner, "resolve"):
-        suite = runner.resolve(suite)
+    runner = room(suite.kind)
+    suite = runner.resolve(suite)
     graph = build_graph(suite)
     facts = runner.preflight(suite)
-    write_json(output / "sweep.json", manifest(suite, graph, facts))
+    write_json(output / "sweep.json", manifest(suite, graph, runner.labels, facts))
     return graph, store
 
 

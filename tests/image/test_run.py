@@ -11,10 +11,11 @@ from torch.nn import functional
 
 from rl_transfer import core
 from rl_transfer.errors import BundleError, TransferError
+from rl_transfer.frame import FoundSource
 from rl_transfer.image.backbones import build_classifier
 from rl_transfer.image.data import open_data, split_data
 from rl_transfer.image.pictures import confusion_matrix
-from rl_transfer.image.room import evaluate_bundle, execute, find_source
+from rl_transfer.image.room import ROOM, evaluate_bundle, execute
 from rl_transfer.results import RunFolder, RunStore, run_id
 from rl_transfer.spec import StrategyConfig, StrategyVerbs, shipped
 from rl_transfer.spec.yaml_map import read_yaml
@@ -364,12 +365,12 @@ def test_a_source_that_a_strategy_needs_must_be_given(run: Execute) -> None:
 
 def test_sources_are_found_by_run_folder(run: Execute, tmp_path: Path) -> None:
     source = run()
-    assert find_source(str(source.path), tmp_path) == (source.bundle, source.path.name)
+    assert ROOM.find_source(str(source.path), tmp_path) == FoundSource(source.bundle, source.path.name)
     with pytest.raises(BundleError, match="no such bundle or run folder"):
-        find_source(str(tmp_path / "absent"), tmp_path)
+        ROOM.find_source(str(tmp_path / "absent"), tmp_path)
     (tmp_path / "weights.pth").write_bytes(b"")
     with pytest.raises(BundleError, match=r"is a file; expected a bundle folder.*key weights"):
-        find_source(str(tmp_path / "weights.pth"), tmp_path)
+        ROOM.find_source(str(tmp_path / "weights.pth"), tmp_path)
 
 
 def test_another_input_than_the_sources_is_refused(run: Execute) -> None:

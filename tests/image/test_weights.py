@@ -19,7 +19,7 @@ from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.image import weight_files
 from rl_transfer.image.backbones import build_classifier
 from rl_transfer.image.heads import logits_shape
-from rl_transfer.image.room import find_source
+from rl_transfer.image.room import ROOM
 from rl_transfer.image.weight_files import read_tensors, resolve_file
 from rl_transfer.image.weights import load_pretrained
 from rl_transfer.spec.image_model import TimmConfig, TorchvisionConfig, WeightsConfig
@@ -249,9 +249,9 @@ def test_the_hash_in_a_file_name_is_read_as_torch_writes_it() -> None:
 
 def test_pretrained_weights_are_a_source_of_a_transfer(tmp_path: Path, squeezenet: Any) -> None:
     model, path = squeezenet
-    folder, identity = find_source(f"torchvision/squeezenet1_1:{path}", tmp_path / "out")
-    assert folder.parent == tmp_path / "out" / "sources"
-    network = load_network(folder)
+    found = ROOM.find_source(f"torchvision/squeezenet1_1:{path}", tmp_path / "out")
+    assert found.bundle.parent == tmp_path / "out" / "sources"
+    network = load_network(found.bundle)
     assert same(network.module, model)
-    assert identity == f"digest:{digest_model(model)}"
-    assert find_source(f"torchvision/squeezenet1_1:{path}", tmp_path / "out") == (folder, identity)
+    assert found.identity == f"digest:{digest_model(model)}"
+    assert ROOM.find_source(f"torchvision/squeezenet1_1:{path}", tmp_path / "out") == found

@@ -14,10 +14,12 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from rl_transfer.core import digest_tensors, load_bundle, save_bundle
 from rl_transfer.core import inventory_table as table
 from rl_transfer.errors import BundleError
+from rl_transfer.frame import InspectionHints
 from rl_transfer.rl.policies.bundle import load_policy
 from rl_transfer.rl.policies.export import export_sb3
-from rl_transfer.rl.sources.contents import inspect
+from rl_transfer.rl.room import ROOM
 from rl_transfer.rl.sources.load import import_source, load_source
+from rl_transfer.spec import Environment
 from support.foreign import (
     ANYWHERE,
     BOX,
@@ -166,7 +168,7 @@ def test_what_cannot_be_exported_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BundleError, match="cannot be written"):
         export_sb3(tmp_path / "bundle", tmp_path / "file" / "policy.zip")
-    with pytest.raises(BundleError, match="no such policy bundle"):
+    with pytest.raises(BundleError, match="no such bundle or run folder"):
         export_sb3(tmp_path / "nowhere", tmp_path / "policy.zip")
 
 
@@ -188,6 +190,10 @@ def test_loading_importing_and_exporting_draw_no_random_numbers(tmp_path: Path) 
 
 
 # --- inspect -----------------------------------------------------------------------------------------
+
+
+def inspect(path: Path, env: Environment | None = None) -> Any:
+    return ROOM.inspect(str(path), InspectionHints(env=None if env is None else env.id))
 
 
 def test_rows_of_a_small_policy_by_hand(tmp_path: Path) -> None:

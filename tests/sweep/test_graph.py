@@ -1,9 +1,12 @@
 """The graph of runs: each run once, sources feed their own seeds, nothing that counts is left out."""
 
+from rl_transfer.frame import Labels
 from rl_transfer.results import run_id
 from rl_transfer.spec import RLSuite, load
 from rl_transfer.sweep.dispatch import Job
 from rl_transfer.sweep.graph import build_graph, manifest
+
+LABELS = Labels(unit="environment steps", measure="mean episodic return")
 
 
 def suite(*overrides: str) -> RLSuite:
@@ -67,6 +70,6 @@ def test_a_job_survives_the_trip_to_a_worker(tmp_path) -> None:  # type: ignore[
 def test_facts_fill_gaps_of_the_manifest_but_never_overrule_the_user() -> None:
     config = suite("targets.longer-pole.reward_threshold=7", "seeds=1")
     facts = {"targets": {name: {"reward_threshold": 475.0} for name in config.targets}}
-    targets = manifest(config, build_graph(config), facts)["config"]["targets"]
+    targets = manifest(config, build_graph(config), LABELS, facts)["config"]["targets"]
     assert targets["longer-pole"]["reward_threshold"] == 7
     assert targets["weaker-motor"]["reward_threshold"] == 475.0

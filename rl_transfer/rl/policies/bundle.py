@@ -14,8 +14,9 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import nn
 
 from rl_transfer.core import Bundle, PartMap, ProgressiveTrunk, load_bundle, save_bundle
-from rl_transfer.errors import BundleError, ConfigError, StoreError
-from rl_transfer.results import RunFolder, find_run, library_versions
+from rl_transfer.errors import BundleError, ConfigError
+from rl_transfer.frame import bundle_folder
+from rl_transfer.results import library_versions
 from rl_transfer.rl.environments import spaces
 from rl_transfer.rl.environments.evaluate import Act
 from rl_transfer.rl.policies.algorithms import algorithm_class, policy_kwargs
@@ -188,23 +189,3 @@ def widen(policy: nn.Module) -> None:
         if not isinstance(trunk, nn.Sequential):
             raise BundleError(f"{name} is a {type(trunk).__name__}, which cannot have a progressive column")
         setattr(extractor, name, ProgressiveTrunk(trunk))
-
-
-def bundle_folder(path: Path) -> Path:
-    """The bundle folder that ``path`` names: itself, a run's, or an output folder's only run's."""
-    if (path / "bundle.json").is_file() or (path / "tensors.safetensors").is_file():
-        return path
-    if not path.exists():
-        raise BundleError(f"{path}: no such policy bundle or run folder")
-    if path.is_file():
-        raise BundleError(f"{path} is a file; expected a bundle folder or a run folder")
-    try:
-        return find_run(path).bundle
-    except StoreError as error:
-        raise BundleError(error.message) from None
-
-
-def run_identity(path: Path, digest: str) -> str:
-    """What a transfer from this bundle is recorded as: the run's id, or ``digest:…`` if foreign."""
-    folder = RunFolder(bundle_folder(path).parent)
-    return str(folder.record()["id"]) if folder.finished else f"digest:{digest}"

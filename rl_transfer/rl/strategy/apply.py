@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl_transfer import core
 from rl_transfer.errors import FrozenTensorMoved, TransferError
+from rl_transfer.frame.freezing import FreezeSchedule
+from rl_transfer.frame.initial import apply_initial
 from rl_transfer.rl.policies import normalization
 from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.policies.parts import policy_parts
@@ -29,7 +31,6 @@ class Transfer:
     Attributes:
         parts: the named parts of the model's policy.
         plan: what was copied, reset and skipped, and why.
-        frozen: what is frozen now; none if the strategy freezes nothing.
     """
 
     def __init__(
@@ -43,7 +44,9 @@ class Transfer:
             refuse_optimizer_verbs(self._verbs)
         self.parts = policy_parts(name, policy)
         strategy = core_strategy(self._verbs, self.parts, key="strategy")
-        self.plan = self._apply(strategy, source, seed)
+        given = (source.state, source.parts) if source is not None else None
+        initial = apply_initial(policy, self.parts, strategy, self._verbs, given, seed)
+        self.plan = initial.plan
         self.record: dict[str, Any] = {"knobs": apply_knobs(model, self._verbs, source)}
         if source is not None and (self._verbs.copy_ or self._verbs.kickstart):
             mode = normalization.transfer(env, source.bundle.tensors, self._verbs.normalization)
@@ -55,14 +58,11 @@ class Transfer:
         if hook is not None:
             hook.build(model, self.parts)
             self.parts = policy_parts(name, policy)
-        self._share = 0.0
         self._fixed_before = core.digest_model(policy, self._fixed)
-        self.frozen = self._freeze(strategy)
-        self._schedule = (
-            core.ThawSchedule(self.frozen, strategy.thaw, key="strategy.thaw")
-            if self.frozen is not None and strategy.thaw
-            else None
-        )
+        # The source columns of a progressive network are fixed by their architecture.
+        held = replace(strategy, freeze=(), thaw=()) if self._verbs.progressive else strategy
+        self._freeze = FreezeSchedule(policy, self.parts, held)
+        self._refuse_frozen_critic(strategy)
         selectors = expand(self._verbs.low_rank.parts, self.parts) if self._verbs.low_rank else ()
         self.adapters = add_low_rank(model, self.parts, self._verbs, selectors, seed)
         if self.adapters is not None:
@@ -75,39 +75,24 @@ class Transfer:
             if strategy.learning_rates
         ]
         self._follow_rates()
-        losses = built_in_losses(self._verbs, run.algorithm, model, self.parts, self._reference, source, seed)
+        losses = built_in_losses(
+            self._verbs, run.algorithm, model, self.parts, initial.reference, source, seed
+        )
         hook = user_hook(self._verbs, "loss", HookContext(run, source, seed))
         install_losses(model, self.parts, [*losses, *([hook] if hook is not None else [])])
         self._targets = HeldTargets(policy)
         skip_frozen(model)
         self.record["frozen_features"] = cached_features.install(model, self.parts, self.frozen)
 
-    def _apply(self, strategy: core.Strategy, source: Policy | None, seed: int) -> core.TransferPlan:
-        policy = self._model.policy
-        plan = core.plan(
-            source.state if source is not None and strategy.needs_source else None,
-            policy,
-            self.parts,
-            strategy,
-            source_parts=source.parts if source is not None else None,
-        )
-        self._reference = plan.values
-        initial = self._verbs.initial
-        if initial is not None and initial.kind == "shuffled":
-            plan = core.shuffled(plan, np.random.default_rng(seed))
-        elif initial is not None and initial.kind == "shrink_and_perturb":
-            plan = core.shrunk_and_perturbed(
-                plan, policy, self.parts, shrink=initial.shrink, noise=initial.noise
-            )
-        core.apply(plan, policy)
-        return plan
+    @property
+    def frozen(self) -> core.FrozenParts | None:
+        """What is frozen now; None if the strategy freezes nothing."""
+        return self._freeze.frozen
 
-    def _freeze(self, strategy: core.Strategy) -> core.FrozenParts | None:
-        if not strategy.freeze or self._verbs.progressive:
-            return None
-        frozen = core.freeze(
-            self._model.policy, self.parts, strategy.freeze, norm=strategy.norm, key=strategy.key_of("freeze")
-        )
+    def _refuse_frozen_critic(self, strategy: core.Strategy) -> None:
+        """A separate critic takes a gradient step at every update; something of it must be trainable."""
+        if self.frozen is None:
+            return
         critics = [
             each
             for part in self.parts
@@ -126,7 +111,6 @@ class Transfer:
                 "update; leave value_head trainable",
                 key=strategy.key_of("freeze"),
             )
-        return frozen
 
     def _follow_rates(self) -> None:
         """Rescale the parts' rates each time SB3 has written one rate into all groups."""
@@ -144,12 +128,7 @@ class Transfer:
 
     def progress(self, share: float) -> list[str]:
         """Follow the schedules to ``share`` of the budget; says what was thawed."""
-        if self._schedule is None or self.frozen is None:
-            return []
-        if any(self._share < step.share <= share for step in self._schedule.steps):
-            self.frozen.verify()
-        self._share = share
-        thawed = [selector for step in self._schedule.update(share) for selector in step.selectors]
+        thawed = self._freeze.progress(share)
         if thawed:
             cached_features.uninstall(self._model)
             cached_features.install(self._model, self.parts, self.frozen)
@@ -163,20 +142,12 @@ class Transfer:
         """
         self._targets.restore()
         cached_features.uninstall(self._model)
-        found = None
-        if self.frozen is not None:
-            found = {
-                "parts": list(self.frozen.parts),
-                "tensors": list(self.frozen.tensors),
-                "digest_before": self.frozen.digest_before,
-                "digest_after": self.frozen.digest_now(),
-            }
-            self.frozen.verify()
-        elif self._fixed:
+        found = self._freeze.record()
+        if found is None and self._fixed:
             after = core.digest_model(self._model.policy, self._fixed)
             found = {
                 "parts": ["source columns"],
-                "tensors": self._fixed,
+                "tensors": [*self._fixed],
                 "digest_before": self._fixed_before,
                 "digest_after": after,
             }

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 import rl_transfer_envs
-from rl_transfer.errors import BundleError, EnvironmentSpecError, RLTransferError, TransferError
+from rl_transfer.errors import BundleError, EnvironmentSpecError, TransferError
+from rl_transfer.frame import located
 from rl_transfer.rl.environments.build import VECTORIZATION, as_spec, make_env, make_vec_env, translate
 from rl_transfer.rl.environments.evaluate import Evaluator
 from rl_transfer.rl.policies import normalization
@@ -21,7 +20,7 @@ from rl_transfer.rl.strategy.apply import Transfer
 from rl_transfer.rl.strategy.guide import check_guide
 from rl_transfer.rl.strategy.hooks import HookContext, user_hook
 from rl_transfer.rl.strategy.knobs import transfer_algorithm
-from rl_transfer.spec import Environment, RLRun, RLSuite
+from rl_transfer.spec import Environment, RLRun, RLSuite, StrategyVerbs
 from rl_transfer.spec.rl import RLSource, RLTarget
 from rl_transfer.spec.strategy import EWCConfig
 
@@ -36,7 +35,7 @@ def resolve(suite: RLSuite) -> RLSuite:
     for name, source in suite.sources.items():
         if source.policy is None:
             continue
-        with _located(f"sources.{name}.policy"):
+        with located(f"sources.{name}.policy"):
             policy = load_source(
                 source.policy,
                 env=source.env,
@@ -122,8 +121,10 @@ def _fresh_source(suite: RLSuite, name: str) -> Policy:
             env=source.env,
             algorithm=source.algorithm.name if source.algorithm else None,
         )
-    run = suite.source_run(name, suite.seeds[0])
-    with _located(f"sources.{name}"):
+    run = suite.trained_run(source, StrategyVerbs(), None, suite.seeds[0])
+    key = f"sources.{name}"
+    own = {"algorithm": f"{key}.algorithm"} if source.algorithm is not None else None
+    with located(key, own, shared=("algorithm", "training")):
         return as_policy(_model(run), run)
 
 
@@ -139,8 +140,10 @@ def _check_strategy(suite: RLSuite, index: int, target: str, source: Policy | No
     strategy = suite.strategies[index]
     if isinstance(strategy.anchor, EWCConfig):
         strategy = strategy.model_copy(update={"anchor": strategy.anchor.model_copy(update={"samples": 4})})
-    run = suite.target_run(target, strategy, "preflight", suite.seeds[0])
-    with _located(f"strategies.{index}", f"strategy {strategy.name!r} on target {target!r}: "):
+    origin = "preflight" if strategy.needs_source else None
+    run = suite.trained_run(suite.targets[target], strategy.verbs(), origin, suite.seeds[0])
+    key, prefix = f"strategies.{index}", f"strategy {strategy.name!r} on target {target!r}: "
+    with located(key, {"strategy": key}, shared=("algorithm", "training"), prefix=prefix):
         model = _model(run)
         if model.env is None:
             raise TransferError("the model has no environment")
@@ -151,18 +154,3 @@ def _check_strategy(suite: RLSuite, index: int, target: str, source: Policy | No
             check_guide(source, evaluator)
             evaluator.close()
         model.env.close()
-
-
-@contextmanager
-def _located(key: str, prefix: str = "") -> Iterator[None]:
-    """Give errors of a single run the key of the suite that they come from."""
-    try:
-        yield
-    except RLTransferError as error:
-        inner = error.key or ""
-        if inner == "strategy" or inner.startswith("strategy."):
-            error.key = f"{key}{inner.removeprefix('strategy')}"
-        elif inner != "algorithm":
-            error.key = key
-        error.message = f"{prefix}{error.message}"
-        raise

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 
 from rl_transfer import core
 from rl_transfer.errors import BundleError, EnvironmentSpecError, MissingExtraError, TransferError
+from rl_transfer.frame import Say
+from rl_transfer.frame.run import execute_run
 from rl_transfer.results import RunFolder
 from rl_transfer.rl.environments import seeds, spaces
 from rl_transfer.rl.environments.build import Wrapper, make_vec_env
@@ -28,8 +26,7 @@ from rl_transfer.rl.strategy.hooks import HookContext, user_hook
 from rl_transfer.rl.strategy.knobs import transfer_algorithm
 from rl_transfer.rl.training.curve import LearningCurve
 from rl_transfer.spec import RLRun
-
-Say = Callable[[str], None]
+from rl_transfer.spec.base import Json
 
 
 def execute(run: RLRun, folder: RunFolder, source: Path | None = None, say: Say = print) -> None:
@@ -44,31 +41,18 @@ def execute(run: RLRun, folder: RunFolder, source: Path | None = None, say: Say 
     Raises:
         RLTransferError: anything that the run was given is wrong; nothing finished is lost.
     """
-    torch.set_num_threads(1)
-    folder.begin(run)
-    started = datetime.datetime.now(datetime.UTC).isoformat()
-    clock = time.monotonic()
-    if run.policy == "random":
-        result = _random(run, folder)
-    elif run.policy == "given":
-        result = _given(run, folder)
-    else:
-        result = _Training(run, folder, source, say).execute()
-    folder.finish(
-        {
-            "kind": "rl",
-            "spec": run.plain(),
-            "total_steps": run.total_steps,
-            "versions": versions(),
-            "started": started,
-            "finished": datetime.datetime.now(datetime.UTC).isoformat(),
-            "wall_seconds": time.monotonic() - clock,
-            **result,
-        }
-    )
+
+    def work() -> dict[str, Json]:
+        if run.policy == "random":
+            return _random(run, folder)
+        if run.policy == "given":
+            return _given(run, folder)
+        return _Training(run, folder, source, say).execute()
+
+    execute_run(run, folder, versions(), work)
 
 
-def _random(run: RLRun, folder: RunFolder) -> dict[str, Any]:
+def _random(run: RLRun, folder: RunFolder) -> dict[str, Json]:
     """Measure the uniform-random policy."""
     evaluator = Evaluator(run.env, run.evaluation.episodes)
     episode_seeds = seeds.evaluation_seeds(run, 0)
@@ -78,7 +62,7 @@ def _random(run: RLRun, folder: RunFolder) -> dict[str, Any]:
     return {}
 
 
-def _given(run: RLRun, folder: RunFolder) -> dict[str, Any]:
+def _given(run: RLRun, folder: RunFolder) -> dict[str, Json]:
     """Measure a policy that exists in its own environment and keep it as this run's bundle."""
     if run.given is None:
         raise BundleError("a run of a given policy does not say where the policy lies")

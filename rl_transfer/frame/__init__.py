@@ -1,0 +1,32 @@
+"""What every kind of run shares: its stages, and the protocol of a room that executes runs.
+
+The stages that need torch (``run``, ``initial``, ``freezing``) are imported by their modules, so that
+a command line that only reads a config starts at once.
+"""
+
+from rl_transfer.frame.bundles import bundle_folder, run_identity
+from rl_transfer.frame.preflight import located
+from rl_transfer.frame.room import (
+    EvaluationRequest,
+    Facts,
+    FoundSource,
+    InspectionHints,
+    Labels,
+    Measured,
+    Room,
+    Say,
+)
+
+__all__ = [
+    "EvaluationRequest",
+    "Facts",
+    "FoundSource",
+    "InspectionHints",
+    "Labels",
+    "Measured",
+    "Room",
+    "Say",
+    "bundle_folder",
+    "located",
+    "run_identity",
+]

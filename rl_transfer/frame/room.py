@@ -1,0 +1,177 @@
+"""The one protocol of a room that executes runs; every kind of run implements it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from rl_transfer.results import RunFolder
+from rl_transfer.spec import MatrixConfig
+from rl_transfer.spec.base import Json
+from rl_transfer.spec.experiment import RunConfig
+
+Say = Callable[[str], None]
+"""Gets a line for people now and then."""
+
+Facts = Mapping[str, Mapping[str, Mapping[str, Json]]]
+"""``sources`` and ``targets`` → name → what the preflight found out."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the numbers of a kind are called.
+
+    Attributes:
+        unit: of budgets and of a curve's steps, plural: ``environment steps``, ``epochs``.
+        measure: what a curve's returns are: ``mean episodic return``, ``accuracy``.
+    """
+
+    unit: str
+    measure: str
+
+
+@dataclass(frozen=True)
+class FoundSource:
+    """What ``--source`` names.
+
+    Attributes:
+        bundle: folder of the source's bundle.
+        identity: what the run id hashes: a run id, or ``digest:…`` of a foreign bundle.
+    """
+
+    bundle: Path
+    identity: str
+
+
+@dataclass(frozen=True)
+class InspectionHints:
+    """What a user adds where a foreign file does not tell.
+
+    Attributes:
+        env: environment that a policy was trained in: id, shipped target or YAML file.
+        algorithm: SB3's name of the algorithm.
+    """
+
+    env: str | None = None
+    algorithm: str | None = None
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What is to be measured, and on what; a room refuses what makes no sense for its kind.
+
+    Attributes:
+        env: id, shipped target or YAML file; None: what the policy was trained in.
+        data: folder or YAML file of labelled data; None: what the classifier was trained on.
+        episodes: number of seeded episodes, ≥ 1; RL only.
+        seed: root seed of the episodes; RL only.
+        deterministic: the likeliest action instead of a sampled one; RL only.
+    """
+
+    env: str | None = None
+    data: str | None = None
+    episodes: int = 100
+    seed: int = 0
+    deterministic: bool = True
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an evaluation found.
+
+    Attributes:
+        data: every number, for ``--json``.
+        text: the same in a sentence or two.
+    """
+
+    data: Mapping[str, Json]
+    text: str
+
+
+RunT = TypeVar("RunT", bound=RunConfig, contravariant=True)
+SuiteT = TypeVar("SuiteT", bound=MatrixConfig)
+
+
+class Room(Protocol[RunT, SuiteT]):
+    """What a kind of run offers to sweeps and to the command line."""
+
+    @property
+    def labels(self) -> Labels:
+        """What its numbers are called."""
+
+    def execute(self, run: RunT, folder: RunFolder, source: Path | None, say: Say = print) -> None:
+        """Execute one run and leave its finished record in ``folder``.
+
+        Args:
+            run: everything that can change the result.
+            folder: the run's folder.
+            source: folder of the source's bundle; None where the run needs none.
+            say: gets a line now and then.
+
+        Raises:
+            RLTransferError: anything that the run was given is wrong; nothing finished is lost.
+        """
+
+    def resolve(self, suite: SuiteT) -> SuiteT:
+        """Fill in what only files tell: digests and tasks of sources that exist already.
+
+        Args:
+            suite: as loaded.
+
+        Returns:
+            The suite whose runs can be planned.
+
+        Raises:
+            RLTransferError: such a source cannot be read.
+        """
+
+    def preflight(self, suite: SuiteT) -> Facts:
+        """Refuse what would fail later, before anything is trained.
+
+        Args:
+            suite: resolved.
+
+        Returns:
+            Facts for the manifest.
+
+        Raises:
+            RLTransferError: with the key of the config that is at fault.
+        """
+
+    def find_source(self, argument: str, output: Path) -> FoundSource:
+        """The source that ``--source`` names; a foreign one is imported below ``output`` first.
+
+        Args:
+            argument: bundle, run folder, foreign file, or an address that the kind knows.
+            output: the results folder.
+
+        Raises:
+            RLTransferError: there is no such source, or it cannot be read.
+        """
+
+    def inspect(self, argument: str, hints: InspectionHints) -> Sequence[Mapping[str, Json]]:
+        """The tensors of a source, part after part.
+
+        Args:
+            argument: as for :meth:`find_source`; nothing is imported.
+            hints: what the file does not tell.
+
+        Returns:
+            Rows as :func:`rl_transfer.core.inventory` gives them.
+
+        Raises:
+            RLTransferError: it cannot be read.
+        """
+
+    def evaluate(self, argument: str, request: EvaluationRequest) -> Measured:
+        """Measure a bundle.
+
+        Args:
+            argument: bundle or run folder.
+            request: on what.
+
+        Raises:
+            RLTransferError: it cannot be read, or measured on that.
+        """

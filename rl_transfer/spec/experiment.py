@@ -1,0 +1,70 @@
+"""What runs, sources, targets and single experiments of every kind share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from rl_transfer.spec.base import FiniteFloat, Frozen, Name, NonNegativeInt
+from rl_transfer.spec.strategy import StrategyVerbs
+
+
+class RunConfig(Frozen, ABC):
+    """One run, completely: everything here can change its result, and its id is the hash of it."""
+
+    kind: str
+    policy: str
+    """``trained`` by this run, ``random``, or something that exists already."""
+    strategy: StrategyVerbs | None = None
+    source: str | None = None
+    """Run id of the source, or ``digest:…`` of a bundle that no run of ours made."""
+    root_seed: NonNegativeInt = 0
+    seed: NonNegativeInt = 0
+    """Seed index: source seed i feeds target seed i."""
+
+    @property
+    @abstractmethod
+    def total_steps(self) -> int:
+        """The training budget in the kind's unit; 0 where nothing is trained."""
+
+
+class SingleConfig(Frozen, ABC):
+    """``rl-transfer train``: one run without a source policy."""
+
+    kind: str
+    name: Name
+    summary: str = ""
+    root_seed: NonNegativeInt = 0
+    seed: NonNegativeInt = 0
+
+    @abstractmethod
+    def run(self) -> RunConfig:
+        """The run that this config describes."""
+
+
+class SingleTransferConfig(SingleConfig, ABC):
+    """``rl-transfer transfer``: one run with one strategy, from a source."""
+
+    @abstractmethod
+    def transfer_run(self, source: str | None) -> RunConfig:
+        """The run of this config when it starts from ``source`` (a run id or ``digest:…``)."""
+
+
+class SourceConfig(Frozen, ABC):
+    """A source of a suite: a task to train on, or something that exists; the suite fills in the rest."""
+
+    summary: str = ""
+    bar: FiniteFloat | None = None
+    """Score that a source must reach to be worth transferring; cells below it are flagged."""
+
+    @property
+    @abstractmethod
+    def exists(self) -> bool:
+        """Whether the source is taken as it is instead of being trained."""
+
+
+class TargetConfig(Frozen):
+    """A target task of a suite; what it leaves out, the suite fills in."""
+
+    summary: str = ""
+    reward_threshold: FiniteFloat | None = None
+    """Score at which the task counts as solved."""

@@ -1,0 +1,65 @@
+"""Every kind of run implements the one protocol, and errors of a run are told in the suite's keys."""
+
+import inspect
+
+import pytest
+
+from rl_transfer.errors import BundleError, ConfigError, TransferError
+from rl_transfer.frame import EvaluationRequest, Room, bundle_folder, located
+from rl_transfer.spec import MatrixConfig
+from rl_transfer.spec.experiment import RunConfig
+from rl_transfer.sweep.dispatch import KINDS, room
+
+VERBS = ("execute", "resolve", "preflight", "find_source", "inspect", "evaluate")
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_room_has_every_verb_with_the_protocols_parameters(kind: str) -> None:
+    runner = room(kind)
+    assert runner.labels.unit
+    assert runner.labels.measure
+    for verb in VERBS:
+        wanted = list(inspect.signature(getattr(Room, verb)).parameters)[1:]
+        assert list(inspect.signature(getattr(runner, verb)).parameters) == wanted, verb
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_kinds_configs_say_its_name(kind: str) -> None:
+    row = KINDS[kind]
+    for config in (row.run, row.suite, row.train, row.transfer):
+        assert config.model_fields["kind"].default == kind
+    assert issubclass(row.run, RunConfig)
+    assert issubclass(row.suite, MatrixConfig)
+
+
+def test_a_request_that_makes_no_sense_for_the_kind_is_refused() -> None:
+    with pytest.raises(ConfigError, match="not on --data"):
+        room("rl").evaluate("nowhere", EvaluationRequest(data="images"))
+    with pytest.raises(ConfigError, match="not in an --env"):
+        room("image").evaluate("nowhere", EvaluationRequest(env="CartPole-v1"))
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        ("strategy.freeze", "strategies.2.freeze"),
+        ("strategy", "strategies.2"),
+        ("algorithm.n_steps", "algorithm.n_steps"),
+        ("elsewhere.deep", "strategies.2"),
+        (None, "strategies.2"),
+    ],
+)
+def test_errors_of_a_run_get_the_suites_key(raised: str | None, told: str) -> None:
+    with (
+        pytest.raises(TransferError) as caught,
+        located("strategies.2", {"strategy": "strategies.2"}, shared=("algorithm",), prefix="here: "),
+    ):
+        raise TransferError("wrong", key=raised)
+    assert (caught.value.key, caught.value.message) == (told, "here: wrong")
+
+
+def test_what_is_no_bundle_is_refused_with_the_kinds_hint(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "weights.pth").touch()
+    for name in ("absent", "weights.pth"):
+        with pytest.raises(BundleError, match=r"\. Look elsewhere$"):
+            bundle_folder(tmp_path / name, hint="Look elsewhere")
