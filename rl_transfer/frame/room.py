@@ -147,6 +147,9 @@ class Room(Protocol[RunT, SuiteT]):
             argument: bundle, run folder, foreign file, or an address that the kind knows.
             output: the results folder.
 
+        Returns:
+            Its bundle, and what the run id hashes of it.
+
         Raises:
             RLTransferError: there is no such source, or it cannot be read.
         """
@@ -171,6 +174,9 @@ class Room(Protocol[RunT, SuiteT]):
         Args:
             argument: bundle or run folder.
             request: on what.
+
+        Returns:
+            The numbers, and a sentence that tells them.
 
         Raises:
             RLTransferError: it cannot be read, or measured on that.
