@@ -28,6 +28,9 @@ def located(
         shared: sections that run and suite have in common (``algorithm``, ``model``).
         prefix: put before the message.
 
+    Yields:
+        Nothing; work inside the context.
+
     Raises:
         RLTransferError: the one that was raised inside, with its key and message rewritten.
     """

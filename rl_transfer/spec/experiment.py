@@ -38,7 +38,11 @@ class SingleConfig(Frozen, ABC):
 
     @abstractmethod
     def run(self) -> RunConfig:
-        """The run that this config describes."""
+        """The run that this config describes.
+
+        Returns:
+            A from-scratch run, or one that starts from what the config itself names.
+        """
 
 
 class SingleTransferConfig(SingleConfig, ABC):
@@ -46,7 +50,14 @@ class SingleTransferConfig(SingleConfig, ABC):
 
     @abstractmethod
     def transfer_run(self, source: str | None) -> RunConfig:
-        """The run of this config when it starts from ``source`` (a run id or ``digest:…``)."""
+        """The run of this config when it starts from a source.
+
+        Args:
+            source: the source's run id, or ``digest:…`` of a foreign bundle.
+
+        Returns:
+            The run; its source is None where the strategy takes nothing from one.
+        """
 
 
 class SourceConfig(Frozen, ABC):

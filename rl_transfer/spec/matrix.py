@@ -129,6 +129,9 @@ class MatrixConfig(Frozen, ABC):
     def check_entry(self, entry: Entry) -> None:
         """Refuse a trained source or a target whose budget or evaluation is impossible.
 
+        Args:
+            entry: of this suite; what it leaves out, the suite fills in.
+
         Raises:
             KeyedValueError: with the key relative to the entry.
         """
@@ -142,24 +145,60 @@ class MatrixConfig(Frozen, ABC):
             verbs: the strategy; an empty one trains from scratch.
             source: run id of the source that it starts from, or ``digest:…``.
             seed: seed index.
+
+        Returns:
+            The run with everything that the suite fills in.
         """
 
     @abstractmethod
     def given_run(self, name: str, source: SourceConfig) -> RunConfig:
-        """The run that takes source ``name`` as it is; it feeds every seed."""
+        """The run that takes a source as it is; it feeds every seed.
+
+        Args:
+            name: of the source, for errors.
+            source: one that exists already.
+
+        Returns:
+            A run that measures the source and keeps it as its bundle.
+        """
 
     @abstractmethod
     def random_run(self, name: str) -> RunConfig:
-        """The run that measures what needs no knowledge on target ``name`` (random actions, chance)."""
+        """The run that measures what needs no knowledge (random actions, chance).
+
+        Args:
+            name: of the target.
+
+        Returns:
+            One run for all seeds and strategies of the target.
+        """
 
     def source_run(self, name: str, seed: int) -> RunConfig:
-        """The run that makes source ``name`` with seed index ``seed``."""
+        """The run that makes a source.
+
+        Args:
+            name: of the source.
+            seed: seed index; a source that exists already is one run for all of them.
+
+        Returns:
+            The run whose bundle strategies with a source start from.
+        """
         source = self.sources[name]
         if source.exists:
             return self.given_run(name, source)
         return self.trained_run(source, StrategyVerbs(), None, seed)
 
     def target_run(self, name: str, strategy: StrategyConfig, source: str | None, seed: int) -> RunConfig:
-        """The run of ``strategy`` on target ``name``, fed by the run ``source``."""
+        """The run of a strategy on a target.
+
+        Args:
+            name: of the target.
+            strategy: of this suite.
+            source: id of the run that feeds it; None where the strategy needs no source.
+            seed: seed index.
+
+        Returns:
+            The run with everything that the suite fills in.
+        """
         origin = source if strategy.needs_source else None
         return self.trained_run(self.targets[name], strategy.verbs(), origin, seed)

@@ -21,6 +21,9 @@ from rl_transfer.supervised.translate import core_strategy
 def preflight(suite: ImageSuite) -> dict[str, Any]:
     """Open and split every data set for every seed, load every weights file, try every transfer.
 
+    Args:
+        suite: as loaded.
+
     Returns:
         ``{"sources": {name: {"classes": …, "images": …}}, "targets": {…}}``.
 

@@ -33,11 +33,25 @@ class Graph:
     specs: dict[str, RunConfig]
 
     def needs(self, identifier: str) -> tuple[str, ...]:
-        """The runs that must be finished before this one starts."""
+        """The runs that must be finished before one starts.
+
+        Args:
+            identifier: of the run that waits.
+
+        Returns:
+            Run ids; empty where it needs no source.
+        """
         return next(row.needs for row in self.rows if row.id == identifier)
 
     def label(self, identifier: str) -> str:
-        """What people call a run."""
+        """What people call a run.
+
+        Args:
+            identifier: of the run; where it fills several rows, the first one names it.
+
+        Returns:
+            ``target/strategy/seed-0`` and the like.
+        """
         row = next(row for row in self.rows if row.id == identifier)
         if row.role == "random":
             return f"{row.target}/random"

@@ -28,8 +28,14 @@ from rl_transfer.spec.strategy import EWCConfig
 def resolve(suite: RLSuite) -> RLSuite:
     """Fill in environment and digest of the sources that are policies already.
 
+    Args:
+        suite: as loaded.
+
+    Returns:
+        The suite whose runs can be planned.
+
     Raises:
-        RLTransferError: such a policy cannot be read, or has another digest than the config says.
+        BundleError: such a policy cannot be read, or has another digest than the config says.
     """
     sources = dict(suite.sources)
     for name, source in suite.sources.items():
@@ -52,6 +58,9 @@ def resolve(suite: RLSuite) -> RLSuite:
 
 def preflight(suite: RLSuite) -> dict[str, Any]:
     """Build every environment, prove every perturbation, plan every transfer on fresh networks.
+
+    Args:
+        suite: resolved.
 
     Returns:
         ``{"targets": {name: {"reward_threshold": …, "effects": […]}}}``.
