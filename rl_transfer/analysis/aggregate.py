@@ -17,6 +17,8 @@ from rl_transfer.seeding import generator
 from rl_transfer.spec import Analysis
 
 Summed = Literal["final_performance", "auc"]
+SUMMED: tuple[Summed, ...] = ("final_performance", "auc")
+"""The metrics that are summed up over targets."""
 _THRESHOLDS = 41
 
 
@@ -80,14 +82,12 @@ def _aggregate(
     source, strategy = key
     reason = _gap(arms, targets)
     if reason:
-        nothing: dict[Summed, Interval] = {"final_performance": UNDEFINED, "auc": UNDEFINED}
-        return Aggregate(source, strategy, targets, 0, nothing, None, reason)
+        return Aggregate(source, strategy, targets, 0, dict.fromkeys(SUMMED, UNDEFINED), None, reason)
     stream = generator(root_seed, "bootstrap", "matrix", source or "", strategy)
-    figures: tuple[Summed, ...] = ("final_performance", "auc")
-    strata = {figure: [_scores(arm, scales, figure) for arm in arms] for figure in figures}
+    strata = {figure: [_scores(arm, scales, figure) for arm in arms] for figure in SUMMED}
     iqm = {
         figure: iqm_interval(strata[figure], stream, settings.bootstrap, settings.confidence)
-        for figure in figures
+        for figure in SUMMED
     }
     profile = _profile(strata["final_performance"], grid, settings, stream)
     runs = sum(len(stratum) for stratum in strata["auc"])

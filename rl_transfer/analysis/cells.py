@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
 from rl_transfer.analysis import metrics as per_run
 from rl_transfer.analysis.arm_statistics import Interval, mean_interval, welch_interval
 from rl_transfer.analysis.arms import Arm
+from rl_transfer.analysis.metric_table import METRICS, MetricInfo
 from rl_transfer.analysis.score_scale import ScoreScale
-
-Unit = Literal["measure", "steps", "ratio"]
 
 
 @dataclass(frozen=True)
@@ -46,18 +44,23 @@ class Metric:
     """One named figure of a cell: in its own unit and, where it is a return, as a normalised score too."""
 
     name: str
-    unit: Unit
+    """A key of :data:`rl_transfer.analysis.metric_table.METRICS`."""
     value: Estimate
     score: Estimate | None = None
     """The same on normalised scores; None for steps and ratios, and without a usable reference."""
     bound: str = ""
     """``≥`` or ``≤`` where the value is only a bound."""
 
+    @property
+    def info(self) -> MetricInfo:
+        """What it is called, measured in, and means."""
+        return METRICS[self.name]
+
 
 def level(name: str, values: Mapping[int, float], scale: ScoreScale, confidence: float) -> Metric:
     """A return of one arm: mean over seeds with Student's t interval, score (J − J_random) / span."""
     estimate = _estimate(mean_interval(list(values.values()), confidence), values)
-    return Metric(name, "measure", estimate, _scaled(estimate, scale, scale.random))
+    return Metric(name, estimate, _scaled(estimate, scale, scale.random))
 
 
 def difference(
@@ -69,7 +72,7 @@ def difference(
 ) -> Metric:
     """A return of one arm minus that of another: Welch interval, score Δ / span."""
     estimate = _difference(values, reference, confidence)
-    return Metric(name, "measure", estimate, _scaled(estimate, scale, 0.0))
+    return Metric(name, estimate, _scaled(estimate, scale, 0.0))
 
 
 def arm_metrics(arm: Arm, scale: ScoreScale, confidence: float) -> dict[str, Metric]:
@@ -95,11 +98,10 @@ def arm_metrics(arm: Arm, scale: ScoreScale, confidence: float) -> dict[str, Met
     found += [
         Metric(
             "time_to_threshold",
-            "steps",
             _estimate(mean_interval(list(restricted.values()), confidence), restricted),
             bound="≥" if reached and share < 1 else "",
         ),
-        Metric("threshold_reached", "ratio", Estimate(share, math.nan, math.nan, reached)),
+        Metric("threshold_reached", Estimate(share, math.nan, math.nan, reached)),
     ]
     return {metric.name: metric for metric in found}
 
@@ -108,11 +110,7 @@ def gain_metrics(arm: Arm, scratch: Arm, scale: ScoreScale, confidence: float) -
     """The metrics of an arm against the from-scratch arm on the same target, by name."""
     found = [
         difference(name, arm.values(figure), scratch.values(figure), scale, confidence)
-        for name, figure in (
-            ("jump_start", lambda run: run.start),
-            ("asymptotic_gain", lambda run: run.final),
-            ("auc_gain", lambda run: run.auc),
-        )
+        for name, figure in per_run.GAINS.items()
     ]
     found += _area_ratios(arm, scratch, scale, confidence)
     found += _time_gains(arm, scratch, confidence)
@@ -126,7 +124,7 @@ def _area_ratios(arm: Arm, scratch: Arm, scale: ScoreScale, confidence: float) -
         base = float(np.mean(list(y.values()))) if y else math.nan
         formula = per_run.transfer_ratio if kind == "ratio" else per_run.forward_transfer
         unit_gain = formula(base + 1, base) if math.isfinite(base) else math.nan
-        return Metric(name, "ratio", _times(_difference(x, y, confidence), unit_gain))
+        return Metric(name, _times(_difference(x, y, confidence), unit_gain))
 
     def scores(values: Mapping[int, float]) -> dict[int, float]:
         return {} if scale.is_raw else {seed: float(scale.score(value)) for seed, value in values.items()}
@@ -148,10 +146,10 @@ def _time_gains(arm: Arm, scratch: Arm, confidence: float) -> list[Metric]:
     cost = float(np.mean(costs)) if costs else math.nan
     targets = per_run.break_even_targets(saved.mean, cost) if math.isfinite(cost) else math.nan
     return [
-        Metric("steps_saved", "steps", saved),
-        Metric("speed_up", "ratio", Estimate(faster.ratio, math.nan, math.nan), bound=faster.bound),
-        Metric("break_even", "ratio", _times(saved, per_run.break_even(1.0, cost))),
-        Metric("break_even_targets", "ratio", Estimate(targets, math.nan, math.nan)),
+        Metric("steps_saved", saved),
+        Metric("speed_up", Estimate(faster.ratio, math.nan, math.nan), bound=faster.bound),
+        Metric("break_even", _times(saved, per_run.break_even(1.0, cost))),
+        Metric("break_even_targets", Estimate(targets, math.nan, math.nan)),
     ]
 
 
@@ -160,7 +158,7 @@ def _offset_free(
 ) -> Metric:
     """A per-seed difference of returns; its score, if any, is divided by the span alone."""
     estimate = _estimate(mean_interval(list(values.values()), confidence), values)
-    return Metric(name, "measure", estimate, None if scale is None else _scaled(estimate, scale, 0.0))
+    return Metric(name, estimate, None if scale is None else _scaled(estimate, scale, 0.0))
 
 
 def _difference(x: Mapping[int, float], y: Mapping[int, float], confidence: float) -> Estimate:

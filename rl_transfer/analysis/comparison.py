@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +13,7 @@ from rl_transfer.analysis import arm_statistics as stats
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.arms import Arm
 from rl_transfer.analysis.bootstrap import iqm_difference
-from rl_transfer.analysis.metrics import RunMetrics
+from rl_transfer.analysis.metrics import GAINS
 from rl_transfer.analysis.power import more_seeds
 from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.verdict import Verdict, decide
@@ -22,11 +22,6 @@ from rl_transfer.spec import Analysis
 Judged = Literal["asymptotic_gain", "auc_gain"]
 JUDGED: tuple[Judged, ...] = ("asymptotic_gain", "auc_gain")
 """The metrics that get a verdict: final quality and sample efficiency."""
-
-FIGURES: Mapping[Judged, Callable[[RunMetrics], float]] = {
-    "asymptotic_gain": lambda run: run.final,
-    "auc_gain": lambda run: run.auc,
-}
 
 Finding = Literal["knowledge", "partly", "not knowledge", "unclear", "unchecked"]
 
@@ -96,6 +91,11 @@ class Comparison:
     """More seeds per arm that would likely settle an inconclusive verdict; None if not estimable."""
     control: ControlCheck | None = None
 
+    @property
+    def doubted(self) -> bool:
+        """Whether a control puts the gain in doubt; False without a check."""
+        return self.control is not None and self.control.finding != "knowledge"
+
 
 def contrast(
     metric: Judged,
@@ -106,7 +106,7 @@ def contrast(
     generator: np.random.Generator,
 ) -> Contrast:
     """The contrast of two arms on one metric; ``generator`` serves the test where it samples."""
-    x, y = (_on_scale(side.values(FIGURES[metric]), scale) for side in (arm, other))
+    x, y = (_on_scale(side.values(GAINS[metric]), scale) for side in (arm, other))
     return Contrast(x, y, stats.welch_interval(x, y, confidence), stats.permutation_p(x, y, generator))
 
 

@@ -19,6 +19,11 @@ class Flag:
     code: str
     message: str
 
+    @property
+    def of_control(self) -> bool:
+        """Whether a control raises it, which concerns the gain's meaning and not its runs."""
+        return self.code.startswith("control-")
+
 
 def arm_flags(arm: Arm, scratch: Arm | None, source: SourceInfo | None, scale: ScoreScale) -> list[Flag]:
     """The flags of one cell that its runs alone give."""

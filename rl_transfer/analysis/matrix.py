@@ -205,7 +205,7 @@ class _Steps:
         flags += [
             Flag(f"control-{entry.control.finding.replace(' ', '-')}", f"{metric}: {entry.control.sentence}")
             for metric, entry in comparisons.items()
-            if entry.control is not None and entry.control.finding != "knowledge"
+            if entry.control is not None and entry.doubted
         ]
         return Cell(
             source=key[0],

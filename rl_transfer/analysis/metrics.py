@@ -9,7 +9,7 @@ survey"; Zhu et al. 2023 (TPAMI), "Transfer learning in deep reinforcement learn
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,6 +157,14 @@ class RunMetrics:
     source_steps: float
     probe: float = math.nan
     """Accuracy of a converged linear classifier on the features that training starts from (images)."""
+
+
+GAINS: Mapping[str, Callable[[RunMetrics], float]] = {
+    "jump_start": lambda run: run.start,
+    "asymptotic_gain": lambda run: run.final,
+    "auc_gain": lambda run: run.auc,
+}
+"""Metric of a cell → the figure of a run whose difference between two arms it is."""
 
 
 def measure(run: Run, scale: ScoreScale, settings: Analysis) -> RunMetrics:

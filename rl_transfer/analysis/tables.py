@@ -8,10 +8,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from rl_transfer.analysis import words
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.cells import Estimate, Metric
 from rl_transfer.analysis.comparison import JUDGED, Comparison
+from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix
 
 
@@ -39,7 +39,7 @@ def _cell(cell: Cell, matrix: Matrix) -> dict[str, Any]:
         "finished": list(cell.finished),
         "verdict": {name: str(entry.verdict) for name, entry in cell.comparisons.items()},
         "interval": {name: _limits(entry.gain) for name, entry in cell.comparisons.items()},
-        "metrics": {name: _metric(cell.metrics[name]) for name in words.LABELS if name in cell.metrics},
+        "metrics": {name: _metric(cell.metrics[name]) for name in METRICS if name in cell.metrics},
         "comparisons": {name: _comparison(entry) for name, entry in cell.comparisons.items()},
         "reference": {
             "mode": scale.mode,
@@ -54,7 +54,7 @@ def _cell(cell: Cell, matrix: Matrix) -> dict[str, Any]:
 
 def _metric(metric: Metric) -> dict[str, Any]:
     return {
-        "unit": metric.unit,
+        "unit": metric.info.unit,
         **_estimate(metric.value),
         "bound": metric.bound or None,
         "score": None if metric.score is None else _estimate(metric.score),
@@ -127,17 +127,16 @@ def csv_text(matrix: Matrix) -> str:
 def _flat(cell: Mapping[str, Any]) -> dict[str, Any]:
     row = {name: cell[name] for name in ("source", "target", "strategy", "kind", "steps")}
     row |= {"planned": len(cell["seeds"]), "finished": len(cell["finished"])}
-    for name in JUDGED:
-        entry = cell["comparisons"].get(name, {})
+    for judged in JUDGED:
+        entry = cell["comparisons"].get(judged, {})
         for field in ("verdict", "unit", "gain", "low", "high", "p", "adjusted_p", "hedges_g"):
-            row[f"{name}_{field}"] = entry.get(field)
-        row[f"{name}_improvement"] = entry.get("probability_of_improvement")
-    for label in (
-        *words.METRIC_LABELS,
-        *(name for name in words.IMAGE_METRIC_LABELS if name in cell["metrics"]),
-    ):
-        metric = cell["metrics"].get(label, {})
-        row |= {f"{label}_{field}": metric.get(field) for field in ("mean", "low", "high", "n")}
-        row[f"{label}_score"] = (metric.get("score") or {}).get("mean")
+            row[f"{judged}_{field}"] = entry.get(field)
+        row[f"{judged}_improvement"] = entry.get("probability_of_improvement")
+    for name, info in METRICS.items():
+        if not info.everywhere and name not in cell["metrics"]:
+            continue
+        metric = cell["metrics"].get(name, {})
+        row |= {f"{name}_{field}": metric.get(field) for field in ("mean", "low", "high", "n")}
+        row[f"{name}_score"] = (metric.get("score") or {}).get("mean")
     row["flags"] = " ".join(flag["code"] for flag in cell["flags"])
     return row

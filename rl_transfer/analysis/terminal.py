@@ -7,11 +7,15 @@ from collections.abc import Sequence
 
 from rl_transfer.analysis import words
 from rl_transfer.analysis.comparison import JUDGED
+from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix
+from rl_transfer.wording import in_words
 
 WIDTH = 110
 """Most columns of the table."""
-_HEAD = ("target", "final quality", "verdict", "sample efficiency", "verdict")
+_HEAD = ("target", *(head for name in JUDGED for head in (METRICS[name].claim, "verdict")))
+_LEVELS = ("final_performance", "auc")
+"""What stands for a baseline, which has no gains."""
 
 
 def text_table(matrix: Matrix) -> str:
@@ -52,7 +56,7 @@ def _sections(matrix: Matrix) -> list[tuple[str, tuple[Cell, ...]]]:
             note = {
                 "transfer": _origin(matrix, source),
                 "control": f"{origin} (control: not corrected, not in the family)",
-                "baseline": " (baseline: final performance and area under the curve, raw)",
+                "baseline": f" (baseline: {in_words([METRICS[name].label for name in _LEVELS])}, raw)",
             }[kind]
             found.append((f"{strategy}{note}", tuple(cells)))
     return found
@@ -89,14 +93,14 @@ def _row(cell: Cell, measure: str) -> tuple[str, ...]:
     if cell.kind == "baseline":
         final, area = (
             words.interval(cell.metrics[name].value.interval, signed=False, digits=words.digits(measure))
-            for name in ("final_performance", "auc")
+            for name in _LEVELS
         )
         return cell.target, final, "", area, ""
     texts = [cell.target]
     for name in JUDGED:
         entry = cell.comparisons[name]
         raw = " r" if entry.unit == "measure" else ""
-        doubt = "*" if entry.control is not None and entry.control.finding != "knowledge" else ""
+        doubt = "*" if entry.doubted else ""
         gain = words.interval(entry.gain, digits=words.digits(measure, entry.unit))
         texts += [f"{gain}{raw}", f"{entry.verdict.symbol} {entry.verdict}{doubt}"]
     return tuple(texts)

@@ -1,50 +1,19 @@
-"""The analysis in words: labels of metrics, formatted numbers, and one plain sentence per strategy."""
+"""The analysis in words: formatted numbers, and one plain sentence per strategy."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from rl_transfer.analysis.arm_statistics import Interval
-from rl_transfer.analysis.comparison import Comparison, Judged
+from rl_transfer.analysis.comparison import Comparison
+from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.wording import in_words
 
-METRIC_LABELS: Mapping[str, str] = {
-    "zero_shot": "zero-shot performance",
-    "start_performance": "performance at step 0",
-    "jump_start": "jump-start",
-    "jump_start_over_random": "jump-start over random",
-    "final_performance": "final performance",
-    "asymptotic_gain": "asymptotic gain",
-    "auc": "area under the curve",
-    "auc_gain": "AUC gain",
-    "transfer_ratio": "transfer ratio",
-    "forward_transfer": "forward transfer",
-    "time_to_threshold": "time to threshold",
-    "threshold_reached": "share of runs that reach the threshold",
-    "steps_saved": "steps saved",
-    "speed_up": "speed-up",
-    "break_even": "share of the source's cost won back",
-    "break_even_targets": "targets until break-even",
-    "retention": "retention in the source",
-}
-"""Every metric of a cell in reading order, with its label."""
-
-IMAGE_METRIC_LABELS: Mapping[str, str] = {"linear_probe": "converged linear probe"}
-"""Metrics that only cells of images have, and only where their records hold them."""
-
-LABELS: Mapping[str, str] = {**METRIC_LABELS, **IMAGE_METRIC_LABELS}
-"""Both."""
-
 EFFECTS = ("helps", "hurts", "both helps and hurts", "makes no relevant difference", "is undecided")
 """What the verdicts of a cell can add up to, in the order in which they are told."""
-
-JUDGED_LABELS: Mapping[Judged, str] = {
-    "asymptotic_gain": "final quality",
-    "auc_gain": "sample efficiency",
-}
 
 
 def number(value: float, *, signed: bool = False, digits: int = 3) -> str:
@@ -125,9 +94,7 @@ def _effect(comparisons: Iterable[Comparison]) -> tuple[str, str]:
         return "both helps and hurts", f" (helps {_scope(gains)}, hurts {_scope(losses)})"
     if gains:
         doubts = dict.fromkeys(
-            entry.control.sentence
-            for entry in gains
-            if entry.control is not None and entry.control.finding != "knowledge"
+            entry.control.sentence for entry in gains if entry.control is not None and entry.doubted
         )
         return "helps", f" ({'; '.join([_scope(gains), *doubts])})"
     if losses:
@@ -138,7 +105,7 @@ def _effect(comparisons: Iterable[Comparison]) -> tuple[str, str]:
 
 
 def _scope(entries: Sequence[Comparison]) -> str:
-    return in_words([JUDGED_LABELS[entry.metric] for entry in entries])
+    return in_words([METRICS[entry.metric].claim for entry in entries])
 
 
 def notes(matrix: Matrix) -> list[str]:
@@ -146,7 +113,7 @@ def notes(matrix: Matrix) -> list[str]:
     by_message: dict[tuple[str, str], list[str]] = {}
     for cell in matrix.cells:
         for flag in cell.flags:
-            mark = "*" if flag.code.startswith("control") else "!"
+            mark = "*" if flag.of_control else "!"
             by_message.setdefault((mark, flag.message), []).append(_place(cell, matrix))
     found = [f"! {text}" for text in matrix.warnings]
     for (mark, message), places in by_message.items():

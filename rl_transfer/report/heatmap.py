@@ -15,6 +15,7 @@ from matplotlib.patches import Rectangle
 
 from rl_transfer.analysis import words
 from rl_transfer.analysis.comparison import JUDGED, Comparison, Judged
+from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, CellKey, Matrix
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.report.style import INK, MUTED, NEGATIVE, POSITIVE, drawing
@@ -106,7 +107,7 @@ def _panel(
                 _cell(axes, x, y, cells[key], metric, norm, matrix.measure)
     # A single narrow column would let the titles of the two panels run into each other.
     gap = "\n" if len(matrix.targets) == 1 else " "
-    axes.set_title(f"{words.JUDGED_LABELS[metric]}{gap}({words.METRIC_LABELS[metric]})", pad=8)
+    axes.set_title(f"{METRICS[metric].claim}{gap}({METRICS[metric].label})", pad=8)
     axes.set_xlim(-0.5, len(targets) - 0.5)
     axes.set_ylim((positions[-1] if positions else 0) + 0.5, -0.5)
     axes.set_xticks(range(len(targets)), [_target_label(name, matrix) for name in targets], fontsize=8.5)
@@ -150,7 +151,7 @@ def _cell(axes: Axes, x: float, y: float, cell: Cell, metric: Judged, norm: Norm
     first, second = _texts(cell, entry, words.digits(measure, entry.unit))
     axes.text(x, y - 0.12, first, ha="center", va="center", color=ink, weight="bold", fontsize=9.5, bbox=box)
     axes.text(x, y + 0.23, second, ha="center", va="center", color=ink, fontsize=7, bbox=box)
-    if any(not flag.code.startswith("control") for flag in cell.flags):
+    if any(not flag.of_control for flag in cell.flags):
         axes.text(x + 0.43, y - 0.28, "!", ha="right", va="center", color=ink, weight="bold", fontsize=8)
 
 
@@ -158,7 +159,7 @@ def _texts(cell: Cell, entry: Comparison, digits: int) -> tuple[str, str]:
     point, low, high = (
         _signed(value, digits) for value in (entry.gain.point, entry.gain.low, entry.gain.high)
     )
-    doubt = "*" if entry.control is not None and entry.control.finding != "knowledge" else ""
+    doubt = "*" if entry.doubted else ""
     first = f"{entry.verdict.symbol} {point}{doubt}"
     if len(cell.finished) < len(cell.seeds):
         return first, f"{len(cell.finished)} of {len(cell.seeds)} runs"

@@ -78,6 +78,7 @@ th, td {
 }
 thead th { border-bottom: 2px solid var(--ink); font-weight: 600; white-space: nowrap; }
 tbody th { font-weight: 600; }
+th a { color: inherit; text-decoration-color: var(--rule); }
 .verdicts td, .verdicts tbody th { padding-top: .5rem; padding-bottom: .5rem; }
 .v { white-space: nowrap; display: block; margin-bottom: .25rem; }
 .v b { font-weight: 650; }

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rl_transfer.analysis import words
+from rl_transfer.analysis.metric_table import METRICS, MetricInfo
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.report import sections
-from rl_transfer.report.definitions import IMAGE_METRIC_DEFINITIONS, METRIC_DEFINITIONS, READING
+from rl_transfer.report.definitions import READING
 from rl_transfer.report.figures import curve_name
 from rl_transfer.report.markup import STYLE, Html, esc, items, joined, tag
 
@@ -115,11 +116,8 @@ def _method(matrix: Matrix) -> Html:
         ("versions", ", ".join(f"{name} {' / '.join(found)}" for name, found in matrix.versions.items())),
     ]
     used = {name for cell in matrix.cells for name in cell.metrics}
-    extra = {name: text for name, text in IMAGE_METRIC_DEFINITIONS.items() if name in used}
-    definitions = joined(
-        joined([tag("dt", words.LABELS[name]), tag("dd", text)])
-        for name, text in {**METRIC_DEFINITIONS, **extra}.items()
-    )
+    shown = [info for info in METRICS.values() if info.everywhere or info.name in used]
+    definitions = joined(_definition(info) for info in shown)
     return joined(
         [
             tag("h2", "How to read this page"),
@@ -135,6 +133,11 @@ def _method(matrix: Matrix) -> Html:
             tag("dl", joined(joined([tag("dt", name), tag("dd", value)]) for name, value in facts)),
         ]
     )
+
+
+def _definition(info: MetricInfo) -> Html:
+    note = "" if info.higher_is_better else " Lower is better."
+    return joined([tag("dt", info.label, id=info.anchor), tag("dd", f"{info.definition}{note}")])
 
 
 def _figure(drawings: Mapping[str, str], name: str, caption: str) -> Html:

@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 
 from rl_transfer.analysis import words
+from rl_transfer.analysis.aggregate import SUMMED
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.cells import Estimate, Metric
 from rl_transfer.analysis.comparison import JUDGED, Comparison
+from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix, TargetInfo
 from rl_transfer.report.markup import BREAK, Html, esc, items, joined, table, tag
 from rl_transfer.wording import in_words
@@ -65,7 +67,7 @@ def _long_table(name: Html, cells: Sequence[Cell | None], matrix: Matrix) -> Htm
         for cell in cells
         if cell is not None
     ]
-    return joined([tag("h3", name), table(["target", *words.JUDGED_LABELS.values(), ""], rows)])
+    return joined([tag("h3", name), table(["target", *(METRICS[name].claim for name in JUDGED), ""], rows)])
 
 
 def _budget(info: TargetInfo, matrix: Matrix) -> str:
@@ -73,11 +75,11 @@ def _budget(info: TargetInfo, matrix: Matrix) -> str:
 
 
 def _verdicts(cell: Cell, matrix: Matrix) -> Html:
-    return joined(_verdict(cell.comparisons[name], words.JUDGED_LABELS[name], matrix) for name in JUDGED)
+    return joined(_verdict(cell.comparisons[name], METRICS[name].claim, matrix) for name in JUDGED)
 
 
 def _verdict(entry: Comparison, label: str, matrix: Matrix) -> Html:
-    doubt = "*" if entry.control is not None and entry.control.finding != "knowledge" else ""
+    doubt = "*" if entry.doubted else ""
     raw = " raw" if entry.unit == "measure" else ""
     return tag(
         "span",
@@ -97,11 +99,9 @@ def aggregate_table(matrix: Matrix) -> Html:
         if entry.reason:
             rows.append([name, "", "", entry.reason])
             continue
-        final, area = (
-            interval_text(entry.iqm[figure], signed=False) for figure in ("final_performance", "auc")
-        )
+        final, area = (interval_text(entry.iqm[figure], signed=False) for figure in SUMMED)
         rows.append([name, final, area, f"{entry.runs} runs on {_several(entry.targets)}"])
-    return table(["strategy", "final performance", "area under the curve", ""], rows)
+    return table(["strategy", *(METRICS[figure].label for figure in SUMMED), ""], rows)
 
 
 def _several(targets: Sequence[str]) -> str:
@@ -152,7 +152,7 @@ def cell_details(cell: Cell, matrix: Matrix) -> Html:
     """One cell in full, folded: metrics with intervals and seeds, tests, flags."""
     title = f"{cell.target}: {cell.strategy}{f' from {cell.source}' if cell.source else ''}"
     shown = [
-        joined([entry.verdict.symbol, " ", words.JUDGED_LABELS[name], " ", entry.verdict])
+        joined([entry.verdict.symbol, " ", METRICS[name].claim, " ", entry.verdict])
         for name, entry in cell.comparisons.items()
     ]
     note = f"{len(cell.finished)} of {len(cell.seeds)} runs, {words.at_steps(cell.budget, matrix.unit)}"
@@ -177,7 +177,7 @@ def _tests(cell: Cell, matrix: Matrix) -> Html:
         )
         rows.append(
             [
-                words.JUDGED_LABELS[name],
+                METRICS[name].claim,
                 _verdict(entry, "", matrix),
                 unit,
                 "–" if math.isnan(entry.p) else f"{entry.p:.3g}",
@@ -193,9 +193,9 @@ def _tests(cell: Cell, matrix: Matrix) -> Html:
 
 
 def _metrics(cell: Cell, matrix: Matrix) -> Html:
-    found = [cell.metrics[name] for name in words.LABELS if name in cell.metrics]
+    found = [cell.metrics[name] for name in METRICS if name in cell.metrics]
     rows = [_metric(metric, matrix) for metric in found if not math.isnan(metric.value.mean)]
-    missing = [words.LABELS[metric.name] for metric in found if math.isnan(metric.value.mean)]
+    missing = [metric.info.label for metric in found if math.isnan(metric.value.mean)]
     note = f"Undefined here: {in_words(missing)}." if missing else ""
     return joined(
         [
@@ -206,14 +206,13 @@ def _metrics(cell: Cell, matrix: Matrix) -> Html:
 
 
 def _metric(metric: Metric, matrix: Matrix) -> Sequence[object]:
-    unit = {"measure": matrix.measure, "steps": matrix.unit, "ratio": ""}[metric.unit]
-    digits = words.digits(matrix.measure, metric.unit)
-    signed = metric.name.endswith(("gain", "start", "random", "saved", "ratio", "transfer", "retention"))
+    unit = {"measure": matrix.measure, "steps": matrix.unit, "ratio": ""}[metric.info.unit]
+    info, digits = metric.info, words.digits(matrix.measure, metric.info.unit)
     return [
-        words.LABELS[metric.name],
-        f"{metric.bound} {interval_text(metric.value.interval, signed=signed, digits=digits)}".strip(),
+        tag("a", info.label, href=f"#{info.anchor}"),
+        f"{metric.bound} {interval_text(metric.value.interval, signed=info.signed, digits=digits)}".strip(),
         unit,
-        interval_text(metric.score.interval, signed=signed) if metric.score else "",
+        interval_text(metric.score.interval, signed=info.signed) if metric.score else "",
         _seeds(metric.value, digits),
     ]
 

@@ -5,9 +5,8 @@ from html.parser import HTMLParser
 import pytest
 
 from analysis.synthetic import QUICKSTART, SyntheticSweep
-from rl_transfer.analysis.words import METRIC_LABELS
+from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.report import write_report
-from rl_transfer.report.definitions import METRIC_DEFINITIONS
 from rl_transfer.report.markup import Html, esc, table, tag
 
 VOID = {"meta", "br", "img"}
@@ -86,8 +85,16 @@ def test_the_page_of_a_partial_sweep_warns(partial):
     assert "from acrobot" in text
 
 
-def test_every_metric_is_defined_once():
-    assert [*METRIC_DEFINITIONS] == [*METRIC_LABELS]
+def test_every_metric_is_defined_once_and_its_figures_lead_there(complete):
+    page = check(complete.paths.page)
+    everywhere = {info.anchor for info in METRICS.values() if info.everywhere}
+    assert everywhere <= set(page.ids)
+    assert "linear-probe" not in page.ids
+    assert {f"#{anchor}" for anchor in everywhere - {"retention", "zero-shot"}} <= set(page.links)
+    text = " ".join(page.text)
+    for info in METRICS.values():
+        assert (info.definition in text) == info.everywhere
+    assert text.count("Lower is better.") == 2
 
 
 def test_text_from_configs_and_records_is_escaped(tmp_path):

@@ -114,9 +114,9 @@ def test_a_page_without_pictures_has_no_section_for_them(complete):
 def test_probes_stand_in_the_details_of_their_cells(images):
     text = images.paths.page.read_text()
     # seeds 0.75 and 0.85: mean 0.8; Student's t 12.706 · sd 0.070711 / √2 = 0.635
-    entry = '<th scope="row">converged linear probe</th><td>0.800 [0.165, 1.435]</td><td>accuracy</td>'
+    entry = "converged linear probe</a></th><td>0.800 [0.165, 1.435]</td><td>accuracy</td>"
     assert text.count(entry) == 8  # fine-tune and shuffled, two sources, two targets
-    assert text.count("<dt>converged linear probe</dt>") == 1
+    assert text.count(">converged linear probe</dt>") == 1
 
 
 def test_heatmap_rows_name_the_source_of_controls_too(images):

@@ -1,0 +1,163 @@
+"""What every metric of a cell is called, measured in, and means: one row each, for all who show metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Unit = Literal["measure", "steps", "ratio"]
+"""The sweep's measure (a return, an accuracy), its steps (environment steps, epochs), or a pure number."""
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """One metric of a cell, as tables, figures and the report speak of it."""
+
+    name: str
+    """Its key in ``summary.json``, and the start of its columns in ``summary.csv``."""
+    label: str
+    """What people read."""
+    unit: Unit
+    definition: str
+    """One sentence for the report; in full in docs/metrics.md, at :attr:`anchor`."""
+    signed: bool = False
+    """Whether it is a difference that can be below 0, and is shown with its sign."""
+    higher_is_better: bool = True
+    claim: str = ""
+    """What a verdict on it speaks of; empty for metrics that get none."""
+    everywhere: bool = True
+    """Whether every sweep has its columns; else only cells whose records hold it (images)."""
+
+    @property
+    def anchor(self) -> str:
+        """Its id in docs/metrics.md and in the report's definitions: ``auc-gain``."""
+        return self.name.replace("_", "-")
+
+
+_ROWS = (
+    MetricInfo(
+        "zero_shot",
+        "zero-shot performance",
+        "measure",
+        "J of the source policy as it is, no part replaced, on the target.",
+    ),
+    MetricInfo(
+        "start_performance",
+        "performance at step 0",
+        "measure",
+        "J(0): before the first step and update on the target; parts are copied or reset.",
+    ),
+    MetricInfo(
+        "jump_start",
+        "jump-start",
+        "measure",
+        "J(0) minus that of the from-scratch arm. Untrained networks scatter widely: no verdict.",
+        signed=True,
+    ),
+    MetricInfo(
+        "jump_start_over_random",
+        "jump-start over random",
+        "measure",
+        "J(0) minus J of the uniform-random policy.",
+        signed=True,
+    ),
+    MetricInfo(
+        "final_performance",
+        "final performance",
+        "measure",
+        "Mean of J over the last evaluations of a run (10 %, at least three).",
+    ),
+    MetricInfo(
+        "asymptotic_gain",
+        "asymptotic gain",
+        "measure",
+        "Difference of final performance to the from-scratch arm: final quality.",
+        signed=True,
+        claim="final quality",
+    ),
+    MetricInfo(
+        "auc",
+        "area under the curve",
+        "measure",
+        "Trapezoid area under J(t), divided by the budget; a mean of J.",
+    ),
+    MetricInfo(
+        "auc_gain",
+        "AUC gain",
+        "measure",
+        "Difference of that area to the from-scratch arm: sample efficiency.",
+        signed=True,
+        claim="sample efficiency",
+    ),
+    MetricInfo(
+        "transfer_ratio",
+        "transfer ratio",
+        "ratio",
+        "AUC gain as a share of the from-scratch area, on scores; undefined near 0.",
+        signed=True,
+    ),
+    MetricInfo(
+        "forward_transfer",
+        "forward transfer",
+        "ratio",
+        "AUC gain as a share of what the from-scratch arm leaves open, on scores in [0, 1].",
+        signed=True,
+    ),
+    MetricInfo(
+        "time_to_threshold",
+        "time to threshold",
+        "steps",
+        "Start of the first three evaluations whose mean is ≥ θ; the budget if none is.",
+        higher_is_better=False,
+    ),
+    MetricInfo(
+        "threshold_reached",
+        "share of runs that reach the threshold",
+        "ratio",
+        "Share of runs that reached θ.",
+    ),
+    MetricInfo(
+        "steps_saved",
+        "steps saved",
+        "steps",
+        "Difference of mean times to threshold, cut at the budget (from scratch − transfer).",
+        signed=True,
+    ),
+    MetricInfo(
+        "speed_up",
+        "speed-up",
+        "ratio",
+        "Ratio of those times (from scratch / transfer); ≥ or ≤ where runs never reached θ.",
+    ),
+    MetricInfo(
+        "break_even",
+        "share of the source's cost won back",
+        "ratio",
+        "Steps saved on this one target, as a share of the source's training cost.",
+    ),
+    MetricInfo(
+        "break_even_targets",
+        "targets until break-even",
+        "ratio",
+        "Number of such targets that win back the source's cost; none if nothing is saved.",
+        higher_is_better=False,
+    ),
+    MetricInfo(
+        "retention",
+        "retention in the source",
+        "measure",
+        "Return of the final policy back in the source task, minus the source policy's own.",
+        signed=True,
+    ),
+    MetricInfo(
+        "linear_probe",
+        "converged linear probe",
+        "measure",
+        "Accuracy of a converged linear classifier on the features that training starts from.",
+        everywhere=False,
+    ),
+)
+
+METRICS: Mapping[str, MetricInfo] = {info.name: info for info in _ROWS}
+"""Every metric of a cell by name, in reading order."""

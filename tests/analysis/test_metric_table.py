@@ -1,0 +1,95 @@
+"""One row per metric, and everything that shows metrics goes by it."""
+
+import ast
+import math
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from rl_transfer.analysis import analyse, summary
+from rl_transfer.analysis.aggregate import SUMMED
+from rl_transfer.analysis.comparison import JUDGED, Judged
+from rl_transfer.analysis.metric_table import METRICS
+from rl_transfer.analysis.metrics import GAINS
+from rl_transfer.analysis.model import Matrix
+
+from .hand_made import FAST, SLOW, arm, shifted, sweep
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SCRATCH, TUNED = (None, "task", "scratch"), ("base", "task", "fine-tune")
+
+
+@pytest.fixture(scope="module")
+def matrix() -> Matrix:
+    """A sweep whose records hold everything that a record can hold; transfer is far better."""
+    records = {
+        "zero_shot": {"returns": [30.0]},
+        "retention": {"returns": [50.0], "source_returns": [90.0]},
+        "probe": {"accuracy": 0.9},
+    }
+    better = [shifted(FAST, e) for e in (18, 20, 22, 24)]
+    worse = [shifted(SLOW, e) for e in (-3, -1, 1, 3)]
+    return analyse(sweep({SCRATCH: arm(SCRATCH, worse), TUNED: arm(TUNED, better, **records)}))
+
+
+def test_cells_and_summary_hold_exactly_the_metrics_of_the_table(matrix: Matrix) -> None:
+    (cell,) = matrix.select(kind="transfer")
+    assert set(cell.metrics) == set(METRICS)
+    (entry,) = (each for each in summary(matrix) if each["kind"] == "transfer")
+    assert [*entry["metrics"]] == [*METRICS], "in the table's order"
+    assert {name: metric["unit"] for name, metric in entry["metrics"].items()} == {
+        name: info.unit for name, info in METRICS.items()
+    }
+    for name, metric in cell.metrics.items():
+        assert math.isfinite(metric.value.mean), f"{name} has nothing to show here"
+
+
+def test_what_is_better_has_the_better_side_of_every_comparable_metric(matrix: Matrix) -> None:
+    (transfer,), (scratch,) = matrix.select(kind="transfer"), matrix.select(kind="baseline")
+    for name in transfer.metrics.keys() & scratch.metrics.keys():
+        mine, theirs = transfer.metrics[name].value.mean, scratch.metrics[name].value.mean
+        if math.isfinite(theirs) and mine != theirs:
+            assert (mine > theirs) == METRICS[name].higher_is_better, name
+
+
+def test_signed_metrics_are_those_that_a_worse_arm_turns_negative() -> None:
+    worse = {"retention": {"returns": [50.0], "source_returns": [90.0]}}
+    arms = {SCRATCH: arm(SCRATCH, [FAST] * 4), TUNED: arm(TUNED, [shifted(SLOW, -10)] * 4, **worse)}
+    (cell,) = analyse(sweep(arms)).select(kind="transfer")
+    negative = {name for name, metric in cell.metrics.items() if metric.value.mean < 0}
+    signed = {name for name, info in METRICS.items() if info.signed}
+    assert signed <= negative, "each of them is a difference"
+    # J itself may be below 0, and a share of a cost can be lost; neither is a gain over anything.
+    assert negative - signed <= {"start_performance", "break_even"}
+
+
+def test_names_labels_and_anchors_are_unique() -> None:
+    for field in ("name", "label", "anchor", "definition"):
+        assert len({getattr(info, field) for info in METRICS.values()}) == len(METRICS)
+
+
+def test_the_judged_are_those_with_a_claim() -> None:
+    assert tuple(name for name, info in METRICS.items() if info.claim) == JUDGED == get_args(Judged)
+    assert set(SUMMED) | set(GAINS) <= set(METRICS)
+
+
+def test_the_documentation_defines_each_metric_at_its_anchor() -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    rows = re.findall(r'^\| <a id="([a-z-]+)"></a>`(\w+)` \| (.+) \|$', text, re.MULTILINE)
+    assert [(anchor, name) for anchor, name, _ in rows] == [
+        (info.anchor, info.name) for info in METRICS.values()
+    ]
+
+
+def test_nobody_judges_a_metric_by_the_letters_of_its_name() -> None:
+    """Whether a metric is a difference stands in its row, not in the end of its name."""
+    guessing = [
+        f"{path.name}:{node.lineno}"
+        for room in ("analysis", "report")
+        for path in (ROOT / "rl_transfer" / room).glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("endswith", "removesuffix")
+    ]
+    assert not guessing
