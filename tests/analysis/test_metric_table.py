@@ -65,6 +65,18 @@ def test_signed_metrics_are_those_that_a_worse_arm_turns_negative() -> None:
     assert negative - signed <= {"start_performance", "break_even"}
 
 
+def test_units_say_what_a_metric_counts(matrix: Matrix) -> None:
+    (cell,) = matrix.select(kind="transfer")
+    # Only what is measured in J has a score beside it; retention is measured on another task.
+    assert {name for name, metric in cell.metrics.items() if metric.score} == {
+        name for name, info in METRICS.items() if info.unit == "measure"
+    } - {"retention"}
+    assert {name for name, info in METRICS.items() if info.unit == "steps"} == {
+        "time_to_threshold",
+        "steps_saved",
+    }
+
+
 def test_names_labels_and_anchors_are_unique() -> None:
     for field in ("name", "label", "anchor", "definition"):
         assert len({getattr(info, field) for info in METRICS.values()}) == len(METRICS)
