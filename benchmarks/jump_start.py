@@ -25,7 +25,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from rl_transfer import core
 from rl_transfer.results import RunFolder, RunStore, run_id
-from rl_transfer.rl.room import execute
+from rl_transfer.rl.training.run import execute
 from rl_transfer.spec import RLRun
 
 CARTPOLE = {"id": "CartPole-v1"}
@@ -67,7 +67,7 @@ def collected(folder: RunFolder, steps: int) -> float:
 
 def exploration(store: RunStore, seed: int) -> dict[str, float]:
     """DQN on a slightly weaker motor: return of the episodes it collects in the first 2,048 steps."""
-    common = {"algorithm": DQN, "seed": seed}
+    common: dict[str, Any] = {"algorithm": DQN, "seed": seed}
     source = run(
         store, env=CARTPOLE, strategy={}, training={"total_steps": 51_200, "keep": "best"},
         evaluation={"every": 2560, "episodes": 10}, **common,
@@ -87,7 +87,7 @@ def exploration(store: RunStore, seed: int) -> dict[str, float]:
 
 def normalisation(store: RunStore, seed: int) -> dict[str, float]:
     """PPO on normalised observations: the first evaluation, with and without the source's statistics."""
-    common = {"algorithm": PPO, "seed": seed}
+    common: dict[str, Any] = {"algorithm": PPO, "seed": seed}
     source = run(
         store, env=CARTPOLE, strategy={}, training={"total_steps": 51_200},
         evaluation={"every": 51_200, "episodes": 10}, **common,
@@ -107,7 +107,7 @@ def batch_norm(seed: int) -> dict[str, float]:
     found = {}
     for label in ("kept", "lost"):
         generator = torch.Generator().manual_seed(seed)
-        trunk = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.BatchNorm1d(16), torch.nn.ReLU())
+        trunk: Any = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.BatchNorm1d(16), torch.nn.ReLU())
         model = torch.nn.Sequential(trunk, torch.nn.Linear(16, 2))
         parts = core.PartMap.build(
             model, {"trunk_part": core.PartRule(("0",), "trunk"), "head_part": core.PartRule(("1",), "head")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def curve(means: Sequence[float], steps: Sequence[float] = STEPS) -> Curve:
 
 
 def run(
-    role: str,
+    role: Literal["source", "target", "random"],
     seed: int,
     means: Sequence[float] | None,
     *,

@@ -170,7 +170,8 @@ class SyntheticSweep:
         mean = shape.start + (height - shape.start) * rise
         wobble = rng.normal(0, shape.spread * self.top * 0.4, size=mean.shape)
         episodes = rng.normal(0, shape.spread * self.top, size=(len(steps), self.episodes))
-        return np.clip((mean + wobble)[:, None] + episodes, 0, self.top)
+        returns: np.ndarray = np.clip((mean + wobble)[:, None] + episodes, 0, self.top)
+        return returns
 
     def _record(self, row: Mapping[str, Any], steps: int, returns: np.ndarray) -> dict[str, Any]:
         fed = bool(row["needs"])

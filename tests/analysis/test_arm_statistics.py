@@ -152,10 +152,10 @@ def test_sampled_permutations_agree_with_the_exact_test_and_repeat():
 
 def test_sampled_permutations_never_give_zero():
     # 48,620 splits of 9 + 9 are sampled; at least the observed one counts, and nearly nothing else
-    p = permutation_p(np.arange(9) + 100.0, np.arange(9.0), RNG(0))
+    p = permutation_p(np.arange(100.0, 109.0), np.arange(9.0), RNG(0))
     assert 1 / 20_001 <= p <= 10 / 20_001
     # C(40, 20) ≈ 1.4 · 10¹¹: none of 99 draws is as extreme, and the observed split counts itself.
-    assert permutation_p(np.arange(20) + 100.0, np.arange(20.0), RNG(0), limit=99) == 1 / 100
+    assert permutation_p(np.arange(100.0, 120.0), np.arange(20.0), RNG(0), limit=99) == 1 / 100
 
 
 @settings(deadline=None)

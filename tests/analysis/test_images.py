@@ -4,12 +4,14 @@ import csv
 import io
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from rl_transfer.analysis import Run, analyse, csv_text, summary, text_table
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.words import digits, interval, notes, number
+from support.untyped import untyped
 
 from .hand_made import CONTROL, FAST, SLOW, arm, shifted, sweep
 
@@ -23,7 +25,7 @@ def source_runs(seeds=4, **record):
 
 def pretrained(bar=0.9, **record):
     """Fine-tuning from a source of unknown score."""
-    arms = {
+    arms: dict[Any, Any] = {
         SCRATCH: arm(SCRATCH, [SLOW] * 4),
         TUNED: arm(TUNED, [FAST] * 4, source_score=None, source_steps=None),
     }
@@ -58,8 +60,10 @@ def test_a_source_whose_curve_is_merely_missing_is_not_finished():
 def probed():
     found = list(arm(TUNED, [FAST] * 4))
     for seed, accuracy in enumerate((0.5, 0.7)):
-        found[seed] = replace(found[seed], record={**found[seed].record, "probe": {"accuracy": accuracy}})
-    found[2] = replace(found[2], record={**found[2].record, "probe": None})
+        found[seed] = replace(
+            found[seed], record=untyped(found[seed].record) | {"probe": {"accuracy": accuracy}}
+        )
+    found[2] = replace(found[2], record=untyped(found[2].record) | {"probe": None})
     return analyse(sweep({SCRATCH: arm(SCRATCH, [SLOW] * 4), TUNED: tuple(found)}))
 
 
@@ -111,7 +115,7 @@ def test_the_table_of_an_image_sweep_shows_accuracies():
 def several_sources():
     """Two sources; the control ``shuffled`` uses both, ``random`` none. The bar makes all cells flagged."""
     curves = [FAST] * 4
-    arms = {
+    arms: dict[Any, Any] = {
         SCRATCH: arm(SCRATCH, [SLOW] * 4),
         (None, "task", "random"): arm((None, "task", "random"), curves),
     }
@@ -119,7 +123,12 @@ def several_sources():
         for strategy in ("frozen", "shuffled"):
             key = (source, "task", strategy)
             arms[key] = arm(key, curves)
-    strategies = {"scratch": {}, "frozen": {"freeze": ["trunk"]}, "random": CONTROL, "shuffled": CONTROL}
+    strategies: dict[str, Any] = {
+        "scratch": {},
+        "frozen": {"freeze": ["trunk"]},
+        "random": CONTROL,
+        "shuffled": CONTROL,
+    }
     return analyse(sweep(arms, strategies=strategies, bar=99))
 
 

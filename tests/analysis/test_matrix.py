@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -131,7 +132,7 @@ def test_three_seeds_are_never_enough():
 
 def family(cells, seeds=4, lone=True):
     """``cells`` targets; fine-tune gains on the first alone, and is like scratch on the rest."""
-    arms = {}
+    arms: dict[Any, Any] = {}
     for number in range(cells):
         base, tuned = (None, f"task-{number}", "scratch"), ("base", f"task-{number}", "fine-tune")
         gain = FAST if number == 0 or not lone else SLOW
@@ -326,7 +327,7 @@ def test_a_crashed_cell_of_clear_gain_counts_as_one_without():
     # Apart by 2.8 with a spread of 1: 10 of the 252 splits are as extreme. Task 1 gains clearly in the runs
     # that it has; with its own 1/126 in the family, task 0 would keep 10/252 and pass q.
     spread = (0, 1, 2, 3, 4)
-    arms = {}
+    arms: dict[Any, Any] = {}
     for target, gain, crashes in (("task-0", 2.8, False), ("task-1", 40.0, True)):
         base, tuned = (None, target, "scratch"), ("base", target, "fine-tune")
         curves = [shifted(SLOW, e + gain) for e in spread]
@@ -371,6 +372,7 @@ def test_aggregates_need_every_run():
     assert fine_tuned.iqm["auc"].point == pytest.approx(sum(scores[2:8]) / 6)
     assert (fine_tuned.runs, fine_tuned.targets) == (10, ("task-0", "task-1"))
     profile = fine_tuned.profile
+    assert profile is not None
     assert profile.share[0] == 1
     assert (profile.low <= profile.share + 1e-12).all()
     assert (profile.share <= profile.high + 1e-12).all()

@@ -32,7 +32,7 @@ ANYTHING = st.fixed_dictionaries(
 )
 """What a YAML file could say; ``bootstrap``, a mere count, is kept small for speed."""
 SCATTER = (-3, -1, 1, 3)
-BY_HAND = {
+BY_HAND: dict[str, Any] = {
     "a gain": ([FAST] * 4, [shifted(SLOW, e) for e in SCATTER]),
     "undecided": ([shifted(SLOW, 20 * e) for e in SCATTER], [shifted(SLOW, e) for e in SCATTER]),
     "chance": ([(0.0,) * 6] * 4, [(0.0,) * 6] * 4),

@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import math
+from typing import Any
 
 import pytest
 
@@ -145,7 +146,7 @@ def test_small_phrases():
 
 def test_budgets_of_several_targets_are_all_named():
     spread = (-3, -1, 1, 3)
-    arms = {}
+    arms: dict[Any, Any] = {}
     for target, factor in (("short", 1), ("long", 2)):
         steps = [factor * step for step in STEPS]
         for key, curve in (((None, target, "scratch"), SLOW), (("base", target, "fine-tune"), FAST)):

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.power import more_seeds, smallest_p, smallest_seeds
 from rl_transfer.analysis.verdict import Verdict, decide
+from support.untyped import untyped
 
 
 def verdict(point, low, high, p=0.01, runs=5, delta=0.05, obstacle=None):
@@ -54,15 +56,14 @@ def test_mirrored_data_get_the_mirrored_verdict(point, half, p, runs):
 @pytest.mark.parametrize(
     ("reason", "arguments"),
     [
-        ("contains 0", (0.1, -0.1, 0.3, 0.3)),
-        ("smaller than", (0.04, 0.01, 0.07)),
-        ("adjusted p", (0.3, 0.1, 0.5, 0.2)),
+        ("contains 0", (0.1, -0.1, 0.3, 0.3, 5)),
+        ("smaller than", (0.04, 0.01, 0.07, 0.01, 5)),
+        ("adjusted p", (0.3, 0.1, 0.5, 0.2, 5)),
         ("too few", (0.3, 0.1, 0.5, 0.01, 3)),
     ],
 )
 def test_inconclusive_says_why(reason, arguments):
-    point, low, high, *rest = arguments
-    p, runs = [*rest, *(0.01, 5)[len(rest) :]]
+    point, low, high, p, runs = arguments
     assert reason in decide(Interval(point, low, high), p, runs=runs, delta=0.05, q=0.05)[1]
 
 
@@ -101,20 +102,20 @@ def spread(centre, runs=2):
 def test_more_seeds_is_the_textbook_sample_size():
     # d = 1, s = 1, α = 0.05, power 0.8. 16 per arm: (2.0423 + 0.8538) · √(2/16) = 1.024 > 1;
     # 17 per arm: (2.0369 + 0.8530) · √(2/17) = 0.991 ≤ 1. Two are there.
-    options = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
+    options: dict[str, Any] = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
     assert more_seeds(spread(1), spread(0), **options) == 15
     # A family of six asks for α = 0.05/6.
-    assert more_seeds(spread(1), spread(0), **{**options, "cells": 6}) > 15
+    assert untyped(more_seeds(spread(1), spread(0), **{**options, "cells": 6})) > 15
 
 
 def test_more_seeds_for_equivalence():
     # d = 0, δ = 1: the same room of 1 and the same levels as above
-    options = {"delta": 1.0, "q": 0.05, "cells": 50, "confidence": 0.95}
+    options: dict[str, Any] = {"delta": 1.0, "q": 0.05, "cells": 50, "confidence": 0.95}
     assert more_seeds(spread(0), spread(0), **options) == 15
 
 
 def test_more_seeds_gives_up_and_never_says_zero():
-    options = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
+    options: dict[str, Any] = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
     assert more_seeds(spread(0.05), spread(0), **options) is None  # thousands
     assert more_seeds([1.0], [0.0], **options) is None  # no spread known
     assert more_seeds([1.0, 1.0], [0.0, 0.0], **options) == 2  # four are the least

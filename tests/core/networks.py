@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ class ActorCritic(nn.Module):
         super().__init__()
         self.log_std = nn.Parameter(torch.zeros(actions))
         self.features_extractor = nn.Flatten()
-        self.mlp_extractor = nn.ModuleDict(
+        self.mlp_extractor: Any = nn.ModuleDict(
             {"policy_net": _mlp(observations, width, depth), "value_net": _mlp(observations, width, depth)}
         )
         self.action_net = nn.Linear(width, actions)
@@ -48,7 +48,7 @@ class ConvNet(nn.Module):
 
     def __init__(self, channels: int = 2, classes: int = 3) -> None:
         super().__init__()
-        self.trunk = nn.Sequential(
+        self.trunk: Any = nn.Sequential(
             nn.Conv2d(channels, 4, 3),
             nn.BatchNorm2d(4),
             nn.ReLU(),
@@ -58,10 +58,13 @@ class ConvNet(nn.Module):
             nn.ReLU(),
             nn.Flatten(),
         )
-        self.head = nn.Sequential(nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Dropout(0.1), nn.Linear(8, classes))
+        self.head: Any = nn.Sequential(
+            nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Dropout(0.1), nn.Linear(8, classes)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.trunk(x))
+        logits: Tensor = self.head(self.trunk(x))
+        return logits
 
     def parts(self) -> PartMap:
         return PartMap.build(self, self.RULES)
@@ -80,9 +83,11 @@ class SharedExtractor(nn.Module):
 
     def __init__(self, share: bool = True) -> None:
         super().__init__()
-        self.features_extractor = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 4))
-        self.pi_features_extractor = self.features_extractor
-        self.vf_features_extractor = (
+        self.features_extractor: Any = nn.Sequential(
+            nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 4)
+        )
+        self.pi_features_extractor: Any = self.features_extractor
+        self.vf_features_extractor: Any = (
             self.features_extractor
             if share
             else nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 4))

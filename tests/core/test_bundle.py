@@ -1,5 +1,6 @@
 import json
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,10 @@ METADATA = {"algorithm": "PPO", "seeds": {"root": 3}, "net_arch": [64, 64], "fro
 @pytest.fixture
 def folder(tmp_path):
     """A written bundle with weights and normalisation statistics."""
-    tensors = {"w": torch.arange(6.0).reshape(2, 3), "normalization/mean": np.array([0.1, 0.2])}
+    tensors: dict[str, Any] = {
+        "w": torch.arange(6.0).reshape(2, 3),
+        "normalization/mean": np.array([0.1, 0.2]),
+    }
     save_bundle(tmp_path / "bundle", tensors, METADATA)
     return tmp_path / "bundle"
 
@@ -64,7 +68,7 @@ def test_normalisation_statistics_travel_as_arrays_with_their_dtype(folder):
 
 
 def test_scalars_and_empty_tensors_survive(tmp_path):
-    tensors = {
+    tensors: dict[str, Any] = {
         "normalization/count": np.float64(1e-4),
         "count": torch.tensor(7),
         "none": torch.zeros(0, 3),

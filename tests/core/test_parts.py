@@ -9,6 +9,7 @@ from torch import nn
 
 from rl_transfer.core import PartMap, PartRule, count_parameters, digest_model, digest_tensors
 from rl_transfer.errors import TransferError
+from support.untyped import untyped
 
 from .networks import ActorCritic, ConvNet, SharedExtractor
 
@@ -77,7 +78,7 @@ def test_part_names_that_selectors_could_not_reach_are_refused(name, role, messa
 
 def test_an_unknown_role_is_refused():
     with pytest.raises(TransferError, match=r"'body' is unknown.*trunk, head, auxiliary"):
-        PartRule(("0",), "body")
+        PartRule(("0",), untyped("body"))
 
 
 def test_a_tensor_with_three_names_is_held_once():

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -65,7 +67,7 @@ def test_any_seed_permutes_within_each_tensor(seed, rows, columns):
 
 
 def test_shrink_and_perturb_by_hand():
-    target = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1))
+    target: Any = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1))
     parts = PartMap.build(target, {"body": PartRule(("",), "trunk")})
     with torch.no_grad():
         target[0].weight.fill_(10.0)

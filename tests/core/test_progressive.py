@@ -4,6 +4,7 @@ from torch import nn
 
 from rl_transfer.core import PartMap, PartRule, ProgressiveTrunk, digest_model
 from rl_transfer.errors import TransferError
+from support.untyped import untyped
 
 
 def source_trunk():
@@ -53,11 +54,11 @@ def test_training_moves_everything_but_the_source_column(adapter):
 def test_the_source_column_is_a_deterministic_copy():
     source = source_trunk()
     trunk = ProgressiveTrunk(source).train()
-    assert trunk.column[0].then[1].training, "the new column's dropout is on"
+    assert untyped(trunk.column[0]).then[1].training, "the new column's dropout is on"
     assert not any(module.training for module in trunk.source.modules())
     with torch.no_grad():
         source[0].weight.add_(1)
-    assert not torch.equal(trunk.source[0].linear.weight, source[0].weight)
+    assert not torch.equal(untyped(trunk.source[0]).linear.weight, source[0].weight)
 
 
 def test_the_new_column_reads_the_source_at_every_depth():
@@ -68,7 +69,7 @@ def test_the_new_column_reads_the_source_at_every_depth():
         changed = ProgressiveTrunk(source_trunk()).eval()
         changed.load_state_dict(trunk.state_dict())
         with torch.no_grad():
-            changed.laterals[i].weight.zero_()
+            untyped(changed.laterals[i]).weight.zero_()
         assert not torch.allclose(changed(x), before)
 
 

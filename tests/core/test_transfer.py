@@ -1,5 +1,6 @@
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 
 from rl_transfer.core import PartMap, PartRule, Strategy, apply, digest_model, plan
 from rl_transfer.errors import TransferError
+from support.untyped import untyped
 
 from .networks import ActorCritic, ConvNet, SharedExtractor
 from .training import changed, snapshot
@@ -372,7 +374,7 @@ def off_policy(width=8, depth=2):
 @pytest.mark.parametrize("as_names", [False, True])
 def test_another_algorithm_is_matched_part_by_part_layer_by_layer(as_names):
     source = ActorCritic()
-    source_parts = source.parts()
+    source_parts: Any = source.parts()
     if as_names:
         source_parts = {part.name: part.tensor_names for part in source_parts}
     target, parts = off_policy()
@@ -445,7 +447,7 @@ def test_an_interrupted_copy_is_undone():
     broken["value_net.bias"] = torch.zeros(5)  # cannot be broadcast to 1
     before = snapshot(target)
     with pytest.raises(RuntimeError, match="broadcast"):
-        apply(SimpleNamespace(entries=made.entries, values=broken, strategy="s"), target)
+        apply(untyped(SimpleNamespace(entries=made.entries, values=broken, strategy="s")), target)
     assert changed(target, before) == set()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -19,7 +21,7 @@ def train(
         optimizer.step()
 
 
-def update(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def update(model: Any, optimizer: torch.optim.Optimizer) -> None:
     """One update of an actor-critic on random observations."""
     optimizer.zero_grad()
     policy, value = model(torch.randn(6, 4))

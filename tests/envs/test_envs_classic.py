@@ -8,8 +8,9 @@ import pytest
 
 import rl_transfer_envs as envs
 from rl_transfer_envs.check.effect import first_divergence
+from rl_transfer_envs.registry.parameters import own_parameters
 from rl_transfer_envs.registry.probes import probes
-from rl_transfer_envs.show.catalogue import own_parameters
+from support.untyped import untyped
 
 FAMILIES = ["Acrobot-v1", "CartPole-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1"]
 PAIRS = [(env_id, name) for env_id in FAMILIES for name in own_parameters(env_id)]
@@ -32,6 +33,7 @@ def test_default_is_bit_equal_to_the_base_over_1000_steps(env_id, name):
 @pytest.mark.parametrize(("env_id", "name"), PAIRS)
 def test_both_bounds_have_an_effect(env_id, name):
     parameter = own_parameters(env_id)[name]
+    assert parameter.bounds is not None
     for bound in parameter.bounds:
         if bound != parameter.default:
             (report,) = envs.check_effect({"id": env_id, "perturb": [{name: bound}]})
@@ -77,16 +79,16 @@ class TestAcrobot:
 
     def test_class_attributes_stay_as_they_are(self):
         perturbed("Acrobot-v1", torque=3.0, link_mass_1=2.0, max_velocity_1=3.0)
-        fresh = gym.make("Acrobot-v1").unwrapped
+        fresh = untyped(gym.make("Acrobot-v1").unwrapped)
         assert type(fresh).AVAIL_TORQUE == [-1.0, 0.0, 1]
         assert fresh.LINK_MASS_1 == 1.0
 
     def test_both_published_equations_are_kept(self):
-        both = [gym.make("Acrobot-v1"), perturbed("Acrobot-v1", gravity=9.8)]
-        for env in both:
-            env.unwrapped.book_or_nips = "nips"
-        probe = probes("Acrobot-v1", both[0].action_space)[0]
-        assert first_divergence(*both, probe, seed=0, steps=500, tolerance=0.0) is None
+        base, same = gym.make("Acrobot-v1"), perturbed("Acrobot-v1", gravity=9.8)
+        for env in (base, same):
+            untyped(env.unwrapped).book_or_nips = "nips"
+        probe = probes("Acrobot-v1", base.action_space)[0]
+        assert first_divergence(base, same, probe, seed=0, steps=500, tolerance=0.0) is None
 
 
 class TestMountainCar:
@@ -143,7 +145,7 @@ class TestPendulum:
 
     def test_a_constructor_argument_is_the_default_that_relative_values_multiply(self):
         env = envs.make({"id": "Pendulum-v1", "kwargs": {"g": 8.0}, "perturb": [{"gravity": "x1.5"}]})
-        assert env.unwrapped.g == 12.0
+        assert untyped(env.unwrapped).g == 12.0
 
     def test_drawn_torque_has_the_widest_action_space(self):
         env = perturbed("Pendulum-v1", max_torque={"uniform": [1.0, 3.0]})

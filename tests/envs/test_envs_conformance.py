@@ -19,6 +19,7 @@ from rl_transfer_envs.check import conformance
 from rl_transfer_envs.registry.parameters import own_parameters
 from rl_transfer_envs.show import docs
 from rl_transfer_envs.show.preview import preview
+from support.untyped import untyped
 
 ROOT = Path(__file__).parents[2]
 TARGETS = sorted((ROOT / "configs" / "targets").glob("**/*.yaml"))
@@ -82,7 +83,7 @@ class TestKit:
         assert [row.check for row in rows if row.status == "fail"] == ["effect"]
 
     def test_a_leaking_environment_fails(self):
-        gym.register("Leaky-v0", entry_point=Leaky, max_episode_steps=30)
+        gym.register("Leaky-v0", entry_point=untyped(Leaky), max_episode_steps=30)
         envs.register_parameter(
             "Leaky-v0",
             envs.Parameter(
@@ -190,13 +191,13 @@ class TestUsersEnvironment:
 
     def test_an_object_that_all_instances_share_is_copied_before_it_is_written(self, car_module):
         env = envs.make(self.spec(car_module, {"attribute": {"brake.force": 0.25}}))
-        assert env.unwrapped.brake.force == 0.25
-        assert envs.make(self.spec(car_module)).unwrapped.brake.force == 0.0
+        assert untyped(env.unwrapped).brake.force == 0.25
+        assert untyped(envs.make(self.spec(car_module)).unwrapped).brake.force == 0.0
 
     def test_the_derive_hook_recomputes(self, car_module):
         env = envs.make(self.spec(car_module, {"wheel_radius": 1.0}))
-        assert env.unwrapped.ratio == 3.0
-        assert envs.make(self.spec(car_module)).unwrapped.ratio == 1.5
+        assert untyped(env.unwrapped).ratio == 3.0
+        assert untyped(envs.make(self.spec(car_module)).unwrapped).ratio == 1.5
 
     def test_the_module_travels_with_the_specification(self, car_module):
         env = envs.make({"id": f"{car_module}:TestCar-v0", "perturb": [{"wheel_radius": 1.0}]})
@@ -219,7 +220,7 @@ class TestUsersEnvironment:
     def test_a_package_may_announce_its_environments(self, monkeypatch):
         class EntryPoint:
             def load(self):
-                gym.register("Announced-v0", entry_point=Leaky)
+                gym.register("Announced-v0", entry_point=untyped(Leaky))
 
         monkeypatch.setattr("rl_transfer_envs.build.specification.entry_points", lambda group: [EntryPoint()])
         assert envs.canonical("Announced-v0")["id"] == "Announced-v0"
@@ -298,7 +299,7 @@ class TestTargets:
             assert len(envs.check_effect(config["env"])) == len(config["env"]["perturb"])
 
     def test_families_go_from_mild_to_severe(self):
-        grades = {}
+        grades: dict[str, set[str]] = {}
         for path in TARGETS:
             grades.setdefault(path.parent.name, set()).add(load(path)["summary"].split(":")[0])
         assert {name: found for name, found in grades.items() if not {"mild", "severe"} <= found} == {}
@@ -405,7 +406,7 @@ class TestPreview:
         path = preview(self.SPEC, tmp_path / "new" / "pole.gif", steps=12, width=120)
         with Image.open(path) as image:
             # GIF writers merge equal frames, so there are at most 13
-            assert 2 <= image.n_frames <= 13
+            assert 2 <= untyped(image).n_frames <= 13
             frame = np.asarray(image.convert("L"), dtype=int)
         half = frame.shape[1] // 2
         assert (frame[18:, :120] != frame[18:, half + 2 : half + 122]).any()

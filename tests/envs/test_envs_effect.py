@@ -3,6 +3,7 @@
 import pytest
 
 import rl_transfer_envs as envs
+from support.untyped import untyped
 
 
 def check(*perturb, env_id="CartPole-v1"):
@@ -24,7 +25,7 @@ def test_reports_come_in_the_order_given_and_name_the_first_difference():
 
 @pytest.mark.parametrize("name", [n for n in envs.parameters("CartPole-v1") if n != "attribute"])
 def test_every_parameter_moves_at_both_bounds(name):
-    low, high = envs.parameters("CartPole-v1")[name].bounds
+    low, high = untyped(envs.parameters("CartPole-v1")[name].bounds)
     assert check({name: low})
     assert check({name: high})
 

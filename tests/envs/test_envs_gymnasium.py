@@ -10,6 +10,7 @@ from gymnasium.envs.registration import EnvSpec
 
 import rl_transfer_envs as envs
 from rl_transfer_envs.build.ids import VARIANTS
+from support.untyped import untyped
 
 SPEC = {
     "id": "CartPole-v1",
@@ -40,14 +41,14 @@ def test_spec_of_is_the_canonical_specification():
 def test_rebuilt_from_json_it_plays_the_same():
     env = envs.make(SPEC)
     rebuilt = envs.make(envs.spec_of(env))
-    gymnasium_rebuilt = gym.make(EnvSpec.from_json(env.spec.to_json()))
+    gymnasium_rebuilt = gym.make(EnvSpec.from_json(untyped(env.spec).to_json()))
     np.testing.assert_array_equal(trajectory(env), trajectory(rebuilt))
     np.testing.assert_array_equal(trajectory(env), trajectory(gymnasium_rebuilt))
 
 
 def test_spec_of_knows_a_time_limit_and_refuses_foreign_wrappers():
     assert envs.spec_of(gym.make("CartPole-v1"))["perturb"] == []
-    changed = gym.wrappers.TransformReward(gym.make("CartPole-v1"), lambda reward: 2 * reward)
+    changed = gym.wrappers.TransformReward(gym.make("CartPole-v1"), lambda reward: 2 * float(reward))
     with pytest.raises(envs.InvalidSpecError, match="TransformReward"):
         envs.spec_of(changed)
 
@@ -57,7 +58,7 @@ def test_registered_ids_equal_their_specification(env_id):
     env = gym.make(f"rl_transfer_envs:{env_id}")
     assert envs.spec_of(env) == envs.canonical(env_id)
     assert envs.canonical(env_id)["id"] == VARIANTS[env_id]["base"]
-    assert env.spec.max_episode_steps == 500
+    assert untyped(env.spec).max_episode_steps == 500
     assert gym.spec(env_id).reward_threshold == 475.0
     np.testing.assert_array_equal(trajectory(env), trajectory(envs.make(env_id)))
     assert envs.check_effect(env_id)
@@ -73,9 +74,9 @@ def test_arguments_that_an_id_is_registered_with_are_not_repeated():
 
 def test_perturbed_takes_any_base():
     env = gym.make("rl_transfer_envs:Perturbed-v0", base="CartPole-v1", perturb=[{"length": 1.0}])
-    assert env.unwrapped.polemass_length == 0.1
+    assert untyped(env.unwrapped).polemass_length == 0.1
     assert envs.spec_of(env) == envs.canonical({"id": "CartPole-v1", "perturb": [{"length": 1.0}]})
-    again = gym.make(env.spec)
+    again = gym.make(untyped(env.spec))
     np.testing.assert_array_equal(trajectory(env), trajectory(again))
 
 
@@ -83,7 +84,7 @@ def test_perturbed_takes_any_base():
 def test_vectorised_by_gymnasium(mode):
     vector = gym.make_vec("rl_transfer_envs:CartPoleNoisy-v1", num_envs=2, vectorization_mode=mode)
     single = envs.make("CartPoleNoisy-v1")
-    observations, infos = vector.reset(seed=[3, 4])
+    observations, infos = vector.reset(seed=untyped([3, 4]))
     for i in (0, 1):
         observation, info = single.reset(seed=3 + i)
         np.testing.assert_array_equal(observations[i], observation)
@@ -147,9 +148,8 @@ class TestStreams:
 def test_uniform_noise_widens_the_bounds_by_its_reach_and_normal_noise_removes_them():
     def bound(distribution):
         spec = {"std": [0.1, 0.1, 0.0, 0.0], "distribution": distribution}
-        return envs.make(
-            {"id": "CartPole-v1", "perturb": [{"observation_noise": spec}]}
-        ).observation_space.high
+        noisy = envs.make({"id": "CartPole-v1", "perturb": [{"observation_noise": spec}]})
+        return untyped(noisy.observation_space).high
 
     assert bound("normal")[0] == np.inf
     assert bound("uniform")[0] == pytest.approx(4.8 + 0.1 * 3**0.5, abs=1e-6)

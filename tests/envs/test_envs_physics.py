@@ -7,6 +7,7 @@ import pytest
 import rl_transfer_envs as envs
 from rl_transfer_envs.check.effect import first_divergence
 from rl_transfer_envs.registry.probes import probes
+from support.untyped import untyped
 
 
 def bit_equal(base, other, env_id, steps=1000):
@@ -34,8 +35,8 @@ def test_derived_masses_follow():
         {"id": "CartPole-v1", "perturb": [{"masscart": 3.0}, {"masspole": 0.5}, {"length": "x2"}]}
     )
     # total = 3 + 0.5; pole mass × half length = 0.5 × (2 × 0.5)
-    assert env.unwrapped.total_mass == 3.5
-    assert env.unwrapped.polemass_length == 0.5
+    assert untyped(env.unwrapped).total_mass == 3.5
+    assert untyped(env.unwrapped).polemass_length == 0.5
 
 
 def test_one_step_by_hand():
@@ -44,7 +45,7 @@ def test_one_step_by_hand():
     perturb = [{"masscart": 3.0}, {"length": 1.0}, {"force_mag": 20.0}, {"tau": 0.01}]
     env = envs.make({"id": "CartPole-v1", "perturb": perturb})
     env.reset(seed=0)
-    env.unwrapped.state = np.zeros(4)
+    untyped(env.unwrapped).state = np.zeros(4)
     observation = env.step(1)[0]
     temp = 20.0 / 3.1
     theta_acc = -temp / (4 / 3 - 0.1 / 3.1)
@@ -72,7 +73,7 @@ def test_user_options_win_over_the_initial_spread():
 
 def test_relative_values_multiply_the_instances_own_default():
     env = envs.make({"id": "CartPole-v1", "perturb": [{"length": "x3"}]})
-    assert env.unwrapped.length == 1.5
+    assert untyped(env.unwrapped).length == 1.5
 
 
 def test_nothing_leaks_into_another_instance():
@@ -83,7 +84,7 @@ def test_nothing_leaks_into_another_instance():
 
 def test_attribute_paths_reach_a_users_environment():
     env = envs.make({"id": "CartPole-v1", "perturb": [{"attribute": {"force_mag": "x2"}}]})
-    assert env.unwrapped.force_mag == 20.0
+    assert untyped(env.unwrapped).force_mag == 20.0
 
 
 DRAWN = {
@@ -98,8 +99,11 @@ class TestPerEpisode:
         lengths = set()
         for seed in range(20):
             _, info = env.reset(seed=seed)
-            assert info["context"] == {"length": env.unwrapped.length, "tau": env.unwrapped.tau}
-            assert env.unwrapped.polemass_length == 0.1 * env.unwrapped.length
+            assert info["context"] == {
+                "length": untyped(env.unwrapped).length,
+                "tau": untyped(env.unwrapped).tau,
+            }
+            assert untyped(env.unwrapped).polemass_length == 0.1 * untyped(env.unwrapped).length
             assert env.step(0)[4]["context"] == info["context"]
             lengths.add(info["context"]["length"])
         assert len(lengths) == 20
@@ -119,9 +123,9 @@ class TestPerEpisode:
 
     def test_spaces_hold_for_every_episode(self):
         env = envs.make({"id": "CartPole-v1", "perturb": [{"x_threshold": {"uniform": [1.0, 4.0]}}]})
-        assert env.observation_space.high[0] == 8.0
+        assert untyped(env.observation_space).high[0] == 8.0
         env.reset(seed=0)
-        assert env.observation_space.high[0] == 8.0
+        assert untyped(env.observation_space).high[0] == 8.0
 
 
 class TestPerElement:
@@ -141,7 +145,7 @@ class TestPerElement:
         assert unwrapped.gravity / 9.8 != pytest.approx(unwrapped.force_mag / 10.0)
 
     def test_one_distribution_for_all_elements_is_drawn_once(self):
-        gym.register("Elements-v0", entry_point=Elements)
+        gym.register("Elements-v0", entry_point=untyped(Elements))
         parameter = envs.Parameter(
             name="mass",
             unit="kg",
@@ -160,7 +164,7 @@ class TestPerElement:
             env = envs.make({"id": "Elements-v0", "perturb": [{"mass": value}]})
             if seed is not None:
                 env.reset(seed=seed)
-            return env.unwrapped.mass
+            return untyped(env.unwrapped).mass
 
         assert masses("x2") == {"leg": 2.0, "torso": 6.0, "base": 0.0}
         assert masses({"torso": "x2"}) == {"leg": 1.0, "torso": 6.0, "base": 0.0}
@@ -173,9 +177,9 @@ class TestPerElement:
         with pytest.raises(envs.UnknownParameterError, match="Did you mean 'torso'") as caught:
             masses({"torsoe": 2.0})
         assert caught.value.key == "perturb.0.mass.torsoe"
-        with pytest.raises(envs.InvalidValueError, match="default of 0") as caught:
+        with pytest.raises(envs.InvalidValueError, match="default of 0") as refused:
             masses({"base": "x2"})
-        assert caught.value.key == "perturb.0.mass.base"
+        assert refused.value.key == "perturb.0.mass.base"
         with pytest.raises(envs.OutOfBoundsError, match=r"x0\.5 to x4"):
             masses("x9")
         del gym.registry["Elements-v0"]
@@ -197,7 +201,7 @@ class TestAfterConstruction:
     def test_writing_physics_to_the_finished_environment_is_refused(self):
         env = envs.make({"id": "CartPole-v1", "perturb": [{"length": 1.0}]})
         with pytest.raises(envs.PerturbedAfterConstructionError, match="gravity"):
-            env.gravity = 3.0
+            untyped(env).gravity = 3.0
         with pytest.raises(envs.PerturbedAfterConstructionError, match="gravity"):
             env.set_wrapper_attr("gravity", 3.0)
 

@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 import rl_transfer_envs as envs
 from rl_transfer_envs import perturbations
+from support.untyped import untyped
 
 
 class Counter(gym.Env):
@@ -36,7 +37,7 @@ class Counter(gym.Env):
         return self._observe(), float(self.t), self.t >= self.length, False, {}
 
 
-gym.register("Counter-v0", entry_point=Counter, max_episode_steps=50)
+gym.register("Counter-v0", entry_point=untyped(Counter), max_episode_steps=50)
 
 
 def make(*perturb, **kwargs):
@@ -308,7 +309,7 @@ class TestTimeLimit:
         assert envs.spec_of(env)["perturb"] == [{"time_limit": {"steps": 20}}]
 
     def test_environment_without_a_limit_gets_one(self):
-        gym.register("Endless-v0", entry_point=Counter, kwargs={"length": 10_000})
+        gym.register("Endless-v0", entry_point=untyped(Counter), kwargs={"length": 10_000})
         env = envs.make({"id": "Endless-v0", "perturb": [{"time_limit": 7}]})
         assert len(play(env, [0] * 20)[1]) == 7
         del gym.registry["Endless-v0"]
@@ -385,7 +386,7 @@ class TestImages:
 
     @pytest.fixture(autouse=True)
     def registered(self):
-        gym.register("Picture-v0", entry_point=Picture)
+        gym.register("Picture-v0", entry_point=untyped(Picture))
         yield
         del gym.registry["Picture-v0"]
 
@@ -418,7 +419,7 @@ class TestImages:
 
 
 def test_discrete_observations_carry_a_delay_and_nothing_else():
-    gym.register("Tiny-v0", entry_point=Tiny)
+    gym.register("Tiny-v0", entry_point=untyped(Tiny))
     env = envs.make({"id": "Tiny-v0", "perturb": [{"observation_delay": 1}]})
     env.reset(seed=0)
     assert [env.step(0)[0] for _ in range(3)] == [0, 1, 2]

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import mujoco
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 import rl_transfer_envs as envs
 from rl_transfer_envs.physics.mujoco import model as tuned
 from support.physics import make, play, random_actions
+from support.untyped import untyped
 
 ASSETS = Path(gym.__file__).parent / "envs" / "mujoco" / "assets"
 
@@ -122,7 +124,7 @@ class TestLength:
         (tmp_path / "robot.xml").write_text(text)
         compiled = gym.make(env_id, xml_file=str(tmp_path / "robot.xml"))
         perturbed = make(env_id, *perturb)
-        first, second = compiled.unwrapped.model, perturbed.unwrapped.model
+        first, second = untyped(compiled.unwrapped).model, untyped(perturbed.unwrapped).model
         skipped = 2 if root_moved else 0  # the compiled torso itself stands higher
         for name in (
             "body_mass",
@@ -137,7 +139,7 @@ class TestLength:
         np.testing.assert_allclose(second.body_pos[skipped:], first.body_pos[skipped:], atol=1e-12)
         for name in ("body_inertia", "body_subtreemass", "body_invweight0", "dof_invweight0", "dof_M0"):
             np.testing.assert_allclose(getattr(second, name), getattr(first, name), rtol=1e-9, err_msg=name)
-        compiled.unwrapped.init_qpos[:] = perturbed.unwrapped.init_qpos
+        untyped(compiled.unwrapped).init_qpos[:] = untyped(perturbed.unwrapped).init_qpos
         actions = random_actions(compiled, 40)
         played = play(perturbed, actions)
         assert len(played) > 10
@@ -187,7 +189,7 @@ class TestLength:
 class TestFriction:
     def contacts(self, env):
         env.reset(seed=0)
-        found = {}
+        found: dict[Any, Any] = {}
         for _ in range(60):
             env.step(np.zeros(env.action_space.shape, np.float32))
             data, model = env.unwrapped.data, env.unwrapped.model
@@ -198,7 +200,7 @@ class TestFriction:
 
     def test_the_floors_friction_alone_changes_no_contact_and_ours_does(self):
         env = gym.make("Hopper-v5")
-        env.unwrapped.model.geom_friction[0, 0] = 0.1
+        untyped(env.unwrapped).model.geom_friction[0, 0] = 0.1
         assert self.contacts(env)["foot"] == {2.0}
         assert self.contacts(make("Hopper-v5", {"friction": "x0.1"}))["foot"] == {0.2}
         assert self.contacts(make("Hopper-v5", {"friction": 3.0}))["foot"] == {3.0}
@@ -345,7 +347,9 @@ class TestInstances:
             # all links share one factor
             factor = drawn["link_length"]["leg"] / 0.5
             assert drawn["link_length"]["thigh"] == pytest.approx(0.45 * factor)
-            assert env.unwrapped.model.geom_size[3, 1] == pytest.approx(pristine.geom_size[3, 1] * factor)
+            assert untyped(env.unwrapped).model.geom_size[3, 1] == pytest.approx(
+                pristine.geom_size[3, 1] * factor
+            )
 
     def test_rebuilt_from_json(self):
         spec = {"id": "Hopper-v5", "perturb": [{"body_mass": {"torso": "x1.5"}}, {"action_delay": 2}]}

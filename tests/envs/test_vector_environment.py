@@ -1,6 +1,7 @@
 """The batch as a Gymnasium vector environment: autoreset, seeds, spaces, refusals."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -15,6 +16,7 @@ from rl_transfer_envs import vector
 from rl_transfer_envs.registry import perturbations as interface
 from rl_transfer_envs.registry.perturbations import Perturbation, register_perturbation
 from rl_transfer_envs.wrappers.observation import ObservationPerturbation
+from support.untyped import untyped
 from support.vector import CLASSIC, Spec, assert_equal_to_sync, assert_same
 
 
@@ -91,13 +93,15 @@ def test_reset_mask_is_the_one_of_sync() -> None:
         {"id": "CartPole-v1", "perturb": [{"gravity": {"uniform": [5.0, 9.0]}}, {"observation_noise": 0.2}]},
     ]
     ours = vector.make(specs)
-    theirs = gym.vector.SyncVectorEnv([lambda spec=spec: rl_transfer_envs.make(spec) for spec in specs])
+    theirs = gym.vector.SyncVectorEnv([partial(rl_transfer_envs.make, spec) for spec in specs])
     for env in (ours, theirs):
         env.reset(seed=0)
         env.step(np.array([0, 1, 0]))
     mask = np.array([True, False, True])
-    assert_same(*(env.reset(seed=[5, 6, 7], options={"reset_mask": mask.copy()}) for env in (ours, theirs)))
-    assert_same(*(env.step(np.array([0, 1, 0])) for env in (ours, theirs)))
+    assert_same(
+        *untyped(env.reset(seed=[5, 6, 7], options={"reset_mask": mask.copy()}) for env in (ours, theirs))
+    )
+    assert_same(*untyped(env.step(np.array([0, 1, 0])) for env in (ours, theirs)))
 
 
 @pytest.mark.parametrize("env_id", CLASSIC)
@@ -200,7 +204,7 @@ def test_frames_are_those_of_the_single_environment(env_id: str) -> None:
         alone.step(actions[1])
     frames = env.render()
     assert frames is not None
-    assert np.array_equal(frames[1], alone.render())
+    assert np.array_equal(frames[1], untyped(alone.render()))
     env.close()
     alone.close()
 
@@ -278,7 +282,7 @@ def users_own() -> Iterator[None]:
     for wrapper in wrappers:
         register_perturbation(wrapper)
     for env_id, entry_point in entry_points.items():
-        gym.register(env_id, entry_point=entry_point, max_episode_steps=50)
+        gym.register(env_id, entry_point=untyped(entry_point), max_episode_steps=50)
     yield
     for wrapper in wrappers:
         del interface._perturbations[wrapper.name]

@@ -1,5 +1,7 @@
 """The shared stages of a transfer: initial weights, freezing with a schedule, the record's proof."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -19,7 +21,7 @@ RULES = {
 }
 
 
-def network(seed: int) -> tuple[nn.Sequential, PartMap]:
+def network(seed: int) -> tuple[Any, PartMap]:
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 4), nn.Linear(4, 2))
     return model, PartMap.build(model, RULES)

@@ -58,7 +58,7 @@ def test_errors_of_a_run_get_the_suites_key(raised: str | None, told: str) -> No
     assert (caught.value.key, caught.value.message) == (told, "here: wrong")
 
 
-def test_what_is_no_bundle_is_refused_with_the_kinds_hint(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_no_bundle_is_refused_with_the_kinds_hint(tmp_path) -> None:
     (tmp_path / "weights.pth").touch()
     for name in ("absent", "weights.pth"):
         with pytest.raises(BundleError, match=r"\. Look elsewhere$"):

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from rl_transfer.image.room import execute
 from rl_transfer.results import RunFolder, RunStore, run_id
+from rl_transfer.supervised.run import execute
 from support.image import Execute, make_run, save_arrays
 
 torch.set_num_threads(1)

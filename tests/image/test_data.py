@@ -30,7 +30,8 @@ def config(**fields: Any) -> ImageData:
 
 
 def counts(labels: Any, classes: int) -> list[int]:
-    return np.bincount(labels, minlength=classes).tolist()
+    counts: list[int] = np.bincount(labels, minlength=classes).tolist()
+    return counts
 
 
 @given(
@@ -310,7 +311,7 @@ def test_each_augmentation_does_what_it_says() -> None:
     image = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
     rng = np.random.default_rng(0)
 
-    def change(**fields: Any) -> np.ndarray:  # type: ignore[type-arg]
+    def change(**fields: Any) -> np.ndarray:
         return np.asarray(Augmentation(AugmentationConfig(**fields), plain(1, 8))(image, rng))
 
     pixels = np.asarray(image)

@@ -11,6 +11,7 @@ from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.image.backbones import default_preprocessing
 from rl_transfer.image.preprocessing import Preprocessing, of_preset, of_timm, plain, to_mode
 from rl_transfer.spec.image_model import InputConfig, TorchvisionConfig
+from support.untyped import untyped
 
 
 def picture(width: int, height: int, mode: str = "RGB") -> Image.Image:
@@ -27,8 +28,10 @@ def test_a_torchvision_preset_is_followed_to_the_bit(name: str, size: tuple[int,
 
 @pytest.mark.parametrize("name", ["resnet18.a1_in1k", "tf_efficientnet_lite0.in1k"])
 def test_a_timm_transform_is_followed_to_the_bit(name: str) -> None:
-    settings = timm.data.resolve_data_config(pretrained_cfg=timm.get_pretrained_cfg(name).to_dict())
-    transform = timm.data.create_transform(**settings)
+    settings = untyped(timm.data).resolve_data_config(
+        pretrained_cfg=untyped(timm.get_pretrained_cfg(name)).to_dict()
+    )
+    transform = untyped(timm.data).create_transform(**settings)
     assert torch.equal(of_timm(settings)(picture(300, 200)), transform(picture(300, 200)))
 
 

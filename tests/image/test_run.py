@@ -15,14 +15,16 @@ from rl_transfer.frame import FoundSource
 from rl_transfer.image.backbones import build_classifier
 from rl_transfer.image.data import open_data, split_data
 from rl_transfer.image.pictures import confusion_matrix
-from rl_transfer.image.room import ROOM, evaluate_bundle, execute
+from rl_transfer.image.room import ROOM, evaluate_bundle
 from rl_transfer.results import RunFolder, RunStore, run_id
 from rl_transfer.spec import StrategyConfig, StrategyVerbs, shipped
 from rl_transfer.spec.yaml_map import read_yaml
 from rl_transfer.supervised import seeds
 from rl_transfer.supervised.bundle import load_network
 from rl_transfer.supervised.evaluate import Predictions
+from rl_transfer.supervised.run import execute
 from support.image import TRAINING, Execute, make_run, save_arrays, stripes
+from support.untyped import untyped
 
 FROZEN = {"copy": ["trunk"], "freeze": ["trunk"]}
 FINE_TUNE = {"copy": ["trunk"]}
@@ -68,13 +70,13 @@ def test_a_scratch_run_ends_with_the_weights_of_a_plain_torch_loop(run: Execute,
 
 def test_the_same_run_twice_is_the_same_to_the_bit_and_leaves_no_trace(run: Execute) -> None:
     state = torch.get_rng_state()
-    numpy_state = np.random.get_state()[1].tolist()  # noqa: NPY002
+    numpy_state = untyped(np.random.get_state())[1].tolist()  # noqa: NPY002
     first, second = run(store="a"), run(store="b")
     assert scores(first) == scores(second)
     assert first.record()["weights_digest"] == second.record()["weights_digest"]
     assert first.record()["weights_digest"] != run(seed=1).record()["weights_digest"]
     assert torch.equal(torch.get_rng_state(), state)
-    assert np.random.get_state()[1].tolist() == numpy_state  # noqa: NPY002
+    assert untyped(np.random.get_state())[1].tolist() == numpy_state  # noqa: NPY002
 
 
 def test_evaluating_less_often_does_not_change_training(run: Execute) -> None:

@@ -11,15 +11,17 @@ import pytest
 from rl_transfer.analysis import analyse, read_sweep
 from rl_transfer.errors import BundleError, ConfigError, RLTransferError, TransferError
 from rl_transfer.image.data import open_data, split_data
-from rl_transfer.image.room import preflight, read_data
+from rl_transfer.image.room import read_data
 from rl_transfer.results import RunStore, run_id
 from rl_transfer.spec import load, shipped
 from rl_transfer.spec.image import ImageRun, ImageSuite, ImageTrainConfig
 from rl_transfer.spec.image_data import DigitsData, FolderData
+from rl_transfer.supervised.preflight import preflight
 from rl_transfer.sweep.dispatch import SUITES, TRAIN, TRANSFER, Job
 from rl_transfer.sweep.scheduler import run_graph
 from rl_transfer.sweep.sweep import prepare
 from support.image import save_arrays, save_folder
+from support.untyped import untyped
 
 SUITE = """\
 kind: image
@@ -239,7 +241,7 @@ def test_shipped_image_configs_are_sound() -> None:
     for category, models in (("train", TRAIN), ("transfer", TRANSFER)):
         for name in shipped(category):
             if name.startswith("image-"):
-                load(name, models, category)
+                load(name, untyped(models), category)
 
 
 def test_a_store_of_images_refuses_to_overwrite(suite_file: Path, tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ def test_timm_weights_that_are_not_cached(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_timm_model_in_a_local_folder(tmp_path: Path) -> None:
     model = timm.create_model("mobilenetv3_small_050", num_classes=5)
-    timm.models.save_for_hf(model, tmp_path, model_args={"num_classes": 5})
+    timm.models.save_for_hf(model, str(tmp_path), model_args={"num_classes": 5})
     config = TimmConfig(name="timm", architecture=f"local-dir:{tmp_path}")
     found = load_pretrained(config, WeightsConfig(name="DEFAULT"))
     assert same(found.module, model)

@@ -1,11 +1,12 @@
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from analysis.synthetic import SyntheticSweep
 from rl_transfer.report import write_report
 
-BROKEN = {
+BROKEN: dict[str, Any] = {
     "failed": ["cartpole-longer-pole-fine-tune-2"],
     "unfinished": ["weaker-motor-scratch-1", "random-reversed-actions"],
 }

@@ -1,4 +1,5 @@
 import colorsys
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -11,6 +12,7 @@ from rl_transfer.report.curves import jump_start, learning_curves, profiles
 from rl_transfer.report.figures import all_figures, safe_name
 from rl_transfer.report.heatmap import heatmap
 from rl_transfer.report.style import looks, png, svg
+from support.untyped import untyped
 
 
 def texts(figure):
@@ -27,7 +29,7 @@ SPREAD = (-3, -1, 1, 3)
 @pytest.fixture(scope="module")
 def four_verdicts():
     """Four strategies on one target: positive, negative, equivalent, inconclusive in sample efficiency."""
-    shapes = {
+    shapes: dict[str, Any] = {
         "scratch": [shifted(SLOW, e) for e in SPREAD],
         "better": [shifted(FAST, e) for e in SPREAD],
         "worse": [shifted(SLOW, e - 40) for e in SPREAD],
@@ -57,7 +59,9 @@ def test_loss_and_gain_have_different_hues_and_inconclusive_is_pale(four_verdict
     def colour(strategy):
         row = [name for name in four_verdicts.strategies if name != "scratch"].index(strategy)
         centre = next(
-            patch for patch in heatmap(four_verdicts).axes[1].patches if round(patch.get_y() + 0.46) == row
+            patch
+            for patch in heatmap(four_verdicts).axes[1].patches
+            if round(untyped(patch).get_y() + 0.46) == row
         )
         return to_rgb(centre.get_facecolor())
 
@@ -94,10 +98,11 @@ def test_learning_curves_show_every_strategy_with_its_interval_and_levels(comple
     ]
     assert len(axes.collections) == 4  # one interval each
     scale = matrix.targets["longer-pole"].scale
-    heights = {float(line.get_ydata()[0]) for line in axes.lines if len(line.get_ydata()) == 2}
+    heights = {float(ys[0]) for line in axes.lines if len(ys := np.asarray(line.get_ydata())) == 2}
     assert heights == {scale.random, scale.reference}
     assert any("random policy" in text.get_text() for text in axes.texts)
     band = matrix.select(target="longer-pole", strategy="fine-tune")[0].band
+    assert band is not None
     curve = next(line for line in axes.lines if line.get_label() == "fine-tune")
     assert np.array_equal(curve.get_ydata(), band.mean)
 
@@ -119,7 +124,7 @@ def test_jump_start_shows_every_seed(complete):
     matrix = analyse(read_sweep(complete.folder))
     axes = jump_start(matrix).axes[0]
     circles = [line for line in axes.lines if line.get_markerfacecolor() == "none"]
-    assert [len(line.get_xdata()) for line in circles] == [5, 5, 5, 5]
+    assert [len(np.asarray(line.get_xdata())) for line in circles] == [5, 5, 5, 5]
 
 
 def test_profiles_need_aggregates(complete, partial):

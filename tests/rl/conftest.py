@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rl_transfer.results import RunFolder, RunStore, run_id
-from rl_transfer.rl.room import execute
+from rl_transfer.rl.training.run import execute
 from support.rl import Execute, make_run
 
 torch.set_num_threads(1)

@@ -1,6 +1,7 @@
 """Evaluation leaves no trace and plays exactly the episodes that its seeds say."""
 
 import random
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -83,7 +84,7 @@ def test_random_actions_are_seeded_and_inside_the_space() -> None:
     ],
     ids=str,
 )
-def test_spaces_survive_json(space: gym_spaces.Space) -> None:
+def test_spaces_survive_json(space: gym_spaces.Space[Any]) -> None:
     assert spaces.from_json(spaces.to_json(space)) == space
 
 

@@ -35,6 +35,7 @@ from support.foreign import (
     sb3_model,
 )
 from support.rl import Execute
+from support.untyped import untyped
 
 SMALL = {"policy_kwargs": {"net_arch": [6]}}
 POLICIES: dict[str, tuple[Any, ...]] = {
@@ -71,7 +72,7 @@ def test_sb3_loads_the_export_and_acts_the_same(
         monkeypatch.setitem(
             sys.modules, module, None
         )  # the zip must load where this package is not installed
-    found = sb3_class(name).load(exported, device="cpu")
+    found: Any = sb3_class(name).load(exported, device="cpu")
     batch = observe(model.observation_space)
     expected = model.predict(batch, deterministic=True)[0]
     np.testing.assert_array_equal(found.predict(batch, deterministic=True)[0], expected)
@@ -93,9 +94,9 @@ def test_a_run_exports_with_its_schedules_and_statistics(run: Execute, tmp_path:
     })  # fmt: skip
     export_sb3(folder.path, tmp_path / "policy.zip")
     policy = load_policy(folder.path)
-    found = sb3_class("PPO").load(tmp_path / "policy.zip", device="cpu")
+    found: Any = sb3_class("PPO").load(tmp_path / "policy.zip", device="cpu")
     placeholder = DummyVecEnv([lambda: OnlySpaces(found.observation_space, found.action_space)] * 2)
-    env = VecNormalize.load(str(tmp_path / "vecnormalize.pkl"), placeholder)
+    env: Any = VecNormalize.load(str(tmp_path / "vecnormalize.pkl"), placeholder)
     batch = observe(spaces.Box(-2, 2, (4,)))
     np.testing.assert_array_equal(
         found.predict(env.normalize_obs(batch), deterministic=True)[0], policy.act()(batch)
@@ -140,9 +141,9 @@ def test_statistics_of_some_keys_are_exported_for_those_keys(tmp_path: Path) -> 
     policy = import_source(saved(model, tmp_path / "m.zip"), tmp_path / "bundle", env=ANYWHERE)
     export_sb3(tmp_path / "bundle", tmp_path / "out" / "policy.zip")
     placeholder = DummyVecEnv([lambda: OnlySpaces(space, CONTINUOUS)])
-    env = VecNormalize.load(str(tmp_path / "out" / "vecnormalize.pkl"), placeholder)
+    env: Any = VecNormalize.load(str(tmp_path / "out" / "vecnormalize.pkl"), placeholder)
     batch = observe(space)
-    found = sb3_class("PPO").load(tmp_path / "out" / "policy.zip", device="cpu")
+    found: Any = sb3_class("PPO").load(tmp_path / "out" / "policy.zip", device="cpu")
     np.testing.assert_array_equal(
         found.predict(env.normalize_obs(batch), deterministic=True)[0], policy.act()(batch)
     )
@@ -181,12 +182,12 @@ def test_a_progressive_column_has_no_counterpart_in_sb3(run: Execute, tmp_path: 
 
 def test_loading_importing_and_exporting_draw_no_random_numbers(tmp_path: Path) -> None:
     path = saved(sb3_model("SAC", BOX, CONTINUOUS, **SMALL), tmp_path / "m.zip")
-    before = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    before = torch.get_rng_state(), untyped(np.random.get_state())[1].tolist()  # noqa: NPY002
     load_source(path, env=ANYWHERE)
     import_source(path, tmp_path / "b", env=ANYWHERE)
     export_sb3(tmp_path / "b", tmp_path / "policy.zip")
     assert torch.equal(torch.get_rng_state(), before[0])
-    assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
+    assert untyped(np.random.get_state())[1].tolist() == before[1]  # noqa: NPY002
 
 
 # --- inspect -----------------------------------------------------------------------------------------

@@ -64,11 +64,13 @@ class Corridor(gym.Env[Any, Any]):
     def __init__(self, length: int, truncates: bool = False) -> None:
         self.observation_space = gym.spaces.Box(-1, 1000, (2,), np.float32)
         self.action_space = gym.spaces.Discrete(2)
-        self.length, self.truncates, self.episodes, self.seeds = length, truncates, 0, []
+        self.length, self.truncates, self.episodes = length, truncates, 0
+        self.seeds: list[Any] = []
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         self.seeds.append(seed)
-        self.t, self.actions = 0, []
+        self.t = 0
+        self.actions: list[Any] = []
         self.episodes += 1
         return self._see(), {"options": options}
 

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from stable_baselines3.common.save_util import data_to_json
 
 from rl_transfer.rl.sources.printed_spaces import printed_space
+from support.untyped import untyped
 
 INF = np.inf
 
 
 def printed(space: spaces.Space[Any]) -> dict[str, Any]:
     """What SB3 writes of a space, without the pickle."""
-    entry = json.loads(data_to_json({"space": space}))["space"]
+    entry: dict[str, Any] = json.loads(data_to_json({"space": space}))["space"]
     del entry[":serialized:"]
     return entry
 
@@ -45,7 +46,10 @@ SIMPLE = (
 )
 
 
-@given(SIMPLE | st.dictionaries(st.sampled_from(["a", "b c", "d-1"]), SIMPLE, min_size=1).map(spaces.Dict))
+@given(
+    SIMPLE
+    | st.dictionaries(st.sampled_from(["a", "b c", "d-1"]), SIMPLE, min_size=1).map(untyped(spaces.Dict))
+)
 def test_what_sb3_prints_today_is_read_back(space: spaces.Space[Any]) -> None:
     assert printed_space(printed(space), bounded=True) == space
 

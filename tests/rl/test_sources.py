@@ -23,6 +23,7 @@ from support.foreign import (
     DICT,
     DISCRETE,
     IMAGE,
+    OnlySpaces,
     as_of_2020,
     edit_data,
     edit_state,
@@ -31,6 +32,7 @@ from support.foreign import (
     saved,
     sb3_model,
 )  # fmt: skip
+from support.untyped import untyped
 
 MANY = spaces.Discrete(18)
 
@@ -234,7 +236,7 @@ def test_a_zip_without_data_takes_its_spaces_from_the_environment_and_assumes_th
     ]
     relu = load_source(path, policy_kwargs={"activation": "relu"})
     assert relu.metadata["notes"][3:] == []
-    assert isinstance(relu.module.mlp_extractor.policy_net[1], nn.ReLU)
+    assert isinstance(untyped(relu.module).mlp_extractor.policy_net[1], nn.ReLU)
     with pytest.raises(EnvironmentSpecError, match="does not print its spaces in full"):
         load_source(path, env=ANYWHERE)
 
@@ -254,9 +256,7 @@ def test_images_of_the_environment_get_their_channels_first(tmp_path: Path) -> N
     path = edit_data(saved(model, tmp_path / "m.zip"), lambda data: data.pop("observation_space"))
     import gymnasium as gym
 
-    gym.register(
-        "OnlyImages-v0", lambda: __import__("support.foreign", fromlist=["x"]).OnlySpaces(IMAGE, DISCRETE)
-    )
+    gym.register("OnlyImages-v0", untyped(lambda: OnlySpaces(IMAGE, DISCRETE)))
     try:
         policy = load_source(path, env=Environment(id="OnlyImages-v0"))
     finally:
@@ -272,7 +272,8 @@ class Doubling(BaseFeaturesExtractor):
         self.layer = nn.Linear(observation_space.shape[0], features_dim)
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
-        return 2 * self.layer(observations)
+        doubled: torch.Tensor = 2 * self.layer(observations)
+        return doubled
 
 
 def test_a_custom_features_extractor_comes_from_the_users_code_not_from_the_file(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pickle
 import struct
 import tarfile
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from support.foreign import (
     sb3_model,
     torch_bytes,
 )
+from support.untyped import untyped
 
 
 class Payload:
@@ -103,7 +105,7 @@ def test_a_payload_instead_of_the_statistics_is_refused_by_name(
         load_source(agent, env=ANYWHERE)
     assert not sentinel.exists()
     with pytest.raises(AttributeError):
-        VecNormalize.load(str(path), None)
+        VecNormalize.load(str(path), untyped(None))
     assert sentinel.exists()
 
 
@@ -276,6 +278,10 @@ def test_a_zip_of_something_else_says_what_it_holds(tmp_path: Path) -> None:
         load_source(path, env=ANYWHERE)
 
 
+def with_policy(content: bytes, members: dict[str, bytes]) -> None:
+    members["policy.pth"] = content
+
+
 def test_hostile_shapes_of_known_names_are_refused(agent: Path) -> None:
     for state in (
         {"action_net.weight": torch.zeros(3), "value_net.weight": torch.zeros(1)},
@@ -284,7 +290,7 @@ def test_hostile_shapes_of_known_names_are_refused(agent: Path) -> None:
         {"actor.mu.0.weight": torch.zeros(2), "critic.qf0.0.weight": torch.zeros(1, 7)},
     ):
         content = torch_bytes(state)
-        rewrite(agent, lambda members, content=content: members.update({"policy.pth": content}))
+        rewrite(agent, partial(with_policy, content))
         with pytest.raises(BundleError):
             load_source(agent, env=ANYWHERE)
 

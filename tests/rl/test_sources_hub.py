@@ -16,6 +16,7 @@ from rl_transfer.rl.sources.hub import fetch
 from rl_transfer.rl.sources.load import import_source, load_source
 from rl_transfer.spec import Environment
 from support.foreign import BOX, CONTINUOUS, normalized, observe, saved, sb3_model
+from support.untyped import untyped
 
 
 class Hub(ThreadingHTTPServer):
@@ -125,7 +126,7 @@ def test_another_file_and_a_revision(hub: Hub, tmp_path: Path) -> None:
         ("hf://me/ppo-CartPole-v1/agents/best.zip@v1.0", 4),
     ):
         policy = load_source(address)
-        assert policy.module.mlp_extractor.policy_net[0].out_features == width
+        assert untyped(policy.module).mlp_extractor.policy_net[0].out_features == width
         assert (policy.algorithm.name, policy.env) == ("PPO", Environment(id="CartPole-v1"))
     assert "HEAD me/ppo-CartPole-v1@main/agents/vec_normalize.pkl" in hub.asked
 

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from stable_baselines3 import A2C
-from stable_baselines3.common.vec_env import VecNormalize
 
 from rl_transfer.core import digest_tensors
 from rl_transfer.errors import BundleError, TransferError
@@ -30,6 +29,7 @@ from support.foreign import (
     sb3_model,
     torch_bytes,
 )
+from support.untyped import untyped
 
 CARTPOLE = Environment(id="CartPole-v1")
 PENDULUM = Environment(id="Pendulum-v1")
@@ -84,7 +84,7 @@ def test_target_networks_that_a_state_dict_leaves_out_are_filled_from_the_online
     policy = load_source(tmp_path / "td3.safetensors", env=PENDULUM, algorithm="TD3")
     for online, target in ((policy.module.actor, policy.module.actor_target),
                            (policy.module.critic, policy.module.critic_target)):  # fmt: skip
-        assert digest_tensors(online.state_dict()) == digest_tensors(target.state_dict())
+        assert digest_tensors(untyped(online).state_dict()) == digest_tensors(untyped(target).state_dict())
     assert [note for note in policy.metadata["notes"] if "target" in note] == [
         "actor_target is missing and was filled from actor",
         "critic_target is missing and was filled from critic",
@@ -287,7 +287,7 @@ def test_any_statistics_are_read_as_pickle_reads_them(
     path = tmp_path / "v.pkl"
     path.write_bytes(pickle.dumps(env, protocol=protocol))
     with path.open("rb") as file:
-        theirs: VecNormalize = pickle.load(file)
+        theirs = pickle.load(file)
     arrays = read_statistics(path).arrays
     np.testing.assert_array_equal(arrays["normalization/observation//mean"], theirs.obs_rms.mean)
     assert arrays["normalization/observation//count"] == theirs.obs_rms.count

@@ -10,7 +10,7 @@ import torch
 from rl_transfer.errors import RLTransferError, TransferError
 from rl_transfer.results import RunFolder, RunStore, run_id
 from rl_transfer.rl.policies.bundle import Policy, load_policy
-from rl_transfer.rl.room import execute
+from rl_transfer.rl.training.run import execute
 from rl_transfer.spec import StrategyConfig, parse, shipped
 from rl_transfer.spec.yaml_map import read_yaml
 from support.algorithms import ALGORITHMS, run_of, target_of
@@ -282,7 +282,8 @@ class PullToZero:
 
     def loss(self, model: Any, parts: Any, progress: float) -> torch.Tensor:
         assert 0 <= progress <= 1
-        return 1e4 * model.policy.action_net.weight.square().sum()
+        loss: torch.Tensor = 1e4 * model.policy.action_net.weight.square().sum()
+        return loss
 
 
 def test_a_users_loss_hook_is_trained_with(

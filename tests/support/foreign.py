@@ -53,9 +53,7 @@ def sb3_class(name: str) -> type[BaseAlgorithm]:
     return found
 
 
-def sb3_model(
-    name: str, observations: Space = BOX, actions: Space = DISCRETE, **kwargs: Any
-) -> BaseAlgorithm:
+def sb3_model(name: str, observations: Space = BOX, actions: Space = DISCRETE, **kwargs: Any) -> Any:
     """A model whose every parameter is drawn anew, target networks and biases too."""
     sizes = {"n_steps": 8} if name in ON_POLICY else {"buffer_size": 8}
     if name in ("PPO", "TRPO"):
@@ -94,7 +92,7 @@ def observe(space: Space, count: int = 40) -> Any:
     return drawn
 
 
-def rewrite(path: Path, change: Callable[[dict[str, bytes]], None], **options: Any) -> Path:
+def rewrite(path: Path, change: Callable[[dict[str, bytes]], object], **options: Any) -> Path:
     """Change the members of a zip in place."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
@@ -105,7 +103,7 @@ def rewrite(path: Path, change: Callable[[dict[str, bytes]], None], **options: A
     return path
 
 
-def edit_data(path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+def edit_data(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
     """Change the JSON of an SB3 zip in place."""
 
     def edit(members: dict[str, bytes]) -> None:
@@ -178,7 +176,7 @@ def as_of_2020(path: Path) -> Path:
     return rewrite(path, age_members)
 
 
-def normalized(observations: Space, actions: Space, **options: Any) -> VecNormalize:
+def normalized(observations: Space, actions: Space, **options: Any) -> Any:
     """A ``VecNormalize`` that has seen some observations."""
     with warnings.catch_warnings():
         env = VecNormalize(DummyVecEnv([lambda: OnlySpaces(observations, actions)] * 2), **options)

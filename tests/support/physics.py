@@ -36,6 +36,7 @@ def both_ends(env_id):
     """Every parameter at each end of its range that is not its default."""
     for name, parameter in OWN[env_id].items():
         limits = parameter.factors or parameter.bounds
+        assert limits is not None, name
         default = 1.0 if parameter.factors else parameter.default
         for side, limit in zip(("low", "high"), limits, strict=True):
             if limit != default:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -133,7 +134,7 @@ def assert_equal_to_sync(specs: Sequence[Spec | str], mode: str, steps: int, see
         for instance in batched.batch.instances
     )
     sync = gym.vector.SyncVectorEnv(
-        [lambda spec=spec: rl_transfer_envs.make(spec) for spec in specs],
+        [partial(rl_transfer_envs.make, spec) for spec in specs],
         observation_mode="different" if spaces_differ else "same",
         autoreset_mode=mode,
     )

@@ -5,6 +5,7 @@ from rl_transfer.results import run_id
 from rl_transfer.spec import RLSuite, load
 from rl_transfer.sweep.dispatch import Job
 from rl_transfer.sweep.graph import build_graph, manifest
+from support.untyped import untyped
 
 LABELS = Labels(unit="environment steps", measure="mean episodic return")
 
@@ -19,7 +20,7 @@ def test_the_quickstart_has_5_sources_3_random_and_60_target_runs() -> None:
     assert (roles.count("source"), roles.count("random"), roles.count("target")) == (5, 3, 3 * 4 * 5)
     assert len(graph.specs) == 68
     # 5 × 51,200 for the sources and 60 × 6,144 for the targets.
-    assert sum(spec.total_steps for spec in graph.specs.values()) == 624_640
+    assert sum(untyped(spec).total_steps for spec in graph.specs.values()) == 624_640
 
 
 def test_the_random_policy_plays_at_least_100_episodes() -> None:
@@ -61,7 +62,7 @@ def test_a_run_does_not_depend_on_names() -> None:
     assert build_graph(first).specs.keys() == build_graph(second).specs.keys()
 
 
-def test_a_job_survives_the_trip_to_a_worker(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_job_survives_the_trip_to_a_worker(tmp_path) -> None:
     for spec in build_graph(suite("seeds=1")).specs.values():
         job = Job.from_json(Job(spec, tmp_path, tmp_path / "bundle").to_json())
         assert run_id(job.run) == run_id(spec)
@@ -70,6 +71,6 @@ def test_a_job_survives_the_trip_to_a_worker(tmp_path) -> None:  # type: ignore[
 def test_facts_fill_gaps_of_the_manifest_but_never_overrule_the_user() -> None:
     config = suite("targets.longer-pole.reward_threshold=7", "seeds=1")
     facts = {"targets": {name: {"reward_threshold": 475.0} for name in config.targets}}
-    targets = manifest(config, build_graph(config), LABELS, facts)["config"]["targets"]
+    targets = untyped(manifest(config, build_graph(config), LABELS, facts))["config"]["targets"]
     assert targets["longer-pole"]["reward_threshold"] == 7
     assert targets["weaker-motor"]["reward_threshold"] == 475.0
