@@ -35,6 +35,10 @@ ROOMS = {
         "tensorboard",
     },
 }  # fmt: skip
+# Sub-rooms of a package, from the ground up: each imports itself and what stands before it.
+SUB_ROOMS = {
+    "rl_transfer.rl": ("sb3_seams", "environments", "policies", "sources", "strategy", "training", "room"),
+}
 # The fork server's preload and the dispatch table are the two doors from sweep into rl.
 DOORS = {"sweep/preload.py": {"torch", "stable_baselines3", "rl_transfer.rl"}}
 
@@ -47,8 +51,8 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
             names.add(node.module or "")
-            if node.module == "rl_transfer":
-                names |= {f"rl_transfer.{alias.name}" for alias in node.names}
+            if node.module == "rl_transfer" or node.module in SUB_ROOMS:
+                names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
 
 
@@ -73,6 +77,43 @@ def test_rooms_import_only_what_the_table_allows(room: str) -> None:
         relative = path.relative_to(ROOT / "rl_transfer").as_posix()
         bad += violations(path, room, ROOMS[room] | DOORS.get(relative, set()))
     assert not bad, "\n".join(bad)
+
+
+def upward(path: Path, package: str, order: tuple[str, ...]) -> list[str]:
+    """Imports of a module that go to a sub-room above its own."""
+    own = path.relative_to(folder_of(package)).parts[0].removesuffix(".py")
+    bad = []
+    for name in imported(path):
+        other = name.removeprefix(f"{package}.").partition(".")[0] if name.startswith(f"{package}.") else own
+        if other in order and order.index(other) > order.index(own):
+            bad.append(f"{path.relative_to(ROOT)} imports {name}: {own} stands below {other}")
+    return bad
+
+
+def folder_of(package: str) -> Path:
+    return ROOT / ("envs" if package.startswith("rl_transfer_envs") else "") / package.replace(".", "/")
+
+
+@pytest.mark.parametrize("package", sorted(SUB_ROOMS))
+def test_sub_rooms_import_only_downward(package: str) -> None:
+    order, folder = SUB_ROOMS[package], folder_of(package)
+    found = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    found |= {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert found == set(order), "every module and folder of the package has its place in the order"
+    paths = [path for name in order for path in module_files(folder, name)]
+    bad = [each for path in paths for each in upward(path, package, order)]
+    assert not bad, "\n".join(bad)
+
+
+def module_files(folder: Path, name: str) -> list[Path]:
+    return sorted((folder / name).rglob("*.py")) or [folder / f"{name}.py"]
+
+
+def test_the_check_sees_an_import_upward() -> None:
+    order = SUB_ROOMS["rl_transfer.rl"]
+    path = ROOT / "rl_transfer" / "rl" / "strategy" / "apply.py"
+    assert upward(path, "rl_transfer.rl", (order[4], *order[:4])), "strategy imports policies"
+    assert not upward(path, "rl_transfer.rl", order)
 
 
 def test_environments_stand_alone() -> None:

@@ -190,7 +190,7 @@ def test_an_anchor_holds_the_weights_near_the_source(sources: dict[str, RunFolde
 
 
 def test_kickstarting_pulls_the_student_to_the_teacher(sources: dict[str, RunFolder], tmp_path: Path) -> None:
-    from rl_transfer.rl.strategy.losses import distribution, divergence
+    from rl_transfer.rl.strategy.distributions import distribution, divergence
 
     strong = {"kickstart": {"strength": 100.0, "until": 1.0}}
     taught = transfer(tmp_path, "PPO", strong, sources["PPO"], training={"total_steps": 320})

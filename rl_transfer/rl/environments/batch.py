@@ -10,13 +10,22 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from numpy.typing import NDArray
 from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 from rl_transfer.errors import EnvironmentSpecError
+from rl_transfer.rl import sb3_seams
+from rl_transfer.rl.environments.spaces import Array
+from rl_transfer.spec.base import Json
 from rl_transfer_envs.vector import Batch, Step
+
+Info = dict[str, object]
+"""What an environment says of a step or a reset beside its numbers."""
+
+AnyMonitor = Monitor[Any, Any]
 
 
 class BatchedVecEnv(VecEnv):
@@ -35,24 +44,27 @@ class BatchedVecEnv(VecEnv):
             number of the instance.
     """
 
-    actions: np.ndarray[Any, Any]
+    actions: Array
 
-    def __init__(self, specs: Sequence[Mapping[str, Any] | str], render_mode: str | None = None) -> None:
+    def __init__(self, specs: Sequence[Mapping[str, Json] | str], render_mode: str | None = None) -> None:
         self.batch = Batch(specs, render_mode)
         self._monitors = [Monitor(instance.env) for instance in self.batch.instances]
         self._steps = 0
         super().__init__(self.batch.num_envs, self.batch.observation_space, self.batch.action_space)
         self.metadata = self.batch.instances[0].env.metadata
 
-    def reset(self) -> np.ndarray[Any, Any]:
+    def reset(self) -> Array:
         """Begin new episodes, with the seeds and options that were set."""
         rows = list(range(self.num_envs))
-        observations = self._restart(rows, self._seeds, [options or None for options in self._options])
-        self._reset_seeds()
-        self._reset_options()
+        observations = self._restart(
+            rows,
+            sb3_seams.pending_seeds(self),
+            [options or None for options in sb3_seams.pending_options(self)],
+        )
+        sb3_seams.forget_pending(self)
         return observations
 
-    def step_async(self, actions: np.ndarray[Any, Any]) -> None:
+    def step_async(self, actions: Array) -> None:
         """Keep the actions for :meth:`step_wait`."""
         self.actions = actions
 
@@ -68,9 +80,7 @@ class BatchedVecEnv(VecEnv):
         observations = self._reset_finished(step, done, infos) if done.any() else step.observations
         return observations, step.rewards.astype(np.float32), done, infos
 
-    def _reset_finished(
-        self, step: Step, done: np.ndarray[Any, Any], infos: list[dict[str, Any]]
-    ) -> np.ndarray[Any, Any]:
+    def _reset_finished(self, step: Step, done: NDArray[np.bool_], infos: list[Info]) -> Array:
         rows = np.flatnonzero(done).tolist()
         for row in rows:
             infos[row]["episode"] = self._close_episode(self._monitors[row])
@@ -83,17 +93,17 @@ class BatchedVecEnv(VecEnv):
         self,
         rows: list[int],
         seeds: Sequence[int | None] | None = None,
-        options: Sequence[dict[str, Any] | None] | None = None,
-    ) -> np.ndarray[Any, Any]:
+        options: Sequence[Info | None] | None = None,
+    ) -> Array:
         observations = self.batch.reset(rows, seeds, options)
         for row in rows:
             self._monitors[row].rewards, self._monitors[row].needs_reset = [], False
             self.reset_infos[row] = self._info(row)
         return observations
 
-    def _info(self, row: int) -> dict[str, Any]:
+    def _info(self, row: int) -> Info:
         """The environment's own info of an instance; base observation and drawn parameters."""
-        info: dict[str, Any] = {}
+        info: Info = {}
         if self.batch.contexts[row]:
             info["context"] = copy.deepcopy(self.batch.contexts[row])
         if self.batch.has_base_observation[row]:
@@ -101,7 +111,7 @@ class BatchedVecEnv(VecEnv):
         return info
 
     @staticmethod
-    def _close_episode(monitor: Monitor[Any, Any]) -> dict[str, Any]:
+    def _close_episode(monitor: AnyMonitor) -> Info:
         """Write the episode down as ``Monitor.step`` does."""
         episode_return, length = sum(monitor.rewards), len(monitor.rewards)
         seconds = time.time() - monitor.t_start
@@ -114,18 +124,18 @@ class BatchedVecEnv(VecEnv):
         """Close the instances."""
         self.batch.close()
 
-    def get_images(self) -> Sequence[np.ndarray[Any, Any] | None]:
+    def get_images(self) -> Sequence[Array | None]:
         """One frame per instance, drawn by Gymnasium."""
         if self.render_mode != "rgb_array":
             warnings.warn(f"The render mode is {self.render_mode}; images need 'rgb_array'.", stacklevel=2)
             return [None] * self.num_envs
         return self.batch.render()
 
-    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[object]:
         """An attribute of the instances as of now: the physics', a wrapper's or the monitor's."""
         return [monitor.get_wrapper_attr(attr_name) for monitor in self._current(indices)]
 
-    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+    def set_attr(self, attr_name: str, value: object, indices: VecEnvIndices = None) -> None:
         """Set an attribute of the monitors; the physics' belong into the specification.
 
         Raises:
@@ -136,8 +146,8 @@ class BatchedVecEnv(VecEnv):
             setattr(monitor, attr_name, value)
 
     def env_method(
-        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
-    ) -> list[Any]:
+        self, method_name: str, *method_args: object, indices: VecEnvIndices = None, **method_kwargs: object
+    ) -> list[object]:
         """Call a method of the instances.
 
         Raises:
@@ -157,12 +167,15 @@ class BatchedVecEnv(VecEnv):
         self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
     ) -> list[bool]:
         """Whether the instances are wrapped; each is, in a ``Monitor``."""
-        return [is_wrapped(self._monitors[row], wrapper_class) for row in self._get_indices(indices)]
+        return [
+            is_wrapped(self._monitors[row], wrapper_class)
+            for row in sb3_seams.instance_numbers(self, indices)
+        ]
 
-    def _current(self, indices: VecEnvIndices) -> list[Monitor[Any, Any]]:
+    def _current(self, indices: VecEnvIndices) -> list[AnyMonitor]:
         """The monitors of some instances, with the state of the batch written back to them."""
         self.batch.export()
-        monitors = [self._monitors[row] for row in self._get_indices(indices)]
+        monitors = [self._monitors[row] for row in sb3_seams.instance_numbers(self, indices)]
         for monitor in monitors:
             monitor.total_steps = self._steps
         return monitors

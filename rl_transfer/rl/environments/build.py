@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
-import gymnasium as gym
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 import rl_transfer_envs
 from rl_transfer.errors import EnvironmentSpecError, MissingExtraError, RLTransferError
 from rl_transfer.rl.environments.batch import BatchedVecEnv
+from rl_transfer.rl.environments.spaces import Env
 from rl_transfer.spec import Environment
+from rl_transfer.spec.base import Json
 
 VECTORIZATION = "training.vectorization"
 
-Wrapper = Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
+Wrapper = Callable[[Env], Env]
 
 
-def as_spec(config: Environment) -> dict[str, Any]:
-    """The config as the plain mapping that ``rl_transfer_envs`` reads."""
+def as_spec(config: Environment) -> dict[str, Json]:
+    """The config as the plain mapping that ``rl_transfer_envs`` reads.
+
+    Args:
+        config: the environment and its perturbations.
+    """
     return {name: value for name, value in config.plain().items() if value}
 
 
-def make_env(
-    config: Environment, render_mode: str | None = None, key: str | None = None
-) -> gym.Env[Any, Any]:
+def make_env(config: Environment, render_mode: str | None = None, key: str | None = None) -> Env:
     """Build one perturbed environment.
 
     Args:
@@ -36,6 +39,7 @@ def make_env(
 
     Raises:
         EnvironmentSpecError: it cannot be built.
+        MissingExtraError: it needs an extra that is not installed.
     """
     try:
         return rl_transfer_envs.make(as_spec(config), render_mode=render_mode)
@@ -44,7 +48,15 @@ def make_env(
 
 
 def translate(error: rl_transfer_envs.EnvError, key: str | None) -> RLTransferError:
-    """An error of the environment package, under the key path of the config it came from."""
+    """An error of the environment package, under the key path of the config it came from.
+
+    Args:
+        error: as raised, its key relative to the environment.
+        key: where the environment's config stands in the user's file.
+
+    Returns:
+        The error to raise instead.
+    """
     path = ".".join(part for part in (key, error.key) if part) or None
     if isinstance(error, rl_transfer_envs.MissingExtraError):
         return MissingExtraError(error.message, key=path)
@@ -76,7 +88,7 @@ def make_vec_env(
     if vectorization == "batched":
         return _batched(config, n_envs, wrappers)
 
-    def build() -> gym.Env[Any, Any]:
+    def build() -> Env:
         env = make_env(config)
         for wrap in wrappers:
             env = wrap(env)

@@ -16,10 +16,11 @@ from gymnasium import spaces
 from rl_transfer.core import isolated
 from rl_transfer.errors import EnvironmentSpecError
 from rl_transfer.rl.environments.build import make_env
+from rl_transfer.rl.environments.spaces import Array, Observation, Space
 from rl_transfer.spec import Environment
 
-Act = Callable[[Any], np.ndarray[Any, Any]]
-"""Observations of all episodes, stacked → actions, stacked."""
+Act = Callable[[Observation], Array]
+"""Observations of all episodes → their actions, both ``[episode, …]``."""
 
 STEP_LIMIT = 1_000_000
 
@@ -38,7 +39,16 @@ class Episodes:
 
 
 class Evaluator:
-    """Evaluates policies in one environment; its environments are reused between evaluations."""
+    """Evaluates policies in one environment; its environments are reused between evaluations.
+
+    Args:
+        config: the environment and its perturbations.
+        episodes: the most that one evaluation plays.
+        key: where the config stands in the user's file, for error messages.
+
+    Raises:
+        EnvironmentSpecError: the environment cannot be built.
+    """
 
     def __init__(self, config: Environment, episodes: int, key: str | None = None) -> None:
         self._envs = [make_env(config, key=key) for _ in range(episodes)]
@@ -53,6 +63,12 @@ class Evaluator:
             act: the policy; it always gets the observations of all episodes, finished ones
                 included, so that the batch's shape (and so its rounding) never changes.
             seeds: one per episode; the environments' and, for stochastic policies, the sampling's.
+
+        Returns:
+            Return and length of each episode, in the seeds' order.
+
+        Raises:
+            EnvironmentSpecError: an episode does not end.
         """
         envs = self._envs[: len(seeds)]
         with isolated(seeds[0]):
@@ -82,19 +98,32 @@ class Evaluator:
             env.close()
 
 
-def random_act(space: spaces.Space[Any], seed: int) -> Act:
-    """Uniform-random actions from a space, on its own generator."""
+def random_act(space: Space, seed: int) -> Act:
+    """Uniform-random actions from a space, on its own generator.
+
+    Args:
+        space: of actions; its generator is seeded.
+        seed: of all actions of all episodes.
+    """
     space.seed(seed)
 
-    def act(observations: Any) -> np.ndarray[Any, Any]:
+    def act(observations: Observation) -> Array:
         count = len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
-        return np.stack([space.sample() for _ in range(count)])
+        return np.stack([np.asarray(space.sample()) for _ in range(count)])
 
     return act
 
 
-def stack(observations: Sequence[Any], space: spaces.Space[Any]) -> Any:
-    """Observations of several episodes as one batch, per key for dict spaces."""
+def stack(observations: Sequence[Any], space: Space) -> Observation:
+    """Observations of several episodes as one batch.
+
+    Args:
+        observations: one per episode, as the environments give them.
+        space: of one observation.
+
+    Returns:
+        ``[episode, …]``; for dict spaces a dict of such arrays.
+    """
     if isinstance(space, spaces.Dict):
         return {name: np.stack([each[name] for each in observations]) for name in space.spaces}
     return np.stack(observations)

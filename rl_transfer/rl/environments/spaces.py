@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.vec_env import VecTransposeImage
 
 from rl_transfer.errors import BundleError, TransferError
+from rl_transfer.spec.base import Json
 
-Space = spaces.Space[Any]
+Space = spaces.Space[object]
+
+Env = gym.Env[Any, Any]
+"""An environment of any kind; what it observes and does is up to its spaces."""
+
+Array = NDArray[np.generic]
+"""Numbers of any type, of the shape that a space says."""
+
+Observation = Array | dict[str, Array]
+"""One observation or a batch of them, ``[…]`` or ``[episode, …]``; per key for dict spaces."""
 
 
-def to_json(space: Space) -> dict[str, Any]:
+def to_json(space: Space) -> dict[str, Json]:
     """Describe a space that SB3 can use.
+
+    Args:
+        space: of observations or actions.
+
+    Returns:
+        Its ``type`` and what that type needs; :func:`from_json` reads it.
 
     Raises:
         TransferError: SB3 has no policy for such a space.
@@ -39,8 +58,11 @@ def to_json(space: Space) -> dict[str, Any]:
     raise TransferError(f"a {type(space).__name__} space cannot be used; SB3 has no policy for it")
 
 
-def from_json(data: dict[str, Any]) -> Space:
+def from_json(data: Mapping[str, Any]) -> Space:
     """The space that :func:`to_json` described.
+
+    Args:
+        data: what stands in a bundle, unchecked.
 
     Raises:
         BundleError: the description is damaged.
@@ -69,6 +91,10 @@ def same(first: Space, second: Space) -> bool:
 
     Bounds may differ; a perturbed environment often has wider ones. Images may differ in where
     their channels stand; SB3 puts them first.
+
+    Args:
+        first: of observations or actions.
+        second: of the same.
     """
     first, second = _channels_first(first), _channels_first(second)
     if isinstance(first, spaces.Box) and isinstance(second, spaces.Box):
@@ -86,15 +112,16 @@ def _channels_first(space: Space) -> Space:
     return space
 
 
-def _bounds(values: np.ndarray[Any, Any]) -> Any:
+def _bounds(values: Array) -> Json:
     """Bounds as one text where they are all equal, else as nested lists of texts (inf has no JSON)."""
     if values.size and (values == values.flat[0]).all():
         return repr(values.flat[0].item())
     texts = np.array([repr(value.item()) for value in values.ravel()], dtype=object)
-    return texts.reshape(values.shape).tolist()
+    nested: Json = texts.reshape(values.shape).tolist()
+    return nested
 
 
-def _array(data: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+def _array(data: Json, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
     # Via float64: float32's shortest text reads back to the same float32.
     values = np.asarray(data, dtype=object)
     return np.broadcast_to(np.vectorize(float, otypes=[np.float64])(values), shape).astype(dtype)

@@ -14,10 +14,10 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl_transfer.errors import ConfigError, MissingExtraError, TransferError
-from rl_transfer.spec import Algorithm, LinearSchedule, PolicyConfig
+from rl_transfer.rl.policies.traits import traits_of
+from rl_transfer.spec import Algorithm, LinearSchedule
 from rl_transfer.spec.moved import current_path
 
-_CONTRIB = ("TRPO", "QRDQN", "TQC")
 _ACTIVATIONS = {
     "tanh": torch.nn.Tanh,
     "relu": torch.nn.ReLU,
@@ -49,9 +49,8 @@ def algorithm_class(name: str) -> type[BaseAlgorithm]:
     Raises:
         MissingExtraError: sb3-contrib is not installed.
     """
-    package = "sb3_contrib" if name in _CONTRIB else "stable_baselines3"
     try:
-        module = importlib.import_module(package)
+        module = importlib.import_module(traits_of(name).package)
     except ImportError:
         raise MissingExtraError(
             f"{name} comes from sb3-contrib, which is not installed: pip install 'rl-transfer[contrib]'"
@@ -60,8 +59,16 @@ def algorithm_class(name: str) -> type[BaseAlgorithm]:
     return found
 
 
-def policy_kwargs(config: PolicyConfig) -> dict[str, Any]:
-    """SB3's ``policy_kwargs``; what the config leaves out is SB3's own default."""
+def policy_kwargs(algorithm: Algorithm) -> dict[str, Any]:
+    """SB3's ``policy_kwargs``; what the config leaves out is SB3's own default.
+
+    Args:
+        algorithm: the algorithm whose policy is to be built.
+
+    Raises:
+        ConfigError: the features extractor cannot be imported, or is none.
+    """
+    config = algorithm.policy_kwargs
     kwargs: dict[str, Any] = {}
     if config.net_arch is not None:
         arch = config.net_arch
@@ -88,7 +95,7 @@ def policy_kwargs(config: PolicyConfig) -> dict[str, Any]:
             raise ConfigError(f"{config.features_extractor} is no features extractor of SB3", key=key)
         kwargs["features_extractor_class"] = extractor
         kwargs["features_extractor_kwargs"] = dict(config.features_extractor_kwargs)
-    return kwargs
+    return {**traits_of(algorithm.name).policy_defaults, **kwargs}
 
 
 def import_object(path: str, key: str) -> Any:
@@ -130,9 +137,7 @@ def build_model(config: Algorithm, env: VecEnv, seed: int) -> BaseAlgorithm:
     if noise:
         shape = env.action_space.shape or ()
         arguments["action_noise"] = NormalActionNoise(np.zeros(shape), np.full(shape, noise))
-    kwargs = policy_kwargs(config.policy_kwargs)
-    if config.name == "QRDQN":
-        kwargs.setdefault("n_quantiles", 200)
+    kwargs = policy_kwargs(config)
     try:
         return algorithm_class(config.name)(
             config.policy, env, policy_kwargs=kwargs, seed=seed, device="cpu", **arguments

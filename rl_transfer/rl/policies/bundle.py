@@ -104,6 +104,7 @@ def _content(
     if run.algorithm is None or run.training is None or model.env is None:
         raise BundleError("only a trained policy can be bundled")
     state = {**model.policy.state_dict(), **tensors(model.env)}
+    entropy = log_entropy_coefficient(model)
     progressive = run.strategy is not None and run.strategy.progressive
     metadata = {
         "algorithm": run.algorithm.plain(),
@@ -115,16 +116,23 @@ def _content(
         "seeds": {"root_seed": run.root_seed, "seed": run.seed},
         "versions": versions(),
         "progressive": progressive,
-        "log_ent_coef": entropy_coefficient(model),
+        "log_ent_coef": None if entropy is None else float(entropy.item()),
         **extra,
     }
     return state, metadata
 
 
-def entropy_coefficient(model: BaseAlgorithm) -> float | None:
-    """SAC's and TQC's learned log entropy coefficient; none where it is fixed or absent."""
-    value = getattr(model, "log_ent_coef", None)
-    return None if value is None else float(value.item())
+def log_entropy_coefficient(model: BaseAlgorithm) -> torch.Tensor | None:
+    """The logarithm of a learned entropy coefficient; it lies outside the policy.
+
+    Args:
+        model: any SB3 model.
+
+    Returns:
+        The trained tensor itself, ``float32[1]``; None where the coefficient is fixed or absent.
+    """
+    found = getattr(model, "log_ent_coef", None)
+    return found if isinstance(found, torch.Tensor) else None
 
 
 def load_policy(path: Path) -> Policy:
@@ -170,11 +178,9 @@ def build_policy(
 ) -> BasePolicy:
     """A fresh policy network as the algorithm would build it, without environments."""
     cls = algorithm_class(algorithm.name)
-    kwargs = policy_kwargs(algorithm.policy_kwargs)
+    kwargs = policy_kwargs(algorithm)
     if getattr(algorithm, "use_sde", False):
         kwargs["use_sde"] = True
-    if algorithm.name == "DDPG":
-        kwargs.setdefault("n_critics", 1)
     policy: BasePolicy = cls.policy_aliases[algorithm.policy](
         observation_space, action_space, lambda _: 0.0, **kwargs
     )

@@ -18,10 +18,12 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 from rl_transfer.core import isolated
 from rl_transfer.errors import BundleError
+from rl_transfer.rl import sb3_seams
 from rl_transfer.rl.environments.spaces import Space
 from rl_transfer.rl.policies.algorithms import build_model
-from rl_transfer.rl.policies.bundle import Policy, load_policy
+from rl_transfer.rl.policies.bundle import Policy, load_policy, log_entropy_coefficient
 from rl_transfer.rl.policies.normalization import PREFIX, wrap
+from rl_transfer.rl.policies.traits import traits_of
 from rl_transfer.spec import Algorithm, LinearSchedule
 
 STATISTICS_NAME = "vecnormalize.pkl"
@@ -107,9 +109,9 @@ def _model(policy: Policy) -> BaseAlgorithm:
     model.num_timesteps = int(policy.metadata.get("training", {}).get("total_steps", 0))
     for name, value in _unbuilt(algorithm).items():
         setattr(model, name, value)
-    model._setup_lr_schedule()
-    entropy, parameter = policy.metadata.get("log_ent_coef"), getattr(model, "log_ent_coef", None)
-    if entropy is not None and isinstance(parameter, torch.Tensor):
+    sb3_seams.renew_learning_rate_schedule(model)
+    entropy, parameter = policy.metadata.get("log_ent_coef"), log_entropy_coefficient(model)
+    if entropy is not None and parameter is not None:
         with torch.no_grad():
             parameter.fill_(entropy)
     return model
@@ -143,7 +145,7 @@ def _buildable(algorithm: Algorithm) -> Algorithm:
         name: value.linear for name in type(algorithm).model_fields
         if isinstance(value := getattr(algorithm, name), LinearSchedule)
     }  # fmt: skip
-    if hasattr(algorithm, "buffer_size"):
+    if traits_of(algorithm.name).off_policy:
         changes["buffer_size"] = algorithm.n_envs
     changed: Algorithm = algorithm.model_copy(update=changes)
     return changed
@@ -157,6 +159,6 @@ def _unbuilt(algorithm: Algorithm) -> dict[str, Any]:
         if isinstance(value, LinearSchedule):
             schedule = SB3LinearSchedule(value.linear, value.final, 1.0)
             found[name] = schedule if name == "learning_rate" else FloatSchedule(schedule)
-    if hasattr(algorithm, "buffer_size"):
-        found["buffer_size"] = algorithm.buffer_size
+        elif name == "buffer_size":
+            found[name] = value
     return found

@@ -22,36 +22,28 @@ from __future__ import annotations
 from torch import nn
 
 from rl_transfer.core import PartMap, PartRule
-from rl_transfer.errors import TransferError
-
-ON_POLICY = ("PPO", "A2C", "TRPO")
-Q_LEARNING = {"DQN": "q_net", "QRDQN": "quantile_net"}
-ACTOR_CRITIC = ("SAC", "TQC", "TD3", "DDPG")
-ALGORITHMS = (*ON_POLICY, *Q_LEARNING, *ACTOR_CRITIC)
+from rl_transfer.rl.policies.traits import Traits, traits_of
 
 
 def policy_parts(algorithm: str, policy: nn.Module) -> PartMap:
     """The named parts of an SB3 policy.
 
     Args:
-        algorithm: SB3's name of the algorithm, one of ``ALGORITHMS``.
+        algorithm: SB3's name of the algorithm.
         policy: ``model.policy``.
+
+    Returns:
+        The parts in the order of the table above, those without tensors included.
 
     Raises:
         TransferError: the algorithm is unknown, or the policy has tensors that no part covers.
     """
-    if algorithm in ON_POLICY:
-        rules = _on_policy()
-    elif algorithm in Q_LEARNING:
-        rules = _q_learning(policy, Q_LEARNING[algorithm])
-    elif algorithm in ACTOR_CRITIC:
-        rules = _actor_critic(policy)
-    else:
-        raise TransferError(f"{algorithm!r} has no table of parts; known: {', '.join(ALGORITHMS)}")
-    return PartMap.build(policy, rules)
+    traits = traits_of(algorithm)
+    rules = {"on-policy": _on_policy, "q-learning": _q_learning, "actor-critic": _actor_critic}
+    return PartMap.build(policy, rules[traits.family](policy, traits))
 
 
-def _on_policy() -> dict[str, PartRule]:
+def _on_policy(policy: nn.Module, traits: Traits) -> dict[str, PartRule]:
     return {
         "features": PartRule(("features_extractor", "pi_features_extractor"), "trunk"),
         "value_features": PartRule(("vf_features_extractor",), "trunk"),
@@ -63,19 +55,19 @@ def _on_policy() -> dict[str, PartRule]:
     }
 
 
-def _q_learning(policy: nn.Module, network: str) -> dict[str, PartRule]:
+def _q_learning(policy: nn.Module, traits: Traits) -> dict[str, PartRule]:
+    network = traits.network
     trunk, head = _split(policy, f"{network}.{network}")
     return {
         "features": PartRule((f"{network}.features_extractor",), "trunk"),
         "policy_trunk": PartRule(trunk, "trunk"),
         "action_head": PartRule(head, "head"),
-        "target": PartRule((f"{network}_target",), "auxiliary"),
+        "target": _targets(traits),
     }
 
 
-def _actor_critic(policy: nn.Module) -> dict[str, PartRule]:
-    actor, critic = policy.get_submodule("actor"), policy.get_submodule("critic")
-    if not hasattr(actor, "latent_pi"):  # TD3 and DDPG: one network, its head last
+def _actor_critic(policy: nn.Module, traits: Traits) -> dict[str, PartRule]:
+    if traits.actions == "deterministic":  # one network, its head last
         policy_trunk, action_head = _split(policy, "actor.mu")
         log_std: tuple[str, ...] = ()
     else:
@@ -88,14 +80,19 @@ def _actor_critic(policy: nn.Module) -> dict[str, PartRule]:
     }
     if log_std:
         rules["log_std"] = PartRule(log_std, "head")
+    critic = policy.get_submodule("critic")
     critics = [name for name, child in critic.named_children() if isinstance(child, nn.Sequential)]
     for index, name in enumerate(critics):
         trunk, head = _split(policy, f"critic.{name}")
         suffix = f"_{index}" if index else ""
         rules[f"value_trunk{suffix}"] = PartRule(trunk, "trunk")
         rules[f"value_head{suffix}"] = PartRule(head, "head")
-    rules["target"] = PartRule(("actor_target", "critic_target"), "auxiliary")
+    rules["target"] = _targets(traits)
     return rules
+
+
+def _targets(traits: Traits) -> PartRule:
+    return PartRule(tuple(target for _, target in traits.targets), "auxiliary")
 
 
 def _split(policy: nn.Module, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

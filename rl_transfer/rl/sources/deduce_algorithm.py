@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from rl_transfer.errors import BundleError
-from rl_transfer.rl.policies.parts import ON_POLICY, Q_LEARNING
+from rl_transfer.rl.policies.traits import ANY, TRAITS, names_with
 
 Data = Mapping[str, Any]
 State = Mapping[str, Tensor]
@@ -18,6 +18,7 @@ _REFUSED = {
     "lstm_actor.": "a recurrent policy (RecurrentPPO), which carries a hidden state between steps",
     "actor.latent_pi.0.running_mean": "a CrossQ policy, whose batch renormalisation has no counterpart here",
 }
+_MASKABLE_NAME = "MaskablePPO"
 _MASKABLE = "sb3_contrib.common.maskable"
 
 
@@ -26,8 +27,8 @@ def deduce_algorithm(state: State, data: Data, given: str | None, named: str | N
 
     Args:
         state: tensors by SB3's names.
-        data: plain data of an SB3 zip, or empty; its hyperparameters tell PPO, A2C and TRPO apart.
-        given: the user's word. PPO, A2C and TRPO share their networks, so any of them may be given.
+        data: plain data of an SB3 zip, or empty; its hyperparameters tell apart what has the same tensors.
+        given: the user's word. Algorithms that share their networks may each be given.
         named: what the file's name says, used only where tensors and data leave a choice.
         where: the file's name, for errors.
 
@@ -45,10 +46,10 @@ def deduce_algorithm(state: State, data: Data, given: str | None, named: str | N
         return given
     if str(_said(data, "policy_class").get("__module__", "")).startswith(_MASKABLE):
         raise BundleError(
-            f"{where} is a policy of MaskablePPO, which acts under masks of allowed actions; give algorithm "
-            "PPO to take its network without the masks"
+            f"{where} is a policy of {_MASKABLE_NAME}, which acts under masks of allowed actions; give "
+            f"algorithm {_MASKABLE_NAME.removeprefix('Maskable')} to take its network without the masks"
         )
-    choices = [each for each in candidates if _agrees(each, data)] or list(candidates)
+    choices = _agreeing(candidates, data)
     if len(choices) > 1 and named in choices:
         return named
     if len(choices) > 1:
@@ -79,15 +80,22 @@ def _candidates(state: State, where: str) -> tuple[str, ...]:
         if any(name.startswith(prefix) for name in state):
             raise BundleError(f"{where} holds {what}; it cannot be used here")
     if "action_net.weight" in state and "value_net.weight" in state:
-        return ON_POLICY
-    for algorithm, network in Q_LEARNING.items():
-        if linear_layers(state, f"{network}.{network}"):
+        return names_with(lambda traits: traits.family == "on-policy")
+    for algorithm, traits in TRAITS.items():
+        if traits.network and linear_layers(state, f"{traits.network}.{traits.network}"):
             return (algorithm,)
     critics = critic_count(state)
     if any(name.startswith("actor.mu.") for name in state) and critics:
-        if any(name.startswith("actor.log_std") for name in state):
-            return ("SAC",) if linear_layers(state, "critic.qf0")[-1][0] == 1 else ("TQC",)
-        return ("TD3",) if critics > 1 else ("DDPG", "TD3")
+        drawn = any(name.startswith("actor.log_std") for name in state)
+        several_outputs = drawn and linear_layers(state, "critic.qf0")[-1][0] > 1
+        return names_with(
+            lambda traits: (
+                traits.family == "actor-critic"
+                and traits.actions == ("distribution" if drawn else "deterministic")
+                and (traits.quantiles == "critics") == several_outputs
+                and (critics == 1 or traits.policy_defaults.get("n_critics") != 1)
+            )
+        )
     names = sorted(state)
     raise BundleError(
         f"{where} holds no policy of Stable-Baselines3 with actor and critic. Its tensors: "
@@ -96,13 +104,16 @@ def _candidates(state: State, where: str) -> tuple[str, ...]:
     )
 
 
-def _agrees(algorithm: str, data: Data) -> bool:
-    """Whether the hyperparameters that SB3 saved are the algorithm's."""
-    if algorithm in ON_POLICY and "gae_lambda" in data:
-        return algorithm == ("PPO" if "clip_range" in data else "TRPO" if "cg_max_steps" in data else "A2C")
-    if algorithm in ("TD3", "DDPG") and "policy_delay" in data:
-        return (algorithm == "DDPG") == (data["policy_delay"] == 1 and data.get("target_noise_clip") == 0)
-    return True
+def _agreeing(candidates: tuple[str, ...], data: Data) -> list[str]:
+    """The candidates whose signature the saved hyperparameters bear out at most length; else all."""
+
+    def borne_out(algorithm: str) -> int:
+        signature = TRAITS[algorithm].signature
+        fits = all(key in data and value in (ANY, data[key]) for key, value in signature.items())
+        return len(signature) if fits else 0
+
+    longest = max(borne_out(each) for each in candidates)
+    return [each for each in candidates if borne_out(each) == longest]
 
 
 def _said(data: Data, key: str) -> Data:

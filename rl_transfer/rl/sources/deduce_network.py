@@ -15,7 +15,7 @@ from stable_baselines3.common.preprocessing import get_action_dim, get_flattened
 
 from rl_transfer.errors import BundleError
 from rl_transfer.rl.environments.spaces import Space
-from rl_transfer.rl.policies.parts import ON_POLICY, Q_LEARNING
+from rl_transfer.rl.policies.traits import traits_of
 from rl_transfer.rl.sources.deduce_algorithm import Data, State, critic_count, linear_layers
 from rl_transfer.rl.sources.old_names import same_tensors
 
@@ -78,13 +78,13 @@ def deduce_network(
 
 def _layers(algorithm: str, state: State) -> tuple[dict[str, Any], int, int]:
     """Widths, critics and quantiles; how many features the trunk reads, how many numbers its head gives."""
-    if algorithm in ON_POLICY:
+    traits = traits_of(algorithm)
+    if traits.family == "on-policy":
         pi, vf = (linear_layers(state, f"mlp_extractor.{name}") for name in ("policy_net", "value_net"))
         actor = [*pi, _shape(state, "action_net.weight")]
         return {"net_arch": {"pi": _widths(pi), "vf": _widths(vf)}}, actor[0][1], actor[-1][0]
-    if algorithm in Q_LEARNING:
-        network = Q_LEARNING[algorithm]
-        layers = linear_layers(state, f"{network}.{network}")
+    if traits.family == "q-learning":
+        layers = linear_layers(state, f"{traits.network}.{traits.network}")
         return {"net_arch": _widths(layers[:-1])}, layers[0][1], layers[-1][0]
     critic = linear_layers(state, "critic.qf0")
     actor = linear_layers(state, "actor.latent_pi") + linear_layers(state, "actor.mu")
@@ -94,22 +94,23 @@ def _layers(algorithm: str, state: State) -> tuple[dict[str, Any], int, int]:
         "net_arch": {"pi": _widths(actor[:-1]), "qf": _widths(critic[:-1])},
         "n_critics": critic_count(state),
     }
-    if algorithm == "TQC":
+    if traits.quantiles == "critics":
         kwargs["n_quantiles"] = critic[-1][0]
     return kwargs, actor[0][1], actor[-1][0]
 
 
 def _outputs(algorithm: str, outputs: int, action_space: Space, where: str) -> dict[str, Any]:
-    """QR-DQN's number of quantiles; for all others the head must have one number per action."""
-    if algorithm in Q_LEARNING and isinstance(action_space, spaces.Discrete):
+    """The head's number of quantiles; where it has none it must have one number per action."""
+    traits = traits_of(algorithm)
+    if traits.family == "q-learning" and isinstance(action_space, spaces.Discrete):
         actions = int(action_space.n)
-    elif algorithm in ON_POLICY and isinstance(action_space, spaces.Discrete | spaces.MultiDiscrete):
+    elif traits.family == "on-policy" and isinstance(action_space, spaces.Discrete | spaces.MultiDiscrete):
         actions = int(
             sum(action_space.nvec) if isinstance(action_space, spaces.MultiDiscrete) else action_space.n
         )
     else:
         actions = get_action_dim(action_space)
-    if algorithm == "QRDQN" and actions and outputs % actions == 0:
+    if traits.quantiles == "head" and actions and outputs % actions == 0:
         return {"n_quantiles": outputs // actions}
     if outputs != actions:
         raise BundleError(
@@ -128,13 +129,12 @@ def _features(
     where: str,
 ) -> tuple[str, dict[str, Any], int | None]:
     """Kind of policy, arguments of the features extractor, number of features (None: only its code knows)."""
-    critic = "vf_features_extractor." if algorithm in ON_POLICY else "critic.features_extractor."
-    prefix = {"DQN": "q_net.", "QRDQN": "quantile_net."}.get(
-        algorithm, "" if algorithm in ON_POLICY else "actor."
-    ) + "features_extractor."
+    traits = traits_of(algorithm)
+    prefix = f"{traits.actor}features_extractor."
+    critic = "vf_features_extractor." if traits.family == "on-policy" else "critic.features_extractor."
     tensors = {name.removeprefix(prefix): each for name, each in state.items() if name.startswith(prefix)}
     kwargs: dict[str, Any] = {}
-    if tensors and algorithm not in Q_LEARNING:
+    if tensors and traits.family != "q-learning":
         kwargs["share_features_extractor"] = same_tensors(state, prefix, critic)
     dict_space = isinstance(space, spaces.Dict)
     if "features_extractor" in given:
@@ -200,7 +200,7 @@ def _activation(
     algorithm: str, said: Data, known: bool, given: Mapping[str, Any], where: str
 ) -> tuple[str, list[str]]:
     """The activation function, which the tensors do not show."""
-    default = "tanh" if algorithm in ON_POLICY else "relu"
+    default = "tanh" if traits_of(algorithm).family == "on-policy" else "relu"
     if "activation_fn" in said:
         name = str(said["activation_fn"]).rstrip("'>").rpartition(".")[2]
         if name in _ACTIVATIONS:

@@ -9,7 +9,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from rl_transfer.rl.policies.parts import ALGORITHMS
+from rl_transfer.rl.policies.traits import ALGORITHMS
 from rl_transfer.spec import Environment
 
 _LIMIT = "the same physics; the time limit is 500 steps instead of 200"

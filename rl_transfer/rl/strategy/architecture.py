@@ -13,9 +13,9 @@ from torch.nn.utils import parametrize
 from rl_transfer import core
 from rl_transfer.core import PartMap, isolated
 from rl_transfer.errors import TransferError
+from rl_transfer.rl import sb3_seams
 from rl_transfer.rl.policies.bundle import widen
-from rl_transfer.rl.policies.parts import ON_POLICY
-from rl_transfer.rl.strategy.knobs import TARGETS
+from rl_transfer.rl.policies.traits import traits_of
 from rl_transfer.spec import StrategyVerbs
 
 
@@ -27,9 +27,29 @@ def optimizers(model: BaseAlgorithm) -> list[torch.optim.Optimizer]:
 
 
 def add_low_rank(
-    model: BaseAlgorithm, parts: PartMap, strategy: StrategyVerbs, selectors: Iterable[str], seed: int
+    model: BaseAlgorithm,
+    algorithm: str,
+    parts: PartMap,
+    strategy: StrategyVerbs,
+    selectors: Iterable[str],
+    seed: int,
 ) -> core.LowRankAdapters | None:
-    """Put low-rank adapters on frozen layers and give them to the optimizers that own the layers."""
+    """Put low-rank adapters on frozen layers and give them to the optimizers that own the layers.
+
+    Args:
+        model: frozen as the strategy says.
+        algorithm: SB3's name of it.
+        parts: of ``model.policy``.
+        strategy: the verbs; rank and scale of the adapters.
+        selectors: the layers, groups written out.
+        seed: of the adapters' initial values.
+
+    Returns:
+        The adapters; None where the strategy has none.
+
+    Raises:
+        TransferError: a selector names layers that are not frozen, or that no optimizer trains.
+    """
     if strategy.low_rank is None:
         return None
     owners = {id(p): each for each in optimizers(model) for g in each.param_groups for p in g["params"]}
@@ -54,19 +74,23 @@ def add_low_rank(
         owner.param_groups[0]["params"] += [
             each for name, each in parametrization.named_parameters() if name != "original"
         ]
-    _twin_targets(model, {path.split(".")[0] for path in adapters.paths})
+    _twin_targets(model, algorithm, {path.split(".")[0] for path in adapters.paths})
     return adapters
 
 
-def merge(model: BaseAlgorithm, adapters: core.LowRankAdapters) -> None:
-    """Fold the adapters into the weights, in target networks as well."""
-    targets = {
-        target: getattr(model.policy, target) for target in TARGETS.values() if hasattr(model.policy, target)
-    }
+def merge(model: BaseAlgorithm, algorithm: str, adapters: core.LowRankAdapters) -> None:
+    """Fold the adapters into the weights, in target networks as well.
+
+    Args:
+        model: as :func:`add_low_rank` left it and training changed it.
+        algorithm: SB3's name of it.
+        adapters: what :func:`add_low_rank` gave.
+    """
+    targets = {target: model.policy.get_submodule(target) for _, target in traits_of(algorithm).targets}
     effective = {name: _effective_state(target) for name, target in targets.items()}
     tops = {path.split(".")[0] for path in adapters.paths}
     adapters.merge()
-    _twin_targets(model, tops)
+    _twin_targets(model, algorithm, tops)
     for name, state in effective.items():
         getattr(model.policy, name).load_state_dict(state)
 
@@ -84,19 +108,23 @@ def _effective_state(network: nn.Module) -> dict[str, Tensor]:
     return state
 
 
-def _twin_targets(model: BaseAlgorithm, tops: Iterable[str]) -> None:
+def _twin_targets(model: BaseAlgorithm, algorithm: str, tops: Iterable[str]) -> None:
     """Make target networks copies of the online networks ``tops``; SB3 averages them pairwise."""
-    for online, target in TARGETS.items():
-        if online in tops and hasattr(model.policy, target):
+    for online, target in traits_of(algorithm).targets:
+        if online in tops:
             # The copies share torch's generated classes: adapters are never removed from one alone.
             twin = copy.deepcopy(getattr(model.policy, online))
             setattr(model.policy, target, twin.requires_grad_(False).eval())
-    if hasattr(model, "_create_aliases"):
-        model._create_aliases()
+    sb3_seams.renew_network_aliases(model)
 
 
 def add_progressive(model: BaseAlgorithm, algorithm: str, seed: int) -> list[str]:
     """Put a new column beside the copied trunks of an on-policy MlpPolicy.
+
+    Args:
+        model: its tensors copied.
+        algorithm: SB3's name of it.
+        seed: of the new columns' initial values.
 
     Returns:
         The state-dict names of the frozen source columns.
@@ -105,7 +133,7 @@ def add_progressive(model: BaseAlgorithm, algorithm: str, seed: int) -> list[str
         TransferError: the policy has no sequential trunks of Linear layers.
     """
     extractor = getattr(model.policy, "mlp_extractor", None)
-    if algorithm not in ON_POLICY or extractor is None:
+    if traits_of(algorithm).off_policy or extractor is None:
         raise TransferError(
             f"progressive columns need the sequential trunks of an on-policy MlpPolicy; {algorithm} has none",
             key="strategy.progressive",

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from rl_transfer.core import PartMap
 from rl_transfer.errors import ConfigError
+from rl_transfer.rl import sb3_seams
 from rl_transfer.rl.policies.algorithms import import_object
 from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.strategy.architecture import optimizers
@@ -95,7 +96,7 @@ def _adder(model: BaseAlgorithm, parts: PartMap, hooks: list[LossHook]) -> Calla
         parameters = [p for g in optimizer.param_groups for p in g["params"] if p.requires_grad]
         if not parameters:
             return
-        progress = min(1.0, 1.0 - model._current_progress_remaining)
+        progress = min(1.0, 1.0 - sb3_seams.progress_remaining(model))
         for hook in hooks:
             with torch.enable_grad():
                 term = hook.loss(model, parts, progress)

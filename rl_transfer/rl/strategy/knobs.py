@@ -8,22 +8,16 @@ the online network is copied.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from torch import Tensor, nn
 
 from rl_transfer.errors import TransferError
-from rl_transfer.rl.policies.bundle import Policy
+from rl_transfer.rl.policies.bundle import Policy, log_entropy_coefficient
+from rl_transfer.rl.policies.traits import Traits, names_with, traits_of
 from rl_transfer.spec import Algorithm, StrategyVerbs
-
-TARGETS = {
-    "q_net": "q_net_target",
-    "quantile_net": "quantile_net_target",
-    "critic": "critic_target",
-    "actor": "actor_target",
-}
 
 
 def transfer_algorithm(algorithm: Algorithm, strategy: StrategyVerbs) -> Algorithm:
@@ -31,10 +25,14 @@ def transfer_algorithm(algorithm: Algorithm, strategy: StrategyVerbs) -> Algorit
 
     Copied policies act from the first step (``learning_starts`` 0) and explore as much as the
     source did at its end (initial epsilon = final epsilon), unless the knobs say otherwise.
+
+    Args:
+        algorithm: as the user's config has it.
+        strategy: the verbs, knobs included.
     """
     knobs, copied = strategy.knobs, bool(strategy.copy_)
     changes: dict[str, float] = {}
-    if hasattr(algorithm, "learning_starts") and (copied or knobs.learning_starts is not None):
+    if traits_of(algorithm.name).off_policy and (copied or knobs.learning_starts is not None):
         changes["learning_starts"] = knobs.learning_starts or 0
     final = getattr(algorithm, "exploration_final_eps", None)
     if final is not None and (copied or knobs.exploration_initial is not None):
@@ -44,29 +42,40 @@ def transfer_algorithm(algorithm: Algorithm, strategy: StrategyVerbs) -> Algorit
     return changed
 
 
-def target_pairs(policy: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
-    """Online and target networks of an off-policy policy; empty for on-policy ones."""
-    pairs = []
-    for online, target in TARGETS.items():
-        first, second = getattr(policy, online, None), getattr(policy, target, None)
-        if isinstance(first, nn.Module) and isinstance(second, nn.Module):
-            pairs.append((first, second))
-    return pairs
+def target_pairs(policy: nn.Module, traits: Traits) -> list[tuple[nn.Module, nn.Module]]:
+    """Online networks of a policy, each with its target network; empty for on-policy ones.
+
+    Args:
+        policy: ``model.policy``.
+        traits: of its algorithm.
+    """
+    return [(policy.get_submodule(online), policy.get_submodule(target)) for online, target in traits.targets]
 
 
-def apply_knobs(model: BaseAlgorithm, strategy: StrategyVerbs, source: Policy | None) -> dict[str, Any]:
-    """Set what lies outside the copied tensors; returns what was done, for the record.
+def apply_knobs(
+    model: BaseAlgorithm, algorithm: Algorithm, strategy: StrategyVerbs, source: Policy | None
+) -> dict[str, str | float]:
+    """Set what lies outside the copied tensors.
+
+    Args:
+        model: fresh, its tensors copied.
+        algorithm: what it was built from.
+        strategy: the verbs, knobs included.
+        source: the source policy, if there is one.
+
+    Returns:
+        What was done, for the record.
 
     Raises:
-        TransferError: a knob asks for something that the source does not have.
+        TransferError: a knob asks for something that the target does not have.
     """
-    done: dict[str, Any] = {"optimizer": "fresh"}
-    knobs = strategy.knobs
+    done: dict[str, str | float] = {"optimizer": "fresh"}
+    knobs, traits = strategy.knobs, traits_of(algorithm.name)
     gaussian = isinstance(getattr(model.policy, "log_std", None), Tensor)
     if isinstance(knobs.log_std, float) and not gaussian:
         raise TransferError(
             f"knobs.log_std is {knobs.log_std}, but the policy has no log_std of its own; it is for "
-            "PPO, A2C and TRPO on continuous actions",
+            f"{', '.join(names_with(lambda each: not each.off_policy))} on continuous actions",
             key="strategy.knobs.log_std",
         )
     if isinstance(knobs.log_std, float):
@@ -74,22 +83,21 @@ def apply_knobs(model: BaseAlgorithm, strategy: StrategyVerbs, source: Policy | 
             model.policy.log_std.fill_(knobs.log_std)  # type: ignore[operator]
     if gaussian:
         done["log_std"] = knobs.log_std
-    pairs = target_pairs(model.policy)
-    if pairs:
+    if isinstance(model, OffPolicyAlgorithm):
         done["target_networks"] = knobs.target_networks
-        done["learning_starts"] = model.learning_starts  # type: ignore[attr-defined]
+        done["learning_starts"] = model.learning_starts
         if knobs.target_networks == "sync":
-            for online, target in pairs:
+            for online, target in target_pairs(model.policy, traits):
                 target.load_state_dict(online.state_dict())
-    if hasattr(model, "exploration_initial_eps"):
-        done["exploration_initial_eps"] = model.exploration_initial_eps
-    if hasattr(model, "log_ent_coef"):
+    if traits.family == "q-learning":
+        done["exploration_initial_eps"] = model.exploration_initial_eps  # type: ignore[attr-defined]
+    if traits.learns_entropy:
         asked = knobs.entropy if strategy.copy_ or isinstance(knobs.entropy, float) else "reset"
         done["entropy"] = _entropy(model, asked, source)
     return done
 
 
-def _entropy(model: Any, choice: str | float, source: Policy | None) -> str | float:
+def _entropy(model: BaseAlgorithm, choice: str | float, source: Policy | None) -> str | float:
     if isinstance(choice, float):
         value = math.log(choice)
     elif choice == "keep":
@@ -99,14 +107,15 @@ def _entropy(model: Any, choice: str | float, source: Policy | None) -> str | fl
         value = float(found)
     else:
         return "reset"
-    if model.log_ent_coef is None:
+    learned = log_entropy_coefficient(model)
+    if learned is None:
         raise TransferError(
             f"knobs.entropy is {choice!r}, but the target's ent_coef is a fixed number; "
             "use ent_coef: auto, or leave knobs.entropy out",
             key="strategy.knobs.entropy",
         )
     with torch.no_grad():
-        model.log_ent_coef.fill_(value)
+        learned.fill_(value)
     return choice
 
 
@@ -116,11 +125,15 @@ class HeldTargets:
     SB3's ``polyak_update`` changes even identical tensors by rounding. Before every forward pass
     of a target network the frozen tensors are copied from the online network, so the drift is
     never used; :meth:`restore` removes it at the end.
+
+    Args:
+        policy: ``model.policy``, everything frozen that will be.
+        traits: of its algorithm.
     """
 
-    def __init__(self, policy: nn.Module) -> None:
+    def __init__(self, policy: nn.Module, traits: Traits) -> None:
         self._pairs: list[tuple[Tensor, Tensor]] = []
-        for online, target in target_pairs(policy):
+        for online, target in target_pairs(policy, traits):
             frozen = [
                 (mine, theirs)
                 for (_, mine), (_, theirs) in zip(

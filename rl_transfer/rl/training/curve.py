@@ -2,7 +2,7 @@
 
 SB3's ``train()`` follows the last ``_on_step`` of a rollout, so an evaluation there would never
 see the last update. Evaluations happen before ``learn`` begins, in ``_on_rollout_start`` after every
-update that the interval asks for, and once more in :meth:`LearningCurve.close`.
+update that the interval asks for, and once more in :meth:`TrainingCurve.close`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from rl_transfer.core import count_parameters, learning_rates_by_part
 from rl_transfer.results import RunFolder
 from rl_transfer.rl.environments.evaluate import Episodes, Evaluator
 from rl_transfer.rl.environments.seeds import evaluation_seeds
-from rl_transfer.rl.policies.bundle import as_act, entropy_coefficient
+from rl_transfer.rl.policies.bundle import as_act, log_entropy_coefficient
 from rl_transfer.rl.policies.normalization import current_normalizer, restore, tensors
-from rl_transfer.rl.strategy.apply import Transfer
+from rl_transfer.rl.strategy.apply import PolicyTransfer
 from rl_transfer.rl.strategy.architecture import optimizers
 from rl_transfer.rl.strategy.guide import Curriculum
 from rl_transfer.spec import RLRun
@@ -29,7 +29,7 @@ from rl_transfer.spec import RLRun
 BEAT_SECONDS = 0.5
 
 
-class LearningCurve(BaseCallback):
+class TrainingCurve(BaseCallback):
     """Evaluates on schedule and records the learning curve; training is never disturbed."""
 
     def __init__(
@@ -37,7 +37,7 @@ class LearningCurve(BaseCallback):
         run: RLRun,
         folder: RunFolder,
         evaluator: Evaluator,
-        transfer: Transfer,
+        transfer: PolicyTransfer,
         curriculum: Curriculum | None,
         writer: SummaryWriter,
         say: Callable[[str], None],
@@ -158,13 +158,15 @@ class Snapshot:
     def __init__(self, model: BaseAlgorithm) -> None:
         self._policy = {name: value.clone() for name, value in model.policy.state_dict().items()}
         self._statistics = {} if model.env is None else tensors(model.env)
-        self._entropy = entropy_coefficient(model)
+        entropy = log_entropy_coefficient(model)
+        self._entropy = None if entropy is None else entropy.detach().clone()
 
     def restore(self, model: BaseAlgorithm) -> None:
         """Put everything back."""
         model.policy.load_state_dict(self._policy)
         if model.env is not None:
             restore(model.env, self._statistics)
-        if self._entropy is not None:
+        entropy = log_entropy_coefficient(model)
+        if entropy is not None and self._entropy is not None:
             with torch.no_grad():
-                model.log_ent_coef.fill_(self._entropy)  # type: ignore[attr-defined]
+                entropy.copy_(self._entropy)

@@ -16,7 +16,7 @@ from rl_transfer.rl.policies import normalization
 from rl_transfer.rl.policies.algorithms import build_model
 from rl_transfer.rl.policies.bundle import Policy, as_policy
 from rl_transfer.rl.sources.load import load_source
-from rl_transfer.rl.strategy.apply import Transfer
+from rl_transfer.rl.strategy.apply import PolicyTransfer
 from rl_transfer.rl.strategy.guide import check_guide
 from rl_transfer.rl.strategy.hooks import HookContext, user_hook
 from rl_transfer.rl.strategy.knobs import transfer_algorithm
@@ -156,7 +156,7 @@ def _check_strategy(suite: RLSuite, index: int, target: str, source: Policy | No
         model = _model(run)
         if model.env is None:
             raise TransferError("the model has no environment")
-        Transfer(run, model, model.env, source, seed=0)
+        PolicyTransfer(run, model, model.env, source, seed=0)
         user_hook(strategy, "behaviour", HookContext(run, source, 0))
         if strategy.guide is not None and source is not None:
             evaluator = Evaluator(run.env, 1)

@@ -20,11 +20,11 @@ from rl_transfer.rl.policies import normalization
 from rl_transfer.rl.policies.algorithms import build_model
 from rl_transfer.rl.policies.bundle import Policy, as_act, load_policy, save_policy, versions
 from rl_transfer.rl.sources.load import load_source
-from rl_transfer.rl.strategy.apply import Transfer
+from rl_transfer.rl.strategy.apply import PolicyTransfer
 from rl_transfer.rl.strategy.guide import Curriculum, GuidedStart, check_guide, first_horizon
 from rl_transfer.rl.strategy.hooks import HookContext, user_hook
 from rl_transfer.rl.strategy.knobs import transfer_algorithm
-from rl_transfer.rl.training.curve import LearningCurve
+from rl_transfer.rl.training.curve import TrainingCurve
 from rl_transfer.spec import RLRun
 from rl_transfer.spec.base import Json
 
@@ -105,12 +105,12 @@ class _Training:
             env = normalization.wrap(copies, algorithm)
             model = build_model(algorithm, env, seeds.network_seed(self.run))
             model.set_logger(Logger(str(self.folder.path), [output]))
-            transfer = Transfer(self.run, model, env, self.source, seeds.transfer_seed(self.run))
+            transfer = PolicyTransfer(self.run, model, env, self.source, seeds.transfer_seed(self.run))
             if self.source is not None:
                 self.say(transfer.plan.table())
             parameters = core.count_parameters(model.policy)
             seeds.seed_model(model, seeds.training_seed(self.run))
-            curve = LearningCurve(
+            curve = TrainingCurve(
                 self.run, self.folder, evaluator, transfer, curriculum, output.writer, self.say
             )
             curve.begin(model)
@@ -184,8 +184,8 @@ class _Training:
     def _record(
         self,
         model: BaseAlgorithm,
-        curve: LearningCurve,
-        transfer: Transfer,
+        curve: TrainingCurve,
+        transfer: PolicyTransfer,
         zero_shot: dict[str, Any] | None,
     ) -> dict[str, Any]:
         transferred = transfer.finish()

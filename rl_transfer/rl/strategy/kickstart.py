@@ -1,0 +1,152 @@
+"""Kickstarting as a loss hook: the source policy teaches while the student learns (Schmitt et al. 2018)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.buffers import DictReplayBuffer, DictRolloutBuffer, ReplayBuffer, RolloutBuffer
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.type_aliases import PyTorchObs
+from torch import Tensor
+
+from rl_transfer import core
+from rl_transfer.core import PartMap
+from rl_transfer.errors import TransferError
+from rl_transfer.rl.environments.spaces import Array, Observation
+from rl_transfer.rl.policies.bundle import Policy
+from rl_transfer.rl.policies.traits import names_with, traits_of
+from rl_transfer.rl.strategy.distributions import distribution, divergence
+from rl_transfer.spec import Algorithm, StrategyVerbs
+from rl_transfer.spec.strategy import Kickstart
+
+BATCH = 256
+"""States per term."""
+
+
+class KickstartLoss:
+    """Pulls the student's actions to the teacher's on states of the student's own buffer.
+
+    Deviation from Schmitt et al. 2018: the states are a minibatch drawn from the buffer on a
+    generator of its own, not the minibatch of the update itself; the weight follows a fixed
+    schedule instead of population-based training.
+
+    Args:
+        config: strength and the share of the budget at which it has fallen to nothing.
+        teacher: what :func:`check_teacher` let pass.
+        seed: of the minibatches.
+    """
+
+    def __init__(self, config: Kickstart, teacher: Policy, seed: int) -> None:
+        self._coefficient = core.AnnealedCoefficient(config.strength, config.until)
+        self._algorithm, self._teacher = teacher.algorithm.name, teacher.module
+        self._generator = np.random.default_rng(seed)
+
+    def loss(self, model: BaseAlgorithm, parts: PartMap, progress: float) -> Tensor | None:
+        """The mean divergence over a minibatch times the present weight; none once that is 0."""
+        weight = self._coefficient.at(progress)
+        if weight == 0.0:
+            return None
+        observations = buffered_observations(model, BATCH, self._generator)
+        with torch.no_grad():
+            teacher = distribution(self._teacher, self._algorithm, observations)
+        student = distribution(model.policy, self._algorithm, observations)
+        return weight * divergence(teacher, student).mean()
+
+
+def check_teacher(
+    strategy: StrategyVerbs, algorithm: Algorithm, source: Policy, model: BaseAlgorithm
+) -> None:
+    """Refuse a teacher that cannot teach this student.
+
+    Args:
+        strategy: the verbs; how they treat normalisation matters.
+        algorithm: the student's.
+        source: the teacher.
+        model: the student.
+
+    Raises:
+        TransferError: no action distribution, another algorithm, other actions or observations,
+            or differently normalised observations.
+    """
+    key = "strategy.kickstart"
+    if traits_of(algorithm.name).actions == "greedy":
+        works = names_with(lambda traits: traits.actions != "greedy")
+        raise TransferError(
+            f"kickstarting distils an action distribution; {algorithm.name} has none (its greedy policy is "
+            f"an argmax over values). It works with {', '.join(works)}",
+            key=key,
+        )
+    if source.algorithm.name != algorithm.name:
+        raise TransferError(
+            f"the teacher is a {source.algorithm.name} policy and the student a {algorithm.name} policy; "
+            "kickstarting compares distributions of one kind",
+            key=key,
+        )
+    for what in ("observation_space", "action_space"):
+        teacher, student = getattr(source.module, what), getattr(model.policy, what)
+        if teacher.shape != student.shape or getattr(teacher, "n", None) != getattr(student, "n", None):
+            raise TransferError(
+                f"the teacher's {what.replace('_', ' ')} is {teacher}, the student's {student}; "
+                "a teacher must see and do what its student sees and does",
+                key=key,
+            )
+    _check_normalization(strategy, algorithm, source, key)
+
+
+def _check_normalization(strategy: StrategyVerbs, algorithm: Algorithm, source: Policy, key: str) -> None:
+    normalized = algorithm.normalize is not None and algorithm.normalize.observation
+    if normalized != (source.normalizer is not None):
+        raise TransferError(
+            f"the teacher sees {'normalised' if source.normalizer else 'raw'} observations and the student "
+            f"{'normalised' if normalized else 'raw'} ones; let both use the same algorithm.normalize",
+            key=key,
+        )
+    if normalized and strategy.normalization != "frozen":
+        raise TransferError(
+            "the student's observations are normalised by statistics that move, so the teacher would "
+            "misread them; use normalization: frozen with kickstart",
+            key=key,
+        )
+
+
+def buffered_observations(model: BaseAlgorithm, count: int, generator: np.random.Generator) -> PyTorchObs:
+    """Observations drawn from the model's buffer, as its networks see them.
+
+    Args:
+        model: an SB3 model in the middle of ``train()``.
+        count: how many; fewer where the buffer holds fewer.
+        generator: draws them, with replacement.
+
+    Returns:
+        ``float32[state, …]``, per key for dict observations.
+    """
+    buffer = _buffer(model)
+    # An on-policy buffer that is being trained on is flat; a replay buffer is [position, env, ...].
+    flat = isinstance(buffer, RolloutBuffer) and buffer.generator_ready
+    total = buffer.size() * buffer.n_envs
+    chosen = generator.integers(total, size=min(count, total))
+
+    def pick(array: Array) -> Array:
+        return array[chosen] if flat else array[chosen // buffer.n_envs, chosen % buffer.n_envs]
+
+    picked: Observation
+    if isinstance(buffer, DictReplayBuffer | DictRolloutBuffer):
+        picked = {key: pick(value) for key, value in buffer.observations.items()}
+    else:
+        picked = pick(buffer.observations)
+    env = model.get_vec_normalize_env()
+    if env is not None and not flat:
+        picked = env.normalize_obs(picked)
+    # An image space was transposed on the way in; obs_to_tensor leaves channels-first as it is.
+    tensors, _ = model.policy.obs_to_tensor(picked)
+    return tensors
+
+
+def _buffer(model: BaseAlgorithm) -> RolloutBuffer | ReplayBuffer:
+    if isinstance(model, OnPolicyAlgorithm):
+        return model.rollout_buffer
+    if isinstance(model, OffPolicyAlgorithm) and model.replay_buffer is not None:
+        return model.replay_buffer
+    raise TransferError(f"a {type(model).__name__} keeps no buffer to kickstart on", key="strategy.kickstart")
