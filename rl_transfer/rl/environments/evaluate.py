@@ -19,7 +19,7 @@ from rl_transfer.rl.environments.build import make_env
 from rl_transfer.rl.environments.spaces import Array, Observation, Space
 from rl_transfer.spec import Environment
 
-Act = Callable[[Observation], Array]
+Act = Callable[[Any], Array]
 """Observations of all episodes → their actions, both ``[episode, …]``."""
 
 STEP_LIMIT = 1_000_000
