@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import random
 import sys
 import time
@@ -17,6 +18,8 @@ from mutants.rows import NAMED, TARGETS, Named
 
 NAMED_SECONDS = 120.0
 """Limit of one named row; most of it is for a machine that is busy with other things."""
+GRACE = 30.0
+"""Seconds that a mutant gets on top of three times its tests': imports, and a machine that is busy."""
 PRODUCT = ("rl_transfer", "envs/rl_transfer_envs")
 
 
@@ -34,9 +37,7 @@ def main() -> int:
     if arguments.sample and arguments.sample < len(chosen):
         chosen = random.Random(arguments.seed).sample(chosen, arguments.sample)
     reach = measure(targets)
-    judged = judge(
-        sorted(chosen, key=lambda m: (m.path, m.line, m.place, m.variant)), reach, arguments.seconds
-    )
+    judged = judge(chosen, reach, arguments.seconds)
     return report(judged, f"sample {arguments.sample or 'all'}, seed {arguments.seed}")
 
 
@@ -54,18 +55,22 @@ def modules() -> dict[str, list[str]]:
 
 
 def judge(chosen: Iterable[Mutant], reach: Reach, seconds: float) -> list[tuple[Mutant, str]]:
-    """The outcome of every mutant, told as it is found."""
+    """The outcome of every mutant, told as it is found; Ctrl-C ends the search and keeps what is known.
+
+    The order is that of the draw: the first hundred are a sample too.
+    """
     judged: list[tuple[Mutant, str]] = []
-    for mutant in chosen:
-        start = time.monotonic()
-        tests, cost = reach.tests_of(mutant, seconds)
-        outcome: str = "unreached"
-        if tests:
-            tree = mutated(mutant, read(ROOT, mutant.path))
-            outcome = run(tests, 3 * cost + 10, (mutant.path, tree))
-        judged.append((mutant, outcome))
-        took = time.monotonic() - start
-        print(f"{outcome:9} {mutant.path}:{mutant.line}: {mutant.change}  [{took:.1f} s]", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        for mutant in chosen:
+            start = time.monotonic()
+            tests, cost = reach.tests_of(mutant, seconds)
+            outcome: str = "unreached"
+            if tests:
+                tree = mutated(mutant, read(ROOT, mutant.path))
+                outcome = run(tests, 3 * cost + GRACE, (mutant.path, tree))
+            judged.append((mutant, outcome))
+            took = time.monotonic() - start
+            print(f"{outcome:9} {mutant.path}:{mutant.line}: {mutant.change}  [{took:.1f} s]", flush=True)
     return judged
 
 
@@ -80,7 +85,7 @@ def report(judged: list[tuple[Mutant, str]], what: str) -> int:
     for path, counts in [*sorted(table.items()), ("total", total)]:
         print(f"{path:50} {counts.total():8} " + " ".join(f"{counts[name]:9}" for name in columns))
     left = [(mutant, outcome) for mutant, outcome in judged if outcome not in ("killed", "timeout")]
-    for mutant, outcome in left:
+    for mutant, outcome in sorted(left, key=lambda entry: (entry[0].path, entry[0].line)):
         print(f"{outcome}: {mutant.path}:{mutant.line}: {mutant.change}")
     return int(bool(left))
 

@@ -20,9 +20,9 @@ NAMES = {
     "argmin": "argmax", "argmax": "argmin", "isfinite": "isnan", "zeros_like": "ones_like", "sorted": "list",
 }  # fmt: skip
 """Functions and methods → what is called instead."""
-IDENTITIES = {"abs", "detach", "clone", "copy", "ravel", "square", "sqrt", "exp", "log", "float"}
+IDENTITIES = {"abs", "detach", "clone", "copy", "ravel", "square", "sqrt", "exp", "log"}
 """Functions and methods that are left out: the argument stands for the result."""
-UNSWAPPED = {"isinstance", "getattr", "hasattr", "setattr", "zip"}
+UNSWAPPED = {"isinstance", "getattr", "hasattr", "setattr", "zip", "min", "max", "minimum", "maximum"}
 """Calls whose swapped arguments fail at once or mean the same."""
 SKIPPED_FIELDS = {"annotation", "returns", "decorator_list", "bases", "keywords_of_class"}
 

@@ -22,12 +22,13 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Literal
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("rl_transfer", "rl_transfer_envs")
 LIBRARIES = (
-    "torch", "numpy", "pydantic", "gymnasium", "safetensors.torch", "hypothesis", "ruamel.yaml", "rich",
+    "torch", "numpy", "pydantic", "gymnasium", "safetensors.torch", "ruamel.yaml", "rich",
     "stable_baselines3", "sb3_contrib", "matplotlib.figure", "_pytest.assertion.rewrite",
 )  # fmt: skip
 
@@ -74,6 +75,12 @@ def prepare() -> None:
     """Import what every child needs; refuses a process that has the package already."""
     for name in LIBRARIES:
         importlib.import_module(name)
+    # The same examples every time, and no search for the smallest one: a failure is enough.
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    hypothesis.settings.register_profile(
+        "mutants", phases=phases, database=None, deadline=None, derandomize=True
+    )
+    hypothesis.settings.load_profile("mutants")
     loaded = [name for name in PACKAGES if name in sys.modules]
     if loaded:
         raise RuntimeError(f"{loaded[0]} is imported already; a change would not reach it")
