@@ -31,6 +31,7 @@ def test_a_sweep_folder_is_read_back(tmp_path):
     run = run_of(sweep, "cartpole-longer-pole-fine-tune-1")
     assert run.finished
     assert (run.source, run.target, run.strategy, run.seed) == ("cartpole", "longer-pole", "fine-tune", 1)
+    assert run.needs == ("source-cartpole-1",)
     assert run.curve.steps.tolist() == [0, 512, 1024]
     assert [len(returns) for returns in run.curve.returns] == [10, 10, 10]
     assert run.curve.means[1] == pytest.approx(np.mean(run.curve.returns[1]))
@@ -49,6 +50,9 @@ def test_strategies_may_be_a_map_and_keys_may_be_missing(tmp_path):
     assert sweep.strategies["random-frozen"].control_for == ("fine-tune",)
     assert {*sweep.strategies} == {"scratch", "fine-tune", "frozen-trunk-new-head", "random-frozen"}
     assert sweep.seeds == (0,)
+    manifest["config"]["seeds"] = 3
+    (folder / "sweep.json").write_text(json.dumps(manifest))
+    assert read_sweep(folder).seeds == (0, 1, 2), "a number of seeds means that many indices"
 
 
 @pytest.mark.parametrize(
