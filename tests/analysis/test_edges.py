@@ -9,6 +9,8 @@ import pytest
 from rl_transfer.analysis import Sweep, analyse, bootstrap
 from rl_transfer.analysis.arm_statistics import Interval, cohens_d, mean_interval
 from rl_transfer.analysis.comparison import Contrast, check_control
+from rl_transfer.analysis.metrics import measure
+from rl_transfer.spec import Analysis
 
 from .hand_made import FAST, SLOW, arm, run, shifted, sweep, two_arms
 
@@ -21,7 +23,7 @@ def tuned(matrix):
     return cell
 
 
-def with_sources(scores, *, bar=None, last_first=False):
+def with_sources(scores, *, bar=None):
     """Two arms whose source runs are in the sweep: source ``i`` climbs to ``scores[i]``."""
     plain = two_arms([FAST] * 4, [SLOW] * 4, bar=bar)
     rows = [
@@ -80,10 +82,27 @@ def test_a_source_is_scored_by_its_last_evaluation_and_the_worst_is_named():
     )
 
 
+def test_the_baseline_comes_first_and_controls_last_whatever_the_config_says():
+    keys = [(None, "task", "control"), ("base", "task", "fine-tune"), (None, "task", "scratch")]
+    arms = {key: arm(key, [SLOW] * 4) for key in keys}
+    strategies = {"control": {"control": True}, "fine-tune": {}, "scratch": {}}
+    matrix = analyse(sweep(arms, strategies=strategies))
+    assert [*matrix.strategies] == ["scratch", "fine-tune", "control"]
+    assert [cell.strategy for cell in matrix.cells] == ["scratch", "fine-tune", "control"]
+
+
+def test_a_run_that_is_not_finished_is_not_measured():
+    (unfinished,) = arm(KEYS[0], [None])
+    scale = analyse(two_arms([FAST] * 4, [SLOW] * 4)).targets["task"].scale
+    with pytest.raises(ValueError, match="cannot be measured: failed: boom"):
+        measure(unfinished, scale, Analysis())
+
+
 def test_profiles_reach_from_the_lowest_to_the_highest_score_but_at_least_from_0_to_1():
     def thresholds(*curves):
         matrix = analyse(two_arms(curves, [SLOW] * 4))
         profile = {entry.strategy: entry.profile for entry in matrix.aggregates}["fine-tune"]
+        assert profile is not None
         return profile.thresholds[0], profile.thresholds[-1]
 
     assert thresholds(*[SLOW] * 4) == (0, 1)
