@@ -57,7 +57,11 @@ def _terminate(*_: object) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with its code; mistakes give one message and no traceback."""
+    """Run the command line and exit with its code; mistakes give one message and no traceback.
+
+    Args:
+        arguments: the words after the program's name; None for those of this process.
+    """
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(args=arguments, standalone_mode=False)

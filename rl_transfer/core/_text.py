@@ -6,7 +6,17 @@ from collections.abc import Sequence
 
 
 def shape_text(shape: Sequence[int] | None) -> str:
-    """``64×4`` for a shape, ``scalar`` for a 0-dimensional one, ``–`` for none."""
+    """``64×4`` for a shape, ``scalar`` for a 0-dimensional one, ``–`` for none.
+
+    >>> shape_text((64, 4)), shape_text(()), shape_text(None)
+    ('64×4', 'scalar', '–')
+
+    Args:
+        shape: the size of every dimension, or None.
+
+    Returns:
+        The text.
+    """
     if shape is None:
         return "–"
     return "×".join(str(size) for size in shape) or "scalar"

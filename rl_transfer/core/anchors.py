@@ -17,7 +17,14 @@ class Anchor(Protocol):
     """A term that is added to the training loss."""
 
     def penalty(self, model: nn.Module) -> Tensor:
-        """The term for the model's present parameters: a scalar with gradient."""
+        """The term for the model's present parameters: a scalar with gradient.
+
+        Args:
+            model: the network that is being trained.
+
+        Returns:
+            A scalar with gradient, in the units of the loss.
+        """
         ...
 
 
@@ -48,6 +55,12 @@ class L2SP:
 
     def penalty(self, model: nn.Module) -> Tensor:
         """See the class; 0 where no anchored parameter is trainable.
+
+        Args:
+            model: the network that is being trained.
+
+        Returns:
+            The penalty as a scalar with gradient.
 
         Raises:
             TransferError: the model has none of the reference's parameters, or another shape.
@@ -91,6 +104,12 @@ class EWC:
 
     def penalty(self, model: nn.Module) -> Tensor:
         """See the class; 0 where no anchored parameter is trainable.
+
+        Args:
+            model: the network that is being trained.
+
+        Returns:
+            The penalty as a scalar with gradient.
 
         Raises:
             TransferError: the model has none of the reference's parameters, or another shape.

@@ -57,7 +57,11 @@ class Bundle:
     digest: str
 
     def state(self) -> dict[str, Tensor]:
-        """The model's state dict with every alias, normalisation statistics left out."""
+        """The model's state dict with every alias, normalisation statistics left out.
+
+        Returns:
+            State-dict name → tensor on the CPU; aliases share their tensor.
+        """
         state = {name: t for name, t in self.tensors.items() if not name.startswith(NORMALIZATION)}
         for name, others in self.aliases.items():
             state.update(dict.fromkeys(others, state[name]))
@@ -126,6 +130,12 @@ def save_bundle(
 
 def load_bundle(folder: str | Path) -> Bundle:
     """Read a bundle folder and check it whole. Nothing is ever unpickled or executed.
+
+    Args:
+        folder: as :func:`save_bundle` wrote it.
+
+    Returns:
+        What the bundle holds, its digest checked.
 
     Raises:
         BundleError: the folder or a file is missing, truncated, altered, foreign or of a

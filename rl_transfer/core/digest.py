@@ -18,7 +18,11 @@ def tensor_bytes(tensor: Tensor) -> bytes:
 
 
 def dtype_name(tensor: Tensor) -> str:
-    """``float32`` for ``torch.float32``."""
+    """``float32`` for ``torch.float32``.
+
+    Args:
+        tensor: of any dtype.
+    """
     return str(tensor.dtype).removeprefix("torch.")
 
 
@@ -27,6 +31,12 @@ def digest_tensors(tensors: Mapping[str, Tensor]) -> str:
 
     Bit-exact: −0.0 and 0.0 differ, two NaNs with the same bits agree. The device and
     the memory layout do not matter. No tensors at all have a digest too.
+
+    Args:
+        tensors: name → tensor, on any device; the order does not matter.
+
+    Returns:
+        64 hexadecimal digits.
     """
     digest = hashlib.sha256()
     for name in sorted(tensors):
@@ -37,7 +47,11 @@ def digest_tensors(tensors: Mapping[str, Tensor]) -> str:
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
-    """The live parameters and buffers of ``model`` by state-dict name (no copies)."""
+    """The live parameters and buffers of ``model`` by state-dict name (no copies).
+
+    Args:
+        model: any module.
+    """
     return {
         name: value for name, value in model.state_dict(keep_vars=True).items() if isinstance(value, Tensor)
     }
@@ -45,6 +59,13 @@ def tensors_of(model: nn.Module) -> dict[str, Tensor]:
 
 def digest_model(model: nn.Module, names: Iterable[str] | None = None) -> str:
     """The digest of the named state-dict tensors of ``model``, of all by default.
+
+    Args:
+        model: any module.
+        names: state-dict names; None for all.
+
+    Returns:
+        64 hexadecimal digits, as :func:`digest_tensors` computes them.
 
     Raises:
         TransferError: a name is not in the state dict.

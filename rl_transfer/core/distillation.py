@@ -73,6 +73,9 @@ def gaussian_kl(
 class AnnealedCoefficient:
     """The weight of a distillation loss over training, falling to 0 (Schmitt et al. 2018).
 
+    >>> [AnnealedCoefficient(initial=2.0, until=0.5).at(progress) for progress in (0.0, 0.25, 0.5, 1.0)]
+    [2.0, 1.0, 0.0, 0.0]
+
     ``linear``: ``initial · (1 − progress/until)``. ``exponential``:
     ``initial · final_fraction^(progress/until)``. Both are 0 from ``until`` on, so that the
     student is free of the teacher for the rest of the budget. (The paper adapts the weight by
@@ -101,7 +104,14 @@ class AnnealedCoefficient:
             raise TransferError(f"annealing shape {self.shape!r} is unknown; give linear or exponential")
 
     def at(self, progress: float) -> float:
-        """The weight at ``progress``, the share of the budget spent (0 to 1)."""
+        """The weight at ``progress``, the share of the budget spent (0 to 1).
+
+        Args:
+            progress: share of the budget spent, 0 to 1.
+
+        Returns:
+            The weight, from ``initial`` down to 0.
+        """
         elapsed = progress / self.until
         if elapsed >= 1:
             return 0.0

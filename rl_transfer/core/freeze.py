@@ -72,7 +72,11 @@ class FrozenParts:
         return _combine(self._digests)
 
     def digest_now(self) -> str:
-        """Digest of what is still frozen, as it is now."""
+        """Digest of what is still frozen, as it is now.
+
+        Returns:
+            SHA-256 (hex); equal to ``digest_before`` as long as nothing moved.
+        """
         live = tensors_of(self._model)
         return _combine({name: _digest(name, live) for name in self._digests})
 
@@ -96,6 +100,10 @@ class FrozenParts:
 
         Parameters that were not trainable before the freeze stay so. Modules that are no longer
         wholly frozen return to the model's training mode.
+
+        Args:
+            selectors: parts, layers or groups to thaw; None for all.
+            key: config path of the selectors, for errors.
 
         Returns:
             The names of the tensors that were thawed.

@@ -46,7 +46,11 @@ def inventory(
 
 
 def inventory_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows of :func:`inventory` as text, with counts in groups of three digits."""
+    """The rows of :func:`inventory` as text, with counts in groups of three digits.
+
+    Args:
+        rows: as :func:`inventory` returns them.
+    """
     return text_table(_HEADER, [_cells(row) for row in rows])
 
 

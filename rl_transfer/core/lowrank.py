@@ -62,6 +62,9 @@ class LowRankAdapters:
         """The state dict with the updates folded in, under the names from before the adapters.
 
         The model is not changed. A network without adapters that loads it computes the same.
+
+        Returns:
+            State-dict name → tensor, detached; unadapted tensors are not copied.
         """
         state: dict[str, Tensor] = {}
         for name, tensor in tensors_of(self._model).items():
@@ -113,6 +116,9 @@ def add_low_rank(
         alpha: α, the update's scale; r by default (scale 1).
         generator: draws the initial ``down`` matrices.
         key: config path of the selectors, for errors.
+
+    Returns:
+        The adapters; their parameters belong into the optimizer.
 
     Raises:
         TransferError: no Linear or Conv2d selected, a weight that is not frozen, a rank out

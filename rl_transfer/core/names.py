@@ -15,12 +15,19 @@ def rename_tensors(
 ) -> dict[str, Tensor]:
     """The state under the names that the target uses.
 
+    >>> state = dict.fromkeys(["module.body.weight", "module.fc.weight"], Tensor([0.0]))
+    >>> list(rename_tensors(state, {"module": "", "module.fc": "head"}))
+    ['body.weight', 'head.weight']
+
     Args:
         state: name → tensor; the tensors are not copied.
         renames: old name or dotted prefix → new one. The longest match decides and each name is
             renamed once. ``{"module": ""}`` strips ``module.``, ``{"": "trunk"}`` puts ``trunk.``
             before every name that nothing else matches. Other names stay.
         key: config path of ``renames``, for errors.
+
+    Returns:
+        New name → the same tensor, in the order of ``state``.
 
     Raises:
         TransferError: an entry that matches no tensor, two tensors with one new name, a tensor

@@ -44,6 +44,13 @@ class PartMap:
         matches. A rule that matches nothing gives an empty part (``features`` of an MLP
         policy); selecting it is an error.
 
+        Args:
+            model: the network to be mapped, not changed.
+            rules: part → its role and the prefixes of its tensors' names, in the order of the parts.
+
+        Returns:
+            The map: every tensor of the state dict in exactly one part.
+
         Raises:
             TransferError: tensors that no rule covers, the same prefix in two parts, a part
                 named like a group of another role, an uninitialised (lazy) parameter.
@@ -94,7 +101,17 @@ class PartMap:
         )
 
     def part_of(self, tensor: str) -> Part:
-        """The part that holds the tensor with this state-dict name (aliases count)."""
+        """The part that holds the tensor with this state-dict name (aliases count).
+
+        Args:
+            tensor: a state-dict name.
+
+        Returns:
+            The part.
+
+        Raises:
+            TransferError: no part holds it; the message suggests a name that one does.
+        """
         for part in self.parts:
             if any(tensor in info.names for info in part.tensors):
                 return part
@@ -112,6 +129,9 @@ class PartMap:
             selectors: what to select; an empty sequence selects nothing.
             key: config path of the sequence, attached to errors as ``key.<index>``.
 
+        Returns:
+            The layers; empty for an empty sequence.
+
         Raises:
             TransferError: a selector that is malformed, unknown, out of range or that
                 matches no tensor; the message lists what exists.
@@ -124,11 +144,19 @@ class PartMap:
         return tuple(layer for part in self.parts for layer in part.layers if layer in chosen)
 
     def select(self, selectors: Iterable[str], *, key: str | None = None) -> tuple[str, ...]:
-        """Canonical names of the tensors that the selectors name; see :meth:`layers`."""
+        """Canonical names of the tensors that the selectors name; see :meth:`layers`.
+
+        Args:
+            selectors: as :meth:`layers` takes them.
+            key: config path of the sequence, for errors.
+        """
         return tuple(name for layer in self.layers(selectors, key=key) for name in layer.tensors)
 
     def check(self, model: nn.Module) -> None:
         """Make sure that ``model`` has the tensors that this map was built for.
+
+        Args:
+            model: the network to compare with.
 
         Raises:
             TransferError: naming the tensors that are missing or have another shape.
@@ -145,7 +173,14 @@ class PartMap:
             )
 
     def assign(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """Sort foreign tensor names into this map's parts by its rules; leave out the rest."""
+        """Sort foreign tensor names into this map's parts by its rules; leave out the rest.
+
+        Args:
+            names: tensor names of another network.
+
+        Returns:
+            Part → the names that its rules match, in the given order; every part of this map is a key.
+        """
         prefixes = checked_prefixes(self.rules)
         found: dict[str, list[str]] = {part: [] for part in self.names}
         for name in names:
@@ -155,7 +190,14 @@ class PartMap:
         return {part: tuple(tensors) for part, tensors in found.items()}
 
     def digests(self, model: nn.Module) -> dict[str, str]:
-        """The content digest of every non-empty part of ``model``."""
+        """The content digest of every non-empty part of ``model``.
+
+        Args:
+            model: a network that the map was built for.
+
+        Returns:
+            Part → SHA-256 (hex) over its tensors, as :func:`digest_tensors` takes it.
+        """
         live = tensors_of(model)
         return {
             part.name: digest_tensors({name: live[name] for name in part.tensor_names})
@@ -181,7 +223,17 @@ class PartMap:
 
 
 def count_parameters(model: nn.Module) -> dict[str, int]:
-    """``{"total": …, "trainable": …}`` elements of the parameters, shared ones once."""
+    """``{"total": …, "trainable": …}`` elements of the parameters, shared ones once.
+
+    >>> count_parameters(nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1).requires_grad_(False)))
+    {'total': 11, 'trainable': 8}
+
+    Args:
+        model: any module; buffers do not count.
+
+    Returns:
+        The two counts.
+    """
     parameters = list(model.parameters())
     return {
         "total": sum(p.numel() for p in parameters),

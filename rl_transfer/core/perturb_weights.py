@@ -24,6 +24,9 @@ def shuffled(plan: TransferPlan, rng: np.random.Generator) -> TransferPlan:
     Args:
         plan: not changed.
         rng: one permutation per tensor is drawn, in the order of the sorted names.
+
+    Returns:
+        A plan of the same rows with other values.
     """
     values = dict(plan.values)
     for name in sorted(values):
@@ -50,6 +53,9 @@ def shrunk_and_perturbed(
         part_map: of ``model``; tells parameters from buffers.
         shrink: 0 ≤ shrink ≤ 1.
         noise: factor ≥ 0.
+
+    Returns:
+        A plan of the same rows with other values.
 
     Raises:
         TransferError: a factor out of its range.

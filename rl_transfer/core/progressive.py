@@ -98,7 +98,14 @@ class ProgressiveTrunk(nn.Module):
         return hidden if lateral is None else hidden + lateral
 
     def train(self, mode: bool = True) -> ProgressiveTrunk:
-        """Training mode for the new column; the source column stays in evaluation mode."""
+        """Training mode for the new column; the source column stays in evaluation mode.
+
+        Args:
+            mode: whether the new column trains.
+
+        Returns:
+            Itself, as torch's ``train`` does.
+        """
         super().train(mode)
         self.source.eval()
         return self

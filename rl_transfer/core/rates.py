@@ -54,6 +54,9 @@ class PartLearningRates:
 
         For libraries that write one rate into all groups before each update (Stable-Baselines3):
         call it right after, with the same rate. Calling it twice changes nothing.
+
+        Args:
+            learning_rate: the rate of multiplier 1, > 0.
         """
         self._bases = [learning_rate] * len(self._bases)
         for group in self._optimizer.param_groups:
@@ -107,6 +110,14 @@ def learning_rates_by_part(
     """The learning rate in force for every part that the optimizer holds, 0 where it is frozen.
 
     A part whose layers have several rates is reported layer by layer (``policy_trunk.0``).
+
+    Args:
+        optimizer: as it stands; it may hold only some parameters.
+        model: whose parameters it holds.
+        part_map: of ``model``.
+
+    Returns:
+        Part (or layer) → learning rate; parts that the optimizer does not hold are left out.
     """
     rates = {p: float(group["lr"]) for group in optimizer.param_groups for p in group["params"]}
     live = tensors_of(model)

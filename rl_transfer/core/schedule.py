@@ -47,6 +47,9 @@ class ThawSchedule:
         Call it as often as convenient, also after a resume: steps that were missed are made
         up for, steps that were taken are not repeated.
 
+        Args:
+            progress: share of the budget spent, 0 to 1.
+
         Returns:
             The steps taken by this call.
         """
@@ -73,6 +76,12 @@ def gradual_unfreezing(
             layers together and the features extractor last.
         start: share of the budget at which the last layer thaws, > 0.
         end: share at which the first layer thaws, ≥ ``start`` and < 1.
+
+    Returns:
+        The steps in the order of their shares.
+
+    Raises:
+        TransferError: not 0 < start ≤ end < 1, or the stages name no part.
     """
     if not 0 < start <= end < 1:
         raise TransferError(f"gradual unfreezing from share {start} to {end}: give 0 < start ≤ end < 1")
@@ -101,6 +110,12 @@ def critic_warmup(part_map: PartMap, strategy: Strategy, policy: Sequence[str], 
         policy: selectors of everything that the action depends on; where actor and critic share
             a features extractor, it belongs to them.
         share: share of the budget after which the policy trains.
+
+    Returns:
+        The extended strategy; the given one is not changed.
+
+    Raises:
+        TransferError: the strategy freezes the whole policy already.
     """
     already = set(part_map.layers(strategy.freeze))
     waiting = [layer for layer in part_map.layers(policy) if layer not in already]

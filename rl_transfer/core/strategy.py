@@ -81,5 +81,9 @@ class Strategy:
         return bool(self.copy)
 
     def key_of(self, *path: str) -> str | None:
-        """The config path of one of the strategy's fields, None without ``key``."""
+        """The config path of one of the strategy's fields, None without ``key``.
+
+        Args:
+            path: names of fields, outermost first.
+        """
         return None if self.key is None else ".".join((self.key, *path))

@@ -58,7 +58,11 @@ class TransferPlan:
     values: Mapping[str, Tensor]
 
     def names(self, action: Action) -> tuple[str, ...]:
-        """The tensors with this action."""
+        """The tensors with this action.
+
+        Args:
+            action: ``copied``, ``reset`` or ``skipped``.
+        """
         return tuple(row.tensor for row in self.entries if row.action == action)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -73,7 +77,11 @@ class TransferPlan:
         return ", ".join(f"{a} {len(self.names(a))}" for a in ("copied", "reset", "skipped"))
 
     def table(self) -> str:
-        """The plan for people: one line per tensor under a header."""
+        """The plan for people: one line per tensor under a header.
+
+        Returns:
+            Lines without a final newline.
+        """
         header = ("tensor", "part", "source", "target", "action", "reason")
         lines = [
             (
@@ -153,6 +161,10 @@ def apply(plan: TransferPlan, model: nn.Module) -> None:
     """Copy the planned tensors into ``model`` in place: all of them or none.
 
     Parameters keep their identity, so an optimizer that holds them stays valid.
+
+    Args:
+        plan: as :func:`plan` made it for this network.
+        model: changed in place.
 
     Raises:
         TransferError: ``model`` is not the network that the plan was made for.

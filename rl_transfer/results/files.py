@@ -13,6 +13,11 @@ from rl_transfer.errors import StoreError
 def write_json(path: Path, data: Any, *, compact: bool = False) -> None:
     """Write ``data`` to ``path`` so that a reader sees the old file or the new one, never a part.
 
+    Args:
+        path: the file; its folder exists.
+        data: JSON data without NaN or infinity.
+        compact: one line instead of indented ones.
+
     Raises:
         StoreError: the folder cannot be written to, or the disk is full.
     """
@@ -21,7 +26,15 @@ def write_json(path: Path, data: Any, *, compact: bool = False) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` atomically, as :func:`write_json` does."""
+    """Write ``text`` atomically, as :func:`write_json` does.
+
+    Args:
+        path: the file; its folder exists.
+        text: its whole content, written as UTF-8.
+
+    Raises:
+        StoreError: the folder cannot be written to, or the disk is full.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("w", encoding="utf-8") as stream:
@@ -36,6 +49,12 @@ def write_text(path: Path, text: str) -> None:
 
 def read_json(path: Path) -> Any:
     """Read a JSON file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        What the file holds: an object, a list, a text, a number, a truth value or None.
 
     Raises:
         StoreError: it is missing, unreadable, or not JSON.
@@ -52,6 +71,12 @@ def read_json(path: Path) -> Any:
 
 def make_folder(path: Path) -> Path:
     """Create ``path`` with its parents and check that files can be written in it.
+
+    Args:
+        path: the folder; it may exist.
+
+    Returns:
+        The same path.
 
     Raises:
         StoreError: it cannot be created or written to.

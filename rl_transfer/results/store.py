@@ -21,7 +21,11 @@ SCHEMA = 1
 
 
 def run_id(spec: Frozen) -> str:
-    """The id of a run: a hash of everything that can change its result, and of the record format."""
+    """The id of a run: a hash of everything that can change its result, and of the record format.
+
+    Args:
+        spec: the resolved config of the run; ``spec.identity()`` is what counts.
+    """
     return digest({"schema": SCHEMA, "spec": spec.identity()})
 
 
@@ -52,12 +56,20 @@ class RunFolder:
         return (self.path / "record.json").is_file()
 
     def record(self) -> dict[str, Any]:
-        """The finished run's record."""
+        """The finished run's record.
+
+        Returns:
+            The content of ``record.json`` (docs/architecture.md).
+        """
         record: dict[str, Any] = read_json(self.path / "record.json")
         return record
 
     def failure(self) -> dict[str, Any] | None:
-        """What made the run fail: ``error`` and ``message``; none if it did not fail."""
+        """What made the run fail: ``error`` and ``message``; none if it did not fail.
+
+        Returns:
+            The two texts, or None.
+        """
         path = self.path / "failure.json"
         return read_json(path) if path.is_file() else None
 
@@ -66,7 +78,11 @@ class RunFolder:
         (self.path / "failure.json").unlink(missing_ok=True)
 
     def heartbeat(self) -> dict[str, Any]:
-        """The last sign of life: ``step``, ``total_steps``, ``score``, ``time``; empty before the first."""
+        """The last sign of life: ``step``, ``total_steps``, ``score``, ``time``; empty before the first.
+
+        Returns:
+            The last beat; ``time`` is in seconds since the epoch.
+        """
         path = self.path / "heartbeat.json"
         try:
             beat: dict[str, Any] = read_json(path)
@@ -75,7 +91,12 @@ class RunFolder:
         return beat
 
     def curve(self) -> list[dict[str, Any]]:
-        """The evaluations so far."""
+        """The evaluations so far.
+
+        Returns:
+            One object per evaluation, in order: ``evaluation``, ``step``, ``returns[episode]``,
+            ``lengths[episode]``; empty before the first.
+        """
         path = self.path / "curve.jsonl"
         if not path.is_file():
             return []
@@ -83,6 +104,9 @@ class RunFolder:
 
     def begin(self, spec: Frozen) -> None:
         """Clear what an interrupted attempt left behind and write the resolved config.
+
+        Args:
+            spec: the resolved config of the run.
 
         Raises:
             StoreError: the run is finished (results are never overwritten), or the folder cannot
@@ -108,6 +132,9 @@ class RunFolder:
             step: environment steps (epochs for images) taken before it.
             returns: one return per evaluation episode, in reward units.
             lengths: one length per episode, in environment steps.
+
+        Raises:
+            StoreError: the curve cannot be written.
         """
         line = {
             "evaluation": evaluation,
@@ -122,31 +149,57 @@ class RunFolder:
             raise StoreError(f"{self.path}: curve.jsonl cannot be written: {error.strerror}") from None
 
     def beat(self, step: int, total_steps: int, score: float | None) -> None:
-        """Write a sign of life that the progress display reads."""
+        """Write a sign of life that the progress display reads.
+
+        Args:
+            step: environment steps (epochs for images) taken so far.
+            total_steps: the budget, in the same unit.
+            score: mean of the last evaluation, None before the first.
+        """
         data = {"step": step, "total_steps": total_steps, "score": score, "time": time.time()}
         write_json(self.path / "heartbeat.json", data, compact=True)
 
     def finish(self, record: dict[str, Any]) -> None:
-        """Write the record; from now on the run is finished."""
+        """Write the record; from now on the run is finished.
+
+        Args:
+            record: all of ``record.json`` but ``schema`` and ``id`` (docs/architecture.md).
+        """
         write_json(self.path / "record.json", {"schema": SCHEMA, "id": self.path.name, **record})
 
     def fail(self, error: str, message: str) -> None:
-        """Note that the run failed, and why."""
+        """Note that the run failed, and why.
+
+        Args:
+            error: name of the exception's class.
+            message: what people are told.
+        """
         write_json(self.path / "failure.json", {"error": error, "message": message})
 
 
 class RunStore:
-    """All runs of an output folder."""
+    """All runs of an output folder.
+
+    Args:
+        root: the output folder; :meth:`open` makes it.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def folder(self, identifier: str) -> RunFolder:
-        """The folder of run ``identifier``, whether it exists or not."""
+        """The folder of run ``identifier``, whether it exists or not.
+
+        Args:
+            identifier: the run's id.
+        """
         return RunFolder(self.root / "runs" / identifier)
 
     def open(self) -> RunStore:
         """Create the store's folder.
+
+        Returns:
+            Itself, for chaining.
 
         Raises:
             StoreError: it cannot be created or written to.
@@ -180,6 +233,12 @@ class RunStore:
 
 def find_run(path: Path) -> RunFolder:
     """The finished run at ``path``: a run folder, or an output folder that holds exactly one run.
+
+    Args:
+        path: an existing folder.
+
+    Returns:
+        The run's folder.
 
     Raises:
         StoreError: there is none, or more than one.

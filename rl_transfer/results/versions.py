@@ -8,7 +8,14 @@ from collections.abc import Iterable
 
 
 def library_versions(names: Iterable[str]) -> dict[str, str]:
-    """Distribution name → installed version, Python's first; what is not installed is left out."""
+    """Distribution name → installed version, Python's first; what is not installed is left out.
+
+    Args:
+        names: names of distributions, as pip knows them.
+
+    Returns:
+        Names and versions, in the order given.
+    """
     found = {"python": platform.python_version()}
     for name in names:
         try:

@@ -44,6 +44,12 @@ def room(kind: str) -> Room[RunConfig, MatrixConfig]:
     """The room that executes runs of ``kind``.
 
     Each room is typed for its own configs; the table sees to it that it gets no others.
+
+    Args:
+        kind: a key of ``KINDS``, such as ``rl``.
+
+    Returns:
+        The room; its module is imported on the first call.
     """
     found: Room[RunConfig, MatrixConfig] = importlib.import_module(KINDS[kind].module).ROOM
     return found
@@ -54,6 +60,12 @@ def bundle_kind(argument: str) -> str:
 
     Only a bundle's JSON is read. What is no bundle of ours, or says nothing, is left to the RL
     room, which knows foreign policies and says what is wrong.
+
+    Args:
+        argument: what a person gave as a source: a bundle, a run folder, a file or an address.
+
+    Returns:
+        A key of ``KINDS``.
     """
     try:
         metadata = read_json(bundle_folder(Path(argument)) / "bundle.json").get("metadata", {})

@@ -16,7 +16,11 @@ PLAIN_SECONDS = 10.0
 
 
 class Progress:
-    """Draws a live panel on a terminal, and a line every few seconds elsewhere."""
+    """Draws a live panel on a terminal, and a line every few seconds elsewhere.
+
+    Args:
+        console: where to draw.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -35,7 +39,11 @@ class Progress:
             self._live.stop()
 
     def update(self, state: State) -> None:
-        """Show where the sweep stands."""
+        """Show where the sweep stands.
+
+        Args:
+            state: where the sweep stands.
+        """
         if self._live:
             self._live.update(_panel(state))
         elif time.monotonic() - self._last_line >= PLAIN_SECONDS or not (state.waiting or state.running):
@@ -44,7 +52,14 @@ class Progress:
 
 
 def headline(state: State) -> str:
-    """One line: counts, speed, ETA."""
+    """One line: counts, speed, ETA.
+
+    Args:
+        state: where the sweep stands.
+
+    Returns:
+        The line, times as ``1:02:03``, speed in steps per second of this session.
+    """
     total = len(state.graph.specs)
     parts = [f"{len(state.done) + len(state.reused)}/{total} runs done"]
     if state.reused:

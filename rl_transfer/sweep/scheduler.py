@@ -49,7 +49,11 @@ class State:
 
 
 def default_workers() -> int:
-    """As many processes as this process may use cores."""
+    """As many processes as this process may use cores.
+
+    Returns:
+        At least 1.
+    """
     try:
         return max(1, len(os.sched_getaffinity(0)))
     except AttributeError:  # not on macOS and Windows

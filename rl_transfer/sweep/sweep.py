@@ -18,6 +18,13 @@ from rl_transfer.sweep.scheduler import State, run_graph
 def prepare(suite: MatrixConfig, output: Path) -> tuple[Graph, RunStore]:
     """Check a suite before anything is trained, and write ``sweep.json``.
 
+    Args:
+        suite: the suite as it was loaded.
+        output: the sweep's folder; made if it is missing.
+
+    Returns:
+        The graph of runs and the open store that they go to.
+
     Raises:
         RLTransferError: an environment cannot be built, a perturbation has no effect, a strategy
             does not fit the network, the folder cannot be written.
@@ -32,7 +39,17 @@ def prepare(suite: MatrixConfig, output: Path) -> tuple[Graph, RunStore]:
 
 
 def run_sweep(graph: Graph, store: RunStore, workers: int, on_change: Callable[[State], None]) -> State:
-    """Execute the graph in local processes and keep the readable TensorBoard view up to date."""
+    """Execute the graph in local processes and keep the readable TensorBoard view up to date.
+
+    Args:
+        graph: what to run.
+        store: where the runs lie.
+        workers: processes at a time, ≥ 1.
+        on_change: called a few times per second with the current state.
+
+    Returns:
+        Where the sweep stands at its end: what was reused, done, failed and skipped.
+    """
     linked: set[str] = set()
 
     def changed(state: State) -> None:

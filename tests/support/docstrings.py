@@ -104,10 +104,12 @@ def _constructor(node: ast.ClassDef, found: dict[str, str]) -> Iterator[str]:
 
 
 def _returns_something(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """False where the first sentence says it: properties, and bodies of one ``return``."""
+    """False where there is nothing, and where the first sentence says it: properties, single returns."""
     if isinstance(node.returns, ast.Constant) and node.returns.value is None:
         return False
     if isinstance(node.returns, ast.Name) and node.returns.id in {"NoReturn", "Never"}:
+        return False
+    if node.returns is not None and ast.unparse(node.returns) == "Iterator[None]":
         return False
     if any(getattr(each, "attr", getattr(each, "id", "")) in PROPERTIES for each in node.decorator_list):
         return False
