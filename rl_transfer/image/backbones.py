@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import nn
 
-from rl_transfer.core import PartMap, isolated
+from rl_transfer.core import isolated
 from rl_transfer.errors import ConfigError, MissingExtraError
 from rl_transfer.image import preprocessing
 from rl_transfer.image.heads import Head, drop_auxiliary, find_head, replace_head
 from rl_transfer.image.parts import image_parts
-from rl_transfer.image.preprocessing import Preprocessing
+from rl_transfer.image.preprocessing import ImagePreprocessing
 from rl_transfer.image.resnet import SmallResNet
 from rl_transfer.spec.image_model import Model, SmallResNetConfig, TimmConfig, TorchvisionConfig
+from rl_transfer.supervised.kind import Classifier
 from rl_transfer.wording import did_you_mean
 
 # torchvision's pretrained Inception networks expect inputs rescaled inside the network; a fresh
@@ -24,22 +25,19 @@ from rl_transfer.wording import did_you_mean
 INCEPTION = {"googlenet": 224, "inception_v3": 299}
 
 
-@dataclass(frozen=True)
-class Classifier:
-    """A freshly initialised network with everything that the core needs to know of it."""
+def classifier_of(module: nn.Module, head: Head, preprocess: ImagePreprocessing) -> Classifier:
+    """A network with everything that transfer needs to know of it.
 
-    module: nn.Module
-    head: Head
-    preprocessing: Preprocessing
-
-    @property
-    def parts(self) -> PartMap:
-        """The named parts."""
-        return image_parts(self.module, self.head)
+    Args:
+        module: any image classifier.
+        head: where its classifier is.
+        preprocess: how its images are prepared.
+    """
+    return Classifier(module, preprocess, head.paths, head.outputs, partial(image_parts, head=head))
 
 
 def build_classifier(
-    config: Model, num_classes: int, seed: int, preprocess: Preprocessing | None = None
+    config: Model, num_classes: int, seed: int, preprocess: ImagePreprocessing | None = None
 ) -> Classifier:
     """Build a network without pretrained weights, its head made for ``num_classes``.
 
@@ -64,7 +62,7 @@ def build_classifier(
         head = Head(head.paths, head.outputs, head.bias, dropped)
         if head.outputs != num_classes:
             head = replace_head(module, head, num_classes, wanted.input_shape)
-    return Classifier(module, head, wanted)
+    return classifier_of(module, head, wanted)
 
 
 def build_module(config: Model) -> nn.Module:
@@ -76,7 +74,7 @@ def build_module(config: Model) -> nn.Module:
     return _timm(config)
 
 
-def default_preprocessing(config: Model, module: nn.Module) -> Preprocessing:
+def default_preprocessing(config: Model, module: nn.Module) -> ImagePreprocessing:
     """How the architecture's published weights were trained to see images."""
     if isinstance(config, SmallResNetConfig):
         return preprocessing.plain(config.channels, 32)

@@ -55,11 +55,6 @@ def image_parts(model: nn.Module, head: Head) -> PartMap:
     return PartMap.build(model, rules)
 
 
-def stages(parts: PartMap) -> tuple[str, ...]:
-    """Names of the trunk's parts that hold tensors, from input to output."""
-    return tuple(part.name for part in parts if part.role == "trunk" and part.tensors)
-
-
 def _branches(model: nn.Module, head: Head) -> list[_Piece]:
     """The pieces of the trunk, split until more than one of them is a block."""
     pieces = _children(model, "", head)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from rl_transfer.image.data.glyphs import fonts_folder
-from rl_transfer.image.data.images import ImageSet
-from rl_transfer.supervised.evaluate import Predictions
+from rl_transfer.supervised.data import LabelledSet
+from rl_transfer.supervised.predictions import Predictions
 
 Picture = NDArray[np.uint8]
 """RGB image [height, width, 3]."""
@@ -23,7 +22,7 @@ SHADE = np.array([30, 80, 160])
 COLUMNS, ROWS, CELL = 8, 4, 112
 
 
-def prediction_grid(images: ImageSet, predictions: Predictions, classes: Sequence[str]) -> Picture:
+def prediction_grid(images: LabelledSet, predictions: Predictions, classes: Sequence[str]) -> Picture:
     """Images with the predicted class, its probability and, where it is wrong, the true class.
 
     Half of the grid shows mistakes, the surest first; the rest shows the surest correct answers
@@ -96,7 +95,7 @@ def _chosen(predictions: Predictions) -> list[int]:
     return [*mistakes.tolist(), *right[spread].tolist()]
 
 
-def _upright(sheet: Image.Image, text: str, end: tuple[float, float], font: Any) -> None:
+def _upright(sheet: Image.Image, text: str, end: tuple[float, float], font: ImageFont.FreeTypeFont) -> None:
     """Text that runs upwards and ends at the bottom at ``end``."""
     width, height = round(font.getlength(text)) + 2, round(font.size) + 4
     strip = Image.new("RGB", (width, height), PAPER)

@@ -7,15 +7,18 @@ The same arithmetic as torchvision's ``ImageClassification`` preset and timm's e
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from rl_transfer.errors import BundleError, ConfigError
+from rl_transfer.spec.base import Json
 from rl_transfer.spec.image_model import InputConfig
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -28,7 +31,7 @@ RESAMPLING = {
 
 
 @dataclass(frozen=True)
-class Preprocessing:
+class ImagePreprocessing:
     """What happens to an image before the network sees it.
 
     Attributes:
@@ -51,8 +54,15 @@ class Preprocessing:
         """(channels, height, width)."""
         return (self.channels, self.size, self.size)
 
-    def overridden(self, config: InputConfig) -> Preprocessing:
-        """With what the user set; a new size without ``resize`` keeps the proportion of the two."""
+    def overridden(self, config: InputConfig) -> ImagePreprocessing:
+        """With what the user set; a new size without ``resize`` keeps the proportion of the two.
+
+        Args:
+            config: what to change.
+
+        Raises:
+            ConfigError: the changes contradict the network or each other.
+        """
         size = config.size or self.size
         resize = config.resize or (size * self.resize // self.size if config.size else self.resize)
         mean, std = config.mean or self.mean, config.std or self.std
@@ -68,7 +78,7 @@ class Preprocessing:
                 f"input.resize ({resize}) is smaller than input.size ({size}); the crop would not fit",
                 key="model.input.resize",
             )
-        return Preprocessing(
+        return ImagePreprocessing(
             self.channels, size, resize, mean, std, config.interpolation or self.interpolation
         )
 
@@ -98,21 +108,35 @@ class Preprocessing:
         """Any image as the network's input."""
         return self.tensor(self.prepare(image))
 
-    def pixels(self, tensor: Tensor) -> np.ndarray[Any, Any]:
-        """The uint8 image [size, size] or [size, size, 3] that an input tensor stands for."""
+    def relied_on(self) -> Mapping[str, object]:
+        """Channels, mean and deviation: weights trained with others would see other images."""
+        return {"channels": self.channels, "mean": self.mean, "std": self.std}
+
+    def pixels(self, tensor: Tensor) -> NDArray[np.uint8]:
+        """The image that an input tensor stands for.
+
+        Args:
+            tensor: float32 [channels, size, size].
+
+        Returns:
+            uint8 [size, size] or [size, size, 3].
+        """
         mean = torch.tensor(self.mean).reshape(-1, 1, 1)
         std = torch.tensor(self.std).reshape(-1, 1, 1)
         values = ((tensor.cpu() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
-        array: np.ndarray[Any, Any] = values.permute(1, 2, 0).numpy()
+        array: NDArray[np.uint8] = values.permute(1, 2, 0).numpy()
         return array[:, :, 0] if self.channels == 1 else array
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         """As data for a bundle."""
         return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Preprocessing:
+    def from_json(cls, data: Mapping[str, Any]) -> ImagePreprocessing:
         """What :meth:`to_json` wrote.
+
+        Args:
+            data: as read from a bundle.
 
         Raises:
             BundleError: it is something else.
@@ -138,19 +162,19 @@ def to_mode(image: Image.Image, channels: int) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-def plain(channels: int, size: int) -> Preprocessing:
+def plain(channels: int, size: int) -> ImagePreprocessing:
     """No crop, values scaled to [−1, 1]: for networks of our own."""
-    return Preprocessing(channels, size, size, (0.5,) * channels, (0.5,) * channels)
+    return ImagePreprocessing(channels, size, size, (0.5,) * channels, (0.5,) * channels)
 
 
-def imagenet(size: int = 224, resize: int = 256) -> Preprocessing:
+def imagenet(size: int = 224, resize: int = 256) -> ImagePreprocessing:
     """What torchvision's classifiers were trained with."""
-    return Preprocessing(3, size, resize, IMAGENET_MEAN, IMAGENET_STD)
+    return ImagePreprocessing(3, size, resize, IMAGENET_MEAN, IMAGENET_STD)
 
 
-def of_preset(preset: Any) -> Preprocessing:
+def of_preset(preset: Any) -> ImagePreprocessing:
     """From a torchvision ``ImageClassification`` preset (``weights.transforms()``)."""
-    return Preprocessing(
+    return ImagePreprocessing(
         channels=len(preset.mean),
         size=int(preset.crop_size[0]),
         resize=int(preset.resize_size[0]),
@@ -160,11 +184,11 @@ def of_preset(preset: Any) -> Preprocessing:
     )
 
 
-def of_timm(config: dict[str, Any]) -> Preprocessing:
+def of_timm(config: dict[str, Any]) -> ImagePreprocessing:
     """From timm's data config (``timm.data.resolve_model_data_config``)."""
     channels, size, _ = config["input_size"]
     interpolation = config["interpolation"]
-    return Preprocessing(
+    return ImagePreprocessing(
         channels=int(channels),
         size=int(size),
         resize=math.floor(size / config.get("crop_pct", 1.0)),

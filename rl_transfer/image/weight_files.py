@@ -21,7 +21,6 @@ from torch import Tensor
 
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.image.backbones import library, weights_enum
-from rl_transfer.spec.image_data import file_sha256
 from rl_transfer.spec.image_model import (
     Model,
     SmallResNetConfig,
@@ -29,6 +28,7 @@ from rl_transfer.spec.image_model import (
     TorchvisionConfig,
     WeightsConfig,
 )
+from rl_transfer.spec.labelled import file_sha256
 
 PACKAGE = "package://"
 NESTED = ("state_dict", "model", "model_state_dict")

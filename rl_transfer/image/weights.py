@@ -20,7 +20,7 @@ from rl_transfer.image.backbones import (
     refuse_class_count,
 )
 from rl_transfer.image.heads import Head, drop_auxiliary, find_head, replace_head
-from rl_transfer.image.preprocessing import Preprocessing
+from rl_transfer.image.preprocessing import ImagePreprocessing
 from rl_transfer.image.weight_files import (
     checked_hash,
     entry_of_hash,
@@ -28,6 +28,7 @@ from rl_transfer.image.weight_files import (
     read_tensors,
     weights_path,
 )
+from rl_transfer.spec.base import Json
 from rl_transfer.spec.image_model import (
     Model,
     TimmConfig,
@@ -48,10 +49,10 @@ class Pretrained:
 
     module: nn.Module
     head: Head
-    preprocessing: Preprocessing
+    preprocessing: ImagePreprocessing
     classes: tuple[str, ...] | None
     published: float | None
-    description: dict[str, Any]
+    description: dict[str, Json]
 
 
 def load_pretrained(config: Model, weights: WeightsConfig, key: str = "weights") -> Pretrained:
@@ -94,7 +95,7 @@ def load_pretrained(config: Model, weights: WeightsConfig, key: str = "weights")
     )
 
 
-def _fit_head(module: nn.Module, head: Head, state: Mapping[str, Tensor], wanted: Preprocessing) -> Head:
+def _fit_head(module: nn.Module, head: Head, state: Mapping[str, Tensor], wanted: ImagePreprocessing) -> Head:
     """Give the module a head of the file's number of classes, where the names agree."""
     for path in head.paths:
         weight = state.get(f"{path}.weight")

@@ -1,11 +1,10 @@
-"""Image classifiers and their training as data: backbone, weights, optimizer, schedule, augmentation."""
+"""Image classifiers as data: backbone, input, pretrained weights, augmentation."""
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, TypeAdapter, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from rl_transfer.spec.base import (
     Frozen,
@@ -17,7 +16,9 @@ from rl_transfer.spec.base import (
     PositiveInt,
     Share,
 )
-from rl_transfer.spec.image_data import FromText, tag_of
+from rl_transfer.spec.optimization import SupervisedTraining
+from rl_transfer.spec.shorthand import FromText, tag_of
+from rl_transfer.spec.supervised import PretrainedWeights
 
 
 class InputConfig(Frozen):
@@ -33,13 +34,15 @@ class InputConfig(Frozen):
     interpolation: Literal["nearest", "bilinear", "bicubic"] | None = None
 
 
-class _Model(Frozen):
+class ImageModel(Frozen):
+    """What every image classifier has."""
+
     input: InputConfig = InputConfig()
     head: str | None = None
     """Path of the classifier's module (``fc``); none: found."""
 
 
-class SmallResNetConfig(_Model):
+class SmallResNetConfig(ImageModel):
     """Our own small residual network (He et al. 2016, the CIFAR form): depth 2·sum(blocks) + 2."""
 
     name: Literal["small-resnet"]
@@ -51,7 +54,7 @@ class SmallResNetConfig(_Model):
     norm: Literal["batch", "group"] = "batch"
 
 
-class TorchvisionConfig(_Model):
+class TorchvisionConfig(ImageModel):
     """A classifier of ``torchvision.models``."""
 
     name: Literal["torchvision"]
@@ -59,7 +62,7 @@ class TorchvisionConfig(_Model):
     kwargs: dict[str, JsonValue] = Field(default_factory=dict)
 
 
-class TimmConfig(_Model):
+class TimmConfig(ImageModel):
     """A classifier of ``timm``; ``hf-hub:`` and ``local-dir:`` names are timm's own."""
 
     name: Literal["timm"]
@@ -87,25 +90,11 @@ Model = Annotated[
 """A classifier by ``name``; a plain text is ``small-resnet``, ``timm/NAME`` or a torchvision model."""
 
 
-def parse_model(plain: dict[str, Any]) -> Model:
-    """The classifier that :meth:`Frozen.plain` described.
-
-    Raises:
-        ValueError: it is none.
-    """
-    parsed: Model = TypeAdapter(Model).validate_json(json.dumps(plain))
-    return parsed
-
-
-class WeightsConfig(Frozen):
+class WeightsConfig(PretrainedWeights):
     """Where the tensors of a pretrained network lie. Nothing is downloaded unless ``download`` says so."""
 
     name: str | None = None
     """torchvision: an entry of the weights enum, ``DEFAULT`` included; timm: a pretrained tag."""
-    file: str | None = None
-    """A ``.pth`` or ``.safetensors`` file, or ``package://PACKAGE/PATH`` inside an installed package."""
-    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{8,64}$")
-    """The file's SHA-256, or its first digits (at least 8)."""
     remap: bool = False
     """timm: match the file's tensors to the network's in order, where their names differ."""
     download: bool = False
@@ -135,68 +124,6 @@ Weights = Annotated[
 """Pretrained weights; a plain text is a file where it looks like one, else a name such as ``DEFAULT``."""
 
 
-class SGDConfig(Frozen):
-    """Stochastic gradient descent; the defaults are those of PyTorch's transfer-learning tutorial."""
-
-    name: Literal["SGD"]
-    learning_rate: PositiveFloat = 0.001
-    momentum: Share = 0.9
-    weight_decay: NonNegativeFloat = 0.0
-    nesterov: bool = False
-
-    @model_validator(mode="after")
-    def _check(self) -> SGDConfig:
-        if self.nesterov and self.momentum == 0:
-            raise KeyedValueError("nesterov", "nesterov needs a momentum above 0")
-        return self
-
-
-class AdamConfig(Frozen):
-    """Adam (Kingma & Ba 2015)."""
-
-    name: Literal["Adam"]
-    learning_rate: PositiveFloat = 0.001
-    weight_decay: NonNegativeFloat = 0.0
-
-
-class AdamWConfig(Frozen):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
-
-    name: Literal["AdamW"]
-    learning_rate: PositiveFloat = 0.001
-    weight_decay: NonNegativeFloat = 0.01
-
-
-Optimizer = Annotated[SGDConfig | AdamConfig | AdamWConfig, Field(discriminator="name")]
-
-
-class StepScheduleConfig(Frozen):
-    """The rate is multiplied by ``factor`` after every ``every`` epochs."""
-
-    name: Literal["step"]
-    every: PositiveInt = 7
-    factor: PositiveFloat = 0.1
-
-
-class CosineScheduleConfig(Frozen):
-    """The rate falls along half a cosine over the run's own budget (Loshchilov & Hutter 2017)."""
-
-    name: Literal["cosine"]
-    final: Share = 0.0
-    """Rate at the end, as a share of the first."""
-
-
-class ConstantScheduleConfig(Frozen):
-    """The rate stays."""
-
-    name: Literal["constant"]
-
-
-Schedule = Annotated[
-    StepScheduleConfig | CosineScheduleConfig | ConstantScheduleConfig, Field(discriminator="name")
-]
-
-
 class AugmentationConfig(Frozen):
     """Random changes of training images; none by default."""
 
@@ -223,43 +150,7 @@ class AugmentationConfig(Frozen):
         return self != AugmentationConfig()
 
 
-class EarlyStoppingConfig(Frozen):
-    """Stop when the validation loss has not improved for ``patience`` epochs; the best epoch is kept."""
+class ImageTraining(SupervisedTraining):
+    """The budget of a run on images; they may be changed at random."""
 
-    patience: PositiveInt = 5
-    min_delta: NonNegativeFloat = 0.0
-
-
-class ImageTraining(Frozen):
-    """The budget of a run and how it is spent."""
-
-    epochs: NonNegativeInt = 25
-    """Passes over the labelled images; 0 leaves the network as it is (an untrained source)."""
-    batch_size: PositiveInt = 32
-    optimizer: Optimizer = SGDConfig(name="SGD")
-    schedule: Schedule = StepScheduleConfig(name="step")
     augmentation: AugmentationConfig = AugmentationConfig()
-    label_smoothing: Share = 0.0
-    class_weights: Literal["none", "balanced"] = "none"
-    """``balanced`` weighs each class by the inverse of its share of the training images."""
-    early_stopping: EarlyStoppingConfig | None = None
-    keep: Literal["final", "best"] = "final"
-    """Which network the bundle holds: the last one, or the one with the best validation accuracy."""
-    max_grad_norm: PositiveFloat | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """``bfloat16`` runs the forward passes of training under autocast."""
-    device: Literal["cpu", "cuda", "auto"] = "cpu"
-    workers: NonNegativeInt = 0
-    """Processes that decode and augment images; the numbers do not depend on it."""
-    cache_features: Literal["auto", "never"] = "auto"
-    """``auto`` computes the features of a wholly frozen trunk once, where nothing random precedes them."""
-
-
-class ImageEvaluation(Frozen):
-    """How the learning curve is measured: accuracy on the whole test part."""
-
-    every: PositiveInt = 1
-    """Epochs between evaluations; there is one before the first and one after the last update."""
-    batch_size: PositiveInt = 256
-    probe: bool = True
-    """Whether a converged linear probe stands beside a head on a copied or frozen trunk."""

@@ -1,4 +1,4 @@
-"""From labelled images to batches of tensors: held in memory where they fit, decoded on the way else."""
+"""From labelled items to batches of tensors: held in memory where they fit, decoded on the way else."""
 
 from __future__ import annotations
 
@@ -12,68 +12,85 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from rl_transfer.image.data.augment import Augmentation
-from rl_transfer.image.data.images import ImageSet
-from rl_transfer.image.preprocessing import Preprocessing
+from rl_transfer.supervised.data import LabelledSet
+from rl_transfer.supervised.kind import Augmentation, Preprocessing
 
 Indices = NDArray[np.int64]
 
 MEMORY_LIMIT = 2**30
-"""Bytes of prepared images that are kept in memory per part; larger parts are decoded every epoch."""
+"""Bytes of prepared items that are kept in memory per part; larger parts are decoded every epoch."""
 
 Batch = tuple[Tensor, Tensor]
-"""Images float32 [n, channels, size, size] (or features of such) and labels int64 [n]."""
+"""Inputs float32 [n, *input_shape] (or features of such) and labels int64 [n]."""
 
 
 class Batches:
     """Batches of one part of a data set.
 
     Args:
-        images: the part.
+        items: the part.
         preprocessing: of the network.
         augmentation: for training; None for measuring.
         workers: processes that decode and augment.
-        memory_limit: bytes up to which prepared images are kept.
+        memory_limit: bytes up to which prepared items are kept.
     """
 
     def __init__(
         self,
-        images: ImageSet,
+        items: LabelledSet,
         preprocessing: Preprocessing,
         augmentation: Augmentation | None = None,
         workers: int = 0,
         memory_limit: int = MEMORY_LIMIT,
     ) -> None:
-        self.images = images
-        self.labels = torch.from_numpy(images.labels)
-        self._decoded = _Decoded(images, preprocessing, augmentation)
+        self.items = items
+        self.labels = torch.from_numpy(items.labels)
+        self._decoded = _Decoded(items, preprocessing, augmentation)
         # Workers of a sweep are daemonic processes, which may not have children of their own.
         self._workers = 0 if multiprocessing.current_process().daemon else workers
-        size = 4 * len(images) * int(np.prod(preprocessing.input_shape))
+        size = 4 * len(items) * int(np.prod(preprocessing.input_shape))
         self._held: Tensor | None = None
         self._hold = augmentation is None and size <= memory_limit
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.items)
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
-        """Every image once, in the order of the part."""
+        """Every item once, in the order of the part.
+
+        Args:
+            batch_size: items per batch.
+        """
         return self.at(np.arange(len(self)), batch_size)
 
     def at(self, indices: Indices, batch_size: int) -> Iterator[Batch]:
-        """The images at ``indices``, in that order."""
+        """The items at ``indices``, in that order.
+
+        Args:
+            indices: int64 [m], each between 0 and n − 1.
+            batch_size: items per batch.
+        """
         return self._batches([indices[i : i + batch_size] for i in range(0, len(indices), batch_size)], 0)
 
     def shuffled(self, batch_size: int, seed: int, epoch: int) -> Iterator[Batch]:
-        """Every image once, in the order that (seed, epoch) gives; a last batch of one joins its neighbour.
+        """Every item once, in the order that (seed, epoch) gives; a last batch of one joins its neighbour.
 
-        Batch normalisation has no statistics of a single image.
+        Batch normalisation has no statistics of a single item.
+
+        Args:
+            batch_size: items per batch.
+            seed: of the run's training.
+            epoch: epochs finished.
         """
         order = np.random.default_rng([seed, epoch]).permutation(len(self))
         return self._batches(_cut(order, batch_size), integer(seed, epoch))
 
     def replaced(self, tensors: Tensor) -> Batches:
-        """The same part with ``tensors[i]`` (features, say) in the place of image i."""
+        """The same part with ``tensors[i]`` (features, say) in the place of item i.
+
+        Args:
+            tensors: [n, …], on the CPU.
+        """
         other = object.__new__(Batches)
         other.__dict__.update(self.__dict__, _held=tensors, _hold=True)
         return other
@@ -103,17 +120,16 @@ class Batches:
 class _Decoded(Dataset[tuple[Tensor, int]]):
     """Item (index, seed) → tensor and label."""
 
-    images: ImageSet
+    items: LabelledSet
     preprocessing: Preprocessing
     augmentation: Augmentation | None
 
     def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, int]:
         index, seed = item
-        image = self.images.load(index)
+        found, label = self.items.load(index), int(self.items.labels[index])
         if self.augmentation is not None:
-            image = self.augmentation(image, np.random.default_rng([seed, index]))
-            return self.preprocessing.tensor(image), int(self.images.labels[index])
-        return self.preprocessing(image), int(self.images.labels[index])
+            return self.augmentation(found, np.random.default_rng([seed, index])), label
+        return self.preprocessing(found), label
 
 
 def integer(seed: int, epoch: int) -> int:

@@ -1,9 +1,8 @@
-"""The learning curve of an image run: accuracy on the test part, logged and drawn."""
+"""The learning curve over epochs: accuracy on the test part, logged and drawn."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -11,18 +10,20 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
 from rl_transfer.core import count_parameters
-from rl_transfer.image.data import Splits
-from rl_transfer.image.pictures import confusion_matrix, prediction_grid, save_png
+from rl_transfer.frame import Say
 from rl_transfer.results import RunFolder
-from rl_transfer.spec.image import ImageRun
+from rl_transfer.spec.supervised import SupervisedRun
 from rl_transfer.supervised.batches import Batches
-from rl_transfer.supervised.evaluate import Forward, Predictions, measuring, predict
+from rl_transfer.supervised.evaluate import Forward, measuring, predict
+from rl_transfer.supervised.kind import DataKind
 from rl_transfer.supervised.loop import EpochEnd
+from rl_transfer.supervised.predictions import Predictions
+from rl_transfer.supervised.splits import Splits
 
 BEAT_SECONDS = 0.5
 
 
-class LearningCurve:
+class EpochCurve:
     """Evaluates on schedule; called by the loop before the first update and after every epoch.
 
     Args:
@@ -37,13 +38,13 @@ class LearningCurve:
 
     def __init__(
         self,
-        run: ImageRun,
+        run: SupervisedRun,
         folder: RunFolder,
         model: nn.Module,
         forward: Forward,
         test: Batches,
         writer: SummaryWriter,
-        say: Callable[[str], None],
+        say: Say,
     ) -> None:
         self._run, self._folder, self._model, self._forward = run, folder, model, forward
         self._test, self._writer, self._say = test, writer, say
@@ -59,7 +60,11 @@ class LearningCurve:
         return self.predictions.accuracy
 
     def __call__(self, end: EpochEnd) -> None:
-        """Measure and log, if an evaluation is due after this epoch."""
+        """Measure and log, if an evaluation is due after this epoch.
+
+        Args:
+            end: what the loop knows.
+        """
         self._log_training(end)
         self._beat(end.epoch)
         if end.epoch % self._run.evaluation.every == 0:
@@ -78,6 +83,9 @@ class LearningCurve:
 
         After an early stop (or without any training) the network no longer changes, so its accuracy
         holds at every later evaluation: all arms of a comparison keep the same steps.
+
+        Args:
+            stopped_at: epochs finished when training ended early; None if it did not.
         """
         self._measure()
         every, total = self._run.evaluation.every, self._run.total_steps
@@ -85,16 +93,17 @@ class LearningCurve:
             for epoch in range(len(self._points) * every, total + 1, every):
                 self._append(epoch, self.score)
 
-    def draw(self, splits: Splits) -> None:
-        """Write the pictures as PNG files and into TensorBoard."""
+    def draw(self, kind: DataKind, splits: Splits) -> None:
+        """Write the pictures that the kind has of its predictions, as files and into TensorBoard.
+
+        Args:
+            kind: of the data.
+            splits: what was predicted.
+        """
         if self.predictions is None:
             return
-        pictures = {
-            "predictions": prediction_grid(splits.test, self.predictions, splits.classes),
-            "confusion": confusion_matrix(self.predictions, splits.classes),
-        }
-        for name, picture in pictures.items():
-            save_png(picture, self._folder.path / "figures" / f"{name}.png")
+        figures = self._folder.path / "figures"
+        for name, picture in kind.draw(splits.test, self.predictions, splits.classes, figures).items():
             self._writer.add_image(name, picture, self._run.total_steps, dataformats="HWC")
 
     def _measure(self) -> float:

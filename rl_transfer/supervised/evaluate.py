@@ -2,80 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from rl_transfer.supervised.batches import Batches
+from rl_transfer.supervised.predictions import Predictions
 
 Forward = Callable[[Tensor], Tensor]
-"""A batch of images (or of features) → logits [n, classes]."""
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """What a classifier says of n images.
-
-    Attributes:
-        probabilities: softmax of the logits, [n, classes].
-        labels: true labels [n].
-    """
-
-    probabilities: NDArray[np.float32]
-    labels: NDArray[np.int64]
-
-    @property
-    def predicted(self) -> NDArray[np.int64]:
-        """The most likely class of every image."""
-        found: NDArray[np.int64] = self.probabilities.argmax(axis=1)
-        return found
-
-    @property
-    def accuracy(self) -> float:
-        """Share of the images whose most likely class is the true one."""
-        return float((self.predicted == self.labels).mean())
-
-    def loss(self) -> float:
-        """Mean cross-entropy in nats."""
-        chosen = self.probabilities[np.arange(len(self.labels)), self.labels]
-        return float(-np.log(np.maximum(chosen, np.finfo(np.float32).tiny)).mean())
-
-    def confusion(self, classes: int) -> NDArray[np.int64]:
-        """``confusion[true, predicted]``: numbers of images."""
-        table = np.zeros((classes, classes), dtype=np.int64)
-        np.add.at(table, (self.labels, self.predicted), 1)
-        return table
+"""A batch of inputs (or of features) → logits [n, classes]."""
 
 
 def predict(forward: Forward, batches: Batches, batch_size: int, device: torch.device) -> Predictions:
-    """The predictions on every image of a part, in its order."""
+    """The predictions on every item of a part, in its order.
+
+    Args:
+        forward: the network in evaluation mode, or its head where the batches hold features.
+        batches: the part.
+        batch_size: items per forward pass.
+        device: where the network is.
+    """
     found = []
     with torch.no_grad():
-        for images, _ in batches.in_order(batch_size):
-            logits = forward(images.to(device)).float()
+        for inputs, _ in batches.in_order(batch_size):
+            logits = forward(inputs.to(device)).float()
             found.append(functional.softmax(logits, dim=1).cpu().numpy())
-    return Predictions(np.concatenate(found), batches.images.labels)
-
-
-def named_accuracy(predictions: Predictions, own: Sequence[str], asked: Sequence[str]) -> float:
-    """Accuracy by class name: the predictor's classes are ``own``, the labels index ``asked``.
-
-    A prediction of a class that is not asked for is wrong.
-    """
-    names = np.array(own)[predictions.predicted]
-    return float((names == np.array(asked)[predictions.labels]).mean())
-
-
-def speaks_of(own: Sequence[str] | None, asked: Sequence[str]) -> bool:
-    """Whether a predictor with the classes ``own`` can name every class that is asked for."""
-    return own is not None and set(asked) <= set(own)
+    return Predictions(np.concatenate(found), batches.items.labels)
 
 
 def measuring(model: nn.Module) -> AbstractContextManager[None]:
@@ -97,10 +53,3 @@ def _in_mode(model: nn.Module, training: bool) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
-
-
-def per_class(predictions: Predictions, classes: Sequence[str]) -> dict[str, Any]:
-    """Accuracy within each class, by name."""
-    table = predictions.confusion(len(classes))
-    totals = np.maximum(table.sum(axis=1), 1)
-    return {name: float(table[i, i] / totals[i]) for i, name in enumerate(classes)}

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from rl_transfer.core import PartMap, isolated
+from rl_transfer.core import isolated
 from rl_transfer.core.digest import tensors_of
-from rl_transfer.image.heads import Head
 from rl_transfer.supervised.batches import Batches
 from rl_transfer.supervised.evaluate import in_training, measuring
+from rl_transfer.supervised.kind import Classifier
 
 
 @dataclass(frozen=True)
@@ -26,43 +26,61 @@ class Penultimate:
         """The head's module."""
         return self.model.get_submodule(self.path)
 
-    def features(self, images: Tensor) -> Tensor:
-        """The head's input for a batch of images, without gradient."""
+    def features(self, inputs: Tensor) -> Tensor:
+        """The head's input for a batch, without gradient.
+
+        Args:
+            inputs: [n, *input_shape], on the model's device.
+
+        Returns:
+            [n, …] on the same device.
+        """
         caught: list[Tensor] = []
         handle = self.head.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0].detach()))
         try:
             with torch.no_grad():
-                self.model(images)
+                self.model(inputs)
         finally:
             handle.remove()
         return caught[0]
 
     def of_part(self, batches: Batches, batch_size: int, device: torch.device) -> Tensor:
-        """The features of every image of a part, in its order, on the CPU."""
-        found = [self.features(images.to(device)).cpu() for images, _ in batches.in_order(batch_size)]
+        """The features of every item of a part, in its order.
+
+        Args:
+            batches: the part.
+            batch_size: items per forward pass.
+            device: where the model is.
+
+        Returns:
+            [n, …] on the CPU.
+        """
+        found = [self.features(inputs.to(device)).cpu() for inputs, _ in batches.in_order(batch_size)]
         return torch.cat(found)
 
 
-def why_not_cached(model: nn.Module, parts: PartMap, head: Head, example: Tensor) -> str | None:
-    """Why the features of ``model`` cannot be computed once and for all; None if they can.
+def why_not_cached(classifier: Classifier, example: Tensor) -> str | None:
+    """Why the features of a classifier cannot be computed once and for all; None if they can.
 
     Three things are checked on the network as it is, not assumed: nothing before the head is
     trained or follows the data, nothing before it is random in training mode, and nothing
     comes after it.
 
     Args:
-        model: with its freeze applied.
-        parts: its part map.
-        head: its head.
-        example: a batch of at least two images on the model's device.
+        classifier: with its freeze applied.
+        example: at least two inputs [n, *input_shape], on the model's device.
+
+    Returns:
+        The reason, for people.
     """
-    if len(head.paths) != 1:
+    model = classifier.module
+    if len(classifier.heads) != 1:
         return "the network has more than one head"
     live = tensors_of(model)
-    trunk = [name for part in parts if part.role == "trunk" for name in part.tensor_names]
+    trunk = [name for part in classifier.parts if part.role == "trunk" for name in part.tensor_names]
     if any(live[name].requires_grad for name in trunk):
         return "part of the trunk is trained"
-    penultimate = Penultimate(model, head.paths[0])
+    penultimate = Penultimate(model, classifier.heads[0])
     before = {name: tensor.detach().clone() for name, tensor in live.items()}
     try:
         with torch.no_grad(), isolated(0), in_training(model):

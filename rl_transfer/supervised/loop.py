@@ -14,11 +14,13 @@ from torch.nn import functional
 
 from rl_transfer import core
 from rl_transfer.errors import TransferError
-from rl_transfer.spec.image_model import ImageTraining
+from rl_transfer.spec.base import Json
+from rl_transfer.spec.optimization import SupervisedTraining
 from rl_transfer.supervised.batches import Batches
-from rl_transfer.supervised.evaluate import Forward, Predictions, measuring, predict
+from rl_transfer.supervised.evaluate import Forward, measuring, predict
 from rl_transfer.supervised.optimizers import build_optimizer, rate_factor
-from rl_transfer.supervised.transfer import Transfer
+from rl_transfer.supervised.predictions import Predictions
+from rl_transfer.supervised.transfer import ClassifierTransfer
 
 
 @dataclass
@@ -27,7 +29,7 @@ class EpochEnd:
 
     Attributes:
         epoch: epochs finished; 0 before the first update.
-        train_loss: mean loss over the epoch's images; None before the first.
+        train_loss: mean loss over the epoch's items; None before the first.
         learning_rates: by part.
         validation: predictions on the validation part; None without one.
     """
@@ -39,7 +41,7 @@ class EpochEnd:
 
 
 @dataclass
-class Best:
+class BestEpoch:
     """The best network so far, by validation."""
 
     epoch: int = 0
@@ -47,7 +49,7 @@ class Best:
     state: dict[str, Tensor] = field(default_factory=dict)
 
 
-class Loop:
+class TrainingLoop:
     """Trains a classifier.
 
     Args:
@@ -58,7 +60,7 @@ class Loop:
         train: batches to learn from.
         validation: batches that choose an epoch, or None.
         num_classes: number of classes.
-        seed: of the order of the images and of augmentation.
+        seed: of the order of the items and of augmentation.
         device: where the model is.
     """
 
@@ -66,8 +68,8 @@ class Loop:
         self,
         model: nn.Module,
         forward: Forward,
-        transfer: Transfer,
-        training: ImageTraining,
+        transfer: ClassifierTransfer,
+        training: SupervisedTraining,
         train: Batches,
         validation: Batches | None,
         num_classes: int,
@@ -82,9 +84,9 @@ class Loop:
             self._optimizer, model, transfer.parts, transfer.learning_rates, key="strategy.learning_rates"
         )
         self._weights = class_weights(training, train, num_classes).to(device)
-        self.best = Best()
+        self.best = BestEpoch()
         self.stopped_at: int | None = None
-        self.thawed: list[dict[str, object]] = []
+        self.thawed: list[Json] = []
 
     def run(self, on_epoch: Callable[[EpochEnd], None]) -> None:
         """Train for the whole budget, or until early stopping ends it.
@@ -107,16 +109,15 @@ class Loop:
             self._model.load_state_dict(self.best.state)
 
     def _epoch(self, epoch: int) -> float:
-        """One pass over the images; returns the mean loss."""
+        """One pass over the items; returns the mean loss."""
         self._model.train()
         total, count = 0.0, 0
         batch_size = self._training.batch_size
-        for images, labels in self._train.shuffled(batch_size, self._seed, epoch):
+        for inputs, labels in self._train.shuffled(batch_size, self._seed, epoch):
             share = (epoch + count / len(self._train)) / self._training.epochs
             self._follow(epoch, share)
-            total += self._update(images.to(self._device), labels.to(self._device), epoch, share) * len(
-                labels
-            )
+            loss = self._update(inputs.to(self._device), labels.to(self._device), epoch, share)
+            total += loss * len(labels)
             count += len(labels)
         return total / count
 
@@ -126,18 +127,18 @@ class Loop:
         self._rates.rescale(base * rate_factor(self._training.schedule, epoch, share))
         thawed = self._transfer.progress(share)
         if thawed:
-            self.thawed.append({"epoch": epoch, "parts": thawed})
+            self.thawed.append({"epoch": epoch, "parts": [*thawed]})
             self._model.train()
 
-    def _update(self, images: Tensor, labels: Tensor, epoch: int, share: float) -> float:
+    def _update(self, inputs: Tensor, labels: Tensor, epoch: int, share: float) -> float:
         training = self._training
         with self._precision():
-            logits = self._forward(images)
+            logits = self._forward(inputs)
         loss = functional.cross_entropy(
             logits.float(), labels, weight=self._weights, label_smoothing=training.label_smoothing
         )
         for term in self._transfer.terms:
-            loss = loss + term(images, logits.float(), share)
+            loss = loss + term(inputs, logits.float(), share)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TransferError(
@@ -175,23 +176,34 @@ class Loop:
         least = stopping.min_delta if stopping is not None else 0.0
         if value > self.best.value + least or not self.best.state:
             state = {name: tensor.detach().clone() for name, tensor in self._model.state_dict().items()}
-            self.best = Best(end.epoch, value, state)
+            self.best = BestEpoch(end.epoch, value, state)
         return stopping is not None and end.epoch - self.best.epoch >= stopping.patience
 
 
-def class_weights(training: ImageTraining, train: Batches, num_classes: int) -> Tensor:
-    """Weight of every class in the loss, [num_classes].
+def class_weights(training: SupervisedTraining, train: Batches, num_classes: int) -> Tensor:
+    """Weight of every class in the loss.
 
     ``balanced``: n / (classes · n_c), scikit-learn's rule; with equal counts all are 1.
+
+    Args:
+        training: says whether classes are weighed.
+        train: what is learned from.
+        num_classes: how many classes there are.
+
+    Returns:
+        float32 [num_classes].
     """
     if training.class_weights == "none":
         return torch.ones(num_classes)
-    counts = np.bincount(train.images.labels, minlength=num_classes)
+    counts = np.bincount(train.items.labels, minlength=num_classes)
     return torch.tensor(len(train) / (num_classes * np.maximum(counts, 1)), dtype=torch.float32)
 
 
-def choose_device(training: ImageTraining) -> torch.device:
+def choose_device(training: SupervisedTraining) -> torch.device:
     """The device of a run.
+
+    Args:
+        training: names it.
 
     Raises:
         TransferError: a GPU is asked for and there is none.

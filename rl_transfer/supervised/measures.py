@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rl_transfer.core.digest import tensors_of
-from rl_transfer.errors import ConfigError, MissingExtraError, TransferError
-from rl_transfer.image.data import Splits, open_data, split_data
-from rl_transfer.spec.image import ImageRun
-from rl_transfer.spec.image_data import ImageData
+from rl_transfer.errors import ConfigError, MissingExtraError
+from rl_transfer.spec.base import Json
 from rl_transfer.supervised.batches import Batches
-from rl_transfer.supervised.bundle import Network
-from rl_transfer.supervised.evaluate import measuring, named_accuracy, predict, speaks_of
+from rl_transfer.supervised.evaluate import measuring, predict
+from rl_transfer.supervised.kind import DataKind, Network
+from rl_transfer.supervised.predictions import named_accuracy, speaks_of
+from rl_transfer.supervised.splits import Splits
 
 CPU = torch.device("cpu")
 
@@ -25,15 +24,16 @@ class Home:
     """The source with the data that it was trained on.
 
     Args:
+        kind: of its data.
         source: the source.
-        batch_size: images per forward pass of a measurement.
+        batch_size: items per forward pass of a measurement.
 
     Attributes:
         notes: why something could not be measured.
     """
 
-    def __init__(self, source: Network, batch_size: int) -> None:
-        self._source, self._size = source, batch_size
+    def __init__(self, kind: DataKind, source: Network, batch_size: int) -> None:
+        self._kind, self._source, self._size = kind, source, batch_size
         self._splits: Splits | None = None
         self._opened = False
         self.notes: list[str] = []
@@ -47,19 +47,27 @@ class Home:
         return self._splits
 
     def training_batches(self) -> Batches | None:
-        """The source's training images as the source sees them."""
+        """The source's training items as the source sees them; None if they are not at hand."""
         preprocess = self._source.classifier.preprocessing
         return None if self.splits is None else Batches(self.splits.train, preprocess)
 
-    def zero_shot(self, target: Splits, device: torch.device) -> dict[str, Any] | None:
-        """The source as it is on the target's test part, where its classes can name the target's."""
+    def zero_shot(self, target: Splits, device: torch.device) -> dict[str, Json] | None:
+        """The source as it is on the target's test part.
+
+        Args:
+            target: the target's data.
+            device: where the source is.
+
+        Returns:
+            ``zero_shot`` of the record; None where the source's classes cannot name the target's.
+        """
         if not speaks_of(self._source.classes, target.classes):
             return None
         return {"returns": [accuracy_by_name(self._source, target, self._size, device)]}
 
     def retention(
         self, network: nn.Module, classes: Sequence[str], state: Mapping[str, Tensor] | None
-    ) -> dict[str, Any] | None:
+    ) -> dict[str, Json] | None:
         """The final network back on the source's test part, beside the source itself.
 
         Where the final head cannot name the source's classes, the source's own head is put back on
@@ -69,6 +77,9 @@ class Home:
             network: the final network, on the CPU.
             classes: of its head.
             state: its tensors, if its trunk came from the source; None otherwise.
+
+        Returns:
+            ``retention`` of the record; None where it cannot be measured.
         """
         splits, source = self.splits, self._source
         if splits is None or not speaks_of(source.classes, splits.classes):
@@ -94,10 +105,8 @@ class Home:
         data = self._source.data
         if data is None:
             return None
-        address = self._source.metadata.get("seeds") or {}
-        root, seed = int(address.get("root_seed", 0)), int(address.get("seed", 0))
         try:
-            return split_data(open_data(data), data, root, seed)
+            return self._kind.split(data, *trained_with(self._source))
         except (ConfigError, MissingExtraError) as error:
             self.notes.append(
                 f"the source's data are not at hand, so retention is not measured: {error.message}"
@@ -106,7 +115,12 @@ class Home:
 
 
 def transplanted(source: Network, state: Mapping[str, Tensor]) -> nn.Module:
-    """The source's network with its own head on the trunk of ``state``, in evaluation mode."""
+    """The source's network with its own head on another trunk, in evaluation mode.
+
+    Args:
+        source: gives architecture and head; unchanged.
+        state: tensors of a network with the source's trunk.
+    """
     module = copy.deepcopy(source.module)
     live = tensors_of(module)
     with torch.no_grad():
@@ -116,20 +130,23 @@ def transplanted(source: Network, state: Mapping[str, Tensor]) -> nn.Module:
     return module.eval()
 
 
-def required_data(run: ImageRun) -> ImageData:
-    """The run's data set."""
-    if run.data is None:
-        raise TransferError("a run needs data to be measured on")
-    return run.data
-
-
-def opened_splits(data: ImageData, run: ImageRun) -> Splits:
-    """The run's data set, opened and split."""
-    return split_data(open_data(data), data, run.root_seed, run.seed)
+def trained_with(network: Network) -> tuple[int, int]:
+    """Root seed and seed index of the run that made a network; (0, 0) for weights from elsewhere."""
+    address = network.metadata.get("seeds")
+    found = address if isinstance(address, dict) else {}
+    root, seed = (found.get(name, 0) for name in ("root_seed", "seed"))
+    return (root, seed) if isinstance(root, int) and isinstance(seed, int) else (0, 0)
 
 
 def accuracy_by_name(network: Network, splits: Splits, batch_size: int, device: torch.device = CPU) -> float:
-    """Accuracy of a network on a test part whose classes it can name."""
+    """Accuracy of a network on a test part whose classes it can name.
+
+    Args:
+        network: in evaluation mode or not; it is left as it was.
+        splits: the data.
+        batch_size: items per forward pass.
+        device: where the network is.
+    """
     batches = Batches(splits.test, network.classifier.preprocessing)
     with measuring(network.module):
         found = predict(network.module, batches, batch_size, device)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from rl_transfer.spec.image_model import (
+from rl_transfer.spec.optimization import (
     AdamConfig,
     AdamWConfig,
     ConstantScheduleConfig,
@@ -20,7 +20,12 @@ from rl_transfer.spec.image_model import (
 
 
 def build_optimizer(config: Optimizer, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer over all parameters; frozen ones have no gradient and are passed over."""
+    """The optimizer over all parameters; frozen ones have no gradient and are passed over.
+
+    Args:
+        config: which one, and its rates.
+        parameters: of the whole network.
+    """
     if isinstance(config, SGDConfig):
         return torch.optim.SGD(
             parameters,

@@ -9,7 +9,6 @@ using linear classifier probes"; Kornblith et al. 2019 use the same solver).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +19,7 @@ MAX_ITERATIONS = 1000
 
 
 @dataclass(frozen=True)
-class Probe:
+class LinearProbe:
     """A fitted probe.
 
     Attributes:
@@ -43,13 +42,37 @@ class Probe:
         return self.gradient <= 10 * TOLERANCE
 
     def accuracy(self, features: Tensor, labels: Tensor) -> float:
-        """Share of the rows of ``features`` [n, …] that are classified as ``labels`` [n] say."""
+        """Share of the items that are told right.
+
+        Args:
+            features: [n, …], as for :func:`fit_probe`.
+            labels: int64 [n].
+        """
         standardised = (_flat(features) - self.mean) / self.scale
         logits = standardised @ self.weight.T + self.bias
         return float((logits.argmax(dim=1) == labels).double().mean())
 
 
-def fit_probe(features: Tensor, labels: Tensor, num_classes: int, inverse_l2: float = 1.0) -> Probe:
+@dataclass(frozen=True)
+class ProbeResult:
+    """What a record says of a probe.
+
+    Attributes:
+        accuracy: on the test part.
+        train_accuracy: on the items that it was fitted on.
+        iterations: of L-BFGS.
+        converged: whether the gradient was as good as zero at the end.
+        features: number of inputs.
+    """
+
+    accuracy: float
+    train_accuracy: float
+    iterations: int
+    converged: bool
+    features: int
+
+
+def fit_probe(features: Tensor, labels: Tensor, num_classes: int, inverse_l2: float = 1.0) -> LinearProbe:
     """Minimise the regularised cross-entropy.
 
         Σ_n −log softmax(W x_n + b)[y_n] + 1/(2·C) · ‖W‖²
@@ -69,7 +92,7 @@ def fit_probe(features: Tensor, labels: Tensor, num_classes: int, inverse_l2: fl
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
     x = (x - mean) / scale
     weight, bias, iterations, gradient = _minimise(x, labels, num_classes, inverse_l2)
-    return Probe(weight, bias, mean, scale, iterations, gradient)
+    return LinearProbe(weight, bias, mean, scale, iterations, gradient)
 
 
 def _minimise(
@@ -102,18 +125,24 @@ def _minimise(
     return weight.detach(), bias.detach(), int(solver.state[weight]["n_iter"]), largest
 
 
-def probe_record(
+def probe_features(
     train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], num_classes: int
-) -> dict[str, Any]:
-    """Fit on ``train`` (features, labels), measure on ``test``; as data for the record."""
+) -> ProbeResult:
+    """Fit a probe and measure it.
+
+    Args:
+        train: features [n, …] and labels int64 [n] to fit on.
+        test: the same to measure on.
+        num_classes: how many classes there are.
+    """
     probe = fit_probe(*train, num_classes)
-    return {
-        "accuracy": probe.accuracy(*test),
-        "train_accuracy": probe.accuracy(*train),
-        "iterations": probe.iterations,
-        "converged": probe.converged,
-        "features": int(_flat(train[0]).shape[1]),
-    }
+    return ProbeResult(
+        accuracy=probe.accuracy(*test),
+        train_accuracy=probe.accuracy(*train),
+        iterations=probe.iterations,
+        converged=probe.converged,
+        features=int(_flat(train[0]).shape[1]),
+    )
 
 
 def _flat(features: Tensor) -> Tensor:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -15,25 +13,28 @@ from torch.nn import functional
 from rl_transfer import core
 from rl_transfer.core.digest import tensors_of
 from rl_transfer.errors import TransferError
-from rl_transfer.image.backbones import Classifier
+from rl_transfer.frame.freezing import FreezeSchedule
+from rl_transfer.frame.initial import apply_initial
 from rl_transfer.seeding import generator
 from rl_transfer.spec import StrategyVerbs
+from rl_transfer.spec.base import Json
 from rl_transfer.supervised.batches import Batches
-from rl_transfer.supervised.bundle import Network
+from rl_transfer.supervised.kind import Classifier, DataKind, Network
 from rl_transfer.supervised.measures import Home
 from rl_transfer.supervised.translate import core_strategy, with_matching_head
 
 Term = Callable[[Tensor, Tensor, float], Tensor]
-"""An extra term of the loss from (images, logits, share of the budget spent)."""
+"""An extra term of the loss from (inputs, logits, share of the budget spent)."""
 
 LONG_PLAN = 50
 """Tensors beyond which a plan is told part by part (the record has every one)."""
 
 
-class Transfer:
+class ClassifierTransfer:
     """Plans and applies a strategy to a classifier, then follows its schedules.
 
     Args:
+        kind: of the data.
         verbs: the strategy.
         classifier: freshly built for the target; changed in place.
         classes: the target's class names.
@@ -52,6 +53,7 @@ class Transfer:
 
     def __init__(
         self,
+        kind: DataKind,
         verbs: StrategyVerbs,
         classifier: Classifier,
         classes: tuple[str, ...],
@@ -61,44 +63,21 @@ class Transfer:
         self._verbs, self._classifier, self._source = verbs, classifier, source
         self._model = classifier.module
         self.parts = classifier.parts
-        self._strategy = core_strategy(verbs, self.parts, key="strategy")
+        self._strategy = core_strategy(kind, verbs, self.parts)
         if source is not None and verbs.copy_:
             self._strategy = with_matching_head(self._strategy, self.parts, source.classes, classes)
-            _refuse_other_inputs(source, classifier)
-        self.plan = self._apply(seed)
-        self.frozen = (
-            core.freeze(
-                self._model, self.parts, verbs.freeze, norm=verbs.norm, key=self._strategy.key_of("freeze")
-            )
-            if verbs.freeze
-            else None
-        )
-        self._schedule = (
-            core.ThawSchedule(self.frozen, self._strategy.thaw, key="strategy.thaw")
-            if self.frozen is not None and self._strategy.thaw
-            else None
-        )
-        self._share = 0.0
+            _refuse_other_inputs(kind, source, classifier)
+        origin = None if source is None else (source.state, source.parts)
+        initial = apply_initial(self._model, self.parts, self._strategy, verbs, origin, seed)
+        self.plan, self._reference = initial.plan, initial.reference
+        self._freeze = FreezeSchedule(self._model, self.parts, self._strategy)
         self.adapters = self._add_adapters(seed)
         self.terms: list[Term] = []
 
-    def _apply(self, seed: int) -> core.TransferPlan:
-        plan = core.plan(
-            self._source.state if self._source is not None and self._verbs.copy_ else None,
-            self._model,
-            self.parts,
-            self._strategy,
-            source_parts=self._source.parts if self._source is not None else None,
-        )
-        initial = self._verbs.initial
-        if initial is not None and initial.kind == "shuffled":
-            plan = core.shuffled(plan, np.random.default_rng(seed))
-        elif initial is not None and initial.kind == "shrink_and_perturb":
-            plan = core.shrunk_and_perturbed(
-                plan, self._model, self.parts, shrink=initial.shrink, noise=initial.noise
-            )
-        core.apply(plan, self._model)
-        return plan
+    @property
+    def frozen(self) -> core.FrozenParts | None:
+        """What is frozen now; None if the strategy freezes nothing."""
+        return self._freeze.frozen
 
     def _add_adapters(self, seed: int) -> core.LowRankAdapters | None:
         wanted = self._verbs.low_rank
@@ -133,7 +112,7 @@ class Transfer:
     @property
     def is_static(self) -> bool:
         """Whether what is frozen stays so, and nothing but the labels enters the loss."""
-        return self._schedule is None and self.adapters is None and not self.terms
+        return not self._freeze.thaws and self.adapters is None and not self.terms
 
     @property
     def learning_rates(self) -> dict[str, float]:
@@ -144,16 +123,16 @@ class Transfer:
         """Build the strategy's extra loss terms.
 
         Args:
-            home: the source with its images, for EWC's Fisher information.
+            home: the source with its data, for EWC's Fisher information.
             seed: of the labels that are drawn from the source for it.
 
         Raises:
-            TransferError: a term needs a source, its images or its classes, and they are not there.
+            TransferError: a term needs a source, its data or its classes, and they are not there.
         """
         anchor = self._verbs.anchor
         if anchor is not None:
             names = self.parts.select(anchor.parts, key="strategy.anchor.parts")
-            reference = {name: self.plan.values[name] for name in names if name in self.plan.values}
+            reference = {name: self._reference[name] for name in names if name in self._reference}
             term: core.Anchor
             if anchor.kind == "l2_sp":
                 term = core.L2SP(reference, strength=anchor.strength)
@@ -161,7 +140,7 @@ class Transfer:
                 batches = None if home is None else home.training_batches()
                 fisher = self._fisher(set(reference), anchor.samples, batches, seed)
                 term = core.EWC(reference, fisher, strength=anchor.strength)
-            self.terms.append(lambda images, logits, share: term.penalty(self._model))
+            self.terms.append(lambda inputs, logits, share: term.penalty(self._model))
         if self._verbs.kickstart is not None:
             self.terms.append(self._distillation())
 
@@ -170,36 +149,35 @@ class Transfer:
         kickstart, source = self._verbs.kickstart, self._source
         if kickstart is None or source is None:
             raise TransferError("kickstart needs a source to learn from", key="strategy.kickstart")
-        if source.classifier.head.outputs != self._classifier.head.outputs:
+        if source.classifier.outputs != self._classifier.outputs:
             raise TransferError(
                 f"kickstart needs a teacher of the same classes; the source has "
-                f"{source.classifier.head.outputs}, the target {self._classifier.head.outputs}",
+                f"{source.classifier.outputs}, the target {self._classifier.outputs}",
                 key="strategy.kickstart",
             )
-        strength, until = kickstart.strength, kickstart.until
+        coefficient = core.AnnealedCoefficient(kickstart.strength, kickstart.until)
 
-        def term(images: Tensor, logits: Tensor, share: float) -> Tensor:
-            weight = strength * max(0.0, 1 - share / until)
+        def term(inputs: Tensor, logits: Tensor, share: float) -> Tensor:
             with torch.no_grad():
-                teacher = functional.softmax(source.module(images), dim=1)
-            return weight * functional.cross_entropy(logits, teacher)
+                teacher = functional.softmax(source.module(inputs), dim=1)
+            return coefficient.at(share) * functional.cross_entropy(logits, teacher)
 
         return term
 
     def _fisher(self, names: set[str], samples: int, batches: Batches | None, seed: int) -> dict[str, Tensor]:
         if self._source is None or batches is None:
             raise TransferError(
-                "EWC estimates what mattered to the source on the source's images, which are not at hand; "
+                "EWC estimates what mattered to the source on the source's data, which are not at hand; "
                 "use anchor kind l2_sp",
                 key="strategy.anchor",
             )
         network = copy.deepcopy(self._source.module)
         chosen = generator(seed, "fisher").permutation(len(batches))[:samples]
-        images = torch.cat([batch for batch, _ in batches.at(chosen, 256)])
+        inputs = torch.cat([batch for batch, _ in batches.at(chosen, 256)])
         drawn = torch.Generator().manual_seed(seed)
 
         def log_probabilities() -> Tensor:
-            values = functional.log_softmax(network(images), dim=1)
+            values = functional.log_softmax(network(inputs), dim=1)
             labels = torch.multinomial(values.detach().exp(), 1, generator=drawn)
             return values.gather(1, labels)[:, 0]
 
@@ -207,17 +185,18 @@ class Transfer:
         return core.fisher_diagonal(log_probabilities, parameters)
 
     def progress(self, share: float) -> list[str]:
-        """Follow the schedules to ``share`` of the budget; says what was thawed.
+        """Follow the thaw schedule; see :meth:`rl_transfer.frame.FreezeSchedule.progress`.
 
         Thawed normalisation layers go back to training mode: their statistics follow the target's
         data from then on. Held in evaluation mode they are fragile at high rates.
+
+        Args:
+            share: share of the budget spent, 0 to 1.
+
+        Returns:
+            The selectors that became trainable by this call.
         """
-        if self._schedule is None or self.frozen is None:
-            return []
-        if any(self._share < step.share <= share for step in self._schedule.steps):
-            self.frozen.verify()
-        self._share = share
-        return [selector for step in self._schedule.update(share) for selector in step.selectors]
+        return self._freeze.progress(share)
 
     def state(self) -> dict[str, Tensor]:
         """The classifier's tensors, adapters folded in."""
@@ -225,32 +204,26 @@ class Transfer:
             return self.adapters.merged_state()
         return {name: tensor.detach() for name, tensor in tensors_of(self._model).items()}
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Json]:
         """Verify the freeze and describe what happened.
+
+        Returns:
+            ``plan`` and ``frozen`` of the record.
 
         Raises:
             FrozenTensorMoved: something frozen changed.
         """
-        found = None
-        if self.frozen is not None:
-            self.frozen.verify()
-            found = {
-                "parts": list(self.frozen.parts),
-                "tensors": list(self.frozen.tensors),
-                "norm": self._verbs.norm,
-                "digest_before": self.frozen.digest_before,
-                "digest_after": self.frozen.digest_now(),
-            }
-        return {"plan": self.plan.rows(), "frozen": found}
+        frozen = self._freeze.record()
+        return {"plan": [*self.plan.rows()], "frozen": frozen}
 
 
-def _refuse_other_inputs(source: Network, classifier: Classifier) -> None:
-    """Copied weights expect the images as the source saw them."""
-    theirs, ours = source.classifier.preprocessing, classifier.preprocessing
-    for name in ("channels", "mean", "std"):
-        if getattr(theirs, name) != getattr(ours, name):
+def _refuse_other_inputs(kind: DataKind, source: Network, classifier: Classifier) -> None:
+    """Copied weights expect the items as the source saw them."""
+    theirs, ours = source.classifier.preprocessing.relied_on(), classifier.preprocessing.relied_on()
+    for name, value in theirs.items():
+        if ours.get(name) != value:
             raise TransferError(
-                f"the source saw images with {name} {getattr(theirs, name)}, the target's have "
-                f"{getattr(ours, name)}; set model.input.{name} to the source's",
+                f"the source saw {kind.items} with {name} {value}, the target's have {ours.get(name)}; "
+                f"set model.input.{name} to the source's",
                 key="model.input",
             )

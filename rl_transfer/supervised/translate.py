@@ -1,4 +1,4 @@
-"""From a spec's strategy (data) to the core's strategy (verbs), for image classifiers."""
+"""From a spec's strategy (data) to the core's strategy (verbs), for classifiers."""
 
 from __future__ import annotations
 
@@ -8,43 +8,40 @@ from dataclasses import replace
 from rl_transfer import core
 from rl_transfer.core import PartMap
 from rl_transfer.errors import TransferError
-from rl_transfer.image.parts import stages
 from rl_transfer.spec import StrategyVerbs
+from rl_transfer.supervised.kind import DataKind
 
 RL_ONLY = {
     "critic_warm_up": "there is no critic",
     "guide": "nobody acts",
     "progressive": "lateral connections are built for sequential trunks of linear layers",
-    "hooks": "the image side calls no hooks",
+    "hooks": "supervised runs call no hooks",
 }
-"""Verbs that an image classifier has no use for, and why."""
+"""Verbs that no classifier has a use for, and why; a kind of data may refuse more."""
 
 
-def core_strategy(
-    verbs: StrategyVerbs, parts: PartMap, name: str = "strategy", key: str | None = None
-) -> core.Strategy:
+def core_strategy(kind: DataKind, verbs: StrategyVerbs, parts: PartMap) -> core.Strategy:
     """The core's form of a strategy.
 
     Gradual unfreezing goes stage by stage here, from the output down (Howard & Ruder 2018 thaw
     layer groups; a residual network's layers are of little use one at a time).
 
     Args:
+        kind: of the data.
         verbs: as parsed from YAML.
         parts: of the target's classifier.
-        name: what messages call it.
-        key: where it stands in the user's config, for errors.
 
     Raises:
-        TransferError: a verb makes no sense for images, or a schedule does not fit the parts.
+        TransferError: a verb makes no sense for the kind, or a schedule does not fit the parts.
     """
-    for verb, reason in RL_ONLY.items():
+    for verb, reason in {**RL_ONLY, **kind.refused}.items():
         if getattr(verbs, verb):
             raise TransferError(
-                f"{name!r} uses {verb}, which an image classifier cannot: {reason}",
-                key=None if key is None else f"{key}.{verb}",
+                f"the strategy uses {verb}, which {kind.classifier} cannot: {reason}",
+                key=f"strategy.{verb}",
             )
     return core.Strategy(
-        name=name,
+        name="strategy",
         copy=verbs.copy_,
         reset=verbs.reset,
         reset_on_mismatch=verbs.reset_on_mismatch,
@@ -54,7 +51,7 @@ def core_strategy(
         norm=verbs.norm,
         thaw=_thaw(verbs, parts),
         learning_rates=verbs.learning_rates,
-        key=key,
+        key="strategy",
     )
 
 
@@ -98,10 +95,15 @@ def _thaw(verbs: StrategyVerbs, parts: PartMap) -> tuple[core.ThawStep, ...]:
     if verbs.gradual is None:
         return tuple(core.ThawStep(step.at, step.parts) for step in verbs.thaw)
     frozen = {layer.part for layer in parts.layers(verbs.freeze)}
-    groups = [name for name in reversed(stages(parts)) if name in frozen]
+    groups = [name for name in reversed(trunk_parts(parts)) if name in frozen]
     start, end = verbs.gradual.start, verbs.gradual.end
     spacing = (end - start) / max(len(groups) - 1, 1)
     return tuple(core.ThawStep(start + i * spacing, (name,)) for i, name in enumerate(groups))
+
+
+def trunk_parts(parts: PartMap) -> tuple[str, ...]:
+    """Names of the trunk's parts that hold tensors, from input to output."""
+    return tuple(part.name for part in parts if part.role == "trunk" and part.tensors)
 
 
 def _classes(names: Sequence[str] | None) -> str:

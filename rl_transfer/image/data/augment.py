@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageStat
+from torch import Tensor
 
-from rl_transfer.image.preprocessing import RESAMPLING, Preprocessing, to_mode
+from rl_transfer.image.preprocessing import RESAMPLING, ImagePreprocessing, to_mode
 from rl_transfer.spec.image_model import AugmentationConfig
 
 ASPECT = (3 / 4, 4 / 3)
@@ -20,7 +21,7 @@ ASPECT = (3 / 4, 4 / 3)
 
 
 @dataclass(frozen=True)
-class Augmentation:
+class RandomChanges:
     """Random crop, flip, turn, shift, brightness and contrast, in that order.
 
     Attributes:
@@ -29,10 +30,15 @@ class Augmentation:
     """
 
     config: AugmentationConfig
-    preprocessing: Preprocessing
+    preprocessing: ImagePreprocessing
 
     def __call__(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """A changed image, ready for ``preprocessing.tensor``."""
+        """A changed image, ready for ``preprocessing.tensor``.
+
+        Args:
+            image: of any size and mode.
+            rng: all randomness comes from it.
+        """
         config = self.config
         if config.resized_crop is not None:
             image = self._resized_crop(to_mode(image, self.preprocessing.channels), rng)
@@ -74,6 +80,20 @@ class Augmentation:
             translate=(int(right), int(down)),
             fillcolor=_border_colour(image),
         )
+
+
+def augmented(changes: RandomChanges, image: Image.Image, rng: np.random.Generator) -> Tensor:
+    """A changed image as the network's input.
+
+    Args:
+        changes: which, and for which network.
+        image: of any size and mode.
+        rng: all randomness comes from it.
+
+    Returns:
+        float32 [channels, size, size].
+    """
+    return changes.preprocessing.tensor(changes(image, rng))
 
 
 def _border_colour(image: Image.Image) -> int | tuple[int, ...]:

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from rl_transfer.errors import ConfigError
-from rl_transfer.image.data.images import ImageSet, OpenedData
 from rl_transfer.spec.image_data import FolderData
+from rl_transfer.supervised.data import LabelledSet, OpenedData
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 TRAIN = ("train", "training")
@@ -41,6 +41,12 @@ def open_folder(data: FolderData, key: str = "data") -> OpenedData:
     else:
         pool, held_out = read(train, key), read(test, key)
     classes = tuple(sorted({label for _, label in pool}))
+    if len(classes) == 1:
+        raise ConfigError(
+            f"only one class ({classes[0]}) was found in {root}; expected one sub-folder per class, or "
+            "train and test folders of such",
+            key=f"{key}.path",
+        )
     if held_out is not None:
         unknown = sorted({label for _, label in held_out} - set(classes))
         if unknown:
@@ -81,10 +87,10 @@ class FileLoader:
             ) from None
 
 
-def _image_set(files: Labelled, classes: tuple[str, ...], skipped: set[Path]) -> ImageSet:
+def _image_set(files: Labelled, classes: tuple[str, ...], skipped: set[Path]) -> LabelledSet:
     kept = [(path, label) for path, label in files if path not in skipped]
     labels = np.array([classes.index(label) for _, label in kept], dtype=np.int64)
-    return ImageSet(labels, FileLoader(tuple(path for path, _ in kept)))
+    return LabelledSet(labels, FileLoader(tuple(path for path, _ in kept)))
 
 
 def _read_classes(root: Path, key: str) -> Labelled:

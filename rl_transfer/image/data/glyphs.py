@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from rl_transfer.errors import ConfigError, MissingExtraError
-from rl_transfer.image.data.images import ArrayLoader, ImageSet, OpenedData
+from rl_transfer.image.data.arrays import ArrayLoader
 from rl_transfer.seeding import generator
 from rl_transfer.spec.image_data import GlyphData
+from rl_transfer.supervised.data import LabelledSet, OpenedData
 from rl_transfer.wording import did_you_mean
 
 CHARACTERS = {
@@ -55,7 +56,7 @@ def open_glyphs(data: GlyphData, key: str = "data") -> OpenedData:
     face_of, character_of, _ = np.indices(shape).reshape(3, -1)
     labels = character_of if data.label == "character" else face_of
     names = tuple(characters) if data.label == "character" else tuple(face.stem for face in faces)
-    return OpenedData(names, ImageSet(labels.astype(np.int64), ArrayLoader(np.stack(images))))
+    return OpenedData(names, LabelledSet(labels.astype(np.int64), ArrayLoader(np.stack(images))))
 
 
 def fonts_folder() -> Path:
@@ -79,9 +80,9 @@ def find_face(name: str, key: str | None = None) -> Path:
         return path
     known = {path.stem: path for path in sorted(fonts_folder().glob("*.ttf"))}
     if name not in known:
-        meant = did_you_mean(name, known)
         raise ConfigError(
-            f"matplotlib ships no font face {name!r}.{meant} It ships {', '.join(known)}", key=key
+            f"matplotlib ships no font face {name!r}.{did_you_mean(name, known)} It ships {', '.join(known)}",
+            key=key,
         )
     return known[name]
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rl_transfer.errors import ConfigError, MissingExtraError
-from rl_transfer.image.data.images import ImageSet, OpenedData
 from rl_transfer.spec.image_data import TorchvisionData
+from rl_transfer.supervised.data import LabelledSet, OpenedData
 from rl_transfer.wording import did_you_mean
 
 LABELS = ("targets", "labels", "_labels")
@@ -40,9 +40,8 @@ def open_torchvision(data: TorchvisionData, key: str = "data") -> OpenedData:
         if inspect.isclass(getattr(datasets, name)) and hasattr(getattr(datasets, name), "__getitem__")
     ]
     if data.dataset not in known:
-        meant = did_you_mean(data.dataset, known)
         raise ConfigError(
-            f"torchvision.datasets has no {data.dataset!r}.{meant} It has {', '.join(known)}",
+            f"torchvision.datasets has no {data.dataset!r}.{did_you_mean(data.dataset, known)} It has {', '.join(known)}",
             key=f"{key}.dataset",
         )
     builder = getattr(datasets, data.dataset)
@@ -57,8 +56,8 @@ def open_torchvision(data: TorchvisionData, key: str = "data") -> OpenedData:
     classes = _class_names(pool, labels)
     return OpenedData(
         classes,
-        ImageSet(labels, ItemLoader(pool)),
-        None if test is None else ImageSet(_labels(test), ItemLoader(test)),
+        LabelledSet(labels, ItemLoader(pool)),
+        None if test is None else LabelledSet(_labels(test), ItemLoader(test)),
     )
 
 

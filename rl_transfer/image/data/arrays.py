@@ -1,0 +1,108 @@
+"""Images that lie in memory as arrays, and ``.npz`` files of such, checked at the door."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rl_transfer.errors import ConfigError
+from rl_transfer.spec.image_data import ArrayData
+from rl_transfer.supervised.data import LabelledSet, OpenedData
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayLoader:
+    """Images [n, height, width] or [n, height, width, 3] in memory."""
+
+    images: NDArray[np.uint8]
+
+    def __call__(self, index: int) -> Image.Image:
+        """Image ``index``."""
+        return Image.fromarray(self.images[index])
+
+
+def open_arrays(data: ArrayData, key: str) -> OpenedData:
+    """Read a ``.npz`` file of images; nothing is unpickled.
+
+    Args:
+        data: names the file.
+        key: config path of it, for errors.
+
+    Raises:
+        ConfigError: there is no such file, or its arrays are not labelled images.
+    """
+    path = Path(data.path)
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            arrays = {name: content[name] for name in content.files}
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file", key=f"{key}.path") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{path} cannot be read as a .npz file of plain arrays: {error}", key=f"{key}.path"
+        ) from None
+    missing = [name for name in ("images", "labels") if name not in arrays]
+    if missing:
+        raise ConfigError(
+            f"{path} has no array {' and no '.join(missing)}; it holds {', '.join(arrays) or 'nothing'}",
+            key=f"{key}.path",
+        )
+    labels = arrays["labels"]
+    names = arrays.get("classes")
+    classes = tuple(map(str, names if names is not None else range(int(labels.max(initial=0)) + 1)))
+    pool = _array_set(arrays["images"], labels, len(classes), path, key)
+    test = None
+    if "test_images" in arrays and "test_labels" in arrays:
+        test = _array_set(arrays["test_images"], arrays["test_labels"], len(classes), path, key)
+    return OpenedData(classes, pool, test)
+
+
+def _array_set(
+    images: NDArray[np.generic], labels: NDArray[np.generic], count: int, path: Path, key: str
+) -> LabelledSet:
+    """Check shapes, types and ranges at the door.
+
+    Raises:
+        ConfigError: they are not those of labelled images.
+    """
+    shape = images.shape
+    if images.ndim not in (3, 4) or (images.ndim == 4 and shape[-1] not in (1, 3)):
+        raise ConfigError(
+            f"{path}: images has the shape {shape}; expected [n, height, width] or [n, height, width, 3]",
+            key=f"{key}.path",
+        )
+    if labels.shape != shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+        raise ConfigError(
+            f"{path}: labels has the shape {labels.shape} and type {labels.dtype}; "
+            f"expected one integer for each of the {shape[0]} images",
+            key=f"{key}.path",
+        )
+    if len(labels) and not 0 <= labels.min() <= labels.max() < count:
+        raise ConfigError(
+            f"{path}: labels run from {labels.min()} to {labels.max()}, but there are {count} classes",
+            key=f"{key}.path",
+        )
+    if images.dtype != np.uint8:
+        if not np.issubdtype(images.dtype, np.floating) or images.min() < 0 or images.max() > 1:
+            raise ConfigError(
+                f"{path}: images is of type {images.dtype}; expected uint8, or floats between 0 and 1",
+                key=f"{key}.path",
+            )
+        images = np.round(images * 255).astype(np.uint8)
+    return array_images(images, labels)
+
+
+def array_images(images: NDArray[np.uint8], labels: NDArray[Any]) -> LabelledSet:
+    """Images in memory as a labelled set.
+
+    Args:
+        images: [n, height, width] or [n, height, width, 1 or 3].
+        labels: integers [n].
+    """
+    flat = images[..., 0] if images.ndim == 4 and images.shape[-1] == 1 else images
+    return LabelledSet(labels.astype(np.int64), ArrayLoader(np.ascontiguousarray(flat)))

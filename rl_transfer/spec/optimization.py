@@ -1,0 +1,120 @@
+"""The budget of a supervised run and how it is spent: optimizer, schedule, early stopping, evaluation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from rl_transfer.spec.base import (
+    Frozen,
+    KeyedValueError,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Share,
+)
+
+
+class SGDConfig(Frozen):
+    """Stochastic gradient descent; the defaults are those of PyTorch's transfer-learning tutorial."""
+
+    name: Literal["SGD"]
+    learning_rate: PositiveFloat = 0.001
+    momentum: Share = 0.9
+    weight_decay: NonNegativeFloat = 0.0
+    nesterov: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> SGDConfig:
+        if self.nesterov and self.momentum == 0:
+            raise KeyedValueError("nesterov", "nesterov needs a momentum above 0")
+        return self
+
+
+class AdamConfig(Frozen):
+    """Adam (Kingma & Ba 2015)."""
+
+    name: Literal["Adam"]
+    learning_rate: PositiveFloat = 0.001
+    weight_decay: NonNegativeFloat = 0.0
+
+
+class AdamWConfig(Frozen):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    name: Literal["AdamW"]
+    learning_rate: PositiveFloat = 0.001
+    weight_decay: NonNegativeFloat = 0.01
+
+
+Optimizer = Annotated[SGDConfig | AdamConfig | AdamWConfig, Field(discriminator="name")]
+
+
+class StepScheduleConfig(Frozen):
+    """The rate is multiplied by ``factor`` after every ``every`` epochs."""
+
+    name: Literal["step"]
+    every: PositiveInt = 7
+    factor: PositiveFloat = 0.1
+
+
+class CosineScheduleConfig(Frozen):
+    """The rate falls along half a cosine over the run's own budget (Loshchilov & Hutter 2017)."""
+
+    name: Literal["cosine"]
+    final: Share = 0.0
+    """Rate at the end, as a share of the first."""
+
+
+class ConstantScheduleConfig(Frozen):
+    """The rate stays."""
+
+    name: Literal["constant"]
+
+
+Schedule = Annotated[
+    StepScheduleConfig | CosineScheduleConfig | ConstantScheduleConfig, Field(discriminator="name")
+]
+
+
+class EarlyStoppingConfig(Frozen):
+    """Stop when the validation loss has not improved for ``patience`` epochs; the best epoch is kept."""
+
+    patience: PositiveInt = 5
+    min_delta: NonNegativeFloat = 0.0
+
+
+class SupervisedTraining(Frozen):
+    """The budget of a run and how it is spent."""
+
+    epochs: NonNegativeInt = 25
+    """Passes over the labelled items; 0 leaves the network as it is (an untrained source)."""
+    batch_size: PositiveInt = 32
+    optimizer: Optimizer = SGDConfig(name="SGD")
+    schedule: Schedule = StepScheduleConfig(name="step")
+    label_smoothing: Share = 0.0
+    class_weights: Literal["none", "balanced"] = "none"
+    """``balanced`` weighs each class by the inverse of its share of the training items."""
+    early_stopping: EarlyStoppingConfig | None = None
+    keep: Literal["final", "best"] = "final"
+    """Which network the bundle holds: the last one, or the one with the best validation accuracy."""
+    max_grad_norm: PositiveFloat | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """``bfloat16`` runs the forward passes of training under autocast."""
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
+    workers: NonNegativeInt = 0
+    """Processes that decode and augment items; the numbers do not depend on it."""
+    cache_features: Literal["auto", "never"] = "auto"
+    """``auto`` computes the features of a wholly frozen trunk once, where nothing random precedes them."""
+
+
+class SupervisedEvaluation(Frozen):
+    """How the learning curve is measured: accuracy on the whole test part."""
+
+    every: PositiveInt = 1
+    """Epochs between evaluations; there is one before the first and one after the last update."""
+    batch_size: PositiveInt = 256
+    probe: bool = True
+    """Whether a converged linear probe stands beside a head on a copied or frozen trunk."""

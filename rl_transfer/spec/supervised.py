@@ -1,0 +1,259 @@
+"""The configs of supervised runs, whatever is classified: one run, a source, a target, a suite.
+
+A kind of data narrows the fields ``data``, ``model``, ``weights`` and ``training`` to its own and
+names itself under ``kind``; everything else is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from rl_transfer.spec.base import Frozen, KeyedValueError, Name
+from rl_transfer.spec.experiment import (
+    RunConfig,
+    SingleConfig,
+    SingleTransferConfig,
+    SourceConfig,
+    TargetConfig,
+)
+from rl_transfer.spec.labelled import LabelledData, fingerprint
+from rl_transfer.spec.matrix import Entry, MatrixConfig
+from rl_transfer.spec.optimization import SupervisedEvaluation, SupervisedTraining
+from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
+
+HEAD_ONLY = StrategyVerbs(copy_=("trunk",), freeze=("trunk",))
+"""The textbook's transfer: keep the pretrained trunk, freeze it, train a new head."""
+
+
+class PretrainedWeights(Frozen):
+    """Where the tensors of a pretrained network lie."""
+
+    file: str | None = None
+    """A file of tensors, or ``package://PACKAGE/PATH`` inside an installed package."""
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{8,64}$")
+    """The file's SHA-256, or its first digits (at least 8)."""
+
+    def planned(self) -> Self:
+        """The weights with their file's full hash, where the user gave none: another file is another run.
+
+        Returns:
+            These weights, unchanged where no file of the user's tells the hash.
+        """
+        if self.file is None or self.sha256 is not None or self.file.startswith("package://"):
+            return self
+        found = fingerprint(Path(self.file))
+        return self if found is None else self.model_copy(update={"sha256": found})
+
+
+def check_training(
+    training: SupervisedTraining, evaluation: SupervisedEvaluation, data: LabelledData | None
+) -> None:
+    """Refuse evaluations that miss the end of the budget, and a choice of epoch without validation.
+
+    Args:
+        training: the budget, in epochs.
+        evaluation: how often it is measured.
+        data: what is trained on, where that is known.
+
+    Raises:
+        KeyedValueError: they contradict each other; the key is relative to the config that holds them.
+    """
+    if training.epochs % evaluation.every:
+        raise KeyedValueError(
+            "evaluation.every",
+            f"evaluation.every is {evaluation.every}, which does not divide training.epochs "
+            f"({training.epochs}); the last evaluation would come before the last update",
+        )
+    wants = "early_stopping" if training.early_stopping else "keep" if training.keep == "best" else None
+    if wants and data is not None and data.validation == 0:
+        raise KeyedValueError(
+            f"training.{wants}",
+            f"training.{wants} chooses an epoch by a validation part, but data.validation is 0; "
+            "set data.validation to the share of labelled items to keep for it, for example 0.2",
+        )
+
+
+class SupervisedRun(RunConfig):
+    """One run on labelled data, completely."""
+
+    policy: Literal["trained", "random", "pretrained"] = "trained"
+    """``random`` measures chance; ``pretrained`` takes weights as they are, as a source."""
+    data: LabelledData | None = None
+    model: Frozen | None = None
+    weights: PretrainedWeights | None = None
+    """Pretrained weights that the strategy copies from, or that a ``pretrained`` run imports."""
+    training: SupervisedTraining | None = None
+    evaluation: SupervisedEvaluation = SupervisedEvaluation()
+
+    @property
+    def total_steps(self) -> int:
+        """The training budget in epochs; 0 where nothing is trained."""
+        return self.training.epochs if self.training else 0
+
+
+class SupervisedTrainConfig(SingleConfig):
+    """``rl-transfer train``: one run on one data set, from scratch or from pretrained weights."""
+
+    run_type: ClassVar[type[SupervisedRun]]
+    """The runs that these configs describe."""
+
+    name: Name = "train"
+    data: LabelledData
+    model: Frozen
+    weights: PretrainedWeights | None = None
+    """Pretrained weights; with them the default strategy is a frozen trunk under a new head."""
+    strategy: StrategyConfig | None = None
+    training: SupervisedTraining = SupervisedTraining()
+    evaluation: SupervisedEvaluation = SupervisedEvaluation()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_training(self.training, self.evaluation, self.data)
+        self._check_strategy()
+        return self
+
+    def _check_strategy(self) -> None:
+        if self.strategy is not None and self.strategy.needs_source and self.weights is None:
+            raise KeyedValueError(
+                "strategy",
+                f"strategy {self.strategy.name!r} copies from a source; give weights, or run "
+                "`rl-transfer transfer` with --source",
+            )
+
+    def run(self) -> SupervisedRun:
+        """The run that this config describes."""
+        default = HEAD_ONLY if self.weights else StrategyVerbs()
+        verbs = default if self.strategy is None else self.strategy.verbs()
+        weights = self.weights if verbs.needs_source else None
+        return self.run_type(
+            kind=self.kind,
+            data=self.data.planned(),
+            model=self.model,
+            weights=None if weights is None else weights.planned(),
+            training=self.training,
+            evaluation=self.evaluation,
+            strategy=verbs,
+            root_seed=self.root_seed,
+            seed=self.seed,
+        )
+
+
+class SupervisedTransferConfig(SupervisedTrainConfig, SingleTransferConfig):
+    """``rl-transfer transfer``: one run on a target data set with one strategy, from a bundle."""
+
+    name: Name = "transfer"
+
+    def _check_strategy(self) -> None:
+        if self.weights is not None:
+            raise KeyedValueError(
+                "weights", "a transfer takes its weights from --source; leave the key weights out"
+            )
+
+    def transfer_run(self, source: str | None) -> SupervisedRun:
+        """The run of this config when it starts from a source.
+
+        Args:
+            source: a run id or ``digest:…``.
+        """
+        verbs = HEAD_ONLY if self.strategy is None else self.strategy.verbs()
+        return self.run().model_copy(
+            update={"strategy": verbs, "source": source if verbs.needs_source else None}
+        )
+
+
+class SupervisedSource(SourceConfig):
+    """A source: a data set to train on, or pretrained weights (then ``data`` is only measured on)."""
+
+    data: LabelledData | None = None
+    weights: PretrainedWeights | None = None
+    training: SupervisedTraining | None = None
+    evaluation: SupervisedEvaluation | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.data is None and self.weights is None:
+            raise ValueError("a source needs data to train on, or pretrained weights")
+        if self.weights is not None and self.training is not None:
+            raise KeyedValueError("training", "pretrained weights are taken as they are; leave training out")
+        return self
+
+    @property
+    def exists(self) -> bool:
+        """Whether the source is pretrained weights."""
+        return self.weights is not None
+
+
+class SupervisedTarget(TargetConfig):
+    """A target data set of a suite; what it leaves out, the suite fills in."""
+
+    data: LabelledData
+    training: SupervisedTraining | None = None
+    evaluation: SupervisedEvaluation | None = None
+
+
+class SupervisedSuite(MatrixConfig):
+    """``rl-transfer sweep``: sources × targets × strategies × seeds, on labelled data."""
+
+    run_type: ClassVar[type[SupervisedRun]]
+    """The runs that these suites are made of."""
+
+    model: Frozen
+    training: SupervisedTraining = SupervisedTraining()
+    evaluation: SupervisedEvaluation = SupervisedEvaluation()
+    sources: Mapping[Name, SupervisedSource] = Field(min_length=1)
+    targets: Mapping[Name, SupervisedTarget] = Field(min_length=1)
+
+    def check_entry(self, entry: Entry) -> None:
+        """Refuse evaluations that miss the end of the budget."""
+        task = _task(entry)
+        check_training(task.training or self.training, task.evaluation or self.evaluation, task.data)
+
+    def trained_run(self, entry: Entry, verbs: StrategyVerbs, source: str | None, seed: int) -> SupervisedRun:
+        """The run that trains on an entry's data."""
+        task = _task(entry)
+        return self.run_type(
+            kind=self.kind,
+            data=None if task.data is None else task.data.planned(),
+            model=self.model,
+            training=task.training or self.training,
+            evaluation=task.evaluation or self.evaluation,
+            strategy=verbs,
+            source=source,
+            root_seed=self.root_seed,
+            seed=seed,
+        )
+
+    def given_run(self, name: str, source: SourceConfig) -> SupervisedRun:
+        """The run that imports pretrained weights, and measures them where data are given."""
+        task = _task(source)
+        if not isinstance(task, SupervisedSource) or task.weights is None:
+            raise TypeError(f"{name!r} is no source with weights")
+        return self.run_type(
+            kind=self.kind,
+            policy="pretrained",
+            data=None if task.data is None else task.data.planned(),
+            model=self.model,
+            weights=task.weights.planned(),
+            evaluation=task.evaluation or self.evaluation,
+            root_seed=self.root_seed,
+        )
+
+    def random_run(self, name: str) -> SupervisedRun:
+        """The run that states chance accuracy on target ``name``."""
+        return self.run_type(
+            kind=self.kind,
+            policy="random",
+            data=self.targets[name].data.planned(),
+            evaluation=self.evaluation,
+            root_seed=self.root_seed,
+        )
+
+
+def _task(entry: Entry) -> SupervisedSource | SupervisedTarget:
+    if not isinstance(entry, SupervisedSource | SupervisedTarget):
+        raise TypeError(f"a suite on labelled data has such sources and targets, not {type(entry).__name__}")
+    return entry

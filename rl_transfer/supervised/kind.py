@@ -1,0 +1,256 @@
+"""What a kind of labelled data must say of itself so that its classifiers can be trained and transferred.
+
+    class ImageKind(DataKind): …        one subclass per kind: pictures, texts, rows of numbers
+
+Everything that differs between kinds is asked here; the rest of the room knows labels, tensors and
+logits only.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rl_transfer.core import PartMap
+from rl_transfer.errors import TransferError
+from rl_transfer.results import library_versions
+from rl_transfer.spec.base import Frozen, Json
+from rl_transfer.spec.labelled import LabelledData
+from rl_transfer.spec.optimization import SupervisedTraining
+from rl_transfer.spec.supervised import PretrainedWeights, SupervisedRun
+from rl_transfer.supervised.data import Item, LabelledSet, OpenedData, refuse_changed
+from rl_transfer.supervised.predictions import Predictions
+from rl_transfer.supervised.splits import Splits, split_data
+
+LIBRARIES = ("rl-transfer", "torch", "numpy")
+
+
+class Preprocessing(Protocol):
+    """How an item becomes the network's input."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input, without the batch."""
+
+    def __call__(self, item: Item, /) -> Tensor:
+        """The input for an item, float32 of ``input_shape``."""
+
+    def to_json(self) -> dict[str, Json]:
+        """As data for a bundle; the kind's :meth:`DataKind.read_preprocessing` reads it again."""
+
+    def relied_on(self) -> Mapping[str, object]:
+        """What copied weights rely on, by its key under ``model.input``: the same in source and target."""
+
+
+Augmentation = Callable[[Item, np.random.Generator], Tensor]
+"""A randomly changed item as the network's input, float32 of the preprocessing's ``input_shape``."""
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A network with everything that transfer needs to know of it.
+
+    Attributes:
+        module: input [n, *preprocessing.input_shape] → logits [n, outputs].
+        preprocessing: makes its inputs.
+        heads: module paths of its head; several where a network has more than one classifier.
+        outputs: number of logits.
+        find_parts: sorts the module's tensors, those that were added later too, into named parts;
+            one is called ``head`` and has that role.
+    """
+
+    module: nn.Module
+    preprocessing: Preprocessing
+    heads: tuple[str, ...]
+    outputs: int
+    find_parts: Callable[[nn.Module], PartMap]
+
+    @property
+    def parts(self) -> PartMap:
+        """The named parts of the module as it is now."""
+        return self.find_parts(self.module)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A classifier that can be transferred and measured, and what its bundle says of it.
+
+    Attributes:
+        model: its architecture.
+        classes: names of its classes in the order of its logits; None if nobody knows them.
+        data: what it was trained on (or measured on); None for weights from elsewhere.
+        metadata: of its bundle.
+        digest: of its bundle, or of its tensors where there is no bundle.
+    """
+
+    classifier: Classifier
+    model: Frozen
+    classes: tuple[str, ...] | None
+    data: LabelledData | None
+    metadata: Mapping[str, Json]
+    digest: str
+
+    @property
+    def module(self) -> nn.Module:
+        """The network, in evaluation mode."""
+        return self.classifier.module
+
+    @property
+    def parts(self) -> PartMap:
+        """Its named parts."""
+        return self.classifier.parts
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """Its tensors."""
+        return dict(self.module.state_dict())
+
+
+Wanted = TypeVar("Wanted")
+
+
+def narrowed(value: object, wanted: type[Wanted]) -> Wanted:
+    """A config or object as the type that its kind gave it.
+
+    Args:
+        value: what the room handed back to its kind.
+        wanted: the kind's own type.
+
+    Raises:
+        TypeError: it came from another kind; the table of kinds rules that out for users.
+    """
+    if not isinstance(value, wanted):
+        raise TypeError(f"expected {wanted.__name__}, got {type(value).__name__}")
+    return value
+
+
+class DataKind(ABC):
+    """One kind of labelled data.
+
+    Attributes:
+        name: its ``kind`` in configs, records and bundles: ``image``.
+        items: what people call many of its items: ``images``. It is a key of records too.
+        classifier: what people call its networks, with the article: ``an image classifier``.
+        run_type: the config of its runs, which reads its data and models.
+        libraries: distributions beside torch and numpy whose version can change a result.
+        refused: strategy verb → why these classifiers cannot follow it.
+    """
+
+    name: ClassVar[str]
+    items: ClassVar[str]
+    classifier: ClassVar[str]
+    run_type: ClassVar[type[SupervisedRun]]
+    libraries: ClassVar[tuple[str, ...]] = ()
+    refused: ClassVar[Mapping[str, str]] = {}
+
+    @abstractmethod
+    def read_data(self, data: LabelledData, key: str) -> OpenedData:
+        """Find the items of a data set; few or none are decoded yet.
+
+        Args:
+            data: one of this kind's data configs.
+            key: config path of it, for errors.
+
+        Raises:
+            RLTransferError: it is not there, or damaged.
+        """
+
+    @abstractmethod
+    def build_classifier(
+        self, model: Frozen, num_classes: int, seed: int, preprocessing: Preprocessing | None = None
+    ) -> Classifier:
+        """A freshly initialised network.
+
+        Args:
+            model: one of this kind's model configs.
+            num_classes: outputs of its head, ≥ 1.
+            seed: of the initialisation; global generators are left as they were.
+            preprocessing: of the weights that will be copied; None: the architecture's own.
+
+        Raises:
+            RLTransferError: there is no such architecture, or a library is missing.
+        """
+
+    @abstractmethod
+    def read_preprocessing(self, data: Mapping[str, Json]) -> Preprocessing:
+        """What :meth:`Preprocessing.to_json` wrote.
+
+        Raises:
+            BundleError: it is something else.
+        """
+
+    def load_pretrained(self, model: Frozen, weights: PretrainedWeights) -> Network:
+        """Weights from elsewhere as a network, whole and strictly.
+
+        Args:
+            model: the architecture.
+            weights: where the tensors lie.
+
+        Raises:
+            RLTransferError: the file is absent, damaged or of another architecture.
+        """
+        raise TransferError(
+            f"{self.classifier} has no pretrained weights; give data to train on", key="weights"
+        )
+
+    def find_pretrained(self, address: str) -> Network | None:
+        """The pretrained network that a plain ``--source`` names; None if it is no such address.
+
+        Raises:
+            RLTransferError: it is one, but cannot be loaded.
+        """
+        return None
+
+    def augmentation(self, training: SupervisedTraining, preprocessing: Preprocessing) -> Augmentation | None:
+        """How training items are changed at random; None if they are not."""
+        return None
+
+    def draw(
+        self, test: LabelledSet, predictions: Predictions, classes: Sequence[str], folder: Path
+    ) -> Mapping[str, NDArray[np.uint8]]:
+        """Draw what a person wants to see of the final classifier.
+
+        Args:
+            test: the test part.
+            predictions: on all of it, in its order.
+            classes: names in the order of the labels.
+            folder: where to leave PNG files for the report; made if there is anything to draw.
+
+        Returns:
+            Name → RGB picture [height, width, 3], for TensorBoard.
+        """
+        return {}
+
+    def open_data(self, data: LabelledData, key: str = "data") -> OpenedData:
+        """Open a data set and keep the classes that its config names.
+
+        Args:
+            data: the config.
+            key: config path of it, for errors.
+
+        Raises:
+            ConfigError: it is not there, has an empty class, unknown classes, damaged files, or
+                its files are not those that the run was planned with.
+            MissingExtraError: the package that ships it is not installed.
+        """
+        refuse_changed(data, key)
+        opened = self.read_data(data, key)
+        if data.classes is not None:
+            opened = opened.only(data.classes, key)
+        opened.refuse_empty_classes(self.items, key)
+        return opened
+
+    def split(self, data: LabelledData, root_seed: int, seed: int, key: str = "data") -> Splits:
+        """Open a data set and split it; see :func:`rl_transfer.supervised.splits.split_data`."""
+        return split_data(self.open_data(data, key), data, root_seed, seed, self.items, key)
+
+    def versions(self) -> dict[str, str]:
+        """The versions of Python and of the libraries that can change a result."""
+        return library_versions((*LIBRARIES, *self.libraries))

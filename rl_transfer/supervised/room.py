@@ -1,0 +1,160 @@
+"""The door of a room of labelled data: what sweeps and the command line call, for any kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rl_transfer.core import inventory
+from rl_transfer.errors import ConfigError, TransferError
+from rl_transfer.frame import (
+    EvaluationRequest,
+    Facts,
+    FoundSource,
+    InspectionHints,
+    Labels,
+    Measured,
+    Say,
+    bundle_folder,
+    run_identity,
+)
+from rl_transfer.results import RunFolder
+from rl_transfer.spec import locate
+from rl_transfer.spec.base import Json
+from rl_transfer.spec.labelled import LabelledData
+from rl_transfer.spec.load import validate
+from rl_transfer.spec.optimization import SupervisedEvaluation, SupervisedTraining
+from rl_transfer.spec.supervised import SupervisedRun, SupervisedSuite
+from rl_transfer.spec.yaml_map import Document, Place, read_yaml
+from rl_transfer.supervised.batches import Batches
+from rl_transfer.supervised.bundle import WEIGHTS_HINT, load_network
+from rl_transfer.supervised.evaluate import measuring, predict
+from rl_transfer.supervised.kind import DataKind
+from rl_transfer.supervised.loop import choose_device
+from rl_transfer.supervised.measures import trained_with
+from rl_transfer.supervised.predictions import named_accuracy, per_class, speaks_of
+from rl_transfer.supervised.preflight import preflight
+from rl_transfer.supervised.run import execute
+from rl_transfer.supervised.sources import save_pretrained
+
+
+class SupervisedRoom:
+    """Runs on one kind of labelled data.
+
+    Args:
+        kind: which.
+    """
+
+    labels = Labels(unit="epochs", measure="accuracy")
+
+    def __init__(self, kind: DataKind) -> None:
+        self.kind = kind
+
+    def execute(
+        self, run: SupervisedRun, folder: RunFolder, source: Path | None = None, say: Say = print
+    ) -> None:
+        """Execute one run; see :meth:`rl_transfer.frame.Room.execute`."""
+        execute(self.kind, run, folder, source, say)
+
+    def resolve(self, suite: SupervisedSuite) -> SupervisedSuite:
+        """Nothing is left to fill in: files are fingerprinted when runs are planned."""
+        return suite
+
+    def preflight(self, suite: SupervisedSuite) -> Facts:
+        """Open and split every data set, load every weights file, try every transfer."""
+        return preflight(self.kind, suite)
+
+    def find_source(self, argument: str, output: Path) -> FoundSource:
+        """The network that ``--source`` names; pretrained weights go to ``output/sources/`` first."""
+        path = Path(argument)
+        network = None if path.exists() else self.kind.find_pretrained(argument)
+        if network is None:
+            folder = bundle_folder(path, hint=WEIGHTS_HINT)
+            return FoundSource(folder, run_identity(path, load_network(self.kind, path).digest))
+        folder = output / "sources" / network.digest[:16]
+        if not folder.exists():
+            save_pretrained(self.kind, folder, network, {})
+        return FoundSource(folder, f"digest:{network.digest}")
+
+    def inspect(self, argument: str, hints: InspectionHints) -> Sequence[Mapping[str, Json]]:
+        """The tensors of a bundled classifier; its bundle tells everything, hints are not needed."""
+        network = load_network(self.kind, Path(argument))
+        return inventory(network.parts, network.state)
+
+    def evaluate(self, argument: str, request: EvaluationRequest) -> Measured:
+        """Measure a bundled classifier on the test part of its data, or of ``--data``.
+
+        Raises:
+            ConfigError: an environment is named; a classifier is measured on data.
+            TransferError: nobody knows its data, or it cannot name the classes of these.
+        """
+        if request.env is not None:
+            raise ConfigError(
+                f"{argument} is {self.kind.classifier}; it is measured on --data, not in an --env"
+            )
+        return self.measure(argument, self.named_data(request.data))
+
+    def named_data(self, argument: str | None) -> LabelledData | None:
+        """The data set that ``--data`` names.
+
+        Args:
+            argument: a YAML file with a data config (alone, or under ``data``), or what the kind
+                takes as plain text; None names none.
+
+        Raises:
+            ConfigError: the file holds something else.
+        """
+        if argument is None:
+            return None
+        if not argument.endswith((".yaml", ".yml")):
+            place = Place(f"command line (--data {argument})")
+            document = Document({"kind": self.kind.name, "data": argument}, {("data",): place})
+            return validate(self.kind.run_type, document).data
+        document = read_yaml(locate(argument, "train"))
+        nested = "data" in document.data
+        places = document.places if nested else {("data", *key): at for key, at in document.places.items()}
+        content = {"kind": self.kind.name, "data": document.data["data"] if nested else document.data}
+        return validate(self.kind.run_type, Document(content, places)).data
+
+    def measure(self, bundle: str, data: LabelledData | None = None) -> Measured:
+        """Measure a bundled classifier.
+
+        Args:
+            bundle: bundle or run folder.
+            data: on whose test part; None: the data that it was trained on.
+
+        Returns:
+            Accuracy, and per class and as a confusion matrix where the classes agree.
+
+        Raises:
+            TransferError: nobody knows its data, or it cannot name the classes of these.
+        """
+        network = load_network(self.kind, Path(bundle))
+        target = data if data is not None else network.data
+        if target is None:
+            raise TransferError(f"{bundle} does not say what it was trained on; name the data to measure on")
+        splits = self.kind.split(target, *trained_with(network))
+        if not speaks_of(network.classes, splits.classes):
+            raise TransferError(
+                f"the classifier knows the classes {', '.join(network.classes or ('(unnamed)',))}, but the "
+                f"data have {', '.join(splits.classes)}; `transfer` builds a new head"
+            )
+        batches = Batches(splits.test, network.classifier.preprocessing)
+        device = choose_device(SupervisedTraining())
+        with measuring(network.module):
+            found = predict(network.module, batches, SupervisedEvaluation().batch_size, device)
+        names = network.classes or ()
+        same = names == splits.classes
+        accuracy = named_accuracy(found, names, splits.classes)
+        numbers: dict[str, Json] = {
+            self.kind.items: len(splits.test),
+            "accuracy": accuracy,
+            "classes": [*splits.classes],
+            "per_class": {**per_class(found, splits.classes)} if same else None,
+            "confusion": found.confusion(len(names)).tolist() if same else None,
+        }
+        text = (
+            f"accuracy {accuracy:.3f} on {len(splits.test):,} test {self.kind.items} of "
+            f"{len(splits.classes)} classes"
+        )
+        return Measured(numbers, text)

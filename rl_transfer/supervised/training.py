@@ -1,0 +1,239 @@
+"""The stages of one training run: build, transfer, freeze, train, measure, bundle."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from rl_transfer import core
+from rl_transfer.errors import BundleError, TransferError
+from rl_transfer.frame import Say
+from rl_transfer.results import RunFolder
+from rl_transfer.spec.base import Json
+from rl_transfer.spec.supervised import SupervisedRun
+from rl_transfer.supervised import seeds
+from rl_transfer.supervised.batches import Batches
+from rl_transfer.supervised.bundle import save_network
+from rl_transfer.supervised.curve import EpochCurve
+from rl_transfer.supervised.evaluate import Forward, measuring
+from rl_transfer.supervised.features import Penultimate, why_not_cached
+from rl_transfer.supervised.kind import DataKind
+from rl_transfer.supervised.loop import TrainingLoop, choose_device
+from rl_transfer.supervised.measures import Home
+from rl_transfer.supervised.probe import ProbeResult, probe_features
+from rl_transfer.supervised.sources import read_source
+from rl_transfer.supervised.splits import Splits
+from rl_transfer.supervised.transfer import ClassifierTransfer
+
+PROBE_LIMIT = 20_000_000
+"""Items × features above which the linear probe is left out: it would take longer than the run."""
+
+
+class ClassifierTraining:
+    """The stages of one training run, in order.
+
+    Args:
+        kind: of the run's data.
+        run: what is trained, on what, from what.
+        folder: where curve, bundle and events go.
+        source: bundle of the source network, or None.
+        say: gets a line now and then.
+    """
+
+    def __init__(
+        self, kind: DataKind, run: SupervisedRun, folder: RunFolder, source: Path | None, say: Say
+    ) -> None:
+        if run.data is None or run.model is None or run.training is None or run.strategy is None:
+            raise TransferError("a trained run needs data, a model, a budget and a strategy")
+        self.kind, self.run, self.folder, self.say = kind, run, folder, say
+        self.model, self.training, self.strategy = run.model, run.training, run.strategy
+        self.data = run.data
+        self.device = choose_device(self.training)
+        self.source = read_source(kind, run, source)
+        if self.strategy.needs_source and self.source is None:
+            raise BundleError("the strategy copies from a source, but none was given")
+        self.notes: list[str] = []
+
+    def execute(self) -> dict[str, Json]:
+        """Run the stages.
+
+        Returns:
+            The record's content.
+
+        Raises:
+            RLTransferError: the data, the source or the strategy do not fit, or training diverged.
+        """
+        kind, run = self.kind, self.run
+        splits = self.splits = kind.split(self.data, run.root_seed, run.seed)
+        if splits.skipped:
+            self.note(f"left out, cannot be decoded: {', '.join(splits.skipped)}")
+        preprocessing = self.source.classifier.preprocessing if self.source and run.weights else None
+        count = len(splits.classes)
+        self.classifier = kind.build_classifier(self.model, count, seeds.network_seed(run), preprocessing)
+        self.network = self.classifier.module
+        seed = seeds.transfer_seed(run)
+        self.transfer = ClassifierTransfer(
+            kind, self.strategy, self.classifier, splits.classes, self.source, seed
+        )
+        if self.source is not None:
+            self.say(self.transfer.describe())
+        self.home = None if self.source is None else Home(kind, self.source, run.evaluation.batch_size)
+        self.transfer.prepare_terms(self.home, seed)
+        if self.source is not None:
+            self.source.module.to(self.device)
+        self.network.to(self.device)
+        writer = SummaryWriter(str(self.folder.tensorboard))
+        try:
+            return self._train_and_measure(splits, writer)
+        finally:
+            writer.close()
+
+    def _train_and_measure(self, splits: Splits, writer: SummaryWriter) -> dict[str, Json]:
+        home = self.home
+        zero_shot = None if home is None else home.zero_shot(splits, self.device)
+        parameters = core.count_parameters(self.network)
+        parts = self._batches(splits)
+        forward, parts, cached = self._cached(parts)
+        probe = self._probe(parts, cached)
+        curve = EpochCurve(self.run, self.folder, self.network, forward, parts["test"], writer, self.say)
+        loop = TrainingLoop(
+            self.network,
+            forward,
+            self.transfer,
+            self.training,
+            parts["train"],
+            parts.get("validation"),
+            len(splits.classes),
+            seeds.training_seed(self.run),
+            self.device,
+        )
+        if self.strategy.train:
+            loop.run(curve)
+        curve.complete(loop.stopped_at)
+        self.network.to("cpu")
+        if probe is not None:
+            self._compare_with_probe(probe, curve.score, writer)
+        record = self._record(curve, splits, zero_shot)
+        curve.draw(self.kind, splits)
+        return {
+            **record,
+            "parameters": {**parameters},
+            "data": splits.summary(),
+            "probe": None if probe is None else asdict(probe),
+            "cached_features": cached,
+            "thawed": loop.thawed,
+            "stopped_at": loop.stopped_at,
+            "kept_epoch": loop.best.epoch if loop.best.state else None,
+            "notes": [*self.notes],
+        }
+
+    def note(self, text: str) -> None:
+        """Say something that belongs into the record as well."""
+        self.notes.append(text)
+        self.say(text)
+
+    def _batches(self, splits: Splits) -> dict[str, Batches]:
+        preprocess, workers = self.classifier.preprocessing, self.training.workers
+        augmentation = self.kind.augmentation(self.training, preprocess)
+        found = {
+            "train": Batches(splits.train, preprocess, augmentation, workers),
+            "test": Batches(splits.test, preprocess, None, workers),
+        }
+        if splits.validation is not None:
+            found["validation"] = Batches(splits.validation, preprocess, None, workers)
+        return found
+
+    def _cached(self, parts: dict[str, Batches]) -> tuple[Forward, dict[str, Batches], bool]:
+        """The function to train and its inputs: the head on cached features, where that is the same."""
+        training = self.training
+        wanted = (
+            self.transfer.frozen is not None
+            and self.transfer.is_static
+            and training.cache_features == "auto"
+            and self.kind.augmentation(training, self.classifier.preprocessing) is None
+            and training.precision == "float32"
+            and training.epochs > 0
+        )
+        if not wanted:
+            return self.network, parts, False
+        example, _ = next(parts["train"].in_order(min(8, len(parts["train"]))))
+        reason = why_not_cached(self.classifier, example.to(self.device))
+        if reason is not None:
+            self.note(f"features are not cached: {reason}")
+            return self.network, parts, False
+        penultimate = Penultimate(self.network, self.classifier.heads[0])
+        size = self.run.evaluation.batch_size
+        with measuring(self.network):
+            cached = {
+                name: part.replaced(penultimate.of_part(part, size, self.device))
+                for name, part in parts.items()
+            }
+        return penultimate.head, cached, True
+
+    def _probe(self, parts: dict[str, Batches], cached: bool) -> ProbeResult | None:
+        """The converged linear probe on the features that training starts from."""
+        given = self.strategy.freeze or self.strategy.copy_
+        if not given or not self.run.evaluation.probe or len(self.classifier.heads) != 1:
+            return None
+        penultimate = Penultimate(self.network, self.classifier.heads[0])
+        size = self.run.evaluation.batch_size
+        features = {}
+        with measuring(self.network):
+            for name in ("train", "test"):
+                if cached:
+                    features[name] = torch.cat([batch for batch, _ in parts[name].in_order(size)])
+                else:
+                    part = Batches(parts[name].items, self.classifier.preprocessing)
+                    features[name] = penultimate.of_part(part, size, self.device)
+        if features["train"].numel() > PROBE_LIMIT:
+            self.note(f"no linear probe: too many {self.kind.items} × features for an exact solution")
+            return None
+        train, test = ((features[name], parts[name].labels) for name in ("train", "test"))
+        return probe_features(train, test, len(self.splits.classes))
+
+    def _compare_with_probe(self, probe: ProbeResult, score: float, writer: SummaryWriter) -> None:
+        writer.add_scalar("probe/accuracy", probe.accuracy, 0)
+        frozen = self.transfer.frozen is not None and self.transfer.is_static
+        self.say(f"converged linear probe: accuracy {probe.accuracy:.4f}")
+        if frozen and probe.accuracy > score + 0.05:
+            self.note(
+                f"the head ended at {score:.3f}, a converged linear probe on the same features reaches "
+                f"{probe.accuracy:.3f}: the head's rate or budget is too small, not the features"
+            )
+
+    def _record(
+        self, curve: EpochCurve, splits: Splits, zero_shot: dict[str, Json] | None
+    ) -> dict[str, Json]:
+        transferred = self.transfer.record()
+        state = self.transfer.state()
+        retention = None
+        if self.home is not None:
+            own = state if self.strategy.copy_ else None
+            retention = self.home.retention(self.network, splits.classes, own)
+            self.notes += self.home.notes
+        extra: dict[str, Json] = {
+            "run": self.folder.path.name,
+            "classes": [*splits.classes],
+            "data": self.data.plain(),
+            "training": self.training.plain(),
+            "seeds": {"root_seed": self.run.root_seed, "seed": self.run.seed},
+            "score": curve.score,
+            "strategy": self.strategy.plain(),
+            "source": self.run.source,
+            "freeze": transferred["frozen"],
+        }
+        save_network(self.kind, self.folder.bundle, state, self.classifier, self.model, extra)
+        metadata = self.source.metadata if self.source else {}
+        budget = metadata.get("training")
+        return {
+            **transferred,
+            "source_run": self.run.source,
+            "source_steps": budget.get("epochs") if isinstance(budget, dict) else None,
+            "source_score": metadata.get("score"),
+            "zero_shot": zero_shot,
+            "retention": retention,
+            "weights_digest": core.digest_tensors(state),
+        }
