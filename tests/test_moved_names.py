@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rl_transfer.image.room import IMAGES
 from rl_transfer.results import find_run
 from rl_transfer.rl.policies.algorithms import import_object
 from rl_transfer.rl.policies.bundle import load_policy
@@ -21,7 +22,7 @@ def test_a_policy_with_an_extractor_named_by_its_old_path_loads_and_acts() -> No
 
 
 def test_a_classifier_loads() -> None:
-    assert len(load_network(WRITTEN / "classifier").classes or ()) == 10
+    assert len(load_network(IMAGES, WRITTEN / "classifier").classes or ()) == 10
 
 
 @pytest.mark.parametrize("name", ["pixel-policy", "classifier"])

@@ -52,7 +52,7 @@ def drop_auxiliary(model: nn.Module) -> tuple[str, ...]:
     return names
 
 
-def find_head(model: nn.Module, input_shape: tuple[int, int, int], path: str | None = None) -> Head:
+def find_head(model: nn.Module, input_shape: tuple[int, ...], path: str | None = None) -> Head:
     """The classifier of ``model``.
 
     Args:
@@ -85,7 +85,7 @@ def find_head(model: nn.Module, input_shape: tuple[int, int, int], path: str | N
     return Head(paths, outputs, all(leaf.bias is not None for leaf in leaves))
 
 
-def replace_head(model: nn.Module, head: Head, num_classes: int, input_shape: tuple[int, int, int]) -> Head:
+def replace_head(model: nn.Module, head: Head, num_classes: int, input_shape: tuple[int, ...]) -> Head:
     """Give ``model`` a freshly initialised classifier of the same kind with ``num_classes`` outputs.
 
     Bias, kernel, stride and padding stay as they were. The weights come from torch's global
@@ -116,7 +116,7 @@ def replace_head(model: nn.Module, head: Head, num_classes: int, input_shape: tu
     return Head(paths, num_classes, head.bias, head.dropped)
 
 
-def logits_shape(model: nn.Module, input_shape: tuple[int, int, int]) -> tuple[int, ...]:
+def logits_shape(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[int, ...]:
     """Shape of the logits of one image; the model and the random state are left as they were.
 
     Raises:

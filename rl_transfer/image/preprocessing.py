@@ -60,6 +60,9 @@ class ImagePreprocessing:
         Args:
             config: what to change.
 
+        Returns:
+            A preprocessing with the same channels.
+
         Raises:
             ConfigError: the changes contradict the network or each other.
         """
@@ -83,7 +86,14 @@ class ImagePreprocessing:
         )
 
     def prepare(self, image: Image.Image) -> Image.Image:
-        """The image in the right mode, resized and centre-cropped to ``size``."""
+        """The image in the right mode, resized and centre-cropped.
+
+        Args:
+            image: of any size and mode.
+
+        Returns:
+            Of ``size`` × ``size`` pixels.
+        """
         image = to_mode(image, self.channels)
         width, height = image.size
         short, long = min(width, height), max(width, height)
@@ -97,7 +107,14 @@ class ImagePreprocessing:
         return image.crop((left, top, left + self.size, top + self.size))
 
     def tensor(self, image: Image.Image) -> Tensor:
-        """A prepared image as normalised float32 [channels, size, size]."""
+        """A prepared image as the network's input.
+
+        Args:
+            image: as :meth:`prepare` gave it.
+
+        Returns:
+            Normalised float32 [channels, size, size].
+        """
         pixels = torch.from_numpy(np.array(image, dtype=np.uint8))
         pixels = pixels.reshape(self.size, self.size, self.channels).permute(2, 0, 1)
         mean = torch.tensor(self.mean).reshape(-1, 1, 1)
@@ -137,6 +154,9 @@ class ImagePreprocessing:
 
         Args:
             data: as read from a bundle.
+
+        Returns:
+            The preprocessing that wrote it.
 
         Raises:
             BundleError: it is something else.

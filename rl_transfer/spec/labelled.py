@@ -60,7 +60,11 @@ class LabelledData(Frozen):
         return None
 
     def planned(self) -> Self:
-        """This data set with the fingerprint of its files, so that other files are another run."""
+        """This data set with the fingerprint of its files, so that other files are another run.
+
+        Returns:
+            The data set as it is, where it has no files.
+        """
         found = None if self.files is None else fingerprint(self.files)
         return self if found is None else self.model_copy(update={"fingerprint": found})
 

@@ -1,12 +1,11 @@
-"""Configs that may be written as plain text: which branch of a union a value belongs to, and how text is read."""
+"""Configs that may be written as plain text: which branch of a union it is, and how text is read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, GetCoreSchemaHandler
-from pydantic_core import CoreSchema
 
 Config = TypeVar("Config")
 
@@ -28,5 +27,7 @@ class FromText(Generic[Config]):
     def __init__(self, build: Callable[[str], Config]) -> None:
         self._build = build
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> Mapping[str, object]:
         return handler.generate_schema(Annotated[str, AfterValidator(self._build)])

@@ -37,6 +37,9 @@ class LabelledSet:
 
         Args:
             indices: int [m], each between 0 and n − 1.
+
+        Returns:
+            m items; nothing is loaded yet.
         """
         chosen = indices.astype(np.int64)
         return LabelledSet(self.labels[chosen], _Chosen(self.load, chosen))
@@ -47,6 +50,9 @@ class LabelledSet:
         Args:
             old: the class names that the labels index now.
             new: those to keep, in the order wanted.
+
+        Returns:
+            As many items as have one of these classes.
         """
         place = np.array([new.index(name) if name in new else -1 for name in old], dtype=np.int64)
         labels = place[self.labels]
@@ -87,6 +93,9 @@ class OpenedData:
         Args:
             classes: names to keep.
             key: config path of the data, for errors.
+
+        Returns:
+            The items of these classes, labelled by their place here.
 
         Raises:
             ConfigError: the data set has no such class.

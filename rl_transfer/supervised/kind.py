@@ -43,10 +43,18 @@ class Preprocessing(Protocol):
         """The input for an item, float32 of ``input_shape``."""
 
     def to_json(self) -> dict[str, Json]:
-        """As data for a bundle; the kind's :meth:`DataKind.read_preprocessing` reads it again."""
+        """As data for a bundle.
+
+        Returns:
+            What the kind's :meth:`DataKind.read_preprocessing` reads again.
+        """
 
     def relied_on(self) -> Mapping[str, object]:
-        """What copied weights rely on, by its key under ``model.input``: the same in source and target."""
+        """What copied weights rely on: it must be the same in source and target.
+
+        Returns:
+            Key under ``model.input`` → value.
+        """
 
 
 Augmentation = Callable[[Item, np.random.Generator], Tensor]
@@ -123,6 +131,9 @@ def narrowed(value: object, wanted: type[Wanted]) -> Wanted:
         value: what the room handed back to its kind.
         wanted: the kind's own type.
 
+    Returns:
+        The value itself.
+
     Raises:
         TypeError: it came from another kind; the table of kinds rules that out for users.
     """
@@ -158,6 +169,9 @@ class DataKind(ABC):
             data: one of this kind's data configs.
             key: config path of it, for errors.
 
+        Returns:
+            All of its classes and items.
+
         Raises:
             RLTransferError: it is not there, or damaged.
         """
@@ -174,6 +188,9 @@ class DataKind(ABC):
             seed: of the initialisation; global generators are left as they were.
             preprocessing: of the weights that will be copied; None: the architecture's own.
 
+        Returns:
+            The network on the CPU.
+
         Raises:
             RLTransferError: there is no such architecture, or a library is missing.
         """
@@ -181,6 +198,12 @@ class DataKind(ABC):
     @abstractmethod
     def read_preprocessing(self, data: Mapping[str, Json]) -> Preprocessing:
         """What :meth:`Preprocessing.to_json` wrote.
+
+        Args:
+            data: as read from a bundle.
+
+        Returns:
+            The preprocessing that wrote it.
 
         Raises:
             BundleError: it is something else.
@@ -193,6 +216,9 @@ class DataKind(ABC):
             model: the architecture.
             weights: where the tensors lie.
 
+        Returns:
+            The network in evaluation mode, on no data.
+
         Raises:
             RLTransferError: the file is absent, damaged or of another architecture.
         """
@@ -203,13 +229,21 @@ class DataKind(ABC):
     def find_pretrained(self, address: str) -> Network | None:
         """The pretrained network that a plain ``--source`` names; None if it is no such address.
 
+        Args:
+            address: what the user wrote; no such path exists.
+
         Raises:
             RLTransferError: it is one, but cannot be loaded.
         """
         return None
 
     def augmentation(self, training: SupervisedTraining, preprocessing: Preprocessing) -> Augmentation | None:
-        """How training items are changed at random; None if they are not."""
+        """How training items are changed at random; None if they are not.
+
+        Args:
+            training: this kind's own.
+            preprocessing: of the network that is trained.
+        """
         return None
 
     def draw(
@@ -235,6 +269,9 @@ class DataKind(ABC):
             data: the config.
             key: config path of it, for errors.
 
+        Returns:
+            The data set, with every class in every part.
+
         Raises:
             ConfigError: it is not there, has an empty class, unknown classes, damaged files, or
                 its files are not those that the run was planned with.
@@ -248,7 +285,14 @@ class DataKind(ABC):
         return opened
 
     def split(self, data: LabelledData, root_seed: int, seed: int, key: str = "data") -> Splits:
-        """Open a data set and split it; see :func:`rl_transfer.supervised.splits.split_data`."""
+        """Open a data set and split it; see :func:`rl_transfer.supervised.splits.split_data`.
+
+        Args:
+            data: the config.
+            root_seed: root of the random streams.
+            seed: seed index, for the choice of labelled items.
+            key: config path of ``data``, for errors.
+        """
         return split_data(self.open_data(data, key), data, root_seed, seed, self.items, key)
 
     def versions(self) -> dict[str, str]:

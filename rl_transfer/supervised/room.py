@@ -53,19 +53,42 @@ class SupervisedRoom:
     def execute(
         self, run: SupervisedRun, folder: RunFolder, source: Path | None = None, say: Say = print
     ) -> None:
-        """Execute one run; see :meth:`rl_transfer.frame.Room.execute`."""
+        """Execute one run and leave its finished record in ``folder``.
+
+        Args:
+            run: of this kind.
+            folder: the run's folder.
+            source: folder of the source's bundle; None where the run needs none.
+            say: gets a line now and then.
+        """
         execute(self.kind, run, folder, source, say)
 
     def resolve(self, suite: SupervisedSuite) -> SupervisedSuite:
-        """Nothing is left to fill in: files are fingerprinted when runs are planned."""
+        """Nothing is left to fill in: files are fingerprinted when runs are planned.
+
+        Args:
+            suite: as loaded.
+        """
         return suite
 
     def preflight(self, suite: SupervisedSuite) -> Facts:
-        """Open and split every data set, load every weights file, try every transfer."""
+        """Open and split every data set, load every weights file, try every transfer.
+
+        Args:
+            suite: resolved.
+        """
         return preflight(self.kind, suite)
 
     def find_source(self, argument: str, output: Path) -> FoundSource:
-        """The network that ``--source`` names; pretrained weights go to ``output/sources/`` first."""
+        """The network that ``--source`` names.
+
+        Args:
+            argument: a bundle, a run folder, or an address of pretrained weights.
+            output: the results folder; pretrained weights are imported below it first.
+
+        Returns:
+            Its bundle, and the identity that run ids hash.
+        """
         path = Path(argument)
         network = None if path.exists() else self.kind.find_pretrained(argument)
         if network is None:
@@ -77,12 +100,27 @@ class SupervisedRoom:
         return FoundSource(folder, f"digest:{network.digest}")
 
     def inspect(self, argument: str, hints: InspectionHints) -> Sequence[Mapping[str, Json]]:
-        """The tensors of a bundled classifier; its bundle tells everything, hints are not needed."""
+        """The tensors of a bundled classifier, part after part.
+
+        Args:
+            argument: bundle or run folder.
+            hints: not needed, a bundle tells everything.
+
+        Returns:
+            Rows as :func:`rl_transfer.core.inventory` gives them.
+        """
         network = load_network(self.kind, Path(argument))
         return inventory(network.parts, network.state)
 
     def evaluate(self, argument: str, request: EvaluationRequest) -> Measured:
         """Measure a bundled classifier on the test part of its data, or of ``--data``.
+
+        Args:
+            argument: bundle or run folder.
+            request: may name data; an environment is refused.
+
+        Returns:
+            Numbers and a sentence; see :meth:`measure`.
 
         Raises:
             ConfigError: an environment is named; a classifier is measured on data.
@@ -100,6 +138,9 @@ class SupervisedRoom:
         Args:
             argument: a YAML file with a data config (alone, or under ``data``), or what the kind
                 takes as plain text; None names none.
+
+        Returns:
+            The config; None if none is named.
 
         Raises:
             ConfigError: the file holds something else.

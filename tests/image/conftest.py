@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
+from rl_transfer.image.room import ROOM
 from rl_transfer.results import RunFolder, RunStore, run_id
-from rl_transfer.supervised.run import execute
 from support.image import Execute, make_run, save_arrays
 
 torch.set_num_threads(1)
@@ -31,7 +31,7 @@ def run(tmp_path: Path, arrays: Path) -> Execute:
         spec = make_run(arrays if data is None else data, **changes)
         folder = RunStore(tmp_path / store).folder(run_id(spec))
         if not folder.finished:
-            execute(spec, folder, source.bundle if source else None, say=lambda _: None)
+            ROOM.execute(spec, folder, source.bundle if source else None, say=lambda _: None)
         return folder
 
     return go

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,21 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from rl_transfer.errors import ConfigError
-from rl_transfer.image.data import open_data, split_data
-from rl_transfer.image.data.augment import Augmentation
+from rl_transfer.image.data.augment import RandomChanges, augmented
 from rl_transfer.image.preprocessing import plain
-from rl_transfer.spec.image_data import Data, ImageData
+from rl_transfer.image.room import IMAGES
+from rl_transfer.spec.image_data import Data
 from rl_transfer.spec.image_model import AugmentationConfig
+from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.supervised.batches import Batches
 from rl_transfer.supervised.splits import stratified
 from support.image import save_arrays, save_folder, stripes
 
+open_data = IMAGES.open_data
 
-def config(**fields: Any) -> ImageData:
-    data: ImageData = TypeAdapter(Data).validate_python(fields)
+
+def config(**fields: Any) -> LabelledData:
+    data: LabelledData = TypeAdapter(Data).validate_python(fields)
     return data
 
 
@@ -52,7 +56,7 @@ def test_a_stratified_split_takes_the_share_of_every_class_once(
 def test_shots_count_every_label_that_is_used_validation_included(arrays: Path) -> None:
     # 20 images per class: a quarter, 5, is held out; 10 of the other 15 are labelled, 2 of them validate.
     data = config(name="arrays", path=str(arrays), shots=10, validation=0.2)
-    splits = split_data(open_data(data), data, 0, 0)
+    splits = IMAGES.split(data, 0, 0)
     assert splits.summary()["images"] == {"train": [8] * 3, "validation": [2] * 3, "test": [5] * 3}
     assert splits.classes == ("a", "b", "c")
 
@@ -60,7 +64,7 @@ def test_shots_count_every_label_that_is_used_validation_included(arrays: Path) 
 def test_the_test_part_is_the_same_for_every_seed_and_number_of_shots(arrays: Path) -> None:
     def images(shots: int, seed: int, part: str) -> list[bytes]:
         data = config(name="arrays", path=str(arrays), shots=shots)
-        found = getattr(split_data(open_data(data), data, 0, seed), part)
+        found = getattr(IMAGES.split(data, 0, seed), part)
         return [found.load(index).tobytes() for index in range(len(found))]
 
     assert images(5, 0, "test") == images(10, 3, "test")
@@ -84,7 +88,7 @@ def test_fewer_images_than_shots_are_refused_with_numbers(arrays: Path) -> None:
     with pytest.raises(
         ConfigError, match="class 'a' has 15 images to learn from, fewer than the 16 shots"
     ) as e:
-        split_data(open_data(data), data, 0, 0, key="targets.x.data")
+        IMAGES.split(data, 0, 0, key="targets.x.data")
     assert e.value.key == "targets.x.data.shots"
 
 
@@ -128,7 +132,7 @@ def test_a_pickled_array_is_not_opened(tmp_path: Path) -> None:
 def test_a_folder_per_class(tmp_path: Path) -> None:
     root = save_folder(tmp_path / "data", {"bees": 8, "ants": 4})
     data = config(name="folder", path=str(root))
-    splits = split_data(open_data(data), data, 0, 0)
+    splits = IMAGES.split(data, 0, 0)
     assert splits.classes == ("ants", "bees")
     assert splits.summary()["images"] == {"train": [3, 6], "test": [1, 2]}
 
@@ -137,7 +141,7 @@ def test_a_folder_with_its_own_test_part(tmp_path: Path) -> None:
     save_folder(tmp_path / "data" / "train", {"ants": 4, "bees": 4})
     save_folder(tmp_path / "data" / "val", {"ants": 2, "bees": 3})
     data = config(name="folder", path=str(tmp_path / "data"))
-    assert split_data(open_data(data), data, 0, 0).summary()["images"] == {"train": [4, 4], "test": [2, 3]}
+    assert IMAGES.split(data, 0, 0).summary()["images"] == {"train": [4, 4], "test": [2, 3]}
     save_folder(tmp_path / "data" / "val", {"wasps": 1})
     with pytest.raises(ConfigError, match=r"has the class wasps, which .*train does not have"):
         open_data(data)
@@ -275,7 +279,7 @@ def test_unknown_faces_and_missing_glyphs_are_named() -> None:
 def batches(arrays: Path, augmentation: AugmentationConfig | None = None, **fields: Any) -> Batches:
     images = open_data(config(name="arrays", path=str(arrays))).pool
     preprocess = plain(1, 8)
-    changes = Augmentation(augmentation, preprocess) if augmentation else None
+    changes = partial(augmented, RandomChanges(augmentation, preprocess)) if augmentation else None
     return Batches(images, preprocess, changes, **fields)
 
 
@@ -312,7 +316,7 @@ def test_each_augmentation_does_what_it_says() -> None:
     rng = np.random.default_rng(0)
 
     def change(**fields: Any) -> np.ndarray:
-        return np.asarray(Augmentation(AugmentationConfig(**fields), plain(1, 8))(image, rng))
+        return np.asarray(RandomChanges(AugmentationConfig(**fields), plain(1, 8))(image, rng))
 
     pixels = np.asarray(image)
     assert (change(horizontal_flip=1.0) == pixels[:, ::-1]).all()

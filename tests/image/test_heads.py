@@ -9,8 +9,9 @@ from torchvision.models import get_model, list_models
 
 from rl_transfer.errors import TransferError
 from rl_transfer.image.heads import Head, drop_auxiliary, find_head, logits_shape, replace_head
-from rl_transfer.image.parts import image_parts, stages
+from rl_transfer.image.parts import image_parts
 from rl_transfer.image.resnet import SmallResNet
+from rl_transfer.supervised.translate import trunk_parts
 from support.untyped import untyped
 
 # torchvision's RegNets read numbers out of tensors while they are built; one small one is built on the CPU.
@@ -64,7 +65,7 @@ def check(model: nn.Module, shape: tuple[int, int, int]) -> tuple[Head, Head]:
     parts = image_parts(model, replaced)
     in_head = set(parts["head"].tensor_names)
     assert in_head == {n for n in model.state_dict() if n.startswith(tuple(f"{p}." for p in replaced.paths))}
-    assert len(stages(parts)) >= 2
+    assert len(trunk_parts(parts)) >= 2
     return head, replaced
 
 
@@ -162,7 +163,7 @@ def test_an_image_of_the_wrong_size_is_explained() -> None:
 def test_the_parts_of_a_resnet_are_stem_four_stages_and_head() -> None:
     model = torchvision_model("resnet18")
     parts = image_parts(model, find_head(model, (3, 224, 224)))
-    assert stages(parts) == ("stem", "stage1", "stage2", "stage3", "stage4")
+    assert trunk_parts(parts) == ("stem", "stage1", "stage2", "stage3", "stage4")
     assert parts.part_of("layer3.0.bn1.running_mean").name == "stage3"
     assert parts.part_of("bn1.weight").name == "stem"
     assert parts["head"].tensor_names == ("fc.weight", "fc.bias")

@@ -9,7 +9,7 @@ from torchvision.models import get_model_weights
 
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.image.backbones import default_preprocessing
-from rl_transfer.image.preprocessing import Preprocessing, of_preset, of_timm, plain, to_mode
+from rl_transfer.image.preprocessing import ImagePreprocessing, of_preset, of_timm, plain, to_mode
 from rl_transfer.spec.image_model import InputConfig, TorchvisionConfig
 from support.untyped import untyped
 
@@ -69,4 +69,4 @@ def test_impossible_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match="smaller than input"):
         plain(3, 8).overridden(InputConfig(size=32, resize=16))
     with pytest.raises(BundleError, match="preprocessing is damaged"):
-        Preprocessing.from_json({"size": 3})
+        ImagePreprocessing.from_json({"size": 3})

@@ -8,11 +8,13 @@ from torch import nn
 from torchvision.models import get_model
 
 from rl_transfer import core
+from rl_transfer.image.backbones import classifier_of
 from rl_transfer.image.heads import find_head
 from rl_transfer.image.parts import image_parts
+from rl_transfer.image.preprocessing import plain
 from rl_transfer.image.resnet import SmallResNet
 from rl_transfer.supervised.features import Penultimate, why_not_cached
-from rl_transfer.supervised.probe import fit_probe, probe_record
+from rl_transfer.supervised.probe import fit_probe, probe_features
 
 
 def blobs(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -42,10 +44,10 @@ def test_the_probe_does_not_depend_on_the_scale_of_a_feature() -> None:
 
 
 def test_the_record_of_a_probe() -> None:
-    record = probe_record(blobs(90, 0), blobs(60, 1), 3)
-    assert record["converged"] is True
-    assert record["features"] == 5
-    assert 1 / 3 < record["accuracy"] <= record["train_accuracy"] + 0.2
+    record = probe_features(blobs(90, 0), blobs(60, 1), 3)
+    assert record.converged is True
+    assert record.features == 5
+    assert 1 / 3 < record.accuracy <= record.train_accuracy + 0.2
 
 
 def frozen(model: nn.Module, shape: tuple[int, int, int], norm: str = "frozen") -> str | None:
@@ -54,7 +56,7 @@ def frozen(model: nn.Module, shape: tuple[int, int, int], norm: str = "frozen") 
     core.freeze(model, parts, ("trunk",), norm=norm)  # type: ignore[arg-type]
     torch.manual_seed(0)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    reason = why_not_cached(model, parts, head, torch.rand(4, *shape))
+    reason = why_not_cached(classifier_of(model, head, plain(1, 8)), torch.rand(4, *shape))
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     return reason
 
@@ -72,8 +74,8 @@ def test_when_features_may_not_be_cached() -> None:
     assert frozen(get_model("squeezenet1_1"), (3, 64, 64)) == "the head is not the network's last operation"
     model = SmallResNet(3, width=4)
     head = find_head(model, (1, 8, 8))
-    parts = image_parts(model, head)
-    assert why_not_cached(model, parts, head, torch.rand(2, 1, 8, 8)) == "part of the trunk is trained"
+    trainable = classifier_of(model, head, plain(1, 8))
+    assert why_not_cached(trainable, torch.rand(2, 1, 8, 8)) == "part of the trunk is trained"
 
 
 def test_features_are_what_enters_the_head() -> None:

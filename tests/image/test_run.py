@@ -11,18 +11,17 @@ from torch.nn import functional
 
 from rl_transfer import core
 from rl_transfer.errors import BundleError, TransferError
-from rl_transfer.frame import FoundSource
+from rl_transfer.frame import EvaluationRequest, FoundSource
 from rl_transfer.image.backbones import build_classifier
-from rl_transfer.image.data import open_data, split_data
 from rl_transfer.image.pictures import confusion_matrix
-from rl_transfer.image.room import ROOM, evaluate_bundle
+from rl_transfer.image.room import IMAGES, ROOM
 from rl_transfer.results import RunFolder, RunStore, run_id
 from rl_transfer.spec import StrategyConfig, StrategyVerbs, shipped
 from rl_transfer.spec.yaml_map import read_yaml
 from rl_transfer.supervised import seeds
 from rl_transfer.supervised.bundle import load_network
-from rl_transfer.supervised.evaluate import Predictions
-from rl_transfer.supervised.run import execute
+from rl_transfer.supervised.kind import Network
+from rl_transfer.supervised.predictions import Predictions
 from support.image import TRAINING, Execute, make_run, save_arrays, stripes
 from support.untyped import untyped
 
@@ -35,6 +34,14 @@ def scores(folder: RunFolder) -> list[float]:
     return [point["returns"][0] for point in folder.curve()]
 
 
+def loaded(folder: RunFolder) -> Network:
+    return load_network(IMAGES, folder.bundle)
+
+
+def measured(folder: RunFolder) -> object:
+    return ROOM.evaluate(str(folder.bundle), EvaluationRequest()).data["accuracy"]
+
+
 def changed(**fields: Any) -> dict[str, Any]:
     return {**TRAINING, **fields}
 
@@ -43,12 +50,12 @@ def test_a_scratch_run_ends_with_the_weights_of_a_plain_torch_loop(run: Execute,
     optimizer = {"name": "SGD", "learning_rate": 0.05, "momentum": 0.9, "weight_decay": 0.001}
     schedule = {"name": "step", "every": 2, "factor": 0.1}
     training = changed(optimizer=optimizer, schedule=schedule, label_smoothing=0.1)
-    ours = load_network(run(training=training).bundle)
+    ours = loaded(run(training=training))
 
     spec = make_run(arrays, training=training)
     assert spec.data is not None
     assert spec.model is not None
-    splits = split_data(open_data(spec.data), spec.data, 0, 0)
+    splits = IMAGES.split(spec.data, 0, 0)
     classifier = build_classifier(spec.model, 3, seeds.network_seed(spec))
     model, prepare = classifier.module, classifier.preprocessing
     images = torch.stack([prepare(splits.train.load(i)) for i in range(len(splits.train))])
@@ -88,14 +95,14 @@ def test_evaluating_less_often_does_not_change_training(run: Execute) -> None:
 
 def test_the_curve_ends_with_the_accuracy_of_the_bundle(run: Execute) -> None:
     folder = run(training=LONG)
-    assert evaluate_bundle(str(folder.bundle))["accuracy"] == scores(folder)[-1]
+    assert measured(folder) == scores(folder)[-1]
     assert scores(folder)[-1] > 0.9
 
 
 def test_frozen_tensors_stay_and_the_head_moves(run: Execute) -> None:
     source = run()
     target = run(strategy=FROZEN, source=source, seed=1)
-    before, after = load_network(source.bundle).state, load_network(target.bundle).state
+    before, after = loaded(source).state, loaded(target).state
     for name, tensor in after.items():
         assert torch.equal(tensor, before[name]) != name.startswith("head."), name
     record = target.record()
@@ -123,7 +130,7 @@ def test_adapting_statistics_follow_the_target_while_weights_stay(run: Execute, 
     source = run()
     inverted = save_arrays(tmp_path / "inverted.npz", invert=True)
     target = run(data=inverted, strategy={**FROZEN, "norm": "adapt"}, source=source)
-    before, after = load_network(source.bundle).state, load_network(target.bundle).state
+    before, after = loaded(source).state, loaded(target).state
     moved = {name for name in after if not torch.equal(before[name], after[name])}
     assert moved == {n for n in after if "running" in n or "num_batches" in n or n.startswith("head.")}
     assert target.record()["cached_features"] is False
@@ -136,7 +143,7 @@ def test_cached_features_give_the_same_numbers(run: Execute) -> None:
     assert cached.record()["cached_features"] is True
     assert plain.record()["cached_features"] is False
     assert scores(cached) == scores(plain)
-    ours, theirs = load_network(cached.bundle).state, load_network(plain.bundle).state
+    ours, theirs = loaded(cached).state, loaded(plain).state
     for name, tensor in ours.items():
         # The trunk's rounding depends on the batch that an image is in; 4 epochs keep that at 1e-6.
         assert torch.allclose(tensor, theirs[name], rtol=1e-4, atol=1e-6), name
@@ -222,9 +229,9 @@ def test_learning_rates_per_part_scale_the_first_update(run: Execute, arrays: Pa
     training = changed(
         epochs=1, batch_size=64, optimizer={"name": "SGD", "learning_rate": 0.01, "momentum": 0.0}
     )
-    one = load_network(run(training=training).bundle).state
+    one = loaded(run(training=training)).state
     rates = {"learning_rates": {"head": 3.0, "stem": 0.5}}
-    other = load_network(run(training=training, strategy=rates).bundle).state
+    other = loaded(run(training=training, strategy=rates)).state
     spec = make_run(arrays)
     assert spec.model is not None
     start = build_classifier(spec.model, 3, seeds.network_seed(spec)).module.state_dict()
@@ -237,10 +244,10 @@ def test_learning_rates_per_part_scale_the_first_update(run: Execute, arrays: Pa
 def test_an_anchor_holds_the_trunk_nearer_to_the_source(run: Execute, anchor: dict[str, Any]) -> None:
     training = changed(epochs=8, optimizer={"name": "SGD", "learning_rate": 0.002, "momentum": 0.0})
     source = run()
-    start = load_network(source.bundle).state
+    start = loaded(source).state
 
     def distance(strategy: dict[str, Any]) -> float:
-        state = load_network(run(strategy=strategy, source=source, seed=1, training=training).bundle).state
+        state = loaded(run(strategy=strategy, source=source, seed=1, training=training)).state
         names = [name for name in state if name.endswith("conv1.weight")]
         return float(sum((state[name] - start[name]).square().sum() for name in names))
 
@@ -251,8 +258,8 @@ def test_a_shuffled_source_has_its_values_but_not_its_places(run: Execute) -> No
     source = run()
     training = changed(epochs=0)
     shuffled = {**FINE_TUNE, "initial": {"kind": "shuffled"}}
-    state = load_network(run(strategy=shuffled, source=source, training=training).bundle).state
-    before = load_network(source.bundle).state
+    state = loaded(run(strategy=shuffled, source=source, training=training)).state
+    before = loaded(source).state
     weight, original = state["stages.1.0.conv1.weight"], before["stages.1.0.conv1.weight"]
     assert not torch.equal(weight, original)
     assert torch.equal(weight.flatten().sort().values, original.flatten().sort().values)
@@ -262,8 +269,8 @@ def test_low_rank_adapters_are_folded_into_the_bundle(run: Execute) -> None:
     source = run()
     strategy = {**FROZEN, "low_rank": {"parts": ["stage2"], "rank": 2}}
     folder = run(strategy=strategy, source=source, seed=1)
-    assert evaluate_bundle(str(folder.bundle))["accuracy"] == pytest.approx(scores(folder)[-1])
-    before, after = load_network(source.bundle).state, load_network(folder.bundle).state
+    assert measured(folder) == pytest.approx(scores(folder)[-1])
+    before, after = loaded(source).state, loaded(folder).state
     assert not torch.equal(before["stages.1.0.conv1.weight"], after["stages.1.0.conv1.weight"])
     assert torch.equal(before["stem.conv.weight"], after["stem.conv.weight"])
 
@@ -334,7 +341,7 @@ def test_early_stopping_keeps_the_best_epoch_and_the_grid(run: Execute, arrays: 
     record = folder.record()
     assert record["stopped_at"] == record["kept_epoch"] + 2 < 20
     assert [point["step"] for point in folder.curve()] == list(range(21))
-    kept = evaluate_bundle(str(folder.bundle))["accuracy"]
+    kept = measured(folder)
     assert scores(folder)[record["stopped_at"] + 1 :] == [kept] * (20 - record["stopped_at"])
     assert scores(folder)[record["kept_epoch"]] == kept
 
@@ -347,16 +354,16 @@ def test_a_diverging_run_says_so(run: Execute) -> None:
 
 
 def test_balanced_class_weights_follow_the_counts(tmp_path: Path) -> None:
-    from rl_transfer.image.data.images import ArrayLoader, ImageSet
+    from rl_transfer.image.data.arrays import array_images
     from rl_transfer.image.preprocessing import plain
-    from rl_transfer.spec.image_model import ImageTraining
+    from rl_transfer.spec.optimization import SupervisedTraining
     from rl_transfer.supervised.batches import Batches
     from rl_transfer.supervised.loop import class_weights
 
     images, _ = stripes(8)
-    part = Batches(ImageSet(np.array([0] * 6 + [1] * 2), ArrayLoader(images)), plain(1, 8))
+    part = Batches(array_images(images, np.array([0] * 6 + [1] * 2)), plain(1, 8))
     # n / (classes · n_c): 8 / (2 · 6) and 8 / (2 · 2).
-    found = class_weights(ImageTraining(class_weights="balanced"), part, 2)
+    found = class_weights(SupervisedTraining(class_weights="balanced"), part, 2)
     assert found.tolist() == pytest.approx([2 / 3, 2.0])
 
 
@@ -416,13 +423,13 @@ def test_an_interrupted_run_is_begun_anew(run: Execute, arrays: Path, tmp_path: 
     (folder.path / "curve.jsonl").write_text(
         '{"evaluation": 0, "step": 0, "returns": [0.0], "lengths": [1]}\n'
     )
-    execute(spec, folder, say=lambda _: None)
+    ROOM.execute(spec, folder, None, say=lambda _: None)
     assert scores(folder) == scores(run())
 
 
 def test_a_bundle_is_built_again_from_data_alone(run: Execute) -> None:
     folder = run()
-    network = load_network(folder.path)
+    network = load_network(IMAGES, folder.path)
     assert network.classes == ("a", "b", "c")
     assert core.digest_tensors(network.state) == folder.record()["weights_digest"]
     assert not network.module.training

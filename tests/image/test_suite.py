@@ -10,18 +10,19 @@ import pytest
 
 from rl_transfer.analysis import analyse, read_sweep
 from rl_transfer.errors import BundleError, ConfigError, RLTransferError, TransferError
-from rl_transfer.image.data import open_data, split_data
-from rl_transfer.image.room import read_data
+from rl_transfer.image.room import IMAGES, ROOM
 from rl_transfer.results import RunStore, run_id
 from rl_transfer.spec import load, shipped
 from rl_transfer.spec.image import ImageRun, ImageSuite, ImageTrainConfig
 from rl_transfer.spec.image_data import DigitsData, FolderData
-from rl_transfer.supervised.preflight import preflight
+from rl_transfer.supervised.room import SupervisedRoom
 from rl_transfer.sweep.dispatch import SUITES, TRAIN, TRANSFER, Job
 from rl_transfer.sweep.scheduler import run_graph
 from rl_transfer.sweep.sweep import prepare
 from support.image import save_arrays, save_folder
 from support.untyped import untyped
+
+named_data = SupervisedRoom(IMAGES).named_data
 
 SUITE = """\
 kind: image
@@ -185,7 +186,7 @@ def test_preflight_names_the_key_at_fault(
     suite_file: Path, change: str, error: type[RLTransferError], key: str
 ) -> None:
     with pytest.raises(error) as found:
-        preflight(read(suite_file, change))
+        ROOM.preflight(read(suite_file, change))
     assert found.value.key == key
 
 
@@ -194,11 +195,11 @@ def test_preflight_refuses_absent_weights_and_other_classes(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
     with pytest.raises(BundleError, match="are not on this machine") as found:
-        preflight(read(suite_file, "model=squeezenet1_1", "sources.home={weights: DEFAULT}"))
+        ROOM.preflight(read(suite_file, "model=squeezenet1_1", "sources.home={weights: DEFAULT}"))
     assert found.value.key == "sources.home.weights"
     other = save_arrays(tmp_path / "other.npz", names=("x", "y", "z"))
     with pytest.raises(TransferError, match="the classes differ"):
-        preflight(read(suite_file, f"targets.away.data.path={other}", "strategies.1.copy=[all]"))
+        ROOM.preflight(read(suite_file, f"targets.away.data.path={other}", "strategies.1.copy=[all]"))
 
 
 def test_pretrained_weights_are_a_source_like_any_other(
@@ -236,7 +237,7 @@ def test_shipped_image_configs_are_sound() -> None:
         if name.startswith("image-"):
             suite = read(path)
             for target in suite.targets.values():
-                splits = split_data(open_data(target.data), target.data, suite.root_seed, 0)
+                splits = IMAGES.split(target.data, suite.root_seed, 0)
                 assert np.bincount(splits.train.labels).min() >= 1
     for category, models in (("train", TRAIN), ("transfer", TRANSFER)):
         for name in shipped(category):
@@ -253,13 +254,13 @@ def test_a_store_of_images_refuses_to_overwrite(suite_file: Path, tmp_path: Path
 
 
 def test_data_to_measure_on_are_named_by_folder_or_file(tmp_path: Path) -> None:
-    assert read_data(None) is None
-    assert read_data("photos") == FolderData(name="folder", path="photos")
+    assert named_data(None) is None
+    assert named_data("photos") == FolderData(name="folder", path="photos")
     path = tmp_path / "data.yaml"
     path.write_text("name: digits\nshots: 3\n", encoding="utf-8")
-    assert read_data(str(path)) == DigitsData(name="digits", shots=3)
+    assert named_data(str(path)) == DigitsData(name="digits", shots=3)
     path.write_text("kind: image\ndata: {name: digits}\n", encoding="utf-8")
-    assert read_data(str(path)) == DigitsData(name="digits")
+    assert named_data(str(path)) == DigitsData(name="digits")
     path.write_text("name: digits\nshosts: 3\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"data\.yaml:2:1: .*Did you mean 'shots'"):
-        read_data(str(path))
+        named_data(str(path))

@@ -89,8 +89,8 @@ NAMED = (
     ),
     Named(
         "kickstarting of images never anneals",
-        "weight = strength * max(0.0, 1 - share / until)",
-        "weight = strength",
+        "return coefficient.at(share) * functional",
+        "return coefficient.initial * functional",
         ("tests/image/test_run.py::test_kickstarting_ends_where_it_is_said_to",),
     ),
     Named(

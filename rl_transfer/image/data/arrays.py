@@ -62,9 +62,7 @@ def open_arrays(data: ArrayData, key: str) -> OpenedData:
     return OpenedData(classes, pool, test)
 
 
-def _array_set(
-    images: NDArray[np.generic], labels: NDArray[np.generic], count: int, path: Path, key: str
-) -> LabelledSet:
+def _array_set(images: NDArray[Any], labels: NDArray[Any], count: int, path: Path, key: str) -> LabelledSet:
     """Check shapes, types and ranges at the door.
 
     Raises:

@@ -41,7 +41,8 @@ def open_torchvision(data: TorchvisionData, key: str = "data") -> OpenedData:
     ]
     if data.dataset not in known:
         raise ConfigError(
-            f"torchvision.datasets has no {data.dataset!r}.{did_you_mean(data.dataset, known)} It has {', '.join(known)}",
+            f"torchvision.datasets has no {data.dataset!r}.{did_you_mean(data.dataset, known)} "
+            f"It has {', '.join(known)}",
             key=f"{key}.dataset",
         )
     builder = getattr(datasets, data.dataset)
