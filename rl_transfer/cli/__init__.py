@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from rl_transfer.cli import configs, environments, experiments, policies
-from rl_transfer.cli.common import err, out
+from rl_transfer.cli.common import err, make_importable, out
 from rl_transfer.errors import RLTransferError
 
 app = typer.Typer(
@@ -63,6 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: the words after the program's name; None for those of this process.
     """
     signal.signal(signal.SIGTERM, _terminate)
+    make_importable(Path())
     try:
         code = app(args=arguments, standalone_mode=False)
     except RLTransferError as error:

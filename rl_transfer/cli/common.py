@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -13,8 +14,11 @@ from rich.console import Console
 from rl_transfer.errors import RLTransferError
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from rl_transfer.spec import Loaded
 
+Config = TypeVar("Config", bound="BaseModel")
 out = Console()
 err = Console(stderr=True)
 
@@ -30,6 +34,45 @@ Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="Folder for the results; default: results/NAME.", show_default=False),
 ]
+
+
+def make_importable(folder: Path) -> None:
+    """Let configs name a user's own modules that lie in ``folder``.
+
+    The folder goes to the end of the path: an installed package is never shadowed. Worker
+    processes are given the same path.
+
+    Args:
+        folder: the current folder, or that of a YAML file.
+    """
+    path = str(folder.resolve())
+    if path not in sys.path:
+        sys.path.append(path)
+
+
+def read_config(
+    argument: str, models: dict[str, type[Config]], category: str, overrides: list[str] | None
+) -> Loaded[Config]:
+    """Load a config; modules beside its YAML file can be imported from then on.
+
+    Args:
+        argument: a path to a YAML file, or the bare name of a shipped config.
+        models: the accepted config type for each ``kind``.
+        category: where a bare name is looked up.
+        overrides: ``key.path=value`` strings.
+
+    Returns:
+        The validated config, and where each of its values came from.
+
+    Raises:
+        ConfigError: anything is wrong with the file or an override.
+    """
+    from rl_transfer.spec import load
+    from rl_transfer.spec.shipped import is_path
+
+    if is_path(argument):
+        make_importable(Path(argument).parent)
+    return load(argument, models, category, overrides)
 
 
 @contextmanager

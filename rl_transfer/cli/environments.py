@@ -48,11 +48,12 @@ def show(env: Target) -> None:
 
     Example: rl-transfer envs show CartPole-v1
     """
+    from rl_transfer_envs import canonical
     from rl_transfer_envs.show import catalogue
 
     table = Table("name", "kind", "unit", "default", "bounds", "source", box=None)
     with _translated():
-        for row in catalogue.show_rows(_spec(env)["id"]):
+        for row in catalogue.show_rows(canonical(_spec(env))["id"]):
             columns = ("name", "kind", "unit", "default", "bounds", "source")
             table.add_row(*(escape(str(row[column])) for column in columns))
     out.print(table)
@@ -87,7 +88,7 @@ def check(
                 out.print(line, highlight=False, markup=False, soft_wrap=True)
     out.print(", ".join(f"{count} {status}" for status, count in sorted(counts.items())), highlight=False)
     if counts["fail"]:
-        raise EnvironmentSpecError(f"{counts['failed']} of {counts.total()} checks failed")
+        raise EnvironmentSpecError(f"{counts['fail']} of {counts.total()} checks failed")
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rl_transfer.cli.common import Output, Overrides, err, located, out
+from rl_transfer.cli.common import Output, Overrides, err, located, out, read_config
 from rl_transfer.errors import RLTransferError, SweepFailed
 
 if TYPE_CHECKING:
@@ -30,10 +30,9 @@ def train(
 
     Example: rl-transfer train cartpole training.total_steps=20480 seed=1
     """
-    from rl_transfer.spec import load
     from rl_transfer.sweep.dispatch import TRAIN
 
-    loaded = load(config, TRAIN, "train", overrides)
+    loaded = read_config(config, TRAIN, "train", overrides)
     with located(loaded):
         _single_run(loaded.config.run(), output or Path("results", loaded.config.name), None)
 
@@ -58,10 +57,9 @@ def transfer(
 
     Example: rl-transfer transfer cartpole-reversed --source results/cartpole
     """
-    from rl_transfer.spec import load
     from rl_transfer.sweep.dispatch import TRANSFER, room
 
-    loaded = load(config, TRANSFER, "transfer", overrides)
+    loaded = read_config(config, TRANSFER, "transfer", overrides)
     with located(loaded):
         folder = output or Path("results", loaded.config.name)
         found = room(loaded.config.kind).find_source(source, folder)
@@ -126,12 +124,11 @@ def sweep(
 
     Example: rl-transfer sweep quickstart seeds=3 --output results/try
     """
-    from rl_transfer.spec import load
     from rl_transfer.sweep.dispatch import SUITES
     from rl_transfer.sweep.scheduler import default_workers
     from rl_transfer.sweep.sweep import prepare
 
-    loaded = load(config, SUITES, "suites", overrides)
+    loaded = read_config(config, SUITES, "suites", overrides)
     suite = loaded.config
     folder = output or Path("results", suite.name)
     with located(loaded):
