@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,23 @@ def test_continuous_integration_runs_the_readme_s_command() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert script.splitlines()[-1] == "make test"
     assert "\nmake test " in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    cited = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.M)
+    headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert cited is not None
+    assert cited[1] == project["version"]
+    assert project["version"] in headings
+
+
+def test_decisions_are_numbered_and_listed() -> None:
+    folder = ROOT / "docs" / "decisions"
+    records = sorted(path.name for path in folder.glob("0*.md"))
+    assert [int(name[:4]) for name in records] == list(range(1, len(records) + 1))
+    assert re.findall(r"\((0\S+\.md)\)", (folder / "index.md").read_text(encoding="utf-8")) == records
+    for name in records:
+        title, _, dated = (folder / name).read_text(encoding="utf-8").splitlines()[:3]
+        assert title.startswith(f"# {int(name[:4])}. ")
+        assert re.match(r"\d{4}-\d\d-\d\d · ", dated)
