@@ -12,8 +12,6 @@ PACKAGES = (ROOT / "rl_transfer", ROOT / "envs" / "rl_transfer_envs")
 
 PUBLISHED = {"MissingExtraError"}
 """The environments stand alone, so both packages have one of these."""
-SHARED = {"Layer", "Row"}
-"""Class names that still stand twice. This list only shrinks."""
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -34,12 +32,7 @@ def defined() -> dict[str, list[str]]:
 
 def test_public_classes_have_names_of_their_own() -> None:
     twice = {name: places for name, places in defined().items() if len(places) > 1}
-    assert not {name: twice[name] for name in twice.keys() - PUBLISHED - SHARED}
-
-
-def test_the_list_of_shared_names_only_shrinks() -> None:
-    twice = {name for name, places in defined().items() if len(places) > 1}
-    assert twice >= SHARED | PUBLISHED, "a name is unique by now; take it off the list"
+    assert not {name: twice[name] for name in twice.keys() - PUBLISHED}
 
 
 def test_no_module_is_called_like_one_of_the_standard_library() -> None:

@@ -81,7 +81,18 @@ class MissingExtraError(EnvError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``" Did you mean 'x' or 'y'?"`` for the closest known words, else an empty string."""
+    """The closest known words, as the end of a message.
+
+    Args:
+        word: what was given.
+        known: what exists.
+
+    Returns:
+        A sentence with a space before it; empty if nothing is close.
+
+    >>> did_you_mean("lenght", ["length", "gravity"])
+    " Did you mean 'length'?"
+    """
     by_folded = {name.lower(): name for name in known}
     close = difflib.get_close_matches(word.lower(), list(by_folded), n=3, cutoff=0.6)
     if not close:
@@ -91,7 +102,14 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 @contextlib.contextmanager
 def key_prefix(prefix: str) -> Iterator[None]:
-    """Put ``prefix`` before the key of an error that is raised inside, unless it has it."""
+    """Put ``prefix`` before the key of an error that is raised inside, unless it has it.
+
+    Args:
+        prefix: dotted path.
+
+    Yields:
+        Nothing.
+    """
     try:
         yield
     except EnvError as error:

@@ -16,7 +16,7 @@ def cartpole(*perturb):
 
 
 def test_an_id_alone_is_a_specification():
-    assert envs.canonical("CartPole-v1") == {"id": "CartPole-v1", "kwargs": {}, "perturb": []}
+    assert dict(envs.canonical("CartPole-v1")) == {"id": "CartPole-v1", "kwargs": {}, "perturb": []}
 
 
 def test_canonical_form_orders_physics_first_and_spells_arguments_out():

@@ -25,11 +25,11 @@ Act = Callable[[int, Array], Array]
 
 def both_ways(env_id: str, severity: float = 0.6) -> list[Spec]:
     """The environment itself, and one specification per physics parameter and direction."""
-    found = [rl_transfer_envs.canonical(env_id)]
+    found: list[Spec] = [dict(rl_transfer_envs.canonical(env_id))]
     for name, parameter in own_parameters(env_id).items():
         for towards in directions(parameter):
             entry = {name: {"severity": severity, "towards": towards}}
-            found.append(rl_transfer_envs.canonical({"id": env_id, "perturb": [entry]}))
+            found.append({"id": env_id, "perturb": [entry]})
     return found
 
 

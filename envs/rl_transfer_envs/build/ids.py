@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
 
+from rl_transfer_envs.aliases import Entry, Env, Given, Value
 from rl_transfer_envs.build.make import make
 from rl_transfer_envs.build.specification import OWN_ENTRY_POINT
 
-VARIANTS: dict[str, dict[str, Any]] = {
+VARIANTS: dict[str, dict[str, Value]] = {
     "CartPoleLongPole-v1": {"base": "CartPole-v1", "perturb": [{"length": "x3"}]},
     "CartPoleWeakMotor-v1": {"base": "CartPole-v1", "perturb": [{"force_mag": "x0.5"}]},
     "CartPoleReversed-v1": {"base": "CartPole-v1", "perturb": [{"action_remap": "reverse"}]},
     "CartPoleNoisy-v1": {"base": "CartPole-v1", "perturb": [{"observation_noise": 0.05}]},
 }
-NEW: dict[str, dict[str, Any]] = {
+NEW: dict[str, dict[str, Value]] = {
     "PixelCatch-v0": {
         "entry_point": "rl_transfer_envs.physics.pixels.equations:PixelCatch",
         "reward_threshold": 9.0,
@@ -26,11 +27,11 @@ NEW: dict[str, dict[str, Any]] = {
 
 
 def make_registered(
-    base: str | Mapping[str, Any],
-    perturb: Sequence[Mapping[str, Any]] = (),
+    base: Given,
+    perturb: Sequence[Entry] = (),
     render_mode: str | None = None,
     **kwargs: Any,
-) -> gym.Env[Any, Any]:
+) -> Env:
     """Entry point of the registered ids: base environment, its arguments, perturbations.
 
     Args:
@@ -38,8 +39,14 @@ def make_registered(
         perturb: perturbations as in a specification.
         render_mode: as in ``gymnasium.make``.
         kwargs: constructor arguments of the base environment.
+
+    Returns:
+        The perturbed environment.
+
+    Raises:
+        EnvError: as :func:`rl_transfer_envs.make`.
     """
-    spec: dict[str, Any] = {"id": base} if isinstance(base, str) else dict(base)
+    spec: dict[str, Value] = {"id": base} if isinstance(base, str) else dict(base)
     inner = [*spec.get("perturb", []), *perturb]
     return make({**spec, "kwargs": {**spec.get("kwargs", {}), **kwargs}, "perturb": inner}, render_mode)
 

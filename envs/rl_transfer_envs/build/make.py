@@ -6,14 +6,12 @@ import copy
 import importlib
 import sys
 import warnings
-from collections.abc import Mapping
-from typing import Any
 
 import gymnasium as gym
 
+from rl_transfer_envs.aliases import Entry, Env, Given, Spec
 from rl_transfer_envs.build.families import FAMILIES
 from rl_transfer_envs.build.specification import (
-    Spec,
     canonical,
     canonical_with_positions,
     is_physics,
@@ -43,7 +41,7 @@ _TRANSPARENT = {
 }
 
 
-def make(spec: Mapping[str, Any] | str, render_mode: str | None = None) -> gym.Env[Any, Any]:
+def make(spec: Given, render_mode: str | None = None) -> Env:
     """The environment that ``spec`` describes: Gymnasium's own, plus the perturbations.
 
     Args:
@@ -65,8 +63,14 @@ def make(spec: Mapping[str, Any] | str, render_mode: str | None = None) -> gym.E
         raise
 
 
-def spec_of(env: gym.Env[Any, Any]) -> Spec:
+def spec_of(env: Env) -> Spec:
     """The canonical specification from which ``env`` can be rebuilt by :func:`make`.
+
+    Args:
+        env: an environment, wrapped by nothing but this package and what changes no number.
+
+    Returns:
+        The specification, as :func:`rl_transfer_envs.canonical` gives it.
 
     Raises:
         InvalidSpecError: the environment is unregistered, or wrapped by something that
@@ -76,17 +80,30 @@ def spec_of(env: gym.Env[Any, Any]) -> Spec:
     if base is None:
         raise InvalidSpecError(f"{env} was not made through Gymnasium's registry, so it cannot be rebuilt.")
     kwargs = {name: value for name, value in base.kwargs.items() if name != "render_mode"}
-    spec = {**canonical({"id": base.id, "kwargs": kwargs}), "perturb": []}
+    spec = canonical({"id": base.id, "kwargs": kwargs})
+    perturb: list[Entry] = []
     for layer in layers(env):
-        spec["perturb"] = [*_entries_of(layer), *spec["perturb"]]
-    if not any("time_limit" in entry for entry in spec["perturb"]):
-        spec["perturb"] += _changed_limit(env, gym.registry[spec["id"]].max_episode_steps)
+        perturb = [*_entries_of(layer), *perturb]
+    if not any("time_limit" in entry for entry in perturb):
+        perturb += _changed_limit(env, gym.registry[spec["id"]].max_episode_steps)
     module = module_of(spec["id"])
-    return canonical(spec if module is None else {**spec, "env_module": module})
+    named = {} if module is None else {"env_module": module}
+    return canonical({**spec, "perturb": perturb, **named})
 
 
-def build(spec: Spec, render_mode: str | None = None) -> gym.Env[Any, Any]:
-    """:func:`make` for a specification that is canonical already."""
+def build(spec: Spec, render_mode: str | None = None) -> Env:
+    """:func:`make` for a specification that is canonical already.
+
+    Args:
+        spec: the specification.
+        render_mode: as in ``gymnasium.make``.
+
+    Returns:
+        The environment.
+
+    Raises:
+        EnvError: as :func:`make`, with keys into the canonical specification.
+    """
     env = _base(spec, render_mode)
     physics = [entry for entry in spec["perturb"] if is_physics(spec["id"], _name(entry))]
     try:
@@ -102,7 +119,7 @@ def build(spec: Spec, render_mode: str | None = None) -> gym.Env[Any, Any]:
     return env
 
 
-def _base(spec: Spec, render_mode: str | None) -> gym.Env[Any, Any]:
+def _base(spec: Spec, render_mode: str | None) -> Env:
     registered = copy.deepcopy(gym.registry[spec["id"]])
     replacements = {
         point
@@ -128,7 +145,7 @@ def _base(spec: Spec, render_mode: str | None) -> gym.Env[Any, Any]:
         ) from error
 
 
-def _import_entry_point(entry_point: Any) -> None:
+def _import_entry_point(entry_point: object) -> None:
     """Import an environment's module; Box2D's crashes Python where deprecations are errors."""
     module = entry_point.partition(":")[0] if isinstance(entry_point, str) else ""
     if module and module not in sys.modules:
@@ -155,12 +172,12 @@ def _as_given(key: str | None, positions: list[int]) -> str | None:
     return ".".join(["perturb", str(positions[int(parts[1])]), *parts[2:]])
 
 
-def _name(entry: Mapping[str, Any]) -> str:
+def _name(entry: Entry) -> str:
     (name,) = entry
     return name
 
 
-def _entries_of(layer: gym.Env[Any, Any]) -> list[dict[str, Any]]:
+def _entries_of(layer: Env) -> list[Entry]:
     if isinstance(layer, Physics):
         return [dict(entry) for entry in layer._saved_kwargs["perturb"]]
     if isinstance(layer, Perturbation):
@@ -173,6 +190,6 @@ def _entries_of(layer: gym.Env[Any, Any]) -> list[dict[str, Any]]:
     return []
 
 
-def _changed_limit(env: gym.Env[Any, Any], registered: int | None) -> list[dict[str, Any]]:
+def _changed_limit(env: Env, registered: int | None) -> list[Entry]:
     limits = [layer._max_episode_steps for layer in layers(env) if isinstance(layer, gym.wrappers.TimeLimit)]
     return [{"time_limit": min(limits)}] if limits and min(limits) != registered else []

@@ -14,6 +14,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from rl_transfer_envs.aliases import Entry, Given, Spec, Value
 from rl_transfer_envs.errors import (
     InvalidSpecError,
     MissingExtraError,
@@ -30,12 +31,10 @@ ENTRY_POINT_GROUP = "rl_transfer_envs"
 OWN_ENTRY_POINT = "rl_transfer_envs.build.ids:make_registered"
 _KEYS = ("id", "kwargs", "perturb", "env_module")
 
-Spec = dict[str, Any]
-
 _module_of: dict[str, str] = {}
 
 
-def canonical(spec: Mapping[str, Any] | str) -> Spec:
+def canonical(spec: Given) -> Spec:
     """The normalised, validated form of ``spec``: equal dictionaries build equal environments.
 
     Ids of the form ``module:Id`` become ``env_module`` and ``id``; ids that this package
@@ -56,8 +55,18 @@ def canonical(spec: Mapping[str, Any] | str) -> Spec:
     return canonical_with_positions(spec)[0]
 
 
-def canonical_with_positions(spec: Mapping[str, Any] | str) -> tuple[Spec, list[int]]:
-    """:func:`canonical`, and for each entry of its ``perturb`` the position it was given at."""
+def canonical_with_positions(spec: Given) -> tuple[Spec, list[int]]:
+    """:func:`canonical`, and where its perturbations come from.
+
+    Args:
+        spec: a mapping as above, or just an id.
+
+    Returns:
+        The canonical specification, and for each entry of its ``perturb`` the position it was given at.
+
+    Raises:
+        EnvError: as :func:`canonical`.
+    """
     given = _mapping(spec)
     env_id, module = _identify(given)
     import_module(module)
@@ -82,8 +91,23 @@ def canonical_with_positions(spec: Mapping[str, Any] | str) -> tuple[Spec, list[
     return {**result, "env_module": module}, positions
 
 
-def canonical_entry(env_id: str, entry: Any, key: str) -> dict[str, Any]:
-    """One validated perturbation ``{name: value}`` for the environment ``env_id``."""
+def canonical_entry(env_id: str, entry: object, key: str) -> Entry:
+    """One validated perturbation.
+
+    Args:
+        env_id: the environment it is for.
+        entry: ``{name: value}`` as a user gives it.
+        key: key path for errors.
+
+    Returns:
+        ``{name: canonical value}``.
+
+    Raises:
+        InvalidSpecError: not one name with one value.
+        UnknownParameterError: no parameter or perturbation of that name.
+        InvalidValueError: a malformed value.
+        OutOfBoundsError: a value outside its bounds.
+    """
     if isinstance(entry, str) or not isinstance(entry, Mapping) or len(entry) != 1:
         raise InvalidSpecError(
             f"a perturbation is one name and one value, such as {{length: 1.5}}, not {entry!r}.", key=key
@@ -104,17 +128,29 @@ def canonical_entry(env_id: str, entry: Any, key: str) -> dict[str, Any]:
 
 
 def is_physics(env_id: str, name: str) -> bool:
-    """Whether ``name`` is a physics parameter of ``env_id`` (otherwise it is a wrapper)."""
+    """Whether a name is a physics parameter of an environment (otherwise it is a wrapper).
+
+    Args:
+        env_id: Gymnasium id.
+        name: of a perturbation.
+    """
     return name in parameters(env_id)
 
 
 def module_of(env_id: str) -> str | None:
-    """The module that a specification of this process named for ``env_id``, if any did."""
+    """The module that a specification of this process named for ``env_id``, if any did.
+
+    Args:
+        env_id: Gymnasium id.
+    """
     return _module_of.get(env_id)
 
 
 def import_module(module: str | None) -> None:
     """Import the module that registers a user's environments.
+
+    Args:
+        module: its dotted name, or None for no module.
 
     Raises:
         InvalidSpecError: the module does not exist, or fails while it is imported.
@@ -142,7 +178,7 @@ def import_module(module: str | None) -> None:
         ) from error
 
 
-def _mapping(spec: Mapping[str, Any] | str) -> Mapping[str, Any]:
+def _mapping(spec: Given) -> Mapping[str, Any]:
     if isinstance(spec, str):
         return {"id": spec}
     if not isinstance(spec, Mapping):
@@ -209,7 +245,7 @@ def _expand(env_id: str, kwargs: Any) -> Spec:
     return canonical({**base, "kwargs": {**base.get("kwargs", {}), **merged}, "perturb": inner})
 
 
-def _sequence(perturb: Any) -> Sequence[Any]:
+def _sequence(perturb: object) -> Sequence[object]:
     if isinstance(perturb, str | Mapping) or not isinstance(perturb, Sequence):
         raise InvalidSpecError(
             f"perturb must be a list such as [{{length: 1.5}}, {{action_delay: 2}}], not {perturb!r}.",
@@ -218,7 +254,7 @@ def _sequence(perturb: Any) -> Sequence[Any]:
     return perturb
 
 
-def _physics_value(parameter: Parameter, raw: Any, key: str) -> Any:
+def _physics_value(parameter: Parameter, raw: object, key: str) -> Value:
     if not parameter.keyed:
         return canonical_value(parameter, raw, key)
     if isinstance(raw, Mapping) and not {str(name) for name in raw} <= RESERVED:
@@ -228,7 +264,7 @@ def _physics_value(parameter: Parameter, raw: Any, key: str) -> Any:
     return canonical_value(parameter, raw, key)
 
 
-def _order(env_id: str, entries: list[dict[str, Any]], own: int) -> list[int]:
+def _order(env_id: str, entries: list[Entry], own: int) -> list[int]:
     """Positions of physics, time limit, wrappers; physics parameters may stand once."""
     ranks: list[int] = []
     seen: set[str] = set()
@@ -243,7 +279,7 @@ def _order(env_id: str, entries: list[dict[str, Any]], own: int) -> list[int]:
     return sorted(range(len(entries)), key=ranks.__getitem__)
 
 
-def _json(value: Any, key: str) -> Any:
+def _json(value: object, key: str) -> Value:
     try:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:

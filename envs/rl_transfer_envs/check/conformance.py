@@ -10,9 +10,7 @@ It runs on the shipped environments and on a user's own; pytest can assert on th
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -20,10 +18,11 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils.env_checker import check_env
 
+from rl_transfer_envs.aliases import Env, Given, Spec, Value
 from rl_transfer_envs.build.families import family
 from rl_transfer_envs.build.make import make, spec_of
-from rl_transfer_envs.build.specification import Spec, canonical
-from rl_transfer_envs.check.effect import check_effect, differ, first_divergence
+from rl_transfer_envs.build.specification import canonical
+from rl_transfer_envs.check.effect import check_effect, differ, first_divergence, quiet
 from rl_transfer_envs.errors import EnvError, IncompatiblePerturbationError, InertPerturbationError
 from rl_transfer_envs.registry.parameters import Parameter, environments, own_parameters
 from rl_transfer_envs.registry.perturbations import Perturbation, perturbations
@@ -34,9 +33,12 @@ Status = Literal["pass", "fail", "n/a"]
 DEFAULT_STEPS = 1000
 SHORT_STEPS = 150
 
+Played = list[tuple[Any, ...]]
+"""What resets and steps gave, one after another, without the infos."""
+
 
 @dataclass(frozen=True)
-class Row:
+class CheckRow:
     """The outcome of one check.
 
     Attributes:
@@ -59,7 +61,7 @@ class Row:
     detail: str
 
 
-def check(target: gym.Env[Any, Any] | Mapping[str, Any] | str, *, wrappers: bool = True) -> list[Row]:
+def check(target: Env | Given, *, wrappers: bool = True) -> list[CheckRow]:
     """Check an environment with all its parameters, or one perturbed specification.
 
     Args:
@@ -77,44 +79,54 @@ def check(target: gym.Env[Any, Any] | Mapping[str, Any] | str, *, wrappers: bool
     return list(iterate(target, wrappers=wrappers))
 
 
-def check_all(*, wrappers: bool = True) -> list[Row]:
-    """:func:`check` over every registered environment whose extra is installed."""
-    return list(iterate(wrappers=wrappers))
+def check_rows(target: Env | Given | None = None, *, wrappers: bool = True) -> Iterator[dict[str, str]]:
+    """The rows of :func:`check`, one by one as each is known.
 
+    Args:
+        target: as for :func:`check`; None stands for every installed environment.
+        wrappers: as for :func:`check`.
 
-def check_rows(
-    target: gym.Env[Any, Any] | Mapping[str, Any] | str | None = None, *, wrappers: bool = True
-) -> Iterator[dict[str, str]]:
-    """The rows of :func:`check` (of every environment if ``target`` is None), one by one.
+    Returns:
+        Rows with the keys ``environment``, ``perturbation``, ``check``, ``value``, ``status``, ``detail``.
 
-    Keys: ``environment``, ``perturbation``, ``check``, ``value``, ``status``, ``detail``.
+    Raises:
+        EnvError: as :func:`check`.
     """
     return map(asdict, iterate(target, wrappers=wrappers))
 
 
-def iterate(
-    target: gym.Env[Any, Any] | Mapping[str, Any] | str | None = None, *, wrappers: bool = True
-) -> Iterator[Row]:
-    """:func:`check` row by row, as each is known; None stands for every installed environment."""
+def iterate(target: Env | Given | None = None, *, wrappers: bool = True) -> Iterator[CheckRow]:
+    """:func:`check` row by row, as each is known.
+
+    Args:
+        target: as for :func:`check`; None stands for every installed environment.
+        wrappers: as for :func:`check`.
+
+    Yields:
+        The rows.
+
+    Raises:
+        EnvError: as :func:`check`.
+    """
     if target is None:
         for env_id in environments():
             if family(env_id).installed:
                 yield from iterate(env_id, wrappers=wrappers)
         return
     spec = spec_of(target) if isinstance(target, gym.Env) else canonical(target)
-    with _quiet():
+    with quiet():
         recorded = _record({**spec, "perturb": []})
         make(spec).close()
     rows = _check_spec(spec, recorded) if spec["perturb"] else _check_environment(spec, recorded, wrappers)
     while True:
-        with _quiet():
+        with quiet():
             row = next(rows, None)
         if row is None:
             return
         yield row
 
 
-def _check_environment(spec: Spec, recorded: list[Any], wrappers: bool) -> Iterator[Row]:
+def _check_environment(spec: Spec, recorded: Played, wrappers: bool) -> Iterator[CheckRow]:
     env_id = spec["id"]
     yield _run(env_id, "-", "determinism", "", lambda: _bit_equal(spec, spec, DEFAULT_STEPS, 3))
     yield _run(env_id, "-", "spaces", "", lambda: _spaces(spec))
@@ -128,11 +140,11 @@ def _check_environment(spec: Spec, recorded: list[Any], wrappers: bool) -> Itera
 
 
 def _check_values(
-    spec: Spec, name: str, default: Any, values: list[Any], recorded: list[Any]
-) -> Iterator[Row]:
+    spec: Spec, name: str, default: Value, values: list[Value], recorded: Played
+) -> Iterator[CheckRow]:
     """The default is the base; every value has an effect and keeps the contracts."""
 
-    def perturbed(value: Any) -> Spec:
+    def perturbed(value: Value) -> Spec:
         return {**spec, "perturb": [{name: value}]}
 
     if default is not None:
@@ -151,7 +163,7 @@ def _check_values(
                 break
 
 
-def _check_spec(spec: Spec, recorded: list[Any]) -> Iterator[Row]:
+def _check_spec(spec: Spec, recorded: Played) -> Iterator[CheckRow]:
     """``recorded`` is what the base environment played before anything was perturbed."""
     env_id = spec["id"]
     name = " + ".join(next(iter(entry)) for entry in spec["perturb"])
@@ -162,7 +174,7 @@ def _check_spec(spec: Spec, recorded: list[Any]) -> Iterator[Row]:
     yield _run(env_id, name, "leak", value, lambda: _leak(spec, recorded))
 
 
-def _run(env_id: str, name: str, check: str, value: str, run: Callable[[], str]) -> Row:
+def _run(env_id: str, name: str, check: str, value: str, run: Callable[[], str]) -> CheckRow:
     status: Status
     try:
         status, detail = "pass", run()
@@ -175,7 +187,7 @@ def _run(env_id: str, name: str, check: str, value: str, run: Callable[[], str])
         status, detail = "fail", str(error)
     except Exception as error:  # noqa: BLE001 - an environment under test may raise anything
         status, detail = "fail", f"raised {type(error).__name__}: {error}"
-    return Row(env_id, name, check, value, status, detail)
+    return CheckRow(env_id, name, check, value, status, detail)
 
 
 def _effect(spec: Spec) -> str:
@@ -225,7 +237,7 @@ def _rebuild(spec: Spec) -> str:
     return _bit_equal(spec, rebuilt, SHORT_STEPS, 1)
 
 
-def _leak(spec: Spec, before: list[Any]) -> str:
+def _leak(spec: Spec, before: Played) -> str:
     perturbed = make(spec)
     perturbed.action_space.seed(0)
     perturbed.reset(seed=0)
@@ -237,11 +249,11 @@ def _leak(spec: Spec, before: list[Any]) -> str:
     return "the base environment stays as it was"
 
 
-def _record(base: Spec) -> list[Any]:
+def _record(base: Spec) -> Played:
     """What the unperturbed environment gives for a fixed seed and random actions."""
     env = make(base)
     act = probes(base["id"], env.action_space)[0].start(env.action_space, 5)
-    results: list[Any] = [env.reset(seed=5)[:1]]
+    results: Played = [env.reset(seed=5)[:1]]
     for step in range(SHORT_STEPS):
         results.append(env.step(act(results[-1][0], step))[:4])
         if results[-1][2] or results[-1][3]:
@@ -250,18 +262,18 @@ def _record(base: Spec) -> list[Any]:
     return results
 
 
-def _parameter_default(parameter: Parameter) -> Any:
+def _parameter_default(parameter: Parameter) -> Value:
     return "x1" if parameter.keyed and not parameter.free_elements else parameter.default
 
 
-def _parameter_values(parameter: Parameter) -> list[Any]:
+def _parameter_values(parameter: Parameter) -> list[Value]:
     """Both ends of the range, without the default."""
     if parameter.free_elements:
         return []
     return [{"severity": 1.0, "towards": side} for side in _sides(parameter)]
 
 
-def _wrapper_values(wrapper: type[Perturbation]) -> list[Any]:
+def _wrapper_values(wrapper: type[Perturbation]) -> list[Value]:
     if wrapper.examples:
         return list(wrapper.examples)
     return [{"severity": 0.5, "towards": side} for side in _sides(wrapper.arguments[0])]
@@ -271,10 +283,3 @@ def _sides(quantity: Quantity) -> list[str]:
     limits = quantity.factors or quantity.bounds or ()
     default = 1.0 if quantity.factors else quantity.default
     return [side for side, bound in zip(("low", "high"), limits, strict=False) if bound != default]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

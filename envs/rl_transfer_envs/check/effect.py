@@ -17,12 +17,13 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from rl_transfer_envs.aliases import Entry, Env, Given, Info, Observation, Spec, Value
 from rl_transfer_envs.build.make import build
-from rl_transfer_envs.build.specification import Spec, canonical_with_positions
+from rl_transfer_envs.build.specification import canonical_with_positions
 from rl_transfer_envs.errors import InertPerturbationError, NonFiniteError
 from rl_transfer_envs.registry.parameters import parameters
 from rl_transfer_envs.registry.perturbations import perturbations
-from rl_transfer_envs.registry.probes import Probe, probes
+from rl_transfer_envs.registry.probes import ProbePolicy, probes
 from rl_transfer_envs.registry.wrapping import layers
 
 TOLERANCE = 1e-6
@@ -68,12 +69,12 @@ class EffectReport:
 
     index: int
     name: str
-    value: Any
+    value: Value
     alone: Divergence
     on_top: Divergence
 
 
-def check_effect(spec: Mapping[str, Any] | str) -> list[EffectReport]:
+def check_effect(spec: Given) -> list[EffectReport]:
     """Prove that every perturbation of ``spec`` has an effect, alone and on the preceding ones.
 
     Args:
@@ -93,17 +94,29 @@ def check_effect(spec: Mapping[str, Any] | str) -> list[EffectReport]:
     reports = []
     for i, index in enumerate(positions):
         ((name, value),) = entries[i].items()
-        with _quiet():
+        with quiet():
             alone = _probe(full, [], entries[i], index)
             on_top = alone if i == 0 else _probe(full, entries[:i], entries[i], index)
         reports.append(EffectReport(index, name, value, alone, on_top))
     return sorted(reports, key=lambda report: report.index)
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence Gymnasium's advice on environments; the probe plays them on purpose oddly.
+
+    Yields:
+        Nothing.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def first_divergence(
-    base: gym.Env[Any, Any],
-    other: gym.Env[Any, Any],
-    probe: Probe,
+    base: Env,
+    other: Env,
+    probe: ProbePolicy,
     seed: int,
     steps: int,
     *,
@@ -121,10 +134,16 @@ def first_divergence(
         tolerance: 0 demands equal bits.
         through_termination: keep stepping after ``terminated`` until truncation, for
             perturbations of the clock.
+
+    Returns:
+        The first difference; None if there is none.
+
+    Raises:
+        NonFiniteError: ``other`` returned NaN or infinity where ``base`` did not.
     """
     act = probe.start(other.action_space, seed)
     done, episode, clock = True, 0, 0
-    observation: Any = None
+    observation: Observation = None
     for step in range(steps):
         if done:
             starts = [env.reset(seed=seed + episode) for env in (base, other)]
@@ -143,12 +162,12 @@ def first_divergence(
     return None
 
 
-def _seen(observation: Any, info: dict[str, Any]) -> Any:
+def _seen(observation: Observation, info: Info) -> Observation:
     """What a policy goes by: registered ones know the unperturbed observation."""
     return info.get("base_observation", observation)
 
 
-def _probe(spec: Spec, before: list[dict[str, Any]], entry: dict[str, Any], index: int) -> Divergence:
+def _probe(spec: Spec, before: list[Entry], entry: Entry, index: int) -> Divergence:
     ((name, value),) = entry.items()
     base = build({**spec, "perturb": before})
     other = build({**spec, "perturb": [*before, entry]})
@@ -181,7 +200,7 @@ def _probe(spec: Spec, before: list[dict[str, Any]], entry: dict[str, Any], inde
     )
 
 
-def _likely_reason(spec: Spec, before: list[dict[str, Any]], name: str, value: Any) -> str:
+def _likely_reason(spec: Spec, before: list[Entry], name: str, value: Value) -> str:
     parameter = parameters(spec["id"]).get(name)
     if parameter is None:
         if not value:
@@ -206,13 +225,13 @@ def _preferred(env_id: str, name: str) -> tuple[str, ...]:
     return parameter.probes if parameter else wrapper.probes if wrapper else ()
 
 
-def _limits(env: gym.Env[Any, Any]) -> Iterator[int]:
+def _limits(env: Env) -> Iterator[int]:
     for layer in layers(env):
         if isinstance(layer, gym.wrappers.TimeLimit):
             yield layer._max_episode_steps
 
 
-def _space_difference(base: gym.Env[Any, Any], other: gym.Env[Any, Any]) -> Divergence | None:
+def _space_difference(base: Env, other: Env) -> Divergence | None:
     """A changed number of actions or changed shape; moved bounds alone prove nothing."""
     for quantity in ("action_space", "observation_space"):
         first, second = getattr(base, quantity), getattr(other, quantity)
@@ -229,8 +248,16 @@ def _difference(names: list[str], results: list[Any], tolerance: float) -> tuple
     return None
 
 
-def differ(first: Any, second: Any, tolerance: float) -> bool:
-    """Whether two observations, rewards or flags differ by more than ``tolerance`` (0: in any bit).
+def differ(first: Observation, second: Observation, tolerance: float) -> bool:
+    """Whether two observations, rewards or flags differ.
+
+    Args:
+        first: the base environment's.
+        second: the perturbed environment's.
+        tolerance: relative and absolute difference that is let pass; 0 lets no bit pass.
+
+    Returns:
+        Whether any element does, or the shape.
 
     Raises:
         NonFiniteError: ``second`` is NaN or infinite where ``first`` is finite.
@@ -245,11 +272,3 @@ def differ(first: Any, second: Any, tolerance: float) -> bool:
     if tolerance == 0 or not np.issubdtype(a.dtype, np.number):
         return a.shape != b.shape or not np.array_equal(a, b, equal_nan=np.issubdtype(a.dtype, np.inexact))
     return a.shape != b.shape or not np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Gymnasium's advice on environments; the probe plays them on purpose oddly."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

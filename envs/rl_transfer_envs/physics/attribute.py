@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from rl_transfer_envs.aliases import Simulator
 from rl_transfer_envs.errors import IncompatiblePerturbationError, UnknownParameterError, did_you_mean
 from rl_transfer_envs.physics.mujoco import fields as mujoco_fields
 from rl_transfer_envs.registry.parameters import ANY_ENVIRONMENT, Parameter, register_parameter
@@ -28,7 +29,7 @@ from rl_transfer_envs.registry.parameters import ANY_ENVIRONMENT, Parameter, reg
 class Attributes(Mapping[str, float]):
     """The numbers below an object, by dotted path; read on demand."""
 
-    def __init__(self, root: Any) -> None:
+    def __init__(self, root: Simulator) -> None:
         self._root = root
 
     def __getitem__(self, path: str) -> float:
@@ -50,7 +51,7 @@ class Attributes(Mapping[str, float]):
         return 0
 
 
-def owner_of(root: Any, path: str) -> tuple[Any, str]:
+def owner_of(root: Simulator, path: str) -> tuple[Any, str]:
     """The object that holds the last attribute of ``path``, and that attribute's name.
 
     Raises:
@@ -79,7 +80,7 @@ def owner_of(root: Any, path: str) -> tuple[Any, str]:
     return owner, last
 
 
-def _own(root: Any, path: str) -> Any:
+def _own(root: Simulator, path: str) -> Any:
     """The owner of the last attribute; objects on the way that a class holds are copied first.
 
     A class shares them among all its instances, so writing into them would leak.
@@ -100,7 +101,7 @@ def _public(owner: Any) -> list[tuple[str, Any]]:
     return [(name, getattr(owner, name)) for name in names]
 
 
-def _set(env: Any, values: Mapping[str, float]) -> None:
+def _set(env: Simulator, values: Mapping[str, float]) -> None:
     for path, value in values.items():
         if field := mujoco_fields.locate(env, path):
             mujoco_fields.write(env, field, value)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from rl_transfer_envs.aliases import Simulator, Value
 from rl_transfer_envs.errors import DuplicateRegistrationError, EnvError
 from rl_transfer_envs.registry.perturbations import perturbations
 from rl_transfer_envs.values.quantity import Quantity
@@ -38,13 +39,13 @@ class Parameter(Quantity):
         probes: names of probe policies to try first (see ``registry.probes``).
     """
 
-    get: Callable[[Any], Any]
-    set: Callable[[Any, Any], None] | None = None
-    derive: Callable[[Any], None] | None = None
+    get: Callable[[Simulator], Value]
+    set: Callable[[Simulator, Value], None] | None = None
+    derive: Callable[[Simulator], None] | None = None
     keyed: bool = False
     free_elements: bool = False
     entry_point: str | None = None
-    reset_options: Callable[[Any], dict[str, Any]] | None = None
+    reset_options: Callable[[Value], dict[str, Value]] | None = None
     probes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -55,8 +56,8 @@ class Parameter(Quantity):
 _parameters: dict[str, dict[str, Parameter]] = {}
 
 
-def register_parameter(env_id: str | Sequence[str], parameter: Parameter) -> None:
-    """Make ``parameter`` available on one or several environments.
+def register_parameter(env_id: str | Sequence[str], *several: Parameter) -> None:
+    """Make parameters available on one or several environments.
 
     A user's own environment module calls this beside ``gymnasium.register``::
 
@@ -71,23 +72,24 @@ def register_parameter(env_id: str | Sequence[str], parameter: Parameter) -> Non
 
     Args:
         env_id: Gymnasium id(s), or ``"*"`` for every environment.
-        parameter: see :class:`Parameter`; ``derive`` is the hook for derived values.
+        several: see :class:`Parameter`; ``derive`` is the hook for derived values.
 
     Raises:
-        DuplicateRegistrationError: the name is taken on that environment.
+        DuplicateRegistrationError: a name is taken on that environment.
     """
     ids = [env_id] if isinstance(env_id, str) else list(env_id)
-    for one in ids:
-        taken = {**_parameters.get(one, {}), **_parameters.get(ANY_ENVIRONMENT, {}), **perturbations()}
-        if parameter.name in taken:
-            raise DuplicateRegistrationError(f"{one}: {parameter.name!r} is registered already.")
-    for one in ids:
-        _parameters.setdefault(one, {})[parameter.name] = parameter
+    for parameter in several:
+        for one in ids:
+            taken = {**_parameters.get(one, {}), **_parameters.get(ANY_ENVIRONMENT, {}), **perturbations()}
+            if parameter.name in taken:
+                raise DuplicateRegistrationError(f"{one}: {parameter.name!r} is registered already.")
+        for one in ids:
+            _parameters.setdefault(one, {})[parameter.name] = parameter
 
 
 def attribute_parameter(
     name: str,
-    attribute: str,
+    attribute: str | None = None,
     *,
     unit: str,
     default: float,
@@ -96,10 +98,24 @@ def attribute_parameter(
     summary: str,
     **more: Any,
 ) -> Parameter:
-    """A parameter that is one number at the attribute path ``attribute`` of ``env.unwrapped``."""
-    *parents, last = attribute.split(".")
+    """A parameter that is one number at an attribute path of ``env.unwrapped``.
 
-    def owner(env: Any) -> Any:
+    Args:
+        name: as it is written in a specification.
+        attribute: dotted path; the name itself if not given.
+        unit: SI unit, ``"1"`` for a pure number.
+        default: the environment's own value.
+        bounds: smallest and largest value accepted.
+        source: where default and meaning come from.
+        summary: one line.
+        more: further fields of :class:`Parameter`.
+
+    Returns:
+        The parameter, to be registered.
+    """
+    *parents, last = (attribute or name).split(".")
+
+    def owner(env: Simulator) -> Simulator:
         for parent in parents:
             env = getattr(env, parent)
         return env
@@ -118,16 +134,27 @@ def attribute_parameter(
 
 
 def parameters(env_id: str) -> Mapping[str, Parameter]:
-    """The physics parameters of an environment, by name (empty if none are registered).
+    """The physics parameters of an environment.
 
-    Those registered for every environment (``attribute`` …) come last.
+    Args:
+        env_id: Gymnasium id.
+
+    Returns:
+        By name; empty if none are registered. Those for every environment (``attribute`` …) come last.
+
+    >>> sorted(parameters("CartPole-v1"))[:3]
+    ['attribute', 'force_mag', 'gravity']
     """
     own = _parameters.get(env_id, {})
     return MappingProxyType({**own, **_parameters.get(ANY_ENVIRONMENT, {})})
 
 
 def own_parameters(env_id: str) -> Mapping[str, Parameter]:
-    """The parameters registered for exactly this environment."""
+    """The parameters registered for exactly one environment, by name.
+
+    Args:
+        env_id: Gymnasium id.
+    """
     return MappingProxyType(_parameters.get(env_id, {}))
 
 

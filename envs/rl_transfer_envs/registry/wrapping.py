@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from rl_transfer_envs.aliases import Action, Env, Observation
 from rl_transfer_envs.errors import PerturbedAfterConstructionError
-
-Step = tuple[Any, float, bool, bool, dict[str, Any]]
 
 
 class Stream:
@@ -20,15 +18,23 @@ class Stream:
     It is independent of the environment's ``np_random``, so the base dynamics stay the same.
     The address is (wrapper class, how many of that class lie below), so adding another
     perturbation never changes the stream.
+
+    Args:
+        env: what the wrapper wraps.
+        owner: the wrapper's class.
     """
 
-    def __init__(self, env: gym.Env[Any, Any], owner: type) -> None:
+    def __init__(self, env: Env, owner: type) -> None:
         below = sum(type(layer) is owner for layer in layers(env))
         self._address = (zlib.crc32(owner.__name__.encode()), below)
         self._generator: np.random.Generator | None = None
 
     def reseed(self, seed: int | None) -> None:
-        """Restart the stream where a seed is given; otherwise it goes on."""
+        """Restart the stream where a seed is given; otherwise it goes on.
+
+        Args:
+            seed: as ``reset`` got it.
+        """
         if seed is not None:
             sequence = np.random.SeedSequence(entropy=seed, spawn_key=self._address)
             self._generator = np.random.default_rng(sequence)
@@ -41,34 +47,59 @@ class Stream:
         return self._generator
 
 
-def layers(env: gym.Env[Any, Any]) -> Iterator[gym.Env[Any, Any]]:
-    """``env`` and everything it wraps, from the outside in."""
+def layers(env: Env) -> Iterator[Env]:
+    """``env`` and everything it wraps.
+
+    Args:
+        env: any environment.
+
+    Yields:
+        The layers, from the outside in; the last one is ``env.unwrapped``.
+    """
     yield env
     while isinstance(env, gym.Wrapper):
         env = env.env
         yield env
 
 
-class Guarded(gym.Wrapper[Any, Any, Any, Any]):
+def unchangeable(name: str) -> PerturbedAfterConstructionError:
+    """The error for who writes an attribute of the physics from outside, to be raised.
+
+    Args:
+        name: of the attribute.
+    """
+    return PerturbedAfterConstructionError(
+        f"{name!r} cannot be changed on a finished environment; "
+        f"make a new one with perturb: [{{{name}: …}}] (or attribute: {{{name}: …}}).",
+        key=name,
+    )
+
+
+class Guarded(gym.Wrapper[Observation, Action, Observation, Action]):
     """Refuses to shadow an attribute of the physics: it would change nothing and say nothing."""
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         if not name.startswith("_") and "_sealed" in self.__dict__ and self._shadows(name):
-            self._refuse(name)
+            raise unchangeable(name)
         super().__setattr__(name, value)
 
-    def set_wrapper_attr(self, name: str, value: Any, *, force: bool = True) -> bool:
-        """As in Gymnasium, but never the physics: that belongs into the specification."""
+    def set_wrapper_attr(self, name: str, value: object, *, force: bool = True) -> bool:
+        """As in Gymnasium, but never the physics: that belongs into the specification.
+
+        Args:
+            name: of the attribute.
+            value: what it becomes.
+            force: set it here where no layer has it.
+
+        Returns:
+            Whether it was set.
+
+        Raises:
+            PerturbedAfterConstructionError: the physics has an attribute of that name.
+        """
         if self._shadows(name):
-            self._refuse(name)
+            raise unchangeable(name)
         return super().set_wrapper_attr(name, value, force=force)
 
     def _shadows(self, name: str) -> bool:
         return not hasattr(type(self), name) and name not in self.__dict__ and hasattr(self.unwrapped, name)
-
-    def _refuse(self, name: str) -> None:
-        raise PerturbedAfterConstructionError(
-            f"{name!r} cannot be changed on a finished environment; "
-            f"make a new one with perturb: [{{{name}: …}}] (or attribute: {{{name}: …}}).",
-            key=name,
-        )

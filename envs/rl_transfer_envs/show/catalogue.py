@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -17,7 +17,8 @@ from rl_transfer_envs.values.quantity import Quantity
 def list_rows() -> list[dict[str, Any]]:
     """One row per environment with registered parameters.
 
-    Keys: ``environment``, ``family``, ``extra``, ``installed``, ``parameters`` (names).
+    Returns:
+        Rows with the keys ``environment``, ``family``, ``extra``, ``installed``, ``parameters`` (names).
     """
     rows = []
     for env_id in environments():
@@ -34,7 +35,7 @@ def list_rows() -> list[dict[str, Any]]:
     return rows
 
 
-def wrapper_rows() -> list[dict[str, Any]]:
+def wrapper_rows() -> list[dict[str, str]]:
     """One row per argument of every wrapper; keys as in :func:`show_rows`."""
     return [
         _row(wrapper.name if i == 0 else f"{wrapper.name}.{quantity.name}", wrapper.side, quantity)
@@ -44,8 +45,11 @@ def wrapper_rows() -> list[dict[str, Any]]:
     ]
 
 
-def show_rows(env_id: str) -> list[dict[str, Any]]:
+def show_rows(env_id: str) -> list[dict[str, str]]:
     """What can be perturbed on an environment: its physics, then the wrappers.
+
+    Args:
+        env_id: Gymnasium id.
 
     Returns:
         Rows with the keys ``name``, ``kind`` (``physics``, ``observation``, ``action``,
@@ -63,7 +67,11 @@ def show_rows(env_id: str) -> list[dict[str, Any]]:
 
 
 def counts() -> dict[str, int]:
-    """How many environments, physics parameters (per environment and in all), and wrappers."""
+    """How many environments, physics parameters (per environment and in all), and wrappers.
+
+    Returns:
+        What is counted → how many.
+    """
     per_environment = [own_parameters(env_id) for env_id in environments()]
     return {
         "environments": len(per_environment),
@@ -75,7 +83,14 @@ def counts() -> dict[str, int]:
 
 
 def format_default(quantity: Quantity) -> str:
-    """The default as text."""
+    """The default as text.
+
+    Args:
+        quantity: a parameter, or an argument of a wrapper.
+
+    Returns:
+        The text.
+    """
     default = quantity.default
     if isinstance(default, float):
         return f"{default:.6g}"
@@ -85,7 +100,14 @@ def format_default(quantity: Quantity) -> str:
 
 
 def format_bounds(quantity: Quantity) -> str:
-    """The bounds as text: numbers, factors of the default, or the words allowed."""
+    """The bounds as text: numbers, factors of the default, or the words allowed.
+
+    Args:
+        quantity: a parameter, or an argument of a wrapper.
+
+    Returns:
+        The text.
+    """
     if quantity.words:
         return ", ".join(quantity.words) + (", list" if quantity.list_allowed else "")
     if quantity.kind == "flag":
@@ -97,8 +119,21 @@ def format_bounds(quantity: Quantity) -> str:
     return "{:.6g} to {:.6g}".format(*quantity.bounds)
 
 
-def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
-    """Rows as a Markdown table."""
+def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> str:
+    """Rows as a Markdown table.
+
+    Args:
+        rows: column → cell.
+        columns: those to show, in this order.
+
+    Returns:
+        The table, without an end of line.
+
+    >>> print(table([{"name": "length", "unit": "m"}], ("name", "unit")))
+    | name | unit |
+    |---|---|
+    | length | m |
+    """
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for row in rows:
         cells = [str(row[column]).replace("|", "\\|") for column in columns]
@@ -106,7 +141,7 @@ def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _row(name: str, kind: str, quantity: Quantity) -> dict[str, Any]:
+def _row(name: str, kind: str, quantity: Quantity) -> dict[str, str]:
     return {
         "name": name,
         "kind": kind,

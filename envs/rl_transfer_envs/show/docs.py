@@ -13,14 +13,14 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
-from typing import Any
 
+from rl_transfer_envs.aliases import Given
 from rl_transfer_envs.errors import InvalidSpecError
 from rl_transfer_envs.registry.parameters import environments, own_parameters, parameters
 from rl_transfer_envs.show.catalogue import counts, show_rows, table, wrapper_rows
 from rl_transfer_envs.show.preview import preview
 
-PICTURES: dict[str, tuple[dict[str, Any], str | None, int]] = {
+PICTURES: dict[str, tuple[Given, str | None, int]] = {
     "cartpole-longer-pole": ({"id": "CartPole-v1", "perturb": [{"length": "x3"}]}, "balance", 60),
     "acrobot-longer-lower-link": (
         {"id": "Acrobot-v1", "perturb": [{"link_length_2": "x1.5"}]},
@@ -51,7 +51,18 @@ _COLUMNS = ("name", "unit", "default", "bounds", "source", "summary")
 
 
 def render(text: str, targets: Path) -> str:
-    """``text`` with every generated section replaced; ``targets`` holds the shipped targets."""
+    """A page with every generated section replaced.
+
+    Args:
+        text: the page.
+        targets: folder of the shipped targets.
+
+    Returns:
+        The new page.
+
+    Raises:
+        InvalidSpecError: the page lacks a section.
+    """
     sections = {
         "counts": counts_section(),
         "parameters": parameters_section(),
@@ -90,7 +101,14 @@ def parameters_section() -> str:
 
 
 def targets_section(folder: Path) -> str:
-    """The shipped targets: name, environment, perturbations, summary."""
+    """The shipped targets: name, environment, perturbations, summary.
+
+    Args:
+        folder: their folder.
+
+    Returns:
+        The table.
+    """
     rows = []
     for path in sorted(folder.glob("**/*.yaml")):
         text = path.read_text(encoding="utf-8")
@@ -111,7 +129,14 @@ def _field(pattern: str, text: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line: rewrite or check a page; returns the exit code."""
+    """Command line: rewrite or check a page.
+
+    Args:
+        arguments: of the command line; those of the process if not given.
+
+    Returns:
+        The exit code: 1 if the page is stale, else 0.
+    """
     parser = argparse.ArgumentParser(prog="python -m rl_transfer_envs.show.docs", description=__doc__)
     parser.add_argument("page", type=Path, help="docs/environments.md")
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if the page is stale")

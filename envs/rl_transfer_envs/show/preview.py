@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from rl_transfer_envs.aliases import Action, Given, Image, Simulator, Space, Spec
 from rl_transfer_envs.build.make import make
-from rl_transfer_envs.build.specification import Spec, canonical
+from rl_transfer_envs.build.specification import canonical
 from rl_transfer_envs.errors import EnvError, InvalidSpecError, MissingExtraError
-from rl_transfer_envs.registry.probes import Probe, probes
-
-Frame = np.ndarray[Any, np.dtype[np.uint8]]
+from rl_transfer_envs.registry.probes import ProbePolicy, probes, registered_probes
 
 
 def preview(
-    spec: Mapping[str, Any] | str,
+    spec: Given,
     path: str | Path,
     *,
     steps: int = 100,
@@ -71,7 +70,7 @@ def _save(images: Any, pairs: list[Any], path: Path, columns: int) -> None:
         _sheet(images, [pairs[i] for i in moments]).save(path)
 
 
-def _play(spec: Spec, steps: int, seed: int, policy: str | None) -> tuple[list[Frame], list[Frame]]:
+def _play(spec: Spec, steps: int, seed: int, policy: str | None) -> tuple[list[Image], list[Image]]:
     """``steps + 1`` frames of base and perturbed; an ended episode keeps its last frame.
 
     The policy sees the base environment, and the perturbed one once the base has ended.
@@ -95,13 +94,13 @@ def _play(spec: Spec, steps: int, seed: int, policy: str | None) -> tuple[list[F
 class _Player:
     """One environment, its frames, and what a policy sees of it."""
 
-    def __init__(self, env: Any, seed: int) -> None:
+    def __init__(self, env: Simulator, seed: int) -> None:
         self.env, self.over = env, False
         observation, info = env.reset(seed=seed)
         self.seen = info.get("base_observation", observation)
         self.frames = [_frame(env)]
 
-    def step(self, action: Any) -> None:
+    def step(self, action: Action) -> None:
         """Play one action, unless the episode is over."""
         if not self.over:
             observation, _, terminated, truncated, info = self.env.step(action)
@@ -110,16 +109,16 @@ class _Player:
         self.frames.append(self.frames[-1] if self.over else _frame(self.env))
 
 
-def _policy(spec: Spec, space: Any, name: str | None) -> Probe:
+def _policy(spec: Spec, space: Space, name: str | None) -> ProbePolicy:
     known = {probe.name: probe for probe in probes(spec["id"], space)}
     if name is None:
-        return list(known.values())[1 if len(known) > 1 and "random" in known else 0]
+        return next(iter(registered_probes(spec["id"]).values()), known["random"])
     if name not in known:
         raise InvalidSpecError(f"{spec['id']} has no probe policy {name!r}; it has {', '.join(known)}.")
     return known[name]
 
 
-def _frame(env: Any) -> Frame:
+def _frame(env: Simulator) -> Image:
     try:
         frame = env.render()
     except Exception as error:  # renderers raise whatever their backend raises
@@ -149,7 +148,7 @@ def _load_pillow() -> Any:
     return Image, ImageDraw
 
 
-def _pair(pillow: Any, base: Frame, other: Frame, labels: list[str], width: int) -> Any:
+def _pair(pillow: Any, base: Image, other: Image, labels: list[str], width: int) -> Any:
     """Base beside perturbed, each under its label."""
     image, draw = pillow
     frames = [image.fromarray(frame) for frame in (base, other)]

@@ -15,10 +15,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
+from rl_transfer_envs.aliases import Value
 from rl_transfer_envs.errors import InvalidValueError, OutOfBoundsError
 
 Number = int | float
@@ -53,7 +54,7 @@ class Quantity:
 
     name: str
     unit: str
-    default: Any
+    default: Value
     bounds: tuple[float, float] | None
     source: str
     summary: str
@@ -65,20 +66,43 @@ class Quantity:
     per_episode: bool = True
 
 
-def is_distribution(value: Any) -> bool:
-    """Whether a canonical value is drawn anew at every reset."""
+def is_distribution(value: object) -> bool:
+    """Whether a canonical value is drawn anew at every reset.
+
+    Args:
+        value: a canonical value.
+
+    >>> is_distribution({"uniform": [0.5, 1.5]}), is_distribution("x1.5")
+    (True, False)
+    """
     return isinstance(value, Mapping) and any(name in value for name in DISTRIBUTIONS)
 
 
-def is_relative(value: Any) -> bool:
-    """Whether a canonical value (or every value of its distribution) multiplies the default."""
+def is_relative(value: Value) -> bool:
+    """Whether a canonical value (or every value of its distribution) multiplies the default.
+
+    Args:
+        value: a canonical value.
+
+    Returns:
+        True for ``"x1.5"`` and for ``{"choice": ["x0.5", "x2"]}``.
+    """
     if is_distribution(value):
         value = next(iter(value.values()))[0]
     return isinstance(value, str)
 
 
-def resolve(quantity: Quantity, value: Any, default: Any, key: str) -> Any:
-    """A fixed canonical value as an absolute one; ``default`` is the environment's own.
+def resolve(quantity: Quantity, value: Value, default: Value, key: str) -> Value:
+    """A fixed canonical value as an absolute one.
+
+    Args:
+        quantity: what the value is of.
+        value: a canonical value that is no distribution.
+        default: the environment's own value, in the quantity's unit; relative values multiply it.
+        key: key path for errors.
+
+    Returns:
+        The value in the quantity's unit.
 
     Raises:
         InvalidValueError: relative to a default of 0 or to no default.
@@ -106,9 +130,24 @@ def resolve(quantity: Quantity, value: Any, default: Any, key: str) -> Any:
 
 
 def draw(
-    quantity: Quantity, value: Mapping[str, Any], default: Any, rng: np.random.Generator, key: str
-) -> Any:
-    """One absolute value from a canonical distribution."""
+    quantity: Quantity, value: Mapping[str, Value], default: Value, rng: np.random.Generator, key: str
+) -> Value:
+    """One absolute value from a canonical distribution.
+
+    Args:
+        quantity: what the value is of.
+        value: the distribution, ``{"uniform": [low, high]}`` or another form of the table above.
+        default: the environment's own value, which relative values multiply.
+        rng: the stream to draw from.
+        key: key path for errors.
+
+    Returns:
+        The value in the quantity's unit.
+
+    Raises:
+        InvalidValueError: relative to a default of 0 or to no default.
+        OutOfBoundsError: the distribution reaches out of the bounds.
+    """
     (name, items) = next(iter(value.items()))
     options = [resolve(quantity, item, default, key) for item in items]
     if name == "choice":
@@ -121,8 +160,22 @@ def draw(
     return float(rng.uniform(low, high))
 
 
-def extremes(quantity: Quantity, value: Any, default: Any, key: str) -> tuple[Any, Any]:
-    """Smallest and largest absolute value that ``value`` can become."""
+def extremes(quantity: Quantity, value: Value, default: Value, key: str) -> tuple[Value, Value]:
+    """Smallest and largest absolute value that ``value`` can become.
+
+    Args:
+        quantity: what the value is of.
+        value: a canonical value; one that is no distribution is both.
+        default: the environment's own value, which relative values multiply.
+        key: key path for errors.
+
+    Returns:
+        The two, in the quantity's unit.
+
+    Raises:
+        InvalidValueError: relative to a default of 0 or to no default.
+        OutOfBoundsError: either lies outside the bounds.
+    """
     if not is_distribution(value):
         fixed = resolve(quantity, value, default, key)
         return fixed, fixed
@@ -130,8 +183,21 @@ def extremes(quantity: Quantity, value: Any, default: Any, key: str) -> tuple[An
     return min(options), max(options)
 
 
-def check_bounds(quantity: Quantity, number: Number, key: str, *, given: Any = None) -> Number:
-    """``number`` itself, or OutOfBoundsError naming bound and unit."""
+def check_bounds(quantity: Quantity, number: Number, key: str, *, given: object = None) -> Number:
+    """``number`` itself, if it lies within the bounds.
+
+    Args:
+        quantity: what the number is of.
+        number: in the quantity's unit.
+        key: key path for errors.
+        given: what the user wrote, where that is not the number.
+
+    Returns:
+        ``number``.
+
+    Raises:
+        OutOfBoundsError: it does not; the message names bound and unit.
+    """
     if quantity.bounds is None:
         return number
     low, high = quantity.bounds
@@ -148,7 +214,19 @@ def check_bounds(quantity: Quantity, number: Number, key: str, *, given: Any = N
 
 
 def cast(quantity: Quantity, number: float, key: str) -> Number:
-    """``number`` as the kind of number that ``quantity`` takes, or InvalidValueError."""
+    """``number`` as the kind of number that ``quantity`` takes.
+
+    Args:
+        quantity: what the number is of.
+        number: in the quantity's unit.
+        key: key path for errors.
+
+    Returns:
+        An int for whole numbers, a float otherwise.
+
+    Raises:
+        InvalidValueError: whole numbers are wanted, and it is none.
+    """
     if quantity.kind not in ("integer", "integers"):
         return float(number)
     if not float(number).is_integer():

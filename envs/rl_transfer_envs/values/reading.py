@@ -9,10 +9,10 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any
 
 import numpy as np
 
+from rl_transfer_envs.aliases import Entry, Value
 from rl_transfer_envs.errors import EnvError, InvalidValueError, OutOfBoundsError, did_you_mean
 from rl_transfer_envs.values.quantity import (
     DISTRIBUTIONS,
@@ -27,8 +27,24 @@ from rl_transfer_envs.values.quantity import (
 _RELATIVE = re.compile(r"x\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
 
 
-def canonical_value(quantity: Quantity, raw: Any, key: str) -> Any:
+def canonical_value(quantity: Quantity, raw: object, key: str) -> Value:
     """The validated JSON form of ``raw``: severity resolved, numbers plain, relative kept.
+
+    Args:
+        quantity: what the value is of.
+        raw: the value as a user gives it.
+        key: key path for errors.
+
+    Returns:
+        A number, ``"x<factor>"``, flag, word, list of these, or ``{distribution: values}``.
+
+    >>> length = Quantity(
+    ...     name="length", unit="m", default=0.5, bounds=(0.1, 2.5), source="-", summary="-"
+    ... )
+    >>> canonical_value(length, {"severity": 0.5, "towards": "high"}, "length")
+    1.5
+    >>> canonical_value(length, "x 2", "length")
+    'x2.0'
 
     Raises:
         InvalidValueError: wrong type, NaN, malformed severity or distribution.
@@ -51,7 +67,7 @@ def canonical_value(quantity: Quantity, raw: Any, key: str) -> Any:
     return _number(quantity, raw, key)
 
 
-def canonical_arguments(name: str, quantities: Sequence[Quantity], raw: Any, key: str) -> dict[str, Any]:
+def canonical_arguments(name: str, quantities: Sequence[Quantity], raw: object, key: str) -> Entry:
     """The validated arguments of a perturbation, without those at their default.
 
     Args:
@@ -86,7 +102,7 @@ def canonical_arguments(name: str, quantities: Sequence[Quantity], raw: Any, key
     return {argument: arguments[argument] for argument in known if argument in arguments}
 
 
-def _number(quantity: Quantity, raw: Any, key: str) -> Number | str:
+def _number(quantity: Quantity, raw: object, key: str) -> Number | str:
     """A finite number within bounds, or a relative value as ``"x<factor>"``."""
     if isinstance(raw, str) and quantity.kind != "integers":
         return _relative(quantity, raw, key)
@@ -122,7 +138,7 @@ def _relative(quantity: Quantity, raw: str, key: str) -> Number | str:
     return text
 
 
-def _mapping(quantity: Quantity, raw: Mapping[Any, Any], key: str) -> Any:
+def _mapping(quantity: Quantity, raw: Mapping[object, object], key: str) -> Value:
     keys = {str(name) for name in raw}
     if "severity" in keys:
         return _severity(quantity, raw, key)
@@ -137,7 +153,7 @@ def _mapping(quantity: Quantity, raw: Mapping[Any, Any], key: str) -> Any:
     return _distribution(quantity, str(name), items, f"{key}.{name}")
 
 
-def _distribution(quantity: Quantity, name: str, items: Any, key: str) -> dict[str, Any]:
+def _distribution(quantity: Quantity, name: str, items: object, key: str) -> Entry:
     if not quantity.per_episode:
         raise InvalidValueError(
             f"{quantity.name} cannot be drawn per episode (it shapes the spaces); give one value.", key=key
@@ -157,7 +173,7 @@ def _distribution(quantity: Quantity, name: str, items: Any, key: str) -> dict[s
     return {name: values}
 
 
-def _severity(quantity: Quantity, raw: Mapping[Any, Any], key: str) -> Any:
+def _severity(quantity: Quantity, raw: Mapping[object, object], key: str) -> Value:
     unknown = {str(name) for name in raw} - {"severity", "towards"}
     if unknown:
         raise InvalidValueError(
@@ -170,7 +186,7 @@ def _severity(quantity: Quantity, raw: Mapping[Any, Any], key: str) -> Any:
             f"{quantity.name}: severity must be a number from 0 (default) to 1 (bound), not {severity!r}.",
             key=f"{key}.severity",
         )
-    default: Any = 1.0 if quantity.factors else quantity.default
+    default: Value = 1.0 if quantity.factors else quantity.default
     limits = quantity.factors or quantity.bounds
     if limits is None or not isinstance(default, int | float):
         raise InvalidValueError(f"{quantity.name} has no bounds to measure a severity against.", key=key)
@@ -181,7 +197,9 @@ def _severity(quantity: Quantity, raw: Mapping[Any, Any], key: str) -> Any:
     return round(number) if quantity.kind == "integer" else number
 
 
-def _bound(quantity: Quantity, default: float, limits: tuple[float, float], towards: Any, key: str) -> float:
+def _bound(
+    quantity: Quantity, default: float, limits: tuple[float, float], towards: object, key: str
+) -> float:
     sides = {side: bound for side, bound in zip(("low", "high"), limits, strict=True) if bound != default}
     if towards is None:
         if len(sides) == 1:
@@ -210,13 +228,13 @@ def _interpolate(quantity: Quantity, default: float, bound: float, severity: flo
     return float(default * (bound / default) ** severity)
 
 
-def _list(quantity: Quantity, raw: Any, key: str) -> Sequence[Any]:
+def _list(quantity: Quantity, raw: object, key: str) -> Sequence[object]:
     if isinstance(raw, str | bytes) or not isinstance(raw, Sequence):
         raise InvalidValueError(f"{quantity.name}: expected a list, not {raw!r}.", key=key)
     return raw
 
 
-def _word(quantity: Quantity, raw: Any, key: str) -> Any:
+def _word(quantity: Quantity, raw: object, key: str) -> str | list[int]:
     if isinstance(raw, str) and raw in quantity.words:
         return raw
     if quantity.list_allowed and isinstance(raw, Sequence) and not isinstance(raw, str):

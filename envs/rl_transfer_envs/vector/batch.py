@@ -6,24 +6,25 @@ reset by itself: who drives it decides when.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import ArrayLike
 
+from rl_transfer_envs.aliases import Array, Given, Info, Options
 from rl_transfer_envs.errors import (
     IncompatiblePerturbationError,
     InvalidSpecError,
     InvalidValueError,
-    PerturbedAfterConstructionError,
     key_prefix,
 )
+from rl_transfer_envs.registry.wrapping import unchangeable
 from rl_transfer_envs.vector.instances import Instance, build
 from rl_transfer_envs.vector.kernels import KERNELS
-from rl_transfer_envs.vector.kernels.arithmetic import Array
 from rl_transfer_envs.vector.layers import ALL, Rows, builder, stack_layers
 from rl_transfer_envs.vector.spaces import common_space
 from rl_transfer_envs.wrappers.observation import ObservationPerturbation
@@ -70,7 +71,7 @@ class Batch:
         EnvError: a specification is wrong.
     """
 
-    def __init__(self, specs: Sequence[Mapping[str, Any] | str], render_mode: str | None = None) -> None:
+    def __init__(self, specs: Sequence[Given], render_mode: str | None = None) -> None:
         if not specs:
             raise InvalidSpecError("a batch needs at least one environment.")
         if render_mode not in RENDER_MODES:
@@ -102,7 +103,7 @@ class Batch:
         for row in range(self.num_envs):
             self._load(row)
         self._running = np.zeros(self.num_envs, dtype=bool)
-        self.contexts: list[dict[str, Any]] = [{} for _ in self.instances]
+        self.contexts: list[Info] = [{} for _ in self.instances]
         self.has_base_observation = np.array(
             [any(isinstance(w, ObservationPerturbation) for w in i.wrappers) for i in self.instances]
         )
@@ -113,7 +114,7 @@ class Batch:
         self,
         rows: Sequence[int],
         seeds: Sequence[int | None] | None = None,
-        options: Sequence[dict[str, Any] | None] | None = None,
+        options: Sequence[Options] | None = None,
     ) -> Array:
         """Begin new episodes.
 
@@ -145,7 +146,7 @@ class Batch:
         self._kernel.load(row, self.instances[row].base)
         self._limits[row] = self.instances[row].limit()
 
-    def _restart(self, row: int, seed: int | None, options: dict[str, Any] | None) -> Array:
+    def _restart(self, row: int, seed: int | None, options: Options) -> Array:
         instance = self.instances[row]
         for wrapper in instance.wrappers:
             wrapper.begin_episode(seed)
@@ -158,13 +159,16 @@ class Batch:
         self.contexts[row] = info.get("context", {})
         return np.asarray(observation)
 
-    def step(self, actions: Any, rows: Rows = ALL) -> Step:
+    def step(self, actions: ArrayLike, rows: Rows = ALL) -> Step:
         """One step of the instances ``rows``; it does not reset the finished ones.
 
         Args:
             actions: ``actions[instance]`` or ``actions[instance, dimension]`` for **all**
                 instances; those of the instances that are left out do not matter.
             rows: numbers of the instances to step, rising.
+
+        Returns:
+            What the step gave.
 
         Raises:
             InvalidValueError: actions of the wrong shape or outside the space, or NaN.
@@ -200,7 +204,7 @@ class Batch:
                 observations = layer.observation(rows, observations)
         return Step(observations, rewards, terminated, truncated)
 
-    def _checked(self, actions: Any, rows: Rows) -> Array:
+    def _checked(self, actions: ArrayLike, rows: Rows) -> Array:
         """The actions of ``rows`` as a new array in the space's precision."""
         space = self.action_space
         given = np.asarray(actions)
@@ -231,7 +235,14 @@ class Batch:
                 instance.elapse(int(self._elapsed[row]))
 
     def read(self, name: str, rows: Sequence[int] | None = None) -> list[Any]:
-        """The attribute ``name`` of the instances, as of now; looked up through their wrappers.
+        """An attribute of the instances, as of now; looked up through their wrappers.
+
+        Args:
+            name: of the attribute.
+            rows: numbers of the instances; all if not given.
+
+        Returns:
+            ``values[k]`` of the k-th of ``rows``.
 
         Raises:
             AttributeError: there is none.
@@ -243,15 +254,14 @@ class Batch:
     def refuse_write(self, name: str) -> None:
         """Refuse to set an attribute that the physics has: only a specification changes physics.
 
+        Args:
+            name: of the attribute.
+
         Raises:
             PerturbedAfterConstructionError: always, if the instances have the attribute.
         """
         if any(hasattr(instance.base, name) for instance in self.instances):
-            raise PerturbedAfterConstructionError(
-                f"{name!r} cannot be changed on a finished environment; "
-                f"make a new one with perturb: [{{{name}: …}}] (or attribute: {{{name}: …}}).",
-                key=name,
-            )
+            raise unchangeable(name)
 
     def render(self) -> list[Any]:
         """The frames of all instances, drawn by Gymnasium."""

@@ -10,13 +10,12 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+from rl_transfer_envs.aliases import Array, Given, Info, Options
 from rl_transfer_envs.errors import InvalidSpecError
 from rl_transfer_envs.vector.batch import Batch, Step
-from rl_transfer_envs.vector.kernels.arithmetic import Array
 from rl_transfer_envs.vector.spaces import batched_space
 
-Spec = Mapping[str, Any] | str
-Result = tuple[Array, Array, Array, Array, dict[str, Any]]
+Result = tuple[Array, Array, Array, Array, Info]
 
 
 class BatchedVectorEnv(VectorEnv[Array, Array, Array]):
@@ -36,7 +35,7 @@ class BatchedVectorEnv(VectorEnv[Array, Array, Array]):
 
     def __init__(
         self,
-        specs: Sequence[Spec],
+        specs: Sequence[Given],
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
     ) -> None:
@@ -56,7 +55,7 @@ class BatchedVectorEnv(VectorEnv[Array, Array, Array]):
         )
         self._done = np.zeros(self.num_envs, dtype=bool)
         self._everyone = np.ones(self.num_envs, dtype=bool)
-        self._contexts: dict[str, Any] = {}
+        self._contexts: Info = {}
         self._shows_base = bool(self.batch.has_base_observation.any())
 
     def reset(
@@ -64,7 +63,7 @@ class BatchedVectorEnv(VectorEnv[Array, Array, Array]):
         *,
         seed: int | Sequence[int | None] | None = None,
         options: Mapping[str, Any] | None = None,
-    ) -> tuple[Array, dict[str, Any]]:
+    ) -> tuple[Array, Info]:
         """Begin new episodes, as ``SyncVectorEnv.reset``.
 
         Args:
@@ -113,13 +112,13 @@ class BatchedVectorEnv(VectorEnv[Array, Array, Array]):
                 "reset them with options={'reset_mask': …}."
             )
         step = self.batch.step(actions)
-        observations, final = step.observations, dict[str, Any]()
+        observations, final = step.observations, Info()
         if self.autoreset_mode is AutoresetMode.SAME_STEP and (step.terminated | step.truncated).any():
             observations, final = self._reset_finished(step)
         info = {**final, **self._info(self._everyone)}
         return observations, step.rewards, step.terminated, step.truncated, info
 
-    def _reset_finished(self, step: Step) -> tuple[Array, dict[str, Any]]:
+    def _reset_finished(self, step: Step) -> tuple[Array, Info]:
         """The observations that follow a same-step autoreset, and the final ones as infos."""
         done = step.terminated | step.truncated
         rows = np.flatnonzero(done).tolist()
@@ -140,7 +139,7 @@ class BatchedVectorEnv(VectorEnv[Array, Array, Array]):
         self,
         rows: list[int],
         seeds: Sequence[int | None] | None = None,
-        options: Sequence[dict[str, Any] | None] | None = None,
+        options: Sequence[Options] | None = None,
     ) -> Array:
         observations = self.batch.reset(rows, seeds, options)
         for row in rows:
@@ -148,9 +147,9 @@ class BatchedVectorEnv(VectorEnv[Array, Array, Array]):
                 self._contexts = self._add_info(self._contexts, {"context": self.batch.contexts[row]}, row)
         return observations
 
-    def _info(self, mask: Array) -> dict[str, Any]:
+    def _info(self, mask: Array) -> Info:
         """The instances' infos as arrays with masks, those outside ``mask`` left out."""
-        info: dict[str, Any] = {}
+        info: Info = {}
         if self._contexts:
             if mask.all():
                 info = copy.deepcopy(self._contexts)
@@ -173,7 +172,7 @@ class BatchedVectorEnv(VectorEnv[Array, Array, Array]):
             raise ValueError(f"{self.num_envs} instances need {self.num_envs} seeds, not {len(seed)}.")
         return list(seed)
 
-    def _mask(self, mask: Any) -> Array:
+    def _mask(self, mask: object) -> Array:
         if mask is None:
             return np.ones(self.num_envs, dtype=bool)
         if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
@@ -195,20 +194,44 @@ class BatchedVectorEnv(VectorEnv[Array, Array, Array]):
         return tuple(instance.base.np_random_seed for instance in self.batch.instances)
 
     def get_attr(self, name: str) -> tuple[Any, ...]:
-        """An attribute of every instance, as of now (``"state"``, ``"length"`` …)."""
+        """An attribute of every instance, as of now.
+
+        Args:
+            name: such as ``"state"`` or ``"length"``.
+        """
         return tuple(self.batch.read(name))
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        """What a method (or attribute) of every instance gives; it cannot step or reset them."""
+        """What a method (or attribute) of every instance gives; it cannot step or reset them.
+
+        Args:
+            name: of the method.
+            args: handed to it.
+            kwargs: handed to it.
+
+        Returns:
+            ``values[instance]``.
+
+        Raises:
+            InvalidSpecError: ``"step"`` or ``"reset"``.
+        """
         if name in ("step", "reset"):
             raise InvalidSpecError(f"{name} cannot be called on single instances; {name} the whole batch.")
         found = self.batch.read(name)
         return tuple(value(*args, **kwargs) if callable(value) else value for value in found)
 
-    def set_attr(self, name: str, values: Any) -> None:
-        """As ``SyncVectorEnv.set_attr``, but never the physics: that belongs into the specification."""
+    def set_attr(self, name: str, values: object) -> None:
+        """As ``SyncVectorEnv.set_attr``, but never the physics: that belongs into the specification.
+
+        Args:
+            name: of the attribute.
+            values: one for all instances, or a list or tuple with one for each.
+
+        Raises:
+            PerturbedAfterConstructionError: the physics has an attribute of that name.
+        """
         self.batch.refuse_write(name)
-        each: Iterable[Any] = values if isinstance(values, list | tuple) else [values] * self.num_envs
+        each: Iterable[object] = values if isinstance(values, list | tuple) else [values] * self.num_envs
         for instance, value in zip(self.batch.instances, each, strict=True):
             instance.env.set_wrapper_attr(name, value)
 
@@ -217,6 +240,10 @@ class BatchedVectorEnv(VectorEnv[Array, Array, Array]):
         return tuple(self.batch.render())
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Close the instances, if the constructor got as far as making them."""
+        """Close the instances, if the constructor got as far as making them.
+
+        Args:
+            kwargs: none are used.
+        """
         if hasattr(self, "batch"):
             self.batch.close()

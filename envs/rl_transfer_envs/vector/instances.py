@@ -7,14 +7,13 @@ once. So seeds, start states and draws are those of the single environment by co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import gymnasium as gym
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
 from gymnasium.wrappers import TimeLimit as GymnasiumTimeLimit
 
+from rl_transfer_envs.aliases import Env, Given, Simulator
 from rl_transfer_envs.build.make import make
 from rl_transfer_envs.errors import IncompatiblePerturbationError
 from rl_transfer_envs.registry.perturbations import Perturbation
@@ -41,9 +40,9 @@ class Instance:
         timers: the time limits.
     """
 
-    env: gym.Env[Any, Any]
-    inner: gym.Env[Any, Any]
-    base: Any
+    env: Env
+    inner: Env
+    base: Simulator
     wrappers: tuple[Perturbation, ...]
     timers: tuple[GymnasiumTimeLimit[Any, Any], ...]
 
@@ -52,13 +51,24 @@ class Instance:
         return min((timer._max_episode_steps for timer in self.timers), default=NO_LIMIT)
 
     def elapse(self, steps: int) -> None:
-        """Tell the time limits how far the present episode is."""
+        """Tell the time limits how far the present episode is.
+
+        Args:
+            steps: since its reset.
+        """
         for timer in self.timers:
             timer._elapsed_steps = steps  # type: ignore[assignment]  # None before the first reset
 
 
-def build(spec: Mapping[str, Any] | str, render_mode: str | None) -> Instance:
-    """The instance that ``spec`` describes.
+def build(spec: Given, render_mode: str | None) -> Instance:
+    """The instance that a specification describes.
+
+    Args:
+        spec: the specification.
+        render_mode: as in ``gymnasium.make``.
+
+    Returns:
+        The instance, built but not reset.
 
     Raises:
         IncompatiblePerturbationError: the environment has no batched equations, or something
@@ -80,7 +90,7 @@ def build(spec: Mapping[str, Any] | str, render_mode: str | None) -> Instance:
     return Instance(env, inner, env.unwrapped, tuple(reversed(found)), timers)
 
 
-def _check(env: gym.Env[Any, Any], inner: gym.Env[Any, Any]) -> None:
+def _check(env: Env, inner: Env) -> None:
     base = env.unwrapped
     label = base.spec.id if base.spec else type(base).__name__
     if type(base) not in KERNELS:

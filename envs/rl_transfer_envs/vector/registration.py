@@ -8,16 +8,17 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode
 
+from rl_transfer_envs.aliases import Entry, Given
 from rl_transfer_envs.build.specification import OWN_ENTRY_POINT, canonical
 from rl_transfer_envs.errors import EnvError, InvalidSpecError
-from rl_transfer_envs.vector.environment import BatchedVectorEnv, Spec
+from rl_transfer_envs.vector.environment import BatchedVectorEnv
 
 ENTRY_POINT = "rl_transfer_envs.vector:make_registered"
 CLASSIC = ("CartPole", "Acrobot", "MountainCar", "Pendulum")
 
 
 def make(
-    specs: Spec | Sequence[Spec],
+    specs: Given | Sequence[Given],
     num_envs: int | None = None,
     *,
     autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
@@ -31,6 +32,9 @@ def make(
         num_envs: how many instances; 1 for a single specification if not given.
         autoreset_mode: when finished instances begin a new episode.
         render_mode: None or ``"rgb_array"``.
+
+    Returns:
+        The vector environment.
 
     Raises:
         InvalidSpecError: ``num_envs`` contradicts the number of specifications.
@@ -53,13 +57,28 @@ def make(
 def make_registered(
     num_envs: int = 1,
     *,
-    base: str | Mapping[str, Any] | None = None,
-    perturb: Sequence[Mapping[str, Any]] = (),
+    base: Given | None = None,
+    perturb: Sequence[Entry] = (),
     autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     render_mode: str | None = None,
     **kwargs: Any,
 ) -> BatchedVectorEnv:
-    """Entry point of ``gymnasium.make_vec``; the other arguments are those of ``gymnasium.make``."""
+    """Entry point of ``gymnasium.make_vec``.
+
+    Args:
+        num_envs: how many instances.
+        base: id or specification of the base environment.
+        perturb: perturbations as in a specification.
+        autoreset_mode: when finished instances begin a new episode.
+        render_mode: None or ``"rgb_array"``.
+        kwargs: constructor arguments of the base environment.
+
+    Returns:
+        The vector environment.
+
+    Raises:
+        EnvError: as :func:`make`.
+    """
     given = {} if base is None else {"base": base}
     spec = {"id": "Perturbed-v0", "kwargs": {**given, "perturb": list(perturb), **kwargs}}
     return make(spec, num_envs, autoreset_mode=autoreset_mode, render_mode=render_mode)
@@ -72,7 +91,7 @@ def register() -> None:
             spec.vector_entry_point = ENTRY_POINT
 
 
-def _is_classic(base: str | Mapping[str, Any] | None) -> bool:
+def _is_classic(base: Given | None) -> bool:
     """Whether a registered id can have a batched version; one without a base may get any."""
     if base is None:
         return True

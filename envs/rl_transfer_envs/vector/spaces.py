@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector.utils import batch_differing_spaces, batch_space
 
+from rl_transfer_envs.aliases import Array, Space
 from rl_transfer_envs.errors import IncompatiblePerturbationError
-
-Space = spaces.Space[Any]
 
 
 def common_space(each: Sequence[Space], side: str) -> Space:
@@ -20,6 +18,9 @@ def common_space(each: Sequence[Space], side: str) -> Space:
     Args:
         each: the instances' spaces.
         side: ``"observation"`` or ``"action"``, for the error.
+
+    Returns:
+        The space.
 
     Raises:
         IncompatiblePerturbationError: two instances differ in shape, dtype or number of actions.
@@ -34,14 +35,21 @@ def common_space(each: Sequence[Space], side: str) -> Space:
             )
     if not isinstance(first, spaces.Box) or all(other == first for other in each):
         return first
-    boxes_of_all: list[Any] = list(each)
-    low: Any = np.min([box.low for box in boxes_of_all], axis=0)
-    high: Any = np.max([box.high for box in boxes_of_all], axis=0)
+    bounds = [(box.low, box.high) for box in each if isinstance(box, spaces.Box)]
+    low: Array = np.min([ends[0] for ends in bounds], axis=0)
+    high: Array = np.max([ends[1] for ends in bounds], axis=0)
     return spaces.Box(low, high, dtype=first.dtype.type)
 
 
 def batched_space(each: Sequence[Space]) -> Space:
-    """The space of a whole batch, with every instance's own bounds."""
+    """The space of a whole batch, with every instance's own bounds.
+
+    Args:
+        each: the instances' spaces.
+
+    Returns:
+        The batched space.
+    """
     if all(other == each[0] for other in each):
         return batch_space(each[0], len(each))
     return batch_differing_spaces(list(each))

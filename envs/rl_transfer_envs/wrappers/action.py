@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from gymnasium import spaces
 
+from rl_transfer_envs.aliases import Action, Transition
 from rl_transfer_envs.registry.perturbations import Perturbation
 
 
@@ -15,38 +14,45 @@ class ActionPerturbation(Perturbation):
 
     side = "action"
 
-    def action(self, action: Any) -> Any:
+    def action(self, action: Action) -> Action:
         """The action that the environment receives."""
         raise NotImplementedError
 
     def begin(self) -> None:
         """Prepare an episode, after its values were drawn."""
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """Begin an episode of the perturbation, then reset the environment."""
-        self.begin_episode(seed)
+    def begin_episode(self, seed: int | None) -> None:
+        """Draw the episode's values, then :meth:`begin`."""
+        super().begin_episode(seed)
         self.begin()
-        observation, info = self.env.reset(seed=seed, options=options)
-        self.add_context(info)
-        return observation, info
 
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+    def step(self, action: Action) -> Transition:
         """Step the environment with the changed action."""
-        result = self.env.step(self.action(action))
-        self.add_context(result[4])
-        return result
+        return super().step(self.action(action))
 
     def discrete(self) -> spaces.Discrete:
-        """The wrapped action space, if it is discrete; otherwise the refusal."""
+        """The wrapped action space, if it is discrete.
+
+        Returns:
+            The space.
+
+        Raises:
+            IncompatiblePerturbationError: it is not.
+        """
         space = self.env.action_space
         if not isinstance(space, spaces.Discrete):
             raise self.refuse(f"its action space is {space}, and this needs a Discrete one.")
         return space
 
     def bounded_box(self) -> spaces.Box:
-        """The wrapped action space, if it is a bounded box of real numbers; otherwise the refusal."""
+        """The wrapped action space, if it is a bounded box of real numbers.
+
+        Returns:
+            The space.
+
+        Raises:
+            IncompatiblePerturbationError: it is not.
+        """
         space = self.env.action_space
         if not isinstance(space, spaces.Box) or not np.issubdtype(space.dtype, np.floating):
             raise self.refuse(f"its action space is {space}, and this needs a Box of real numbers.")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
+from rl_transfer_envs.aliases import Action
 from rl_transfer_envs.registry.perturbations import register_perturbation
 from rl_transfer_envs.values.quantity import Quantity
 from rl_transfer_envs.wrappers.action import ActionPerturbation
@@ -39,15 +39,10 @@ class ActionRemap(ActionPerturbation):
 
     def setup(self) -> None:
         """Check that the mapping permutes the actions."""
-        space, given = self.discrete(), self.value("mapping")
-        count = int(space.n)
-        words = {"identity": list(range(count)), "reverse": list(range(count))[::-1]}
-        mapping = words[given] if isinstance(given, str) else given
-        if sorted(mapping) != list(range(count)):
-            raise self.refuse(f"{given} is no permutation of its actions 0 … {count - 1}.", "mapping")
-        self._start, self._mapping = int(space.start), mapping
+        space = self.discrete()
+        self._start, self._mapping = int(space.start), self.permutation("mapping", int(space.n), "actions")
 
-    def action(self, action: Any) -> int:
+    def action(self, action: Action) -> int:
         """The old action's number."""
         return self._start + int(self._mapping[int(action) - self._start])
 
@@ -79,11 +74,11 @@ class RandomAction(ActionPerturbation):
                 f"its action space is {space}; Box, Discrete, MultiDiscrete or MultiBinary fit."
             )
 
-    def action(self, action: Any) -> Any:
+    def action(self, action: Action) -> Action:
         """The chosen action or a random one."""
         return self._sample() if self.rng.random() < self.value("probability") else action
 
-    def _sample(self) -> Any:
+    def _sample(self) -> Action:
         space = self.env.action_space
         if isinstance(space, spaces.Discrete):
             return int(space.start + self.rng.integers(space.n))
@@ -113,9 +108,9 @@ class StickyActions(ActionPerturbation):
 
     def begin(self) -> None:
         """Forget the last episode's action."""
-        self._last: Any = None
+        self._last: Action = None
 
-    def action(self, action: Any) -> Any:
+    def action(self, action: Action) -> Action:
         """The chosen action or the one executed before."""
         stick = self.rng.random() < self.value("probability")
         if self._last is None or not stick:
@@ -156,19 +151,18 @@ class ActionDelay(ActionPerturbation):
         """Find the action that fills the line."""
         space = self.env.action_space
         if isinstance(space, spaces.Box):
-            self._fill: Any = np.clip(np.zeros(space.shape), space.low, space.high).astype(space.dtype)
+            self._fill: Action = np.clip(np.zeros(space.shape), space.low, space.high).astype(space.dtype)
             return
-        count = int(self.discrete().n)
-        if self.value("fill") >= count:
-            raise self.refuse(f"it has no action {self.value('fill')} (0 … {count - 1}).", "fill")
-        self._fill = int(self.discrete().start) + self.value("fill")
+        discrete = self.discrete()
+        (fill,) = self.within("fill", [self.value("fill")], int(discrete.n), "action")
+        self._fill = int(discrete.start) + fill
 
     def begin(self) -> None:
         """Fill the line."""
         steps = int(self.value("steps"))
-        self._line: deque[Any] = deque([self._fill] * steps, maxlen=steps + 1)
+        self._line: deque[Action] = deque([self._fill] * steps, maxlen=steps + 1)
 
-    def action(self, action: Any) -> Any:
+    def action(self, action: Action) -> Action:
         """The delayed action."""
         self._line.append(action)
         return self._line[0]
@@ -212,8 +206,7 @@ class ExtraActions(ActionPerturbation):
             return
         discrete = self.discrete()
         self._start, self._count = int(discrete.start), int(discrete.n)
-        if self.value("noop") >= self._count:
-            raise self.refuse(f"it has no action {self.value('noop')} (0 … {self._count - 1}).", "noop")
+        self.within("noop", [self.value("noop")], self._count, "action")
         self.action_space = spaces.Discrete(self._count + extra, start=self._start)
 
     def _enlarge(self, space: spaces.Box, extra: int) -> None:
@@ -225,7 +218,7 @@ class ExtraActions(ActionPerturbation):
             np.concatenate([space.low, -ones]), np.concatenate([space.high, ones]), dtype=space.dtype.type
         )
 
-    def action(self, action: Any) -> Any:
+    def action(self, action: Action) -> Action:
         """The action in the environment's own space."""
         if isinstance(self.action_space, spaces.Box):
             return np.asarray(action)[: self._count]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from rl_transfer_envs.aliases import Action, Array
 from rl_transfer_envs.registry.perturbations import register_perturbation
 from rl_transfer_envs.values.quantity import Quantity
 from rl_transfer_envs.wrappers.action import ActionPerturbation
@@ -29,7 +28,7 @@ class _Continuous(ActionPerturbation):
         number = self.extremes(name)[0] if isinstance(value, dict) else value
         self._size = self.per_dimension(name, self._box, number)
 
-    def _clip(self, action: Any) -> Any:
+    def _clip(self, action: Array) -> Array:
         return np.clip(action, self._low, self._high).astype(self._box.dtype)
 
 
@@ -51,7 +50,7 @@ class ActionNoise(_Continuous):
         ),
     )
 
-    def action(self, action: Any) -> Any:
+    def action(self, action: Action) -> Action:
         """The noisy action."""
         if not self._size.any():
             return action
@@ -78,7 +77,7 @@ class ActionScale(_Continuous):
         ),
     )
 
-    def action(self, action: Any) -> Any:
+    def action(self, action: Action) -> Action:
         """The scaled action."""
         return action if (self._size == 1).all() else self._clip(action * self._size)
 
@@ -101,7 +100,7 @@ class ActionDeadZone(_Continuous):
         ),
     )
 
-    def action(self, action: Any) -> Any:
+    def action(self, action: Action) -> Action:
         """The action, or 0 inside the zone."""
         action = np.asarray(action)
         largest = np.maximum(np.abs(self._low), np.abs(self._high))
@@ -136,13 +135,11 @@ class ActionInversion(ActionPerturbation):
         size = int(np.prod(space.shape))
         words: dict[str, list[int]] = {"none": [], "all": list(range(size))}
         chosen = words[given] if isinstance(given, str) else given
-        outside = [dimension for dimension in chosen if not 0 <= dimension < size]
-        if outside:
-            raise self.refuse(f"it has no action dimension {outside[0]} (0 … {size - 1}).", "dimensions")
+        self.within("dimensions", chosen, size, "action dimension")
         self._mask = np.isin(np.arange(size), chosen).reshape(space.shape)
         self._sum = space.low + space.high
 
-    def action(self, action: Any) -> Any:
+    def action(self, action: Action) -> Action:
         """The mirrored action."""
         action = np.asarray(action)
         return np.where(self._mask, self._sum - action, action).astype(action.dtype)

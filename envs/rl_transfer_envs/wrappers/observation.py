@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from rl_transfer_envs.aliases import Action, Env, Info, Observation, Options, Start, Transition
 from rl_transfer_envs.registry.perturbations import Perturbation
 from rl_transfer_envs.registry.wrapping import layers
 
@@ -20,53 +21,81 @@ class ObservationPerturbation(Perturbation):
 
     side = "observation"
 
-    def __init__(self, env: Any, **arguments: Any) -> None:
+    def __init__(self, env: Env, **arguments: Any) -> None:
         self._innermost = not any(isinstance(layer, ObservationPerturbation) for layer in layers(env))
         super().__init__(env, **arguments)
 
-    def observation(self, observation: Any) -> Any:
-        """The observation that the agent sees; never a view of ``observation``."""
+    def observation(self, observation: Observation) -> Observation:
+        """The observation that the agent sees.
+
+        Args:
+            observation: as it reaches this wrapper.
+
+        Returns:
+            A new one; never a view of ``observation``.
+        """
         raise NotImplementedError
 
-    def begin(self, observation: Any) -> None:
-        """Prepare an episode whose first observation (as the wrapper receives it) is given."""
+    def begin(self, observation: Observation) -> None:
+        """Prepare an episode.
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+        Args:
+            observation: the first one, as it reaches this wrapper.
+        """
+
+    def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Begin an episode of the perturbation on the reset environment."""
-        self.begin_episode(seed)
-        observation, info = self.env.reset(seed=seed, options=options)
+        observation, info = super().reset(seed=seed, options=options)
         self.begin(observation)
         return self._changed(observation, info), info
 
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+    def step(self, action: Action) -> Transition:
         """Step the environment and change the observation."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
+        observation, reward, terminated, truncated, info = super().step(action)
         return self._changed(observation, info), reward, terminated, truncated, info
 
-    def _changed(self, observation: Any, info: dict[str, Any]) -> Any:
+    def _changed(self, observation: Observation, info: Info) -> Observation:
         if self._innermost:
             info["base_observation"] = copy.deepcopy(observation)
-        self.add_context(info)
         return self.observation(observation)
 
     def real_box(self) -> spaces.Box:
-        """The wrapped observation space, if it is a box of real numbers; otherwise the refusal."""
+        """The wrapped observation space, if it is a box of real numbers.
+
+        Returns:
+            The space.
+
+        Raises:
+            IncompatiblePerturbationError: it is not.
+        """
         space = self.env.observation_space
         if not isinstance(space, spaces.Box) or not np.issubdtype(space.dtype, np.floating):
             raise self.refuse(f"its observation space is {space}, and this needs a Box of real numbers.")
         return space
 
     def numeric_box(self) -> spaces.Box:
-        """The wrapped observation space, if it is a box of numbers (images too); otherwise the refusal."""
+        """The wrapped observation space, if it is a box of numbers (images too).
+
+        Returns:
+            The space.
+
+        Raises:
+            IncompatiblePerturbationError: it is not.
+        """
         space = self.env.observation_space
         if not isinstance(space, spaces.Box) or not np.issubdtype(space.dtype, np.number):
             raise self.refuse(f"its observation space is {space}, and this needs a Box of numbers.")
         return space
 
     def vector_box(self) -> spaces.Box:
-        """As :meth:`real_box`, and one-dimensional."""
+        """As :meth:`real_box`, and one-dimensional.
+
+        Returns:
+            The space.
+
+        Raises:
+            IncompatiblePerturbationError: it is not.
+        """
         space = self.real_box()
         if len(space.shape) != 1:
             raise self.refuse(f"its observation has shape {space.shape}, and this needs a vector.")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
+from rl_transfer_envs.aliases import Observation
 from rl_transfer_envs.registry.perturbations import register_perturbation
 from rl_transfer_envs.values.quantity import Quantity
 from rl_transfer_envs.wrappers.observation import ObservationPerturbation
@@ -34,12 +34,12 @@ class ObservationDelay(ObservationPerturbation):
         ),
     )
 
-    def begin(self, observation: Any) -> None:
+    def begin(self, observation: Observation) -> None:
         """Fill the line with the first observation."""
         steps = int(self.value("steps"))
-        self._line: deque[Any] = deque([observation] * steps, maxlen=steps + 1)
+        self._line: deque[Observation] = deque([observation] * steps, maxlen=steps + 1)
 
-    def observation(self, observation: Any) -> Any:
+    def observation(self, observation: Observation) -> Observation:
         """The delayed observation."""
         self._line.append(observation)
         return copy.deepcopy(self._line[0])
@@ -54,7 +54,7 @@ class _Selected(ObservationPerturbation):
             space.low[self._chosen], space.high[self._chosen], dtype=space.dtype.type
         )
 
-    def observation(self, observation: Any) -> Any:
+    def observation(self, observation: Observation) -> Observation:
         """The selected dimensions."""
         return observation[self._chosen]
 
@@ -83,13 +83,8 @@ class ObservationPermutation(_Selected):
 
     def setup(self) -> None:
         """Check the permutation and permute the bounds."""
-        space, given = self.vector_box(), self.value("order")
-        size = space.shape[0]
-        words = {"identity": list(range(size)), "reverse": list(range(size))[::-1]}
-        order = words[given] if isinstance(given, str) else given
-        if sorted(order) != list(range(size)):
-            raise self.refuse(f"{given} is no permutation of its dimensions 0 … {size - 1}.", "order")
-        self._select(space, order)
+        space = self.vector_box()
+        self._select(space, self.permutation("order", space.shape[0], "dimensions"))
 
 
 @register_perturbation
@@ -127,9 +122,7 @@ class ObservationMissing(_Selected):
         """Check the dimensions and shrink the space, or let it hold 0."""
         space, given = self.vector_box(), self.value("dimensions")
         size = space.shape[0]
-        outside = [dimension for dimension in given if dimension >= size]
-        if outside:
-            raise self.refuse(f"it has no dimension {outside[0]} (0 … {size - 1}).", "dimensions")
+        self.within("dimensions", given, size, "dimension")
         kept = [dimension for dimension in range(size) if dimension not in given]
         if not kept:
             raise self.refuse("no dimension would be left.", "dimensions")
@@ -141,7 +134,7 @@ class ObservationMissing(_Selected):
         high = np.where(self._keep, space.high, np.maximum(space.high, 0))
         self.observation_space = spaces.Box(low, high, dtype=space.dtype.type)
 
-    def observation(self, observation: Any) -> Any:
+    def observation(self, observation: Observation) -> Observation:
         """What is left of the observation."""
         if self.value("mode") == "remove":
             return super().observation(observation)
@@ -197,11 +190,11 @@ class ObservationDistractors(ObservationPerturbation):
             dtype=space.dtype.type,
         )
 
-    def begin(self, observation: Any) -> None:
+    def begin(self, observation: Observation) -> None:
         """Start the processes from their stationary distribution."""
         self._state = self.value("std") * self.rng.standard_normal(self.value("count"))
 
-    def observation(self, observation: Any) -> Any:
+    def observation(self, observation: Observation) -> Observation:
         """The observation followed by the distractors."""
         shown = np.concatenate([observation, self._state]).astype(observation.dtype)
         c = self.value("correlation")

@@ -6,11 +6,10 @@ there the unit of noise, bias and quantisation is the range, so ``std: 0.1`` is 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from gymnasium import spaces
 
+from rl_transfer_envs.aliases import Array, Observation, Value
 from rl_transfer_envs.registry.perturbations import register_perturbation
 from rl_transfer_envs.values.quantity import Quantity
 from rl_transfer_envs.wrappers.observation import ObservationPerturbation
@@ -24,29 +23,29 @@ class _Elementwise(ObservationPerturbation):
 
     measured = True  # whether the first argument has the observation's unit
 
-    def begin(self, observation: Any) -> None:
+    def begin(self, observation: Observation) -> None:
         """Spread the episode's value over the dimensions."""
         self._size = self._spread(self.value(self.arguments[0].name))
 
-    def _spread(self, value: Any) -> np.ndarray[Any, Any]:
+    def _spread(self, value: Value) -> Array:
         space = self.numeric_box()
         spread = self.per_dimension(self.arguments[0].name, space, value)
         if self.measured and np.issubdtype(space.dtype, np.integer):
             return spread * (space.high.astype(np.float64) - space.low)
         return spread
 
-    def _ends(self) -> tuple[spaces.Box, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    def _ends(self) -> tuple[spaces.Box, Array, Array]:
         """The wrapped space, and the smallest and largest value per dimension."""
         low, high = self.extremes(self.arguments[0].name)
         return self.numeric_box(), self._spread(low), self._spread(high)
 
-    def _rebuild(self, space: spaces.Box, low: Any, high: Any) -> None:
+    def _rebuild(self, space: spaces.Box, low: Array, high: Array) -> None:
         """New bounds for real numbers; whole numbers are clipped into the old ones."""
         if np.issubdtype(space.dtype, np.floating):
             dtype = space.dtype.type
             self.observation_space = spaces.Box(low.astype(dtype), high.astype(dtype), dtype=dtype)
 
-    def _cast(self, values: Any) -> Any:
+    def _cast(self, values: Array) -> Array:
         space = self.env.observation_space
         assert isinstance(space, spaces.Box)
         if np.issubdtype(space.dtype, np.integer):
@@ -96,7 +95,7 @@ class ObservationNoise(_Elementwise):
             reach = np.where(largest > 0, np.inf, 0.0)
         self._rebuild(space, space.low - reach, space.high + reach)
 
-    def observation(self, observation: Any) -> Any:
+    def observation(self, observation: Observation) -> Observation:
         """The noisy observation."""
         if self.value("distribution") == "normal":
             noise = self.rng.standard_normal(self._size.shape)
@@ -128,7 +127,7 @@ class ObservationBias(_Elementwise):
         space, smallest, largest = self._ends()
         self._rebuild(space, space.low + smallest, space.high + largest)
 
-    def observation(self, observation: Any) -> Any:
+    def observation(self, observation: Observation) -> Observation:
         """The biased observation."""
         return self._cast(observation + self._size)
 
@@ -160,7 +159,7 @@ class ObservationScale(_Elementwise):
         corners = [bound * factor for bound in (space.low, space.high) for factor in (smallest, largest)]
         self._rebuild(space, np.min(corners, axis=0), np.max(corners, axis=0))
 
-    def observation(self, observation: Any) -> Any:
+    def observation(self, observation: Observation) -> Observation:
         """The scaled observation."""
         return self._cast(observation * self._size)
 
@@ -220,10 +219,11 @@ class ObservationDropout(_Elementwise):
         high = np.where(largest > 0, np.maximum(space.high, fill), space.high)
         self._rebuild(space, low, high)
 
-    def observation(self, observation: Any) -> Any:
+    def observation(self, observation: Observation) -> Observation:
         """The observation with lost readings."""
         draws = self.rng.random() if self.value("whole") else self.rng.random(self._size.shape)
-        return self._cast(np.where(draws < self._size, self.value("fill"), observation))
+        fill: float = self.value("fill")
+        return self._cast(np.where(draws < self._size, fill, np.asarray(observation)))
 
 
 @register_perturbation
@@ -255,11 +255,11 @@ class ObservationQuantisation(_Elementwise):
         slack = np.where(smallest == largest, 0.0, largest / 2)  # a drawn step may round further
         self._rebuild(space, np.min(ends[0], axis=0) - slack, np.max(ends[1], axis=0) + slack)
 
-    def observation(self, observation: Any) -> Any:
+    def observation(self, observation: Observation) -> Observation:
         """The rounded observation."""
         return self._cast(self._round(np.asarray(observation, dtype=np.float64), self._size))
 
     @staticmethod
-    def _round(values: np.ndarray[Any, Any], step: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def _round(values: Array, step: Array) -> Array:
         safe = np.where(step > 0, step, 1.0)
         return np.where(step > 0, np.round(values / safe) * safe, values)

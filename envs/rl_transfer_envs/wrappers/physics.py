@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
+from rl_transfer_envs.aliases import (
+    Action,
+    Entry,
+    Env,
+    Info,
+    Options,
+    Simulator,
+    Space,
+    Start,
+    Transition,
+    Value,
+)
 from rl_transfer_envs.errors import (
     IncompatiblePerturbationError,
     PerturbedAfterConstructionError,
@@ -33,7 +44,7 @@ class Physics(Guarded, RecordConstructorArgs):
         PerturbedAfterConstructionError: ``env`` was reset before.
     """
 
-    def __init__(self, env: gym.Env[Any, Any], perturb: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, env: Env, perturb: Sequence[Entry]) -> None:
         RecordConstructorArgs.__init__(self, perturb=[dict(entry) for entry in perturb])
         super().__init__(env)
         if any(isinstance(layer, gym.wrappers.OrderEnforcing) and layer.has_reset for layer in layers(env)):
@@ -46,14 +57,12 @@ class Physics(Guarded, RecordConstructorArgs):
                 self._entries.append(_Entry(env.unwrapped, dict(entry)))
         self._stream = Stream(env, Physics)
         self._random = any(entry.random for entry in self._entries)
-        self._options: dict[str, Any] = {}
-        self._context: dict[str, Any] = {}
+        self._options: dict[str, Value] = {}
+        self._context: Info = {}
         self._unite_spaces()
         self._sealed = True
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Draw the per-episode parameters, apply them, and reset the environment."""
         self._stream.reseed(seed)
         if self._random:
@@ -63,18 +72,18 @@ class Physics(Guarded, RecordConstructorArgs):
         observation, info = self.env.reset(seed=seed, options=merged or None)
         return observation, self._with_context(info)
 
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+    def step(self, action: Action) -> Transition:
         """One step; ``info["context"]`` holds the drawn parameters, if any are drawn."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         return observation, reward, terminated, truncated, self._with_context(info)
 
-    def _with_context(self, info: dict[str, Any]) -> dict[str, Any]:
+    def _with_context(self, info: Info) -> Info:
         if not self._random:
             return info
         context = {n: dict(v) if isinstance(v, Mapping) else v for n, v in self._context.items()}
         return {**info, "context": {**info.get("context", {}), **context}}
 
-    def _write(self, values: list[Any]) -> None:
+    def _write(self, values: list[Value]) -> None:
         env = self.env.unwrapped
         for entry, value in zip(self._entries, values, strict=True):
             if entry.parameter.set is not None:
@@ -102,7 +111,7 @@ class Physics(Guarded, RecordConstructorArgs):
 class _Entry:
     """One physics entry, bound to an environment's own defaults."""
 
-    def __init__(self, env: Any, entry: dict[str, Any]) -> None:
+    def __init__(self, env: Simulator, entry: Entry) -> None:
         ((self.name, value),) = entry.items()
         self._key = self.name
         self.parameter = _parameter(env, self.name)
@@ -120,11 +129,11 @@ class _Entry:
             for side in (0, 1)
         )
 
-    def draw(self, rng: np.random.Generator) -> Any:
+    def draw(self, rng: np.random.Generator) -> Value:
         """Absolute value(s) for one episode; elements under one distribution share the draw."""
         state = rng.bit_generator.state
 
-        def one(value: Any, default: Any, key: str) -> Any:
+        def one(value: Value, default: Value, key: str) -> Value:
             if not is_distribution(value):
                 return resolve(self.parameter, value, default, key)
             if self._shared:
@@ -133,7 +142,7 @@ class _Entry:
 
         return self._each(one)
 
-    def _each(self, function: Any) -> Any:
+    def _each(self, function: Callable[[Value, Value, str], Value]) -> Value:
         if not self.parameter.keyed:
             return function(self._value, self._default, self._key)
         return {
@@ -141,7 +150,7 @@ class _Entry:
             for name, value in self._value.items()
         }
 
-    def _by_element(self, value: Any) -> dict[str, Any]:
+    def _by_element(self, value: Value) -> dict[str, Value]:
         """Element → value; a single value stands for all elements (zero defaults left out)."""
         self._shared = not isinstance(value, Mapping) or is_distribution(value)
         if not self._shared:
@@ -160,7 +169,7 @@ class _Entry:
         }
 
 
-def _parameter(env: Any, name: str) -> Parameter:
+def _parameter(env: Simulator, name: str) -> Parameter:
     env_id = env.spec.id if env.spec else type(env).__name__
     known = parameters(env_id)
     if name not in known:
@@ -170,7 +179,7 @@ def _parameter(env: Any, name: str) -> Parameter:
     return known[name]
 
 
-def _union(first: spaces.Space[Any], second: spaces.Space[Any]) -> spaces.Space[Any]:
+def _union(first: Space, second: Space) -> Space:
     """The smallest space that holds both (boxes of one shape, or equal spaces)."""
     if first == second:
         return second

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
 
 import numpy as np
 
+from rl_transfer_envs.aliases import Action, Observation, Options, Start, Transition
 from rl_transfer_envs.registry.perturbations import Perturbation, register_perturbation
 from rl_transfer_envs.values.quantity import Quantity
 
@@ -16,27 +16,36 @@ class RewardPerturbation(Perturbation):
 
     side = "reward"
 
-    def reward(self, reward: float, observation: Any, terminated: bool, done: bool) -> float:
-        """The reward that the agent gets for a step; ``done`` is terminated or truncated."""
+    def reward(self, reward: float, observation: Observation, terminated: bool, done: bool) -> float:
+        """The reward that the agent gets for a step.
+
+        Args:
+            reward: as it reaches this wrapper.
+            observation: the one after the step, as it reaches this wrapper.
+            terminated: whether the task ended.
+            done: whether the episode ended: terminated or truncated.
+
+        Returns:
+            The changed reward, in reward units.
+        """
         raise NotImplementedError
 
-    def begin(self, observation: Any) -> None:
-        """Prepare an episode whose first observation is given."""
+    def begin(self, observation: Observation) -> None:
+        """Prepare an episode.
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+        Args:
+            observation: the first one, as it reaches this wrapper.
+        """
+
+    def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Begin an episode of the perturbation on the reset environment."""
-        self.begin_episode(seed)
-        observation, info = self.env.reset(seed=seed, options=options)
+        observation, info = super().reset(seed=seed, options=options)
         self.begin(observation)
-        self.add_context(info)
         return observation, info
 
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+    def step(self, action: Action) -> Transition:
         """Step the environment and change the reward."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        self.add_context(info)
+        observation, reward, terminated, truncated, info = super().step(action)
         changed = self.reward(float(reward), observation, terminated, terminated or truncated)
         return observation, changed, terminated, truncated, info
 
@@ -59,7 +68,7 @@ class RewardScale(RewardPerturbation):
         ),
     )
 
-    def reward(self, reward: float, observation: Any, terminated: bool, done: bool) -> float:
+    def reward(self, reward: float, observation: Observation, terminated: bool, done: bool) -> float:
         """``factor·r``."""
         return reward * float(self.value("factor"))
 
@@ -81,7 +90,7 @@ class RewardPower(RewardPerturbation):
         ),
     )
 
-    def reward(self, reward: float, observation: Any, terminated: bool, done: bool) -> float:
+    def reward(self, reward: float, observation: Observation, terminated: bool, done: bool) -> float:
         """``sign(r)·|r|^exponent``."""
         return float(np.sign(reward) * np.abs(reward) ** self.value("exponent"))
 
@@ -108,11 +117,11 @@ class RewardDelay(RewardPerturbation):
         ),
     )
 
-    def begin(self, observation: Any) -> None:
+    def begin(self, observation: Observation) -> None:
         """Owe nothing."""
         self._owed: deque[float] = deque([0.0] * int(self.value("steps")))
 
-    def reward(self, reward: float, observation: Any, terminated: bool, done: bool) -> float:
+    def reward(self, reward: float, observation: Observation, terminated: bool, done: bool) -> float:
         """The reward of ``steps`` steps ago, or all that is owed."""
         self._owed.append(reward)
         if not done:
@@ -154,11 +163,11 @@ class RewardSparsification(RewardPerturbation):
         ),
     )
 
-    def begin(self, observation: Any) -> None:
+    def begin(self, observation: Observation) -> None:
         """Start an empty purse."""
         self._purse, self._clock = 0.0, 0
 
-    def reward(self, reward: float, observation: Any, terminated: bool, done: bool) -> float:
+    def reward(self, reward: float, observation: Observation, terminated: bool, done: bool) -> float:
         """The purse on a pay day, else 0."""
         self._purse += reward
         self._clock += 1
@@ -226,23 +235,21 @@ class RewardShaping(RewardPerturbation):
         if shape is None or len(shape) != 1:
             raise self.refuse(f"its observation space is {self.env.observation_space}, no vector.")
         dimensions, goal = self.value("dimensions") or list(range(shape[0])), self.value("goal")
-        outside = [dimension for dimension in dimensions if dimension >= shape[0]]
-        if outside:
-            raise self.refuse(f"it has no dimension {outside[0]} (0 … {shape[0] - 1}).", "dimensions")
+        self.within("dimensions", dimensions, shape[0], "dimension")
         if isinstance(goal, list) and len(goal) != len(dimensions):
             raise self.refuse(f"goal lists {len(goal)} of {len(dimensions)} dimensions.", "goal")
         self._dimensions, self._goal = dimensions, np.asarray(goal, dtype=np.float64)
 
-    def begin(self, observation: Any) -> None:
+    def begin(self, observation: Observation) -> None:
         """The potential of the first observation."""
         self._potential = self._phi(observation)
 
-    def reward(self, reward: float, observation: Any, terminated: bool, done: bool) -> float:
+    def reward(self, reward: float, observation: Observation, terminated: bool, done: bool) -> float:
         """``r + gamma·Φ(o') − Φ(o)``."""
         before = self._potential
         self._potential = 0.0 if terminated else self._phi(observation)
         return reward + float(self.value("gamma")) * self._potential - before
 
-    def _phi(self, observation: Any) -> float:
+    def _phi(self, observation: Observation) -> float:
         distance = np.asarray(observation, dtype=np.float64)[self._dimensions] - self._goal
         return -float(self.value("weight")) * float(np.linalg.norm(distance))

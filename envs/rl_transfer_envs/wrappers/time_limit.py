@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gymnasium as gym
 
 from rl_transfer_envs.registry.perturbations import Perturbation, register_perturbation
@@ -50,24 +48,13 @@ class TimeLimit(Perturbation):
         if isinstance(self.value("steps"), int):
             self._limit._max_episode_steps = self.value("steps")
 
-    def default(self, name: str) -> Any:
+    def default(self, name: str) -> int | None:
         """The registered limit, which relative values multiply."""
         spec = self.env.unwrapped.spec
         return None if spec is None else gym.registry[spec.id].max_episode_steps
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """Set the episode's limit and reset the environment."""
-        self.begin_episode(seed)
+    def begin_episode(self, seed: int | None) -> None:
+        """Draw the episode's limit and set it."""
+        super().begin_episode(seed)
         if self._drawn_names:
             self._limit._max_episode_steps = self.value("steps")
-        observation, info = self.env.reset(seed=seed, options=options)
-        self.add_context(info)
-        return observation, info
-
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """One step; the drawn limit is in ``info["context"]``."""
-        result = self.env.step(action)
-        self.add_context(result[4])
-        return result

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from rl_transfer_envs.aliases import Simulator
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
 
 WALKER_IDS = ("BipedalWalker-v3", "BipedalWalkerHardcore-v3")
 _FILE = "gymnasium/envs/box2d/bipedal_walker.py"
 
 
-def derive_bounds(env: Any) -> None:
+def derive_bounds(env: Simulator) -> None:
     """Open the bounds of the hull's angle where a fall can turn it over before it touches the ground."""
     kind = type(env)
     tumbles = (
@@ -33,7 +34,7 @@ def derive_bounds(env: Any) -> None:
     env.observation_space = spaces.Box(low, high)
 
 
-def derive_clock(env: Any) -> None:
+def derive_clock(env: Simulator) -> None:
     """What follows from the time step: frames per second and the bounds of the hull's angle."""
     env.metadata = {**env.metadata, "render_fps": round(1 / env.timestep)}
     derive_bounds(env)

@@ -18,6 +18,8 @@ import Box2D
 from Box2D.b2 import fixtureDef, polygonShape
 from gymnasium.envs.box2d import bipedal_walker, lunar_lander
 
+from rl_transfer_envs.aliases import Action, Options, Start, Transition
+
 
 def with_constants(method: Any, constants: Mapping[str, Any]) -> Any:
     """A copy of the function ``method`` that sees ``constants`` in place of its module's own."""
@@ -54,9 +56,7 @@ class LunarLander(lunar_lander.LunarLander):
     _play = staticmethod(lunar_lander.LunarLander.step)
     _prepared = True
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Gymnasium's reset, which plays one step, against this instance's constants."""
         time_ratio = self.timestep * lunar_lander.FPS
         constants = {
@@ -68,10 +68,10 @@ class LunarLander(lunar_lander.LunarLander):
         self._play = with_constants(lunar_lander.LunarLander.step, constants)
         self._prepared = False
         begin = with_constants(lunar_lander.LunarLander.reset, constants)
-        result: tuple[Any, dict[str, Any]] = begin(self, seed=seed, options=options)
+        result: Start = begin(self, seed=seed, options=options)
         return result
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: Action) -> Any:
         """Gymnasium's step; before an episode's first one the new bodies get their properties."""
         if not self._prepared:
             self._prepared = True
@@ -125,18 +125,16 @@ class BipedalWalker(bipedal_walker.BipedalWalker):
         super().__init__(*arguments, **keywords)
         self.world.Step = self._advance
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Gymnasium's reset against this instance's constants."""
         self.world.gravity = (0.0, -self.gravity)
         self.fd_polygon.friction = self.fd_edge.friction = self.friction
         constants = {"INITIAL_RANDOM": self.initial_force, "LEG_H": self.leg_length, **self._shapes()}
         begin = with_constants(bipedal_walker.BipedalWalker.reset, constants)
-        result: tuple[Any, dict[str, Any]] = begin(self, seed=seed, options=options)
+        result: Start = begin(self, seed=seed, options=options)
         return result
 
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Action) -> Transition:
         """Gymnasium's step; the reward, a NumPy number there, is a float, as checkers demand."""
         observation, reward, terminated, truncated, info = super().step(action)
         return observation, float(reward), terminated, truncated, info

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from rl_transfer_envs.aliases import Observation, Simulator
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
 from rl_transfer_envs.registry.probes import register_probe
 
@@ -21,12 +22,12 @@ _FILE = "gymnasium/envs/box2d/lunar_lander.py"
 _LAND = "land"
 
 
-def derive_render_fps(env: Any) -> None:
+def derive_render_fps(env: Simulator) -> None:
     """Play frames back at the speed at which they were simulated."""
     env.metadata = {**env.metadata, "render_fps": round(1 / env.timestep)}
 
 
-def derive_bounds(env: Any) -> None:
+def derive_bounds(env: Simulator) -> None:
     """Open the bounds of height and angle where the engine lifts the lander more easily than by default.
 
     Gymnasium's bounds hold no ceiling, only the heights that the unperturbed engine reaches.
@@ -39,16 +40,16 @@ def derive_bounds(env: Any) -> None:
     env.observation_space = spaces.Box(low, high)
 
 
-def _set_gravity(env: Any, gravity: float) -> None:
+def _set_gravity(env: Simulator, gravity: float) -> None:
     env.gravity = -gravity
 
 
-def wind_of(env: Any) -> tuple[float, float]:
+def wind_of(env: Simulator) -> tuple[float, float]:
     """Wind and turbulence power as they act: both 0 where the wind is switched off."""
     return (env.wind_power, env.turbulence_power) if env.enable_wind else (0.0, 0.0)
 
 
-def set_wind(env: Any, *, wind: float | None = None, turbulence: float | None = None) -> None:
+def set_wind(env: Simulator, *, wind: float | None = None, turbulence: float | None = None) -> None:
     """Write either power, and switch the wind on exactly if one of them blows."""
     present = wind_of(env)
     env.wind_power = present[0] if wind is None else wind
@@ -202,7 +203,7 @@ def _body() -> list[Parameter]:
     ]
 
 
-def land(space: Any, observation: Any) -> Any:
+def land(space: Any, observation: Observation) -> Any:
     """Gymnasium's own heuristic, which lands softly: the only way to long contacts with the moon."""
     from gymnasium.envs.box2d import lunar_lander
 

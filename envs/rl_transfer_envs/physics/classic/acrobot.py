@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from rl_transfer_envs.aliases import Observation, Simulator
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
 from rl_transfer_envs.registry.probes import register_probe
 
@@ -16,19 +17,19 @@ _BOOK = "Sutton & Barto 1998, section 11.3"
 _EQUATIONS = "rl_transfer_envs.physics.classic.equations:Acrobot"
 
 
-def derive_centres_of_mass(env: Any) -> None:
+def derive_centres_of_mass(env: Simulator) -> None:
     """Keep each link's centre of mass at half its length, as Gymnasium's constants have it."""
     env.LINK_COM_POS_1 = env.LINK_LENGTH_1 / 2
     env.LINK_COM_POS_2 = env.LINK_LENGTH_2 / 2
 
 
-def derive_observation_space(env: Any) -> None:
+def derive_observation_space(env: Simulator) -> None:
     """Rebuild the observation bounds from the largest velocities, as the constructor does."""
     high = np.array([1.0, 1.0, 1.0, 1.0, env.MAX_VEL_1, env.MAX_VEL_2], dtype=np.float32)
     env.observation_space = spaces.Box(low=-high, high=high, dtype=np.float32)
 
 
-def _set_torque(env: Any, torque: float) -> None:
+def _set_torque(env: Simulator, torque: float) -> None:
     env.AVAIL_TORQUE = [-torque, 0.0, torque]
 
 
@@ -152,7 +153,7 @@ for _parameter in PARAMETERS:
     register_parameter(ACROBOT_IDS, _parameter)
 
 
-def swing_up(observation: Any) -> int:
+def swing_up(observation: Observation) -> int:
     """Pump energy: torque along the upper link's motion."""
     return 0 if float(np.ravel(observation)[4]) > 0 else 2
 

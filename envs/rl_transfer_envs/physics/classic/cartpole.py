@@ -6,11 +6,10 @@ once; writing ``masscart`` alone would change nothing.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from gymnasium import spaces
 
+from rl_transfer_envs.aliases import Observation, Simulator
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
 from rl_transfer_envs.registry.probes import register_probe
 
@@ -19,13 +18,13 @@ _FILE = "gymnasium/envs/classic_control/cartpole.py"
 _PAPER = "Barto, Sutton & Anderson 1983"
 
 
-def derive_masses(env: Any) -> None:
+def derive_masses(env: Simulator) -> None:
     """Recompute ``total_mass`` and ``polemass_length`` as Gymnasium's constructor does."""
     env.total_mass = env.masspole + env.masscart
     env.polemass_length = env.masspole * env.length
 
 
-def derive_observation_space(env: Any) -> None:
+def derive_observation_space(env: Simulator) -> None:
     """Rebuild the observation bounds, which are twice the thresholds, as the constructor does."""
     high = np.array([env.x_threshold * 2, np.inf, env.theta_threshold_radians * 2, np.inf], dtype=np.float32)
     env.observation_space = spaces.Box(-high, high, dtype=np.float32)
@@ -126,13 +125,13 @@ for _parameter in PARAMETERS:
     register_parameter(CARTPOLE_IDS, _parameter)
 
 
-def balance(observation: Any) -> int:
+def balance(observation: Observation) -> int:
     """Keep the pole upright for a whole time limit (linear feedback on the four variables)."""
     x, x_dot, theta, theta_dot = (float(value) for value in np.ravel(observation)[:4])
     return int(theta + 0.3 * theta_dot + 0.05 * x + 0.1 * x_dot > 0)
 
 
-def drive_right(observation: Any) -> int:
+def drive_right(observation: Observation) -> int:
     """Keep the pole leaning right, so that the cart accelerates over the right border."""
     _, _, theta, theta_dot = (float(value) for value in np.ravel(observation)[:4])
     return int(theta - 0.05 + 0.3 * theta_dot > 0)

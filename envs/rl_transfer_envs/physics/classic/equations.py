@@ -14,6 +14,8 @@ import numpy as np
 from gymnasium.envs.classic_control import AcrobotEnv, Continuous_MountainCarEnv
 from numpy import cos, pi, sin
 
+from rl_transfer_envs.aliases import Action, Transition
+
 
 class Acrobot(AcrobotEnv):
     """Acrobot whose gravity, link lengths and goal height are attributes.
@@ -67,7 +69,7 @@ class MountainCarContinuous(Continuous_MountainCarEnv):
 
     gravity = 0.0025
 
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Action) -> Transition:
         """Gymnasium's step, reading ``self.gravity``."""
         position = self.state[0]
         velocity = self.state[1]

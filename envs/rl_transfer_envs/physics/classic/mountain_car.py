@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from rl_transfer_envs.aliases import Observation, Simulator
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
 from rl_transfer_envs.registry.probes import register_probe
 
@@ -19,21 +20,21 @@ _MOORE = "Moore 1990; Sutton & Barto 2018, example 10.1"
 _PUMP = ("with the velocity",)
 
 
-def derive_discrete_space(env: Any) -> None:
+def derive_discrete_space(env: Simulator) -> None:
     """Rebuild ``low``, ``high`` and the observation space as the constructor does."""
     env.low = np.array([env.min_position, -env.max_speed], dtype=np.float32)
     env.high = np.array([env.max_position, env.max_speed], dtype=np.float32)
     env.observation_space = spaces.Box(env.low, env.high, dtype=np.float32)
 
 
-def derive_continuous_space(env: Any) -> None:
+def derive_continuous_space(env: Simulator) -> None:
     """Rebuild ``low_state``, ``high_state`` and the observation space as the constructor does."""
     env.low_state = np.array([env.min_position, -env.max_speed], dtype=np.float32)
     env.high_state = np.array([env.max_position, env.max_speed], dtype=np.float32)
     env.observation_space = spaces.Box(low=env.low_state, high=env.high_state, dtype=np.float32)
 
 
-def _set_max_action(env: Any, value: float) -> None:
+def _set_max_action(env: Simulator, value: float) -> None:
     env.min_action, env.max_action = -value, value
     env.action_space = spaces.Box(low=-value, high=value, shape=(1,), dtype=np.float32)
 
@@ -172,7 +173,7 @@ register_probe(DISCRETE_IDS, _PUMP[0], lambda observation: 2 if np.ravel(observa
 
 
 def _pump(throttle: float) -> Callable[[Any], Any]:
-    def act(observation: Any) -> Any:
+    def act(observation: Observation) -> Any:
         return np.array([throttle if np.ravel(observation)[1] >= 0 else -throttle], dtype=np.float32)
 
     return act

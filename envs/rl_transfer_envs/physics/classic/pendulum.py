@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from gymnasium import spaces
 
+from rl_transfer_envs.aliases import Simulator
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
 from rl_transfer_envs.registry.probes import register_probe
 
@@ -14,12 +13,12 @@ PENDULUM_IDS = ("Pendulum-v1",)
 _FILE = "gymnasium/envs/classic_control/pendulum.py"
 
 
-def derive_action_space(env: Any) -> None:
+def derive_action_space(env: Simulator) -> None:
     """Rebuild the action space, ± ``max_torque``, as the constructor does."""
     env.action_space = spaces.Box(low=-env.max_torque, high=env.max_torque, shape=(1,), dtype=np.float32)
 
 
-def derive_observation_space(env: Any) -> None:
+def derive_observation_space(env: Simulator) -> None:
     """Rebuild the observation bounds from ``max_speed``, as the constructor does."""
     high = np.array([1.0, 1.0, env.max_speed], dtype=np.float32)
     env.observation_space = spaces.Box(low=-high, high=high, dtype=np.float32)

@@ -8,11 +8,11 @@ parameters is perturbed, for it needs MuJoCo.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from gymnasium.envs.mujoco.inverted_double_pendulum_v5 import InvertedDoublePendulumEnv
 from gymnasium.envs.mujoco.reacher_v5 import ReacherEnv
+
+from rl_transfer_envs.aliases import Action, Floats
 
 
 class Reacher(ReacherEnv):
@@ -21,7 +21,7 @@ class Reacher(ReacherEnv):
     initial_spread = 0.1  # [rad] joint angles start in ± this
     target_radius = 0.2  # [m] targets lie in a disc of this radius around the shoulder
 
-    def reset_model(self) -> Any:
+    def reset_model(self) -> Floats:
         """Gymnasium's start, reading the attributes."""
         qpos = (
             self.np_random.uniform(low=-self.initial_spread, high=self.initial_spread, size=self.model.nq)
@@ -35,7 +35,8 @@ class Reacher(ReacherEnv):
         qvel = self.init_qvel + self.np_random.uniform(low=-0.005, high=0.005, size=self.model.nv)
         qvel[-2:] = 0
         self.set_state(qpos, qvel)  # type: ignore[no-untyped-call]
-        return self._get_obs()  # type: ignore[no-untyped-call]
+        observation: Floats = self._get_obs()  # type: ignore[no-untyped-call]
+        return observation
 
 
 class InvertedDoublePendulum(InvertedDoublePendulumEnv):
@@ -46,7 +47,7 @@ class InvertedDoublePendulum(InvertedDoublePendulumEnv):
     shorter poles do not fall over by definition.
     """
 
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+    def step(self, action: Action) -> tuple[Floats, np.float64, bool, bool, dict[str, np.float64]]:
         """Gymnasium's step, with the tip's height scaled."""
         self.do_simulation(action, self.frame_skip)
 

@@ -11,12 +11,16 @@ not follow mass, and the other geom of a contact keeps its friction.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rl_transfer_envs.aliases import Simulator
 from rl_transfer_envs.errors import IncompatiblePerturbationError, UnknownParameterError, did_you_mean
 from rl_transfer_envs.physics.mujoco import model as tuned
+
+if TYPE_CHECKING:
+    import mujoco
 
 _KINDS = {
     "body": "body",
@@ -42,7 +46,7 @@ class Field:
         index: where the number stands in it.
     """
 
-    model: Any
+    model: mujoco.MjModel
     path: str
     index: tuple[int, ...]
 
@@ -51,7 +55,7 @@ class Field:
         return float(tuned.array_at(self.model, self.path)[self.index])
 
 
-def locate(root: Any, path: str) -> Field | None:
+def locate(root: Simulator, path: str) -> Field | None:
     """The number that an attribute path names in an array of an ``MjModel``.
 
     Args:
@@ -74,7 +78,7 @@ def locate(root: Any, path: str) -> Field | None:
     return None
 
 
-def write(env: Any, field: Field, value: float) -> None:
+def write(env: Simulator, field: Field, value: float) -> None:
     """Write one number and let MuJoCo recompute what it caches (``mj_setConst``)."""
     import mujoco
 
@@ -88,7 +92,7 @@ def _is_model(owner: Any) -> bool:
     return type(owner).__name__ == "MjModel" and type(owner).__module__.split(".")[0] == "mujoco"
 
 
-def _in_model(model: Any, parts: list[str], path: str) -> Field | None:
+def _in_model(model: mujoco.MjModel, parts: list[str], path: str) -> Field | None:
     owner = model
     for i, part in enumerate(parts):
         owner = getattr(owner, part, None)
@@ -98,7 +102,7 @@ def _in_model(model: Any, parts: list[str], path: str) -> Field | None:
     return None
 
 
-def _index(model: Any, name: str, array: Any, keys: list[str], path: str) -> tuple[int, ...]:
+def _index(model: mujoco.MjModel, name: str, array: Any, keys: list[str], path: str) -> tuple[int, ...]:
     """Element (by name or number) and component of one number in ``array``."""
     components = array.ndim - 1
     expected = f"one number: {name}.<element>" + f".<0 to {array.shape[-1] - 1}>" * components
@@ -116,7 +120,7 @@ def _index(model: Any, name: str, array: Any, keys: list[str], path: str) -> tup
     return index
 
 
-def _element(model: Any, name: str, array: Any, key: str, path: str) -> int:
+def _element(model: mujoco.MjModel, name: str, array: Any, key: str, path: str) -> int:
     if key.isdigit():
         return int(key)
     kind = _KINDS.get(name.split("_")[0])

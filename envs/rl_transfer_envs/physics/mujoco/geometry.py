@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from rl_transfer_envs.aliases import Array
+
+if TYPE_CHECKING:
+    import mujoco
 
 PLANE, SPHERE, CAPSULE = 0, 2, 3  # mjtGeom
 FREE, HINGE, SLIDE = 0, 3, 2  # mjtJoint
@@ -40,7 +42,7 @@ SHAPE_FIELDS = (
 """The arrays of an ``MjModel`` that :func:`reshape` writes."""
 
 
-def links(model: Any) -> list[int]:
+def links(model: mujoco.MjModel) -> list[int]:
     """The bodies whose length and radius can be changed: spheres and capsules of one density.
 
     A body with another shape, or with a mass that its shapes do not explain, is left out.
@@ -48,18 +50,18 @@ def links(model: Any) -> list[int]:
     return [body for body in range(1, model.nbody) if _explained_by_its_shapes(model, body)]
 
 
-def capsule_length(model: Any, body: int) -> float | None:
+def capsule_length(model: mujoco.MjModel, body: int) -> float | None:
     """Length of the body's longest capsule between the centres of its caps [m]; None without one."""
     lengths = [2 * model.geom_size[g, 1] for g in _geoms(model, body) if model.geom_type[g] == CAPSULE]
     return float(max(lengths)) if lengths else None
 
 
-def radius(model: Any, body: int) -> float:
+def radius(model: mujoco.MjModel, body: int) -> float:
     """Radius of the body's thickest sphere or capsule [m]."""
     return float(max(model.geom_size[g, 0] for g in _geoms(model, body)))
 
 
-def reshape(model: Any, stretch: Mapping[int, float], thicken: Mapping[int, float]) -> None:
+def reshape(model: mujoco.MjModel, stretch: Mapping[int, float], thicken: Mapping[int, float]) -> None:
     """Stretch and thicken links of a pristine model, and integrate their inertia anew.
 
     Args:
@@ -79,7 +81,7 @@ def reshape(model: Any, stretch: Mapping[int, float], thicken: Mapping[int, floa
         _write_inertia(model, body, density[body])
 
 
-def lowest_point(model: Any, data: Any) -> float:
+def lowest_point(model: mujoco.MjModel, data: mujoco.MjData) -> float:
     """Height of the lowest point of all spheres and capsules that move, at ``data``'s pose [m]."""
     lows = []
     for geom in range(model.ngeom):
@@ -90,17 +92,17 @@ def lowest_point(model: Any, data: Any) -> float:
     return min(lows)
 
 
-def _geoms(model: Any, body: int) -> range:
+def _geoms(model: mujoco.MjModel, body: int) -> range:
     first = int(model.body_geomadr[body])
     return range(first, first + int(model.body_geomnum[body]))
 
 
-def _joints(model: Any, body: int) -> range:
+def _joints(model: mujoco.MjModel, body: int) -> range:
     first = int(model.body_jntadr[body])
     return range(first, first + int(model.body_jntnum[body]))
 
 
-def _move_attachments(model: Any, stretch: Mapping[int, float]) -> None:
+def _move_attachments(model: mujoco.MjModel, stretch: Mapping[int, float]) -> None:
     """Move each body with the point of its parent that it hangs on (its first hinge, or its origin)."""
     for body in range(1, model.nbody):
         own, parent = stretch.get(body, 1.0), stretch.get(int(model.body_parentid[body]), 1.0)
@@ -115,7 +117,7 @@ def _move_attachments(model: Any, stretch: Mapping[int, float]) -> None:
             model.jnt_pos[joint] *= own
 
 
-def _resize_shapes(model: Any, body: int, stretch: float, thicken: float) -> None:
+def _resize_shapes(model: mujoco.MjModel, body: int, stretch: float, thicken: float) -> None:
     for geom in _geoms(model, body):
         model.geom_pos[geom] *= stretch
         model.geom_size[geom, 0] *= thicken
@@ -131,7 +133,7 @@ def _resize_shapes(model: Any, body: int, stretch: float, thicken: float) -> Non
             model.site_pos[site] *= stretch
 
 
-def _write_inertia(model: Any, body: int, density: float) -> None:
+def _write_inertia(model: mujoco.MjModel, body: int, density: float) -> None:
     import mujoco
 
     mass, centre, tensor = _mass_properties(model, body, density)
@@ -146,19 +148,19 @@ def _write_inertia(model: Any, body: int, density: float) -> None:
     mujoco.mju_mat2Quat(model.body_iquat[body], axes.ravel())
 
 
-def _density(model: Any, body: int) -> float:
+def _density(model: mujoco.MjModel, body: int) -> float:
     volume = sum(_volumes(model, geom)[0] + _volumes(model, geom)[1] for geom in _geoms(model, body))
     return float(model.body_mass[body] / volume)
 
 
-def _volumes(model: Any, geom: int) -> tuple[float, float]:
+def _volumes(model: mujoco.MjModel, geom: int) -> tuple[float, float]:
     """Volume of a shape's cylinder and of its two half-spheres."""
     r, half = float(model.geom_size[geom, 0]), float(model.geom_size[geom, 1])
     cylinder = math.pi * r**2 * 2 * half if model.geom_type[geom] == CAPSULE else 0.0
     return cylinder, 4 / 3 * math.pi * r**3
 
 
-def _mass_properties(model: Any, body: int, density: float) -> tuple[float, Array, Array]:
+def _mass_properties(model: mujoco.MjModel, body: int, density: float) -> tuple[float, Array, Array]:
     """Mass, centre of mass in the body frame, and inertia tensor about that centre.
 
     For a capsule of radius r and half-length h, its cylinder weighing c and its caps s together:
@@ -183,7 +185,7 @@ def _mass_properties(model: Any, body: int, density: float) -> tuple[float, Arra
     return mass, centre, total
 
 
-def _explained_by_its_shapes(model: Any, body: int) -> bool:
+def _explained_by_its_shapes(model: mujoco.MjModel, body: int) -> bool:
     shapes = [int(model.geom_type[g]) for g in _geoms(model, body)]
     if not shapes or not {*shapes} <= {SPHERE, CAPSULE} or model.body_mass[body] <= 0:
         return False

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rl_transfer_envs.aliases import Simulator
 from rl_transfer_envs.physics.mujoco import geometry
+
+if TYPE_CHECKING:
+    import mujoco
 
 AIR = (1.204, 1.825e-5)
 """Density [kg/m^3] and viscosity [Pa s] of air at 20 °C."""
@@ -46,7 +50,7 @@ class Tuning:
         fields: (array, index) → a single number that was written by attribute path.
     """
 
-    def __init__(self, env: Any) -> None:
+    def __init__(self, env: Simulator) -> None:
         self.arrays = {name: getattr(env.model, name).copy() for name in _ARRAYS}
         self.options = {name: np.copy(getattr(env.model.opt, name)) for name in _OPTIONS}
         self.frame_skip = int(env.frame_skip)
@@ -55,7 +59,7 @@ class Tuning:
         self.fields: dict[tuple[str, tuple[int, ...]], float] = {}
 
 
-def tuning(env: Any) -> Tuning:
+def tuning(env: Simulator) -> Tuning:
     """The tuning of this instance, taken from its pristine model at the first call."""
     if "_tuning" not in vars(env):
         env._tuning = Tuning(env)
@@ -63,12 +67,12 @@ def tuning(env: Any) -> Tuning:
     return found
 
 
-def note(env: Any, name: str, value: Any) -> None:
+def note(env: Simulator, name: str, value: Any) -> None:
     """Remember the value of one parameter until :func:`apply`."""
     tuning(env).values[name] = value
 
 
-def noted(env: Any, name: str, pristine: Any) -> Any:
+def noted(env: Simulator, name: str, pristine: Any) -> Any:
     """The present value: what was noted, over what the pristine model has."""
     value = vars(env)["_tuning"].values.get(name) if "_tuning" in vars(env) else None
     if value is None:
@@ -76,7 +80,7 @@ def noted(env: Any, name: str, pristine: Any) -> Any:
     return {**pristine, **value} if isinstance(value, Mapping) else value
 
 
-def array_at(model: Any, path: str) -> Any:
+def array_at(model: mujoco.MjModel, path: str) -> Any:
     """The array at an attribute path of a model (``"body_mass"``, ``"opt.gravity"``)."""
     owner = model
     for part in path.split("."):
@@ -84,19 +88,19 @@ def array_at(model: Any, path: str) -> Any:
     return owner
 
 
-def names(model: Any, kind: str) -> dict[str, int]:
+def names(model: mujoco.MjModel, kind: str) -> dict[str, int]:
     """Name → index of all elements of one kind (``"body"``, ``"joint"`` …)."""
     counts = {"joint": "njnt", "actuator": "nu", "equality": "neq"}
     count = getattr(model, counts.get(kind, f"n{kind}"))
     return {str(getattr(model, kind)(i).name): i for i in range(count)}
 
 
-def bodies(model: Any) -> dict[str, int]:
+def bodies(model: mujoco.MjModel) -> dict[str, int]:
     """Name → index of every body but the world; a nameless one is called by its first joint."""
     return {_body_name(model, i): i for i in range(1, model.nbody)}
 
 
-def limb_joints(model: Any) -> dict[str, int]:
+def limb_joints(model: mujoco.MjModel) -> dict[str, int]:
     """Name → index of the hinges and slides that link two bodies or are driven by an actuator.
 
     The joints that let a whole robot move through space (``rootx``, a free root, Reacher's
@@ -111,12 +115,12 @@ def limb_joints(model: Any) -> dict[str, int]:
     }
 
 
-def motors(model: Any) -> dict[str, int]:
+def motors(model: mujoco.MjModel) -> dict[str, int]:
     """Name of the joint that it drives → index of every actuator."""
     return {model.joint(int(model.actuator_trnid[i, 0])).name: i for i in range(model.nu)}
 
 
-def joint_values(model: Any, name: str) -> dict[str, float]:
+def joint_values(model: mujoco.MjModel, name: str) -> dict[str, float]:
     """Damping, dry friction, armature or stiffness of every limb joint."""
     if name == "joint_stiffness":
         return {joint: float(model.jnt_stiffness[i]) for joint, i in limb_joints(model).items()}
@@ -124,7 +128,7 @@ def joint_values(model: Any, name: str) -> dict[str, float]:
     return {joint: float(values[model.jnt_dofadr[i]]) for joint, i in limb_joints(model).items()}
 
 
-def contact_friction(model: Any) -> dict[str, float]:
+def contact_friction(model: mujoco.MjModel) -> dict[str, float]:
     """Sliding friction between each body and the floor: the larger of the two geoms', as in MuJoCo."""
     floor = max((float(model.geom_friction[g, 0]) for g in _floors(model)), default=0.0)
     found: dict[str, float] = {}
@@ -135,7 +139,7 @@ def contact_friction(model: Any) -> dict[str, float]:
     return found
 
 
-def apply(env: Any) -> None:
+def apply(env: Simulator) -> None:
     """Write all noted values to the pristine model and recompute what follows from them.
 
     Derived: inertia (with mass, length, radius), the starting height (the lowest point of the
@@ -159,7 +163,7 @@ def apply(env: Any) -> None:
     mujoco.mj_setConst(model, env.data)
 
 
-def _restore(env: Any, state: Tuning) -> None:
+def _restore(env: Simulator, state: Tuning) -> None:
     for name, array in state.arrays.items():
         getattr(env.model, name)[:] = array
     for name, value in state.options.items():
@@ -167,7 +171,7 @@ def _restore(env: Any, state: Tuning) -> None:
     env.init_qpos = state.init_qpos.copy()
 
 
-def _write_shapes(env: Any, values: Mapping[str, Any]) -> None:
+def _write_shapes(env: Simulator, values: Mapping[str, Any]) -> None:
     import mujoco
 
     model, index = env.model, bodies(env.model)
@@ -192,7 +196,7 @@ def _write_shapes(env: Any, values: Mapping[str, Any]) -> None:
         env.init_qpos[height] += lows[0] - lows[1]
 
 
-def _write_masses(model: Any, masses: Mapping[str, float]) -> None:
+def _write_masses(model: mujoco.MjModel, masses: Mapping[str, float]) -> None:
     """Inertia follows mass: the shape stays, the density changes."""
     index = bodies(model)
     for body, mass in masses.items():
@@ -200,7 +204,7 @@ def _write_masses(model: Any, masses: Mapping[str, float]) -> None:
         model.body_mass[index[body]] = mass
 
 
-def _write_joints(model: Any, values: Mapping[str, Any]) -> None:
+def _write_joints(model: mujoco.MjModel, values: Mapping[str, Any]) -> None:
     index = limb_joints(model)
     for name, field in _DOF_FIELDS.items():
         for joint, value in values.get(name, {}).items():
@@ -209,7 +213,7 @@ def _write_joints(model: Any, values: Mapping[str, Any]) -> None:
         model.jnt_stiffness[index[joint]] = value
 
 
-def _write_friction(model: Any, values: Mapping[str, float]) -> None:
+def _write_friction(model: mujoco.MjModel, values: Mapping[str, float]) -> None:
     """Give every body its friction with the floor, and the floor the least of them.
 
     MuJoCo takes the larger of two geoms' coefficients, so the floor must never win.
@@ -225,7 +229,7 @@ def _write_friction(model: Any, values: Mapping[str, float]) -> None:
         model.geom_friction[floor, 0] = min(effective.values())
 
 
-def _write_motors(env: Any, values: Mapping[str, Any]) -> None:
+def _write_motors(env: Simulator, values: Mapping[str, Any]) -> None:
     index = motors(env.model)
     for joint, value in values.get("gear", {}).items():
         env.model.actuator_gear[index[joint], 0] = value
@@ -234,7 +238,7 @@ def _write_motors(env: Any, values: Mapping[str, Any]) -> None:
         env._set_action_space()
 
 
-def _write_surroundings(model: Any, state: Tuning) -> None:
+def _write_surroundings(model: mujoco.MjModel, state: Tuning) -> None:
     """Gravity, tilted by the slope; the medium, filled with air where a wind blows in a vacuum."""
     values, pristine = state.values, state.options
     strength, slope = values.get("gravity", -pristine["gravity"][2]), values.get("slope", 0.0)
@@ -248,19 +252,19 @@ def _write_surroundings(model: Any, state: Tuning) -> None:
     model.opt.wind[0] = values.get("wind", pristine["wind"][0])
 
 
-def _write_clock(env: Any, state: Tuning) -> None:
+def _write_clock(env: Simulator, state: Tuning) -> None:
     env.model.opt.timestep = state.values.get("timestep", state.options["timestep"].item())
     env.frame_skip = state.values.get("frame_skip", state.frame_skip)
     env.metadata = {**env.metadata, "render_fps": round(1 / env.dt)}
 
 
-def _floors(model: Any) -> list[int]:
+def _floors(model: mujoco.MjModel) -> list[int]:
     return [
         g for g in range(model.ngeom) if model.geom_bodyid[g] == 0 and model.geom_type[g] == geometry.PLANE
     ]
 
 
-def _height_index(model: Any) -> int | None:
+def _height_index(model: mujoco.MjModel) -> int | None:
     """Where ``qpos`` holds the height of a robot that stands on the floor; None for the others."""
     for joint in range(model.njnt):
         address = int(model.jnt_qposadr[joint])
@@ -271,7 +275,7 @@ def _height_index(model: Any) -> int | None:
     return None
 
 
-def _body_name(model: Any, body: int) -> str:
+def _body_name(model: mujoco.MjModel, body: int) -> str:
     name = str(model.body(body).name)
     if not name and model.body_jntnum[body]:
         name = str(model.joint(int(model.body_jntadr[body])).name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from rl_transfer_envs.physics.mujoco import geometry, model
 from rl_transfer_envs.physics.mujoco.robots import ROBOTS, Robot
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
 from rl_transfer_envs.registry.probes import register_probe
+
+if TYPE_CHECKING:
+    import mujoco
 
 _BEYOND = "beyond full throttle"
 
@@ -238,15 +241,15 @@ def _start(robot: Robot) -> Iterator[Parameter]:
         )
 
 
-def _option(name: str, m: Any) -> float:
+def _option(name: str, m: mujoco.MjModel) -> float:
     return float(getattr(m.opt, name))
 
 
-def _gears(m: Any) -> dict[str, float]:
+def _gears(m: mujoco.MjModel) -> dict[str, float]:
     return {joint: float(m.actuator_gear[i, 0]) for joint, i in model.motors(m).items()}
 
 
-def _lengths(m: Any, rigid: tuple[str, ...]) -> dict[str, float]:
+def _lengths(m: mujoco.MjModel, rigid: tuple[str, ...]) -> dict[str, float]:
     known = set(geometry.links(m))
     lengths = {
         name: geometry.capsule_length(m, i)

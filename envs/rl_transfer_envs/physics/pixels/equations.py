@@ -14,10 +14,10 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from rl_transfer_envs.aliases import Action, Image, Options
+
 SIZE = 36
 """Height and width of the image and of the field, in pixels; the least that SB3's NatureCNN takes."""
-
-Image = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 class PixelCatch(gym.Env[Image, np.int64]):
@@ -57,9 +57,7 @@ class PixelCatch(gym.Env[Image, np.int64]):
         self._caught_or_lost = 0
         self._ball_x = self._ball_y = self._paddle_x = 0.0
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Image, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Options = None) -> tuple[Image, dict[str, Any]]:
         """Start an episode: the paddle in the middle, the first ball at the top."""
         super().reset(seed=seed)
         self._columns = self.np_random.random(self.balls)
@@ -72,7 +70,7 @@ class PixelCatch(gym.Env[Image, np.int64]):
         self._drop()
         return self._draw(), {}
 
-    def step(self, action: Any) -> tuple[Image, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Action) -> tuple[Image, float, bool, bool, dict[str, Any]]:
         """Move the paddle, then the ball; the reward comes when the ball reaches the paddle's row."""
         self._paddle_x = _within(
             self._paddle_x + (int(action) - 1) * self.paddle_speed, SIZE - self.paddle_width

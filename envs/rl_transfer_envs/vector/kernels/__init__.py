@@ -7,8 +7,6 @@ Farama Foundation). ``arithmetic`` says what that takes.
 
 from __future__ import annotations
 
-from typing import Any
-
 from gymnasium.envs.classic_control import (
     AcrobotEnv,
     CartPoleEnv,
@@ -25,7 +23,7 @@ from rl_transfer_envs.vector.kernels.mountain_car import MountainCarKernel
 from rl_transfer_envs.vector.kernels.mountain_car_continuous import MountainCarContinuousKernel
 from rl_transfer_envs.vector.kernels.pendulum import PendulumKernel
 
-KERNELS: dict[type[Any], type[Kernel]] = {
+KERNELS: dict[type, type[Kernel]] = {
     CartPoleEnv: CartPoleKernel,
     AcrobotEnv: AcrobotKernel,
     equations.Acrobot: AcrobotKernel,

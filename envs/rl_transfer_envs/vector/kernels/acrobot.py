@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
+from rl_transfer_envs.aliases import Array, Simulator
 from rl_transfer_envs.errors import IncompatiblePerturbationError
-from rl_transfer_envs.vector.kernels.arithmetic import Array, square, wrap
+from rl_transfer_envs.vector.kernels.arithmetic import square, wrap
 from rl_transfer_envs.vector.kernels.base import USE_SYNC, Kernel
 
 
@@ -41,9 +42,9 @@ class AcrobotKernel(Kernel):
         self._rows = np.arange(count)
         self._torques = np.zeros((3, count))
         self._reach = np.ones((2, count))
-        self._envs: list[Any] = [None] * count
+        self._envs: list[Simulator] = [None] * count
 
-    def load(self, row: int, env: Any) -> None:
+    def load(self, row: int, env: Simulator) -> None:
         """As in the base class, and the torques, and the lengths that the goal test uses."""
         if env.book_or_nips != "book":
             raise IncompatiblePerturbationError(

@@ -15,11 +15,10 @@ arrays go through the same loop.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from rl_transfer_envs.aliases import Array
 
 
 def square(x: Array) -> Array:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from rl_transfer_envs.vector.kernels.arithmetic import Array
+from rl_transfer_envs.aliases import Array, Simulator
 
 USE_SYNC = "Use single environments, stepped in turn (sync)."
 
@@ -35,19 +35,37 @@ class Kernel:
         self.parameters: dict[str, Array] = {name: np.zeros(count) for name in self.attributes}
         self._stale = True
 
-    def load(self, row: int, env: Any) -> None:
-        """Read the parameters of instance ``row`` from its ``env.unwrapped``."""
+    def load(self, row: int, env: Simulator) -> None:
+        """Read the parameters of an instance.
+
+        Args:
+            row: its number.
+            env: its ``env.unwrapped``.
+
+        Raises:
+            IncompatiblePerturbationError: its equations are not those of this kernel.
+        """
         for name, literal in self.attributes.items():
             value = getattr(env, name) if literal is None else getattr(env, name, literal)
             self.parameters[name][row] = value
         self._stale = True
 
-    def start(self, row: int, env: Any) -> None:
-        """Take over the state of a freshly reset ``env.unwrapped``."""
+    def start(self, row: int, env: Simulator) -> None:
+        """Take over the state of an instance that was just reset.
+
+        Args:
+            row: its number.
+            env: its ``env.unwrapped``.
+        """
         self.state[:, row] = env.state
 
-    def export(self, row: int, env: Any) -> None:
-        """Write the state of instance ``row`` back, for rendering and for reading attributes."""
+    def export(self, row: int, env: Simulator) -> None:
+        """Write the state of an instance back, for rendering and for reading attributes.
+
+        Args:
+            row: its number.
+            env: its ``env.unwrapped``.
+        """
         env.state = self.state[:, row].copy()
 
     def step(self, actions: Array, active: Array | None) -> tuple[Array, Array, Array]:
@@ -71,7 +89,15 @@ class Kernel:
         """Recompute what depends on parameters alone."""
 
     def advance(self, actions: Array, active: Array | None) -> tuple[Array, Array, Array]:
-        """The equations; as :meth:`step`."""
+        """The equations.
+
+        Args:
+            actions: as in :meth:`step`.
+            active: as in :meth:`step`.
+
+        Returns:
+            As :meth:`step`.
+        """
         raise NotImplementedError
 
     def observed(self) -> Array:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from rl_transfer_envs.aliases import Array, Simulator
 from rl_transfer_envs.errors import IncompatiblePerturbationError
-from rl_transfer_envs.vector.kernels.arithmetic import Array
 from rl_transfer_envs.vector.kernels.base import USE_SYNC, Kernel
 
 
@@ -31,7 +29,7 @@ class CartPoleKernel(Kernel):
         )
     )
 
-    def load(self, row: int, env: Any) -> None:
+    def load(self, row: int, env: Simulator) -> None:
         """As in the base class; only Gymnasium's default integrator is batched."""
         if env.kinematics_integrator != "euler":
             raise IncompatiblePerturbationError(
@@ -66,7 +64,7 @@ class CartPoleKernel(Kernel):
         )
         return self.observed(), np.where(terminated, self._fallen, self._alive), terminated
 
-    def export(self, row: int, env: Any) -> None:
+    def export(self, row: int, env: Simulator) -> None:
         """Write state back; the episode has not ended."""
         super().export(row, env)
         env.steps_beyond_terminated = None

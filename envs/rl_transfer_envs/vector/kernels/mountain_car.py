@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from rl_transfer_envs.vector.kernels.arithmetic import Array, cos
+from rl_transfer_envs.aliases import Array, Simulator
+from rl_transfer_envs.vector.kernels.arithmetic import cos
 from rl_transfer_envs.vector.kernels.base import Kernel
 
 
@@ -39,6 +38,6 @@ class MountainCarKernel(Kernel):
         self.state = np.stack((position, velocity))
         return self.observed(), np.full(self.count, -1.0), terminated
 
-    def export(self, row: int, env: Any) -> None:
+    def export(self, row: int, env: Simulator) -> None:
         """Write the state back as the pair that Gymnasium keeps."""
         env.state = (self.state[0, row], self.state[1, row])

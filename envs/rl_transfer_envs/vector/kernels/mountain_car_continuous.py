@@ -7,11 +7,12 @@ they only meet each other: on the clipped throttle, and in the goal test after a
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from rl_transfer_envs.vector.kernels.arithmetic import Array, cos, square
+from rl_transfer_envs.aliases import Array, Simulator
+from rl_transfer_envs.vector.kernels.arithmetic import cos, square
 from rl_transfer_envs.vector.kernels.base import Kernel
 
 
@@ -40,12 +41,12 @@ class MountainCarContinuousKernel(Kernel):
         super().__init__(count)
         self._fresh = np.ones(count, dtype=bool)
 
-    def start(self, row: int, env: Any) -> None:
+    def start(self, row: int, env: Simulator) -> None:
         """Take over the start state, which is in double precision."""
         super().start(row, env)
         self._fresh[row] = True
 
-    def export(self, row: int, env: Any) -> None:
+    def export(self, row: int, env: Simulator) -> None:
         """Write the state back in the precision that Gymnasium would have it in."""
         env.state = self.state[:, row].astype(np.float64 if self._fresh[row] else np.float32)
 

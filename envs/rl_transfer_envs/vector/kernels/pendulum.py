@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from rl_transfer_envs.vector.kernels.arithmetic import Array, angle_normalize, square, square_single
+from rl_transfer_envs.aliases import Array, Simulator
+from rl_transfer_envs.vector.kernels.arithmetic import angle_normalize, square, square_single
 from rl_transfer_envs.vector.kernels.base import Kernel
 
 
@@ -28,12 +27,12 @@ class PendulumKernel(Kernel):
         self._motor = (3.0 / (p["m"] * square(p["l"]))).astype(np.float32)
         self._limit = p["max_torque"].astype(np.float32)
 
-    def start(self, row: int, env: Any) -> None:
+    def start(self, row: int, env: Simulator) -> None:
         """Take over the start state; no torque was applied yet."""
         super().start(row, env)
         self._torque[row] = np.nan
 
-    def export(self, row: int, env: Any) -> None:
+    def export(self, row: int, env: Simulator) -> None:
         """Write back the state and the torque that the renderer draws."""
         super().export(row, env)
         env.last_u = None if np.isnan(self._torque[row]) else self._torque[row]

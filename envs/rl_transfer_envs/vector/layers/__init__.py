@@ -7,7 +7,7 @@ instances at once; otherwise the wrappers are called one after another (``rowwis
 
 from __future__ import annotations
 
-from rl_transfer_envs.vector.layers.base import ALL, Layer, Rows
+from rl_transfer_envs.vector.layers.base import ALL, BatchLayer, Rows
 from rl_transfer_envs.vector.layers.stack import builder, stack_layers
 
-__all__ = ["ALL", "Layer", "Rows", "builder", "stack_layers"]
+__all__ = ["ALL", "BatchLayer", "Rows", "builder", "stack_layers"]

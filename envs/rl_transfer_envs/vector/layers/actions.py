@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from gymnasium import spaces
 
+from rl_transfer_envs.aliases import Array
 from rl_transfer_envs.registry.perturbations import Perturbation
-from rl_transfer_envs.vector.kernels.arithmetic import Array
-from rl_transfer_envs.vector.layers.base import Layer, Rows
+from rl_transfer_envs.vector.layers.base import BatchLayer, Rows
 from rl_transfer_envs.vector.layers.draws import Draws, normal
 from rl_transfer_envs.wrappers.action_choice import ActionRemap, ExtraActions
 from rl_transfer_envs.wrappers.action_values import (
@@ -20,7 +20,7 @@ from rl_transfer_envs.wrappers.action_values import (
 )
 
 
-class ActionTableLayer(Layer):
+class ActionTableLayer(BatchLayer):
     """Discrete actions by table: what each action becomes does not change with time."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -37,7 +37,7 @@ class ActionTableLayer(Layer):
         return self._table[np.arange(self.count)[rows], actions - self._start[rows]]
 
 
-class ExtraActionsLayer(Layer):
+class ExtraActionsLayer(BatchLayer):
     """Ignores the extra dimensions of continuous actions."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -49,7 +49,7 @@ class ExtraActionsLayer(Layer):
         return actions[:, : self._count]
 
 
-class _ContinuousActionLayer(Layer):
+class _ContinuousActionLayer(BatchLayer):
     """Base: one number per instance and dimension, drawn per episode or fixed."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -114,7 +114,7 @@ class ActionDeadZoneLayer(_ContinuousActionLayer):
         return np.where(np.abs(actions) < self._size[rows] * largest, np.float32(0), actions)
 
 
-class ActionInversionLayer(Layer):
+class ActionInversionLayer(BatchLayer):
     """Mirrored at the middle of the range, in the listed dimensions."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -130,7 +130,7 @@ class ActionInversionLayer(Layer):
         return np.where(self._mask[rows], self._sum[rows] - actions, actions)
 
 
-def _extra(wrappers: Sequence[Perturbation | None]) -> Layer:
+def _extra(wrappers: Sequence[Perturbation | None]) -> BatchLayer:
     first = next(wrapper for wrapper in wrappers if wrapper is not None)
     return (
         ActionTableLayer(wrappers)
@@ -139,7 +139,7 @@ def _extra(wrappers: Sequence[Perturbation | None]) -> Layer:
     )
 
 
-ACTION_LAYERS: dict[type[Perturbation], Callable[[Sequence[Perturbation | None]], Layer]] = {
+ACTION_LAYERS: dict[type[Perturbation], Callable[[Sequence[Perturbation | None]], BatchLayer]] = {
     ActionRemap: ActionTableLayer,
     ExtraActions: _extra,
     ActionNoise: ActionNoiseLayer,

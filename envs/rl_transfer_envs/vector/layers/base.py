@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from rl_transfer_envs.aliases import Array
 from rl_transfer_envs.registry.perturbations import Perturbation
-from rl_transfer_envs.vector.kernels.arithmetic import Array
 
-Rows = slice | np.ndarray[Any, np.dtype[np.intp]]
+Rows = slice | NDArray[np.intp]
 """Which instances an array holds: ``ALL``, or their numbers in rising order."""
 
 ALL = slice(None)
 
 
-class Layer:
+class BatchLayer:
     """One level of perturbations; the base class changes nothing.
 
     Args:
@@ -33,39 +34,79 @@ class Layer:
         return [(row, wrapper) for row, wrapper in enumerate(self.wrappers) if wrapper is not None]
 
     def wrapper(self, row: int) -> Any:
-        """The wrapper of an instance of this layer."""
+        """The wrapper of an instance of this layer.
+
+        Args:
+            row: number of the instance.
+        """
         return self.wrappers[row]
 
     def numbers(self, rows: Rows) -> Sequence[int]:
-        """``rows`` as plain numbers."""
+        """Rows as plain numbers.
+
+        Args:
+            rows: which instances.
+        """
         return range(self.count) if isinstance(rows, slice) else rows.tolist()
 
     def begin(self, row: int, observation: Array) -> None:
-        """Start an episode of ``row``, after the wrapper drew its values; the first observation is given."""
+        """Start an episode, after the wrapper drew its values.
+
+        Args:
+            row: number of the instance.
+            observation: ``observation[dimension]``, the first one, as it reaches this layer.
+        """
 
     def action(self, rows: Rows, actions: Array) -> Array:
-        """The actions that go in, ``actions[k]`` for the k-th of ``rows``."""
+        """The actions that go in.
+
+        Args:
+            rows: which instances.
+            actions: ``actions[k]`` or ``actions[k, dimension]`` of the k-th of ``rows``.
+
+        Returns:
+            As many, as the next layer gets them.
+        """
         return actions
 
     def observation(self, rows: Rows, observations: Array) -> Array:
-        """The observations that come out, newly made; ``observations[k, dimension]``."""
+        """The observations that come out.
+
+        Args:
+            rows: which instances.
+            observations: ``observations[k, dimension]`` of the k-th of ``rows``.
+
+        Returns:
+            As many, newly made.
+        """
         return observations
 
     def reward(
         self, rows: Rows, rewards: Array, observations: Array, terminated: Array, done: Array
     ) -> Array:
-        """The rewards that come out; ``rewards[k]``, observations as they reach this layer."""
+        """The rewards that come out.
+
+        Args:
+            rows: which instances.
+            rewards: ``rewards[k]`` of the k-th of ``rows``, in reward units.
+            observations: ``observations[k, dimension]``, as they reach this layer.
+            terminated: ``terminated[k]``.
+            done: ``done[k]``: terminated or truncated.
+
+        Returns:
+            As many.
+        """
         return rewards
 
 
-class PartialLayer(Layer):
+class PartialLayer(BatchLayer):
     """A layer for some of the instances: the others pass unchanged.
 
     Args:
         layer: the layer; called with its own instances only.
     """
 
-    def __init__(self, layer: Layer) -> None:
+    def __init__(self, layer: BatchLayer) -> None:
         super().__init__(layer.wrappers)
         self._layer = layer
         self._member = np.array([wrapper is not None for wrapper in layer.wrappers])

@@ -8,12 +8,11 @@ drawn per episode, from the same stream, the numbers are fetched step by step.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
+from rl_transfer_envs.aliases import Array, Info
 from rl_transfer_envs.registry.perturbations import Perturbation
-from rl_transfer_envs.vector.kernels.arithmetic import Array
 from rl_transfer_envs.vector.layers.base import Rows
 
 Draw = Callable[[np.random.Generator, int], Array]
@@ -39,7 +38,7 @@ class Draws:
         self._blocks = [BLOCK if wrapper and not _draws_per_episode(wrapper) else 1 for wrapper in wrappers]
         self._numbers = np.zeros((count, BLOCK, dimensions))
         self._next = np.full(count, BLOCK, dtype=np.intp)
-        self._generators: list[Any] = [None] * count
+        self._generators: list[np.random.Generator | None] = [None] * count
         self._all = np.arange(count)
 
     def begin(self, row: int) -> None:
@@ -78,6 +77,6 @@ def share(dimensions: int, together: bool) -> Draw:
 
 
 def _draws_per_episode(wrapper: Perturbation) -> bool:
-    info: dict[str, Any] = {}
+    info: Info = {}
     wrapper.add_context(info)
     return "context" in info

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from rl_transfer_envs.aliases import Array
 from rl_transfer_envs.registry.perturbations import Perturbation
-from rl_transfer_envs.vector.kernels.arithmetic import Array
-from rl_transfer_envs.vector.layers.base import Layer, Rows
+from rl_transfer_envs.vector.layers.base import BatchLayer, Rows
 from rl_transfer_envs.vector.layers.draws import Draws, normal, share, uniform
 from rl_transfer_envs.wrappers.observation_shape import (
     ObservationDelay,
@@ -25,7 +25,7 @@ from rl_transfer_envs.wrappers.observation_values import (
 )
 
 
-class _ElementwiseLayer(Layer):
+class _ElementwiseLayer(BatchLayer):
     """Base: one number per instance and dimension, drawn per episode or fixed."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -107,7 +107,7 @@ class ObservationDropoutLayer(_ElementwiseLayer):
         return np.where(lost, self._fill[rows], observations)
 
 
-class ObservationSelectionLayer(Layer):
+class ObservationSelectionLayer(BatchLayer):
     """Another order of the dimensions, or fewer."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -121,7 +121,7 @@ class ObservationSelectionLayer(Layer):
         return np.take_along_axis(observations, self._chosen[rows], axis=1)
 
 
-class ObservationBlankLayer(Layer):
+class ObservationBlankLayer(BatchLayer):
     """0 in the place of missing dimensions."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -135,7 +135,7 @@ class ObservationBlankLayer(Layer):
         return np.where(self._keep[rows], observations, np.float32(0))
 
 
-class ObservationDelayLayer(Layer):
+class ObservationDelayLayer(BatchLayer):
     """A ring of past observations per instance, filled with the first one."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -160,7 +160,7 @@ class ObservationDelayLayer(Layer):
         return seen
 
 
-class ObservationDistractorsLayer(Layer):
+class ObservationDistractorsLayer(BatchLayer):
     """Appended dimensions, each a process of its own."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -187,13 +187,13 @@ class ObservationDistractorsLayer(Layer):
         return shown
 
 
-def _missing(wrappers: Sequence[Perturbation | None]) -> Layer:
+def _missing(wrappers: Sequence[Perturbation | None]) -> BatchLayer:
     """All instances of a layer have one shape, so they remove, or none has anything to remove."""
     modes = {wrapper.value("mode") for wrapper in wrappers if wrapper is not None}
     return ObservationSelectionLayer(wrappers) if modes == {"remove"} else ObservationBlankLayer(wrappers)
 
 
-OBSERVATION_LAYERS: dict[type[Perturbation], Callable[[Sequence[Perturbation | None]], Layer]] = {
+OBSERVATION_LAYERS: dict[type[Perturbation], Callable[[Sequence[Perturbation | None]], BatchLayer]] = {
     ObservationNoise: ObservationNoiseLayer,
     ObservationBias: ObservationBiasLayer,
     ObservationScale: ObservationScaleLayer,

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rl_transfer_envs.aliases import Array
 from rl_transfer_envs.registry.perturbations import Perturbation
-from rl_transfer_envs.vector.kernels.arithmetic import Array
-from rl_transfer_envs.vector.layers.base import Layer, Rows
+from rl_transfer_envs.vector.layers.base import BatchLayer, Rows
 from rl_transfer_envs.wrappers.reward import RewardPower, RewardScale, RewardSparsification
 
 
-class _PerEpisodeLayer(Layer):
+class _PerEpisodeLayer(BatchLayer):
     """Base: one number per instance, drawn per episode or fixed."""
 
     def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
@@ -68,7 +68,7 @@ class RewardSparsificationLayer(_PerEpisodeLayer):
         return np.where(pay, purse, 0.0)
 
 
-REWARD_LAYERS: dict[type[Perturbation], type[Layer]] = {
+REWARD_LAYERS: dict[type[Perturbation], type[BatchLayer]] = {
     RewardScale: RewardScaleLayer,
     RewardPower: RewardPowerLayer,
     RewardSparsification: RewardSparsificationLayer,

@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from rl_transfer_envs.vector.kernels.arithmetic import Array
-from rl_transfer_envs.vector.layers.base import Layer, Rows
+from rl_transfer_envs.aliases import Array
+from rl_transfer_envs.vector.layers.base import BatchLayer, Rows
 
 
-class RowwiseActionLayer(Layer):
-    """Calls ``action`` of every instance's wrapper."""
-
-    def begin(self, row: int, observation: Array) -> None:
-        """Call the wrapper's hook."""
-        self.wrapper(row).begin()
+class RowwiseActionLayer(BatchLayer):
+    """Calls ``action`` of every instance's wrapper, which began when its values were drawn."""
 
     def action(self, rows: Rows, actions: Array) -> Array:
         """The wrappers' actions."""
@@ -25,7 +21,7 @@ class RowwiseActionLayer(Layer):
         return np.array(changed, dtype=actions.dtype)
 
 
-class RowwiseObservationLayer(Layer):
+class RowwiseObservationLayer(BatchLayer):
     """Calls ``observation`` of every instance's wrapper."""
 
     def begin(self, row: int, observation: Array) -> None:
@@ -39,7 +35,7 @@ class RowwiseObservationLayer(Layer):
         )
 
 
-class RowwiseRewardLayer(Layer):
+class RowwiseRewardLayer(BatchLayer):
     """Calls ``reward`` of every instance's wrapper."""
 
     def begin(self, row: int, observation: Array) -> None:

@@ -9,7 +9,7 @@ from rl_transfer_envs.registry.perturbations import Perturbation
 from rl_transfer_envs.vector.instances import Instance
 from rl_transfer_envs.vector.kernels.base import USE_SYNC
 from rl_transfer_envs.vector.layers.actions import ACTION_LAYERS
-from rl_transfer_envs.vector.layers.base import Layer, PartialLayer
+from rl_transfer_envs.vector.layers.base import BatchLayer, PartialLayer
 from rl_transfer_envs.vector.layers.observations import OBSERVATION_LAYERS
 from rl_transfer_envs.vector.layers.rewards import REWARD_LAYERS
 from rl_transfer_envs.vector.layers.rowwise import (
@@ -21,7 +21,7 @@ from rl_transfer_envs.wrappers.action import ActionPerturbation
 from rl_transfer_envs.wrappers.observation import ObservationPerturbation
 from rl_transfer_envs.wrappers.reward import RewardPerturbation
 
-Build = Callable[[Sequence[Perturbation | None]], Layer]
+Build = Callable[[Sequence[Perturbation | None]], BatchLayer]
 
 _BATCHED: dict[type[Perturbation], Build] = {**ACTION_LAYERS, **OBSERVATION_LAYERS, **REWARD_LAYERS}
 _ROWWISE: dict[type[Perturbation], Build] = {
@@ -31,17 +31,23 @@ _ROWWISE: dict[type[Perturbation], Build] = {
 }
 
 
-def stack_layers(instances: Sequence[Instance]) -> list[Layer]:
+def stack_layers(instances: Sequence[Instance]) -> list[BatchLayer]:
     """Layers for the wrappers of ``instances``, from the inside out.
 
     Instances may carry different wrappers: the k-th layers hold the k-th wrapper of each, one
     layer per kind of wrapper.
 
+    Args:
+        instances: of one batch.
+
+    Returns:
+        The layers.
+
     Raises:
         IncompatiblePerturbationError: a wrapper does not vectorise, or the instances'
             observations or actions differ in shape at some level.
     """
-    layers: list[Layer] = []
+    layers: list[BatchLayer] = []
     for level in range(max(len(instance.wrappers) for instance in instances)):
         _check_shapes(instances, level)
         present = [instance.wrappers[level : level + 1] for instance in instances]
@@ -54,6 +60,12 @@ def stack_layers(instances: Sequence[Instance]) -> list[Layer]:
 
 def builder(kind: type[Perturbation]) -> Build:
     """What builds the layer for a kind of wrapper.
+
+    Args:
+        kind: the wrapper's class.
+
+    Returns:
+        ``build(wrappers)``, with ``wrappers[instance]`` or None for an instance without.
 
     Raises:
         IncompatiblePerturbationError: it does not vectorise.
