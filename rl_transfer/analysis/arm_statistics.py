@@ -57,7 +57,7 @@ def as_values(values: Values, name: str = "values") -> FloatArray:
     return array
 
 
-def mean_interval(values: Values, confidence: float = 0.95) -> Interval:
+def mean_interval(values: Values, confidence: float) -> Interval:
     """Mean of one arm with its Student t interval, m ± t · s / √n.
 
     With one value the limits are NaN; with none everything is.
@@ -72,7 +72,7 @@ def mean_interval(values: Values, confidence: float = 0.95) -> Interval:
     return Interval(point, point - half, point + half)
 
 
-def welch_interval(x: Values, y: Values, confidence: float = 0.95) -> Interval:
+def welch_interval(x: Values, y: Values, confidence: float) -> Interval:
     """Difference of means x̄ − ȳ with Welch's t interval (unequal variances).
 
     (x̄ − ȳ) ± t_ν √(s_x²/n_x + s_y²/n_y), with the Welch–Satterthwaite degrees of freedom ν.

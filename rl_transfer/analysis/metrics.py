@@ -26,7 +26,7 @@ NEAR = 0.05
 """A denominator closer to 0 than this (in scores) leaves a ratio undefined."""
 
 
-def final_performance(means: FloatArray, share: float = 0.1) -> float:
+def final_performance(means: FloatArray, share: float) -> float:
     """Mean of J over the last ``share`` of the evaluations, at least :data:`WINDOW` of them.
 
     The count is rounded up; a curve with fewer evaluations is averaged whole.
@@ -54,14 +54,12 @@ class ThresholdTime:
     reached: bool
 
 
-def time_to_threshold(
-    steps: FloatArray, means: FloatArray, threshold: float, window: int = WINDOW
-) -> ThresholdTime:
-    """Start of the first ``window`` consecutive evaluations whose mean is ≥ ``threshold``.
+def time_to_threshold(steps: FloatArray, means: FloatArray, threshold: float) -> ThresholdTime:
+    """Start of the first :data:`WINDOW` consecutive evaluations whose mean is ≥ ``threshold``.
 
     A curve shorter than the window is one window.
     """
-    width = min(window, len(means))
+    width = min(WINDOW, len(means))
     rolling = np.convolve(means, np.ones(width), mode="valid") / width
     hits = np.flatnonzero(rolling >= threshold)
     if hits.size:
@@ -123,7 +121,7 @@ def break_even_targets(steps_saved: float, source_steps: float) -> float:
     return float(math.ceil(source_steps / steps_saved)) if steps_saved > 0 else math.nan
 
 
-def has_plateaued(steps: FloatArray, curves: Sequence[FloatArray], confidence: float = 0.95) -> bool:
+def has_plateaued(steps: FloatArray, curves: Sequence[FloatArray], confidence: float) -> bool:
     """Whether the last third of an arm's curves shows no significant slope.
 
     Per run the least-squares slope of J over the last third of the evaluations (at least three); the arm has

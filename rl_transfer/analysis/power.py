@@ -16,15 +16,15 @@ POWER = 0.8
 """Chance of a verdict that *likely* stands for."""
 
 
-def smallest_p(n_x: int, n_y: int, limit: int = PERMUTATION_LIMIT) -> float:
+def smallest_p(n_x: int, n_y: int) -> float:
     """The smallest p that the permutation test can give with n_x and n_y runs.
 
     2 / C(2K, K) for equal arms of K runs (a split and its mirror image are equally extreme), 1 / C for
-    unequal ones; 1 / (1 + limit) where splits are sampled.
+    unequal ones; 1 / (1 + :data:`PERMUTATION_LIMIT`) where splits are sampled.
     """
     splits = math.comb(n_x + n_y, n_x)
-    if splits > limit:
-        return 1 / (1 + limit)
+    if splits > PERMUTATION_LIMIT:
+        return 1 / (1 + PERMUTATION_LIMIT)
     return min(1.0, (2 if n_x == n_y else 1) / splits)
 
 

@@ -16,11 +16,12 @@ from rl_transfer.analysis.model import Matrix
 
 INK = "#1a1a1a"
 MUTED = "#6b6b6b"
-RULE = "#d9d9d9"
 NEGATIVE = "#b35806"
 """Orange end of the diverging scale."""
 POSITIVE = "#2166ac"
 """Blue end of the diverging scale."""
+
+_DPI = 160
 
 _RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -101,9 +102,9 @@ def svg(figure: Figure, name: str) -> str:
     return re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
 
 
-def png(figure: Figure, dpi: int = 160) -> bytes:
+def png(figure: Figure) -> bytes:
     """The figure as a PNG."""
     buffer = io.BytesIO()
     with drawing():
-        figure.savefig(buffer, format="png", dpi=dpi)
+        figure.savefig(buffer, format="png", dpi=_DPI)
     return buffer.getvalue()

@@ -68,14 +68,14 @@ def test_impossible_arguments_are_refused(call):
 
 def test_mean_interval_by_hand():
     # 1, 2, 3: mean 2, s = 1, s/√3 = 0.57735, t(0.975, 2) = 4.30265 → half 2.48414
-    found = mean_interval([1, 2, 3])
+    found = mean_interval([1, 2, 3], 0.95)
     assert (found.point, found.low, found.high) == pytest.approx((2, -0.48414, 4.48414), abs=1e-5)
 
 
 def test_welch_interval_by_hand():
     # x̄ − ȳ = −2.5; s² = 5/3 and 20/3 over 4 runs each: SE² = 25/12;
     # ν = (25/12)² / ((5/12)²/3 + (20/12)²/3) = 625·3/425 = 4.41176
-    found = welch_interval([1, 2, 3, 4], [2, 4, 6, 8])
+    found = welch_interval([1, 2, 3, 4], [2, 4, 6, 8], 0.95)
     half = t_quantile(0.975, 625 * 3 / 425) * math.sqrt(25 / 12)
     assert (found.point, found.low, found.high) == pytest.approx((-2.5, -2.5 - half, -2.5 + half))
     # t must lie between its table values at 4 (2.7764) and 5 (2.5706) degrees of freedom
@@ -83,29 +83,29 @@ def test_welch_interval_by_hand():
 
 
 def test_intervals_of_too_little():
-    assert math.isnan(welch_interval([], [1, 2]).point)
-    assert welch_interval([3], [1, 2]).point == 1.5
-    assert not welch_interval([3], [1, 2]).defined
-    assert not mean_interval([3]).defined
-    assert math.isnan(mean_interval([]).point)
+    assert math.isnan(welch_interval([], [1, 2], 0.95).point)
+    assert welch_interval([3], [1, 2], 0.95).point == 1.5
+    assert not welch_interval([3], [1, 2], 0.95).defined
+    assert not mean_interval([3], 0.95).defined
+    assert math.isnan(mean_interval([], 0.95).point)
 
 
 def test_arms_without_spread_have_a_point_interval():
-    assert welch_interval([0.1] * 3, [0.1] * 5) == Interval(0, 0, 0)
-    assert welch_interval([500, 500], [500, 500]) == Interval(0, 0, 0)
+    assert welch_interval([0.1] * 3, [0.1] * 5, 0.95) == Interval(0, 0, 0)
+    assert welch_interval([500, 500], [500, 500], 0.95) == Interval(0, 0, 0)
 
 
 def test_one_arm_without_spread_keeps_the_degrees_of_the_other():
     # s_y = 0: ν = n_x − 1 = 2, SE = 1/√3
-    found = welch_interval([1, 2, 3], [0, 0, 0, 0, 0])
+    found = welch_interval([1, 2, 3], [0, 0, 0, 0, 0], 0.95)
     assert found.high - found.point == pytest.approx(4.30265273 / math.sqrt(3))
 
 
 @settings(deadline=None)
 @given(ARM, ARM, st.floats(-100, 100), st.floats(0.01, 100))
 def test_welch_interval_moves_and_scales_with_its_data(x, y, shift, factor):
-    plain = welch_interval(x, y)
-    moved = welch_interval([factor * v + shift for v in x], [factor * v + shift for v in y])
+    plain = welch_interval(x, y, 0.95)
+    moved = welch_interval([factor * v + shift for v in x], [factor * v + shift for v in y], 0.95)
     expected = plain.scaled(factor)
     assert (moved.point, moved.low, moved.high) == pytest.approx(
         (expected.point, expected.low, expected.high), abs=1e-6, rel=1e-6
@@ -214,12 +214,12 @@ def test_effect_sizes_by_hand():
 @pytest.mark.parametrize("bad", [[1, math.nan], [1, math.inf]])
 def test_values_that_are_not_finite_are_refused(bad):
     with pytest.raises(ValueError, match="finite"):
-        mean_interval(bad)
+        mean_interval(bad, 0.95)
 
 
 def test_arrays_of_higher_rank_are_refused():
     with pytest.raises(ValueError, match="rank 1"):
-        mean_interval(np.ones((2, 2)))
+        mean_interval(np.ones((2, 2)), 0.95)
 
 
 def test_agreement_with_scipy():
@@ -228,7 +228,7 @@ def test_agreement_with_scipy():
     x, y = [1.3, 2.7, 0.4, 5.1, 3.3], [0.2, 1.1, 0.9, 2.0]
     assert t_quantile(0.975, 3.7) == pytest.approx(2.86752071, abs=1e-8)
     assert t_cdf(1.9, 3.7) == pytest.approx(0.9320003851269802, abs=1e-12)
-    found = welch_interval(x, y)
+    found = welch_interval(x, y, 0.95)
     assert (found.low, found.high) == pytest.approx((-0.7277719060499586, 3.747771906049959), abs=1e-9)
     assert permutation_p(x, y, RNG(0)) == pytest.approx(0.15873015873015872)
     assert probability_of_improvement(x, y) == pytest.approx(0.8)

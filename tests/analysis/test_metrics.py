@@ -30,11 +30,11 @@ def grid(means, every=10):
 
 
 def test_final_performance_averages_the_last_tenth_but_at_least_three():
-    assert final_performance(array(0, 1, 2, 3, 10)) == 5  # 3 of 5
-    assert final_performance(np.arange(40.0)) == 37.5  # 4 of 40: 36 … 39
-    assert final_performance(np.arange(41.0)) == 38  # ⌈4.1⌉ = 5: 36 … 40
-    assert final_performance(np.arange(30.0)) == 28  # exactly 3, not 4 by rounding of 0.1 · 30
-    assert final_performance(array(1, 2)) == 1.5  # shorter than three
+    assert final_performance(array(0, 1, 2, 3, 10), 0.1) == 5  # 3 of 5
+    assert final_performance(np.arange(40.0), 0.1) == 37.5  # 4 of 40: 36 … 39
+    assert final_performance(np.arange(41.0), 0.1) == 38  # ⌈4.1⌉ = 5: 36 … 40
+    assert final_performance(np.arange(30.0), 0.1) == 28  # exactly 3, not 4 by rounding of 0.1 · 30
+    assert final_performance(array(1, 2), 0.1) == 1.5  # shorter than three
     assert final_performance(np.arange(40.0), share=0.5) == 29.5  # 20 … 39
 
 
@@ -133,9 +133,9 @@ def test_plateau_looks_at_the_last_third_over_seeds():
     steps = grid(range(9))
     flat = [array(0, 5, 9, 20, 40, 70, 100, 101, 100), array(0, 5, 9, 20, 40, 70, 101, 99, 101)]
     # slopes of the last three: 0 and 0
-    assert has_plateaued(steps, flat)
+    assert has_plateaued(steps, flat, 0.95)
     # slopes 1.0, 1.1 and 0.9 per step: mean 1, s = 0.1, half-width 4.303·0.1/√3 = 0.25: excludes 0
     rising = [np.array([0] * 6 + [0, 10 * slope, 20 * slope]) for slope in (1.0, 1.1, 0.9)]
-    assert not has_plateaued(steps, rising)
-    assert not has_plateaued(steps, flat[:1])
-    assert not has_plateaued(steps[:2], [array(1, 1), array(1, 1)])
+    assert not has_plateaued(steps, rising, 0.95)
+    assert not has_plateaued(steps, flat[:1], 0.95)
+    assert not has_plateaued(steps[:2], [array(1, 1), array(1, 1)], 0.95)

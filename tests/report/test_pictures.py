@@ -35,7 +35,7 @@ def image_sweep(folder, **options):
         kind="image", **options,
     )  # fmt: skip
     sweep.write(folder)
-    blank = png(Figure(figsize=(0.2, 0.2)), dpi=20)
+    blank = png(Figure(figsize=(0.2, 0.2)))
     for row in sweep.rows():
         run = folder / "runs" / row["id"]
         if row["role"] != "target" or not (run / "record.json").exists():
