@@ -58,6 +58,15 @@ def aggregate(
 
     Targets without normalised scores are left out for all. A strategy with missing runs gets no
     aggregate: dropping them could only flatter it.
+
+    Args:
+        groups: (source, strategy) → its arms, one per target.
+        scales: target → the constants of its scores.
+        settings: resamples and coverage of the intervals.
+        root_seed: root of the bootstrap's random streams; each strategy has one of its own.
+
+    Returns:
+        One entry per (source, strategy), in the order of ``groups``; scores are pure numbers.
     """
     targets = tuple(name for name, scale in scales.items() if not scale.is_raw)
     usable = {key: [arm for arm in arms if arm.target in targets] for key, arms in groups.items()}

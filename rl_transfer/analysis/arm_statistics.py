@@ -38,7 +38,18 @@ class Interval:
         return math.isfinite(self.low) and math.isfinite(self.high)
 
     def scaled(self, factor: float, offset: float = 0.0) -> Interval:
-        """The interval of ``factor × estimate + offset``; limits swap under a negative factor."""
+        """The interval of ``factor × estimate + offset``; limits swap under a negative factor.
+
+        >>> Interval(2.0, 1.0, 4.0).scaled(-1.0)
+        Interval(point=-2.0, low=-4.0, high=-1.0)
+
+        Args:
+            factor: what the estimate is multiplied with.
+            offset: what is added then, in the unit of the result.
+
+        Returns:
+            Point and limits, in the unit that ``factor`` and ``offset`` lead to.
+        """
         ends = (self.low * factor + offset, self.high * factor + offset)
         low, high = ends if factor >= 0 else ends[::-1]
         return Interval(self.point * factor + offset, low, high)
@@ -48,7 +59,18 @@ UNDEFINED = Interval(math.nan, math.nan, math.nan)
 
 
 def as_values(values: Values, name: str = "values") -> FloatArray:
-    """``values`` as a one-dimensional float array; refuses other ranks and NaN or infinity."""
+    """``values`` as an array; refuses what is not one finite number per run.
+
+    Args:
+        values: one number per run.
+        name: what the caller calls them, for the message.
+
+    Returns:
+        Array [run] of floats.
+
+    Raises:
+        ValueError: the rank is not 1, or a value is NaN or infinite.
+    """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1:
         raise ValueError(f"{name} must be one number per run (rank 1), got shape {array.shape}")
@@ -61,6 +83,17 @@ def mean_interval(values: Values, confidence: float) -> Interval:
     """Mean of one arm with its Student t interval, m ± t · s / √n.
 
     With one value the limits are NaN; with none everything is.
+
+    >>> interval = mean_interval([1.0, 2.0, 3.0], 0.95)  # t of 2 degrees: 4.303; s / √3 = 0.577
+    >>> round(interval.point, 3), round(interval.low, 3), round(interval.high, 3)
+    (2.0, -0.484, 4.484)
+
+    Args:
+        values: one number per run.
+        confidence: coverage, in (0, 1).
+
+    Returns:
+        Point and limits, in the unit of ``values``.
     """
     x = as_values(values)
     if x.size == 0:
@@ -79,6 +112,14 @@ def welch_interval(x: Values, y: Values, confidence: float) -> Interval:
     Limits are NaN with fewer than two values in an arm. If neither arm varies the interval is the point.
 
     Source: Welch 1947, Biometrika 34:28–35.
+
+    Args:
+        x: the first arm, one number per run.
+        y: the second arm, in the same unit; sizes may differ.
+        confidence: coverage, in (0, 1).
+
+    Returns:
+        Difference and limits, in the unit of the arms.
     """
     x, y = as_values(x, "x"), as_values(y, "y")
     if min(x.size, y.size) == 0:
@@ -92,7 +133,17 @@ def welch_interval(x: Values, y: Values, confidence: float) -> Interval:
 
 
 def welch_error(variance_x: float, n_x: int, variance_y: float, n_y: int) -> tuple[float, float]:
-    """Standard error of x̄ − ȳ and its Welch–Satterthwaite degrees of freedom."""
+    """Standard error of x̄ − ȳ and its Welch–Satterthwaite degrees of freedom.
+
+    Args:
+        variance_x: unbiased sample variance of the first arm.
+        n_x: its runs, at least 2.
+        variance_y: the same of the second arm.
+        n_y: its runs, at least 2.
+
+    Returns:
+        The error, in the unit of the arms, and the degrees, not necessarily whole.
+    """
     part_x, part_y = variance_x / n_x, variance_y / n_y
     total = part_x + part_y
     if total <= 0:
@@ -110,7 +161,19 @@ def permutation_p(
     the observed one (the observed split counts itself). Above ``limit`` splits, ``limit`` random ones are
     drawn and p = (1 + hits) / (1 + limit).
 
+    >>> permutation_p([5.0, 6.0], [1.0, 2.0], np.random.default_rng(0))  # 2 of the 6 splits are as extreme
+    0.3333333333333333
+
     Source: Fisher 1935; the +1 of the sampled form: Phipson & Smyth 2010.
+
+    Args:
+        x: the first arm, one number per run.
+        y: the second arm, in the same unit; sizes may differ.
+        generator: source of randomness; untouched where all splits are enumerated.
+        limit: most splits that are enumerated, and the number drawn above that.
+
+    Returns:
+        p in (0, 1]; NaN if an arm is empty.
     """
     x, y = as_values(x, "x"), as_values(y, "y")
     if min(x.size, y.size) == 0:
@@ -142,7 +205,19 @@ def _splits(total: int, first: int) -> npt.NDArray[np.intp]:
 def benjamini_hochberg(p_values: Values) -> FloatArray:
     """Adjusted p-values of one family: p̃₍ᵢ₎ = min over j ≥ i of min(1, m p₍ⱼ₎ / j), in the given order.
 
+    >>> benjamini_hochberg([0.01, 0.5, 0.02]).tolist()  # 0.01 · 3/1 and 0.02 · 3/2 are both 0.03
+    [0.03, 0.5, 0.03]
+
     Source: Benjamini & Hochberg 1995, JRSS B 57:289–300.
+
+    Args:
+        p_values: one per test of the family, in [0, 1].
+
+    Returns:
+        Array [test] of adjusted p-values; a test is significant at the false-discovery rate q if its is < q.
+
+    Raises:
+        ValueError: a value lies outside [0, 1].
     """
     p = as_values(p_values, "p_values")
     if ((p < 0) | (p > 1)).any():
@@ -157,7 +232,17 @@ def benjamini_hochberg(p_values: Values) -> FloatArray:
 def probability_of_improvement(x: Values, y: Values) -> float:
     """P(X > Y) + ½ P(X = Y) over all pairs of runs: the Mann–Whitney U divided by n_x n_y.
 
+    >>> probability_of_improvement([1.0, 3.0], [1.0, 2.0])  # one tie, one loss, two wins
+    0.625
+
     Source: Agarwal et al. 2021 (NeurIPS), "Deep RL at the edge of the statistical precipice".
+
+    Args:
+        x: the first arm, one number per run.
+        y: the second arm, in the same unit; sizes may differ.
+
+    Returns:
+        A share in [0, 1]; NaN if an arm is empty.
     """
     x, y = as_values(x, "x"), as_values(y, "y")
     if min(x.size, y.size) == 0:
@@ -167,7 +252,15 @@ def probability_of_improvement(x: Values, y: Values) -> float:
 
 
 def cohens_d(x: Values, y: Values) -> float:
-    """(x̄ − ȳ) / s, with s² the pooled variance; NaN if no arm varies or there are too few runs."""
+    """(x̄ − ȳ) / s, with s² the pooled variance; NaN if no arm varies or there are too few runs.
+
+    Args:
+        x: the first arm, one number per run.
+        y: the second arm, in the same unit; sizes may differ.
+
+    Returns:
+        The effect in pooled standard deviations.
+    """
     x, y = as_values(x, "x"), as_values(y, "y")
     degrees = x.size + y.size - 2
     if min(x.size, y.size) == 0 or degrees < 1:
@@ -181,6 +274,13 @@ def hedges_g(x: Values, y: Values) -> float:
     """Cohen's d without its small-sample bias: g = d · Γ(ν/2) / (√(ν/2) Γ((ν−1)/2)), ν = n_x + n_y − 2.
 
     NaN where d is, and for ν < 2. Source: Hedges 1981, J. Educational Statistics 6:107–128.
+
+    Args:
+        x: the first arm, one number per run.
+        y: the second arm, in the same unit; sizes may differ.
+
+    Returns:
+        The effect in pooled standard deviations.
     """
     degrees = len(x) + len(y) - 2
     if degrees < 2:

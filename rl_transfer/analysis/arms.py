@@ -49,7 +49,14 @@ class Arm:
         return max((run.curve.budget for run in self.runs if run.curve), default=math.nan)
 
     def values(self, figure: Callable[[RunMetrics], float]) -> dict[int, float]:
-        """Seed index → the figure, for the runs in which it is defined."""
+        """Seed index → the figure, for the runs in which it is defined.
+
+        Args:
+            figure: what to read off a run, such as ``lambda run: run.final``.
+
+        Returns:
+            Seed index → value in the figure's unit; seeds in which it is NaN are left out.
+        """
         found = {run.seed: figure(run) for run in self.metrics}
         return {seed: value for seed, value in found.items() if math.isfinite(value)}
 
@@ -64,7 +71,17 @@ class Arm:
 
 
 def build_arm(rows: Sequence[Run], seeds: Sequence[int], scale: ScoreScale, settings: Analysis) -> Arm:
-    """The arm made of ``rows`` (same source, target and strategy; at least one)."""
+    """The arm made of the rows of one (source, target, strategy).
+
+    Args:
+        rows: its planned runs, at least one, finished or not.
+        seeds: seed indices that every cell of the sweep must have.
+        scale: the constants of the target's scores.
+        settings: thresholds and shares for the per-run figures.
+
+    Returns:
+        The finished runs with their figures, and what is missing.
+    """
     first = rows[0]
     by_seed = {run.seed: run for run in rows}
     planned = tuple(sorted({*seeds, *by_seed}))
@@ -98,13 +115,16 @@ class Band:
 
 
 def band(curves: Sequence[tuple[FloatArray, FloatArray]], confidence: float) -> Band | None:
-    """Pointwise mean and Student t interval over seeds; None of nothing.
+    """Pointwise mean and Student t interval over seeds.
 
     Curves with differing evaluation steps are compared at the steps that all of them have.
 
     Args:
         curves: (steps, means) of each run.
         confidence: coverage of the interval at each step.
+
+    Returns:
+        The band; None of no curves, or where they share no step.
     """
     if not curves:
         return None
@@ -123,7 +143,12 @@ def band(curves: Sequence[tuple[FloatArray, FloatArray]], confidence: float) -> 
 
 
 def arm_band(arm: Arm, confidence: float) -> Band | None:
-    """The band of an arm's finished runs."""
+    """The band of an arm's finished runs.
+
+    Args:
+        arm: its finished runs are averaged.
+        confidence: coverage of the interval at each step, in (0, 1).
+    """
     return band([(run.curve.steps, run.curve.means) for run in arm.runs if run.curve], confidence)
 
 
@@ -150,7 +175,16 @@ class SourceInfo:
 
 
 def source_info(sweep: Sweep, name: str, bar: float | None) -> SourceInfo:
-    """The source ``name``: its own runs if the sweep has them, else what the target runs recorded of it."""
+    """The source ``name``: its own runs if the sweep has them, else what the target runs recorded of it.
+
+    Args:
+        sweep: the runs.
+        name: the source.
+        bar: the J that its policies are expected to reach, if any.
+
+    Returns:
+        Scores by seed in the measure's unit, training steps and problems.
+    """
     rows = sweep.select("source", source=name)
     fed = [run for run in sweep.select("target", source=name) if run.record is not None]
     scores = {run.seed: float(run.curve.means[-1]) for run in rows if run.curve}

@@ -19,7 +19,17 @@ _CHUNK = 2_000_000  # numbers held at once while resampling
 
 
 def interquartile_mean(values: Values) -> float:
-    """Mean of the middle half: ⌊n/4⌋ values are cut at either end; NaN of nothing."""
+    """Mean of the middle half: ⌊n/4⌋ values are cut at either end.
+
+    >>> interquartile_mean([0.0, 1.0, 2.0, 99.0])
+    1.5
+
+    Args:
+        values: one number per run.
+
+    Returns:
+        The mean, in the unit of ``values``; NaN of nothing.
+    """
     x = as_values(values)
     return float(_iqm_rows(x[None, :])[0]) if x.size else math.nan
 
@@ -44,6 +54,9 @@ def stratified_bootstrap(
 
     Returns:
         Array [resamples].
+
+    Raises:
+        ValueError: there is no stratum, or an empty one.
     """
     groups = [as_values(stratum, "stratum") for stratum in strata]
     if not groups or min(group.size for group in groups) == 0:
@@ -58,7 +71,16 @@ def stratified_bootstrap(
 
 
 def percentile_interval(point: float, draws: FloatArray, confidence: float) -> Interval:
-    """Percentile bootstrap interval of ``draws`` around the estimate ``point``."""
+    """Percentile bootstrap interval of ``draws`` around the estimate ``point``.
+
+    Args:
+        point: the estimate itself.
+        draws: its values under resampling, array [resample].
+        confidence: coverage, in (0, 1).
+
+    Returns:
+        Point and limits, in the unit of ``draws``.
+    """
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return Interval(point, float(low), float(high))
@@ -67,7 +89,17 @@ def percentile_interval(point: float, draws: FloatArray, confidence: float) -> I
 def iqm_interval(
     strata: Sequence[Values], generator: np.random.Generator, resamples: int, confidence: float
 ) -> Interval:
-    """Interquartile mean over all runs of all tasks, with its stratified bootstrap interval."""
+    """Interquartile mean over all runs of all tasks, with its stratified bootstrap interval.
+
+    Args:
+        strata: the runs of each task, in a unit that the tasks share.
+        generator: source of randomness.
+        resamples: number of draws, > 0.
+        confidence: coverage, in (0, 1).
+
+    Returns:
+        Point and limits; undefined if a stratum is empty.
+    """
     if not strata or min(len(stratum) for stratum in strata) == 0:
         return UNDEFINED
     point = interquartile_mean(np.concatenate([as_values(stratum) for stratum in strata]))
@@ -78,7 +110,18 @@ def iqm_interval(
 def iqm_difference(
     x: Values, y: Values, generator: np.random.Generator, resamples: int, confidence: float
 ) -> Interval:
-    """IQM(x) − IQM(y), arms resampled independently; percentile bootstrap interval."""
+    """IQM(x) − IQM(y), arms resampled independently; percentile bootstrap interval.
+
+    Args:
+        x: the first arm, one number per run.
+        y: the second arm, in the same unit; sizes may differ.
+        generator: source of randomness.
+        resamples: number of draws, > 0.
+        confidence: coverage, in (0, 1).
+
+    Returns:
+        Point and limits, in the unit of the arms; undefined if an arm is empty.
+    """
     if min(len(x), len(y)) == 0:
         return UNDEFINED
     n = len(x)
@@ -91,7 +134,18 @@ def iqm_difference(
 
 
 def performance_profile(scores: Values, thresholds: Values) -> FloatArray:
-    """Share of runs whose score is above each threshold τ; array [thresholds], falling from 1 to 0."""
+    """Share of runs whose score is above each threshold τ.
+
+    >>> performance_profile([0.2, 0.8], [0.0, 0.5, 1.0]).tolist()
+    [1.0, 0.5, 0.0]
+
+    Args:
+        scores: one per run.
+        thresholds: the τ, in the unit of the scores.
+
+    Returns:
+        Array [τ] of shares, falling from 1 to 0 with rising thresholds.
+    """
     x, tau = as_values(scores, "scores"), as_values(thresholds, "thresholds")
     share: FloatArray = (x[None, :] > tau[:, None]).mean(axis=1)
     return share

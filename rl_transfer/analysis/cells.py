@@ -58,7 +58,17 @@ class Metric:
 
 
 def level(name: str, values: Mapping[int, float], scale: ScoreScale, confidence: float) -> Metric:
-    """A return of one arm: mean over seeds with Student's t interval, score (J − J_random) / span."""
+    """A return of one arm: mean over seeds with Student's t interval, score (J − J_random) / span.
+
+    Args:
+        name: a key of :data:`rl_transfer.analysis.metric_table.METRICS`.
+        values: seed index → J.
+        scale: the constants of the target's scores.
+        confidence: coverage of the interval, in (0, 1).
+
+    Returns:
+        The metric in the measure's unit, and as a score.
+    """
     estimate = _estimate(mean_interval(list(values.values()), confidence), values)
     return Metric(name, estimate, _scaled(estimate, scale, scale.random))
 
@@ -70,13 +80,33 @@ def difference(
     scale: ScoreScale,
     confidence: float,
 ) -> Metric:
-    """A return of one arm minus that of another: Welch interval, score Δ / span."""
+    """A return of one arm minus that of another: Welch interval, score Δ / span.
+
+    Args:
+        name: a key of :data:`rl_transfer.analysis.metric_table.METRICS`.
+        values: seed index → J of the arm.
+        reference: seed index → J of the arm that it is compared with.
+        scale: the constants of the target's scores.
+        confidence: coverage of the interval, in (0, 1).
+
+    Returns:
+        The metric in the measure's unit, and as a difference of scores.
+    """
     estimate = _difference(values, reference, confidence)
     return Metric(name, estimate, _scaled(estimate, scale, 0.0))
 
 
 def arm_metrics(arm: Arm, scale: ScoreScale, confidence: float) -> dict[str, Metric]:
-    """The metrics that need no comparison, by name."""
+    """The metrics that need no comparison, by name.
+
+    Args:
+        arm: the runs of one (source, target, strategy).
+        scale: the constants of the target's scores.
+        confidence: coverage of the intervals, in (0, 1).
+
+    Returns:
+        Name → metric; a linear probe only where the records hold one.
+    """
     starts = arm.values(lambda run: run.start)
     over_random = {
         seed: value - scale.random for seed, value in starts.items() if math.isfinite(scale.random)
@@ -107,7 +137,17 @@ def arm_metrics(arm: Arm, scale: ScoreScale, confidence: float) -> dict[str, Met
 
 
 def gain_metrics(arm: Arm, scratch: Arm, scale: ScoreScale, confidence: float) -> dict[str, Metric]:
-    """The metrics of an arm against the from-scratch arm on the same target, by name."""
+    """The metrics of an arm against the from-scratch arm on the same target, by name.
+
+    Args:
+        arm: the runs of one (source, target, strategy).
+        scratch: the from-scratch arm on the same target.
+        scale: the constants of the target's scores.
+        confidence: coverage of the intervals, in (0, 1).
+
+    Returns:
+        Name → metric.
+    """
     found = [
         difference(name, arm.values(figure), scratch.values(figure), scale, confidence)
         for name, figure in per_run.GAINS.items()

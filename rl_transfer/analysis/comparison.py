@@ -105,7 +105,19 @@ def contrast(
     confidence: float,
     generator: np.random.Generator,
 ) -> Contrast:
-    """The contrast of two arms on one metric; ``generator`` serves the test where it samples."""
+    """The contrast of two arms on one metric.
+
+    Args:
+        metric: the judged metric.
+        arm: the arm in question.
+        other: the arm that it is compared with.
+        scale: the constants of the target's scores.
+        confidence: coverage of Welch's interval, in (0, 1).
+        generator: serves the permutation test where it samples.
+
+    Returns:
+        Both arms' values, their difference and p; in scores, or raw without them.
+    """
     x, y = (_on_scale(side.values(GAINS[metric]), scale) for side in (arm, other))
     return Contrast(x, y, stats.welch_interval(x, y, confidence), stats.permutation_p(x, y, generator))
 
@@ -123,9 +135,18 @@ def judge(
 ) -> Comparison:
     """The comparison of one cell with the from-scratch arm on one metric.
 
-    ``adjusted_p`` is corrected for the family of ``family`` cells; None stands for a cell outside it, where
-    the plain p decides. ``obstacle`` says why no verdict may be given, if anything; ``generator`` serves the
-    bootstrap.
+    Args:
+        metric: the judged metric.
+        pair: the cell against the from-scratch arm.
+        scale: the constants of the target's scores, δ among them.
+        settings: q, confidence and resamples.
+        generator: serves the bootstrap.
+        adjusted_p: p corrected for the family of cells; None outside it, where the plain p decides.
+        family: cells in the family.
+        obstacle: why no verdict may be given, if anything.
+
+    Returns:
+        Verdict with reason, and the effect sizes beside it.
     """
     p, cells = (pair.p, 1) if adjusted_p is None else (adjusted_p, family)
     verdict, reason = decide(pair.gain, p, runs=pair.runs, delta=scale.delta, q=settings.q, obstacle=obstacle)
@@ -167,6 +188,9 @@ def check_control(
         arm_over_control: the arm against the control.
         control: the control against the from-scratch arm.
         complete: whether both arms are complete and comparable.
+
+    Returns:
+        The finding, and the arm's gain over the control.
     """
     above = arm_over_control.gain.defined and arm_over_control.gain.low > 0
     gains = control.gain.defined and control.gain.low > 0 and control.gain.point >= control.delta

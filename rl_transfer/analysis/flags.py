@@ -26,7 +26,17 @@ class Flag:
 
 
 def arm_flags(arm: Arm, scratch: Arm | None, source: SourceInfo | None, scale: ScoreScale) -> list[Flag]:
-    """The flags of one cell that its runs alone give."""
+    """The flags of one cell that its runs alone give.
+
+    Args:
+        arm: the cell's runs.
+        scratch: the from-scratch arm on the same target, if the sweep has one.
+        source: the source that feeds the cell, if any.
+        scale: the constants of the target's scores.
+
+    Returns:
+        Flags in the order in which people should read them.
+    """
     found = []
     missing = describe_missing(arm)
     if missing:
@@ -62,7 +72,14 @@ def arm_flags(arm: Arm, scratch: Arm | None, source: SourceInfo | None, scale: S
 
 
 def describe_missing(arm: Arm) -> str:
-    """``2 of 5 fine-tune runs missing (seed 3 failed: …; seed 4 unfinished)``, or nothing."""
+    """``2 of 5 fine-tune runs missing (seed 3 failed: …; seed 4 unfinished)``.
+
+    Args:
+        arm: the runs of one (source, target, strategy).
+
+    Returns:
+        The phrase; empty if the arm is complete.
+    """
     if arm.complete:
         return ""
     named = listing([f"seed {seed} {problem}" for seed, problem in arm.problems.items()], 3, "; ")
@@ -70,7 +87,14 @@ def describe_missing(arm: Arm) -> str:
 
 
 def version_mismatches(runs: Iterable[Run]) -> list[str]:
-    """One sentence per library that ran in more than one version among ``runs``."""
+    """One sentence per library that ran in more than one version among ``runs``.
+
+    Args:
+        runs: finished or not; those without a record say nothing.
+
+    Returns:
+        Sentences, by library.
+    """
     seen: dict[str, set[str]] = defaultdict(set)
     for run in runs:
         for name, version in versions_of(run).items():
@@ -83,13 +107,30 @@ def version_mismatches(runs: Iterable[Run]) -> list[str]:
 
 
 def versions_of(run: Run) -> Mapping[str, str]:
-    """Library → version in a run's record."""
+    """Library → version in a run's record.
+
+    Args:
+        run: any run.
+
+    Returns:
+        Empty without a record.
+    """
     versions = (run.record or {}).get("versions") or {}
     return {str(name): str(version) for name, version in versions.items()}
 
 
 def obstacle(arm: Arm, scratch: Arm | None, random_problem: str | None, baseline: str) -> str | None:
-    """Why a cell may not get a verdict, or None: completeness and comparability come first."""
+    """Why a cell may not get a verdict: completeness and comparability come first.
+
+    Args:
+        arm: the cell's runs.
+        scratch: the from-scratch arm on the same target, if the sweep has one.
+        random_problem: what is wrong with the random-policy run of the target, if anything.
+        baseline: name of the from-scratch strategy.
+
+    Returns:
+        The obstacle in words; None if a verdict may be given.
+    """
     if scratch is None:
         return f"the sweep has no {baseline} runs on this target"
     gaps: Sequence[str] = [text for text in (describe_missing(arm), describe_missing(scratch)) if text]

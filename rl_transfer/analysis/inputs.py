@@ -144,7 +144,15 @@ class Sweep:
         return known
 
     def select(self, role: Role, **fields: str | None) -> tuple[Run, ...]:
-        """The runs of ``role`` whose named fields have these values, by seed."""
+        """The runs of ``role`` whose named fields have these values, by seed.
+
+        Args:
+            role: ``source``, ``target`` or ``random``.
+            fields: names of :class:`Run` and the value that each must have.
+
+        Returns:
+            The runs that match, by seed.
+        """
         chosen = [
             run
             for run in self.runs
@@ -155,6 +163,12 @@ class Sweep:
 
 def read_sweep(folder: str | Path) -> Sweep:
     """Read ``sweep.json`` and, per run, ``record.json`` and ``curve.jsonl``.
+
+    Args:
+        folder: a sweep folder (docs/architecture.md).
+
+    Returns:
+        The manifest and every run that it plans; runs that cannot be used say why.
 
     Raises:
         StoreError: the folder is no sweep folder, or its manifest is broken or of another schema.
@@ -229,6 +243,12 @@ def _says_unmeasured(record: Mapping[str, Any] | None) -> bool:
 
 def read_curve(path: Path) -> Curve:
     """The learning curve in a ``curve.jsonl``: one object per evaluation.
+
+    Args:
+        path: a ``curve.jsonl``.
+
+    Returns:
+        Steps in the sweep's unit, returns in its measure.
 
     Raises:
         ValueError: a line is no JSON, or the curve is empty, unordered or not finite.

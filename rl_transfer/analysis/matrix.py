@@ -28,7 +28,11 @@ from rl_transfer.seeding import generator
 
 
 def analyse(sweep: Sweep) -> Matrix:
-    """The transfer matrix of a sweep, finished or not; the same numbers for the same records."""
+    """The transfer matrix of a sweep, finished or not; the same numbers for the same records.
+
+    Args:
+        sweep: the manifest and its runs, as :func:`rl_transfer.analysis.read_sweep` gives them.
+    """
     return _Steps(sweep).matrix()
 
 

@@ -30,15 +30,35 @@ def final_performance(means: FloatArray, share: float) -> float:
     """Mean of J over the last ``share`` of the evaluations, at least :data:`WINDOW` of them.
 
     The count is rounded up; a curve with fewer evaluations is averaged whole.
+
+    >>> final_performance(np.array([0.0, 10.0, 40.0, 50.0, 60.0]), 0.1)  # 10 % of 5 is less than three
+    50.0
+
+    Args:
+        means: J(t_k), array [n+1].
+        share: in [0, 1].
+
+    Returns:
+        J, in its own unit.
     """
     count = max(WINDOW, math.ceil(share * len(means) - 1e-9))
     return float(means[-count:].mean())
 
 
 def area_under_curve(steps: FloatArray, means: FloatArray) -> float:
-    """Trapezoid area under J(t) divided by the budget t_n − t_0: a mean of J, in its unit.
+    """Trapezoid area under J(t) divided by the budget t_n − t_0: a mean of J.
 
     A single evaluation has no area; its J is the mean.
+
+    >>> area_under_curve(np.array([0.0, 10.0, 30.0]), np.array([0.0, 2.0, 2.0]))  # (10 · 1 + 20 · 2) / 30
+    1.6666666666666667
+
+    Args:
+        steps: t_k, increasing, array [n+1].
+        means: J(t_k), array [n+1].
+
+    Returns:
+        J, in its own unit.
     """
     if len(steps) == 1:
         return float(means[0])
@@ -58,6 +78,14 @@ def time_to_threshold(steps: FloatArray, means: FloatArray, threshold: float) ->
     """Start of the first :data:`WINDOW` consecutive evaluations whose mean is ≥ ``threshold``.
 
     A curve shorter than the window is one window.
+
+    Args:
+        steps: t_k, increasing, array [n+1].
+        means: J(t_k), array [n+1].
+        threshold: θ, in J's unit.
+
+    Returns:
+        The step of that start, or the budget and ``reached=False``.
     """
     width = min(WINDOW, len(means))
     rolling = np.convolve(means, np.ones(width), mode="valid") / width
@@ -68,7 +96,12 @@ def time_to_threshold(steps: FloatArray, means: FloatArray, threshold: float) ->
 
 
 def transfer_ratio(auc_transfer: float, auc_scratch: float) -> float:
-    """(auc_T − auc_S) / auc_S on normalised scores; NaN where auc_S is within 0.05 of 0."""
+    """(auc_T − auc_S) / auc_S on normalised scores; NaN where auc_S is within 0.05 of 0.
+
+    Args:
+        auc_transfer: area of the transfer arm's scores.
+        auc_scratch: area of the from-scratch arm's scores.
+    """
     return _ratio(auc_transfer - auc_scratch, auc_scratch)
 
 
@@ -76,6 +109,10 @@ def forward_transfer(auc_transfer: float, auc_scratch: float) -> float:
     """(auc_T − auc_S) / (1 − auc_S), areas of scores clipped to [0, 1]; NaN where 1 − auc_S ≤ 0.05.
 
     Source: Wołczyk et al. 2021 (NeurIPS), "Continual World".
+
+    Args:
+        auc_transfer: area of the transfer arm's clipped scores, in [0, 1].
+        auc_scratch: area of the from-scratch arm's clipped scores, in [0, 1].
     """
     return _ratio(auc_transfer - auc_scratch, 1 - auc_scratch)
 
@@ -100,6 +137,13 @@ def speed_up(transfer: Sequence[ThresholdTime], scratch: Sequence[ThresholdTime]
     With censored runs in the scratch arm its true mean is longer, so the ratio is a lower bound; with
     censored runs in the transfer arm it is an upper one. Undefined when both arms have some, when an arm is
     empty, or when a restricted mean is 0.
+
+    Args:
+        transfer: the transfer arm's times, in steps.
+        scratch: the from-scratch arm's times, in steps.
+
+    Returns:
+        The ratio, and whether it is only a bound.
     """
     if not transfer or not scratch:
         return SpeedUp(math.nan, "")
@@ -112,12 +156,22 @@ def speed_up(transfer: Sequence[ThresholdTime], scratch: Sequence[ThresholdTime]
 
 
 def break_even(steps_saved: float, source_steps: float) -> float:
-    """Share of the source's training cost that one target wins back: steps_saved / source_steps."""
+    """Share of the source's training cost that one target wins back: steps_saved / source_steps.
+
+    Args:
+        steps_saved: on one target.
+        source_steps: what the source's training took, in the same unit.
+    """
     return steps_saved / source_steps if source_steps > 0 else math.nan
 
 
 def break_even_targets(steps_saved: float, source_steps: float) -> float:
-    """Number of targets at which the source's cost is won back; NaN (never) if no steps are saved."""
+    """Number of targets at which the source's cost is won back; NaN (never) if no steps are saved.
+
+    Args:
+        steps_saved: on one target.
+        source_steps: what the source's training took, in the same unit.
+    """
     return float(math.ceil(source_steps / steps_saved)) if steps_saved > 0 else math.nan
 
 
@@ -127,6 +181,14 @@ def has_plateaued(steps: FloatArray, curves: Sequence[FloatArray], confidence: f
     Per run the least-squares slope of J over the last third of the evaluations (at least three); the arm has
     plateaued if the Student t interval of the mean slope over seeds contains 0. False with fewer than two
     runs or three evaluations: nothing was checked.
+
+    Args:
+        steps: t_k that the curves share, array [n+1].
+        curves: J(t_k) of each run, arrays [n+1].
+        confidence: coverage of the slope's interval, in (0, 1).
+
+    Returns:
+        True only where a plateau was shown.
     """
     count = max(WINDOW, math.ceil(len(steps) / 3))
     if len(curves) < 2 or len(steps) < WINDOW:
@@ -167,6 +229,14 @@ GAINS: Mapping[str, Callable[[RunMetrics], float]] = {
 
 def measure(run: Run, scale: ScoreScale, settings: Analysis) -> RunMetrics:
     """Every per-run figure of a finished run.
+
+    Args:
+        run: one run of a target.
+        scale: the constants of the target's scores.
+        settings: shares of the threshold and of the last evaluations.
+
+    Returns:
+        Figures in J's unit and in steps.
 
     Raises:
         ValueError: the run is not finished.

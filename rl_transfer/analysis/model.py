@@ -82,7 +82,11 @@ class Matrix:
     """Runs: planned, finished, failed (damaged ones included), unfinished."""
 
     def select(self, **fields: object) -> tuple[Cell, ...]:
-        """The cells whose named fields have these values."""
+        """The cells whose named fields have these values.
+
+        Args:
+            fields: names of :class:`Cell` and the value that each must have.
+        """
         return tuple(
             cell for cell in self.cells if all(getattr(cell, name) == value for name, value in fields.items())
         )

@@ -13,6 +13,12 @@ def counts(runs: Sequence[Run]) -> dict[str, int]:
     """Distinct runs by state: planned, finished, failed (damaged ones included), unfinished.
 
     One run may stand in several rows; it counts once.
+
+    Args:
+        runs: the rows of a sweep.
+
+    Returns:
+        State → number of distinct runs.
     """
     distinct = {run.id: run for run in runs}.values()
     unfinished = sum(run.problem == "unfinished" for run in distinct)
@@ -26,7 +32,14 @@ def counts(runs: Sequence[Run]) -> dict[str, int]:
 
 
 def versions(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
-    """Library → the versions that the runs recorded."""
+    """Library → the versions that the runs recorded.
+
+    Args:
+        runs: the rows of a sweep.
+
+    Returns:
+        Libraries in alphabetical order, each with its versions.
+    """
     seen: dict[str, set[str]] = {}
     for run in runs:
         for name, version in versions_of(run).items():
@@ -41,6 +54,9 @@ def warnings(sweep: Sweep, family: int, least_seeds: int | None) -> tuple[str, .
         sweep: the sweep.
         family: cells in each family of tests.
         least_seeds: least seeds per arm at which a lone effect could reach a verdict.
+
+    Returns:
+        Too few seeds, missing runs, mixed versions; empty if there is nothing to say.
     """
     found, seeds = [], len(sweep.seeds)
     if least_seeds is None:

@@ -21,6 +21,16 @@ def smallest_p(n_x: int, n_y: int) -> float:
 
     2 / C(2K, K) for equal arms of K runs (a split and its mirror image are equally extreme), 1 / C for
     unequal ones; 1 / (1 + :data:`PERMUTATION_LIMIT`) where splits are sampled.
+
+    >>> smallest_p(3, 3)  # 2 of 20 splits
+    0.1
+
+    Args:
+        n_x: runs in the first arm.
+        n_y: runs in the second arm.
+
+    Returns:
+        p in (0, 1].
     """
     splits = math.comb(n_x + n_y, n_x)
     if splits > PERMUTATION_LIMIT:
@@ -33,6 +43,13 @@ def smallest_seeds(cells: int, q: float) -> int | None:
 
     A lone effect must have p < q / cells. At least :data:`LEAST_SEEDS`; None if no number of seeds suffices
     (more cells than the sampled test can resolve).
+
+    >>> smallest_seeds(6, 0.05)
+    5
+
+    Args:
+        cells: tests in the family.
+        q: false-discovery rate, in (0, 1).
     """
     return next(
         (k for k in range(LEAST_SEEDS, MOST_SEEDS + 1) if smallest_p(k, k) * max(cells, 1) < q),
@@ -46,6 +63,14 @@ def more_seeds(x: Values, y: Values, *, delta: float, q: float, cells: int, conf
     Assumes that means and spreads stay as they are. If the difference is at least ``delta``, the search is
     for a test at level q / cells with power 0.8, that is |d| ≥ (t_(1−α/2) + t_0.8) standard errors; otherwise
     for an interval inside [−delta, delta] with that power: δ − |d| takes the place of |d|. At least one.
+
+    Args:
+        x: the first arm, one number per run.
+        y: the second arm, in the same unit.
+        delta: half-width of the region of practical equivalence, in that unit.
+        q: false-discovery rate, in (0, 1).
+        cells: tests in the family.
+        confidence: coverage of the interval, in (0, 1).
 
     Returns:
         The number on top of the smaller arm; None if more than :data:`MOST_SEEDS` would be needed.

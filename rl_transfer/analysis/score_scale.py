@@ -53,12 +53,26 @@ class ScoreScale:
         return self.reference - self.random
 
     def score(self, returns: FloatArray | float) -> FloatArray:
-        """Normalised scores of ``returns``, same shape; NaN if raw."""
+        """Normalised scores: 0 is the random policy, 1 the reference.
+
+        >>> float(ScoreScale("number", random=20.0, reference=100.0, delta=0.05).score(60.0))
+        0.5
+
+        Args:
+            returns: J or single returns, in the measure's unit; any shape.
+
+        Returns:
+            Scores of the same shape; NaN if raw.
+        """
         scores: FloatArray = (np.asarray(returns, dtype=np.float64) - self.random) / self.span
         return scores
 
     def threshold(self, share: float) -> float:
-        """θ = random + share · (reference − random), a return; NaN if raw."""
+        """θ = random + share · (reference − random), a return; NaN if raw.
+
+        Args:
+            share: of the way from random to the reference.
+        """
         return self.random + share * self.span
 
 
@@ -83,6 +97,9 @@ def score_scale(
         scratch_finals: final performance of the from-scratch arm, one per seed; may be empty.
         settings: the sweep's analysis settings.
         reward_threshold: the target's threshold, if it has one.
+
+    Returns:
+        The constants, the mode that was possible, and why it is not the one configured.
     """
     random, scratch = as_values(random_returns, "random_returns"), as_values(scratch_finals, "scratch_finals")
     base = float(random.mean()) if random.size else math.nan

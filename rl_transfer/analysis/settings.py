@@ -18,6 +18,9 @@ def read_settings(config: Mapping[str, Any]) -> Analysis:
         config: the config as ``sweep.json`` holds it; keys that are missing keep their default, keys of
             other versions are left out.
 
+    Returns:
+        The settings, every bound kept.
+
     Raises:
         StoreError: a setting is out of its bounds.
     """
@@ -43,7 +46,14 @@ class StrategyInfo:
 
 
 def read_strategies(config: Mapping[str, Any]) -> dict[str, StrategyInfo]:
-    """The strategies of a resolved config, in its order; a list of objects or a map by name."""
+    """The strategies of a resolved config, in its order; a list of objects or a map by name.
+
+    Args:
+        config: the config as ``sweep.json`` holds it.
+
+    Returns:
+        Name → what the analysis needs to know of it.
+    """
     given = config.get("strategies") or {}
     entries = given.items() if isinstance(given, Mapping) else ((entry["name"], entry) for entry in given)
     return {
@@ -60,7 +70,20 @@ def read_strategies(config: Mapping[str, Any]) -> dict[str, StrategyInfo]:
 
 
 def read_number(config: Mapping[str, Any], section: str, name: str | None, key: str) -> float | None:
-    """``config[section][name][key]`` as a finite number, or None where it is not given."""
+    """``config[section][name][key]`` as a finite number, or None where it is not given.
+
+    Args:
+        config: the config as ``sweep.json`` holds it.
+        section: ``sources`` or ``targets``.
+        name: which of them.
+        key: the number's own key.
+
+    Returns:
+        The number; None where the config has none.
+
+    Raises:
+        StoreError: something else than a finite number stands there.
+    """
     entry = (config.get(section) or {}).get(name) or {}
     value = entry.get(key) if isinstance(entry, Mapping) else None
     if value is None:

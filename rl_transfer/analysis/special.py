@@ -13,12 +13,21 @@ _TINY = 1e-300
 def regularised_incomplete_beta(x: float, a: float, b: float) -> float:
     """I_x(a, b) = ∫₀ˣ u^(a−1) (1−u)^(b−1) du / B(a, b).
 
+    >>> round(regularised_incomplete_beta(0.5, 2.0, 2.0), 12)
+    0.5
+
+    Source: Abramowitz & Stegun 26.5.8 (continued fraction), evaluated with Lentz's method.
+
     Args:
         x: upper limit, in [0, 1].
         a: first shape, > 0.
         b: second shape, > 0.
 
-    Source: Abramowitz & Stegun 26.5.8 (continued fraction), evaluated with Lentz's method.
+    Returns:
+        A probability, in [0, 1].
+
+    Raises:
+        ValueError: x lies outside [0, 1].
     """
     if not 0 <= x <= 1:
         raise ValueError(f"the incomplete beta function needs 0 ≤ x ≤ 1, got {x}")
@@ -48,7 +57,18 @@ def _continued_fraction(x: float, a: float, b: float) -> float:
 
 
 def t_cdf(t: float, degrees: float) -> float:
-    """P(T ≤ t) for Student's t with ``degrees`` > 0 degrees of freedom."""
+    """P(T ≤ t) for Student's t with ``degrees`` > 0 degrees of freedom.
+
+    Args:
+        t: where the distribution function is taken.
+        degrees: degrees of freedom, > 0; need not be whole.
+
+    Returns:
+        A probability, in [0, 1].
+
+    Raises:
+        ValueError: there are no degrees of freedom.
+    """
     if degrees <= 0:
         raise ValueError(f"Student's t needs positive degrees of freedom, got {degrees}")
     tail = regularised_incomplete_beta(degrees / (degrees + t * t), degrees / 2, 0.5) / 2
@@ -62,6 +82,12 @@ def t_quantile(probability: float, degrees: float) -> float:
     Args:
         probability: in (0, 1).
         degrees: degrees of freedom, > 0; need not be whole (Welch–Satterthwaite).
+
+    Returns:
+        The quantile; antisymmetric about probability ½.
+
+    Raises:
+        ValueError: the probability is not inside (0, 1).
     """
     if not 0 < probability < 1:
         raise ValueError(f"a quantile needs 0 < probability < 1, got {probability}")

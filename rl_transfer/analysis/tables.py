@@ -21,6 +21,9 @@ def summary(matrix: Matrix) -> list[dict[str, Any]]:
     ``verdict`` and ``interval`` are keyed by the judged metric; the interval is in the unit that the verdict
     was decided in (``comparisons.*.unit``). ``metrics`` holds every metric with mean, interval and the value
     of each seed, in its own unit and as a score.
+
+    Args:
+        matrix: a finished analysis.
     """
     return [_cell(cell, matrix) for cell in matrix.cells]
 
@@ -114,6 +117,12 @@ def csv_text(matrix: Matrix) -> str:
 
     Columns are the same for every sweep (with linear probes, theirs beside); what is undefined is
     empty. Per-seed values are in :func:`summary`.
+
+    Args:
+        matrix: a finished analysis.
+
+    Returns:
+        The file's text, header first.
     """
     rows = [_flat(cell) for cell in summary(matrix)]
     header = list(dict.fromkeys(name for row in rows for name in row))

@@ -23,6 +23,12 @@ def text_table(matrix: Matrix) -> str:
 
     At most :data:`WIDTH` columns; ``*`` marks a gain that the strategy's control puts in doubt, ``r`` one in
     raw units of the measure.
+
+    Args:
+        matrix: a finished analysis.
+
+    Returns:
+        Lines joined by newlines, without one at the end.
     """
     settings = matrix.settings
     lines = [
@@ -40,7 +46,12 @@ def text_table(matrix: Matrix) -> str:
 
 
 def wrapped(text: str, indent: str = "") -> list[str]:
-    """``text`` in lines of at most :data:`WIDTH` columns, the later ones indented."""
+    """``text`` in lines of at most :data:`WIDTH` columns, the later ones indented.
+
+    Args:
+        text: one paragraph.
+        indent: what stands before its later lines.
+    """
     return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
 
 

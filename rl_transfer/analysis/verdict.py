@@ -31,6 +31,10 @@ def decide(
     2019): the mirror image; equivalent: interval wholly inside [−delta, delta]; otherwise inconclusive. With
     an ``obstacle`` (runs missing, arms not comparable) or fewer than four runs in an arm: inconclusive.
 
+    >>> verdict, reason = decide(Interval(0.31, 0.12, 0.50), 0.008, runs=5, delta=0.05, q=0.05)
+    >>> print(verdict.symbol, verdict, reason)
+    ▲ positive the interval lies above 0 and the gain is relevant
+
     Args:
         gain: difference of means, in the unit of ``delta``.
         p: two-sided p, adjusted for the family of cells.
@@ -38,6 +42,9 @@ def decide(
         delta: half-width of the region of practical equivalence, ≥ 0.
         q: false-discovery rate.
         obstacle: why no verdict may be given, if anything.
+
+    Returns:
+        What may be claimed, and why.
     """
     if obstacle is not None:
         return Verdict.INCONCLUSIVE, obstacle

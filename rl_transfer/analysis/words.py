@@ -17,7 +17,19 @@ EFFECTS = ("helps", "hurts", "both helps and hurts", "makes no relevant differen
 
 
 def number(value: float, *, signed: bool = False, digits: int = 3) -> str:
-    """``value`` with about ``digits`` significant figures and thousands separators; ``–`` for NaN."""
+    """``value`` with about ``digits`` significant figures and thousands separators.
+
+    >>> number(6144.0), number(0.3104, signed=True), number(float("nan"))
+    ('6,144', '+0.31', '–')
+
+    Args:
+        value: any number, NaN included.
+        signed: whether a plus is shown.
+        digits: significant figures; one less stand behind the point at most.
+
+    Returns:
+        The text; a dash for what is undefined.
+    """
     if not math.isfinite(value):
         return "–"
     size = abs(value)
@@ -27,7 +39,19 @@ def number(value: float, *, signed: bool = False, digits: int = 3) -> str:
 
 
 def interval(estimate: Interval, *, signed: bool = True, digits: int = 3) -> str:
-    """``+0.31 [+0.12, +0.50]``; the point alone if there are no limits."""
+    """Point and limits as people read them.
+
+    >>> interval(Interval(0.31, 0.12, 0.5))
+    '+0.31 [+0.12, +0.50]'
+
+    Args:
+        estimate: in any unit.
+        signed: whether pluses are shown.
+        digits: as for :func:`number`.
+
+    Returns:
+        The text; the point alone if there are no limits.
+    """
     point, low, high = (
         number(value, signed=signed, digits=digits) for value in (estimate.point, estimate.low, estimate.high)
     )
@@ -38,17 +62,33 @@ def digits(measure: str, unit: str = "measure") -> int:
     """``digits`` of :func:`number` for values in ``unit``: accuracies get three decimals, all else two.
 
     The accuracies worth comparing crowd below 1, and chance among many classes lies close to 0.
+
+    Args:
+        measure: what the sweep measures.
+        unit: what the value is in: the measure, a score, steps or a ratio.
     """
     return 4 if measure == "accuracy" and unit == "measure" else 3
 
 
 def at_steps(budget: float, unit: str) -> str:
-    """``at 6,144 environment steps``: every claim names the budget it was measured at."""
+    """``at 6,144 environment steps``: every claim names the budget it was measured at.
+
+    Args:
+        budget: the last evaluation's step; NaN before any run is finished.
+        unit: what a step is, in the plural.
+    """
     return f"at {budget:,.0f} {unit}" if math.isfinite(budget) else f"before any {unit} were measured"
 
 
 def at_budgets(matrix: Matrix) -> str:
-    """``at 6,144 environment steps`` where all targets share a budget, else ``at 2,048 and 6,144 …``."""
+    """``at 6,144 environment steps`` where all targets share a budget, else ``at 2,048 and 6,144 …``.
+
+    Args:
+        matrix: a finished analysis.
+
+    Returns:
+        The phrase, with every budget that its targets have.
+    """
     found = sorted({info.budget for info in matrix.targets.values() if math.isfinite(info.budget)})
     if not found:
         return f"before any {matrix.unit} were measured"
@@ -56,7 +96,14 @@ def at_budgets(matrix: Matrix) -> str:
 
 
 def headlines(matrix: Matrix) -> list[str]:
-    """One sentence per transfer strategy, source and budget: where it helps, hurts, or is undecided."""
+    """One sentence per transfer strategy, source and budget: where it helps, hurts, or is undecided.
+
+    Args:
+        matrix: a finished analysis.
+
+    Returns:
+        Sentences in the order of strategies, sources and budgets.
+    """
     groups: dict[tuple[str, str | None, float], list[Cell]] = {}
     for cell in matrix.select(kind="transfer"):
         budget = matrix.targets[cell.target].budget
@@ -109,7 +156,14 @@ def _scope(entries: Sequence[Comparison]) -> str:
 
 
 def notes(matrix: Matrix) -> list[str]:
-    """Warnings (``!``), then flags (``*`` where a control raises them); the same flag of many cells once."""
+    """Warnings (``!``), then flags (``*`` where a control raises them); the same flag of many cells once.
+
+    Args:
+        matrix: a finished analysis.
+
+    Returns:
+        Lines that start with their mark.
+    """
     by_message: dict[tuple[str, str], list[str]] = {}
     for cell in matrix.cells:
         for flag in cell.flags:
@@ -128,7 +182,14 @@ def _place(cell: Cell, matrix: Matrix) -> str:
 
 
 def advice(entry: Comparison) -> str:
-    """How an inconclusive comparison would likely be settled; empty for the others."""
+    """How an inconclusive comparison would likely be settled.
+
+    Args:
+        entry: the comparison of one cell on one metric.
+
+    Returns:
+        A phrase; empty for other verdicts, and where no number of seeds can be named.
+    """
     if entry.verdict is not Verdict.INCONCLUSIVE or entry.more_seeds is None:
         return ""
     return f"about {entry.more_seeds} more seeds per arm would likely settle it"

@@ -20,6 +20,13 @@ def learning_curves(matrix: Matrix, target: str) -> Figure:
 
     The baseline and the controls stand in every panel; horizontal lines mark the random policy and the
     reference of the scores.
+
+    Args:
+        matrix: a finished analysis.
+        target: which target's runs are drawn.
+
+    Returns:
+        A figure with steps on the horizontal axis and the measure on the vertical one.
     """
     sources: list[str | None] = [*matrix.sources] or [None]
     styles = looks(matrix)
@@ -119,7 +126,14 @@ def _fit_heights(panels: Sequence[Axes], matrix: Matrix, target: str) -> None:
 
 
 def jump_start(matrix: Matrix) -> Figure:
-    """Performance before any training on the target: one point per seed, the mean, and its interval."""
+    """Performance before any training on the target: one point per seed, the mean, and its interval.
+
+    Args:
+        matrix: a finished analysis.
+
+    Returns:
+        A figure with one panel per target, in the measure's unit.
+    """
     targets = [*matrix.targets]
     rows = list(dict.fromkeys((cell.strategy, cell.source) for cell in matrix.cells))
     styles = looks(matrix)
@@ -164,7 +178,14 @@ def _start(axes: Axes, y: int, cell: Cell, look: Look) -> None:
 
 
 def profiles(matrix: Matrix) -> Figure | None:
-    """Performance profiles: share of runs above each score, over all targets; None without aggregates."""
+    """Performance profiles: share of runs above each score, over all targets.
+
+    Args:
+        matrix: a finished analysis.
+
+    Returns:
+        A figure; None without aggregates.
+    """
     shown = [entry for entry in matrix.aggregates if entry.profile is not None]
     if not shown:
         return None

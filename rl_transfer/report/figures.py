@@ -15,6 +15,12 @@ def all_figures(matrix: Matrix) -> dict[str, Figure]:
     """File stem → figure: ``heatmap``, ``curves-<target>`` per target, ``jump-start``, ``profiles``.
 
     The profiles are left out while no strategy has all its runs.
+
+    Args:
+        matrix: a finished analysis.
+
+    Returns:
+        Figures that nobody has drawn yet.
     """
     found = {"heatmap": heatmap(matrix)}
     found |= {curve_name(target): learning_curves(matrix, target) for target in matrix.targets}
@@ -24,10 +30,24 @@ def all_figures(matrix: Matrix) -> dict[str, Figure]:
 
 
 def curve_name(target: str) -> str:
-    """File stem of a target's learning curves."""
+    """File stem of a target's learning curves.
+
+    Args:
+        target: a target's name.
+    """
     return f"curves-{safe_name(target)}"
 
 
 def safe_name(name: str) -> str:
-    """``name`` as a file name: letters, digits, dot, dash and underscore only."""
+    """``name`` as a file name: letters, digits, dot, dash and underscore only.
+
+    >>> safe_name("my target/№ 1")
+    'my-target-1'
+
+    Args:
+        name: what people wrote.
+
+    Returns:
+        A name that every file system takes; ``unnamed`` where nothing is left.
+    """
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "unnamed"

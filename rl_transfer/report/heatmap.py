@@ -37,6 +37,12 @@ def heatmap(matrix: Matrix) -> Figure:
     Colour runs from orange (loss) through white to blue (gain), over at most ±1 score, pale where the verdict
     is inconclusive; the sign, a symbol and hatching say the same in black and white. Targets judged on raw
     returns have no colour.
+
+    Args:
+        matrix: a finished analysis.
+
+    Returns:
+        A figure whose size grows with the matrix.
     """
     rows, targets = _rows(matrix), [*matrix.targets]
     wide = len(targets) > 5

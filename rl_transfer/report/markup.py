@@ -13,23 +13,53 @@ class Html(str):
 
 
 def esc(value: object) -> Html:
-    """``value`` as HTML: escaped, unless it is :class:`Html`."""
+    """``value`` as HTML: escaped, unless it is :class:`Html`.
+
+    Args:
+        value: text, a number, or HTML.
+    """
     return value if isinstance(value, Html) else Html(html.escape(str(value)))
 
 
 def tag(name: str, *content: object, **attributes: str) -> Html:
-    """``<name attributes>content</name>``; a trailing underscore in an attribute's name is dropped."""
+    """An element.
+
+    >>> tag("td", "a < b", class_="wide")
+    '<td class="wide">a &lt; b</td>'
+
+    Args:
+        name: the element's name.
+        content: what stands inside, escaped unless it is HTML.
+        attributes: escaped; a trailing underscore in a name is dropped.
+
+    Returns:
+        The element with its content.
+    """
     given = "".join(f' {key.rstrip("_")}="{html.escape(value)}"' for key, value in attributes.items())
     return Html(f"<{name}{given}>{''.join(esc(part) for part in content)}</{name}>")
 
 
 def joined(parts: Iterable[object], separator: str = "") -> Html:
-    """The parts as HTML, one after the other."""
+    """The parts as HTML, one after the other.
+
+    Args:
+        parts: escaped unless they are HTML.
+        separator: trusted HTML between them.
+    """
     return Html(separator.join(esc(part) for part in parts))
 
 
 def table(head: Sequence[object], rows: Iterable[Sequence[object]], class_: str = "") -> Html:
-    """A table; the first cell of each row is its heading."""
+    """A table; the first cell of each row is its heading.
+
+    Args:
+        head: titles of the columns.
+        rows: as many cells each as ``head`` has.
+        class_: the table's class in the style sheet.
+
+    Returns:
+        The table in a box that scrolls where it is too wide.
+    """
     titles = joined(tag("th", title, scope="col") for title in head)
     body = joined(
         tag("tr", tag("th", row[0], scope="row"), joined(tag("td", value) for value in row[1:]))
@@ -43,7 +73,15 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]], class_: str 
 
 
 def items(values: Iterable[object], class_: str = "") -> Html:
-    """An unordered list; nothing if there are no values."""
+    """An unordered list.
+
+    Args:
+        values: its entries, escaped unless they are HTML.
+        class_: its class in the style sheet.
+
+    Returns:
+        The list; nothing if there are no values.
+    """
     entries = [tag("li", value) for value in values]
     return tag("ul", joined(entries), class_=class_) if entries else Html("")
 

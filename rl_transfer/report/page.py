@@ -21,6 +21,9 @@ def page(matrix: Matrix, drawings: Mapping[str, str], predictions: Html) -> str:
         drawings: file stem → ``<svg>`` element, for every name of
             :func:`rl_transfer.report.figures.all_figures`.
         predictions: pictures that the runs left, as HTML; empty for RL.
+
+    Returns:
+        One HTML document.
     """
     body = joined(
         [_top(matrix), _results(matrix, drawings), predictions, _background(matrix), _method(matrix)]

@@ -36,6 +36,9 @@ def run_pictures(folder: Path, sweep: Sweep, matrix: Matrix) -> list[RunPicture]
         folder: the sweep's folder.
         sweep: its runs.
         matrix: their analysis, which says what is best.
+
+    Returns:
+        Pictures that exist, by target; the best strategy before training from scratch.
     """
     chosen = [cell for target in matrix.targets for cell in _shown(matrix, target)]
     return [picture for cell in chosen for picture in _of_cell(folder, sweep, cell)]
@@ -66,7 +69,14 @@ def _of_cell(folder: Path, sweep: Sweep, cell: Cell) -> list[RunPicture]:
 
 
 def section(pictures: Sequence[RunPicture]) -> Html:
-    """The pictures as part of the page, embedded; nothing where there are none."""
+    """The pictures as part of the page, embedded.
+
+    Args:
+        pictures: what :func:`run_pictures` found.
+
+    Returns:
+        A section with its heading; nothing where there are no pictures.
+    """
     if not pictures:
         return Html("")
     parts = [

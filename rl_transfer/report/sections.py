@@ -20,22 +20,48 @@ MOST_COLUMNS = 4
 
 
 def minus(text: str) -> str:
-    """Numbers with a proper minus sign; a dash inside a word stays."""
+    """Numbers with a proper minus sign; a dash inside a word stays.
+
+    >>> minus("-0.3 [-0.5, -0.1] of a trade-off")
+    '−0.3 [−0.5, −0.1] of a trade-off'
+
+    Args:
+        text: figures and words.
+    """
     return text.replace("[-", "[−").replace(" -", " −") if not text.startswith("-") else minus(f" {text}")[1:]
 
 
 def figure_text(value: float, *, signed: bool = False, digits: int = 3) -> str:
-    """A number for the page."""
+    """A number for the page.
+
+    Args:
+        value: any number, NaN included.
+        signed: whether a plus is shown.
+        digits: significant figures.
+    """
     return minus(words.number(value, signed=signed, digits=digits))
 
 
 def interval_text(interval: Interval, *, signed: bool = True, digits: int = 3) -> str:
-    """Point and limits for the page."""
+    """Point and limits for the page.
+
+    Args:
+        interval: in any unit.
+        signed: whether pluses are shown.
+        digits: significant figures.
+    """
     return minus(words.interval(interval, signed=signed, digits=digits))
 
 
 def verdict_table(matrix: Matrix) -> Html:
-    """Both judged metrics of every cell: strategies by targets; one table each where targets are many."""
+    """Both judged metrics of every cell: strategies by targets; one table each where targets are many.
+
+    Args:
+        matrix: a finished analysis.
+
+    Returns:
+        One table, or one per strategy.
+    """
     shown = [cell for cell in matrix.cells if cell.kind != "baseline"]
     by_key = {cell.key: cell for cell in shown}
     lines = []
@@ -92,7 +118,14 @@ def _verdict(entry: Comparison, label: str, matrix: Matrix) -> Html:
 
 
 def aggregate_table(matrix: Matrix) -> Html:
-    """Interquartile means over all targets, per strategy."""
+    """Interquartile means over all targets, per strategy.
+
+    Args:
+        matrix: a finished analysis.
+
+    Returns:
+        A table of scores; why there is no aggregate where there is none.
+    """
     rows = []
     for entry in matrix.aggregates:
         name = f"{entry.strategy}, from {entry.source}" if entry.source else entry.strategy
@@ -109,7 +142,14 @@ def _several(targets: Sequence[str]) -> str:
 
 
 def source_table(matrix: Matrix) -> Html:
-    """Sources with the score of each seed's policy and the bar."""
+    """Sources with the score of each seed's policy and the bar.
+
+    Args:
+        matrix: a finished analysis.
+
+    Returns:
+        A table in the measure's unit.
+    """
     rows, digits = [], words.digits(matrix.measure)
     for name, info in matrix.sources.items():
         nothing = "unknown, not measured" if info.unmeasured else "none finished"
@@ -126,7 +166,14 @@ def source_table(matrix: Matrix) -> Html:
 
 
 def target_table(matrix: Matrix) -> Html:
-    """Targets with the constants of their scores."""
+    """Targets with the constants of their scores.
+
+    Args:
+        matrix: a finished analysis.
+
+    Returns:
+        A table in the measure's unit.
+    """
     rows, digits = [], words.digits(matrix.measure)
     for name, info in matrix.targets.items():
         scale = info.scale
@@ -149,7 +196,15 @@ def target_table(matrix: Matrix) -> Html:
 
 
 def cell_details(cell: Cell, matrix: Matrix) -> Html:
-    """One cell in full, folded: metrics with intervals and seeds, tests, flags."""
+    """One cell in full, folded: metrics with intervals and seeds, tests, flags.
+
+    Args:
+        cell: one (source, target, strategy).
+        matrix: the analysis that it belongs to.
+
+    Returns:
+        A section that unfolds.
+    """
     title = f"{cell.target}: {cell.strategy}{f' from {cell.source}' if cell.source else ''}"
     shown = [
         joined([entry.verdict.symbol, " ", METRICS[name].claim, " ", entry.verdict])

@@ -63,7 +63,14 @@ class Look:
 
 
 def looks(matrix: Matrix) -> dict[str, Look]:
-    """Strategy → its look, the same in every figure; the baseline black, controls grey and dotted."""
+    """Strategy → its look, the same in every figure; the baseline black, controls grey and dotted.
+
+    Args:
+        matrix: a finished analysis.
+
+    Returns:
+        Looks in the order of the matrix's strategies.
+    """
     found: dict[str, Look] = {}
     transfers = controls = 0
     for name, info in matrix.strategies.items():
@@ -84,13 +91,25 @@ def looks(matrix: Matrix) -> dict[str, Look]:
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """The style of this package, whatever the user's matplotlibrc says; undone afterwards."""
+    """The style of this package, whatever the user's matplotlibrc says; undone afterwards.
+
+    Yields:
+        Nothing; what is drawn inside has the style.
+    """
     with matplotlib.style.context(["default", _RC]):
         yield
 
 
 def svg(figure: Figure, name: str) -> str:
-    """The figure as an ``<svg>`` element for a page: text stays text, ids are prefixed with ``name``."""
+    """The figure as an ``<svg>`` element for a page: text stays text, ids are prefixed with ``name``.
+
+    Args:
+        figure: what to draw.
+        name: a prefix that no other figure of the page has.
+
+    Returns:
+        The element, the same bytes for the same figure.
+    """
     buffer = io.StringIO()
     with drawing():
         figure.savefig(buffer, format="svg", metadata={"Date": None})
@@ -103,7 +122,14 @@ def svg(figure: Figure, name: str) -> str:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG."""
+    """The figure as a PNG.
+
+    Args:
+        figure: what to draw.
+
+    Returns:
+        The file's bytes, at 160 dots per inch.
+    """
     buffer = io.BytesIO()
     with drawing():
         figure.savefig(buffer, format="png", dpi=_DPI)

@@ -42,7 +42,15 @@ VERDICT_NUMBERS = {
 
 
 def run_name(cell: Cell, matrix: Matrix) -> str:
-    """``<target>/<strategy>``, with ``--from-<source>`` where there are several sources."""
+    """``<target>/<strategy>``, with ``--from-<source>`` where there are several sources.
+
+    Args:
+        cell: one (source, target, strategy).
+        matrix: the analysis that it belongs to.
+
+    Returns:
+        A relative path with forward slashes.
+    """
     origin = f"--from-{safe_name(cell.source)}" if cell.source and len(matrix.sources) > 1 else ""
     return f"{safe_name(cell.target)}/{safe_name(cell.strategy)}{origin}"
 
@@ -51,6 +59,10 @@ def write_tensorboard(matrix: Matrix, folder: Path) -> Path:
     """Write the aggregate runs under ``folder`` (a sweep's ``tensorboard/``), replacing earlier ones.
 
     Only folders that this function made are removed: ``overview`` and ``<target>/<strategy>/mean``.
+
+    Args:
+        matrix: a finished analysis.
+        folder: is made where it does not exist.
 
     Returns:
         ``folder``.

@@ -43,6 +43,12 @@ def write_report(folder: str | Path) -> ReportPaths:
     Reads records only, finished or not: cells with missing runs are inconclusive. Running it again
     replaces what an earlier report wrote, and nothing else.
 
+    Args:
+        folder: a sweep folder.
+
+    Returns:
+        Where everything lies, and the analysis itself.
+
     Raises:
         StoreError: ``folder`` is no sweep folder, or cannot be written to.
     """

@@ -62,6 +62,17 @@ class Frozen(BaseModel):
 
 
 def digest(data: Any, length: int = 16) -> str:
-    """The first ``length`` hex digits of the SHA-256 of ``data`` as canonical JSON."""
+    """The beginning of the SHA-256 of ``data`` as canonical JSON.
+
+    >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
+    True
+
+    Args:
+        data: what JSON can say; the order of keys does not matter.
+        length: hexadecimal digits that are kept, 64 at most.
+
+    Returns:
+        Lower-case hexadecimal digits.
+    """
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:length]

@@ -27,7 +27,14 @@ class Loaded(Generic[Config]):
     document: Document
 
     def located(self, error: RLTransferError) -> str:
-        """The message of ``error``, preceded by file, line and key where its key is known."""
+        """The message of ``error``, preceded by file, line and key where its key is known.
+
+        Args:
+            error: what a lower room raised.
+
+        Returns:
+            The message for people.
+        """
         if error.key is None:
             return error.message
         parts = tuple(int(part) if part.isdigit() else part for part in error.key.split("."))
@@ -49,6 +56,9 @@ def load(
         category: where a bare name is looked up (``suites``, ``train`` or ``transfer``).
         overrides: ``key.path=value`` strings, applied last; values are YAML.
 
+    Returns:
+        The config with the places of its values.
+
     Raises:
         ConfigError: anything is wrong with the file or an override; every mistake is listed.
     """
@@ -66,7 +76,18 @@ def load(
 
 
 def validate(model: type[Config], document: Document) -> Config:
-    """Build ``model`` from plain data; every mistake is reported with its place."""
+    """Build ``model`` from plain data; every mistake is reported with its place.
+
+    Args:
+        model: what the data should describe.
+        document: plain data and the places of its keys.
+
+    Returns:
+        The config.
+
+    Raises:
+        ConfigError: the data does not describe one; every mistake is listed with its place.
+    """
     try:
         return model.model_validate_json(json.dumps(document.data), strict=True)
     except ValidationError as error:
@@ -79,6 +100,9 @@ def parse(type_: Any, data: Any) -> Any:
     Args:
         type_: a model, or a union such as ``Algorithm``.
         data: what :meth:`rl_transfer.spec.Frozen.plain` returned.
+
+    Returns:
+        The config.
 
     Raises:
         ConfigError: the data does not describe one; every mistake is listed with its key.

@@ -9,6 +9,13 @@ MOVED = {
 
 
 def current_path(path: str) -> str:
-    """Today's form of an import path ``module:Name``; paths that did not move come back as they are."""
+    """Today's form of an import path; paths that did not move come back as they are.
+
+    Args:
+        path: ``module:Name``.
+
+    Returns:
+        ``module:Name`` as it can be imported now.
+    """
     module, colon, name = path.partition(":")
     return f"{MOVED.get(module, module)}{colon}{name}"

@@ -16,7 +16,11 @@ CATEGORIES = ("suites", "train", "transfer", "targets", "strategies")
 
 
 def configs_folder() -> Path:
-    """The folder of shipped configs: inside the installed package, or the checkout's ``configs``."""
+    """The folder of shipped configs: inside the installed package, or the checkout's ``configs``.
+
+    Returns:
+        The folder.
+    """
     package = Path(__file__).resolve().parent.parent
     installed = package / "_configs"
     # An editable install does not create the mapped folder; the checkout's own is beside the package.
@@ -27,6 +31,12 @@ def shipped(category: str | None = None) -> dict[str, Path]:
     """Name → file of the shipped configs of one category, or of all as ``category/name``.
 
     ``targets/cartpole/longer-pole.yaml`` is called ``cartpole-longer-pole``.
+
+    Args:
+        category: one of :data:`CATEGORIES`; None for all of them.
+
+    Returns:
+        Names in alphabetical order of their files.
     """
     if category is not None:
         folder = configs_folder() / category
@@ -36,7 +46,17 @@ def shipped(category: str | None = None) -> dict[str, Path]:
 
 
 def is_path(argument: str) -> bool:
-    """Whether ``argument`` names a file rather than a shipped config."""
+    """Whether ``argument`` names a file rather than a shipped config.
+
+    >>> is_path("./mine"), is_path("mine.yaml"), is_path("quickstart")
+    (True, True, False)
+
+    Args:
+        argument: what somebody wrote.
+
+    Returns:
+        True where it has a separator or the ending of a YAML file.
+    """
     separators = {os.sep, os.altsep, "/"} - {None}
     return argument.endswith((".yaml", ".yml")) or any(sep in argument for sep in separators if sep)
 
@@ -48,6 +68,9 @@ def locate(argument: str, category: str, relative_to: Path | None = None) -> Pat
         argument: a path, or the bare name of a shipped config.
         category: the kind of config that is expected, one of ``CATEGORIES``.
         relative_to: the folder that a relative path starts from; none: the current one.
+
+    Returns:
+        A file that exists.
 
     Raises:
         ConfigError: no such file or no shipped config of that name.

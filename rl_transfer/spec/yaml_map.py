@@ -36,7 +36,14 @@ class Document:
     places: dict[Key, Place]
 
     def place(self, key: Key) -> Place | None:
-        """The place of ``key``, or of its nearest ancestor that has one."""
+        """The place of ``key``, or of its nearest ancestor that has one.
+
+        Args:
+            key: keys and indices from the root down; it may be absent from the data.
+
+        Returns:
+            The place; None where not even the root has one.
+        """
         for length in range(len(key), -1, -1):
             if key[:length] in self.places:
                 return self.places[key[:length]]
@@ -44,12 +51,22 @@ class Document:
 
 
 def parse_value(text: str) -> Any:
-    """One YAML value, as in an override ``key=value``."""
+    """One YAML value, as in an override ``key=value``.
+
+    Args:
+        text: YAML.
+    """
     return _parse(text, "command line").data
 
 
 def read_yaml(path: Path) -> Document:
     """Read the mapping in ``path``.
+
+    Args:
+        path: a YAML file in UTF-8.
+
+    Returns:
+        Plain data, and the place of every key.
 
     Raises:
         ConfigError: the file is missing, unreadable, no YAML, not a mapping, or has a key twice.

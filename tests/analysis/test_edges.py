@@ -34,7 +34,7 @@ def with_sources(scores, *, bar=None):
 
 
 def test_one_run_has_a_mean_but_no_limits():
-    found = mean_interval([3])
+    found = mean_interval([3], 0.95)
     assert found.point == 3
     assert math.isnan(found.low)
     assert math.isnan(found.high)
