@@ -37,6 +37,9 @@ def make_env(config: Environment, render_mode: str | None = None, key: str | Non
         render_mode: passed to Gymnasium.
         key: where the config stands in the user's file, for error messages.
 
+    Returns:
+        The environment, not yet reset.
+
     Raises:
         EnvironmentSpecError: it cannot be built.
         MissingExtraError: it needs an extra that is not installed.

@@ -104,6 +104,9 @@ def random_act(space: Space, seed: int) -> Act:
     Args:
         space: of actions; its generator is seeded.
         seed: of all actions of all episodes.
+
+    Returns:
+        Any observations ``[episode, …]`` → as many actions.
     """
     space.seed(seed)
 

@@ -18,17 +18,29 @@ if TYPE_CHECKING:
 
 
 def network_seed(run: RLRun) -> int:
-    """Seed of the network's initialisation; the same for every strategy on a target."""
+    """Seed of the network's initialisation; the same for every strategy on a target.
+
+    Args:
+        run: its root seed, environment and seed index count.
+    """
     return integer_seed(run.root_seed, "network", run.env.digest, run.seed)
 
 
 def training_seed(run: RLRun) -> int:
-    """Seed of training: environments, action sampling, minibatches."""
+    """Seed of training: environments, action sampling, minibatches.
+
+    Args:
+        run: its root seed, environment and seed index count.
+    """
     return integer_seed(run.root_seed, "training", run.env.digest, run.seed)
 
 
 def transfer_seed(run: RLRun) -> int:
-    """Seed of whatever a strategy draws when it changes weights."""
+    """Seed of whatever a strategy draws when it changes weights.
+
+    Args:
+        run: its root seed, environment and seed index count.
+    """
     return integer_seed(run.root_seed, "transfer", run.env.digest, run.seed)
 
 
@@ -36,6 +48,10 @@ def evaluation_seeds(run: RLRun, evaluation: int) -> list[int]:
     """Episode seeds of evaluation k: they depend on the environment and the seed index alone.
 
     Every strategy on a target so meets the same start states (common random numbers).
+
+    Args:
+        run: its root seed, environment, seed index and number of episodes count.
+        evaluation: k, 0 for the one before training.
     """
     return integer_seeds(
         run.evaluation.episodes, run.root_seed, "evaluation", run.env.digest, run.seed, evaluation
@@ -43,10 +59,20 @@ def evaluation_seeds(run: RLRun, evaluation: int) -> list[int]:
 
 
 def retention_seeds(run: RLRun, source: Environment) -> list[int]:
-    """Episode seeds of the retention evaluation in the source environment."""
+    """Episode seeds of the retention evaluation in the source environment.
+
+    Args:
+        run: its root seed, seed index and number of episodes count.
+        source: where the source policy was trained.
+    """
     return integer_seeds(run.evaluation.episodes, run.root_seed, "retention", source.digest, run.seed)
 
 
 def seed_model(model: BaseAlgorithm, seed: int) -> None:
-    """Seed Python's, NumPy's and torch's global generators, the action space and the environments."""
+    """Seed Python's, NumPy's and torch's global generators, the action space and the environments.
+
+    Args:
+        model: built and transferred, not yet trained.
+        seed: of :func:`training_seed`.
+    """
     model.set_random_seed(seed)

@@ -64,6 +64,9 @@ def from_json(data: Mapping[str, Any]) -> Space:
     Args:
         data: what stands in a bundle, unchecked.
 
+    Returns:
+        A new space, its bounds equal to the bit.
+
     Raises:
         BundleError: the description is damaged.
     """
@@ -95,6 +98,9 @@ def same(first: Space, second: Space) -> bool:
     Args:
         first: of observations or actions.
         second: of the same.
+
+    Returns:
+        Whether tensors and actions of one are tensors and actions of the other.
     """
     first, second = _channels_first(first), _channels_first(second)
     if isinstance(first, spaces.Box) and isinstance(second, spaces.Box):

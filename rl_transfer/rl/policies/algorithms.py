@@ -46,6 +46,12 @@ class Schedule:
 def algorithm_class(name: str) -> type[BaseAlgorithm]:
     """SB3's (or sb3-contrib's) class of that name.
 
+    Args:
+        name: of the algorithm.
+
+    Returns:
+        The class, from the package that its traits name.
+
     Raises:
         MissingExtraError: sb3-contrib is not installed.
     """
@@ -64,6 +70,9 @@ def policy_kwargs(algorithm: Algorithm) -> dict[str, Any]:
 
     Args:
         algorithm: the algorithm whose policy is to be built.
+
+    Returns:
+        Keyword arguments of SB3's policy class, what SB3's algorithm class would fill in included.
 
     Raises:
         ConfigError: the features extractor cannot be imported, or is none.
@@ -98,8 +107,15 @@ def policy_kwargs(algorithm: Algorithm) -> dict[str, Any]:
     return {**traits_of(algorithm.name).policy_defaults, **kwargs}
 
 
-def import_object(path: str, key: str) -> Any:
-    """The object at import path ``module:name``; paths of older versions are followed to today's.
+def import_object(path: str, key: str) -> object:
+    """The object at an import path; paths of older versions are followed to today's.
+
+    Args:
+        path: ``module:name``.
+        key: where it stands in the user's config, for error messages.
+
+    Returns:
+        Whatever stands there; what it must be is the caller's business.
 
     Raises:
         ConfigError: there is none.
@@ -108,11 +124,12 @@ def import_object(path: str, key: str) -> Any:
     if not colon:
         raise ConfigError(f"got {path!r}, expected an import path module:Name", key=key)
     try:
-        return getattr(importlib.import_module(module_name), name)
+        found: object = getattr(importlib.import_module(module_name), name)
     except ImportError as error:
         raise ConfigError(f"{path!r} cannot be imported: {error}", key=key) from None
     except AttributeError:
         raise ConfigError(f"module {module_name!r} has no {name!r}", key=key) from None
+    return found
 
 
 def build_model(config: Algorithm, env: VecEnv, seed: int) -> BaseAlgorithm:
@@ -122,6 +139,9 @@ def build_model(config: Algorithm, env: VecEnv, seed: int) -> BaseAlgorithm:
         config: the algorithm and its hyperparameters.
         env: the training environments.
         seed: seeds the network's initialisation.
+
+    Returns:
+        The model, untrained, on the CPU.
 
     Raises:
         TransferError: the algorithm cannot act in the environment's spaces.

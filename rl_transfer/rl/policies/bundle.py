@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
@@ -19,10 +19,12 @@ from rl_transfer.frame import bundle_folder
 from rl_transfer.results import library_versions
 from rl_transfer.rl.environments import spaces
 from rl_transfer.rl.environments.evaluate import Act
+from rl_transfer.rl.environments.spaces import Array, Observation
 from rl_transfer.rl.policies.algorithms import algorithm_class, policy_kwargs
 from rl_transfer.rl.policies.normalization import Normalizer, normalizer, tensors
 from rl_transfer.rl.policies.parts import policy_parts
 from rl_transfer.spec import Algorithm, Environment, RLRun, parse
+from rl_transfer.spec.base import Json
 
 LIBRARIES = ("rl-transfer", "stable-baselines3", "sb3-contrib", "gymnasium", "torch", "numpy")
 
@@ -54,14 +56,27 @@ class Policy:
         return self.bundle.digest
 
     def act(self, deterministic: bool = True) -> Act:
-        """The policy as a function of stacked observations."""
+        """The policy as a function of stacked observations.
+
+        Args:
+            deterministic: the likeliest action instead of a sampled one.
+        """
         return as_act(self.module, self.normalizer, deterministic)
 
 
 def as_act(policy: BasePolicy, normalize: Normalizer | None, deterministic: bool) -> Act:
-    """An SB3 policy as a function of stacked observations."""
+    """An SB3 policy as a function of stacked observations.
 
-    def act(observations: Any) -> np.ndarray[Any, Any]:
+    Args:
+        policy: ``model.policy``.
+        normalize: what it expects its observations to have gone through; None: nothing.
+        deterministic: the likeliest action instead of one sampled from torch's global generator.
+
+    Returns:
+        Observations ``[episode, …]`` as the environment gives them → actions ``[episode, …]``.
+    """
+
+    def act(observations: Observation) -> Array:
         seen = normalize(observations) if normalize else observations
         return policy.predict(seen, deterministic=deterministic)[0]
 
@@ -73,7 +88,7 @@ def versions() -> dict[str, str]:
     return library_versions(LIBRARIES)
 
 
-def save_policy(folder: Path, model: BaseAlgorithm, run: RLRun, extra: dict[str, Any]) -> None:
+def save_policy(folder: Path, model: BaseAlgorithm, run: RLRun, extra: Mapping[str, Json]) -> None:
     """Write the bundle of a trained model.
 
     Args:
@@ -87,7 +102,18 @@ def save_policy(folder: Path, model: BaseAlgorithm, run: RLRun, extra: dict[str,
 
 
 def as_policy(model: BaseAlgorithm, run: RLRun) -> Policy:
-    """A model in memory as the policy that its bundle would give."""
+    """A model in memory as the policy that its bundle would give.
+
+    Args:
+        model: its network is shared with the result, its tensors are copied into the bundle.
+        run: what it was built for.
+
+    Returns:
+        The policy, with a bundle that has no digest yet.
+
+    Raises:
+        BundleError: the run has no algorithm, or the model no environments.
+    """
     state, metadata = _content(model, run, {})
     if run.algorithm is None:
         raise BundleError("only a trained policy can be bundled")
@@ -98,15 +124,15 @@ def as_policy(model: BaseAlgorithm, run: RLRun) -> Policy:
 
 
 def _content(
-    model: BaseAlgorithm, run: RLRun, extra: dict[str, Any]
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    model: BaseAlgorithm, run: RLRun, extra: Mapping[str, Json]
+) -> tuple[dict[str, torch.Tensor], dict[str, Json]]:
     """Tensors and metadata of a model's bundle."""
     if run.algorithm is None or run.training is None or model.env is None:
         raise BundleError("only a trained policy can be bundled")
     state = {**model.policy.state_dict(), **tensors(model.env)}
     entropy = log_entropy_coefficient(model)
     progressive = run.strategy is not None and run.strategy.progressive
-    metadata = {
+    metadata: dict[str, Json] = {
         "algorithm": run.algorithm.plain(),
         "architecture": str(model.policy),
         "observation_space": spaces.to_json(model.observation_space),
@@ -114,7 +140,7 @@ def _content(
         "env": run.env.plain(),
         "training": run.training.plain(),
         "seeds": {"root_seed": run.root_seed, "seed": run.seed},
-        "versions": versions(),
+        "versions": dict(versions()),
         "progressive": progressive,
         "log_ent_coef": None if entropy is None else float(entropy.item()),
         **extra,
@@ -140,6 +166,9 @@ def load_policy(path: Path) -> Policy:
 
     Args:
         path: a bundle folder, a run folder, or an output folder with one run.
+
+    Returns:
+        The policy, in evaluation mode.
 
     Raises:
         BundleError: it is missing, damaged, or not a policy.
@@ -174,9 +203,18 @@ def load_policy(path: Path) -> Policy:
 
 
 def build_policy(
-    algorithm: Algorithm, observation_space: gym.Space[Any], action_space: gym.Space[Any]
+    algorithm: Algorithm, observation_space: gym.Space[object], action_space: gym.Space[object]
 ) -> BasePolicy:
-    """A fresh policy network as the algorithm would build it, without environments."""
+    """A fresh policy network as the algorithm would build it, without environments.
+
+    Args:
+        algorithm: describes the network.
+        observation_space: of one observation, images with the channels first.
+        action_space: of one action.
+
+    Returns:
+        SB3's policy, initialised from torch's global generator.
+    """
     cls = algorithm_class(algorithm.name)
     kwargs = policy_kwargs(algorithm)
     if getattr(algorithm, "use_sde", False):
@@ -188,7 +226,14 @@ def build_policy(
 
 
 def widen(policy: nn.Module) -> None:
-    """Replace an on-policy policy's trunks by progressive ones whose source column they become."""
+    """Replace an on-policy policy's trunks by progressive ones whose source column they become.
+
+    Args:
+        policy: changed in place; the new columns are drawn from torch's global generator.
+
+    Raises:
+        BundleError: a trunk is no plain sequence of layers.
+    """
     extractor = policy.get_submodule("mlp_extractor")
     for name in ("policy_net", "value_net"):
         trunk = extractor.get_submodule(name)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
+from numpy.typing import NDArray
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
 from rl_transfer.errors import BundleError, TransferError
+from rl_transfer.rl.environments.spaces import Array, Observation
 from rl_transfer.spec import Algorithm
 
 PREFIX = "normalization/"
@@ -34,12 +35,12 @@ class Normalizer:
     the observation's shape.
     """
 
-    mean: Mapping[str, np.ndarray[Any, Any]]
-    var: Mapping[str, np.ndarray[Any, Any]]
+    mean: Mapping[str, NDArray[np.float64]]
+    var: Mapping[str, NDArray[np.float64]]
     clip: float
 
-    def __call__(self, observations: Any) -> Any:
-        """Normalised copies of stacked observations."""
+    def __call__(self, observations: Observation) -> Observation:
+        """Normalised copies of stacked observations, ``float32``; keys without statistics as they are."""
         if isinstance(observations, dict):
             return {
                 key: self._one(value, key) if key in self.mean else value
@@ -47,14 +48,21 @@ class Normalizer:
             }
         return self._one(observations, "")
 
-    def _one(self, value: np.ndarray[Any, Any], key: str) -> np.ndarray[Any, Any]:
-        scaled = (value - self.mean[key]) / np.sqrt(self.var[key] + EPSILON)
-        clipped: np.ndarray[Any, Any] = np.clip(scaled, -self.clip, self.clip).astype(np.float32)
-        return clipped
+    def _one(self, value: Array, key: str) -> NDArray[np.float32]:
+        scaled = np.subtract(value, self.mean[key]) / np.sqrt(self.var[key] + EPSILON)
+        return np.clip(scaled, -self.clip, self.clip).astype(np.float32)
 
 
 def wrap(env: VecEnv, algorithm: Algorithm) -> VecEnv:
-    """Normalise the environments where the algorithm config asks for it."""
+    """Normalise the environments where the algorithm config asks for it.
+
+    Args:
+        env: the training environments.
+        algorithm: its ``normalize`` says what is normalised, its ``gamma`` how returns are discounted.
+
+    Returns:
+        The environments in a ``VecNormalize``, or as they are.
+    """
     config = algorithm.normalize
     if config is None:
         return env
@@ -78,7 +86,15 @@ def wrap(env: VecEnv, algorithm: Algorithm) -> VecEnv:
 
 
 def tensors(env: VecEnv) -> dict[str, torch.Tensor]:
-    """The statistics of the training environments as tensors for the bundle; empty without any."""
+    """The statistics of the training environments as tensors for the bundle.
+
+    Args:
+        env: the training environments.
+
+    Returns:
+        ``normalization/<group>/<key>/mean``, ``var`` (of the observation's shape) and ``count`` →
+        ``float64``; empty where nothing is normalised.
+    """
     normalized = unwrap_vec_normalize(env)
     if normalized is None:
         return {}
@@ -106,7 +122,12 @@ def normalizer(state: Mapping[str, torch.Tensor], algorithm: Algorithm) -> Norma
 
 
 def current_normalizer(env: VecEnv, algorithm: Algorithm) -> Normalizer | None:
-    """The normaliser that training uses at this moment."""
+    """The normaliser that training uses at this moment.
+
+    Args:
+        env: the training environments.
+        algorithm: what they were normalised by.
+    """
     return normalizer(tensors(env), algorithm)
 
 
@@ -161,7 +182,12 @@ def transfer(env: VecEnv, state: Mapping[str, torch.Tensor], mode: str) -> str:
 
 
 def restore(env: VecEnv, state: Mapping[str, torch.Tensor]) -> None:
-    """Set the statistics back to what :func:`tensors` gave earlier."""
+    """Set the statistics back to what they were.
+
+    Args:
+        env: the training environments.
+        state: what :func:`tensors` gave earlier.
+    """
     normalized = unwrap_vec_normalize(env)
     for name, moments in _moments(normalized).items() if normalized is not None else ():
         moments.mean = state[f"{PREFIX}{name}/mean"].numpy().copy()
@@ -173,11 +199,12 @@ def _moments(env: VecNormalize) -> dict[str, RunningMeanStd]:
     """``observation/<key>`` and ``reward/`` → running moments, where they are in use."""
     found: dict[str, RunningMeanStd] = {}
     if env.norm_obs:
-        moments: Any = env.obs_rms  # typed as plain by SB3, a dict for dict observations
-        if isinstance(moments, dict):
-            found |= {f"observation/{key}": each for key, each in moments.items()}
-        else:
+        # SB3 types it as one of the two, according to the space; it holds either.
+        moments: RunningMeanStd | dict[str, RunningMeanStd] = env.obs_rms
+        if isinstance(moments, RunningMeanStd):
             found["observation/"] = moments
+        else:
+            found |= {f"observation/{key}": each for key, each in moments.items()}
     if env.norm_reward:
         found["reward/"] = env.ret_rms
     return found

@@ -20,7 +20,15 @@ from rl_transfer.spec import StrategyVerbs
 
 
 def optimizers(model: BaseAlgorithm) -> list[torch.optim.Optimizer]:
-    """The optimizers of the policy's networks, in a fixed order."""
+    """The optimizers of the policy's networks, in a fixed order.
+
+    Args:
+        model: any SB3 model.
+
+    Returns:
+        The policy's own, or the actor's and the critic's; the one of a learned entropy coefficient
+        is none of them.
+    """
     owners = (model.policy, *model.policy.children())
     found = (getattr(owner, "optimizer", None) for owner in owners)
     return [each for each in found if isinstance(each, torch.optim.Optimizer)]

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Literal, Protocol, overload
 
-import gymnasium as gym
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor
@@ -22,6 +21,7 @@ from torch import Tensor
 from rl_transfer.core import PartMap
 from rl_transfer.errors import ConfigError
 from rl_transfer.rl import sb3_seams
+from rl_transfer.rl.environments.spaces import Env
 from rl_transfer.rl.policies.algorithms import import_object
 from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.strategy.architecture import optimizers
@@ -59,31 +59,71 @@ class LossHook(Protocol):
 class BehaviourHook(Protocol):
     """A change of how training data are collected."""
 
-    def wrap(self, env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
-        """Wrap one training environment; evaluation environments are never wrapped."""
+    def wrap(self, env: Env) -> Env:
+        """Wrap one training environment; evaluation environments are never wrapped.
+
+        Args:
+            env: perturbed, not yet monitored.
+        """
 
 
 class ArchitectureHook(Protocol):
     """A change of the network, after the transfer and before training."""
 
     def build(self, model: BaseAlgorithm, parts: PartMap) -> None:
-        """Change ``model.policy`` in place; give new parameters to ``model.policy.optimizer``."""
+        """Change ``model.policy`` in place; give new parameters to ``model.policy.optimizer``.
+
+        Args:
+            model: fresh, its tensors copied.
+            parts: the named parts of ``model.policy``.
+        """
 
 
-def user_hook(strategy: StrategyVerbs, kind: str, context: HookContext) -> Any:
-    """The user's hook of a kind, built; none if the strategy names none."""
-    path = strategy.hooks.get(kind)  # type: ignore[call-overload]
+@overload
+def user_hook(strategy: StrategyVerbs, kind: Literal["loss"], context: HookContext) -> LossHook | None: ...
+@overload
+def user_hook(
+    strategy: StrategyVerbs, kind: Literal["behaviour"], context: HookContext
+) -> BehaviourHook | None: ...
+@overload
+def user_hook(
+    strategy: StrategyVerbs, kind: Literal["architecture"], context: HookContext
+) -> ArchitectureHook | None: ...
+def user_hook(
+    strategy: StrategyVerbs, kind: Literal["loss", "behaviour", "architecture"], context: HookContext
+) -> object:
+    """The user's hook of a kind, built.
+
+    Args:
+        strategy: its ``hooks`` may name a class.
+        kind: ``loss``, ``behaviour`` or ``architecture``.
+        context: what the hook is built with.
+
+    Returns:
+        The hook; None if the strategy names none.
+
+    Raises:
+        ConfigError: there is no such class, or what it makes lacks the method of its kind.
+    """
+    path = strategy.hooks.get(kind)
     if path is None:
         return None
     key = f"strategy.hooks.{kind}"
-    hook = import_object(path, key)(context)
+    maker = import_object(path, key)
+    hook = maker(context) if callable(maker) else None
     if not callable(getattr(hook, METHODS[kind], None)):
         raise ConfigError(f"{path} has no method {METHODS[kind]!r}, which a {kind} hook needs", key=key)
     return hook
 
 
 def install_losses(model: BaseAlgorithm, parts: PartMap, hooks: Iterable[LossHook]) -> None:
-    """Add the gradients of the hooks' losses to every optimizer step of the model."""
+    """Add the gradients of the hooks' losses to every optimizer step of the model.
+
+    Args:
+        model: everything that adds parameters done.
+        parts: the named parts of ``model.policy``.
+        hooks: none at all leave the model as it is.
+    """
     hooks = list(hooks)
     if not hooks:
         return
@@ -92,7 +132,7 @@ def install_losses(model: BaseAlgorithm, parts: PartMap, hooks: Iterable[LossHoo
 
 
 def _adder(model: BaseAlgorithm, parts: PartMap, hooks: list[LossHook]) -> Callable[..., None]:
-    def add(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    def add(optimizer: torch.optim.Optimizer, *_: object) -> None:
         parameters = [p for g in optimizer.param_groups for p in g["params"] if p.requires_grad]
         if not parameters:
             return

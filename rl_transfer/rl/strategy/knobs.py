@@ -29,6 +29,9 @@ def transfer_algorithm(algorithm: Algorithm, strategy: StrategyVerbs) -> Algorit
     Args:
         algorithm: as the user's config has it.
         strategy: the verbs, knobs included.
+
+    Returns:
+        The config with ``learning_starts`` and ``exploration_initial_eps`` set.
     """
     knobs, copied = strategy.knobs, bool(strategy.copy_)
     changes: dict[str, float] = {}

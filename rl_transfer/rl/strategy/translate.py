@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TypeVar
 
 from rl_transfer import core
 from rl_transfer.core import PartMap
 from rl_transfer.spec import StrategyVerbs
+
+Value = TypeVar("Value")
 
 POLICY = ("features", "policy_trunk", "action_head", "log_std")
 """What the action depends on; the selector ``policy`` stands for those with tensors."""
@@ -17,6 +19,13 @@ def expand(selectors: Iterable[str], parts: PartMap) -> tuple[str, ...]:
     """Selectors with the RL groups ``policy`` and ``critic`` written out.
 
     ``policy`` is everything that the action depends on, ``critic`` everything else that is trained.
+
+    Args:
+        selectors: as in a strategy: parts, roles, groups, layers of any of them.
+        parts: of the policy that they speak of.
+
+    Returns:
+        Selectors that the core knows, in the same order.
     """
     filled = [part for part in parts if part.tensors]
     policy = [part.name for part in filled if part.name in POLICY]
@@ -39,6 +48,9 @@ def core_strategy(
         parts: of the target's policy.
         name: what messages call it.
         key: where it stands in the user's config, for error messages.
+
+    Returns:
+        The same strategy in the core's words, groups written out.
 
     Raises:
         TransferError: a schedule does not fit the parts.
@@ -74,5 +86,5 @@ def _thaw(verbs: StrategyVerbs, parts: PartMap) -> tuple[core.ThawStep, ...]:
     return core.gradual_unfreezing(parts, stages, start=verbs.gradual.start, end=verbs.gradual.end)
 
 
-def _expand_keys(mapping: Mapping[str, Any], parts: PartMap) -> dict[str, Any]:
+def _expand_keys(mapping: Mapping[str, Value], parts: PartMap) -> dict[str, Value]:
     return {inner: value for outer, value in mapping.items() for inner in expand([outer], parts)}
