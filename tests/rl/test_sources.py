@@ -282,7 +282,10 @@ def test_a_custom_features_extractor_comes_from_the_users_code_not_from_the_file
     path = saved(model, tmp_path / "m.zip")
     with pytest.raises(BundleError, match=r"custom \(.*Doubling\).*features_extractor.*module:Class"):
         load_source(path, env=ANYWHERE)
-    own = {"features_extractor": f"{__name__}:Doubling", "features_extractor_kwargs": {"features_dim": 6}}
+    own: dict[str, Any] = {
+        "features_extractor": f"{__name__}:Doubling",
+        "features_extractor_kwargs": {"features_dim": 6},
+    }
     same_policy(load_source(path, env=ANYWHERE, policy_kwargs=own), model)
 
 

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.env_util import is_wrapped
@@ -18,7 +17,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 
 from rl_transfer.errors import EnvironmentSpecError
 from rl_transfer.rl import sb3_seams
-from rl_transfer.rl.environments.spaces import Array
+from rl_transfer.rl.environments.spaces import AnyWrapper, Array
 from rl_transfer.spec.base import Json
 from rl_transfer_envs.vector import Batch, Step
 
@@ -163,9 +162,7 @@ class BatchedVecEnv(VecEnv):
             for monitor in self._current(indices)
         ]
 
-    def env_is_wrapped(
-        self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
-    ) -> list[bool]:
+    def env_is_wrapped(self, wrapper_class: type[AnyWrapper], indices: VecEnvIndices = None) -> list[bool]:
         """Whether the instances are wrapped; each is, in a ``Monitor``."""
         return [
             is_wrapped(self._monitors[row], wrapper_class)

@@ -20,6 +20,8 @@ Space = spaces.Space[object]
 Env = gym.Env[Any, Any]
 """An environment of any kind; what it observes and does is up to its spaces."""
 
+AnyWrapper = gym.Wrapper[Any, Any, Any, Any]
+
 Array = NDArray[np.generic]
 """Numbers of any type, of the shape that a space says."""
 
@@ -110,6 +112,19 @@ def same(first: Space, second: Space) -> bool:
             same(first[name], second[name]) for name in first.spaces
         )
     return first == second
+
+
+def same_shape(first: Space, second: Space) -> bool:
+    """Whether two spaces have one shape and, where they are discrete, one number of values.
+
+    Args:
+        first: of observations or actions.
+        second: of the same.
+
+    Returns:
+        Less than :func:`same` asks: types and keys may differ.
+    """
+    return first.shape == second.shape and getattr(first, "n", None) == getattr(second, "n", None)
 
 
 def _channels_first(space: Space) -> Space:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import gymnasium as gym
 import torch
@@ -29,7 +28,7 @@ from rl_transfer.spec import Algorithm, LinearSchedule
 STATISTICS_NAME = "vecnormalize.pkl"
 
 
-class _Placeholder(gym.Env[Any, Any]):
+class _Placeholder(gym.Env[object, object]):
     """Has spaces and nothing else; SB3 asks for an environment to build a model."""
 
     def __init__(self, observation_space: Space, action_space: Space) -> None:
@@ -141,7 +140,7 @@ def _with_statistics(env: VecEnv, policy: Policy) -> VecEnv:
 
 def _buildable(algorithm: Algorithm) -> Algorithm:
     """The config without what would cost memory or tie the zip to this package."""
-    changes: dict[str, Any] = {
+    changes: dict[str, object] = {
         name: value.linear for name in type(algorithm).model_fields
         if isinstance(value := getattr(algorithm, name), LinearSchedule)
     }  # fmt: skip
@@ -151,9 +150,9 @@ def _buildable(algorithm: Algorithm) -> Algorithm:
     return changed
 
 
-def _unbuilt(algorithm: Algorithm) -> dict[str, Any]:
+def _unbuilt(algorithm: Algorithm) -> dict[str, object]:
     """What :func:`_buildable` left out, as SB3 has it."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for name in type(algorithm).model_fields:
         value = getattr(algorithm, name)
         if isinstance(value, LinearSchedule):

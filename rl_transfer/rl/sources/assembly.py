@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ from rl_transfer.rl.sources.printed_spaces import printed_space
 from rl_transfer.rl.sources.sb3_zip import ForeignPolicy
 from rl_transfer.rl.sources.vec_normalize import Statistics
 from rl_transfer.spec import Algorithm, Environment, parse
+from rl_transfer.spec.base import Json
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -50,14 +50,21 @@ class Known:
     algorithm: str | None = None
     named: str | None = None
     name_map: Mapping[str, str] | None = None
-    policy_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    policy_kwargs: Mapping[str, Json] = field(default_factory=dict)
     statistics: Statistics | None = None
     repository: str | None = None
     notes: tuple[str, ...] = ()
 
 
-def assemble(foreign: ForeignPolicy, known: Known) -> tuple[dict[str, Any], dict[str, Any]]:
+def assemble(foreign: ForeignPolicy, known: Known) -> tuple[dict[str, torch.Tensor], dict[str, Json]]:
     """Tensors (normalisation statistics included) and metadata of the bundle.
+
+    Args:
+        foreign: what was read off the file.
+        known: what is known beside it.
+
+    Returns:
+        State-dict name → tensor as SB3 has it, and the metadata that rebuild the network.
 
     Raises:
         BundleError: the file contradicts itself or what is known of it, or cannot be rebuilt.
@@ -75,7 +82,7 @@ def assemble(foreign: ForeignPolicy, known: Known) -> tuple[dict[str, Any], dict
     arrays, normalize, normalized = _normalization(foreign, known, pair[0])
     algorithm = _algorithm({"name": name, **network, **normalize, **_gamma(data or {})}, where)
     tensors, converted = fit(state, algorithm, pair, where)
-    metadata: dict[str, Any] = {
+    metadata: dict[str, Json] = {
         "algorithm": algorithm.plain(),
         "observation_space": spaces.to_json(pair[0]),
         "action_space": spaces.to_json(pair[1]),
@@ -91,7 +98,7 @@ def assemble(foreign: ForeignPolicy, known: Known) -> tuple[dict[str, Any], dict
     return {**tensors, **arrays}, metadata
 
 
-def _spaces(data: Mapping[str, Any], env: Environment, where: str) -> tuple[tuple[Space, Space], list[str]]:
+def _spaces(data: Mapping[str, Json], env: Environment, where: str) -> tuple[tuple[Space, Space], list[str]]:
     """Spaces of observations and actions: as the file prints them, else the environment's."""
     observation = printed_space(data.get("observation_space"))
     action = printed_space(data.get("action_space"), bounded=True)
@@ -129,7 +136,7 @@ def _channels_first(space: Space) -> Space:
 
 def _normalization(
     foreign: ForeignPolicy, known: Known, space: Space
-) -> tuple[dict[str, torch.Tensor], dict[str, Any], list[str]]:
+) -> tuple[dict[str, torch.Tensor], dict[str, Json], list[str]]:
     """Statistics as tensors, the config that describes them, and what should be known of them."""
     statistics = known.statistics
     if statistics is None:
@@ -165,12 +172,12 @@ _LOST = (
 )
 
 
-def _gamma(data: Mapping[str, Any]) -> dict[str, float]:
+def _gamma(data: Mapping[str, Json]) -> dict[str, float]:
     gamma = data.get("gamma")
     return {"gamma": float(gamma)} if isinstance(gamma, int | float) else {}
 
 
-def _algorithm(config: dict[str, Any], where: str) -> Algorithm:
+def _algorithm(config: dict[str, Json], where: str) -> Algorithm:
     try:
         algorithm: Algorithm = parse(Algorithm, config)
     except ConfigError as error:

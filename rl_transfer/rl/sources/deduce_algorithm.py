@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor
 
 from rl_transfer.errors import BundleError
 from rl_transfer.rl.policies.traits import ANY, TRAITS, names_with
+from rl_transfer.spec.base import Json
 
-Data = Mapping[str, Any]
+Data = Mapping[str, Json]
 State = Mapping[str, Tensor]
 
 _REFUSED = {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import get_action_dim, get_flattened_obs_dim, is_image_space
@@ -18,6 +17,7 @@ from rl_transfer.rl.environments.spaces import Space
 from rl_transfer.rl.policies.traits import traits_of
 from rl_transfer.rl.sources.deduce_algorithm import Data, State, critic_count, linear_layers
 from rl_transfer.rl.sources.old_names import same_tensors
+from rl_transfer.spec.base import Json
 
 _ACTIVATIONS = {
     "Tanh": "tanh", "ReLU": "relu", "ELU": "elu", "LeakyReLU": "leaky_relu", "SiLU": "silu", "GELU": "gelu",
@@ -33,10 +33,10 @@ def deduce_network(
     algorithm: str,
     state: State,
     data: Data | None,
-    given: Mapping[str, Any],
+    given: Mapping[str, Json],
     spaces_: tuple[Space, Space],
     where: str,
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[dict[str, Json], list[str]]:
     """The part of an algorithm's config that describes its policy, and what was assumed, in words.
 
     Args:
@@ -70,13 +70,13 @@ def deduce_network(
     if said.get("normalize_images") is False:
         kwargs["normalize_images"] = False
     kwargs["activation"], notes = _activation(algorithm, said, data is not None, given, where)
-    network: dict[str, Any] = {"policy": policy, "policy_kwargs": {**kwargs, **given}}
+    network: dict[str, Json] = {"policy": policy, "policy_kwargs": {**kwargs, **given}}
     if _explores_with_sde(state):
         network["use_sde"] = True
     return network, notes
 
 
-def _layers(algorithm: str, state: State) -> tuple[dict[str, Any], int, int]:
+def _layers(algorithm: str, state: State) -> tuple[dict[str, Json], int, int]:
     """Widths, critics and quantiles; how many features the trunk reads, how many numbers its head gives."""
     traits = traits_of(algorithm)
     if traits.family == "on-policy":
@@ -90,7 +90,7 @@ def _layers(algorithm: str, state: State) -> tuple[dict[str, Any], int, int]:
     actor = linear_layers(state, "actor.latent_pi") + linear_layers(state, "actor.mu")
     if "actor.mu.weight" in state:
         actor.append(_shape(state, "actor.mu.weight"))
-    kwargs: dict[str, Any] = {
+    kwargs: dict[str, Json] = {
         "net_arch": {"pi": _widths(actor[:-1]), "qf": _widths(critic[:-1])},
         "n_critics": critic_count(state),
     }
@@ -99,7 +99,7 @@ def _layers(algorithm: str, state: State) -> tuple[dict[str, Any], int, int]:
     return kwargs, actor[0][1], actor[-1][0]
 
 
-def _outputs(algorithm: str, outputs: int, action_space: Space, where: str) -> dict[str, Any]:
+def _outputs(algorithm: str, outputs: int, action_space: Space, where: str) -> dict[str, Json]:
     """The head's number of quantiles; where it has none it must have one number per action."""
     traits = traits_of(algorithm)
     if traits.family == "q-learning" and isinstance(action_space, spaces.Discrete):
@@ -124,16 +124,16 @@ def _features(
     algorithm: str,
     state: State,
     said: Data,
-    given: Mapping[str, Any],
+    given: Mapping[str, Json],
     space: Space,
     where: str,
-) -> tuple[str, dict[str, Any], int | None]:
+) -> tuple[str, dict[str, Json], int | None]:
     """Kind of policy, arguments of the features extractor, number of features (None: only its code knows)."""
     traits = traits_of(algorithm)
     prefix = f"{traits.actor}features_extractor."
     critic = "vf_features_extractor." if traits.family == "on-policy" else "critic.features_extractor."
     tensors = {name.removeprefix(prefix): each for name, each in state.items() if name.startswith(prefix)}
-    kwargs: dict[str, Any] = {}
+    kwargs: dict[str, Json] = {}
     if tensors and traits.family != "q-learning":
         kwargs["share_features_extractor"] = same_tensors(state, prefix, critic)
     dict_space = isinstance(space, spaces.Dict)
@@ -152,7 +152,7 @@ def _features(
     return "CnnPolicy", kwargs | more, features
 
 
-def _nature(tensors: State, where: str) -> tuple[dict[str, Any], int]:
+def _nature(tensors: State, where: str) -> tuple[dict[str, Json], int]:
     """SB3's NatureCNN, of whatever ``features_dim``."""
     if not _is_nature(tensors):
         raise BundleError(_custom(where, "other layers than NatureCNN's"))
@@ -160,7 +160,7 @@ def _nature(tensors: State, where: str) -> tuple[dict[str, Any], int]:
     return _extractor("NatureCNN", {"features_dim": features}, features == 512), features
 
 
-def _combined(tensors: State, space: spaces.Dict, where: str) -> tuple[dict[str, Any], int]:
+def _combined(tensors: State, space: spaces.Dict, where: str) -> tuple[dict[str, Json], int]:
     """SB3's CombinedExtractor: a NatureCNN per image, everything else flattened."""
     images = {name.split(".")[1] for name in tensors if name.startswith("extractors.")}
     features, outputs = 0, 256
@@ -190,14 +190,14 @@ def _is_nature(tensors: State) -> bool:
     return expected and "linear.0.weight" in tensors and len(tensors) == 8
 
 
-def _extractor(name: str, kwargs: dict[str, Any], default: bool) -> dict[str, Any]:
+def _extractor(name: str, kwargs: dict[str, Json], default: bool) -> dict[str, Json]:
     if default:
         return {}
     return {"features_extractor": f"{_MODULE}:{name}", "features_extractor_kwargs": kwargs}
 
 
 def _activation(
-    algorithm: str, said: Data, known: bool, given: Mapping[str, Any], where: str
+    algorithm: str, said: Data, known: bool, given: Mapping[str, Json], where: str
 ) -> tuple[str, list[str]]:
     """The activation function, which the tensors do not show."""
     default = "tanh" if traits_of(algorithm).family == "on-policy" else "relu"
@@ -234,5 +234,5 @@ def _shape(state: State, name: str) -> tuple[int, int]:
     return rows, columns
 
 
-def _widths(layers: list[tuple[int, int]]) -> list[int]:
+def _widths(layers: list[tuple[int, int]]) -> list[Json]:
     return [outputs for outputs, _ in layers]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import gymnasium as gym
 
 from rl_transfer.rl.policies.traits import ALGORITHMS
 from rl_transfer.spec import Environment
+from rl_transfer.spec.base import Json
 
 _LIMIT = "the same physics; the time limit is 500 steps instead of 200"
 _SAME = "the same observations and actions"
@@ -25,7 +25,7 @@ class Renamed:
 
     id: str
     remark: str
-    kwargs: tuple[tuple[str, Any], ...] = ()
+    kwargs: tuple[tuple[str, Json], ...] = ()
 
 
 RENAMES = {

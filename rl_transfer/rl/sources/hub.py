@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from rl_transfer.errors import BundleError, MissingExtraError
 from rl_transfer.rl.sources.vec_normalize import FILE_NAMES
@@ -98,7 +98,7 @@ def _download(repository: str, name: str, revision: str | None) -> Path | None:
         raise BundleError(f"{name} of {repository} cannot be downloaded from the Hub: {reason}") from None
 
 
-def _known_absent(hub: Any, repository: str, name: str, revision: str | None) -> bool:
+def _known_absent(hub: ModuleType, repository: str, name: str, revision: str | None) -> bool:
     """Whether the cache remembers that the repository has no such file."""
     found = hub.try_to_load_from_cache(repository, name, revision=revision)
     return found is not None and not isinstance(found, str)

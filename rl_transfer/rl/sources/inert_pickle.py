@@ -37,7 +37,7 @@ class _Refused(ValueError):
     """The pickle names or does something that is not allowed."""
 
 
-def read_pickle(content: bytes, allowed: Callable[[str], bool], where: str) -> Any:
+def read_pickle(content: bytes, allowed: Callable[[str], bool], where: str) -> object:
     """The object that a pickle describes, as plain data.
 
     Args:
@@ -69,13 +69,13 @@ _LITERALS = {
     "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
 }  # fmt: skip
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_EMPTY: dict[str, Callable[[], Any]] = {
+_EMPTY: dict[str, Callable[[], object]] = {
     "EMPTY_LIST": list,
     "EMPTY_TUPLE": tuple,
     "EMPTY_DICT": dict,
     "EMPTY_SET": set,
 }
-_COLLECTED: dict[str, Callable[[list[Any]], Any]] = {
+_COLLECTED: dict[str, Callable[[list[object]], object]] = {
     "LIST": list,
     "TUPLE": tuple,
     "FROZENSET": frozenset,
@@ -89,18 +89,18 @@ class _Machine:
 
     def __init__(self, allowed: Callable[[str], bool]) -> None:
         self.allowed = allowed
-        self.stack: list[Any] = []
-        self.marked: list[list[Any]] = []
-        self.memo: dict[int, Any] = {}
+        self.stack: list[object] = []
+        self.marked: list[list[object]] = []
+        self.memo: dict[int, object] = {}
 
-    def run(self, content: bytes) -> Any:
+    def run(self, content: bytes) -> object:
         for opcode, argument, _ in pickletools.genops(content):
             if opcode.name == "STOP":
                 break
             self.step(opcode.name, argument)
         return self.stack.pop()
 
-    def step(self, opcode: str, argument: Any) -> None:
+    def step(self, opcode: str, argument: object) -> None:
         if opcode in _LITERALS:
             self.stack.append(argument)
         elif opcode in _CONSTANTS:
@@ -118,11 +118,11 @@ class _Machine:
         elif opcode not in ("PROTO", "FRAME"):
             raise _Refused(f"it uses {opcode}, which normalisation statistics never need")
 
-    def mark(self, _: Any) -> None:
+    def mark(self, _: object) -> None:
         self.marked.append(self.stack)
         self.stack = []
 
-    def to_mark(self) -> list[Any]:
+    def to_mark(self) -> list[object]:
         items = self.stack
         self.stack = self.marked.pop()
         return items
@@ -130,13 +130,13 @@ class _Machine:
     def put(self, index: int) -> None:
         self.memo[index] = self.stack[-1]
 
-    def memoize(self, _: Any) -> None:
+    def memoize(self, _: object) -> None:
         self.memo[len(self.memo)] = self.stack[-1]
 
     def get(self, index: int) -> None:
         self.stack.append(self.memo[index])
 
-    def fill(self, items: list[Any]) -> None:
+    def fill(self, items: list[object]) -> None:
         """Append to a list, update a dict or set; what an object would collect is left out."""
         target = self.stack[-1]
         if isinstance(target, list):
@@ -148,13 +148,13 @@ class _Machine:
         elif not isinstance(target, Built):
             raise _Refused(f"it adds items to a {type(target).__name__}")
 
-    def refer(self, module: Any, name: Any) -> None:
+    def refer(self, module: object, name: object) -> None:
         dotted = f"{module}.{name}"
         if not (isinstance(module, str) and isinstance(name, str) and self.allowed(dotted)):
             raise _Refused(f"it names {dotted[:80]}, which normalisation statistics never need")
         self.stack.append(Reference(dotted))
 
-    def stack_global(self, _: Any) -> None:
+    def stack_global(self, _: object) -> None:
         name, module = self.stack.pop(), self.stack.pop()
         self.refer(module, name)
 
@@ -171,7 +171,7 @@ class _Machine:
         else:
             self.stack.append(Built(called.name, arguments))
 
-    def build(self, _: Any) -> None:
+    def build(self, _: object) -> None:
         state = self.stack.pop()
         target = self.stack[-1]
         if not isinstance(target, Built):
@@ -179,11 +179,11 @@ class _Machine:
         target.state = state
 
 
-def _pairs(items: list[Any]) -> dict[Any, Any]:
+def _pairs(items: list[object]) -> dict[object, object]:
     return dict(zip(items[::2], items[1::2], strict=True))
 
 
-_STEPS: dict[str, Callable[[_Machine, Any], Any]] = {
+_STEPS: dict[str, Callable[[_Machine, Any], object]] = {
     "MARK": _Machine.mark,
     "POP": lambda machine, _: machine.stack.pop(),
     "POP_MARK": lambda machine, _: machine.to_mark(),

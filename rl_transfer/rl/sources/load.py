@@ -12,7 +12,8 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from torch import Tensor
 
 from rl_transfer.core import isolated, save_bundle
 from rl_transfer.errors import BundleError, ConfigError
@@ -25,6 +26,7 @@ from rl_transfer.rl.sources.sb3_zip import ForeignPolicy, read_zip
 from rl_transfer.rl.sources.tensor_files import SUFFIXES, read_tensor_file
 from rl_transfer.rl.sources.vec_normalize import FILE_NAMES, read_statistics
 from rl_transfer.spec import Environment, PolicyConfig, parse
+from rl_transfer.spec.base import Json
 from rl_transfer.wording import did_you_mean
 
 
@@ -35,7 +37,7 @@ class _Hints:
     env: Environment | None = None
     algorithm: str | None = None
     name_map: Mapping[str, str] | None = None
-    policy_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    policy_kwargs: Mapping[str, Json] = field(default_factory=dict)
     statistics: Path | None = None
 
 
@@ -51,7 +53,11 @@ class _Located:
 
 
 def is_foreign(argument: str) -> bool:
-    """Whether ``argument`` names a foreign policy: a Hub name, a zip or a state dict file."""
+    """Whether an argument names a foreign policy: a Hub name, a zip or a state dict file.
+
+    Args:
+        argument: as a user gives it; nothing has to exist.
+    """
     return argument.startswith(SCHEME) or Path(argument).suffix in (".zip", *SUFFIXES)
 
 
@@ -61,7 +67,7 @@ def load_source(
     env: Environment | None = None,
     algorithm: str | None = None,
     name_map: Mapping[str, str] | None = None,
-    policy_kwargs: Mapping[str, Any] | None = None,
+    policy_kwargs: Mapping[str, Json] | None = None,
     statistics: Path | None = None,
 ) -> Policy:
     """A source policy, wherever it comes from. Nothing in a foreign file is unpickled or run.
@@ -111,12 +117,24 @@ def import_source(
     env: Environment | None = None,
     algorithm: str | None = None,
     name_map: Mapping[str, str] | None = None,
-    policy_kwargs: Mapping[str, Any] | None = None,
+    policy_kwargs: Mapping[str, Json] | None = None,
     statistics: Path | None = None,
 ) -> Policy:
     """Write a source policy as one of our bundles and return it; see :func:`load_source`.
 
     The digest is the one that :func:`load_source` gives for the same arguments.
+
+    Args:
+        argument: as :func:`load_source` takes it, and so are the others.
+        folder: the bundle to write; must not exist.
+        env: where the policy was trained.
+        algorithm: SB3's name of the algorithm.
+        name_map: the file's tensor names or prefixes → SB3's.
+        policy_kwargs: what the file cannot say of the network.
+        statistics: the ``VecNormalize`` file.
+
+    Returns:
+        The policy, as the written bundle gives it.
 
     Raises:
         BundleError: ``folder`` exists, or as :func:`load_source`.
@@ -136,7 +154,7 @@ def _hints(
     env: Environment | None,
     algorithm: str | None,
     name_map: Mapping[str, str] | None,
-    policy_kwargs: Mapping[str, Any] | None,
+    policy_kwargs: Mapping[str, Json] | None,
     statistics: Path | None,
 ) -> _Hints:
     if algorithm is not None:
@@ -198,7 +216,7 @@ def _locate(argument: str | Path, hints: _Hints) -> _Located:
     return _Located(path, hints.statistics or found, named.algorithm, named.env)
 
 
-def _content(argument: str | Path, hints: _Hints) -> tuple[dict[str, Any], dict[str, Any]]:
+def _content(argument: str | Path, hints: _Hints) -> tuple[dict[str, Tensor], dict[str, Json]]:
     """Tensors and metadata of the bundle that a foreign policy becomes."""
     located = _locate(argument, hints)
     foreign = read_zip(located.path) if located.path.suffix == ".zip" else _state_dict(located.path, hints)

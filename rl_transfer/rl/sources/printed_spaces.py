@@ -17,6 +17,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from rl_transfer.rl.environments.spaces import Space
+from rl_transfer.spec.base import Json
 
 MAX_ELEMENTS = 2**24
 _MAX_TEXT = 2**20
@@ -26,7 +27,7 @@ _MEMBER = re.compile(r"'(?P<key>[^'\\]+)'\s*[:,]\s*(?P<space>\w+)\((?P<arguments
 _BOX = re.compile(r"(?P<low>[^,()]+), (?P<high>[^,()]+), \((?P<shape>[\d, ]*)\), (?P<dtype>\w+)")
 
 
-def printed_space(entry: Any, *, bounded: bool = False) -> Space | None:
+def printed_space(entry: Json, *, bounded: bool = False) -> Space | None:
     """The space that an entry of SB3's ``data`` prints; None where the text does not say all of it.
 
     Args:
@@ -43,12 +44,12 @@ def printed_space(entry: Any, *, bounded: bool = False) -> Space | None:
         return None
 
 
-def _space(kind: str, entry: Mapping[str, Any], bounded: bool) -> Space | None:
+def _space(kind: str, entry: Mapping[str, Json], bounded: bool) -> Space | None:
     if kind == "Box":
         shape = entry.get("_shape", entry.get("shape"))
         return _box(entry["low"], entry["high"], shape, entry.get("dtype", "float32"), bounded)
     if kind == "Discrete":
-        return spaces.Discrete(int(entry["n"]), start=int(entry.get("start", 0)))
+        return spaces.Discrete(_whole(entry["n"]), start=_whole(entry.get("start", 0)))
     if kind == "MultiDiscrete":
         return _multi_discrete(str(entry["nvec"]), str(entry.get("start", "")))
     if kind == "MultiBinary":
@@ -90,23 +91,25 @@ def _member(kind: str, arguments: str, bounded: bool) -> Space | None:
     return None
 
 
-def _box(low: Any, high: Any, shape: Any, dtype: Any, bounded: bool) -> Space | None:
-    if not isinstance(shape, list) or not all(isinstance(size, int) and size >= 0 for size in shape):
+def _box(low: Json, high: Json, shape: object, dtype: Json, bounded: bool) -> Space | None:
+    sizes = shape if isinstance(shape, list) else [None]
+    sides = tuple(size for size in sizes if isinstance(size, int) and size >= 0)
+    if len(sides) < len(sizes):
         return None
-    if math.prod(shape) > MAX_ELEMENTS or not _DTYPE.fullmatch(str(dtype)):
+    if math.prod(sides) > MAX_ELEMENTS or not _DTYPE.fullmatch(str(dtype)):
         return None
     kind = np.dtype(str(dtype))
     floating = np.issubdtype(kind, np.floating)
     widest = (-np.inf, np.inf) if floating else (np.iinfo(kind).min, np.iinfo(kind).max)
     bounds: list[NDArray[Any]] = []
     for text, otherwise in zip((low, high), widest, strict=True):
-        values = _numbers(str(text), tuple(shape))
+        values = _numbers(str(text), sides)
         if values is None:
             if bounded:
                 return None
-            values = np.full(shape, otherwise)
+            values = np.full(sides, otherwise)
         bounds.append(values.astype(kind))
-    return spaces.Box(bounds[0], bounds[1], tuple(shape), dtype=kind.type)
+    return spaces.Box(bounds[0], bounds[1], sides, dtype=kind.type)
 
 
 def _numbers(text: str, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
@@ -128,6 +131,12 @@ def _multi_discrete(nvec: str, start: str) -> Space:
 def _multi_binary(size: str) -> Space:
     sizes = _integers(size)
     return spaces.MultiBinary(sizes if len(sizes) > 1 else sizes[0])
+
+
+def _whole(value: Json) -> int:
+    if not isinstance(value, int | float | str):
+        raise TypeError(f"expected a whole number, found a {type(value).__name__}")
+    return int(value)
 
 
 def _integers(text: str) -> list[int]:

@@ -11,12 +11,12 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from torch import Tensor
 
 from rl_transfer.errors import BundleError
 from rl_transfer.rl.sources.tensor_files import load_tensors
+from rl_transfer.spec.base import Json
 
 MAX_MEMBER_BYTES = 2**30
 """Largest member that is read; the policy of an Atari agent has 7 MiB."""
@@ -47,7 +47,7 @@ class ForeignPolicy:
     """
 
     state: Mapping[str, Tensor]
-    data: Mapping[str, Any] | None
+    data: Mapping[str, Json] | None
     log_ent_coef: float | None
     versions: Mapping[str, str]
     format: str
@@ -122,7 +122,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> byte
     return archive.read(info)
 
 
-def _json(content: bytes, where: str) -> dict[str, Any]:
+def _json(content: bytes, where: str) -> dict[str, Json]:
     try:
         data = _plain(json.loads(content.decode("utf-8")))
     except (ValueError, RecursionError) as error:
@@ -132,7 +132,7 @@ def _json(content: bytes, where: str) -> dict[str, Any]:
     return data
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Json) -> Json:
     """The value without SB3's pickles (base64 under ``:serialized:``)."""
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items() if key != ":serialized:"}

@@ -10,7 +10,6 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -109,7 +108,7 @@ def _refuse_packed(content: bytes, where: str) -> None:
             raise BundleError(f"{where} is refused: it unpacks from {len(content):,} to {size:,} bytes")
 
 
-def _flat(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+def _flat(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
     if isinstance(value, Tensor):
         yield name, value
     elif isinstance(value, Mapping):

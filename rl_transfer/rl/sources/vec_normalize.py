@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rl_transfer.errors import BundleError
 from rl_transfer.rl.policies.normalization import EPSILON, PREFIX
 from rl_transfer.rl.sources.inert_pickle import Built, Reference, read_pickle
+from rl_transfer.spec.base import Json
 
 FILE_NAMES = ("vec_normalize.pkl", "vecnormalize.pkl")
 """The names that huggingface_sb3 and rl-zoo give the file."""
@@ -58,7 +59,7 @@ class Statistics:
         gamma: the discount factor of the return whose variance scales rewards.
     """
 
-    config: dict[str, Any]
+    config: dict[str, Json]
     arrays: dict[str, NDArray[np.float64]]
     gamma: float
 
@@ -92,7 +93,7 @@ def _allowed(name: str) -> bool:
     return name in _ALLOWED or _INERT.fullmatch(name) is not None
 
 
-def _statistics(state: dict[str, Any], where: str) -> Statistics:
+def _statistics(state: dict[str, object], where: str) -> Statistics:
     observation, reward = bool(state["norm_obs"]), bool(state["norm_reward"])
     epsilon = float(_array(state["epsilon"]))
     arrays: dict[str, NDArray[np.float64]] = {}
@@ -105,7 +106,7 @@ def _statistics(state: dict[str, Any], where: str) -> Statistics:
     bad = [name for name, values in arrays.items() if not np.isfinite(values).all()]
     if bad:
         raise BundleError(f"{where} holds NaN or infinite values in {', '.join(bad)}; it cannot be used")
-    config = {
+    config: dict[str, Json] = {
         "observation": observation,
         "reward": reward,
         "clip_observation": float(_array(state["clip_obs"])),
@@ -114,7 +115,7 @@ def _statistics(state: dict[str, Any], where: str) -> Statistics:
     return Statistics(config, arrays, float(_array(state["gamma"])))
 
 
-def _moments(name: str, value: Any, epsilon: float) -> dict[str, NDArray[np.float64]]:
+def _moments(name: str, value: object, epsilon: float) -> dict[str, NDArray[np.float64]]:
     """Mean, variance and count. Another ε than ours is moved into the variance: √(v + ε) is the same."""
     if not isinstance(value, Built) or value.name != _MOMENTS:
         raise TypeError(f"{name} is no running mean and variance")
@@ -129,7 +130,7 @@ def _moments(name: str, value: Any, epsilon: float) -> dict[str, NDArray[np.floa
     }
 
 
-def _array(value: Any) -> NDArray[np.float64]:
+def _array(value: object) -> NDArray[np.float64]:
     """The numbers that an inert array, NumPy scalar or Python number stands for."""
     if isinstance(value, int | float):
         return np.asarray(value, dtype=np.float64)
@@ -152,7 +153,7 @@ def _array(value: Any) -> NDArray[np.float64]:
     return flat.reshape(sizes) if order == "C" else flat.reshape(sizes[::-1]).T
 
 
-def _dtype(value: Any) -> np.dtype[Any]:
+def _dtype(value: object) -> np.dtype[Any]:
     if not (isinstance(value, Built) and value.name == "numpy.dtype"):
         raise TypeError("an array without a dtype")
     code = value.arguments[0]
@@ -163,7 +164,7 @@ def _dtype(value: Any) -> np.dtype[Any]:
     return np.dtype(code).newbyteorder(">" if big_endian else "<")
 
 
-def _bytes(value: Any) -> bytes:
+def _bytes(value: object) -> bytes:
     if isinstance(value, Built) and value.name == "_codecs.encode":  # protocols below 3
         value = value.arguments[0]
     if isinstance(value, str):

@@ -10,13 +10,13 @@ and count against the budget.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, SupportsFloat
 
-import gymnasium as gym
 import numpy as np
 
 from rl_transfer.errors import TransferError
 from rl_transfer.rl.environments.evaluate import Evaluator, stack
+from rl_transfer.rl.environments.spaces import AnyWrapper, Env, same_shape
 from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.spec.strategy import Guide
 
@@ -25,7 +25,12 @@ WINDOW = 20
 
 
 class Curriculum:
-    """The guide's horizon, shared by all training environments of a run."""
+    """The guide's horizon, shared by all training environments of a run.
+
+    Args:
+        config: stages and tolerance.
+        horizon: environment steps that the guide plays in the first stage.
+    """
 
     def __init__(self, config: Guide, horizon: int) -> None:
         self._config = config
@@ -42,7 +47,11 @@ class Curriculum:
         return self._first * (self._config.stages - self._stage) // self._config.stages
 
     def finished_episode(self, total: float) -> None:
-        """Take note of an episode's return, guide's part included; move on when it keeps up."""
+        """Take note of an episode's return; move on when the returns keep up with the best so far.
+
+        Args:
+            total: in reward units, the guide's part included.
+        """
         self._recent.append(total)
         if len(self._recent) < WINDOW or self._stage >= self._config.stages:
             return
@@ -54,16 +63,24 @@ class Curriculum:
         self._recent.clear()
 
 
-class GuidedStart(gym.Wrapper[Any, Any, Any, Any]):
-    """Lets the guide play the first steps of every episode, inside ``reset``."""
+class GuidedStart(AnyWrapper):
+    """Lets the guide play the first steps of every episode, inside ``reset``.
 
-    def __init__(self, env: gym.Env[Any, Any], guide: Policy, curriculum: Curriculum) -> None:
+    Args:
+        env: a training environment.
+        guide: what :func:`check_guide` let pass.
+        curriculum: says how many steps, and counts them.
+    """
+
+    def __init__(self, env: Env, guide: Policy, curriculum: Curriculum) -> None:
         super().__init__(env)
         self._act = guide.act(deterministic=True)
         self._curriculum = curriculum
         self._total = 0.0
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, object] | None = None
+    ) -> tuple[Any, dict[str, object]]:
         """Reset, then the guide's steps; an episode that ends under the guide is begun anew."""
         observation, info = self.env.reset(seed=seed, options=options)
         self._total = 0.0
@@ -78,7 +95,7 @@ class GuidedStart(gym.Wrapper[Any, Any, Any, Any]):
                 break
         return observation, info
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: object) -> tuple[Any, SupportsFloat, bool, bool, dict[str, object]]:
         """The learner's step; returns are counted with the guide's part."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._total += float(reward)
@@ -91,6 +108,10 @@ def first_horizon(config: Guide, played_lengths: list[int]) -> int:
     """The horizon to begin with: the config's, or the guide's mean episode length on the target.
 
     Half of it: a guide that plays to the end leaves nothing to learn from.
+
+    Args:
+        config: may say the horizon.
+        played_lengths: environment steps of the guide's episodes on the target.
     """
     return config.horizon if config.horizon is not None else max(1, int(np.mean(played_lengths)) // 2)
 
@@ -98,12 +119,16 @@ def first_horizon(config: Guide, played_lengths: list[int]) -> int:
 def check_guide(guide: Policy, env: Evaluator) -> None:
     """Refuse a guide that cannot act in the target.
 
+    Args:
+        guide: the source policy.
+        env: the target.
+
     Raises:
         TransferError: its spaces differ.
     """
     for what in ("observation_space", "action_space"):
         has, needs = getattr(guide.module, what), getattr(env, what)
-        if has.shape != needs.shape or getattr(has, "n", None) != getattr(needs, "n", None):
+        if not same_shape(has, needs):
             raise TransferError(
                 f"the guide's {what.replace('_', ' ')} is {has}, the target's {needs}; "
                 "a guide must be able to act in the target",

@@ -14,7 +14,7 @@ from torch import Tensor
 from rl_transfer import core
 from rl_transfer.core import PartMap
 from rl_transfer.errors import TransferError
-from rl_transfer.rl.environments.spaces import Array, Observation
+from rl_transfer.rl.environments.spaces import Array, Observation, same_shape
 from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.policies.traits import names_with, traits_of
 from rl_transfer.rl.strategy.distributions import distribution, divergence
@@ -86,7 +86,7 @@ def check_teacher(
         )
     for what in ("observation_space", "action_space"):
         teacher, student = getattr(source.module, what), getattr(model.policy, what)
-        if teacher.shape != student.shape or getattr(teacher, "n", None) != getattr(student, "n", None):
+        if not same_shape(teacher, student):
             raise TransferError(
                 f"the teacher's {what.replace('_', ' ')} is {teacher}, the student's {student}; "
                 "a teacher must see and do what its student sees and does",

@@ -190,7 +190,7 @@ class _Training:
     ) -> dict[str, Any]:
         transferred = transfer.finish()
         score = curve.best[0] if curve.best is not None else curve.points[-1][1].mean_return
-        extra = {
+        extra: dict[str, Json] = {
             "run": self.folder.path.name,
             "score": score,
             "strategy": self.strategy.plain(),
