@@ -31,8 +31,9 @@ from torch import Tensor
 
 from rl_transfer.core import FrozenParts, PartMap
 from rl_transfer.rl import sb3_seams
-from rl_transfer.rl.policies.traits import TRAITS
+from rl_transfer.rl.policies.traits import TRAITS, names_with
 from rl_transfer.rl.strategy.frozen_trunk import Branches, FrozenTrunk, frozen_trunk, rounds_differently
+from rl_transfer.wording import in_words
 
 CACHED = "cached"
 
@@ -94,7 +95,8 @@ def _several_epochs(model: BaseAlgorithm) -> _SeveralEpochs | str:
     """The model, or why it gains nothing, whatever is frozen."""
     name = type(model).__name__
     if name not in TRAITS or not TRAITS[name].several_epochs or not isinstance(model, OnPolicyAlgorithm):
-        return f"{name} does not train several epochs on a rollout"
+        able = in_words(names_with(lambda traits: traits.several_epochs))
+        return f"{name} does not train several epochs on a rollout, as {able} does"
     found = cast(_SeveralEpochs, model)
     if found.n_epochs == 1:
         return "n_epochs is 1, so nothing is computed twice"
