@@ -33,7 +33,8 @@ def unused() -> dict[str, str]:
     for item in finder.get_unused_code(min_confidence=60):
         place = Path(item.filename).relative_to(ROOT)
         # The fields of a config travel as data: Stable-Baselines3 or the analysis gets them by name.
-        if not (item.typ == "variable" and place.is_relative_to("rl_transfer/spec")):
+        travels = item.typ == "variable" and place.is_relative_to("rl_transfer/spec")
+        if not travels and not item.name.startswith("__"):
             places[item.name] = f"{place}:{item.first_lineno}"
     return places
 
