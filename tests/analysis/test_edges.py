@@ -6,15 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rl_transfer.analysis import Sweep, analyse, bootstrap
+from rl_transfer.analysis import Run, Sweep, analyse, bootstrap
 from rl_transfer.analysis.arm_statistics import Interval, cohens_d, mean_interval
 from rl_transfer.analysis.comparison import Contrast, check_control
-from rl_transfer.analysis.metrics import measure
+from rl_transfer.analysis.metrics import final_performance, measure
+from rl_transfer.analysis.model import CellKey
 from rl_transfer.spec import Analysis
 
-from .hand_made import FAST, SLOW, arm, run, shifted, sweep, two_arms
+from .hand_made import FAST, SLOW, STEPS, arm, run, shifted, sweep, two_arms
 
-KEYS = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
+KEYS: tuple[CellKey, CellKey] = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
 SPREAD = (-3, -1, 1, 3)
 
 
@@ -91,11 +92,39 @@ def test_the_baseline_comes_first_and_controls_last_whatever_the_config_says():
     assert [cell.strategy for cell in matrix.cells] == ["scratch", "fine-tune", "control"]
 
 
+@pytest.mark.parametrize(("control", "strategy"), [(["trunk"], []), ([], []), (["trunk"], ["all"])])
+def test_a_control_that_names_nobody_serves_no_other_freeze_mask(control, strategy):
+    keys = (*KEYS, (None, "task", "control"))
+    arms = {key: arm(key, [curve] * 4) for key, curve in zip(keys, (SLOW, FAST, SLOW), strict=True)}
+    plain = {"control": True, "freeze": control}
+    strategies = {"scratch": {}, "fine-tune": {"freeze": strategy}, "control": plain}
+    entry = tuned(analyse(sweep(arms, strategies=strategies))).comparisons["auc_gain"]
+    assert entry.verdict == "positive"
+    assert entry.control is None
+
+
 def test_a_run_that_is_not_finished_is_not_measured():
     (unfinished,) = arm(KEYS[0], [None])
     scale = analyse(two_arms([FAST] * 4, [SLOW] * 4)).targets["task"].scale
     with pytest.raises(ValueError, match="cannot be measured: failed: boom"):
         measure(unfinished, scale, Analysis())
+
+
+def test_each_target_has_the_budget_of_its_own_arms():
+    arms: dict[CellKey, tuple[Run, ...]] = {}
+    for target, factor in (("short", 1), ("long", 2)):
+        base: CellKey = (None, target, "scratch")
+        transfer: CellKey = ("base", target, "fine-tune")
+        arms[base] = arm(base, [SLOW] * 4, steps=[factor * step for step in STEPS])
+        arms[transfer] = arm(transfer, [None] * 4)
+    targets = analyse(sweep(arms)).targets
+    assert {name: target.budget for name, target in targets.items()} == {"short": 500, "long": 1000}
+
+
+def test_a_share_that_rounding_lifts_above_a_whole_number_is_not_rounded_up():
+    assert 0.07 * 100 > 7
+    assert final_performance(np.arange(100.0), share=0.07) == 96  # 93 … 99
+    assert final_performance(np.arange(100.0), share=0.071) == 95.5  # 92 … 99
 
 
 def test_profiles_reach_from_the_lowest_to_the_highest_score_but_at_least_from_0_to_1():

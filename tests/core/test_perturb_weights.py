@@ -92,7 +92,9 @@ def test_without_shrinking_and_noise_nothing_changes():
     assert all(torch.equal(same.values[name], made.values[name]) for name in made.values)
 
 
-@pytest.mark.parametrize(("shrink", "noise"), [(1.5, 0.1), (-0.1, 0.1), (0.5, -1.0), (float("nan"), 0.0)])
+@pytest.mark.parametrize(
+    ("shrink", "noise"), [(1.5, 0.1), (-0.1, 0.1), (0.5, -1.0), (0.5, float("inf")), (float("nan"), 0.0)]
+)
 def test_impossible_factors_are_refused(shrink, noise):
     _, target, made = conv_plan()
     with pytest.raises(TransferError, match="give 0 ≤ shrink ≤ 1 and noise ≥ 0"):

@@ -108,7 +108,17 @@ def run(
     child = os.fork()
     if child == 0:
         os._exit(_child(tests, change, plugins))
-    return _wait(child, limit)
+    code = _wait(child, limit)
+    if code is None:
+        return "timeout"
+    if code == pytest.ExitCode.OK:
+        return "survived"
+    # A changed module that cannot be imported is a usage error (4) where a conftest imports it, and ends the
+    # collection (2) elsewhere. Without a change the same codes mean that the tests are named wrongly.
+    nothing_ran = {FAILED_TO_START, pytest.ExitCode.NO_TESTS_COLLECTED}
+    if change is None:
+        nothing_ran |= {pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERRUPTED}
+    return "broken" if code in nothing_ran else "killed"
 
 
 def _child(tests: Sequence[str], change: tuple[str, ast.Module] | None, plugins: Sequence[object]) -> int:
@@ -129,25 +139,17 @@ def _child(tests: Sequence[str], change: tuple[str, ast.Module] | None, plugins:
         os._exit(code)  # a child never goes on with its parent's work
 
 
-def _wait(child: int, limit: float) -> Outcome:
+def _wait(child: int, limit: float) -> int | None:
+    """The child's exit code, below 0 for a signal; None if it was stopped at the limit."""
     deadline = time.monotonic() + limit
     pause = 0.005
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
-            break
+            return os.waitstatus_to_exitcode(status)
         if time.monotonic() > deadline:
             os.killpg(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            return "timeout"
+            return None
         time.sleep(pause)
         pause = min(0.05, pause * 1.5)
-    code = os.waitstatus_to_exitcode(status)
-    if code == pytest.ExitCode.OK:
-        return "survived"
-    # A module that cannot be imported any more ends the collection (2); a crash has a code below 0.
-    return (
-        "broken"
-        if code in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED, 70)
-        else "killed"
-    )

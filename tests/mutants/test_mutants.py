@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,15 @@ from mutants.operators import Mutant, mutants, mutated
 from mutants.process import ROOT, module_name
 from mutants.reach import IMPORT, Reach
 from mutants.rows import NAMED, Named
+
+
+def in_a_process_of_its_own(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Python without anything of the package imported yet, in which a fork can change it."""
+    paths = os.pathsep.join(str(ROOT / folder) for folder in ("", "envs", "tests"))
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
 
 def changes(source: str) -> set[str]:
@@ -98,10 +108,21 @@ def test_a_row_whose_text_is_gone_says_what_to_do() -> None:
 
 def test_what_once_slipped_through_is_noticed() -> None:
     """Each change of ``rows.NAMED`` fails its tests, and the tests pass without it."""
-    paths = [str(ROOT), str(ROOT / "envs"), str(ROOT / "tests")]
-    done = subprocess.run(
-        [sys.executable, "-m", "mutants", "--named"],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)}, capture_output=True, text=True,
-    )  # fmt: skip
+    done = in_a_process_of_its_own("-m", "mutants", "--named")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("killed") == len(NAMED)
+
+
+def test_a_child_tells_passed_failed_late_and_unknown_apart(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    (tmp_path / "test_it.py").write_text(
+        "import time\ndef test_passes(): pass\ndef test_fails(): assert 0\ndef test_hangs(): time.sleep(60)\n"
+    )
+    script.write_text(
+        "from mutants.process import run\n"
+        f"where = {str(tmp_path / 'test_it.py')!r}\n"
+        "for name, limit in (('passes', 120), ('fails', 120), ('hangs', 10), ('unknown', 120)):\n"
+        "    print(run([f'{where}::test_{name}'], limit))\n"
+    )
+    done = in_a_process_of_its_own(str(script))
+    assert done.stdout.split() == ["survived", "killed", "timeout", "broken"], done.stderr
