@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EVERYWHERE = {"rl_transfer.errors", "rl_transfer.seeding", "rl_transfer.wording", "rl_transfer"}
 ROOMS = {
     "core": {"torch", "numpy", "safetensors"},
-    "spec": {"pydantic", "ruamel"},
+    "spec": {"pydantic", "pydantic_core", "ruamel"},
     "results": {"rl_transfer.spec", "numpy"},
     "frame": {"rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "torch", "numpy"},
     "rl": {

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from rl_transfer.analysis.arm_statistics import FloatArray
 from rl_transfer.analysis.settings import StrategyInfo, read_settings, read_strategies
 from rl_transfer.errors import StoreError
-from rl_transfer.spec import Analysis
+from rl_transfer.spec import Analysis, JsonObject
 
 Role = Literal["source", "target", "random"]
 SCHEMA = 1
@@ -65,7 +64,7 @@ class Run:
     strategy: str | None
     seed: int
     needs: tuple[str, ...] = ()
-    record: Mapping[str, Any] | None = None
+    record: JsonObject | None = None
     curve: Curve | None = None
     """The learning curve; None unless the run is finished, sound and measured."""
     problem: str | None = None
@@ -86,13 +85,13 @@ class Run:
 class Sweep:
     """A sweep: its manifest (``sweep.json``) and every run that it plans."""
 
-    manifest: Mapping[str, Any]
+    manifest: JsonObject
     runs: tuple[Run, ...]
 
     @property
-    def config(self) -> Mapping[str, Any]:
+    def config(self) -> JsonObject:
         """The resolved config."""
-        config: Mapping[str, Any] = self.manifest.get("config") or {}
+        config: JsonObject = self.manifest.get("config") or {}
         return config
 
     @property
@@ -184,7 +183,7 @@ def read_sweep(folder: str | Path) -> Sweep:
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         found = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
         raise StoreError(f"{path} has schema {found}; this version reads schema {SCHEMA}")
-    loaded: dict[str, tuple[Any, Curve | None, str | None]] = {}
+    loaded: dict[str, tuple[JsonObject | None, Curve | None, str | None]] = {}
     runs = []
     for row in manifest.get("runs", []):
         try:
@@ -208,13 +207,13 @@ def read_sweep(folder: str | Path) -> Sweep:
     return Sweep(manifest, tuple(runs))
 
 
-def _filled(run: Run, record: Any, curve: Curve | None, problem: str | None) -> Run:
+def _filled(run: Run, record: JsonObject | None, curve: Curve | None, problem: str | None) -> Run:
     return Run(
         run.id, run.role, run.source, run.target, run.strategy, run.seed, run.needs, record, curve, problem
     )
 
 
-def _read_run(folder: Path) -> tuple[Mapping[str, Any] | None, Curve | None, str | None]:
+def _read_run(folder: Path) -> tuple[JsonObject | None, Curve | None, str | None]:
     """Record, curve and, where the run cannot be used, the reason."""
     try:
         record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
@@ -237,7 +236,7 @@ def _read_run(folder: Path) -> tuple[Mapping[str, Any] | None, Curve | None, str
     return record, curve, None
 
 
-def _says_unmeasured(record: Mapping[str, Any] | None) -> bool:
+def _says_unmeasured(record: JsonObject | None) -> bool:
     return record is not None and record.get("measured") is False
 
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from rl_transfer.analysis.arm_statistics import FloatArray, mean_interval
 from rl_transfer.analysis.inputs import Run
 from rl_transfer.analysis.score_scale import ScoreScale
-from rl_transfer.spec import Analysis
+from rl_transfer.spec import Analysis, JsonObject
 
 WINDOW = 3
 """Consecutive evaluations that must reach the threshold; the least that make a final performance."""
@@ -263,7 +262,7 @@ def measure(run: Run, scale: ScoreScale, settings: Analysis) -> RunMetrics:
     )
 
 
-def _mean_of(entry: Mapping[str, Any], key: str) -> float:
+def _mean_of(entry: JsonObject, key: str) -> float:
     """Mean of a record's list of returns; NaN if it is absent or empty."""
     values = entry.get(key) or ()
     return float(np.mean(values)) if len(values) else math.nan

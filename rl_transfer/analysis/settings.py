@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rl_transfer.errors import ConfigError, StoreError
-from rl_transfer.spec import Analysis, parse
+from rl_transfer.spec import Analysis, JsonObject, parse
 
 
-def read_settings(config: Mapping[str, Any]) -> Analysis:
+def read_settings(config: JsonObject) -> Analysis:
     """The ``analysis`` section of a sweep's resolved config.
 
     Args:
@@ -45,7 +44,7 @@ class StrategyInfo:
     freeze: tuple[str, ...] = ()
 
 
-def read_strategies(config: Mapping[str, Any]) -> dict[str, StrategyInfo]:
+def read_strategies(config: JsonObject) -> dict[str, StrategyInfo]:
     """The strategies of a resolved config, in its order; a list of objects or a map by name.
 
     Args:
@@ -69,7 +68,7 @@ def read_strategies(config: Mapping[str, Any]) -> dict[str, StrategyInfo]:
     }
 
 
-def read_number(config: Mapping[str, Any], section: str, name: str | None, key: str) -> float | None:
+def read_number(config: JsonObject, section: str, name: str | None, key: str) -> float | None:
     """``config[section][name][key]`` as a finite number, or None where it is not given.
 
     Args:

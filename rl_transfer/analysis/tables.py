@@ -5,17 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.cells import Estimate, Metric
 from rl_transfer.analysis.comparison import JUDGED, Comparison
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix
+from rl_transfer.spec import JsonObject
 
 
-def summary(matrix: Matrix) -> list[dict[str, Any]]:
+def summary(matrix: Matrix) -> list[JsonObject]:
     """One JSON object per cell; None stands where a figure is undefined (strict JSON has no NaN).
 
     ``verdict`` and ``interval`` are keyed by the judged metric; the interval is in the unit that the verdict
@@ -28,7 +27,7 @@ def summary(matrix: Matrix) -> list[dict[str, Any]]:
     return [_cell(cell, matrix) for cell in matrix.cells]
 
 
-def _cell(cell: Cell, matrix: Matrix) -> dict[str, Any]:
+def _cell(cell: Cell, matrix: Matrix) -> JsonObject:
     scale = matrix.targets[cell.target].scale
     return {
         "source": cell.source,
@@ -55,7 +54,7 @@ def _cell(cell: Cell, matrix: Matrix) -> dict[str, Any]:
     }
 
 
-def _metric(metric: Metric) -> dict[str, Any]:
+def _metric(metric: Metric) -> JsonObject:
     return {
         "unit": metric.info.unit,
         **_estimate(metric.value),
@@ -64,7 +63,7 @@ def _metric(metric: Metric) -> dict[str, Any]:
     }
 
 
-def _estimate(estimate: Estimate) -> dict[str, Any]:
+def _estimate(estimate: Estimate) -> JsonObject:
     return {
         "mean": _number(estimate.mean),
         "low": _number(estimate.low),
@@ -74,7 +73,7 @@ def _estimate(estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def _comparison(entry: Comparison) -> dict[str, Any]:
+def _comparison(entry: Comparison) -> JsonObject:
     check = entry.control
     return {
         "unit": entry.unit,
@@ -133,7 +132,7 @@ def csv_text(matrix: Matrix) -> str:
     return buffer.getvalue()
 
 
-def _flat(cell: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(cell: JsonObject) -> JsonObject:
     row = {name: cell[name] for name in ("source", "target", "strategy", "kind", "steps")}
     row |= {"planned": len(cell["seeds"]), "finished": len(cell["finished"])}
     for judged in JUDGED:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import matplotlib.style
 from matplotlib.figure import Figure
@@ -23,7 +22,7 @@ POSITIVE = "#2166ac"
 
 _DPI = 160
 
-_RC: dict[str, Any] = {
+_RC: dict[str, object] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
     "axes.titlesize": 10.5,
@@ -58,7 +57,8 @@ class Look:
     """How one strategy is drawn."""
 
     colour: str
-    line: Any
+    line: str | tuple[float, tuple[float, ...]]
+    """A name of matplotlib's, or offset and lengths of dashes and gaps in points."""
     marker: str
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from rl_transfer.errors import StoreError
 
 
-def write_json(path: Path, data: Any, *, compact: bool = False) -> None:
+def write_json(path: Path, data: object, *, compact: bool = False) -> None:
     """Write ``data`` to ``path`` so that a reader sees the old file or the new one, never a part.
 
     Args:

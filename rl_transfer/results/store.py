@@ -9,11 +9,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rl_transfer.errors import StoreError
 from rl_transfer.results.files import make_folder, read_json, write_json
-from rl_transfer.spec import Frozen, digest
+from rl_transfer.spec import Frozen, JsonObject, digest
 from rl_transfer.wording import listing
 
 SCHEMA = 1
@@ -55,16 +54,16 @@ class RunFolder:
         """Whether the run ended well; its record is then complete."""
         return (self.path / "record.json").is_file()
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> JsonObject:
         """The finished run's record.
 
         Returns:
             The content of ``record.json`` (docs/architecture.md).
         """
-        record: dict[str, Any] = read_json(self.path / "record.json")
+        record: JsonObject = read_json(self.path / "record.json")
         return record
 
-    def failure(self) -> dict[str, Any] | None:
+    def failure(self) -> JsonObject | None:
         """What made the run fail: ``error`` and ``message``; none if it did not fail.
 
         Returns:
@@ -77,7 +76,7 @@ class RunFolder:
         """Remove what an earlier attempt left, so that it is not taken for this one's."""
         (self.path / "failure.json").unlink(missing_ok=True)
 
-    def heartbeat(self) -> dict[str, Any]:
+    def heartbeat(self) -> JsonObject:
         """The last sign of life: ``step``, ``total_steps``, ``score``, ``time``; empty before the first.
 
         Returns:
@@ -85,12 +84,12 @@ class RunFolder:
         """
         path = self.path / "heartbeat.json"
         try:
-            beat: dict[str, Any] = read_json(path)
+            beat: JsonObject = read_json(path)
         except StoreError:
             return {}
         return beat
 
-    def curve(self) -> list[dict[str, Any]]:
+    def curve(self) -> list[JsonObject]:
         """The evaluations so far.
 
         Returns:
@@ -159,7 +158,7 @@ class RunFolder:
         data = {"step": step, "total_steps": total_steps, "score": score, "time": time.time()}
         write_json(self.path / "heartbeat.json", data, compact=True)
 
-    def finish(self, record: dict[str, Any]) -> None:
+    def finish(self, record: JsonObject) -> None:
         """Write the record; from now on the run is finished.
 
         Args:

@@ -1,7 +1,7 @@
 """The experiment as data: typed, frozen config objects and their strict loading."""
 
 from rl_transfer.spec.algorithms import Algorithm, LinearSchedule, Normalization, PolicyConfig, PPOConfig
-from rl_transfer.spec.base import Frozen, digest
+from rl_transfer.spec.base import Frozen, JsonObject, digest
 from rl_transfer.spec.load import Loaded, load, parse, validate
 from rl_transfer.spec.matrix import Analysis, MatrixConfig
 from rl_transfer.spec.rl import Environment, Evaluation, RLRun, RLSuite, TrainConfig, Training, TransferConfig
@@ -15,6 +15,7 @@ __all__ = [
     "Environment",
     "Evaluation",
     "Frozen",
+    "JsonObject",
     "LinearSchedule",
     "Loaded",
     "MatrixConfig",

@@ -25,6 +25,7 @@ __all__ = [
     "Frozen",
     "InnerShare",
     "Json",
+    "JsonObject",
     "JsonValue",
     "KeyedValueError",
     "Name",
@@ -35,6 +36,10 @@ __all__ = [
     "Share",
     "digest",
 ]
+
+
+JsonObject = dict[str, Any]
+"""A JSON object: a resolved config, a record, a manifest; docs/architecture.md gives their keys."""
 
 
 class KeyedValueError(ValueError):
@@ -52,16 +57,16 @@ class Frozen(BaseModel):
         frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True
     )
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> JsonObject:
         """The object as JSON-able data, under the keys that YAML uses."""
         return self.model_dump(mode="json", by_alias=True)
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> JsonObject:
         """What an id is the hash of: everything that can change a result."""
         return self.plain()
 
 
-def digest(data: Any, length: int = 16) -> str:
+def digest(data: object, length: int = 16) -> str:
     """The beginning of the SHA-256 of ``data`` as canonical JSON.
 
     >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})

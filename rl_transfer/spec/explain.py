@@ -7,6 +7,7 @@ import typing
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from rl_transfer.spec.base import KeyedValueError
 from rl_transfer.spec.yaml_map import Document, Key
@@ -33,7 +34,7 @@ def explain(error: ValidationError, model: object, document: Document) -> str:
     Returns:
         Lines of ``file:line:column: dotted.key: what is wrong``; the place only where one is known.
     """
-    found: dict[Key, list[Any]] = {}
+    found: dict[Key, list[ErrorDetails]] = {}
     for item in error.errors(include_url=False):
         key = _data_key(item["loc"], document.data)
         cause = item.get("ctx", {}).get("error")
@@ -62,7 +63,7 @@ def _data_key(loc: tuple[str | int, ...], data: Any) -> Key:
     return tuple(key)
 
 
-def _sentence(items: list[Any], key: Key, model: object) -> str:
+def _sentence(items: list[ErrorDetails], key: Key, model: object) -> str:
     """What is wrong with the value at ``key``: a union complains once for each of its arms."""
     decisive = [item for item in items if item["type"] in ("extra_forbidden", "value_error")]
     item, others = (decisive[-1], []) if decisive else (items[0], items[1:])
@@ -90,7 +91,7 @@ def _sentence(items: list[Any], key: Key, model: object) -> str:
     return f"got {given} ({_yaml_type(item['input'])}), expected {_expected(item)}{alternatives}"
 
 
-def _expected(item: Any) -> str:
+def _expected(item: ErrorDetails) -> str:
     message = str(item["msg"])
     for prefix in ("Input should be ", "Value should have ", "Dictionary should have "):
         message = message.removeprefix(prefix)
@@ -99,17 +100,17 @@ def _expected(item: Any) -> str:
     return message
 
 
-def _yaml_type(value: Any) -> str:
+def _yaml_type(value: object) -> str:
     names = {dict: "a mapping", list: "a list", str: "text", bool: "a truth value", type(None): "nothing"}
     return names.get(type(value), "a number")
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def _fields_at(model: Any, loc: tuple[str | int, ...]) -> set[str]:
+def _fields_at(model: object, loc: tuple[str | int, ...]) -> set[str]:
     """The keys that the config accepts at ``loc`` (pydantic's location, union tags included)."""
     candidates = _models(model)
     for part in loc:
@@ -126,8 +127,8 @@ def _fields_at(model: Any, loc: tuple[str | int, ...]) -> set[str]:
     return {field.alias or name for each in candidates for name, field in each.model_fields.items()}
 
 
-def _tags(model: type[BaseModel]) -> set[Any]:
-    tags: set[Any] = set()
+def _tags(model: type[BaseModel]) -> set[object]:
+    tags: set[object] = set()
     for name in ("name", "kind"):
         field = model.model_fields.get(name)
         if field is not None and get_origin(field.annotation) is typing.Literal:
@@ -135,7 +136,7 @@ def _tags(model: type[BaseModel]) -> set[Any]:
     return tags
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
+def _models(annotation: object) -> list[type[BaseModel]]:
     """All config models that occur in a type annotation."""
     if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
         return [annotation]

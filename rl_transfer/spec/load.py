@@ -135,7 +135,7 @@ def _resolve(document: Document, folder: Path) -> None:
         data["env"] = data["env"].get("env", data["env"])
 
 
-def _replace(document: Document, key: Key, item: Any, category: str, folder: Path) -> None:
+def _replace(document: Document, key: Key, item: object, category: str, folder: Path) -> None:
     if not isinstance(item, str):
         return
     place = document.place(key)
@@ -154,7 +154,7 @@ def _replace(document: Document, key: Key, item: Any, category: str, folder: Pat
     document.places.update({(*key, *inner): where for inner, where in part.places.items() if inner})
 
 
-def _index_of(items: list[Any], step: str) -> str:
+def _index_of(items: list[object], step: str) -> str:
     """The index of the item called ``step``, as text; ``step`` itself if no item has that name."""
     names = [item.get("name") if isinstance(item, dict) else None for item in items]
     return str(names.index(step)) if step in names else step

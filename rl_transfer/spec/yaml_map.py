@@ -12,6 +12,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from rl_transfer.errors import ConfigError
+from rl_transfer.spec.base import JsonObject
 
 Key = tuple[str | int, ...]
 
@@ -117,7 +118,7 @@ def _convert(
             for index, child in enumerate(node.value)
         ]
     if isinstance(node, MappingNode):
-        result: dict[str, Any] = {}
+        result: JsonObject = {}
         for key_node, child in node.value:
             name = _convert_key(key_node, source)
             child_key = (*key, name)
