@@ -3,7 +3,7 @@
     perturb: [{attribute: {wheel.radius: x1.5, mass: 2.0}}]
 
 A path may go on into the arrays of a MuJoCo model (``model.body_mass.torso``); see
-``physics_mujoco_fields``.
+``physics.mujoco.fields``.
 
 Whether the environment reads the attribute is for the effect probe to say; an attribute from
 which the environment computed other things in its constructor needs a registered parameter
@@ -16,7 +16,6 @@ import copy
 import inspect
 from collections.abc import Iterator, Mapping
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +26,11 @@ from rl_transfer_envs.registry.parameters import ANY_ENVIRONMENT, Parameter, reg
 
 
 class Attributes(Mapping[str, float]):
-    """The numbers below an object, by dotted path; read on demand."""
+    """The numbers below an object, by dotted path; read on demand.
+
+    Args:
+        root: the object, ``env.unwrapped``.
+    """
 
     def __init__(self, root: Simulator) -> None:
         self._root = root
@@ -51,8 +54,15 @@ class Attributes(Mapping[str, float]):
         return 0
 
 
-def owner_of(root: Simulator, path: str) -> tuple[Any, str]:
-    """The object that holds the last attribute of ``path``, and that attribute's name.
+def owner_of(root: Simulator, path: str) -> tuple[object, str]:
+    """The object that holds the last attribute of a path, and that attribute's name.
+
+    Args:
+        root: ``env.unwrapped``.
+        path: dotted path below it.
+
+    Returns:
+        The two.
 
     Raises:
         UnknownParameterError: a part of the path does not exist.
@@ -80,7 +90,7 @@ def owner_of(root: Simulator, path: str) -> tuple[Any, str]:
     return owner, last
 
 
-def _own(root: Simulator, path: str) -> Any:
+def _own(root: Simulator, path: str) -> object:
     """The owner of the last attribute; objects on the way that a class holds are copied first.
 
     A class shares them among all its instances, so writing into them would leak.
@@ -95,7 +105,7 @@ def _own(root: Simulator, path: str) -> Any:
     return owner
 
 
-def _public(owner: Any) -> list[tuple[str, Any]]:
+def _public(owner: object) -> list[tuple[str, object]]:
     names = [name for name in dir(owner) if not name.startswith("_") and name != "np_random_seed"]
     names = [name for name in names if not isinstance(getattr(type(owner), name, None), property)]
     return [(name, getattr(owner, name)) for name in names]

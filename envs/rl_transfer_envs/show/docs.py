@@ -84,7 +84,11 @@ def counts_section() -> str:
 
 
 def parameters_section() -> str:
-    """One table per set of environments that share all their parameters, and the general ones."""
+    """One table per set of environments that share all their parameters, and the general ones.
+
+    Returns:
+        Headings and tables.
+    """
     groups: dict[tuple[int, ...], list[str]] = {}
     for env_id in environments():
         groups.setdefault(tuple(map(id, own_parameters(env_id).values())), []).append(env_id)

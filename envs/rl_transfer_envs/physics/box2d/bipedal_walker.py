@@ -7,20 +7,26 @@ which a walker is 2.8 m high and weighs 6.5 kg.
 from __future__ import annotations
 
 import math
-from typing import Any
+from functools import partial
 
 import numpy as np
 from gymnasium import spaces
 
 from rl_transfer_envs.aliases import Simulator
-from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
+from rl_transfer_envs.physics.box2d.literals import derive_render_fps, literal_parameter
+from rl_transfer_envs.registry.parameters import Parameter, register_parameter
 
 WALKER_IDS = ("BipedalWalker-v3", "BipedalWalkerHardcore-v3")
 _FILE = "gymnasium/envs/box2d/bipedal_walker.py"
+_parameter = partial(literal_parameter, "BipedalWalker", _FILE)
 
 
 def derive_bounds(env: Simulator) -> None:
-    """Open the bounds of the hull's angle where a fall can turn it over before it touches the ground."""
+    """Open the bounds of the hull's angle where a fall can turn it over before it touches the ground.
+
+    Args:
+        env: ``env.unwrapped``; changed in place.
+    """
     kind = type(env)
     tumbles = (
         env.gravity < kind.gravity
@@ -35,19 +41,13 @@ def derive_bounds(env: Simulator) -> None:
 
 
 def derive_clock(env: Simulator) -> None:
-    """What follows from the time step: frames per second and the bounds of the hull's angle."""
-    env.metadata = {**env.metadata, "render_fps": round(1 / env.timestep)}
+    """What follows from the time step: frames per second and the bounds of the hull's angle.
+
+    Args:
+        env: ``env.unwrapped``; changed in place.
+    """
+    derive_render_fps(env)
     derive_bounds(env)
-
-
-def _parameter(name: str, attribute_source: str, **more: Any) -> Parameter:
-    return attribute_parameter(
-        name,
-        name,
-        source=f"{_FILE}: {attribute_source}",
-        entry_point="rl_transfer_envs.physics.box2d.equations:BipedalWalker",
-        **more,
-    )
 
 
 def _body() -> list[Parameter]:
@@ -171,5 +171,4 @@ def _world() -> list[Parameter]:
     ]
 
 
-for _made in (*_body(), *_world()):
-    register_parameter(WALKER_IDS, _made)
+register_parameter(WALKER_IDS, *_body(), *_world())

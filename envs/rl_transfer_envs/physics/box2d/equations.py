@@ -10,9 +10,9 @@ proves it). Imported only when one of these environments is built, for it needs 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FunctionType
-from typing import Any
+from typing import Any, TypeVar
 
 import Box2D
 from Box2D.b2 import fixtureDef, polygonShape
@@ -20,9 +20,20 @@ from gymnasium.envs.box2d import bipedal_walker, lunar_lander
 
 from rl_transfer_envs.aliases import Action, Options, Start, Transition
 
+T = TypeVar("T")
 
-def with_constants(method: Any, constants: Mapping[str, Any]) -> Any:
-    """A copy of the function ``method`` that sees ``constants`` in place of its module's own."""
+
+def with_constants(method: Callable[..., T], constants: Mapping[str, object]) -> Callable[..., T]:
+    """A copy of the function ``method`` that sees ``constants`` in place of its module's own.
+
+    Args:
+        method: a function of Gymnasium's module.
+        constants: name of a global → what it is instead.
+
+    Returns:
+        The copy; ``method`` and its module stay as they are.
+    """
+    assert isinstance(method, FunctionType)
     copy = FunctionType(
         method.__code__,
         {**method.__globals__, **constants},
@@ -105,6 +116,10 @@ class BipedalWalker(bipedal_walker.BipedalWalker):
 
     ``motor_torque`` scales the motors alone: the reward keeps charging for the torque of the
     unperturbed motors (Gymnasium's constant is in both). Observations keep Gymnasium's scaling.
+
+    Args:
+        arguments: Gymnasium's.
+        keywords: Gymnasium's.
     """
 
     gravity = 10.0

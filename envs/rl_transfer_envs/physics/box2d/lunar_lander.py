@@ -7,30 +7,31 @@ which a lander is 1.1 m wide and weighs 4.8 kg.
 from __future__ import annotations
 
 import math
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
-from rl_transfer_envs.aliases import Observation, Simulator
-from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
+from rl_transfer_envs.aliases import Action, Observation, Simulator, Space
+from rl_transfer_envs.physics.box2d.literals import derive_render_fps, literal_parameter
+from rl_transfer_envs.registry.parameters import Parameter, register_parameter
 from rl_transfer_envs.registry.probes import register_probe
 
 LANDER_IDS = ("LunarLander-v3", "LunarLanderContinuous-v3")
 _FILE = "gymnasium/envs/box2d/lunar_lander.py"
+_parameter = partial(literal_parameter, "LunarLander", _FILE)
 _LAND = "land"
-
-
-def derive_render_fps(env: Simulator) -> None:
-    """Play frames back at the speed at which they were simulated."""
-    env.metadata = {**env.metadata, "render_fps": round(1 / env.timestep)}
 
 
 def derive_bounds(env: Simulator) -> None:
     """Open the bounds of height and angle where the engine lifts the lander more easily than by default.
 
     Gymnasium's bounds hold no ceiling, only the heights that the unperturbed engine reaches.
+
+    Args:
+        env: ``env.unwrapped``; changed in place.
     """
     power, density = getattr(env, "main_engine_power", 13.0), getattr(env, "lander_density", 5.0)
     lifts_easily = power / (density * -env.gravity) > 13.0 / (5.0 * 10.0)
@@ -45,26 +46,26 @@ def _set_gravity(env: Simulator, gravity: float) -> None:
 
 
 def wind_of(env: Simulator) -> tuple[float, float]:
-    """Wind and turbulence power as they act: both 0 where the wind is switched off."""
+    """Wind and turbulence power as they act: both 0 where the wind is switched off.
+
+    Args:
+        env: ``env.unwrapped``.
+    """
     return (env.wind_power, env.turbulence_power) if env.enable_wind else (0.0, 0.0)
 
 
 def set_wind(env: Simulator, *, wind: float | None = None, turbulence: float | None = None) -> None:
-    """Write either power, and switch the wind on exactly if one of them blows."""
+    """Write either power, and switch the wind on exactly if one of them blows.
+
+    Args:
+        env: ``env.unwrapped``; changed in place.
+        wind: largest force [N]; as it is if not given.
+        turbulence: largest torque [N m]; as it is if not given.
+    """
     present = wind_of(env)
     env.wind_power = present[0] if wind is None else wind
     env.turbulence_power = present[1] if turbulence is None else turbulence
     env.enable_wind = bool(env.wind_power or env.turbulence_power)
-
-
-def _parameter(name: str, attribute_source: str, **more: Any) -> Parameter:
-    return attribute_parameter(
-        name,
-        name,
-        source=f"{_FILE}: {attribute_source}",
-        entry_point="rl_transfer_envs.physics.box2d.equations:LunarLander",
-        **more,
-    )
 
 
 def _air() -> list[Parameter]:
@@ -203,8 +204,16 @@ def _body() -> list[Parameter]:
     ]
 
 
-def land(space: Any, observation: Observation) -> Any:
-    """Gymnasium's own heuristic, which lands softly: the only way to long contacts with the moon."""
+def land(space: Space, observation: Observation) -> Action:
+    """Gymnasium's own heuristic, which lands softly: the only way to long contacts with the moon.
+
+    Args:
+        space: the action space.
+        observation: ``observation[variable]``, unperturbed.
+
+    Returns:
+        The action.
+    """
     from gymnasium.envs.box2d import lunar_lander
 
     heuristic: Any = lunar_lander.heuristic
@@ -213,6 +222,5 @@ def land(space: Any, observation: Observation) -> Any:
     return action.astype(space.dtype) if continuous else action
 
 
-for _made in (*_air(), *_body()):
-    register_parameter(LANDER_IDS, _made)
+register_parameter(LANDER_IDS, *_air(), *_body())
 register_probe(LANDER_IDS, _LAND, land, with_space=True)

@@ -18,13 +18,21 @@ _EQUATIONS = "rl_transfer_envs.physics.classic.equations:Acrobot"
 
 
 def derive_centres_of_mass(env: Simulator) -> None:
-    """Keep each link's centre of mass at half its length, as Gymnasium's constants have it."""
+    """Keep each link's centre of mass at half its length, as Gymnasium's constants have it.
+
+    Args:
+        env: ``env.unwrapped``; changed in place.
+    """
     env.LINK_COM_POS_1 = env.LINK_LENGTH_1 / 2
     env.LINK_COM_POS_2 = env.LINK_LENGTH_2 / 2
 
 
 def derive_observation_space(env: Simulator) -> None:
-    """Rebuild the observation bounds from the largest velocities, as the constructor does."""
+    """Rebuild the observation bounds from the largest velocities, as the constructor does.
+
+    Args:
+        env: ``env.unwrapped``; changed in place.
+    """
     high = np.array([1.0, 1.0, 1.0, 1.0, env.MAX_VEL_1, env.MAX_VEL_2], dtype=np.float32)
     env.observation_space = spaces.Box(low=-high, high=high, dtype=np.float32)
 
@@ -51,7 +59,6 @@ _SPEED: dict[str, Any] = {"unit": "rad/s", "derive": derive_observation_space, "
 
 PARAMETERS = (
     attribute_parameter(
-        "gravity",
         "gravity",
         unit="m/s^2",
         default=9.8,
@@ -103,7 +110,6 @@ PARAMETERS = (
     ),
     attribute_parameter(
         "dt",
-        "dt",
         unit="s",
         default=0.2,
         bounds=(0.05, 0.4),
@@ -128,7 +134,6 @@ PARAMETERS = (
     ),
     attribute_parameter(
         "goal_height",
-        "goal_height",
         unit="m",
         default=1.0,
         bounds=(-1.0, 1.9),
@@ -149,12 +154,18 @@ PARAMETERS = (
     ),
 )
 
-for _parameter in PARAMETERS:
-    register_parameter(ACROBOT_IDS, _parameter)
+register_parameter(ACROBOT_IDS, *PARAMETERS)
 
 
 def swing_up(observation: Observation) -> int:
-    """Pump energy: torque along the upper link's motion."""
+    """Pump energy: torque along the upper link's motion.
+
+    Args:
+        observation: ``observation[variable]``, unperturbed.
+
+    Returns:
+        The action.
+    """
     return 0 if float(np.ravel(observation)[4]) > 0 else 2
 
 

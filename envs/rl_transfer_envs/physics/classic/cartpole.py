@@ -19,20 +19,27 @@ _PAPER = "Barto, Sutton & Anderson 1983"
 
 
 def derive_masses(env: Simulator) -> None:
-    """Recompute ``total_mass`` and ``polemass_length`` as Gymnasium's constructor does."""
+    """Recompute ``total_mass`` and ``polemass_length`` as Gymnasium's constructor does.
+
+    Args:
+        env: ``env.unwrapped``; changed in place.
+    """
     env.total_mass = env.masspole + env.masscart
     env.polemass_length = env.masspole * env.length
 
 
 def derive_observation_space(env: Simulator) -> None:
-    """Rebuild the observation bounds, which are twice the thresholds, as the constructor does."""
+    """Rebuild the observation bounds, which are twice the thresholds, as the constructor does.
+
+    Args:
+        env: ``env.unwrapped``; changed in place.
+    """
     high = np.array([env.x_threshold * 2, np.inf, env.theta_threshold_radians * 2, np.inf], dtype=np.float32)
     env.observation_space = spaces.Box(-high, high, dtype=np.float32)
 
 
 PARAMETERS = (
     attribute_parameter(
-        "gravity",
         "gravity",
         unit="m/s^2",
         default=9.8,
@@ -41,7 +48,6 @@ PARAMETERS = (
         summary="gravitational acceleration (Moon 1.6, Jupiter 24.8)",
     ),
     attribute_parameter(
-        "masscart",
         "masscart",
         unit="kg",
         default=1.0,
@@ -52,7 +58,6 @@ PARAMETERS = (
     ),
     attribute_parameter(
         "masspole",
-        "masspole",
         unit="kg",
         default=0.1,
         bounds=(0.01, 2.0),
@@ -61,7 +66,6 @@ PARAMETERS = (
         derive=derive_masses,
     ),
     attribute_parameter(
-        "length",
         "length",
         unit="m",
         default=0.5,
@@ -72,7 +76,6 @@ PARAMETERS = (
     ),
     attribute_parameter(
         "force_mag",
-        "force_mag",
         unit="N",
         default=10.0,
         bounds=(1.0, 50.0),
@@ -81,7 +84,6 @@ PARAMETERS = (
     ),
     attribute_parameter(
         "tau",
-        "tau",
         unit="s",
         default=0.02,
         bounds=(0.005, 0.05),
@@ -89,7 +91,6 @@ PARAMETERS = (
         summary="time between two actions",
     ),
     attribute_parameter(
-        "x_threshold",
         "x_threshold",
         unit="m",
         default=2.4,
@@ -121,18 +122,31 @@ PARAMETERS = (
     ),
 )
 
-for _parameter in PARAMETERS:
-    register_parameter(CARTPOLE_IDS, _parameter)
+register_parameter(CARTPOLE_IDS, *PARAMETERS)
 
 
 def balance(observation: Observation) -> int:
-    """Keep the pole upright for a whole time limit (linear feedback on the four variables)."""
+    """Keep the pole upright for a whole time limit (linear feedback on the four variables).
+
+    Args:
+        observation: ``observation[variable]``, unperturbed.
+
+    Returns:
+        The action.
+    """
     x, x_dot, theta, theta_dot = (float(value) for value in np.ravel(observation)[:4])
     return int(theta + 0.3 * theta_dot + 0.05 * x + 0.1 * x_dot > 0)
 
 
 def drive_right(observation: Observation) -> int:
-    """Keep the pole leaning right, so that the cart accelerates over the right border."""
+    """Keep the pole leaning right, so that the cart accelerates over the right border.
+
+    Args:
+        observation: ``observation[variable]``, unperturbed.
+
+    Returns:
+        The action.
+    """
     _, _, theta, theta_dot = (float(value) for value in np.ravel(observation)[:4])
     return int(theta - 0.05 + 0.3 * theta_dot > 0)
 

@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium.envs.classic_control import AcrobotEnv, Continuous_MountainCarEnv
 from numpy import cos, pi, sin
 
-from rl_transfer_envs.aliases import Action, Transition
+from rl_transfer_envs.aliases import Action, Floats, Transition
 
 
 class Acrobot(AcrobotEnv):
@@ -34,7 +34,7 @@ class Acrobot(AcrobotEnv):
             -self.LINK_LENGTH_1 * cos(s[0]) - self.LINK_LENGTH_2 * cos(s[1] + s[0]) > self.goal_height
         )
 
-    def _dsdt(self, s_augmented: Any) -> tuple[Any, ...]:
+    def _dsdt(self, s_augmented: Floats) -> tuple[np.float64 | float, ...]:
         m1 = self.LINK_MASS_1
         m2 = self.LINK_MASS_2
         l1 = self.LINK_LENGTH_1

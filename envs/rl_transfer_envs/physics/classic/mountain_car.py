@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
-from rl_transfer_envs.aliases import Observation, Simulator
+from rl_transfer_envs.aliases import Action, Observation, Simulator
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
 from rl_transfer_envs.registry.probes import register_probe
 
@@ -21,14 +20,22 @@ _PUMP = ("with the velocity",)
 
 
 def derive_discrete_space(env: Simulator) -> None:
-    """Rebuild ``low``, ``high`` and the observation space as the constructor does."""
+    """Rebuild ``low``, ``high`` and the observation space as the constructor does.
+
+    Args:
+        env: ``env.unwrapped``; changed in place.
+    """
     env.low = np.array([env.min_position, -env.max_speed], dtype=np.float32)
     env.high = np.array([env.max_position, env.max_speed], dtype=np.float32)
     env.observation_space = spaces.Box(env.low, env.high, dtype=np.float32)
 
 
 def derive_continuous_space(env: Simulator) -> None:
-    """Rebuild ``low_state``, ``high_state`` and the observation space as the constructor does."""
+    """Rebuild ``low_state``, ``high_state`` and the observation space as the constructor does.
+
+    Args:
+        env: ``env.unwrapped``; changed in place.
+    """
     env.low_state = np.array([env.min_position, -env.max_speed], dtype=np.float32)
     env.high_state = np.array([env.max_position, env.max_speed], dtype=np.float32)
     env.observation_space = spaces.Box(low=env.low_state, high=env.high_state, dtype=np.float32)
@@ -39,11 +46,10 @@ def _set_max_action(env: Simulator, value: float) -> None:
     env.action_space = spaces.Box(low=-value, high=value, shape=(1,), dtype=np.float32)
 
 
-def _track(file: str, derive: Any) -> list[Parameter]:
+def _track(file: str, derive: Callable[[Simulator], None]) -> list[Parameter]:
     """Speed limit and left wall, which both cars have."""
     return [
         attribute_parameter(
-            "max_speed",
             "max_speed",
             unit="1/step",
             default=0.07,
@@ -54,7 +60,6 @@ def _track(file: str, derive: Any) -> list[Parameter]:
             probes=_PUMP,
         ),
         attribute_parameter(
-            "min_position",
             "min_position",
             unit="1",
             default=-1.2,
@@ -72,7 +77,6 @@ def _ends(file: str, goal: float) -> list[Parameter]:
     return [
         attribute_parameter(
             "goal_position",
-            "goal_position",
             unit="1",
             default=goal,
             bounds=(0.0, 0.6),
@@ -81,7 +85,6 @@ def _ends(file: str, goal: float) -> list[Parameter]:
             probes=_PUMP,
         ),
         attribute_parameter(
-            "goal_velocity",
             "goal_velocity",
             unit="1/step",
             default=0.0,
@@ -107,7 +110,6 @@ def _discrete() -> list[Parameter]:
     return [
         attribute_parameter(
             "gravity",
-            "gravity",
             unit="1/step^2",
             default=0.0025,
             bounds=(0.001, 0.005),
@@ -115,7 +117,6 @@ def _discrete() -> list[Parameter]:
             summary="pull of the hill",
         ),
         attribute_parameter(
-            "force",
             "force",
             unit="1/step^2",
             default=0.001,
@@ -132,7 +133,6 @@ def _continuous() -> list[Parameter]:
     return [
         attribute_parameter(
             "gravity",
-            "gravity",
             unit="1/step^2",
             default=0.0025,
             bounds=(0.001, 0.005),
@@ -141,7 +141,6 @@ def _continuous() -> list[Parameter]:
             entry_point="rl_transfer_envs.physics.classic.equations:MountainCarContinuous",
         ),
         attribute_parameter(
-            "power",
             "power",
             unit="1/step^2",
             default=0.0015,
@@ -164,16 +163,14 @@ def _continuous() -> list[Parameter]:
     ]
 
 
-for _parameter in _discrete():
-    register_parameter(DISCRETE_IDS, _parameter)
-for _parameter in _continuous():
-    register_parameter(CONTINUOUS_IDS, _parameter)
+register_parameter(DISCRETE_IDS, *_discrete())
+register_parameter(CONTINUOUS_IDS, *_continuous())
 
 register_probe(DISCRETE_IDS, _PUMP[0], lambda observation: 2 if np.ravel(observation)[1] >= 0 else 0)
 
 
-def _pump(throttle: float) -> Callable[[Any], Any]:
-    def act(observation: Observation) -> Any:
+def _pump(throttle: float) -> Callable[[Observation], Action]:
+    def act(observation: Observation) -> Action:
         return np.array([throttle if np.ravel(observation)[1] >= 0 else -throttle], dtype=np.float32)
 
     return act

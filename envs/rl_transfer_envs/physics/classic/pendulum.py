@@ -14,12 +14,20 @@ _FILE = "gymnasium/envs/classic_control/pendulum.py"
 
 
 def derive_action_space(env: Simulator) -> None:
-    """Rebuild the action space, ± ``max_torque``, as the constructor does."""
+    """Rebuild the action space, ± ``max_torque``, as the constructor does.
+
+    Args:
+        env: ``env.unwrapped``; changed in place.
+    """
     env.action_space = spaces.Box(low=-env.max_torque, high=env.max_torque, shape=(1,), dtype=np.float32)
 
 
 def derive_observation_space(env: Simulator) -> None:
-    """Rebuild the observation bounds from ``max_speed``, as the constructor does."""
+    """Rebuild the observation bounds from ``max_speed``, as the constructor does.
+
+    Args:
+        env: ``env.unwrapped``; changed in place.
+    """
     high = np.array([1.0, 1.0, env.max_speed], dtype=np.float32)
     env.observation_space = spaces.Box(low=-high, high=high, dtype=np.float32)
 
@@ -54,7 +62,6 @@ PARAMETERS = (
     ),
     attribute_parameter(
         "max_torque",
-        "max_torque",
         unit="N m",
         default=2.0,
         bounds=(0.5, 10.0),
@@ -63,7 +70,6 @@ PARAMETERS = (
         derive=derive_action_space,
     ),
     attribute_parameter(
-        "max_speed",
         "max_speed",
         unit="rad/s",
         default=8.0,
@@ -74,7 +80,6 @@ PARAMETERS = (
         probes=("with the velocity",),
     ),
     attribute_parameter(
-        "dt",
         "dt",
         unit="s",
         default=0.05,
@@ -104,8 +109,7 @@ PARAMETERS = (
     ),
 )
 
-for _parameter in PARAMETERS:
-    register_parameter(PENDULUM_IDS, _parameter)
+register_parameter(PENDULUM_IDS, *PARAMETERS)
 
 register_probe(
     PENDULUM_IDS,

@@ -22,7 +22,11 @@ class Reacher(ReacherEnv):
     target_radius = 0.2  # [m] targets lie in a disc of this radius around the shoulder
 
     def reset_model(self) -> Floats:
-        """Gymnasium's start, reading the attributes."""
+        """Gymnasium's start, reading the attributes.
+
+        Returns:
+            ``observation[variable]``.
+        """
         qpos = (
             self.np_random.uniform(low=-self.initial_spread, high=self.initial_spread, size=self.model.nq)
             + self.init_qpos

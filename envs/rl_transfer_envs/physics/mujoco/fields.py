@@ -11,11 +11,11 @@ not follow mass, and the other geom of a contact keeps its friction.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rl_transfer_envs.aliases import Simulator
+from rl_transfer_envs.aliases import Array, Simulator
 from rl_transfer_envs.errors import IncompatiblePerturbationError, UnknownParameterError, did_you_mean
 from rl_transfer_envs.physics.mujoco import model as tuned
 
@@ -79,7 +79,13 @@ def locate(root: Simulator, path: str) -> Field | None:
 
 
 def write(env: Simulator, field: Field, value: float) -> None:
-    """Write one number and let MuJoCo recompute what it caches (``mj_setConst``)."""
+    """Write one number and let MuJoCo recompute what it caches (``mj_setConst``).
+
+    Args:
+        env: ``env.unwrapped``; changed in place.
+        field: which number.
+        value: what it becomes, in MuJoCo's unit.
+    """
     import mujoco
 
     if getattr(env, "model", None) is field.model and hasattr(env, "frame_skip"):
@@ -88,7 +94,7 @@ def write(env: Simulator, field: Field, value: float) -> None:
     mujoco.mj_setConst(field.model, mujoco.MjData(field.model))
 
 
-def _is_model(owner: Any) -> bool:
+def _is_model(owner: object) -> bool:
     return type(owner).__name__ == "MjModel" and type(owner).__module__.split(".")[0] == "mujoco"
 
 
@@ -102,7 +108,7 @@ def _in_model(model: mujoco.MjModel, parts: list[str], path: str) -> Field | Non
     return None
 
 
-def _index(model: mujoco.MjModel, name: str, array: Any, keys: list[str], path: str) -> tuple[int, ...]:
+def _index(model: mujoco.MjModel, name: str, array: Array, keys: list[str], path: str) -> tuple[int, ...]:
     """Element (by name or number) and component of one number in ``array``."""
     components = array.ndim - 1
     expected = f"one number: {name}.<element>" + f".<0 to {array.shape[-1] - 1}>" * components
@@ -120,7 +126,7 @@ def _index(model: mujoco.MjModel, name: str, array: Any, keys: list[str], path: 
     return index
 
 
-def _element(model: mujoco.MjModel, name: str, array: Any, key: str, path: str) -> int:
+def _element(model: mujoco.MjModel, name: str, array: Array, key: str, path: str) -> int:
     if key.isdigit():
         return int(key)
     kind = _KINDS.get(name.split("_")[0])

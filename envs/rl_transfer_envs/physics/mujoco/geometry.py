@@ -10,8 +10,8 @@ are integrated anew from the shapes at the old density, as MuJoCo's compiler doe
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -46,18 +46,34 @@ def links(model: mujoco.MjModel) -> list[int]:
     """The bodies whose length and radius can be changed: spheres and capsules of one density.
 
     A body with another shape, or with a mass that its shapes do not explain, is left out.
+
+    Args:
+        model: an ``MjModel``.
     """
     return [body for body in range(1, model.nbody) if _explained_by_its_shapes(model, body)]
 
 
 def capsule_length(model: mujoco.MjModel, body: int) -> float | None:
-    """Length of the body's longest capsule between the centres of its caps [m]; None without one."""
+    """Length of the body's longest capsule between the centres of its caps [m]; None without one.
+
+    Args:
+        model: an ``MjModel``.
+        body: its number.
+
+    Returns:
+        The length [m].
+    """
     lengths = [2 * model.geom_size[g, 1] for g in _geoms(model, body) if model.geom_type[g] == CAPSULE]
     return float(max(lengths)) if lengths else None
 
 
 def radius(model: mujoco.MjModel, body: int) -> float:
-    """Radius of the body's thickest sphere or capsule [m]."""
+    """Radius of the body's thickest sphere or capsule [m].
+
+    Args:
+        model: an ``MjModel``.
+        body: its number.
+    """
     return float(max(model.geom_size[g, 0] for g in _geoms(model, body)))
 
 
@@ -82,7 +98,15 @@ def reshape(model: mujoco.MjModel, stretch: Mapping[int, float], thicken: Mappin
 
 
 def lowest_point(model: mujoco.MjModel, data: mujoco.MjData) -> float:
-    """Height of the lowest point of all spheres and capsules that move, at ``data``'s pose [m]."""
+    """Height of the lowest point of all spheres and capsules that move, at ``data``'s pose [m].
+
+    Args:
+        model: an ``MjModel``.
+        data: an ``MjData`` with positions computed (``mj_kinematics``).
+
+    Returns:
+        The height [m].
+    """
     lows = []
     for geom in range(model.ngeom):
         if model.geom_bodyid[geom] and model.geom_type[geom] in (SPHERE, CAPSULE):
@@ -199,8 +223,15 @@ def _explained_by_its_shapes(model: mujoco.MjModel, body: int) -> bool:
     )
 
 
-def rotation(quaternion: Any) -> Array:
-    """The rotation matrix of a unit quaternion (w, x, y, z)."""
+def rotation(quaternion: Iterable[float]) -> Array:
+    """The rotation matrix of a unit quaternion (w, x, y, z).
+
+    Args:
+        quaternion: ``quaternion[4]``.
+
+    Returns:
+        ``matrix[3, 3]``.
+    """
     w, x, y, z = (float(part) for part in quaternion)
     return np.array(
         [

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rl_transfer_envs.aliases import Simulator
+from rl_transfer_envs.aliases import Array, Simulator, Value
 from rl_transfer_envs.physics.mujoco import geometry
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ class Tuning:
         options: name → copy of the pristine field of ``env.model.opt``.
         values: parameter → the value noted for it.
         fields: (array, index) → a single number that was written by attribute path.
+
+    Args:
+        env: ``env.unwrapped``, unperturbed.
     """
 
     def __init__(self, env: Simulator) -> None:
@@ -55,48 +58,91 @@ class Tuning:
         self.options = {name: np.copy(getattr(env.model.opt, name)) for name in _OPTIONS}
         self.frame_skip = int(env.frame_skip)
         self.init_qpos = env.init_qpos.copy()
-        self.values: dict[str, Any] = {}
+        self.values: dict[str, Value] = {}
         self.fields: dict[tuple[str, tuple[int, ...]], float] = {}
 
 
 def tuning(env: Simulator) -> Tuning:
-    """The tuning of this instance, taken from its pristine model at the first call."""
+    """The tuning of this instance, taken from its pristine model at the first call.
+
+    Args:
+        env: ``env.unwrapped``.
+
+    Returns:
+        The tuning, which the environment keeps.
+    """
     if "_tuning" not in vars(env):
         env._tuning = Tuning(env)
     found: Tuning = env._tuning
     return found
 
 
-def note(env: Simulator, name: str, value: Any) -> None:
-    """Remember the value of one parameter until :func:`apply`."""
+def note(env: Simulator, name: str, value: Value) -> None:
+    """Remember the value of one parameter until :func:`apply`.
+
+    Args:
+        env: ``env.unwrapped``.
+        name: of the parameter.
+        value: absolute, in its unit; for a keyed parameter element → value.
+    """
     tuning(env).values[name] = value
 
 
-def noted(env: Simulator, name: str, pristine: Any) -> Any:
-    """The present value: what was noted, over what the pristine model has."""
+def noted(env: Simulator, name: str, pristine: Value) -> Value:
+    """The present value: what was noted, over what the pristine model has.
+
+    Args:
+        env: ``env.unwrapped``.
+        name: of the parameter.
+        pristine: what the pristine model has.
+
+    Returns:
+        The value, in the parameter's unit.
+    """
     value = vars(env)["_tuning"].values.get(name) if "_tuning" in vars(env) else None
     if value is None:
         return pristine
     return {**pristine, **value} if isinstance(value, Mapping) else value
 
 
-def array_at(model: mujoco.MjModel, path: str) -> Any:
-    """The array at an attribute path of a model (``"body_mass"``, ``"opt.gravity"``)."""
+def array_at(model: mujoco.MjModel, path: str) -> Array:
+    """The array at an attribute path of a model (``"body_mass"``, ``"opt.gravity"``).
+
+    Args:
+        model: an ``MjModel``.
+        path: dotted.
+
+    Returns:
+        The array itself, no copy.
+    """
     owner = model
     for part in path.split("."):
         owner = getattr(owner, part)
-    return owner
+    array: Array = owner
+    return array
 
 
 def names(model: mujoco.MjModel, kind: str) -> dict[str, int]:
-    """Name → index of all elements of one kind (``"body"``, ``"joint"`` …)."""
+    """Name → index of all elements of one kind (``"body"``, ``"joint"`` …).
+
+    Args:
+        model: an ``MjModel``.
+        kind: as MuJoCo calls it.
+
+    Returns:
+        Every element of that kind, the nameless ones under ``""``.
+    """
     counts = {"joint": "njnt", "actuator": "nu", "equality": "neq"}
     count = getattr(model, counts.get(kind, f"n{kind}"))
     return {str(getattr(model, kind)(i).name): i for i in range(count)}
 
 
 def bodies(model: mujoco.MjModel) -> dict[str, int]:
-    """Name → index of every body but the world; a nameless one is called by its first joint."""
+    """Name → index of every body but the world; a nameless one is called by its first joint.
+
+    Args:
+        model: an ``MjModel``.
+    """
     return {_body_name(model, i): i for i in range(1, model.nbody)}
 
 
@@ -105,6 +151,12 @@ def limb_joints(model: mujoco.MjModel) -> dict[str, int]:
 
     The joints that let a whole robot move through space (``rootx``, a free root, Reacher's
     target) are none of them.
+
+    Args:
+        model: an ``MjModel``.
+
+    Returns:
+        The joints that a parameter by joint lists.
     """
     driven = {int(i) for i in model.actuator_trnid[:, 0]}
     return {
@@ -116,12 +168,24 @@ def limb_joints(model: mujoco.MjModel) -> dict[str, int]:
 
 
 def motors(model: mujoco.MjModel) -> dict[str, int]:
-    """Name of the joint that it drives → index of every actuator."""
+    """Name of the joint that it drives → index of every actuator.
+
+    Args:
+        model: an ``MjModel``.
+    """
     return {model.joint(int(model.actuator_trnid[i, 0])).name: i for i in range(model.nu)}
 
 
 def joint_values(model: mujoco.MjModel, name: str) -> dict[str, float]:
-    """Damping, dry friction, armature or stiffness of every limb joint."""
+    """Damping, dry friction, armature or stiffness of every limb joint.
+
+    Args:
+        model: an ``MjModel``.
+        name: of the parameter, such as ``joint_damping``.
+
+    Returns:
+        Joint → value, in the parameter's unit.
+    """
     if name == "joint_stiffness":
         return {joint: float(model.jnt_stiffness[i]) for joint, i in limb_joints(model).items()}
     values = getattr(model, _DOF_FIELDS[name])
@@ -129,7 +193,14 @@ def joint_values(model: mujoco.MjModel, name: str) -> dict[str, float]:
 
 
 def contact_friction(model: mujoco.MjModel) -> dict[str, float]:
-    """Sliding friction between each body and the floor: the larger of the two geoms', as in MuJoCo."""
+    """Sliding friction between each body and the floor: the larger of the two geoms', as in MuJoCo.
+
+    Args:
+        model: an ``MjModel``.
+
+    Returns:
+        Body → coefficient; bodies without a geom are left out.
+    """
     floor = max((float(model.geom_friction[g, 0]) for g in _floors(model)), default=0.0)
     found: dict[str, float] = {}
     for body, i in bodies(model).items():
@@ -145,6 +216,9 @@ def apply(env: Simulator) -> None:
     Derived: inertia (with mass, length, radius), the starting height (the lowest point of the
     robot starts as high above the floor as before), the action space, ``render_fps``, and
     all that ``mj_setConst`` computes (subtree masses, inverse weights, ``dof_M0`` …).
+
+    Args:
+        env: ``env.unwrapped``; changed in place.
     """
     import mujoco
 
@@ -171,7 +245,7 @@ def _restore(env: Simulator, state: Tuning) -> None:
     env.init_qpos = state.init_qpos.copy()
 
 
-def _write_shapes(env: Simulator, values: Mapping[str, Any]) -> None:
+def _write_shapes(env: Simulator, values: Mapping[str, Value]) -> None:
     import mujoco
 
     model, index = env.model, bodies(env.model)
@@ -204,7 +278,7 @@ def _write_masses(model: mujoco.MjModel, masses: Mapping[str, float]) -> None:
         model.body_mass[index[body]] = mass
 
 
-def _write_joints(model: mujoco.MjModel, values: Mapping[str, Any]) -> None:
+def _write_joints(model: mujoco.MjModel, values: Mapping[str, Value]) -> None:
     index = limb_joints(model)
     for name, field in _DOF_FIELDS.items():
         for joint, value in values.get(name, {}).items():
@@ -229,7 +303,7 @@ def _write_friction(model: mujoco.MjModel, values: Mapping[str, float]) -> None:
         model.geom_friction[floor, 0] = min(effective.values())
 
 
-def _write_motors(env: Simulator, values: Mapping[str, Any]) -> None:
+def _write_motors(env: Simulator, values: Mapping[str, Value]) -> None:
     index = motors(env.model)
     for joint, value in values.get("gear", {}).items():
         env.model.actuator_gear[index[joint], 0] = value

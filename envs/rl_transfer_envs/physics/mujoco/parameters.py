@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rl_transfer_envs.aliases import Action, Observation, Value
 from rl_transfer_envs.physics.mujoco import geometry, model
 from rl_transfer_envs.physics.mujoco.robots import ROBOTS, Robot
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
@@ -40,7 +41,9 @@ _BY_ELEMENT: dict[str, tuple[str, str, str]] = {
 }
 
 
-def _parameter(robot: Robot, name: str, element: str, read: Callable[[Any], Any], **more: Any) -> Parameter:
+def _parameter(
+    robot: Robot, name: str, element: str, read: Callable[[mujoco.MjModel], Value], **more: Any
+) -> Parameter:
     """A parameter that lives in the model: noted by the setter, written by ``model.apply``."""
     return Parameter(
         name=name,
@@ -157,7 +160,10 @@ def _bodies(robot: Robot) -> Iterator[Parameter]:
 
 def _elements(robot: Robot) -> Iterator[Parameter]:
     """What joints, motors and contacts have."""
-    readers: dict[str, Callable[[Any], Any]] = {"gear": _gears, "friction": model.contact_friction}
+    readers: dict[str, Callable[[mujoco.MjModel], dict[str, float]]] = {
+        "gear": _gears,
+        "friction": model.contact_friction,
+    }
     for name, elements in robot.elements.items():
         unit, element, summary = _BY_ELEMENT[name]
         yield _parameter(
@@ -231,7 +237,6 @@ def _start(robot: Robot) -> Iterator[Parameter]:
     ):
         yield attribute_parameter(
             name,
-            name,
             unit=unit,
             default=default,
             bounds=bounds,
@@ -259,7 +264,7 @@ def _lengths(m: mujoco.MjModel, rigid: tuple[str, ...]) -> dict[str, float]:
     return {name: length for name, length in lengths.items() if length is not None}
 
 
-def _beyond_full_throttle(robot: Robot) -> Callable[[Any], Any]:
+def _beyond_full_throttle(robot: Robot) -> Callable[[Observation], Action]:
     """Twice the largest control signal: what is left of it shows the range, wider or narrower."""
     action = np.full(robot.motors, 2 * robot.control, dtype=np.float32)
     return lambda _observation: action

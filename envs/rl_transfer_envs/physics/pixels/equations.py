@@ -8,13 +8,11 @@ that is fixed for the episode.
 
 from __future__ import annotations
 
-from typing import Any
-
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from rl_transfer_envs.aliases import Action, Image, Options
+from rl_transfer_envs.aliases import Action, Image, Info, Options
 
 SIZE = 36
 """Height and width of the image and of the field, in pixels; the least that SB3's NatureCNN takes."""
@@ -57,7 +55,7 @@ class PixelCatch(gym.Env[Image, np.int64]):
         self._caught_or_lost = 0
         self._ball_x = self._ball_y = self._paddle_x = 0.0
 
-    def reset(self, *, seed: int | None = None, options: Options = None) -> tuple[Image, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Options = None) -> tuple[Image, Info]:
         """Start an episode: the paddle in the middle, the first ball at the top."""
         super().reset(seed=seed)
         self._columns = self.np_random.random(self.balls)
@@ -70,7 +68,7 @@ class PixelCatch(gym.Env[Image, np.int64]):
         self._drop()
         return self._draw(), {}
 
-    def step(self, action: Action) -> tuple[Image, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Action) -> tuple[Image, float, bool, bool, Info]:
         """Move the paddle, then the ball; the reward comes when the ball reaches the paddle's row."""
         self._paddle_x = _within(
             self._paddle_x + (int(action) - 1) * self.paddle_speed, SIZE - self.paddle_width
@@ -86,7 +84,7 @@ class PixelCatch(gym.Env[Image, np.int64]):
                 self._drop()
         return self._draw(), reward, terminated, False, {}
 
-    def render(self) -> Any:
+    def render(self) -> Image | None:
         """The present image as ``uint8[288, 288, 3]``: every pixel eight by eight, in three channels."""
         if self.render_mode is None:
             gym.logger.warn('PixelCatch-v0: render needs render_mode="rgb_array".')

@@ -13,7 +13,6 @@ def _parameter(
 ) -> Parameter:
     return attribute_parameter(
         name,
-        name,
         unit=unit,
         default=default,
         bounds=bounds,
@@ -23,7 +22,7 @@ def _parameter(
     )
 
 
-for _made in (
+PARAMETERS = (
     _parameter("balls", "balls", 10, (1, 50), "balls in an episode"),
     _parameter("ball_size", "pixels", 4, (1, 12), "height and width of a ball"),
     _parameter("ball_speed", "pixels/step", 3.0, (0.5, 12.0), "how fast a ball falls", "number"),
@@ -35,5 +34,6 @@ for _made in (
     _parameter("paddle_shade", "grey level", 160, (0, 255), "shade of the paddle"),
     _parameter("background_shade", "grey level", 0, (0, 255), "shade of everything else"),
     _parameter("specks", "pixels", 0, (0, 400), "background pixels of random shade, drawn every episode"),
-):
-    register_parameter(PIXEL_CATCH, _made)
+)
+
+register_parameter(PIXEL_CATCH, *PARAMETERS)

@@ -22,27 +22,52 @@ from rl_transfer_envs.aliases import Array
 
 
 def square(x: Array) -> Array:
-    """``x**2`` in double precision as NumPy's scalars compute it (``float_power`` loops over ``pow``)."""
+    """``x**2`` in double precision as NumPy's scalars compute it (``float_power`` loops over ``pow``).
+
+    Args:
+        x: of any shape.
+    """
     return np.asarray(np.float_power(x, 2.0))
 
 
 def square_single(x: Array) -> Array:
-    """``x**2`` in single precision as NumPy's scalars compute it; ``x[i]``."""
+    """``x**2`` in single precision as NumPy's scalars compute it; ``x[i]``.
+
+    Args:
+        x: ``x[i]``.
+    """
     return np.array([value**2 for value in x], dtype=np.float32)
 
 
 def cos(x: Array) -> Array:
-    """``math.cos`` of every element of ``x[i]``."""
+    """``math.cos`` of every element of ``x[i]``.
+
+    Args:
+        x: ``x[i]`` in rad.
+    """
     return np.fromiter(map(math.cos, x.tolist()), dtype=np.float64, count=x.size)
 
 
 def angle_normalize(x: Array) -> Array:
-    """Angle in [−π, π), as Gymnasium's Pendulum computes it."""
+    """Angle in [−π, π), as Gymnasium's Pendulum computes it.
+
+    Args:
+        x: in rad, of any shape.
+    """
     return np.asarray(((x + np.pi) % (2 * np.pi)) - np.pi)
 
 
 def wrap(x: Array, low: float, high: float) -> Array:
-    """Add or subtract ``high − low`` until low ≤ x ≤ high, as Gymnasium's Acrobot does."""
+    """Add or subtract ``high − low`` until low ≤ x ≤ high, as Gymnasium's Acrobot does.
+
+    Args:
+        x: in rad, of any shape; stays as it is.
+        low: lower end [rad].
+        high: upper end [rad].
+
+    Returns:
+        The angles, in rad.
+    """
     x = x.copy()
     span = high - low
     while (above := x > high).any():

@@ -23,6 +23,9 @@ class Kernel:
         state_size: how many numbers Gymnasium's ``env.unwrapped.state`` holds.
         state: ``state[variable, instance]``, float64.
         parameters: attribute → ``value[instance]``, float64.
+
+    Args:
+        count: how many instances.
     """
 
     environment: ClassVar[str]

@@ -42,14 +42,25 @@ class Draws:
         self._all = np.arange(count)
 
     def begin(self, row: int) -> None:
-        """Forget what was drawn ahead, if the wrapper's stream was seeded anew."""
+        """Forget what was drawn ahead, if the wrapper's stream was seeded anew.
+
+        Args:
+            row: number of the instance.
+        """
         wrapper = self._wrappers[row]
         assert wrapper is not None
         if wrapper.rng is not self._generators[row]:
             self._generators[row], self._next[row] = wrapper.rng, BLOCK
 
     def take(self, rows: Rows) -> Array:
-        """The numbers of one step, ``[k, dimension]`` for the k-th of ``rows``."""
+        """The numbers of one step, ``[k, dimension]`` for the k-th of ``rows``.
+
+        Args:
+            rows: which instances.
+
+        Returns:
+            ``numbers[k, dimension]``.
+        """
         for row in self._all[rows][self._next[rows] == BLOCK].tolist():
             first = BLOCK - self._blocks[row]
             self._numbers[row, first:] = self._draws[row](self._generators[row], self._blocks[row])
@@ -60,17 +71,33 @@ class Draws:
 
 
 def normal(dimensions: int) -> Draw:
-    """Standard normal numbers."""
+    """Standard normal numbers.
+
+    Args:
+        dimensions: numbers per step.
+    """
     return lambda rng, steps: rng.standard_normal((steps, dimensions))
 
 
 def uniform(dimensions: int) -> Draw:
-    """Uniform numbers of mean 0 and variance 1."""
+    """Uniform numbers of mean 0 and variance 1.
+
+    Args:
+        dimensions: numbers per step.
+    """
     return lambda rng, steps: rng.uniform(-np.sqrt(3.0), np.sqrt(3.0), (steps, dimensions))
 
 
 def share(dimensions: int, together: bool) -> Draw:
-    """Uniform numbers in [0, 1), one for all dimensions or one for each."""
+    """Uniform numbers in [0, 1), one for all dimensions or one for each.
+
+    Args:
+        dimensions: numbers per step.
+        together: whether one stands for all dimensions.
+
+    Returns:
+        The draw.
+    """
     if together:
         return lambda rng, steps: np.repeat(rng.random((steps, 1)), dimensions, axis=1)
     return lambda rng, steps: rng.random((steps, dimensions))
