@@ -4,24 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from rl_transfer.cli import main
-from support.cli import TRAIN, Call, Outcome
+from support.cli import TRAIN, Call, calling
 
 
 @pytest.fixture
 def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-
-    def go(*arguments: str) -> Outcome:
-        with pytest.raises(SystemExit) as caught:
-            main(list(arguments))
-        captured = capfd.readouterr()
-        code = caught.value.code
-        assert "Traceback" not in captured.err
-        return Outcome(code if isinstance(code, int) else 1, captured.out, captured.err)
-
-    return go
+    return calling(capfd)
 
 
 @pytest.fixture

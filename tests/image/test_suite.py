@@ -1,7 +1,6 @@
 """Image suites: strict configs, preflight that names the key, whole sweeps that the analysis can read."""
 
 import json
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from rl_transfer.sweep.dispatch import SUITES, TRAIN, TRANSFER, Job
 from rl_transfer.sweep.scheduler import run_graph
 from rl_transfer.sweep.sweep import prepare
 from support.image import save_arrays, save_folder
+from support.sweeps import InThisProcess
 from support.untyped import untyped
 
 named_data = SupervisedRoom(IMAGES).named_data
@@ -60,23 +60,6 @@ def read(path: Path, *overrides: str) -> ImageSuite:
     suite: Any = load(str(path), SUITES, "suites", list(overrides)).config
     assert isinstance(suite, ImageSuite)
     return suite
-
-
-class InThisProcess:
-    """Executes jobs at once."""
-
-    def submit(self, job: str) -> Future[None]:
-        future: Future[None] = Future()
-        try:
-            Job.from_json(job).execute()
-        except RLTransferError as error:
-            future.set_exception(error)
-        else:
-            future.set_result(None)
-        return future
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 def test_a_sweep_on_images_is_analysed_like_any_other(suite_file: Path, tmp_path: Path) -> None:

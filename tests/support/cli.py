@@ -3,6 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pytest
+
+from rl_transfer.cli import main
+
 TRAIN = """\
 name: tiny-train
 env: {id: CartPole-v1}
@@ -20,3 +24,17 @@ class Outcome:
 
 
 Call = Callable[..., Outcome]
+
+
+def calling(capfd: pytest.CaptureFixture[str]) -> Call:
+    """The command line as a function of its arguments."""
+
+    def go(*arguments: str) -> Outcome:
+        with pytest.raises(SystemExit) as caught:
+            main(list(arguments))
+        captured = capfd.readouterr()
+        code = caught.value.code
+        assert "Traceback" not in captured.err
+        return Outcome(code if isinstance(code, int) else 1, captured.out, captured.err)
+
+    return go

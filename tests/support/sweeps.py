@@ -1,8 +1,12 @@
 """A sweep small enough to run many times in a test."""
 
 import json
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
+
+from rl_transfer.errors import RLTransferError
+from rl_transfer.sweep.dispatch import Job
 
 SUITE = """\
 kind: rl
@@ -34,3 +38,20 @@ def results(folder: Path) -> dict[str, Any]:
         curve = (record.parent / "curve.jsonl").read_text(encoding="utf-8")
         found[data["id"]] = (curve, data.get("weights_digest"), data.get("zero_shot"), data.get("retention"))
     return found
+
+
+class InThisProcess:
+    """Executes jobs at once."""
+
+    def submit(self, job: str) -> Future[None]:
+        future: Future[None] = Future()
+        try:
+            Job.from_json(job).execute()
+        except RLTransferError as error:
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+        return future
+
+    def close(self) -> None:
+        """Nothing is held."""

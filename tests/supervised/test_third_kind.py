@@ -1,0 +1,127 @@
+"""A kind of data that supervised/ has never heard of goes through every door that pictures go through."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from rl_transfer.analysis import analyse, read_sweep
+from rl_transfer.errors import ConfigError, TransferError
+from rl_transfer.frame import EvaluationRequest
+from rl_transfer.results import find_run
+from rl_transfer.spec import load
+from rl_transfer.supervised.bundle import load_network
+from rl_transfer.sweep.dispatch import SUITES, bundle_kind, room
+from rl_transfer.sweep.scheduler import run_graph
+from rl_transfer.sweep.sweep import prepare
+from support.cli import Call
+from support.sweeps import InThisProcess
+from support.vectors_room import VECTORS
+from support.vectors_spec import VectorSuite
+
+SUPPORT = Path(__file__).resolve().parent.parent / "support"
+COST = ("vectors_spec.py", "vectors_room.py")
+
+
+def suite(*overrides: str) -> VectorSuite:
+    found = load("./suite.yaml", SUITES, "suites", list(overrides)).config
+    assert isinstance(found, VectorSuite)
+    return found
+
+
+def test_a_third_kind_of_data_costs_under_600_lines() -> None:
+    lines = sum(len((SUPPORT / name).read_text(encoding="utf-8").splitlines()) for name in COST)
+    assert lines + len(["its row in the table of kinds"]) < 600
+
+
+def test_supervised_names_no_kind_of_data() -> None:
+    folder = SUPPORT.parent.parent / "rl_transfer" / "supervised"
+    text = {path.name: path.read_text(encoding="utf-8").lower() for path in folder.glob("*.py")}
+    for word in ('"image"', "imagerun", "policy_trunk", "episode", "gymnasium", "torchvision"):
+        assert not [name for name, content in text.items() if word in content], word
+
+
+def test_train_transfer_evaluate_and_inspect(call: Call, tmp_path: Path) -> None:
+    trained = call("train", "./rows.yaml", "-o", "source")
+    assert trained.code == 0, trained.err
+    assert "8 epochs" in trained.out
+    assert find_run(tmp_path / "source").curve()[-1]["returns"][0] > 0.9
+    assert bundle_kind("source") == "vector"
+
+    moved = call("transfer", "./turned.yaml", "--source", "source", "-o", "target")
+    assert moved.code == 0, moved.err
+    before, after = (load_network(VECTORS, tmp_path / name).state for name in ("source", "target"))
+    # The default strategy keeps the trunk bit for bit under a new head.
+    assert {name for name in after if not torch.equal(before[name], after[name])} == {
+        "head.weight",
+        "head.bias",
+    }
+    record = find_run(tmp_path / "target").record()
+    assert record["cached_features"] is True
+    assert record["frozen"]["digest_before"] == record["frozen"]["digest_after"]
+    assert record["retention"] == {
+        "returns": record["retention"]["source_returns"],
+        "source_returns": record["retention"]["source_returns"],
+        "head": "source",
+    }
+    assert record["data"]["rows"] == {"train": [15] * 3, "test": [5] * 3}
+    assert record["probe"]["features"] == 16
+
+    measured = call("evaluate", "target", "--json")
+    assert measured.code == 0, measured.err
+    result = json.loads(measured.out)
+    assert (result["rows"], result["classes"]) == (15, ["x", "y", "z"])
+    assert result["accuracy"] == find_run(tmp_path / "target").curve()[-1]["returns"][0]
+    assert "hidden2" in call("policies", "inspect", "source").out
+
+
+def test_a_suite_is_checked_planned_run_and_analysed(call: Call, tmp_path: Path) -> None:
+    graph, store = prepare(suite(), tmp_path / "out")
+    # 2 sources, 2 chances; away: 3 arms × 2 seeds; home-again: its scratch arm is the source: 2 arms × 2.
+    assert len(graph.specs) == 2 + 2 + 6 + 4
+    state = run_graph(graph, store, InThisProcess(), 1, lambda _: None)
+    assert not state.failed, state.failed
+    manifest = json.loads((tmp_path / "out" / "sweep.json").read_text(encoding="utf-8"))
+    assert (manifest["kind"], manifest["unit"], manifest["measure"]) == ("vector", "epochs", "accuracy")
+    assert manifest["config"]["targets"]["away"]["rows"] == {"train": [5] * 3, "test": [5] * 3}
+    sweep = read_sweep(tmp_path / "out")
+    assert all(run.finished for run in sweep.runs), [run.problem for run in sweep.runs]
+    assert analyse(sweep) is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "message"),
+    [
+        ("targets.away.data.shots=50", "targets.away.data.shots", "class 'x' has 15 rows to learn from"),
+        ("sources.home.data.path=absent.npz", "sources.home.data.path", "no file of labelled rows"),
+        ("strategies.1.copy=[hidden7]", "strategies.1.copy.0", "hidden7"),
+        ("strategies.1.guide={}", "strategies.1.guide", "a vector classifier cannot: nobody acts"),
+        ("sources.home={weights: {file: w.pth}}", "sources.home.weights", "has no pretrained weights"),
+    ],
+)
+def test_what_would_fail_later_is_refused_in_the_words_of_the_kind(
+    call: Call, change: str, key: str, message: str
+) -> None:
+    with pytest.raises((ConfigError, TransferError), match=message) as found:
+        room("vector").preflight(suite(change))
+    assert found.value.key == key
+
+
+def test_weights_are_not_copied_behind_another_preprocessing(call: Call, tmp_path: Path) -> None:
+    call("train", "./rows.yaml", "-o", "source")
+    refused = call("transfer", "./turned.yaml", "model.input.scale=2", "-s", "source", "-o", "target")
+    assert refused.code != 0
+    assert "the source saw rows with scale 1.0, the target's have 2.0; set model.input.scale" in refused.err
+
+
+def test_a_classifier_is_measured_on_data_that_are_named(call: Call, tmp_path: Path) -> None:
+    call("train", "./rows.yaml", "-o", "source")
+    (tmp_path / "data.yaml").write_text("name: vectors\npath: rows.npz\nshots: 3\n", encoding="utf-8")
+    measured = room("vector").evaluate("source", EvaluationRequest(data="data.yaml"))
+    assert measured.data["rows"] == 15
+    (tmp_path / "data.yaml").write_text("name: vectors\npath: turned.npz\n", encoding="utf-8")
+    with pytest.raises(TransferError, match="knows the classes a, b, c, but the data have x, y, z"):
+        room("vector").evaluate("source", EvaluationRequest(data="data.yaml"))
+    with pytest.raises(ConfigError, match="a vector classifier; it is measured on --data"):
+        room("vector").evaluate("source", EvaluationRequest(env="CartPole-v1"))
