@@ -26,7 +26,7 @@ CEILINGS = {
     "rl_transfer/report": 2,
     "rl_transfer/results": 9,
     "rl_transfer/rl": 34,
-    "rl_transfer/spec": 24,
+    "rl_transfer/spec": 10,
     "rl_transfer/supervised": 1,
     "rl_transfer/sweep": 2,
 }

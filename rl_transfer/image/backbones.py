@@ -17,7 +17,7 @@ from rl_transfer.image.parts import image_parts
 from rl_transfer.image.preprocessing import ImagePreprocessing
 from rl_transfer.image.resnet import SmallResNet
 from rl_transfer.spec.image_model import Model, SmallResNetConfig, TimmConfig, TorchvisionConfig
-from rl_transfer.supervised.kind import Classifier
+from rl_transfer.supervised.classifier import Classifier
 from rl_transfer.wording import did_you_mean
 
 # torchvision's pretrained Inception networks expect inputs rescaled inside the network; a fresh

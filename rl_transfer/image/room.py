@@ -32,15 +32,9 @@ from rl_transfer.spec.image_model import (
 from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.spec.optimization import SupervisedTraining
 from rl_transfer.spec.supervised import PretrainedWeights, SupervisedRun, SupervisedSuite
+from rl_transfer.supervised.classifier import Augmentation, Classifier, Network, Preprocessing
 from rl_transfer.supervised.data import LabelledSet, OpenedData
-from rl_transfer.supervised.kind import (
-    Augmentation,
-    Classifier,
-    DataKind,
-    Network,
-    Preprocessing,
-    narrowed,
-)
+from rl_transfer.supervised.kind import DataKind, narrowed
 from rl_transfer.supervised.predictions import Predictions
 from rl_transfer.supervised.room import SupervisedRoom
 

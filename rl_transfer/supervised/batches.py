@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from rl_transfer.supervised.classifier import Augmentation, Preprocessing
 from rl_transfer.supervised.data import LabelledSet
-from rl_transfer.supervised.kind import Augmentation, Preprocessing
 
 Indices = NDArray[np.int64]
 

@@ -12,7 +12,8 @@ from rl_transfer.core import load_bundle, save_bundle
 from rl_transfer.errors import BundleError
 from rl_transfer.frame import bundle_folder
 from rl_transfer.spec.base import Frozen, Json
-from rl_transfer.supervised.kind import Classifier, DataKind, Network
+from rl_transfer.supervised.classifier import Classifier, Network
+from rl_transfer.supervised.kind import DataKind
 
 WEIGHTS_HINT = (
     "Weights from a file or a library are named in the config of `rl-transfer train`, under the key weights"

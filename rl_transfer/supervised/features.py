@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from rl_transfer.core import isolated
 from rl_transfer.core.digest import tensors_of
 from rl_transfer.supervised.batches import Batches
+from rl_transfer.supervised.classifier import Classifier
 from rl_transfer.supervised.evaluate import in_training, measuring
-from rl_transfer.supervised.kind import Classifier
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from rl_transfer.core.digest import tensors_of
 from rl_transfer.errors import ConfigError, MissingExtraError
 from rl_transfer.spec.base import Json
 from rl_transfer.supervised.batches import Batches
+from rl_transfer.supervised.classifier import Network
 from rl_transfer.supervised.evaluate import measuring, predict
-from rl_transfer.supervised.kind import DataKind, Network
+from rl_transfer.supervised.kind import DataKind
 from rl_transfer.supervised.predictions import named_accuracy, speaks_of
 from rl_transfer.supervised.splits import Splits
 

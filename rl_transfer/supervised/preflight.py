@@ -8,7 +8,8 @@ from rl_transfer.frame import Facts, located
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.spec.supervised import SupervisedSource, SupervisedSuite
-from rl_transfer.supervised.kind import Classifier, DataKind, Network
+from rl_transfer.supervised.classifier import Classifier, Network
+from rl_transfer.supervised.kind import DataKind
 from rl_transfer.supervised.loop import choose_device
 from rl_transfer.supervised.splits import Splits
 from rl_transfer.supervised.transfer import ClassifierTransfer

@@ -8,7 +8,8 @@ from pathlib import Path
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.supervised import SupervisedRun
 from rl_transfer.supervised.bundle import load_network, save_network
-from rl_transfer.supervised.kind import DataKind, Network
+from rl_transfer.supervised.classifier import Network
+from rl_transfer.supervised.kind import DataKind
 
 
 def read_source(kind: DataKind, run: SupervisedRun, bundle: Path | None) -> Network | None:

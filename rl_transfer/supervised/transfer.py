@@ -19,7 +19,8 @@ from rl_transfer.seeding import generator
 from rl_transfer.spec import StrategyVerbs
 from rl_transfer.spec.base import Json
 from rl_transfer.supervised.batches import Batches
-from rl_transfer.supervised.kind import Classifier, DataKind, Network
+from rl_transfer.supervised.classifier import Classifier, Network
+from rl_transfer.supervised.kind import DataKind
 from rl_transfer.supervised.measures import Home
 from rl_transfer.supervised.translate import core_strategy, with_matching_head
 

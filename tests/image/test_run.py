@@ -20,7 +20,7 @@ from rl_transfer.spec import StrategyConfig, StrategyVerbs, shipped
 from rl_transfer.spec.yaml_map import read_yaml
 from rl_transfer.supervised import seeds
 from rl_transfer.supervised.bundle import load_network
-from rl_transfer.supervised.kind import Network
+from rl_transfer.supervised.classifier import Network
 from rl_transfer.supervised.predictions import Predictions
 from support.image import TRAINING, Execute, make_run, save_arrays, stripes
 from support.untyped import untyped

@@ -19,8 +19,9 @@ from rl_transfer.frame import Room
 from rl_transfer.spec.base import Frozen, Json
 from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.spec.supervised import SupervisedRun, SupervisedSuite
+from rl_transfer.supervised.classifier import Classifier, Preprocessing
 from rl_transfer.supervised.data import LabelledSet, OpenedData
-from rl_transfer.supervised.kind import Classifier, DataKind, Preprocessing, narrowed
+from rl_transfer.supervised.kind import DataKind, narrowed
 from rl_transfer.supervised.room import SupervisedRoom
 from support.vectors_spec import PerceptronConfig, VectorData, VectorRun
 

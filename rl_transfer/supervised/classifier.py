@@ -1,0 +1,104 @@
+"""A classifier as transfer sees it: a network, its named parts, and how its inputs are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor, nn
+
+from rl_transfer.core import PartMap
+from rl_transfer.spec.base import Frozen, Json
+from rl_transfer.spec.labelled import LabelledData
+from rl_transfer.supervised.data import Item
+
+
+class Preprocessing(Protocol):
+    """How an item becomes the network's input."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input, without the batch."""
+
+    def __call__(self, item: Item, /) -> Tensor:
+        """The input for an item, float32 of ``input_shape``."""
+
+    def to_json(self) -> dict[str, Json]:
+        """As data for a bundle.
+
+        Returns:
+            What the kind's :meth:`DataKind.read_preprocessing` reads again.
+        """
+
+    def relied_on(self) -> Mapping[str, object]:
+        """What copied weights rely on: it must be the same in source and target.
+
+        Returns:
+            Key under ``model.input`` → value.
+        """
+
+
+Augmentation = Callable[[Item, np.random.Generator], Tensor]
+"""A randomly changed item as the network's input, float32 of the preprocessing's ``input_shape``."""
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A network with everything that transfer needs to know of it.
+
+    Attributes:
+        module: input [n, *preprocessing.input_shape] → logits [n, outputs].
+        preprocessing: makes its inputs.
+        heads: module paths of its head; several where a network has more than one classifier.
+        outputs: number of logits.
+        find_parts: sorts the module's tensors, those that were added later too, into named parts;
+            one is called ``head`` and has that role.
+    """
+
+    module: nn.Module
+    preprocessing: Preprocessing
+    heads: tuple[str, ...]
+    outputs: int
+    find_parts: Callable[[nn.Module], PartMap]
+
+    @property
+    def parts(self) -> PartMap:
+        """The named parts of the module as it is now."""
+        return self.find_parts(self.module)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A classifier that can be transferred and measured, and what its bundle says of it.
+
+    Attributes:
+        model: its architecture.
+        classes: names of its classes in the order of its logits; None if nobody knows them.
+        data: what it was trained on (or measured on); None for weights from elsewhere.
+        metadata: of its bundle.
+        digest: of its bundle, or of its tensors where there is no bundle.
+    """
+
+    classifier: Classifier
+    model: Frozen
+    classes: tuple[str, ...] | None
+    data: LabelledData | None
+    metadata: Mapping[str, Json]
+    digest: str
+
+    @property
+    def module(self) -> nn.Module:
+        """The network, in evaluation mode."""
+        return self.classifier.module
+
+    @property
+    def parts(self) -> PartMap:
+        """Its named parts."""
+        return self.classifier.parts
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """Its tensors."""
+        return dict(self.module.state_dict())
