@@ -110,6 +110,12 @@ def test_a_run_that_is_not_finished_is_not_measured():
         measure(unfinished, scale, Analysis())
 
 
+def test_one_seed_is_a_sweep_too():
+    cell = tuned(analyse(two_arms([FAST], [SLOW])))
+    assert cell.metrics["auc_gain"].value.mean == 24
+    assert "1 seeds per arm are too few" in cell.comparisons["auc_gain"].reason
+
+
 def test_each_target_has_the_budget_of_its_own_arms():
     arms: dict[CellKey, tuple[Run, ...]] = {}
     for target, factor in (("short", 1), ("long", 2)):

@@ -1,8 +1,20 @@
 """Edges of the core that larger tests pass over; each was found by a mutant that lived."""
 
+import pytest
 import torch
 
-from rl_transfer.core import load_bundle, save_bundle
+from rl_transfer.core import (
+    EWC,
+    L2SP,
+    PartLearningRates,
+    Strategy,
+    load_bundle,
+    plan,
+    save_bundle,
+)
+from rl_transfer.errors import TransferError
+
+from .networks import ActorCritic
 
 
 def test_a_saved_bundle_does_not_follow_the_model(tmp_path):
@@ -11,3 +23,47 @@ def test_a_saved_bundle_does_not_follow_the_model(tmp_path):
     weight.zero_()
     assert bundle.tensors["w"].tolist() == [[1, 1], [1, 1]]
     assert torch.equal(bundle.tensors["w"], load_bundle(tmp_path / "b").tensors["w"])
+
+
+def test_a_plan_made_from_live_parameters_holds_plain_values():
+    source, target = ActorCritic(), ActorCritic()
+    made = plan(dict(source.named_parameters()), target, target.parts(), Strategy("all", copy=("all",)))
+    assert made.values
+    assert not any(value.requires_grad for value in made.values.values())
+
+
+@pytest.mark.parametrize("strength", [-1.0, float("inf"), float("nan")])
+def test_impossible_strengths_of_anchors_are_refused(strength):
+    reference = {"w": torch.ones(2)}
+    with pytest.raises(TransferError, match="must be a number ≥ 0"):
+        L2SP(reference, strength=strength)
+    with pytest.raises(TransferError, match="must be a number ≥ 0"):
+        L2SP(reference, strength=1.0, new_strength=strength)
+    with pytest.raises(TransferError, match="must be a number ≥ 0"):
+        EWC(reference, reference, strength=strength)
+
+
+def test_merging_divides_by_the_multiplier_of_the_first_parameter():
+    # log_std is the network's first parameter, so its piece stands for the merged group.
+    assert 0.2 * 0.7 / 0.7 != 0.2, "else dividing would do where the rate must be remembered"
+    model = ActorCritic()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
+    rates = PartLearningRates(optimizer, model, model.parts(), {"log_std": 0.7})
+    with rates.merged():
+        assert [group["lr"] for group in optimizer.param_groups] == [0.2]
+    for group in optimizer.param_groups:  # a scheduler
+        group["lr"] /= 2
+    with rates.merged():
+        assert [group["lr"] for group in optimizer.param_groups] == [pytest.approx(0.1)]
+
+
+def test_an_optimizers_empty_group_keeps_its_rate():
+    model = ActorCritic()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
+    optimizer.param_groups.append({**optimizer.param_groups[0], "params": [], "lr": 0.1})
+    rates = PartLearningRates(optimizer, model, model.parts(), {"trunk": 0.5})
+    with rates.merged():
+        merged = [(group["lr"], len(group["params"])) for group in optimizer.param_groups]
+        assert merged == [(0.3, 13), (0.1, 0)]
+    rates.rescale(0.4)
+    assert optimizer.param_groups[-1]["lr"] == 0.1

@@ -11,6 +11,7 @@ from gymnasium import spaces as gym_spaces
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rl_transfer.errors import EnvironmentSpecError
 from rl_transfer.rl.environments import evaluate, spaces
 from rl_transfer.rl.environments.evaluate import Episodes, Evaluator, random_act
 from rl_transfer.spec import Environment
@@ -60,6 +61,17 @@ def test_an_episode_ends_where_it_is_truncated(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(evaluate, "STEP_LIMIT", 300)
     found = Evaluator(Environment(id="MountainCar-v0"), 2).run(lambda seen: np.ones(len(seen), int), [1, 2])
     assert found == Episodes([-200.0, -200.0], [200, 200])
+
+
+def test_an_episode_that_does_not_end_is_refused_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluator = Evaluator(Environment(id="MountainCar-v0"), 2)
+    for limit in (200, 199):
+        monkeypatch.setattr(evaluate, "STEP_LIMIT", limit)
+        if limit == 200:  # the last step that is allowed ends it
+            assert evaluator.run(lambda seen: np.ones(len(seen), int), [1, 2]).lengths == [200, 200]
+        else:
+            with pytest.raises(EnvironmentSpecError, match="MountainCar-v0 did not end within 199 steps"):
+                evaluator.run(lambda seen: np.ones(len(seen), int), [1, 2])
 
 
 def test_random_actions_are_seeded_and_inside_the_space() -> None:
