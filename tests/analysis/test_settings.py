@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +82,11 @@ def test_sweeps_of_the_first_version_still_read(tmp_path: Path) -> None:
 def test_settings_that_are_missing_or_of_another_version_do_not_stop_a_report() -> None:
     assert read_settings({}) == read_settings({"analysis": {"colour": "blue"}}) == Analysis()
     assert analyse(sweep({})).settings.bootstrap == 50
+
+
+def test_the_documentation_lists_every_setting_with_its_default() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    section = text.split("## Settings")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| `?([\w.]+)`? \|", section, re.MULTILINE)
+    defaults = {name: str(value).lower() for name, value in Analysis().plain().items()}
+    assert dict(rows) == defaults
