@@ -78,7 +78,17 @@ class _Algorithm(Frozen):
         return self.n_envs
 
 
-class PPOConfig(_Algorithm):
+class _OnPolicy(_Algorithm):
+    n_steps: PositiveInt
+    """Steps of the vector environment between updates."""
+
+    @property
+    def step_multiple(self) -> int:
+        """One rollout: ``n_steps × n_envs``."""
+        return self.n_steps * self.n_envs
+
+
+class PPOConfig(_OnPolicy):
     """Proximal policy optimisation (Schulman et al. 2017), SB3's defaults."""
 
     name: Literal["PPO"]
@@ -96,11 +106,6 @@ class PPOConfig(_Algorithm):
     use_sde: bool = False
     sde_sample_freq: int = -1
 
-    @property
-    def step_multiple(self) -> int:
-        """One rollout: ``n_steps × n_envs``."""
-        return self.n_steps * self.n_envs
-
     @model_validator(mode="after")
     def _check(self) -> PPOConfig:
         rollout = self.n_steps * self.n_envs
@@ -114,7 +119,7 @@ class PPOConfig(_Algorithm):
         return self
 
 
-class A2CConfig(_Algorithm):
+class A2CConfig(_OnPolicy):
     """Advantage actor-critic (Mnih et al. 2016), SB3's defaults."""
 
     name: Literal["A2C"]
@@ -130,13 +135,8 @@ class A2CConfig(_Algorithm):
     sde_sample_freq: int = -1
     normalize_advantage: bool = False
 
-    @property
-    def step_multiple(self) -> int:
-        """One rollout: ``n_steps × n_envs``."""
-        return self.n_steps * self.n_envs
 
-
-class TRPOConfig(_Algorithm):
+class TRPOConfig(_OnPolicy):
     """Trust region policy optimisation (Schulman et al. 2015), sb3-contrib's defaults."""
 
     name: Literal["TRPO"]
@@ -152,11 +152,6 @@ class TRPOConfig(_Algorithm):
     normalize_advantage: bool = True
     target_kl: PositiveFloat = 0.01
     sub_sampling_factor: PositiveInt = 1
-
-    @property
-    def step_multiple(self) -> int:
-        """One rollout: ``n_steps × n_envs``."""
-        return self.n_steps * self.n_envs
 
 
 class _OffPolicy(_Algorithm):

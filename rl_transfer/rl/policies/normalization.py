@@ -158,27 +158,29 @@ def transfer(env: VecEnv, state: Mapping[str, torch.Tensor], mode: str) -> str:
     if normalized is None:
         return "none"
     for name, moments in _moments(normalized).items():
-        found = state.get(f"{PREFIX}{name}/mean")
-        if found is None:
-            raise TransferError(
-                f"normalization is {mode!r}, but the source has no statistics for {name.rstrip('/')}; "
-                "use normalization: fresh, or a source trained with algorithm.normalize",
-                key="strategy.normalization",
-            )
-        if tuple(found.shape) != np.shape(moments.mean):
-            raise TransferError(
-                f"normalization is {mode!r}, but the source's statistics of {name.rstrip('/')} have shape "
-                f"{tuple(found.shape)} and the target needs {np.shape(moments.mean)}; "
-                "use normalization: fresh",
-                key="strategy.normalization",
-            )
-        moments.mean = found.numpy().copy()
-        moments.var = state[f"{PREFIX}{name}/var"].numpy().copy()
-        count = float(state[f"{PREFIX}{name}/count"])
-        moments.count = FORGOTTEN_COUNT if mode == "warm_reset_count" else count
+        _refuse_misfit(state.get(f"{PREFIX}{name}/mean"), name, np.shape(moments.mean), mode)
+        _fill(moments, state, name)
+        if mode == "warm_reset_count":
+            moments.count = FORGOTTEN_COUNT
     if mode == "frozen":
         normalized.training = False
     return mode
+
+
+def _refuse_misfit(found: torch.Tensor | None, name: str, needed: tuple[int, ...], mode: str) -> None:
+    """Refuse a source's mean that is missing or of another shape."""
+    if found is None:
+        raise TransferError(
+            f"normalization is {mode!r}, but the source has no statistics for {name.rstrip('/')}; "
+            "use normalization: fresh, or a source trained with algorithm.normalize",
+            key="strategy.normalization",
+        )
+    if tuple(found.shape) != needed:
+        raise TransferError(
+            f"normalization is {mode!r}, but the source's statistics of {name.rstrip('/')} have shape "
+            f"{tuple(found.shape)} and the target needs {needed}; use normalization: fresh",
+            key="strategy.normalization",
+        )
 
 
 def restore(env: VecEnv, state: Mapping[str, torch.Tensor]) -> None:
@@ -190,9 +192,13 @@ def restore(env: VecEnv, state: Mapping[str, torch.Tensor]) -> None:
     """
     normalized = unwrap_vec_normalize(env)
     for name, moments in _moments(normalized).items() if normalized is not None else ():
-        moments.mean = state[f"{PREFIX}{name}/mean"].numpy().copy()
-        moments.var = state[f"{PREFIX}{name}/var"].numpy().copy()
-        moments.count = float(state[f"{PREFIX}{name}/count"])
+        _fill(moments, state, name)
+
+
+def _fill(moments: RunningMeanStd, state: Mapping[str, torch.Tensor], name: str) -> None:
+    moments.mean = state[f"{PREFIX}{name}/mean"].numpy().copy()
+    moments.var = state[f"{PREFIX}{name}/var"].numpy().copy()
+    moments.count = float(state[f"{PREFIX}{name}/count"])
 
 
 def _moments(env: VecNormalize) -> dict[str, RunningMeanStd]:

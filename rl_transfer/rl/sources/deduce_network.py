@@ -47,17 +47,16 @@ def deduce_network(
         spaces_: of observations and actions.
         where: the file's name, for errors.
 
+    Returns:
+        ``policy``, ``policy_kwargs`` and ``use_sde`` of the config; the assumptions, one sentence each.
+
     Raises:
         BundleError: the tensors contradict the spaces, or the network has something that a config
             cannot say.
     """
     found = (data or {}).get("policy_kwargs")
     said = found if isinstance(found, Mapping) else {}
-    unsayable = [f"{key}={said[key]}" for key, usual in _FIXED.items() if said.get(key, usual) != usual]
-    if unsayable:
-        raise BundleError(
-            f"{where}: the policy was built with {', '.join(unsayable)}, which cannot be rebuilt here"
-        )
+    _refuse_unsayable(said, where)
     observation_space, action_space = spaces_
     kwargs, inputs, outputs = _layers(algorithm, state)
     policy, extractor, features = _features(algorithm, state, said, given, observation_space, where)
@@ -74,6 +73,14 @@ def deduce_network(
     if _explores_with_sde(state):
         network["use_sde"] = True
     return network, notes
+
+
+def _refuse_unsayable(said: Data, where: str) -> None:
+    unsayable = [f"{key}={said[key]}" for key, usual in _FIXED.items() if said.get(key, usual) != usual]
+    if unsayable:
+        raise BundleError(
+            f"{where}: the policy was built with {', '.join(unsayable)}, which cannot be rebuilt here"
+        )
 
 
 def _layers(algorithm: str, state: State) -> tuple[dict[str, Json], int, int]:

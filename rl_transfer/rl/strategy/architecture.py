@@ -60,17 +60,23 @@ def add_low_rank(
     """
     if strategy.low_rank is None:
         return None
-    owners = {id(p): each for each in optimizers(model) for g in each.param_groups for p in g["params"]}
-    generator = torch.Generator().manual_seed(seed)
     adapters = core.add_low_rank(
         model.policy,
         parts,
         selectors,
         rank=strategy.low_rank.rank,
         alpha=strategy.low_rank.alpha,
-        generator=generator,
+        generator=torch.Generator().manual_seed(seed),
         key="strategy.low_rank.parts",
     )
+    _give_to_optimizers(model, adapters)
+    _twin_targets(model, algorithm, {path.split(".")[0] for path in adapters.paths})
+    return adapters
+
+
+def _give_to_optimizers(model: BaseAlgorithm, adapters: core.LowRankAdapters) -> None:
+    """Let the optimizer of each adapted layer train the adapter instead."""
+    owners = {id(p): each for each in optimizers(model) for g in each.param_groups for p in g["params"]}
     for path in adapters.paths:
         parametrization = model.policy.get_submodule(f"{path}.parametrizations.weight")
         owner = owners.get(id(parametrization.original))
@@ -82,8 +88,6 @@ def add_low_rank(
         owner.param_groups[0]["params"] += [
             each for name, each in parametrization.named_parameters() if name != "original"
         ]
-    _twin_targets(model, algorithm, {path.split(".")[0] for path in adapters.paths})
-    return adapters
 
 
 def merge(model: BaseAlgorithm, algorithm: str, adapters: core.LowRankAdapters) -> None:
