@@ -12,7 +12,7 @@ IMPORT = re.compile(r"\s*from typing import\b")
 CEILINGS = {
     "envs/rl_transfer_envs/build": 4,
     "envs/rl_transfer_envs/check": 2,
-    "envs/rl_transfer_envs/physics": 51,
+    "envs/rl_transfer_envs/physics": 14,
     "envs/rl_transfer_envs/registry": 2,
     "envs/rl_transfer_envs/show": 9,
     "envs/rl_transfer_envs/values": 0,
