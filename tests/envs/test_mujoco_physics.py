@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rl_transfer_envs as envs
+from rl_transfer_envs.physics.mujoco import elements
 from rl_transfer_envs.physics.mujoco import model as tuned
 from support.physics import make, play, random_actions
 from support.untyped import untyped
@@ -215,7 +216,7 @@ class TestFriction:
             3: 1.0,
             4: 0.3,
         }
-        assert tuned.contact_friction(model) == {"torso": 1.0, "thigh": 1.0, "leg": 1.0, "foot": 0.3}
+        assert elements.contact_friction(model) == {"torso": 1.0, "thigh": 1.0, "leg": 1.0, "foot": 0.3}
 
 
 class TestSurroundings:

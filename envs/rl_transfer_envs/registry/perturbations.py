@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
-from rl_transfer_envs.aliases import Action, Env, Floats, Info, Options, Start, Transition, Value
+from rl_transfer_envs.aliases import Action, Env, Floats, Info, Options, Space, Start, Transition, Value
 from rl_transfer_envs.errors import DuplicateRegistrationError, IncompatiblePerturbationError
 from rl_transfer_envs.registry.wrapping import Guarded, Stream
 from rl_transfer_envs.values.quantity import Quantity, draw, extremes, is_distribution, resolve
@@ -124,6 +124,26 @@ class Perturbation(Guarded, RecordConstructorArgs):
         label = env.spec.id if env.spec else type(env).__name__
         key = self.name if argument is None else f"{self.name}.{argument}"
         return IncompatiblePerturbationError(f"{self.name} cannot be applied to {label}: {reason}", key=key)
+
+    def box(self, space: Space, *, real: bool = True) -> spaces.Box:
+        """The wrapped observation or action space, if it is a box of numbers.
+
+        Args:
+            space: the space.
+            real: whether only real numbers will do; otherwise whole ones (images) fit too.
+
+        Returns:
+            The space.
+
+        Raises:
+            IncompatiblePerturbationError: it is no such box.
+        """
+        if not isinstance(space, spaces.Box) or not np.issubdtype(
+            space.dtype, np.floating if real else np.number
+        ):
+            numbers = "real numbers" if real else "numbers"
+            raise self.refuse(f"its {self.side} space is {space}, and this needs a Box of {numbers}.")
+        return space
 
     def permutation(self, name: str, count: int, what: str) -> list[int]:
         """The argument ``name`` (identity, reverse or a list) as a permutation.

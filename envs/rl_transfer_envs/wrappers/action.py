@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from gymnasium import spaces
 
 from rl_transfer_envs.aliases import Action, Transition
@@ -53,9 +52,7 @@ class ActionPerturbation(Perturbation):
         Raises:
             IncompatiblePerturbationError: it is not.
         """
-        space = self.env.action_space
-        if not isinstance(space, spaces.Box) or not np.issubdtype(space.dtype, np.floating):
-            raise self.refuse(f"its action space is {space}, and this needs a Box of real numbers.")
+        space = self.box(self.env.action_space)
         if not space.is_bounded():
             raise self.refuse(f"its action space {space} is unbounded, so there is no range to measure by.")
         return space

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-import numpy as np
 from gymnasium import spaces
 
 from rl_transfer_envs.aliases import Action, Env, Info, Observation, Options, Start, Transition
@@ -68,10 +67,7 @@ class ObservationPerturbation(Perturbation):
         Raises:
             IncompatiblePerturbationError: it is not.
         """
-        space = self.env.observation_space
-        if not isinstance(space, spaces.Box) or not np.issubdtype(space.dtype, np.floating):
-            raise self.refuse(f"its observation space is {space}, and this needs a Box of real numbers.")
-        return space
+        return self.box(self.env.observation_space)
 
     def numeric_box(self) -> spaces.Box:
         """The wrapped observation space, if it is a box of numbers (images too).
@@ -82,10 +78,7 @@ class ObservationPerturbation(Perturbation):
         Raises:
             IncompatiblePerturbationError: it is not.
         """
-        space = self.env.observation_space
-        if not isinstance(space, spaces.Box) or not np.issubdtype(space.dtype, np.number):
-            raise self.refuse(f"its observation space is {space}, and this needs a Box of numbers.")
-        return space
+        return self.box(self.env.observation_space, real=False)
 
     def vector_box(self) -> spaces.Box:
         """As :meth:`real_box`, and one-dimensional.

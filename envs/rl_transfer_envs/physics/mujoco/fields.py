@@ -17,6 +17,7 @@ import numpy as np
 
 from rl_transfer_envs.aliases import Array, Simulator
 from rl_transfer_envs.errors import IncompatiblePerturbationError, UnknownParameterError, did_you_mean
+from rl_transfer_envs.physics.mujoco import elements
 from rl_transfer_envs.physics.mujoco import model as tuned
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Field:
 
     def read(self) -> float:
         """The number."""
-        return float(tuned.array_at(self.model, self.path)[self.index])
+        return float(elements.array_at(self.model, self.path)[self.index])
 
 
 def locate(root: Simulator, path: str) -> Field | None:
@@ -90,7 +91,7 @@ def write(env: Simulator, field: Field, value: float) -> None:
 
     if getattr(env, "model", None) is field.model and hasattr(env, "frame_skip"):
         tuned.tuning(env).fields[field.path, field.index] = value
-    tuned.array_at(field.model, field.path)[field.index] = value
+    elements.array_at(field.model, field.path)[field.index] = value
     mujoco.mj_setConst(field.model, mujoco.MjData(field.model))
 
 
@@ -130,7 +131,7 @@ def _element(model: mujoco.MjModel, name: str, array: Array, key: str, path: str
     if key.isdigit():
         return int(key)
     kind = _KINDS.get(name.split("_")[0])
-    known = {} if kind is None else {n: i for n, i in tuned.names(model, kind).items() if n}
+    known = {} if kind is None else {n: i for n, i in elements.names(model, kind).items() if n}
     if key not in known:
         raise UnknownParameterError(
             f"{name} has no element {key!r}.{did_you_mean(key, known)} "

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rl_transfer_envs.aliases import Array, Simulator, Value
-from rl_transfer_envs.physics.mujoco import geometry
+from rl_transfer_envs.aliases import Simulator, Value
+from rl_transfer_envs.physics.mujoco import elements, geometry
 
 if TYPE_CHECKING:
     import mujoco
@@ -33,11 +33,6 @@ _ARRAYS = (
     "actuator_ctrlrange",
 )
 _OPTIONS = ("timestep", "gravity", "wind", "density", "viscosity", "disableflags")
-_DOF_FIELDS = {
-    "joint_damping": "dof_damping",
-    "joint_friction": "dof_frictionloss",
-    "armature": "dof_armature",
-}
 
 
 class Tuning:
@@ -105,111 +100,6 @@ def noted(env: Simulator, name: str, pristine: Value) -> Value:
     return {**pristine, **value} if isinstance(value, Mapping) else value
 
 
-def array_at(model: mujoco.MjModel, path: str) -> Array:
-    """The array at an attribute path of a model (``"body_mass"``, ``"opt.gravity"``).
-
-    Args:
-        model: an ``MjModel``.
-        path: dotted.
-
-    Returns:
-        The array itself, no copy.
-    """
-    owner = model
-    for part in path.split("."):
-        owner = getattr(owner, part)
-    array: Array = owner
-    return array
-
-
-def names(model: mujoco.MjModel, kind: str) -> dict[str, int]:
-    """Name → index of all elements of one kind (``"body"``, ``"joint"`` …).
-
-    Args:
-        model: an ``MjModel``.
-        kind: as MuJoCo calls it.
-
-    Returns:
-        Every element of that kind, the nameless ones under ``""``.
-    """
-    counts = {"joint": "njnt", "actuator": "nu", "equality": "neq"}
-    count = getattr(model, counts.get(kind, f"n{kind}"))
-    return {str(getattr(model, kind)(i).name): i for i in range(count)}
-
-
-def bodies(model: mujoco.MjModel) -> dict[str, int]:
-    """Name → index of every body but the world; a nameless one is called by its first joint.
-
-    Args:
-        model: an ``MjModel``.
-    """
-    return {_body_name(model, i): i for i in range(1, model.nbody)}
-
-
-def limb_joints(model: mujoco.MjModel) -> dict[str, int]:
-    """Name → index of the hinges and slides that link two bodies or are driven by an actuator.
-
-    The joints that let a whole robot move through space (``rootx``, a free root, Reacher's
-    target) are none of them.
-
-    Args:
-        model: an ``MjModel``.
-
-    Returns:
-        The joints that a parameter by joint lists.
-    """
-    driven = {int(i) for i in model.actuator_trnid[:, 0]}
-    return {
-        model.joint(i).name: i
-        for i in range(model.njnt)
-        if model.jnt_type[i] in (geometry.HINGE, geometry.SLIDE)
-        and (i in driven or model.body_parentid[model.jnt_bodyid[i]] != 0)
-    }
-
-
-def motors(model: mujoco.MjModel) -> dict[str, int]:
-    """Name of the joint that it drives → index of every actuator.
-
-    Args:
-        model: an ``MjModel``.
-    """
-    return {model.joint(int(model.actuator_trnid[i, 0])).name: i for i in range(model.nu)}
-
-
-def joint_values(model: mujoco.MjModel, name: str) -> dict[str, float]:
-    """Damping, dry friction, armature or stiffness of every limb joint.
-
-    Args:
-        model: an ``MjModel``.
-        name: of the parameter, such as ``joint_damping``.
-
-    Returns:
-        Joint → value, in the parameter's unit.
-    """
-    if name == "joint_stiffness":
-        return {joint: float(model.jnt_stiffness[i]) for joint, i in limb_joints(model).items()}
-    values = getattr(model, _DOF_FIELDS[name])
-    return {joint: float(values[model.jnt_dofadr[i]]) for joint, i in limb_joints(model).items()}
-
-
-def contact_friction(model: mujoco.MjModel) -> dict[str, float]:
-    """Sliding friction between each body and the floor: the larger of the two geoms', as in MuJoCo.
-
-    Args:
-        model: an ``MjModel``.
-
-    Returns:
-        Body → coefficient; bodies without a geom are left out.
-    """
-    floor = max((float(model.geom_friction[g, 0]) for g in _floors(model)), default=0.0)
-    found: dict[str, float] = {}
-    for body, i in bodies(model).items():
-        own = [float(model.geom_friction[g, 0]) for g in range(model.ngeom) if model.geom_bodyid[g] == i]
-        if own:
-            found[body] = max(floor, *own)
-    return found
-
-
 def apply(env: Simulator) -> None:
     """Write all noted values to the pristine model and recompute what follows from them.
 
@@ -233,7 +123,7 @@ def apply(env: Simulator) -> None:
     _write_surroundings(model, state)
     _write_clock(env, state)
     for (path, index), value in state.fields.items():
-        array_at(model, path)[index] = value
+        elements.array_at(model, path)[index] = value
     mujoco.mj_setConst(model, env.data)
 
 
@@ -248,7 +138,7 @@ def _restore(env: Simulator, state: Tuning) -> None:
 def _write_shapes(env: Simulator, values: Mapping[str, Value]) -> None:
     import mujoco
 
-    model, index = env.model, bodies(env.model)
+    model, index = env.model, elements.bodies(env.model)
     lengths = {body: geometry.capsule_length(model, i) for body, i in index.items()}
     stretch = {index[body]: value / lengths[body] for body, value in values.get("link_length", {}).items()}
     thicken = {
@@ -272,15 +162,15 @@ def _write_shapes(env: Simulator, values: Mapping[str, Value]) -> None:
 
 def _write_masses(model: mujoco.MjModel, masses: Mapping[str, float]) -> None:
     """Inertia follows mass: the shape stays, the density changes."""
-    index = bodies(model)
+    index = elements.bodies(model)
     for body, mass in masses.items():
         model.body_inertia[index[body]] *= mass / model.body_mass[index[body]]
         model.body_mass[index[body]] = mass
 
 
 def _write_joints(model: mujoco.MjModel, values: Mapping[str, Value]) -> None:
-    index = limb_joints(model)
-    for name, field in _DOF_FIELDS.items():
+    index = elements.limb_joints(model)
+    for name, field in elements.DOF_FIELDS.items():
         for joint, value in values.get(name, {}).items():
             getattr(model, field)[model.jnt_dofadr[index[joint]]] = value
     for joint, value in values.get("joint_stiffness", {}).items():
@@ -292,19 +182,19 @@ def _write_friction(model: mujoco.MjModel, values: Mapping[str, float]) -> None:
 
     MuJoCo takes the larger of two geoms' coefficients, so the floor must never win.
     """
-    present = contact_friction(model)
+    present = elements.contact_friction(model)
     effective = {**present, **values}
     if effective == present:
         return
-    index = bodies(model)
+    index = elements.bodies(model)
     for body, value in effective.items():
         model.geom_friction[model.geom_bodyid == index[body], 0] = value
-    for floor in _floors(model):
+    for floor in elements.floors(model):
         model.geom_friction[floor, 0] = min(effective.values())
 
 
 def _write_motors(env: Simulator, values: Mapping[str, Value]) -> None:
-    index = motors(env.model)
+    index = elements.motors(env.model)
     for joint, value in values.get("gear", {}).items():
         env.model.actuator_gear[index[joint], 0] = value
     if "control_range" in values:
@@ -332,12 +222,6 @@ def _write_clock(env: Simulator, state: Tuning) -> None:
     env.metadata = {**env.metadata, "render_fps": round(1 / env.dt)}
 
 
-def _floors(model: mujoco.MjModel) -> list[int]:
-    return [
-        g for g in range(model.ngeom) if model.geom_bodyid[g] == 0 and model.geom_type[g] == geometry.PLANE
-    ]
-
-
 def _height_index(model: mujoco.MjModel) -> int | None:
     """Where ``qpos`` holds the height of a robot that stands on the floor; None for the others."""
     for joint in range(model.njnt):
@@ -347,10 +231,3 @@ def _height_index(model: mujoco.MjModel) -> int | None:
         if model.jnt_type[joint] == geometry.SLIDE and model.jnt_axis[joint, 2] == 1.0:
             return address
     return None
-
-
-def _body_name(model: mujoco.MjModel, body: int) -> str:
-    name = str(model.body(body).name)
-    if not name and model.body_jntnum[body]:
-        name = str(model.joint(int(model.body_jntadr[body])).name)
-    return name or f"body {body}"

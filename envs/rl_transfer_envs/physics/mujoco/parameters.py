@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rl_transfer_envs.aliases import Action, Observation, Value
-from rl_transfer_envs.physics.mujoco import geometry, model
+from rl_transfer_envs.physics.mujoco import elements, geometry, model
 from rl_transfer_envs.physics.mujoco.robots import ROBOTS, Robot
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
 from rl_transfer_envs.registry.probes import register_probe
@@ -117,7 +117,7 @@ def _bodies(robot: Robot) -> Iterator[Parameter]:
         robot,
         "body_mass",
         "body mass",
-        lambda m: {name: float(m.body_mass[i]) for name, i in model.bodies(m).items() if name != "target"},
+        lambda m: {name: float(m.body_mass[i]) for name, i in elements.bodies(m).items() if name != "target"},
         keyed=True,
         unit="kg",
         default=None,
@@ -146,7 +146,9 @@ def _bodies(robot: Robot) -> Iterator[Parameter]:
             "link_radius",
             "geom/size",
             lambda m: {
-                name: geometry.radius(m, i) for name, i in model.bodies(m).items() if i in geometry.links(m)
+                name: geometry.radius(m, i)
+                for name, i in elements.bodies(m).items()
+                if i in geometry.links(m)
             },
             keyed=True,
             unit="m",
@@ -162,20 +164,20 @@ def _elements(robot: Robot) -> Iterator[Parameter]:
     """What joints, motors and contacts have."""
     readers: dict[str, Callable[[mujoco.MjModel], dict[str, float]]] = {
         "gear": _gears,
-        "friction": model.contact_friction,
+        "friction": elements.contact_friction,
     }
-    for name, elements in robot.elements.items():
+    for name, its in robot.elements.items():
         unit, element, summary = _BY_ELEMENT[name]
         yield _parameter(
             robot,
             name,
             element,
-            readers.get(name, partial(model.joint_values, name=name)),
+            readers.get(name, partial(elements.joint_values, name=name)),
             keyed=True,
             unit=unit,
-            default=elements.default,
-            factors=elements.factors,
-            bounds=elements.bounds,
+            default=its.default,
+            factors=its.factors,
+            bounds=its.bounds,
             summary=summary,
         )
 
@@ -251,14 +253,14 @@ def _option(name: str, m: mujoco.MjModel) -> float:
 
 
 def _gears(m: mujoco.MjModel) -> dict[str, float]:
-    return {joint: float(m.actuator_gear[i, 0]) for joint, i in model.motors(m).items()}
+    return {joint: float(m.actuator_gear[i, 0]) for joint, i in elements.motors(m).items()}
 
 
 def _lengths(m: mujoco.MjModel, rigid: tuple[str, ...]) -> dict[str, float]:
     known = set(geometry.links(m))
     lengths = {
         name: geometry.capsule_length(m, i)
-        for name, i in model.bodies(m).items()
+        for name, i in elements.bodies(m).items()
         if i in known and name not in rigid
     }
     return {name: length for name, length in lengths.items() if length is not None}
