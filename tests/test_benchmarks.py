@@ -1,0 +1,33 @@
+"""The benchmarks and the profiler still run against the code; nothing is timed here."""
+
+import re
+import runpy
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BENCHMARKS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py") if path.name != "profile_run.py")
+
+
+def test_make_bench_runs_every_benchmark() -> None:
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\nbench:")[2].partition("\n##")[0]
+    assert sorted(re.findall(r"benchmarks/(\w+\.py)", recipe)) == BENCHMARKS
+
+
+def test_a_case_of_the_feature_cache_is_cached_and_ends_with_the_same_weights() -> None:
+    names = runpy.run_path(str(ROOT / "benchmarks" / "cached_features.py"))
+    case = replace(names["CASES"][0], n_steps=8, batch_size=64, n_epochs=2)
+    (*_, with_cache), (*_, without) = (names["measure"](case, cached) for cached in (True, False))
+    assert with_cache.keys() == without.keys()
+    assert all((with_cache[name] == without[name]).all() for name in without)
+
+
+def test_the_profiler_prints_where_a_run_spends_its_time() -> None:
+    short = ["training.total_steps=256", "evaluation.every=256", "evaluation.episodes=1"]
+    program = [sys.executable, str(ROOT / "benchmarks" / "profile_run.py"), "--top", "5", "train", "cartpole"]
+    done = subprocess.run([*program, *short], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Ordered by: internal time" in done.stdout
+    assert "Ordered by: cumulative time" in done.stdout
