@@ -14,16 +14,16 @@ PUBLISHED = {"MissingExtraError"}
 """The environments stand alone, so both packages have one of these."""
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
-    for package in PACKAGES:
-        for path in sorted(package.rglob("*.py")):
-            yield path.relative_to(package.parent).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+def modules(*folders: Path) -> Iterator[tuple[str, ast.Module]]:
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")):
+            yield path.relative_to(folder.parent).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
 
 
 def defined() -> dict[str, list[str]]:
     """Public class → the modules that define it."""
     found: dict[str, list[str]] = defaultdict(list)
-    for name, tree in modules():
+    for name, tree in modules(*PACKAGES):
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 found[node.name].append(name)
@@ -36,7 +36,7 @@ def test_public_classes_have_names_of_their_own() -> None:
 
 
 def test_no_module_is_called_like_one_of_the_standard_library() -> None:
-    stems = {name: Path(name).stem for name, _ in modules()}
+    stems = {name: Path(name).stem for name, _ in modules(*PACKAGES)}
     taken = {name for name, stem in stems.items() if stem in sys.stdlib_module_names}
     assert taken <= {name for name, stem in stems.items() if stem.startswith("__")}, taken
 
@@ -52,6 +52,6 @@ def identifiers(tree: ast.Module) -> Iterator[str]:
 def test_identifiers_spell_normalization_one_way() -> None:
     spelt = re.compile("normalis", re.IGNORECASE)
     bad = []
-    for name, tree in modules():
+    for name, tree in modules(*PACKAGES, ROOT / "tests"):
         bad += [f"{name}: {word}" for word in {name, *identifiers(tree)} if spelt.search(word)]
     assert not bad, "prose is British, identifiers say normalization"

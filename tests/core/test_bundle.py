@@ -58,7 +58,7 @@ def test_the_folder_holds_two_files_and_no_pickle(folder):
     assert set(load_file(folder / "tensors.safetensors")) == {"w", "normalization/mean"}
 
 
-def test_normalisation_statistics_travel_as_arrays_with_their_dtype(folder):
+def test_normalization_statistics_travel_as_arrays_with_their_dtype(folder):
     bundle = load_bundle(folder)
     statistics = bundle.normalization()
     assert set(statistics) == {"mean"}

@@ -58,7 +58,7 @@ def test_sixteen_bit_images_are_scaled_not_clipped() -> None:
     assert to_mode(image, 1).getpixel((0, 0)) == 100
 
 
-def test_pixels_undo_the_normalisation() -> None:
+def test_pixels_undo_the_normalization() -> None:
     image = picture(8, 8)
     assert (plain(3, 8).pixels(plain(3, 8)(image)) == np.asarray(image)).all()
 

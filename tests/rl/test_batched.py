@@ -205,7 +205,7 @@ def test_ppo_learns_the_same_weights() -> None:
     assert_trained_alike(ppo, SEVERAL, 4 * 64 * len(SEVERAL))
 
 
-def test_ppo_under_normalisation_on_continuous_actions() -> None:
+def test_ppo_under_normalization_on_continuous_actions() -> None:
     def ppo(env: VecEnv) -> PPO:
         return PPO(
             "MlpPolicy", VecNormalize(env), n_steps=64, n_epochs=2, use_sde=False, seed=1, device="cpu"

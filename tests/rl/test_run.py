@@ -159,7 +159,7 @@ def test_the_best_policy_can_be_kept_instead_of_the_last(run: Execute) -> None:
     assert played.returns == folder.curve()[best]["returns"]
 
 
-def test_normalisation_statistics_travel_with_the_policy(run: Execute) -> None:
+def test_normalization_statistics_travel_with_the_policy(run: Execute) -> None:
     algorithm = {**PPO, "normalize": {"observation": True, "reward": True}}
     source = run(algorithm=algorithm)
     policy = load_policy(source.bundle)

@@ -234,7 +234,7 @@ def test_low_rank_adapters_are_folded_into_the_bundle(sources: dict[str, RunFold
 
 
 @pytest.mark.parametrize("mode", ["warm", "frozen", "warm_reset_count", "fresh"])
-def test_normalisation_modes(mode: str, tmp_path: Path) -> None:
+def test_normalization_modes(mode: str, tmp_path: Path) -> None:
     normalized = {"name": "PPO", **ALGORITHMS["PPO"], "normalize": {"observation": True, "reward": False}}
     spec = make_run(**run_of("PPO", algorithm=normalized))
     source = RunStore(tmp_path / "source").folder(run_id(spec))
@@ -334,7 +334,7 @@ def normalized_source(folder: Path, algorithm: dict[str, Any]) -> RunFolder:
 NORMALIZED = {"name": "PPO", **ALGORITHMS["PPO"], "normalize": {"observation": True, "reward": False}}
 
 
-def test_a_normalised_source_is_not_copied_into_a_raw_target_unnoticed(tmp_path: Path) -> None:
+def test_a_normalized_source_is_not_copied_into_a_raw_target_unnoticed(tmp_path: Path) -> None:
     source = normalized_source(tmp_path / "source", NORMALIZED)
     with pytest.raises(TransferError, match="target does not normalise"):
         transfer(tmp_path, "PPO", STRATEGIES["fine-tune"], source)
