@@ -1,4 +1,4 @@
-"""How messages suggest and enumerate: the closest known name, lists in words, lists cut short."""
+"""How messages suggest, count and enumerate: the closest known name, plurals, lists in words."""
 
 from __future__ import annotations
 
@@ -66,3 +66,20 @@ def listing(items: Sequence[str], limit: int = _SHOWN, separator: str = ", ") ->
     """
     shown = separator.join(items[:limit])
     return f"{shown} and {len(items) - limit} more" if len(items) > limit else shown
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number with its noun.
+
+    >>> counted(1, "target"), counted(3, "target"), counted(2, "strategy", "strategies")
+    ('1 target', '3 targets', '2 strategies')
+
+    Args:
+        count: how many there are.
+        one: the noun in the singular.
+        many: its plural; left out, it ends in s.
+
+    Returns:
+        The phrase.
+    """
+    return f"{count} {one if count == 1 else many or f'{one}s'}"

@@ -11,6 +11,7 @@ from rl_transfer.report import sections
 from rl_transfer.report.definitions import READING
 from rl_transfer.report.figures import curve_name
 from rl_transfer.report.markup import STYLE, Html, esc, items, joined, tag
+from rl_transfer.wording import counted
 
 
 def page(matrix: Matrix, drawings: Mapping[str, str], predictions: Html) -> str:
@@ -44,8 +45,8 @@ def page(matrix: Matrix, drawings: Mapping[str, str], predictions: Html) -> str:
 def _top(matrix: Matrix) -> Html:
     counts = matrix.counts
     facts = (
-        f"{_several(len(matrix.sources), 'source')}, {_several(len(matrix.targets), 'target')}, "
-        f"{_several(len(matrix.strategies), 'strategy', 'strategies')}; {counts['finished']} of "
+        f"{counted(len(matrix.sources), 'source')}, {counted(len(matrix.targets), 'target')}, "
+        f"{counted(len(matrix.strategies), 'strategy', 'strategies')}; {counts['finished']} of "
         f"{counts['planned']} runs finished"
     )
     return joined(
@@ -147,7 +148,3 @@ def _figure(drawings: Mapping[str, str], name: str, caption: str) -> Html:
     opening = f'<svg role="img" aria-label="{esc(caption)}"'
     drawing = Html(drawings[name].replace("<svg", opening, 1))
     return tag("figure", drawing, tag("figcaption", caption))
-
-
-def _several(count: int, one: str, many: str = "") -> str:
-    return f"{count} {one if count == 1 else many or f'{one}s'}"

@@ -13,7 +13,7 @@ from rl_transfer.analysis.comparison import JUDGED, Comparison
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix, TargetInfo
 from rl_transfer.report.markup import BREAK, Html, esc, items, joined, table, tag
-from rl_transfer.wording import in_words
+from rl_transfer.wording import counted, in_words
 
 MOST_COLUMNS = 4
 """With more targets than this the verdicts stand below each other."""
@@ -133,12 +133,8 @@ def aggregate_table(matrix: Matrix) -> Html:
             rows.append([name, "", "", entry.reason])
             continue
         final, area = (interval_text(entry.iqm[figure], signed=False) for figure in SUMMED)
-        rows.append([name, final, area, f"{entry.runs} runs on {_several(entry.targets)}"])
+        rows.append([name, final, area, f"{entry.runs} runs on {counted(len(entry.targets), 'target')}"])
     return table(["strategy", *(METRICS[figure].label for figure in SUMMED), ""], rows)
-
-
-def _several(targets: Sequence[str]) -> str:
-    return "1 target" if len(targets) == 1 else f"{len(targets)} targets"
 
 
 def source_table(matrix: Matrix) -> Html:
