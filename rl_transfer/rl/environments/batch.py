@@ -64,7 +64,11 @@ class BatchedVecEnv(VecEnv):
         return observations
 
     def step_async(self, actions: Array) -> None:
-        """Keep the actions for :meth:`step_wait`."""
+        """Keep the actions for :meth:`step_wait`.
+
+        Args:
+            actions: ``[instance, …]``.
+        """
         self.actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
@@ -131,11 +135,24 @@ class BatchedVecEnv(VecEnv):
         return self.batch.render()
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[object]:
-        """An attribute of the instances as of now: the physics', a wrapper's or the monitor's."""
+        """An attribute of the instances as of now: the physics', a wrapper's or the monitor's.
+
+        Args:
+            attr_name: its name.
+            indices: None for all instances, one number, or several.
+
+        Returns:
+            One value per instance asked for.
+        """
         return [monitor.get_wrapper_attr(attr_name) for monitor in self._current(indices)]
 
     def set_attr(self, attr_name: str, value: object, indices: VecEnvIndices = None) -> None:
         """Set an attribute of the monitors; the physics' belong into the specification.
+
+        Args:
+            attr_name: its name.
+            value: the same for every instance.
+            indices: None for all instances, one number, or several.
 
         Raises:
             PerturbedAfterConstructionError: the physics has an attribute of that name.
@@ -148,6 +165,15 @@ class BatchedVecEnv(VecEnv):
         self, method_name: str, *method_args: object, indices: VecEnvIndices = None, **method_kwargs: object
     ) -> list[object]:
         """Call a method of the instances.
+
+        Args:
+            method_name: its name.
+            *method_args: passed on.
+            indices: None for all instances, one number, or several.
+            **method_kwargs: passed on.
+
+        Returns:
+            One result per instance asked for.
 
         Raises:
             EnvironmentSpecError: for ``step`` and ``reset``: the batch steps and resets as a whole.
@@ -163,7 +189,15 @@ class BatchedVecEnv(VecEnv):
         ]
 
     def env_is_wrapped(self, wrapper_class: type[AnyWrapper], indices: VecEnvIndices = None) -> list[bool]:
-        """Whether the instances are wrapped; each is, in a ``Monitor``."""
+        """Whether the instances are wrapped; each is, in a ``Monitor``.
+
+        Args:
+            wrapper_class: by what.
+            indices: None for all instances, one number, or several.
+
+        Returns:
+            One answer per instance asked for.
+        """
         return [
             is_wrapped(self._monitors[row], wrapper_class)
             for row in sb3_seams.instance_numbers(self, indices)

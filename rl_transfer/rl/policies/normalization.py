@@ -107,7 +107,18 @@ def tensors(env: VecEnv) -> dict[str, torch.Tensor]:
 
 
 def normalizer(state: Mapping[str, torch.Tensor], algorithm: Algorithm) -> Normalizer | None:
-    """The observation normaliser that a bundle's tensors describe; none if it has none."""
+    """The observation normaliser that a bundle's tensors describe.
+
+    Args:
+        state: the bundle's tensors, as :func:`tensors` names them; others are passed over.
+        algorithm: whether and how observations are normalised.
+
+    Returns:
+        The normaliser; None where observations are not normalised.
+
+    Raises:
+        BundleError: they are, but the bundle has no statistics.
+    """
     if algorithm.normalize is None or not algorithm.normalize.observation:
         return None
     start = f"{PREFIX}observation/"

@@ -32,6 +32,9 @@ def deduce_algorithm(state: State, data: Data, given: str | None, named: str | N
         named: what the file's name says, used only where tensors and data leave a choice.
         where: the file's name, for errors.
 
+    Returns:
+        SB3's name of it.
+
     Raises:
         BundleError: the tensors are no policy of a known algorithm, contradict ``given``, or fit
             several algorithms alike.
@@ -61,14 +64,26 @@ def deduce_algorithm(state: State, data: Data, given: str | None, named: str | N
 
 
 def linear_layers(state: State, prefix: str) -> list[tuple[int, int]]:
-    """(outputs, inputs) of the linear layers ``prefix.<index>``, in order."""
+    """The sizes of a sequence's linear layers.
+
+    Args:
+        state: tensors by SB3's names.
+        prefix: the sequence; its layers are ``prefix.<index>``.
+
+    Returns:
+        (outputs, inputs) of each, in order.
+    """
     pattern = re.compile(rf"{re.escape(prefix)}\.(\d+)\.weight")
     found = {int(match[1]): each for name, each in state.items() if (match := pattern.fullmatch(name))}
     return [(each.shape[0], each.shape[1]) for _, each in sorted(found.items()) if each.ndim == 2]
 
 
 def critic_count(state: State) -> int:
-    """How many critics ``critic.qf0``, ``critic.qf1`` … there are."""
+    """How many critics there are.
+
+    Args:
+        state: tensors by SB3's names: ``critic.qf0``, ``critic.qf1`` …
+    """
     count = 0
     while linear_layers(state, f"critic.qf{count}"):
         count += 1

@@ -77,6 +77,12 @@ def read_name(path: Path) -> Named:
     """Algorithm and environment by the conventions of the Hub and of rl-zoo.
 
     ``ppo-CartPole-v1.zip``; ``ppo/CartPole-v1_1/CartPole-v1.zip`` (and ``best_model.zip`` there).
+
+    Args:
+        path: a file; nothing has to exist.
+
+    Returns:
+        What its name and its folders' names say.
     """
     folder, above = path.parent.name, path.parent.parent.name
     own, run = _NAMED.fullmatch(path.stem), _NAMED.fullmatch(re.sub(r"_\d+$", "", folder))
@@ -88,7 +94,14 @@ def read_name(path: Path) -> Named:
 
 
 def current(name: str) -> tuple[Environment, str | None]:
-    """The environment that an id of the past names today, and the renaming in words."""
+    """The environment that an id of the past names today.
+
+    Args:
+        name: as Gym or Gymnasium called it when the policy was trained.
+
+    Returns:
+        The environment; the renaming in words, None where there is none.
+    """
     renamed = RENAMES.get(name)
     if renamed is None or renamed.id not in gym.registry:
         return Environment(id=name), None

@@ -23,6 +23,14 @@ UNUSED = "unused"
 def rename(state: Mapping[str, Tensor], name_map: Mapping[str, str] | None, where: str) -> dict[str, Tensor]:
     """The state under SB3's names, without what the map declares ``unused``.
 
+    Args:
+        state: the file's tensors under the file's names.
+        name_map: the file's names or dotted prefixes → SB3's.
+        where: the file's name, for errors.
+
+    Returns:
+        SB3's name → tensor.
+
     Raises:
         TransferError: an entry of the map matches nothing, or two tensors get one name.
     """

@@ -8,15 +8,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from rl_transfer.rl.policies.traits import TRAITS
+
 _SHARED = re.compile(r"mlp_extractor\.shared_net\.(\d+)\.(weight|bias)")
 _HEADS = re.compile(r"mlp_extractor\.(policy_net|value_net)\.(\d+)\.(weight|bias)")
 _EXTRACTORS = ("features_extractor.", "pi_features_extractor.", "vf_features_extractor.")
-_TARGETS = {
-    "q_net.": "q_net_target.",
-    "quantile_net.": "quantile_net_target.",
-    "actor.": "actor_target.",
-    "critic.": "critic_target.",
-}
+_TARGETS = sorted({pair for traits in TRAITS.values() for pair in traits.targets})
 
 
 def modernize(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
@@ -27,6 +24,12 @@ def modernize(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]
     - The three names of an on-policy features extractor (two of them new in SB3 1.7) are filled
       from whichever there is.
     - Missing target networks get the online network's tensors.
+
+    Args:
+        state: tensors by the names of any SB3 version.
+
+    Returns:
+        The renamed state, and one sentence for each thing done.
     """
     renamed, notes = _unshare(dict(state))
     _fill_extractors(renamed)
@@ -35,7 +38,13 @@ def modernize(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]
 
 
 def same_tensors(state: Mapping[str, Tensor], first: str, second: str) -> bool:
-    """Whether the same names under two prefixes hold the same numbers."""
+    """Whether the same names under two prefixes hold the same numbers.
+
+    Args:
+        state: tensors by name.
+        first: one prefix, dot included.
+        second: the other.
+    """
     mine = {name.removeprefix(first): each for name, each in state.items() if name.startswith(first)}
     theirs = {name.removeprefix(second): each for name, each in state.items() if name.startswith(second)}
     return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
@@ -71,7 +80,7 @@ def _fill_extractors(state: dict[str, Tensor]) -> None:
 def _fill_targets(state: dict[str, Tensor]) -> list[str]:
     notes = []
     stochastic = any(name.startswith("actor.log_std") for name in state)  # SAC, TQC: no actor_target
-    for online, target in _TARGETS.items():
+    for online, target in ((f"{mine}.", f"{twin}.") for mine, twin in _TARGETS):
         names = [name for name in state if name.startswith(online)]
         needless = target == "actor_target." and stochastic
         if not names or needless or any(name.startswith(target) for name in state):

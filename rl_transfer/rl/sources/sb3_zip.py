@@ -57,6 +57,12 @@ class ForeignPolicy:
 def read_zip(path: Path) -> ForeignPolicy:
     """Read an SB3 zip; no pickle in it is opened and nothing is extracted to disk.
 
+    Args:
+        path: the zip, as ``model.save`` writes it.
+
+    Returns:
+        Its tensors and what it says in plain JSON.
+
     Raises:
         BundleError: the file is missing, truncated, no SB3 zip, built to harm, or its tensors are
             damaged or not finite.

@@ -35,6 +35,12 @@ def read_tensor_file(path: Path) -> dict[str, Tensor]:
 
     Dicts within dicts are joined with dots (``model.actor.0.weight``); what is no tensor is left out.
 
+    Args:
+        path: the file; its ending says how it is read.
+
+    Returns:
+        Name → tensor of finite numbers.
+
     Raises:
         BundleError: the file is missing, truncated, no such file, holds no tensors, or anything
             but tensors and plain data.
@@ -60,6 +66,9 @@ def load_tensors(content: bytes, where: str) -> dict[str, Tensor]:
         content: a file, or a member of an archive.
         where: its name, for errors.
 
+    Returns:
+        Dotted name → tensor on the CPU.
+
     Raises:
         BundleError: it is damaged, or names anything but tensors and plain data.
     """
@@ -83,6 +92,13 @@ def load_tensors(content: bytes, where: str) -> dict[str, Tensor]:
 
 def checked(tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
     """The tensors, made sure to be dense numbers that fill their own memory and are finite.
+
+    Args:
+        tensors: as a reader gave them.
+        where: the file's name, for errors.
+
+    Returns:
+        The same tensors, detached.
 
     Raises:
         BundleError: naming those that are not.

@@ -67,6 +67,12 @@ class Statistics:
 def read_statistics(path: Path) -> Statistics:
     """Read ``vec_normalize.pkl``; nothing in it is imported, called or run.
 
+    Args:
+        path: the file, as ``VecNormalize.save`` writes it.
+
+    Returns:
+        The statistics as a bundle has them.
+
     Raises:
         BundleError: the file is missing, damaged, holds something else than SB3's ``VecNormalize``,
             names anything that such a file does not need, or a statistic is not finite.

@@ -2,9 +2,7 @@
 
 PPO passes every observation through the whole network once per epoch. What is frozen gives the same
 features each time, so they are kept from the first epoch; later ones compute only what is trained.
-
-    observation ─ features ┬─ policy_trunk ─ action_head       frozen up to the kept rows,
-                           └─ value_trunk ── value_head        trained behind them
+Which layers these are, and when their rows may be kept, is for :mod:`rl_transfer.rl.strategy.frozen_trunk`.
 
 The numbers are those of a run without the cache, to the bit. The first epoch computes what it always
 does. A matrix product may round a row differently with its position among others, so reuse is refused

@@ -64,7 +64,11 @@ class FrozenTrunk:
         )
 
     def latents(self, branches: Branches) -> Branches:
-        """What the heads read: the rest of the trunks, which is trained, applied to the rows."""
+        """What the heads read: the rest of the trunks, which is trained, applied to the rows.
+
+        Args:
+            branches: what calling this gave, ``float32[row, width]`` each.
+        """
         actor, critic = branches
         nets = self.policy.mlp_extractor
         return (

@@ -81,7 +81,15 @@ class GuidedStart(AnyWrapper):
     def reset(
         self, *, seed: int | None = None, options: dict[str, object] | None = None
     ) -> tuple[Any, dict[str, object]]:
-        """Reset, then the guide's steps; an episode that ends under the guide is begun anew."""
+        """Reset, then the guide's steps; an episode that ends under the guide is begun anew.
+
+        Args:
+            seed: of the first reset; one that follows an early end is unseeded.
+            options: passed on to the environment.
+
+        Returns:
+            The observation from which the learner takes over, and the last info.
+        """
         observation, info = self.env.reset(seed=seed, options=options)
         self._total = 0.0
         for _ in range(self._curriculum.horizon):
@@ -96,7 +104,14 @@ class GuidedStart(AnyWrapper):
         return observation, info
 
     def step(self, action: object) -> tuple[Any, SupportsFloat, bool, bool, dict[str, object]]:
-        """The learner's step; returns are counted with the guide's part."""
+        """The learner's step; returns are counted with the guide's part.
+
+        Args:
+            action: the learner's.
+
+        Returns:
+            What the environment gives.
+        """
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._total += float(reward)
         if terminated or truncated:

@@ -44,7 +44,13 @@ class KickstartLoss:
         self._generator = np.random.default_rng(seed)
 
     def loss(self, model: BaseAlgorithm, parts: PartMap, progress: float) -> Tensor | None:
-        """The mean divergence over a minibatch times the present weight; none once that is 0."""
+        """The mean divergence over a minibatch times the present weight; none once that is 0.
+
+        Args:
+            model: the student, in the middle of ``train()``.
+            parts: not used.
+            progress: share of the budget spent, 0 to 1.
+        """
         weight = self._coefficient.at(progress)
         if weight == 0.0:
             return None

@@ -77,7 +77,11 @@ class TrainingCurve(BaseCallback):
         self._write_beat()
 
     def begin(self, model: BaseAlgorithm) -> None:
-        """The first evaluation, before ``learn`` resets the environments and moves any statistics."""
+        """The first evaluation, before ``learn`` resets the environments and moves any statistics.
+
+        Args:
+            model: ready to train.
+        """
         self.init_callback(model)
         self._record_due()
 
@@ -110,7 +114,11 @@ class TrainingCurve(BaseCallback):
             self._previous = Snapshot(self.model)
 
     def evaluate(self, step: int) -> None:
-        """One point of the learning curve."""
+        """One point of the learning curve.
+
+        Args:
+            step: environment steps that it stands for.
+        """
         k = len(self.points)
         if self._run.algorithm is None:
             raise ValueError("a run without an algorithm has no learning curve to record")
@@ -162,7 +170,11 @@ class Snapshot:
         self._entropy = None if entropy is None else entropy.detach().clone()
 
     def restore(self, model: BaseAlgorithm) -> None:
-        """Put everything back."""
+        """Put everything back.
+
+        Args:
+            model: the one that it was taken of.
+        """
         model.policy.load_state_dict(self._policy)
         if model.env is not None:
             restore(model.env, self._statistics)
