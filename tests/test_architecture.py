@@ -36,7 +36,16 @@ ROOMS = {
 # Sub-rooms of a package, from the ground up: each imports itself and what stands before it.
 SUB_ROOMS = {
     "rl_transfer.rl": ("sb3_seams", "environments", "policies", "sources", "strategy", "training", "room"),
-}
+    "rl_transfer.supervised": (
+        "data", "seeds", "predictions", "splits", "classifier", "kind", "batches", "evaluate", "bundle",
+        "sources", "measures", "translate", "transfer", "optimizers", "loop", "curve", "features", "probe",
+        "training", "run", "preflight", "room",
+    ),
+    "rl_transfer.image": (
+        "preprocessing", "heads", "parts", "resnet", "backbones", "weight_files", "weights", "data",
+        "pictures", "room",
+    ),
+}  # fmt: skip
 # The fork server's preload and the dispatch table are the two doors from sweep into rl.
 DOORS = {"sweep/preload.py": {"torch", "stable_baselines3", "rl_transfer.rl"}}
 

@@ -48,6 +48,9 @@ def build_classifier(
         preprocess: how images are prepared; none: what the architecture's weights were trained
             with, changed by ``config.input``.
 
+    Returns:
+        The network on the CPU, with its head, preprocessing and parts.
+
     Raises:
         ConfigError: the architecture or an argument of it does not exist.
         MissingExtraError: its library is not installed.
@@ -66,7 +69,14 @@ def build_classifier(
 
 
 def build_module(config: Model) -> nn.Module:
-    """The bare architecture with its library's own number of classes (1,000 as a rule)."""
+    """The bare architecture with its library's own number of classes (1,000 as a rule).
+
+    Args:
+        config: the architecture.
+
+    Returns:
+        Randomly initialised from torch's global generator.
+    """
     if isinstance(config, SmallResNetConfig):
         return SmallResNet(2, config.width, config.blocks, config.channels, config.norm)
     if isinstance(config, TorchvisionConfig):
@@ -75,7 +85,15 @@ def build_module(config: Model) -> nn.Module:
 
 
 def default_preprocessing(config: Model, module: nn.Module) -> ImagePreprocessing:
-    """How the architecture's published weights were trained to see images."""
+    """How the architecture's published weights were trained to see images.
+
+    Args:
+        config: the architecture.
+        module: built from it.
+
+    Returns:
+        Size, crop, mean and deviation from the weights' metadata.
+    """
     if isinstance(config, SmallResNetConfig):
         return preprocessing.plain(config.channels, 32)
     if isinstance(config, TorchvisionConfig):
@@ -88,7 +106,14 @@ def default_preprocessing(config: Model, module: nn.Module) -> ImagePreprocessin
 
 
 def weights_enum(architecture: str) -> Sequence[Any]:
-    """Torchvision's weights entries of an architecture, the default one last."""
+    """Torchvision's weights entries of an architecture.
+
+    Args:
+        architecture: its name in ``torchvision.models``.
+
+    Returns:
+        Members of its enum, the default one last; empty if none are published.
+    """
     models = library("torchvision").models
     enum = models.get_model_weights(_known(architecture, _torchvision_names(), "torchvision"))
     entries = list(enum)
@@ -100,6 +125,12 @@ def weights_enum(architecture: str) -> Sequence[Any]:
 
 def library(name: str) -> Any:
     """Import torchvision or timm.
+
+    Args:
+        name: which.
+
+    Returns:
+        The module.
 
     Raises:
         MissingExtraError: it is not installed.
@@ -119,7 +150,14 @@ def library(name: str) -> Any:
 
 
 def refuse_class_count(config: Model) -> None:
-    """The number of classes comes from the data; a second one in ``kwargs`` would contradict it."""
+    """The number of classes comes from the data; a second one in ``kwargs`` would contradict it.
+
+    Args:
+        config: the architecture.
+
+    Raises:
+        ConfigError: ``kwargs`` names classes or weights.
+    """
     arguments = getattr(config, "kwargs", {})
     for name in ("num_classes", "weights", "pretrained"):
         if name in arguments:

@@ -41,6 +41,12 @@ def drop_auxiliary(model: nn.Module) -> tuple[str, ...]:
     """Remove the auxiliary classifiers that a model has for training only, and name them.
 
     GoogLeNet and Inception v3 (Szegedy et al. 2015, 2016) return several logits in training mode.
+
+    Args:
+        model: changed in place.
+
+    Returns:
+        Names of what was removed.
     """
     names = tuple(
         name for name in AUXILIARY.get(type(model).__name__, ()) if getattr(model, name, None) is not None
@@ -59,6 +65,9 @@ def find_head(model: nn.Module, input_shape: tuple[int, ...], path: str | None =
         model: any classifier whose output is logits [n, classes].
         input_shape: (channels, height, width) of one image, for the check.
         path: where the user says that it is.
+
+    Returns:
+        Where it is, checked by the logits' shape.
 
     Raises:
         TransferError: there is no Linear or Conv2d, ``path`` names none, the model returns
@@ -91,6 +100,15 @@ def replace_head(model: nn.Module, head: Head, num_classes: int, input_shape: tu
     Bias, kernel, stride and padding stay as they were. The weights come from torch's global
     generator (call inside :func:`rl_transfer.core.isolated`).
 
+    Args:
+        model: changed in place.
+        head: as :func:`find_head` found it.
+        num_classes: outputs of the new head, ≥ 1.
+        input_shape: (channels, height, width) of one image, for the check.
+
+    Returns:
+        The new head.
+
     Raises:
         TransferError: the logits of the changed model have another shape than (n, num_classes).
     """
@@ -118,6 +136,13 @@ def replace_head(model: nn.Module, head: Head, num_classes: int, input_shape: tu
 
 def logits_shape(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[int, ...]:
     """Shape of the logits of one image; the model and the random state are left as they were.
+
+    Args:
+        model: any classifier.
+        input_shape: (channels, height, width) of one image.
+
+    Returns:
+        (1, classes) for a plain classifier.
 
     Raises:
         TransferError: the model does not take such an image, or does not return a tensor.

@@ -39,6 +39,9 @@ def image_parts(model: nn.Module, head: Head) -> PartMap:
     Args:
         model: any classifier.
         head: as :func:`rl_transfer.image.heads.find_head` found it.
+
+    Returns:
+        Every tensor in exactly one part.
     """
     pieces = _branches(model, head)
     blocks = [index for index, piece in enumerate(pieces) if piece.is_block]

@@ -27,6 +27,14 @@ def prediction_grid(images: LabelledSet, predictions: Predictions, classes: Sequ
 
     Half of the grid shows mistakes, the surest first; the rest shows the surest correct answers
     spread evenly over the test part.
+
+    Args:
+        images: the test part.
+        predictions: on all of it, in its order.
+        classes: names in the order of the labels.
+
+    Returns:
+        RGB [height, width, 3].
     """
     chosen = _chosen(predictions)
     rows = max(1, -(-len(chosen) // COLUMNS))
@@ -51,7 +59,15 @@ def prediction_grid(images: LabelledSet, predictions: Predictions, classes: Sequ
 
 
 def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Picture:
-    """Rows: true classes; columns: predicted ones; shade: share of the row; numbers where they fit."""
+    """Rows: true classes; columns: predicted ones; shade: share of the row; numbers where they fit.
+
+    Args:
+        predictions: on the test part.
+        classes: names in the order of the labels.
+
+    Returns:
+        RGB [height, width, 3].
+    """
     table = predictions.confusion(len(classes))
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     cell = int(np.clip(640 // len(classes), 6, 64))
@@ -78,7 +94,12 @@ def confusion_matrix(predictions: Predictions, classes: Sequence[str]) -> Pictur
 
 
 def save_png(picture: Picture, path: Path) -> None:
-    """Write a picture; missing folders are made."""
+    """Write a picture.
+
+    Args:
+        picture: RGB [height, width, 3].
+        path: of the PNG file; missing folders are made.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path)
 

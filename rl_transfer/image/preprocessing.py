@@ -175,7 +175,15 @@ class ImagePreprocessing:
 
 
 def to_mode(image: Image.Image, channels: int) -> Image.Image:
-    """The image as 8-bit grey (1) or RGB (3); 16-bit grey is scaled down, not clipped."""
+    """The image as 8-bit grey or RGB; 16-bit grey is scaled down, not clipped.
+
+    Args:
+        image: of any mode.
+        channels: 1 (grey) or 3 (RGB).
+
+    Returns:
+        The image itself, if it has that mode already.
+    """
     if image.mode.startswith("I;16") or image.mode == "I":
         image = Image.fromarray((np.array(image, dtype=np.int64) >> 8).clip(0, 255).astype(np.uint8))
     mode = "L" if channels == 1 else "RGB"
@@ -183,17 +191,31 @@ def to_mode(image: Image.Image, channels: int) -> Image.Image:
 
 
 def plain(channels: int, size: int) -> ImagePreprocessing:
-    """No crop, values scaled to [−1, 1]: for networks of our own."""
+    """No crop, values scaled to [−1, 1]: for networks of our own.
+
+    Args:
+        channels: 1 or 3.
+        size: height and width in pixels.
+    """
     return ImagePreprocessing(channels, size, size, (0.5,) * channels, (0.5,) * channels)
 
 
 def imagenet(size: int = 224, resize: int = 256) -> ImagePreprocessing:
-    """What torchvision's classifiers were trained with."""
+    """What torchvision's classifiers were trained with.
+
+    Args:
+        size: height and width in pixels after the crop.
+        resize: length of the shorter side before it.
+    """
     return ImagePreprocessing(3, size, resize, IMAGENET_MEAN, IMAGENET_STD)
 
 
 def of_preset(preset: Any) -> ImagePreprocessing:
-    """From a torchvision ``ImageClassification`` preset (``weights.transforms()``)."""
+    """From a torchvision ``ImageClassification`` preset.
+
+    Args:
+        preset: ``weights.transforms()``.
+    """
     return ImagePreprocessing(
         channels=len(preset.mean),
         size=int(preset.crop_size[0]),
@@ -205,7 +227,14 @@ def of_preset(preset: Any) -> ImagePreprocessing:
 
 
 def of_timm(config: dict[str, Any]) -> ImagePreprocessing:
-    """From timm's data config (``timm.data.resolve_model_data_config``)."""
+    """From timm's data config.
+
+    Args:
+        config: of ``timm.data.resolve_model_data_config``.
+
+    Returns:
+        The same resizing, cropping and scaling.
+    """
     channels, size, _ = config["input_size"]
     interpolation = config["interpolation"]
     return ImagePreprocessing(

@@ -49,22 +49,49 @@ class ImageKind(DataKind):
     libraries = ("torchvision", "timm", "pillow")
 
     def read_data(self, data: LabelledData, key: str) -> OpenedData:
-        """The images of a data set, found and counted."""
+        """The images of a data set, found and counted.
+
+        Args:
+            data: one of ``rl_transfer.spec.image_data``.
+            key: config path of it, for errors.
+        """
         return open_images(data, key)
 
     def build_classifier(
         self, model: Frozen, num_classes: int, seed: int, preprocessing: Preprocessing | None = None
     ) -> Classifier:
-        """A network without pretrained weights, its head made for ``num_classes``."""
+        """A network without pretrained weights, its head made for ``num_classes``.
+
+        Args:
+            model: one of ``rl_transfer.spec.image_model``.
+            num_classes: outputs of its head, ≥ 1.
+            seed: of the initialisation.
+            preprocessing: of the weights that will be copied; None: the architecture's own.
+
+        Returns:
+            The network on the CPU.
+        """
         wanted = None if preprocessing is None else narrowed(preprocessing, ImagePreprocessing)
         return build_classifier(_image_model(model), num_classes, seed, wanted)
 
     def read_preprocessing(self, data: Mapping[str, Json]) -> ImagePreprocessing:
-        """Size, crop, mean and deviation from a bundle's JSON."""
+        """Size, crop, mean and deviation from a bundle's JSON.
+
+        Args:
+            data: as read from a bundle.
+        """
         return ImagePreprocessing.from_json(data)
 
     def load_pretrained(self, model: Frozen, weights: PretrainedWeights) -> Network:
-        """A published network, or one from a file."""
+        """A published network, or one from a file.
+
+        Args:
+            model: the architecture.
+            weights: an entry's name or a file.
+
+        Returns:
+            The network in evaluation mode, with its published accuracy in the metadata.
+        """
         config = _image_model(model)
         found = load_pretrained(config, narrowed(weights, WeightsConfig))
         classifier = classifier_of(found.module.eval(), found.head, found.preprocessing)
@@ -75,14 +102,29 @@ class ImageKind(DataKind):
         return Network(classifier, config, found.classes, None, metadata, digest_model(found.module))
 
     def find_pretrained(self, address: str) -> Network | None:
-        """``torchvision/NAME`` and ``timm/NAME``, perhaps with ``:WEIGHTS`` (a name or a file)."""
+        """``torchvision/NAME`` and ``timm/NAME``, perhaps with ``:WEIGHTS`` (a name or a file).
+
+        Args:
+            address: what the user wrote.
+
+        Returns:
+            The network; None for any other address.
+        """
         if not address.startswith(("torchvision/", "timm/")):
             return None
         name, _, weights = address.partition(":")
         return self.load_pretrained(named_model(name), named_weights(weights or "DEFAULT"))
 
     def augmentation(self, training: SupervisedTraining, preprocessing: Preprocessing) -> Augmentation | None:
-        """Random crops, flips, turns, shifts, brightness and contrast, where any is asked for."""
+        """Random crops, flips, turns, shifts, brightness and contrast, where any is asked for.
+
+        Args:
+            training: names their strengths.
+            preprocessing: of the network that is trained.
+
+        Returns:
+            A function of image and generator; None if images stay as they are.
+        """
         config = narrowed(training, ImageTraining).augmentation
         if not config.any:
             return None
@@ -91,7 +133,17 @@ class ImageKind(DataKind):
     def draw(
         self, test: LabelledSet, predictions: Predictions, classes: Sequence[str], folder: Path
     ) -> Mapping[str, NDArray[np.uint8]]:
-        """A grid of predictions with confidences, and the confusion matrix."""
+        """A grid of predictions with confidences, and the confusion matrix.
+
+        Args:
+            test: the test part.
+            predictions: on all of it, in its order.
+            classes: names in the order of the labels.
+            folder: gets ``predictions.png`` and ``confusion.png``.
+
+        Returns:
+            Name → RGB [height, width, 3].
+        """
         found = {
             "predictions": prediction_grid(test, predictions, classes),
             "confusion": confusion_matrix(predictions, classes),

@@ -38,6 +38,13 @@ NESTED = ("state_dict", "model", "model_state_dict")
 def read_tensors(path: Path, key: str = "weights") -> dict[str, Tensor]:
     """The state dict in a ``.safetensors`` or ``.pth`` file; nothing but tensors is ever built.
 
+    Args:
+        path: the file.
+        key: config path that names it, for errors.
+
+    Returns:
+        Name → tensor on the CPU, without the prefix of ``DataParallel``.
+
     Raises:
         BundleError: the file is damaged, or holds something else than named tensors.
     """
@@ -68,7 +75,19 @@ def read_tensors(path: Path, key: str = "weights") -> dict[str, Tensor]:
 
 
 def find_entry(config: Model, weights: WeightsConfig, key: str) -> Any | None:
-    """The enum entry of torchvision that ``weights.name`` means."""
+    """The enum entry of torchvision that ``weights.name`` means.
+
+    Args:
+        config: the architecture.
+        weights: may name an entry.
+        key: config path of them, for errors.
+
+    Returns:
+        The entry; None for a file or a timm model.
+
+    Raises:
+        ConfigError: the architecture has no such weights.
+    """
     if weights.name is None or isinstance(config, TimmConfig):
         return None
     if isinstance(config, SmallResNetConfig):
@@ -91,7 +110,15 @@ def find_entry(config: Model, weights: WeightsConfig, key: str) -> Any | None:
 
 
 def entry_of_hash(config: Model, sha256: str) -> Any | None:
-    """The enum entry whose published file has this hash, so that a copied file keeps its metadata."""
+    """The enum entry whose published file has this hash, so that a copied file keeps its metadata.
+
+    Args:
+        config: the architecture.
+        sha256: of a file, in hex.
+
+    Returns:
+        The entry; None if no published file of torchvision has that hash.
+    """
     if not isinstance(config, TorchvisionConfig):
         return None
     for entry in weights_enum(config.architecture):
@@ -103,6 +130,15 @@ def entry_of_hash(config: Model, sha256: str) -> Any | None:
 
 def weights_path(config: Model, weights: WeightsConfig, entry: Any | None, key: str) -> Path:
     """The file on disk.
+
+    Args:
+        config: the architecture.
+        weights: a file, or a name.
+        entry: what the name means in torchvision.
+        key: config path of the weights, for errors.
+
+    Returns:
+        A path that exists.
 
     Raises:
         BundleError: it is not there.
@@ -120,7 +156,18 @@ def weights_path(config: Model, weights: WeightsConfig, entry: Any | None, key: 
 
 
 def resolve_file(address: str, key: str = "weights") -> Path:
-    """The path of a file, or of ``package://PACKAGE/PATH`` inside an installed package (not imported)."""
+    """The path of a file, or of ``package://PACKAGE/PATH`` inside an installed package (not imported).
+
+    Args:
+        address: as written in a config.
+        key: config path of it, for errors.
+
+    Returns:
+        A path that may or may not exist.
+
+    Raises:
+        BundleError: the package is not installed.
+    """
     if not address.startswith(PACKAGE):
         return Path(address).expanduser()
     package, _, inner = address.removeprefix(PACKAGE).partition("/")
@@ -203,7 +250,19 @@ def _absent(what: str, path: Path, url: str, key: str) -> BundleError:
 
 
 def checked_hash(path: Path, weights: WeightsConfig, key: str) -> str:
-    """The file's SHA-256, after comparing it with what the config and the file's name promise."""
+    """The file's SHA-256, after comparing it with what the config and the file's name promise.
+
+    Args:
+        path: the file.
+        weights: may state a hash.
+        key: config path of them, for errors.
+
+    Returns:
+        64 hex digits.
+
+    Raises:
+        BundleError: the file has another hash than promised.
+    """
     status = path.stat()
     found = file_sha256(str(path.resolve()), status.st_size, status.st_mtime_ns)
     for origin, digits in (("the config", weights.sha256), ("its name", _digits_in(path.name))):

@@ -63,6 +63,9 @@ def load_pretrained(config: Model, weights: WeightsConfig, key: str = "weights")
         weights: where they lie.
         key: config path of ``weights``, for errors.
 
+    Returns:
+        The network with the head that the weights came with.
+
     Raises:
         BundleError: the file is absent, has another hash, or does not fit the architecture.
         ConfigError: there is no entry of that name.

@@ -81,6 +81,9 @@ class Batches:
             batch_size: items per batch.
             seed: of the run's training.
             epoch: epochs finished.
+
+        Returns:
+            Batches of at least two items, unless the part has one only.
         """
         order = np.random.default_rng([seed, epoch]).permutation(len(self))
         return self._batches(_cut(order, batch_size), integer(seed, epoch))
@@ -90,6 +93,9 @@ class Batches:
 
         Args:
             tensors: [n, …], on the CPU.
+
+        Returns:
+            Batches of these tensors with the same labels.
         """
         other = object.__new__(Batches)
         other.__dict__.update(self.__dict__, _held=tensors, _hold=True)
@@ -133,7 +139,12 @@ class _Decoded(Dataset[tuple[Tensor, int]]):
 
 
 def integer(seed: int, epoch: int) -> int:
-    """One number for (seed, epoch)."""
+    """One number for a seed and an epoch.
+
+    Args:
+        seed: of the run's training.
+        epoch: epochs finished.
+    """
     return int(np.random.default_rng([seed, epoch, 1]).integers(2**31))
 
 

@@ -54,7 +54,11 @@ class EpochCurve:
 
     @property
     def score(self) -> float:
-        """Accuracy of the network that was kept."""
+        """Accuracy of the network that was kept.
+
+        Raises:
+            ValueError: nothing was measured yet.
+        """
         if self.predictions is None:
             raise ValueError("nothing was measured yet")
         return self.predictions.accuracy

@@ -25,6 +25,9 @@ def predict(forward: Forward, batches: Batches, batch_size: int, device: torch.d
         batches: the part.
         batch_size: items per forward pass.
         device: where the network is.
+
+    Returns:
+        Probabilities and true labels.
     """
     found = []
     with torch.no_grad():
@@ -35,12 +38,20 @@ def predict(forward: Forward, batches: Batches, batch_size: int, device: torch.d
 
 
 def measuring(model: nn.Module) -> AbstractContextManager[None]:
-    """The model in evaluation mode; afterwards every module is in the mode that it was in."""
+    """The model in evaluation mode; afterwards every module is in the mode that it was in.
+
+    Args:
+        model: any network.
+    """
     return _in_mode(model, False)
 
 
 def in_training(model: nn.Module) -> AbstractContextManager[None]:
-    """The model in training mode (held modules stay as they are held); afterwards as it was."""
+    """The model in training mode (held modules stay as they are held); afterwards as it was.
+
+    Args:
+        model: any network.
+    """
     return _in_mode(model, True)
 
 

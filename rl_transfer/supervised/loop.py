@@ -205,6 +205,9 @@ def choose_device(training: SupervisedTraining) -> torch.device:
     Args:
         training: names it.
 
+    Returns:
+        The CPU, or the first GPU where one is asked for, or free under ``auto``.
+
     Raises:
         TransferError: a GPU is asked for and there is none.
     """

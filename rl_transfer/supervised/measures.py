@@ -48,7 +48,11 @@ class Home:
         return self._splits
 
     def training_batches(self) -> Batches | None:
-        """The source's training items as the source sees them; None if they are not at hand."""
+        """The source's training items as the source sees them.
+
+        Returns:
+            Batches; None if the data are not at hand.
+        """
         preprocess = self._source.classifier.preprocessing
         return None if self.splits is None else Batches(self.splits.train, preprocess)
 
@@ -121,6 +125,9 @@ def transplanted(source: Network, state: Mapping[str, Tensor]) -> nn.Module:
     Args:
         source: gives architecture and head; unchanged.
         state: tensors of a network with the source's trunk.
+
+    Returns:
+        A network of its own.
     """
     module = copy.deepcopy(source.module)
     live = tensors_of(module)
@@ -132,7 +139,14 @@ def transplanted(source: Network, state: Mapping[str, Tensor]) -> nn.Module:
 
 
 def trained_with(network: Network) -> tuple[int, int]:
-    """Root seed and seed index of the run that made a network; (0, 0) for weights from elsewhere."""
+    """The seeds of the run that made a network: its test part is found again by them.
+
+    Args:
+        network: with its bundle's metadata.
+
+    Returns:
+        Root seed and seed index; (0, 0) for weights from elsewhere.
+    """
     address = network.metadata.get("seeds")
     found = address if isinstance(address, dict) else {}
     root, seed = (found.get(name, 0) for name in ("root_seed", "seed"))
@@ -147,6 +161,9 @@ def accuracy_by_name(network: Network, splits: Splits, batch_size: int, device: 
         splits: the data.
         batch_size: items per forward pass.
         device: where the network is.
+
+    Returns:
+        Share of the items whose class is named right.
     """
     batches = Batches(splits.test, network.classifier.preprocessing)
     with measuring(network.module):

@@ -25,6 +25,9 @@ def build_optimizer(config: Optimizer, parameters: Iterable[nn.Parameter]) -> to
     Args:
         config: which one, and its rates.
         parameters: of the whole network.
+
+    Returns:
+        With one group of parameters.
     """
     if isinstance(config, SGDConfig):
         return torch.optim.SGD(
@@ -49,6 +52,9 @@ def rate_factor(config: Schedule, epoch: int, share: float) -> float:
         config: the schedule.
         epoch: epochs finished, 0 during the first.
         share: share of the budget spent, 0 at the first update.
+
+    Returns:
+        The factor, between 0 and 1 for a falling schedule.
     """
     if isinstance(config, ConstantScheduleConfig):
         return 1.0

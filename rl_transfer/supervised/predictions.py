@@ -33,7 +33,11 @@ class Predictions:
         return float((self.predicted == self.labels).mean())
 
     def loss(self) -> float:
-        """Mean cross-entropy in nats."""
+        """Mean cross-entropy of the true classes.
+
+        Returns:
+            In nats; probabilities of 0 count as the smallest float32.
+        """
         chosen = self.probabilities[np.arange(len(self.labels)), self.labels]
         return float(-np.log(np.maximum(chosen, np.finfo(np.float32).tiny)).mean())
 

@@ -47,6 +47,9 @@ class LinearProbe:
         Args:
             features: [n, …], as for :func:`fit_probe`.
             labels: int64 [n].
+
+        Returns:
+            Between 0 and 1.
         """
         standardised = (_flat(features) - self.mean) / self.scale
         logits = standardised @ self.weight.T + self.bias
@@ -86,6 +89,9 @@ def fit_probe(features: Tensor, labels: Tensor, num_classes: int, inverse_l2: fl
         labels: int64 [n].
         num_classes: rows of W.
         inverse_l2: C > 0.
+
+    Returns:
+        The optimum, or where L-BFGS stopped.
     """
     x = _flat(features)
     mean, scale = x.mean(dim=0), x.std(dim=0, unbiased=False)
@@ -134,6 +140,9 @@ def probe_features(
         train: features [n, …] and labels int64 [n] to fit on.
         test: the same to measure on.
         num_classes: how many classes there are.
+
+    Returns:
+        Its accuracies, and whether it converged.
     """
     probe = fit_probe(*train, num_classes)
     return ProbeResult(

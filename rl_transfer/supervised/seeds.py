@@ -16,25 +16,48 @@ def _task(run: SupervisedRun) -> str:
 
 
 def network_seed(run: SupervisedRun) -> int:
-    """Seed of the network's initialisation; the same for every strategy on a target."""
+    """Seed of the network's initialisation; the same for every strategy on a target.
+
+    Args:
+        run: its data, root seed and seed index count.
+    """
     return integer_seed(run.root_seed, "network", _task(run), run.seed)
 
 
 def training_seed(run: SupervisedRun) -> int:
-    """Seed of training: order of the items, augmentation, dropout."""
+    """Seed of training: order of the items, augmentation, dropout.
+
+    Args:
+        run: its data, root seed and seed index count.
+    """
     return integer_seed(run.root_seed, "training", _task(run), run.seed)
 
 
 def transfer_seed(run: SupervisedRun) -> int:
-    """Seed of whatever a strategy draws when it changes weights."""
+    """Seed of whatever a strategy draws when it changes weights.
+
+    Args:
+        run: its data, root seed and seed index count.
+    """
     return integer_seed(run.root_seed, "transfer", _task(run), run.seed)
 
 
 def split_seed(root_seed: int, data: LabelledData) -> int:
-    """Seed of the held-out test part: one per data set, the same for every seed index."""
+    """Seed of the held-out test part: one per data set, the same for every seed index.
+
+    Args:
+        root_seed: root of the random streams.
+        data: what is split.
+    """
     return integer_seed(root_seed, "split", data.split_digest)
 
 
 def shots_seed(root_seed: int, seed: int, data: LabelledData) -> int:
-    """Seed of the choice of labelled items: one per data set and seed index, for every strategy."""
+    """Seed of the choice of labelled items: one per data set and seed index, for every strategy.
+
+    Args:
+        root_seed: root of the random streams.
+        seed: seed index.
+        data: what is drawn from.
+    """
     return integer_seed(root_seed, "shots", data.split_digest, seed)

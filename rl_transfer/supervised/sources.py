@@ -34,7 +34,12 @@ def read_source(kind: DataKind, run: SupervisedRun, bundle: Path | None) -> Netw
 
 
 def measured_on(network: Network, run: SupervisedRun) -> Network:
-    """Pretrained weights with the data that they are measured on, where the run names some."""
+    """Pretrained weights with the data that they are measured on, where the run names some.
+
+    Args:
+        network: as the kind loaded it.
+        run: may name data.
+    """
     return network if run.data is None else replace(network, data=run.data)
 
 

@@ -37,7 +37,11 @@ class Splits:
     items: str = "items"
 
     def summary(self) -> dict[str, Json]:
-        """Class names, items per class in each part and what was left out, for the record."""
+        """What the split made, for the record.
+
+        Returns:
+            Class names, items per class in each part, and the files that were left out.
+        """
         count = len(self.classes)
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         return {
@@ -72,6 +76,9 @@ def split_data(
         seed: seed index, for the choice of labelled items.
         items: what people call the items, plural.
         key: config path of ``data``, for errors.
+
+    Returns:
+        Parts that share no item.
 
     Raises:
         ConfigError: a class has too few items for its shots, its test or its validation part.

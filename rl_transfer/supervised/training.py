@@ -131,7 +131,11 @@ class ClassifierTraining:
         }
 
     def note(self, text: str) -> None:
-        """Say something that belongs into the record as well."""
+        """Say something that belongs into the record as well.
+
+        Args:
+            text: one line.
+        """
         self.notes.append(text)
         self.say(text)
 

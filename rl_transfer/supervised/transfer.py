@@ -97,7 +97,11 @@ class ClassifierTransfer:
         return adapters
 
     def describe(self) -> str:
-        """The plan for people: tensor by tensor, or part by part for a large network."""
+        """The plan for people.
+
+        Returns:
+            A table, tensor by tensor; part by part for a large network.
+        """
         if len(self.plan.entries) <= LONG_PLAN:
             return self.plan.table()
         counts: dict[str, Counter[str]] = {}
@@ -200,7 +204,11 @@ class ClassifierTransfer:
         return self._freeze.progress(share)
 
     def state(self) -> dict[str, Tensor]:
-        """The classifier's tensors, adapters folded in."""
+        """The classifier's tensors.
+
+        Returns:
+            As the bundle keeps them: adapters are folded in.
+        """
         if self.adapters is not None:
             return self.adapters.merged_state()
         return {name: tensor.detach() for name, tensor in tensors_of(self._model).items()}

@@ -31,6 +31,9 @@ def core_strategy(kind: DataKind, verbs: StrategyVerbs, parts: PartMap) -> core.
         verbs: as parsed from YAML.
         parts: of the target's classifier.
 
+    Returns:
+        The same strategy in the core's words.
+
     Raises:
         TransferError: a verb makes no sense for the kind, or a schedule does not fit the parts.
     """
@@ -72,6 +75,9 @@ def with_matching_head(
         source: class names of the source's head, None if nobody knows them.
         target: class names of the target.
 
+    Returns:
+        The strategy itself, or one that resets the head.
+
     Raises:
         TransferError: the head is to be copied, the classes differ, and the strategy does not
             say under ``reset`` or ``reset_on_mismatch`` what then.
@@ -102,7 +108,11 @@ def _thaw(verbs: StrategyVerbs, parts: PartMap) -> tuple[core.ThawStep, ...]:
 
 
 def trunk_parts(parts: PartMap) -> tuple[str, ...]:
-    """Names of the trunk's parts that hold tensors, from input to output."""
+    """Names of the trunk's parts that hold tensors, from input to output.
+
+    Args:
+        parts: of a classifier.
+    """
     return tuple(part.name for part in parts if part.role == "trunk" and part.tensors)
 
 

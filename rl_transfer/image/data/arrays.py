@@ -33,6 +33,9 @@ def open_arrays(data: ArrayData, key: str) -> OpenedData:
         data: names the file.
         key: config path of it, for errors.
 
+    Returns:
+        Its images in memory, with a test part where the file has one.
+
     Raises:
         ConfigError: there is no such file, or its arrays are not labelled images.
     """
@@ -101,6 +104,9 @@ def array_images(images: NDArray[np.uint8], labels: NDArray[Any]) -> LabelledSet
     Args:
         images: [n, height, width] or [n, height, width, 1 or 3].
         labels: integers [n].
+
+    Returns:
+        Labelled 8-bit images, grey or RGB.
     """
     flat = images[..., 0] if images.ndim == 4 and images.shape[-1] == 1 else images
     return LabelledSet(labels.astype(np.int64), ArrayLoader(np.ascontiguousarray(flat)))

@@ -27,6 +27,13 @@ def open_folder(data: FolderData, key: str = "data") -> OpenedData:
     A folder with ``train`` and ``test`` (or ``val``) in it has its own test part; otherwise one is
     split off. Classes are sorted by name, as torchvision's ``ImageFolder`` does.
 
+    Args:
+        data: names folder and layout.
+        key: config path of it, for errors.
+
+    Returns:
+        The images, none of them decoded yet.
+
     Raises:
         ConfigError: there is no such folder, a class without images, a damaged file (all are named).
     """

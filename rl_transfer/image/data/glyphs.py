@@ -40,6 +40,13 @@ def open_glyphs(data: GlyphData, key: str = "data") -> OpenedData:
 
     Image (character, face, variant) looks the same in every data set that contains it.
 
+    Args:
+        data: characters, faces, size and jitter.
+        key: config path of it, for errors.
+
+    Returns:
+        Grey images of ``size`` × ``size`` pixels, labelled by character or by face.
+
     Raises:
         ConfigError: an unknown face, or a face without one of the characters.
     """
@@ -60,7 +67,14 @@ def open_glyphs(data: GlyphData, key: str = "data") -> OpenedData:
 
 
 def fonts_folder() -> Path:
-    """Matplotlib's folder of TrueType fonts; matplotlib is not imported."""
+    """Matplotlib's folder of TrueType fonts; matplotlib is not imported.
+
+    Returns:
+        The folder.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
     spec = importlib.util.find_spec("matplotlib")
     if spec is None or spec.origin is None:
         raise MissingExtraError("the fonts come with matplotlib, which is not installed")
@@ -69,6 +83,13 @@ def fonts_folder() -> Path:
 
 def find_face(name: str, key: str | None = None) -> Path:
     """The font file of a face: by its name in matplotlib's folder, or by path.
+
+    Args:
+        name: ``cmr10``, or a path that ends in ``.ttf`` or ``.otf``.
+        key: config path of it, for errors.
+
+    Returns:
+        A file that exists.
 
     Raises:
         ConfigError: there is none.

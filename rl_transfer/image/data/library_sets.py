@@ -24,6 +24,13 @@ TEST_SPLITS = ("test", "val", "valid")
 def open_torchvision(data: TorchvisionData, key: str = "data") -> OpenedData:
     """Open a torchvision data set; its own test part is used where the class knows one.
 
+    Args:
+        data: names class, root and arguments.
+        key: config path of it, for errors.
+
+    Returns:
+        The images, none of them decoded yet.
+
     Raises:
         ConfigError: there is no such class, it refuses its arguments, or its files are absent.
         MissingExtraError: torchvision is not installed.
