@@ -109,7 +109,14 @@ ROOM: Room[RLRun, RLSuite] = RLRoom()
 
 
 def read_environment(argument: str | None) -> Environment | None:
-    """The environment that ``--env`` names: a YAML file, a shipped target, or a Gymnasium id."""
+    """The environment that ``--env`` names: a YAML file, a shipped target, or a Gymnasium id.
+
+    Args:
+        argument: as the user wrote it; None for no ``--env``.
+
+    Returns:
+        The environment, not built yet; None where none was named.
+    """
     if argument is None:
         return None
     if argument in shipped("targets") or (is_path(argument) and argument.endswith((".yaml", ".yml"))):

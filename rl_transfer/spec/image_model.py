@@ -71,7 +71,14 @@ class TimmConfig(ImageModel):
 
 
 def named_model(text: str) -> SmallResNetConfig | TorchvisionConfig | TimmConfig:
-    """The classifier that a plain text means."""
+    """The classifier that a plain text means.
+
+    Args:
+        text: ``small-resnet``, ``timm/<architecture>``, or a name of torchvision's.
+
+    Returns:
+        The config of that classifier.
+    """
     library, slash, architecture = text.partition("/")
     if slash and library == "timm":
         return TimmConfig(name="timm", architecture=architecture)
@@ -112,7 +119,14 @@ def _weights_tag(value: object) -> str:
 
 
 def named_weights(text: str) -> WeightsConfig:
-    """The weights that a plain text means."""
+    """The weights that a plain text means.
+
+    Args:
+        text: a file, or a name such as ``DEFAULT``.
+
+    Returns:
+        The config of those weights.
+    """
     is_file = "/" in text or text.endswith((".pth", ".pt", ".bin", ".safetensors"))
     return WeightsConfig(file=text) if is_file else WeightsConfig(name=text)
 

@@ -70,7 +70,14 @@ class LabelledData(Frozen):
 
 
 def fingerprint(path: Path) -> str | None:
-    """SHA-256 of a file's content, or of the names and sizes of a folder's files; None if absent."""
+    """SHA-256 of a file's content, or of the names and sizes of a folder's files; None if absent.
+
+    Args:
+        path: of a file or folder.
+
+    Returns:
+        64 hexadecimal digits, or None.
+    """
     if path.is_file():
         status = path.stat()
         return file_sha256(str(path.resolve()), status.st_size, status.st_mtime_ns)
@@ -83,7 +90,16 @@ def fingerprint(path: Path) -> str | None:
 
 @lru_cache(maxsize=64)
 def file_sha256(path: str, size: int, changed: int) -> str:
-    """SHA-256 (hex) of a file; ``size`` and ``changed`` (ns) make the cache notice another content."""
+    """SHA-256 (hex) of a file; ``size`` and ``changed`` (ns) make the cache notice another content.
+
+    Args:
+        path: of the file.
+        size: in bytes.
+        changed: time of its last change, in ns.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
