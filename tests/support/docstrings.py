@@ -1,8 +1,8 @@
-"""What a docstring on a room's face lacks, and the list of what may still lack it.
+"""What a docstring on a room's face lacks.
 
-Run it to see where the rooms stand, and to take mended names off the list::
+Run it to see where the rooms stand, and what a room lacks::
 
-    python tests/support/docstrings.py [--missing ROOM] [--prune]
+    python tests/support/docstrings.py [--missing ROOM]
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ if __name__ == "__main__":
 from support.faces import Definition, Member, Rooms, methods
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-EXEMPTIONS = ROOT / "tests" / "undocumented.txt"
 # Named and documented by Gymnasium, torch and Stable-Baselines3, whose classes ours extend.
 OVERRIDES = {"forward", "reset", "step", "render", "close", "action", "observation", "reward", "seed"}
 SECTION = re.compile(r"^(Args|Returns|Yields|Raises|Attributes|Example|Examples|Note|References):\s*$", re.M)
@@ -116,26 +115,10 @@ def _returns_something(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return not (len(node.body) == 2 and isinstance(node.body[1], ast.Return))
 
 
-def exempted() -> list[str]:
-    """The lines of the list of exemptions."""
-    lines = EXEMPTIONS.read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if line and not line.startswith("#")]
-
-
-def _where(line: str, missing: dict[str, list[str]]) -> str | None:
-    """The listed name as it is called today: the same, or moved to another room; None when it is mended."""
-    if missing.get(line):
-        return line
-    name = line.partition(" ")[2]
-    moved = [key for key, lacks in missing.items() if lacks and key.partition(" ")[2] == name]
-    return moved[0] if line not in missing and len(moved) == 1 else None
-
-
 def main() -> None:
-    """Print the table of rooms, or what is missing in one; on request cut the list to what is still open."""
+    """Print the table of rooms, or what is missing in one."""
     parser = argparse.ArgumentParser(description="Which docstrings on the rooms' faces lack something.")
     parser.add_argument("--missing", metavar="ROOM", help="what each member of this room's face lacks")
-    parser.add_argument("--prune", action="store_true", help="cut the list to what still lacks something")
     chosen = parser.parse_args()
     members = rooms().members
     missing = {member.key: lacking(member) for member in members}
@@ -149,10 +132,6 @@ def main() -> None:
         for room, count in sorted(total.items()):
             print(f"{room:26} {count - open_[room]:4} of {count:4} documented")
         print(f"{'together':26} {total.total() - open_.total():4} of {total.total():4}")
-    if chosen.prune:
-        kept = sorted({found for line in exempted() if (found := _where(line, missing))})
-        heading = [line for line in EXEMPTIONS.read_text(encoding="utf-8").splitlines() if line[:1] == "#"]
-        EXEMPTIONS.write_text("\n".join([*heading, *kept]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ class Member:
 
     @property
     def key(self) -> str:
-        """How the list of exemptions names it."""
+        """How messages name it."""
         return f"{self.room} {self.name}"
 
 
