@@ -70,6 +70,8 @@ def test_every_strategy_on_every_algorithm(
         with pytest.raises(TransferError) as caught:
             transfer(tmp_path, algorithm, STRATEGIES[name], sources[algorithm])
         assert len(caught.value.message) > 40, "a refusal gives a reason"
+        advised = caught.value.message.partition("works with ")[2].partition(";")[0].split(", ")
+        assert not REFUSED[name] & set(advised), "a refusal names what is not refused as well"
         return
     strategy = STRATEGIES[name]
     target = transfer(tmp_path, algorithm, strategy, sources[algorithm])

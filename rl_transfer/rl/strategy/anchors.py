@@ -77,7 +77,7 @@ def policy_fisher(source: Policy, samples: int, seed: int) -> dict[str, Tensor]:
     """
     name = source.algorithm.name
     if traits_of(name).actions != "distribution":
-        works = names_with(lambda traits: traits.actions == "distribution")
+        works = names_with(lambda each: each.actions == "distribution" and not each.natural_gradient)
         raise TransferError(
             f"EWC needs a policy with a likelihood; {name} has none. It works with {', '.join(works)}; "
             "L2-SP works with every algorithm",

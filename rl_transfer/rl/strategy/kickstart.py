@@ -78,7 +78,7 @@ def check_teacher(
     """
     key = "strategy.kickstart"
     if traits_of(algorithm.name).actions == "greedy":
-        works = names_with(lambda traits: traits.actions != "greedy")
+        works = names_with(lambda each: each.actions != "greedy" and not each.natural_gradient)
         raise TransferError(
             f"kickstarting distils an action distribution; {algorithm.name} has none (its greedy policy is "
             f"an argmax over values). It works with {', '.join(works)}",
