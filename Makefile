@@ -53,10 +53,10 @@ cov: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
 
 ## Change the code in every small way and see whether a test notices: SAMPLE=300 SEED=0 draws, NAMED=1 takes
-## only the changes that once slipped through, AT=rl_transfer/core/freeze.py:88 one module or line.
+## only the changes that once slipped through, AT=rl_transfer/core/freeze.py:88 modules or lines.
 mutants: $(VENV)/.installed-dev
 	PYTHONPATH=$(CURDIR):$(CURDIR)/envs:$(CURDIR)/tests $(BIN)/python -m mutants $(if $(NAMED),--named) \
-		--sample $(or $(SAMPLE),0) --seed $(or $(SEED),0) $(if $(AT),--at $(AT))
+		--sample $(or $(SAMPLE),0) --seed $(or $(SEED),0) $(if $(AT),--at '$(AT)')
 
 ## One training run under cProfile: make profile CONFIG="cartpole training.total_steps=10240"
 profile: $(VENV)/.installed-dev

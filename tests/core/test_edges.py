@@ -2,12 +2,18 @@
 
 import pytest
 import torch
+from torch import nn
 
 from rl_transfer.core import (
     EWC,
     L2SP,
     PartLearningRates,
+    PartMap,
+    PartRule,
     Strategy,
+    digest_tensors,
+    inventory,
+    inventory_table,
     load_bundle,
     plan,
     save_bundle,
@@ -67,3 +73,40 @@ def test_an_optimizers_empty_group_keeps_its_rate():
         assert merged == [(0.3, 13), (0.1, 0)]
     rates.rescale(0.4)
     assert optimizer.param_groups[-1]["lr"] == 0.1
+
+
+def test_parts_of_a_source_may_name_tensors_that_it_lacks():
+    source, target = ActorCritic(), ActorCritic()
+    state = {name: tensor for name, tensor in source.state_dict().items() if not name.startswith("value_net")}
+    made = plan(state, target, target.parts(), Strategy("s", copy=("trunk",)), source_parts=source.parts())
+    assert len(made.names("copied")) == 8
+    with pytest.raises(TransferError, match=r"value_net\.weight: the source has no counterpart"):
+        plan(state, target, target.parts(), Strategy("s", copy=("all",)), source_parts=source.parts())
+
+
+def test_an_inventory_has_every_tensor_every_total_and_the_statistics():
+    model = nn.Linear(2, 1000)
+    state, statistics = model.state_dict(), {"mean": torch.zeros(3, dtype=torch.float64)}
+    rows = inventory(PartMap.build(model, {"trunk": PartRule(("",), "trunk")}), state, statistics)
+    assert [(row["part"], row["role"], row["tensor"], row["elements"], row["dtype"]) for row in rows] == [
+        ("trunk", "trunk", "weight", 2000, "float32"),
+        ("trunk", "trunk", "bias", 1000, "float32"),
+        ("trunk", "trunk", None, 3000, None),
+        ("normalization", "statistics", "mean", 3, "float64"),
+        ("normalization", "statistics", None, 3, None),
+        ("all", "", None, 3003, None),
+    ]
+    assert [row["shape"] for row in rows] == [[1000, 2], [1000], None, [3], None, None]
+    assert rows[-1]["digest"] == digest_tensors({**state, **statistics})[:12]
+    assert rows[0]["digest"] == digest_tensors({"weight": state["weight"]})[:12]
+
+
+def test_an_inventory_as_a_table_groups_digits_and_leaves_blanks_in_totals():
+    model = nn.Linear(2, 1000)
+    rows = inventory(PartMap.build(model, {"trunk": PartRule(("",), "trunk")}), model.state_dict())
+    head, *_, weight, _, total, everything = inventory_table(rows).splitlines()
+    assert head.split() == ["part", "role", "tensor", "shape", "elements", "dtype", "digest"]
+    assert weight.split()[:3] == ["trunk", "trunk", "weight"]
+    assert "2,000" in weight
+    assert total.split() == ["trunk", "trunk", "total", "3,000", rows[2]["digest"]]
+    assert everything.split() == ["all", "total", "3,000", rows[3]["digest"]]

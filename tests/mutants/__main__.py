@@ -32,8 +32,12 @@ def main() -> int:
     targets = modules()
     chosen = [m for paths in targets.values() for path in paths for m in mutants(path, read(ROOT, path))]
     if arguments.at:
-        path, _, line = arguments.at.partition(":")
-        chosen = [m for m in chosen if m.path.endswith(path) and line in ("", str(m.line))]
+        places = [place.partition(":")[::2] for place in arguments.at.split()]
+        chosen = [
+            m
+            for m in chosen
+            if any(m.path.endswith(path) and line in ("", str(m.line)) for path, line in places)
+        ]
     if arguments.sample and arguments.sample < len(chosen):
         chosen = random.Random(arguments.seed).sample(chosen, arguments.sample)
     reach = measure(targets)
@@ -130,7 +134,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--named", action="store_true", help="only the changes that have a name")
     parser.add_argument("--sample", type=int, default=0, help="how many mutants to draw; 0: all")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
-    parser.add_argument("--at", default="", help="only mutants of one module or line: path or path:line")
+    parser.add_argument("--at", default="", help="only mutants of these modules or lines: path or path:line")
     parser.add_argument("--seconds", type=float, default=20, help="seconds of tests to try on one mutant")
     return parser.parse_args()
 

@@ -74,6 +74,17 @@ def test_an_episode_that_does_not_end_is_refused_at_the_limit(monkeypatch: pytes
                 evaluator.run(lambda seen: np.ones(len(seen), int), [1, 2])
 
 
+def test_observations_of_several_episodes_are_one_batch_per_key() -> None:
+    space = gym_spaces.Dict({"a": gym_spaces.Discrete(5), "b": gym_spaces.Box(0, 9, (2,))})
+    seen = [{"a": np.int64(i), "b": np.full(2, i, np.float32)} for i in (1, 4, 2)]
+    batch = evaluate.stack(seen, space)
+    assert isinstance(batch, dict)
+    assert batch["a"].tolist() == [1, 4, 2]
+    assert batch["b"].tolist() == [[1, 1], [4, 4], [2, 2]]
+    assert random_act(space["b"], 0)(batch).shape == (3, 2), "one action for every episode of a dict batch"
+    assert np.array_equal(np.asarray(evaluate.stack([1, 4], space["a"])), [1, 4])
+
+
 def test_random_actions_are_seeded_and_inside_the_space() -> None:
     space = gym_spaces.Box(-2.0, 2.0, (3,))
     first = random_act(space, 4)(np.zeros((5, 1)))
