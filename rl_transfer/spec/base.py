@@ -18,6 +18,8 @@ InnerShare = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
 Json = JsonValue
 """JSON-able data: null, booleans, numbers, text, lists and maps of such."""
+JsonObject = dict[str, Any]
+"""A JSON object: a resolved config, a record, a manifest; docs/architecture.md gives their keys."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 
 __all__ = [
@@ -36,10 +38,6 @@ __all__ = [
     "Share",
     "digest",
 ]
-
-
-JsonObject = dict[str, Any]
-"""A JSON object: a resolved config, a record, a manifest; docs/architecture.md gives their keys."""
 
 
 class KeyedValueError(ValueError):
