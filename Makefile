@@ -36,9 +36,9 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/python tests/support/dead_code.py
 
-## The site in build/site; a broken link or anchor ends the build.
+## The site in build/site; a broken link or anchor ends the build (with --quiet it would not).
 docs: $(VENV)/.installed-docs
-	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/mkdocs build --strict
 
 ## Every benchmark in a short form. Numbers for the docs come from the full commands.
 bench: $(VENV)/.installed-dev
