@@ -1,1 +1,1 @@
-"""rl"""
+"""Runs of reinforcement learning: Stable-Baselines3 behind the `Room` protocol."""
