@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from rl_transfer.spec.algorithms import Algorithm
 from rl_transfer.spec.base import (
@@ -61,6 +61,14 @@ class Training(Frozen):
     """Which policy the bundle holds: the last one, or the one with the best evaluation."""
     vectorization: Literal["sync", "batched"] = "sync"
     """Training environments step one after another, or all at once as arrays (classic control only)."""
+
+    @model_serializer(mode="wrap")
+    def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves ``vectorization`` out at its default: ids and digests from before it stay as they were."""
+        data: dict[str, Any] = fields(self)
+        if self.vectorization == "sync":
+            data.pop("vectorization", None)
+        return data
 
 
 class Evaluation(Frozen):
@@ -142,11 +150,8 @@ class RLRun(RunConfig):
         return self.training.total_steps if self.training else 0
 
     def identity(self) -> dict[str, Any]:
-        """Everything but the place of a given policy; what came later is left out at its default."""
-        identity = {key: value for key, value in self.plain().items() if key != "given"}
-        if self.training is not None and self.training.vectorization == "sync":
-            identity["training"].pop("vectorization")
-        return identity
+        """Everything but the place of a given policy."""
+        return {key: value for key, value in self.plain().items() if key != "given"}
 
 
 class TrainConfig(SingleConfig):

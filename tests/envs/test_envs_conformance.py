@@ -417,6 +417,15 @@ class TestPreview:
             # CartPole's frames are 600 × 400, so 120 × 80, under 18 pixels of label
             assert image.size == (3 * 122, 2 * 98)
 
+    def test_without_a_policy_it_plays_a_registered_one_or_else_random_actions(self, tmp_path):
+        unregistered = {"id": "PixelCatch-v0", "perturb": [{"ball_speed": 2.0}]}
+        for spec, policy in ((self.SPEC, "balance"), (unregistered, "random")):
+            paths = [tmp_path / f"{name}.png" for name in ("left-out", "named", "other")]
+            for path, given in zip(paths, (None, policy, "constant 0"), strict=True):
+                preview(spec, path, steps=12, width=60, columns=3, policy=given)
+            left_out, named, other = (path.read_bytes() for path in paths)
+            assert left_out == named != other
+
     def test_wrong_ending_and_unknown_policy(self, tmp_path):
         with pytest.raises(envs.InvalidSpecError, match=r"\.gif or a \.png"):
             preview(self.SPEC, tmp_path / "pole.jpg")

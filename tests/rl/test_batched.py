@@ -21,7 +21,7 @@ from rl_transfer.results import run_id
 from rl_transfer.rl.environments.batch import BatchedVecEnv
 from rl_transfer.rl.environments.build import make_vec_env
 from rl_transfer.rl.training.preflight import preflight
-from rl_transfer.spec import Environment, RLSuite
+from rl_transfer.spec import Environment, RLRun, RLSuite
 from rl_transfer_envs.registry import perturbations as registry
 from support.rl import PPO as SMALL_PPO
 from support.rl import Execute, make_run
@@ -255,10 +255,17 @@ def test_a_run_ends_with_the_weights_of_the_run_that_steps_one_by_one(
     assert one_by_one.curve() == batched.curve()
 
 
-def test_the_default_leaves_ids_as_they_were() -> None:
+def test_the_default_leaves_ids_and_digests_as_they_were() -> None:
     # What make_run() hashed to before there was a choice.
-    assert run_id(make_run()) == "d7ffadbc0f3fde85"
-    assert run_id(make_run(training={"total_steps": 128, "vectorization": "sync"})) == "d7ffadbc0f3fde85"
+    for training in ({"total_steps": 128}, {"total_steps": 128, "vectorization": "sync"}):
+        spec = make_run(training=training)
+        assert run_id(spec) == "d7ffadbc0f3fde85"
+        assert spec.plain()["training"] == {"total_steps": 128, "keep": "final"}, "it enters bundle digests"
+
+
+def test_a_batched_run_is_read_back() -> None:
+    spec = make_run(training=BATCHED)
+    assert RLRun.model_validate(spec.plain()) == spec
 
 
 class StepsItself(rl_transfer_envs.Perturbation):
