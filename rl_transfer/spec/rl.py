@@ -63,9 +63,9 @@ class Training(Frozen):
     """Training environments step one after another, or all at once as arrays (classic control only)."""
 
     @model_serializer(mode="wrap")
-    def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
         """Leaves ``vectorization`` out at its default: ids and digests from before it stay as they were."""
-        data: dict[str, Any] = fields(self)
+        data: dict[str, JsonValue] = fields(self)
         if self.vectorization == "sync":
             data.pop("vectorization", None)
         return data
