@@ -1,7 +1,9 @@
 """A kind of data that supervised/ has never heard of goes through every door that pictures go through."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -10,15 +12,16 @@ from rl_transfer.analysis import analyse, read_sweep
 from rl_transfer.errors import ConfigError, TransferError
 from rl_transfer.frame import EvaluationRequest
 from rl_transfer.results import find_run
-from rl_transfer.spec import load
+from rl_transfer.spec import StrategyVerbs, load
 from rl_transfer.supervised.bundle import load_network
+from rl_transfer.supervised.translate import core_strategy
 from rl_transfer.sweep.dispatch import SUITES, bundle_kind, room
 from rl_transfer.sweep.scheduler import run_graph
 from rl_transfer.sweep.sweep import prepare
 from support.cli import Call
 from support.sweeps import InThisProcess
-from support.vectors_room import VECTORS
-from support.vectors_spec import VectorSuite
+from support.vectors_room import VECTORS, VectorKind
+from support.vectors_spec import PerceptronConfig, VectorSuite
 
 SUPPORT = Path(__file__).resolve().parent.parent / "support"
 COST = ("vectors_spec.py", "vectors_room.py")
@@ -125,3 +128,15 @@ def test_a_classifier_is_measured_on_data_that_are_named(call: Call, tmp_path: P
         room("vector").evaluate("source", EvaluationRequest(data="data.yaml"))
     with pytest.raises(ConfigError, match="a vector classifier; it is measured on --data"):
         room("vector").evaluate("source", EvaluationRequest(env="CartPole-v1"))
+
+
+def test_a_kind_may_refuse_verbs_of_its_own() -> None:
+    class Picky(VectorKind):
+        refused: ClassVar[Mapping[str, str]] = {"low_rank": "its layers are narrow already"}
+
+    model = PerceptronConfig(name="perceptron", features=6)
+    parts = VECTORS.build_classifier(model, 3, seed=0).parts
+    verbs = StrategyVerbs.model_validate({"copy": ["trunk"], "low_rank": {"parts": ["hidden1"]}})
+    assert core_strategy(VECTORS, verbs, parts).copy == ("trunk",)
+    with pytest.raises(TransferError, match="uses low_rank, which a vector classifier cannot: its layers"):
+        core_strategy(Picky(), verbs, parts)
