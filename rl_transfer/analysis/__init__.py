@@ -7,10 +7,11 @@ Reads records only and never imports torch, gymnasium or stable-baselines3. Ever
 docs/metrics.md.
 """
 
+from rl_transfer.analysis.csv_table import csv_text
 from rl_transfer.analysis.inputs import Curve, Run, Sweep, read_sweep
 from rl_transfer.analysis.matrix import analyse
 from rl_transfer.analysis.model import Cell, Matrix
-from rl_transfer.analysis.tables import csv_text, summary
+from rl_transfer.analysis.tables import summary
 from rl_transfer.analysis.terminal import text_table
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.analysis.words import headlines

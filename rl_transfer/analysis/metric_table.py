@@ -24,6 +24,8 @@ class MetricInfo:
     signed: bool = False
     """Whether it is a difference that can be below 0, and is shown with its sign."""
     higher_is_better: bool = True
+    bounded: bool = False
+    """Whether it is a mere bound (≥, ≤) where runs never reached the threshold."""
     claim: str = ""
     """What a verdict on it speaks of; empty for metrics that get none."""
     everywhere: bool = True
@@ -110,6 +112,7 @@ _ROWS = (
         "steps",
         "Start of the first three evaluations whose mean is ≥ θ; the budget if none is.",
         higher_is_better=False,
+        bounded=True,
     ),
     MetricInfo(
         "threshold_reached",
@@ -129,6 +132,7 @@ _ROWS = (
         "speed-up",
         "ratio",
         "Ratio of those times (from scratch / transfer); ≥ or ≤ where runs never reached θ.",
+        bounded=True,
     ),
     MetricInfo(
         "break_even",

@@ -1,14 +1,12 @@
-"""The matrix as data: one JSON object per cell, and CSV."""
+"""The matrix as data: one JSON object per cell."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.cells import Estimate, Metric
-from rl_transfer.analysis.comparison import JUDGED, Comparison
+from rl_transfer.analysis.comparison import Comparison
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.spec import JsonObject
@@ -109,42 +107,3 @@ def _limits(interval: Interval) -> list[float | None]:
 
 def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def csv_text(matrix: Matrix) -> str:
-    """One line per cell: identity, verdicts with p-values, then mean and limits of every metric.
-
-    Columns are the same for every sweep (with linear probes, theirs beside); what is undefined is
-    empty. Per-seed values are in :func:`summary`.
-
-    Args:
-        matrix: a finished analysis.
-
-    Returns:
-        The file's text, header first.
-    """
-    rows = [_flat(cell) for cell in summary(matrix)]
-    header = list(dict.fromkeys(name for row in rows for name in row))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, header, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: "" if value is None else value for name, value in row.items()} for row in rows)
-    return buffer.getvalue()
-
-
-def _flat(cell: JsonObject) -> JsonObject:
-    row = {name: cell[name] for name in ("source", "target", "strategy", "kind", "steps")}
-    row |= {"planned": len(cell["seeds"]), "finished": len(cell["finished"])}
-    for judged in JUDGED:
-        entry = cell["comparisons"].get(judged, {})
-        for field in ("verdict", "unit", "gain", "low", "high", "p", "adjusted_p", "hedges_g"):
-            row[f"{judged}_{field}"] = entry.get(field)
-        row[f"{judged}_improvement"] = entry.get("probability_of_improvement")
-    for name, info in METRICS.items():
-        if not info.everywhere and name not in cell["metrics"]:
-            continue
-        metric = cell["metrics"].get(name, {})
-        row |= {f"{name}_{field}": metric.get(field) for field in ("mean", "low", "high", "n")}
-        row[f"{name}_score"] = (metric.get("score") or {}).get("mean")
-    row["flags"] = " ".join(flag["code"] for flag in cell["flags"])
-    return row

@@ -1,12 +1,10 @@
-import csv
-import io
 import json
 import math
 from typing import Any
 
 import pytest
 
-from rl_transfer.analysis import analyse, csv_text, headlines, read_sweep, summary, text_table
+from rl_transfer.analysis import analyse, headlines, read_sweep, summary, text_table
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.words import advice, at_budgets, at_steps, interval, number
@@ -63,18 +61,6 @@ def test_undefined_figures_are_null():
         "unit": "measure", "mean": None, "low": None, "high": None, "n": 0, "per_seed": {}, "bound": None,
         "score": None,
     }  # fmt: skip
-
-
-def test_csv_has_one_line_per_cell_and_no_nan(matrix):
-    rows = list(csv.DictReader(io.StringIO(csv_text(matrix))))
-    assert len(rows) == 12
-    assert "nan" not in csv_text(matrix).lower()
-    tuned = next(r for r in rows if r["strategy"] == "fine-tune" and r["target"] == "reversed-actions")
-    cell = next(c for c in matrix.cells if c.strategy == "fine-tune" and c.target == "reversed-actions")
-    assert tuned["auc_gain_verdict"] == "negative"
-    assert float(tuned["auc_gain_mean"]) == cell.metrics["auc_gain"].value.mean
-    assert float(tuned["auc_gain_gain"]) == cell.comparisons["auc_gain"].gain.point
-    assert tuned["planned"] == tuned["finished"] == "5"
 
 
 def test_the_terminal_table_shows_every_cell(matrix):
