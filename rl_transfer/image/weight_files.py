@@ -28,7 +28,7 @@ from rl_transfer.spec.image_model import (
     TorchvisionConfig,
     WeightsConfig,
 )
-from rl_transfer.spec.labelled import file_sha256
+from rl_transfer.spec.labelled import file_digest
 
 PACKAGE = "package://"
 NESTED = ("state_dict", "model", "model_state_dict")
@@ -263,8 +263,9 @@ def checked_hash(path: Path, weights: WeightsConfig, key: str) -> str:
     Raises:
         BundleError: the file has another hash than promised.
     """
-    status = path.stat()
-    found = file_sha256(str(path.resolve()), status.st_size, status.st_mtime_ns)
+    found = file_digest(path)
+    if found is None:
+        raise BundleError(f"the weights file {path} cannot be read", key=key)
     for origin, digits in (("the config", weights.sha256), ("its name", _digits_in(path.name))):
         if digits is not None and not found.startswith(digits):
             raise BundleError(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from rl_transfer.errors import ConfigError
 from rl_transfer.spec.base import JsonValue, NonNegativeFloat, PositiveFloat, PositiveInt
+from rl_transfer.spec.image_folders import find_images
 from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.spec.shorthand import FromText, tag_of
 
@@ -53,7 +56,7 @@ class ArrayData(LabelledData):
     @property
     def files(self) -> Path:
         """The file."""
-        return Path(self.path)
+        return Path(self.path).expanduser()
 
 
 class FolderData(LabelledData):
@@ -72,7 +75,14 @@ class FolderData(LabelledData):
     @property
     def files(self) -> Path:
         """The folder."""
-        return Path(self.path)
+        return Path(self.path).expanduser()
+
+    def read_files(self) -> Iterable[Path]:
+        """The images and the metadata; none where the folder cannot be read, which opening it explains."""
+        try:
+            return find_images(self.files, self.layout).paths
+        except ConfigError:
+            return ()
 
 
 class TorchvisionData(LabelledData):
@@ -85,6 +95,26 @@ class TorchvisionData(LabelledData):
     """Folder that holds its files."""
     kwargs: dict[str, JsonValue] = Field(default_factory=dict)
     """Further constructor arguments."""
+
+    @property
+    def files(self) -> Path | None:
+        """Its root."""
+        return None if self.root is None else Path(self.root).expanduser()
+
+    def read_files(self) -> Iterable[Path]:
+        """The folders that are named after the data set (``cifar-10-batches-py``), else the whole root."""
+        root = self.files
+        children = [] if root is None else sorted(root.iterdir())
+        own = [
+            path
+            for path in children
+            if path.is_dir() and _letters(path.name).startswith(_letters(self.dataset))
+        ]
+        return (path for each in own or children for path in (each, *each.rglob("*")) if not path.is_dir())
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
 
 
 def _folder(path: str) -> FolderData:

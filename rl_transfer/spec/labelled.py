@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
@@ -25,7 +27,7 @@ class LabelledData(Frozen):
     test: Share = 0.25
     """Share of each class held out for evaluation, where the data set has no test part of its own."""
     fingerprint: str | None = None
-    """Digest of the files' names and sizes (of a single file's content); filled in when a run is planned."""
+    """Digest of the content of the files that are read; filled in when a run is planned."""
 
     @model_validator(mode="after")
     def _check_shares(self) -> LabelledData:
@@ -51,7 +53,7 @@ class LabelledData(Frozen):
 
     def _identity(self, without: tuple[str, ...] = ()) -> dict[str, JsonValue]:
         """The config without the named keys; files that are known by content may lie anywhere."""
-        place = ("path",) if self.fingerprint is not None else ()
+        place = ("path", "root") if self.fingerprint is not None else ()
         return {name: value for name, value in self.plain().items() if name not in (*without, *place)}
 
     @property
@@ -59,58 +61,93 @@ class LabelledData(Frozen):
         """The folder or file that holds the items, if the data set is one of files."""
         return None
 
+    def read_files(self) -> Iterable[Path]:
+        """Those of the files that are read; a kind of data that leaves some alone says so here.
+
+        Returns:
+            Every file in the folder, unless a kind of data knows better.
+        """
+        place = self.files
+        return () if place is None else (path for path in place.rglob("*") if not path.is_dir())
+
     def planned(self) -> Self:
         """This data set with the fingerprint of its files, so that other files are another run.
 
         Returns:
             The data set as it is, where it has no files.
         """
-        found = None if self.files is None else fingerprint(self.files)
+        found = self._content()
         return self if found is None else self.model_copy(update={"fingerprint": found})
 
+    @property
+    def is_as_planned(self) -> bool:
+        """Whether the files are those that were fingerprinted; true where none were."""
+        if self.files is None or self.fingerprint is None:
+            return True
+        if self.files.is_dir() and not self.fingerprint.startswith(CONTENT):
+            return names_and_sizes(self.files) == self.fingerprint
+        return self._content() == self.fingerprint
 
-def fingerprint(path: Path) -> str | None:
-    """SHA-256 of a file's content, or of the names and sizes of a folder's files; None if absent.
-
-    Args:
-        path: of a file or folder.
-
-    Returns:
-        64 hexadecimal digits, or None.
-    """
-    if path.is_file():
-        status = path.stat()
-        return file_sha256(str(path.resolve()), status.st_size, status.st_mtime_ns)
-    if not path.is_dir():
-        return None
-    folders = [path, *(child for child in path.iterdir() if child.is_dir())]
-    changed = tuple(sorted((str(folder), folder.stat().st_mtime_ns) for folder in folders))
-    return _folder_fingerprint(str(path.resolve()), changed)
+    def _content(self) -> str | None:
+        place = self.files
+        if place is None or not place.is_dir():
+            return None if place is None else file_digest(place)
+        found = sorted({(os.path.relpath(path, place), file_digest(path)) for path in self.read_files()})
+        items: list[JsonValue] = [list(item) for item in found]
+        return None if not items else CONTENT + digest(items, length=64)
 
 
-@lru_cache(maxsize=64)
-def file_sha256(path: str, size: int, changed: int) -> str:
-    """SHA-256 (hex) of a file; ``size`` and ``changed`` (ns) make the cache notice another content.
+CONTENT = "content:"
+"""Before a fingerprint of a folder's contents; without it, it is one of 0.1.0, of names and sizes."""
+SETTLED_NS = 2_000_000_000
+"""A file that changed less than this long ago may change again without another time of change."""
+
+
+def file_digest(path: Path) -> str | None:
+    """SHA-256 of a file's content, read again whenever the file may have changed.
 
     Args:
         path: of the file.
-        size: in bytes.
-        changed: time of its last change, in ns.
 
     Returns:
-        64 hexadecimal digits.
+        64 hexadecimal digits; None if there is no such file, or it cannot be read.
+    """
+    try:
+        if not path.is_file():
+            return None
+        found = path.stat()
+        changed = (found.st_mtime_ns, found.st_ctime_ns)
+        settled = time.time_ns() - max(changed) > SETTLED_NS
+        read = _sha256 if settled else _sha256.__wrapped__
+        return read(os.path.abspath(path), found.st_ino, found.st_size, *changed)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=2**20)
+def _sha256(path: str, inode: int, size: int, modified: int, changed: int) -> str:
+    """Of a file; what else is given makes the cache notice another content.
+
+    The time of a file's last change (ctime) cannot be set back, as its time of modification can.
     """
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-@lru_cache(maxsize=64)
-def _folder_fingerprint(path: str, changed: tuple[tuple[str, int], ...]) -> str:
-    """``changed``: when files came into or left the upper folders (ns), so that the cache notices."""
-    found: list[tuple[str, int]] = []
-    for folder, _, names in os.walk(path):
-        for name in names:
-            full = os.path.join(folder, name)
-            found.append((Path(full).relative_to(path).as_posix(), os.path.getsize(full)))
-    items: list[JsonValue] = [list(item) for item in sorted(found)]
+def names_and_sizes(path: Path) -> str:
+    """How 0.1.0 fingerprinted a folder; for bundles that it wrote.
+
+    Args:
+        path: of the folder.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    found = sorted(
+        (each.relative_to(path).as_posix(), each.stat().st_size)
+        for folder, _, names in os.walk(path)
+        for each in (Path(folder, name) for name in names)
+        if each.is_file()
+    )
+    items: list[JsonValue] = [list(item) for item in found]
     return digest(items, length=64)

@@ -20,7 +20,7 @@ from rl_transfer.spec.experiment import (
     SourceConfig,
     TargetConfig,
 )
-from rl_transfer.spec.labelled import LabelledData, fingerprint
+from rl_transfer.spec.labelled import LabelledData, file_digest
 from rl_transfer.spec.matrix import Entry, MatrixConfig
 from rl_transfer.spec.optimization import SupervisedEvaluation, SupervisedTraining
 from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
@@ -45,7 +45,7 @@ class PretrainedWeights(Frozen):
         """
         if self.file is None or self.sha256 is not None or self.file.startswith("package://"):
             return self
-        found = fingerprint(Path(self.file))
+        found = file_digest(Path(self.file).expanduser())
         return self if found is None else self.model_copy(update={"sha256": found})
 
 

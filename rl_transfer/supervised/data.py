@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl_transfer.errors import ConfigError
-from rl_transfer.spec.labelled import LabelledData, fingerprint
+from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.wording import listing
 
 Item: TypeAlias = Any
@@ -149,9 +149,7 @@ def refuse_changed(data: LabelledData, key: str) -> None:
     Raises:
         ConfigError: they have changed since.
     """
-    if data.files is None or data.fingerprint is None:
-        return
-    if fingerprint(data.files) != data.fingerprint:
+    if not data.is_as_planned:
         raise ConfigError(
             f"{data.files} has changed since this run was planned; start it again, "
             "so that it gets a run id of its own",

@@ -143,7 +143,7 @@ def test_a_folder_with_its_own_test_part(tmp_path: Path) -> None:
     data = config(name="folder", path=str(tmp_path / "data"))
     assert IMAGES.split(data, 0, 0).summary()["images"] == {"train": [4, 4], "test": [2, 3]}
     save_folder(tmp_path / "data" / "val", {"wasps": 1})
-    with pytest.raises(ConfigError, match=r"has the class wasps, which .*train does not have"):
+    with pytest.raises(ConfigError, match="the test part has the class wasps"):
         open_data(data)
 
 

@@ -39,7 +39,7 @@ def open_arrays(data: ArrayData, key: str) -> OpenedData:
     Raises:
         ConfigError: there is no such file, or its arrays are not labelled images.
     """
-    path = Path(data.path)
+    path = data.files
     try:
         with np.load(path, allow_pickle=False) as content:
             arrays = {name: content[name] for name in content.files}

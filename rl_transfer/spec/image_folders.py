@@ -1,0 +1,167 @@
+"""The files of a folder of labelled images: which of them are read, and as what; nothing is decoded."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rl_transfer.errors import ConfigError
+
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+TRAIN = ("train", "training")
+TEST = ("test", "val", "valid", "validation")
+METADATA = ("metadata.jsonl", "metadata.csv")
+Labelled = list[tuple[Path, str]]
+"""Image files and their classes."""
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """What a folder of labelled images is made of.
+
+    Attributes:
+        pool: to learn from (and to split a test part off, where ``test`` is None).
+        test: of a folder that has a test part of its own.
+        tables: metadata files that say what the classes are.
+        ignored: part folders (``val`` beside ``test``) that nothing is read from.
+    """
+
+    pool: Labelled
+    test: Labelled | None = None
+    tables: tuple[Path, ...] = ()
+    ignored: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> list[Path]:
+        """Every file that is read."""
+        return [*self.tables, *(path for path, _ in (*self.pool, *(self.test or ())))]
+
+
+def find_images(root: Path, layout: str, key: str = "data") -> ImageFiles:
+    """Find the images and their classes.
+
+    A folder with ``train`` and ``test`` (or ``val``) in it has its own test part; otherwise one is
+    split off.
+
+    Args:
+        root: the folder.
+        layout: ``classes`` or ``huggingface``.
+        key: config path of the data, for errors.
+
+    Returns:
+        Its files, in the order of their names (of the metadata's rows, where there are any).
+
+    Raises:
+        ConfigError: there is no such folder, a class without images, damaged metadata.
+    """
+    if not root.is_dir():
+        raise ConfigError(f"{root}: no such folder", key=f"{key}.path")
+    train = next((root / name for name in TRAIN if (root / name).is_dir()), None)
+    tests = [root / name for name in TEST if (root / name).is_dir()]
+    read = _read_hugging_face if layout == "huggingface" else _read_classes
+    if train is None or not tests:
+        pool, tables = read(root, key)
+        return ImageFiles(pool, None, tables)
+    pool, tables = read(train, key)
+    test, test_tables = read(tests[0], key)
+    return ImageFiles(pool, test, (*tables, *test_tables), tuple(tests[1:]))
+
+
+def _read_classes(root: Path, key: str) -> tuple[Labelled, tuple[Path, ...]]:
+    """Path and class of every image below the sub-folders of ``root``."""
+    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not folders:
+        raise ConfigError(
+            f"{root} has no sub-folders; expected one per class, named after it, with its images inside",
+            key=f"{key}.path",
+        )
+    found: Labelled = []
+    for folder in folders:
+        images = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        if not images:
+            raise ConfigError(
+                f"the class folder {folder} has no images ({', '.join(sorted(SUFFIXES))}); "
+                "fill or remove it, or name the classes to use under classes",
+                key=f"{key}.path",
+            )
+        found += [(path, folder.name) for path in images]
+    return found, ()
+
+
+def _read_hugging_face(root: Path, key: str) -> tuple[Labelled, tuple[Path, ...]]:
+    """As ``load_dataset("imagefolder", data_dir=root)``: metadata files first, else sub-folders."""
+    table = next((root / name for name in METADATA if (root / name).is_file()), None)
+    if table is None:
+        return _read_classes(root, key)
+    try:
+        text = table.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = table.read_bytes()[: error.start].count(b"\n") + 1
+        raise ConfigError(
+            f"{table}, line {line}: the file is not in UTF-8 ({error.reason}); save it again as UTF-8",
+            key=f"{key}.path",
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{table} cannot be read: {error.strerror}", key=f"{key}.path") from None
+    rows = _json_rows(text, table, key) if table.suffix == ".jsonl" else _csv_rows(text, table, key)
+    return _labelled(root, rows, table, key), (table,)
+
+
+def _json_rows(text: str, table: Path, key: str) -> Iterable[Mapping[str, object]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ConfigError(
+                f"{table}, line {number} is no JSON object: {error}; expected one object per line, with "
+                "file_name and label",
+                key=f"{key}.path",
+            ) from None
+        if not isinstance(row, dict):
+            raise ConfigError(
+                f"{table}, line {number} is no JSON object but {type(row).__name__}; expected one object "
+                "per line, with file_name and label",
+                key=f"{key}.path",
+            )
+        yield row
+
+
+def _csv_rows(text: str, table: Path, key: str) -> Iterable[Mapping[str, object]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ConfigError(
+            f"{table}, line {reader.line_num} is no row of a table: {error}", key=f"{key}.path"
+        ) from None
+
+
+def _labelled(root: Path, rows: Iterable[Mapping[str, object]], source: Path, key: str) -> Labelled:
+    found = []
+    for number, row in enumerate(rows, 1):
+        if row.get("file_name") is None or row.get("label") is None:
+            raise ConfigError(
+                f"{source}, row {number}: expected file_name and label, got {', '.join(map(str, row))}",
+                key=f"{key}.path",
+            )
+        path = root / str(row["file_name"])
+        if not _is_file(path):
+            raise ConfigError(f"{source}, row {number}: {path} does not exist", key=f"{key}.path")
+        found.append((path, str(row["label"])))
+    if not found:
+        raise ConfigError(f"{source} lists no images", key=f"{key}.path")
+    return found
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a file; text that can name none (a NUL in it, too long) is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
