@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -184,13 +184,29 @@ def _time_gains(arm: Arm, scratch: Arm, confidence: float) -> list[Metric]:
     faster = per_run.speed_up(arm.times(), scratch.times())
     costs = list(arm.values(lambda run: run.source_steps).values())
     cost = float(np.mean(costs)) if costs else math.nan
-    targets = per_run.break_even_targets(saved.mean, cost) if math.isfinite(cost) else math.nan
     return [
         Metric("steps_saved", saved),
         Metric("speed_up", Estimate(faster.ratio, math.nan, math.nan), bound=faster.bound),
         Metric("break_even", _times(saved, per_run.break_even(1.0, cost))),
-        Metric("break_even_targets", Estimate(targets, math.nan, math.nan)),
+        _targets_to_break_even(saved, cost, arm.times(), scratch.times()),
     ]
+
+
+def _targets_to_break_even(
+    saved: Estimate,
+    cost: float,
+    transfer: Sequence[per_run.ThresholdTime],
+    scratch: Sequence[per_run.ThresholdTime],
+) -> Metric:
+    """Undefined unless the saving is clear: its interval above 0, and one arm at the threshold in every run."""
+    name = "break_even_targets"
+    never = [any(not time.reached for time in arm) for arm in (transfer, scratch)]
+    if not saved.low > 0 or all(never) or math.isnan(cost):
+        return Metric(name, Estimate(math.nan, math.nan, math.nan))
+    count, low, high = (
+        per_run.break_even_targets(steps, cost) for steps in (saved.mean, saved.high, saved.low)
+    )
+    return Metric(name, Estimate(count, low, high), bound="≥" if never[0] else "≤" if never[1] else "")
 
 
 def _offset_free(

@@ -24,6 +24,11 @@ class Flag:
         """Whether a control raises it, which concerns the gain's meaning and not its runs."""
         return self.code.startswith("control-")
 
+    @property
+    def of_target(self) -> bool:
+        """Whether it speaks of the target's scale, the same for every strategy there."""
+        return self.code in ("raw-returns", "reference-fallback")
+
 
 def arm_flags(arm: Arm, scratch: Arm | None, source: SourceInfo | None, scale: ScoreScale) -> list[Flag]:
     """The flags of one cell that its runs alone give.

@@ -18,6 +18,7 @@ from rl_transfer.analysis.cells import arm_metrics, gain_metrics
 from rl_transfer.analysis.comparison import JUDGED, Comparison, Judged
 from rl_transfer.analysis.flags import Flag, arm_flags, obstacle
 from rl_transfer.analysis.inputs import Run, Sweep
+from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.metrics import final_performance, has_plateaued
 from rl_transfer.analysis.model import Cell, CellKey, Kind, Matrix, TargetInfo
 from rl_transfer.analysis.power import smallest_seeds
@@ -207,7 +208,10 @@ class _Steps:
             metrics |= gain_metrics(arm, scratch, scale, confidence)
         flags = arm_flags(arm, scratch, self.sources.get(key[0] or ""), scale)
         flags += [
-            Flag(f"control-{entry.control.finding.replace(' ', '-')}", f"{metric}: {entry.control.sentence}")
+            Flag(
+                f"control-{entry.control.finding.replace(' ', '-')}",
+                f"{METRICS[metric].claim}: {entry.control.sentence}",
+            )
             for metric, entry in comparisons.items()
             if entry.control is not None and entry.doubted
         ]

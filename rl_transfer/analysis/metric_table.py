@@ -144,7 +144,7 @@ _ROWS = (
         "break_even_targets",
         "targets until break-even",
         "ratio",
-        "Number of such targets that win back the source's cost; none if nothing is saved.",
+        "Number of such targets that win back the source's cost; none unless the saving is clear.",
         higher_is_better=False,
     ),
     MetricInfo(

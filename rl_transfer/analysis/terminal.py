@@ -22,7 +22,7 @@ def text_table(matrix: Matrix) -> str:
     """Gains, intervals and verdicts, one line per cell; then flags, warnings and the plain sentences.
 
     At most :data:`WIDTH` columns; ``*`` marks a gain that the strategy's control puts in doubt, ``r`` one in
-    raw units of the measure.
+    raw units of the measure where others are scores.
 
     Args:
         matrix: a finished analysis.
@@ -33,7 +33,7 @@ def text_table(matrix: Matrix) -> str:
     settings = matrix.settings
     lines = [
         f"{matrix.name}: transfer against {matrix.baseline}, {words.at_budgets(matrix)}",
-        f"gains in normalised scores (r: {matrix.measure}), {settings.confidence:.0%} Welch intervals; "
+        f"gains in {words.scale_of_gains(matrix)}, {settings.confidence:.0%} Welch intervals; "
         f"tests in families of {matrix.family}",
         "",
         *_rows(_sections(matrix), matrix.measure),

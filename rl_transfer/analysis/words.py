@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.comparison import Comparison
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.analysis.verdict import Verdict
-from rl_transfer.wording import in_words
+from rl_transfer.wording import in_words, listing
 
 EFFECTS = ("helps", "hurts", "both helps and hurts", "makes no relevant difference", "is undecided")
 """What the verdicts of a cell can add up to, in the order in which they are told."""
@@ -158,27 +158,52 @@ def _scope(entries: Sequence[Comparison]) -> str:
 def notes(matrix: Matrix) -> list[str]:
     """Warnings (``!``), then flags (``*`` where a control raises them); the same flag of many cells once.
 
+    Every flag names its targets. One that speaks of a target's scale names no strategy: it holds for all.
+
     Args:
         matrix: a finished analysis.
 
     Returns:
         Lines that start with their mark.
     """
-    by_message: dict[tuple[str, str], list[str]] = {}
+    by_message: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
     for cell in matrix.cells:
         for flag in cell.flags:
             mark = "*" if flag.of_control else "!"
-            by_message.setdefault((mark, flag.message), []).append(_place(cell, matrix))
+            targets_of = by_message.setdefault((mark, flag.message), {})
+            arm = "" if flag.of_target else _arm(cell, matrix)
+            targets_of.setdefault(arm, {})[cell.target] = None
     found = [f"! {text}" for text in matrix.warnings]
-    for (mark, message), places in by_message.items():
-        shown = in_words(places) if len(places) <= 3 else f"{len(places)} cells"
-        found.append(f"{mark} {shown}: {message}")
-    return found
+    return found + [f"{mark} {_places(arms)}: {text}" for (mark, text), arms in by_message.items()]
 
 
-def _place(cell: Cell, matrix: Matrix) -> str:
-    origin = f" from {cell.source}" if cell.source and len(matrix.sources) > 1 else ""
-    return f"{cell.strategy}{origin} on {cell.target}"
+def _arm(cell: Cell, matrix: Matrix) -> str:
+    return f"{cell.strategy} from {cell.source}" if cell.source and len(matrix.sources) > 1 else cell.strategy
+
+
+def _places(targets_of: Mapping[str, Mapping[str, None]]) -> str:
+    """``a on x, b and c on x and y``: arms with the same targets together; many arms as a number."""
+    arms_on: dict[tuple[str, ...], list[str]] = {}
+    for arm, targets in targets_of.items():
+        arms_on.setdefault(tuple(targets), []).append(arm)
+    shown = []
+    for targets, arms in arms_on.items():
+        several = in_words(arms) if len(arms) <= 3 else f"{len(arms)} strategies"
+        where = in_words(targets) if len(targets) <= 6 else listing(targets, 5)
+        shown.append(f"{several} on {where}".strip())
+    return "; ".join(shown)
+
+
+def scale_of_gains(matrix: Matrix) -> str:
+    """What the gains of a matrix are measured in: ``normalised scores``, raw, or both with what marks raw.
+
+    Args:
+        matrix: a finished analysis.
+    """
+    raw = {info.scale.is_raw for info in matrix.targets.values()}
+    if raw == {True}:
+        return f"raw {matrix.measure}"
+    return "normalised scores" if raw == {False} else f"normalised scores (r: raw {matrix.measure})"
 
 
 def advice(entry: Comparison) -> str:

@@ -144,5 +144,5 @@ def test_a_control_that_uses_a_source_names_it(several_sources):
 def test_notes_name_the_source_where_there_are_several(several_sources):
     below = [note for note in notes(several_sources) if "below the bar" in note]
     assert [note.split(":")[0] for note in below] == [
-        f"! frozen from {source} on task and shuffled from {source} on task" for source in ("left", "right")
+        f"! frozen from {source} and shuffled from {source} on task" for source in ("left", "right")
     ]

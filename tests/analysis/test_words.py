@@ -1,0 +1,108 @@
+"""What the terminal and the report say beside the numbers: which target, which scale, whose names."""
+
+import math
+from typing import Any
+
+import pytest
+
+from rl_transfer.analysis import Run, analyse, text_table
+from rl_transfer.analysis.metric_table import METRICS
+from rl_transfer.analysis.words import notes, scale_of_gains
+
+from .hand_made import CONTROL, FAST, SLOW, arm, sweep, two_arms
+
+FLAT = (0, 0, 0, 0, 0, 0)
+
+
+def on_targets(names, strategies, curves, **options):
+    """Every strategy beside scratch on every target; curves by strategy."""
+    arms: dict[Any, tuple[Run, ...]] = {}
+    for target in names:
+        arms[None, target, "scratch"] = arm((None, target, "scratch"), [curves["scratch"]] * 4)
+        for name in strategies:
+            key = ("base", target, name)
+            arms[key] = arm(key, [curves[name]] * 4)
+    return analyse(sweep(arms, **options))
+
+
+def test_a_note_on_the_scale_names_its_targets_once_and_no_strategy():
+    # nobody leaves chance: four strategies on two targets are judged raw, for a reason of the target
+    names = ["fine-tune", "frozen", "l2-sp", "ewc"]
+    matrix = on_targets(["north", "south"], names, dict.fromkeys([*names, "scratch"], FLAT))
+    raw = [note for note in notes(matrix) if "judged on raw returns" in note]
+    assert len(raw) == 1
+    assert raw[0].startswith("! on north and south: judged on raw returns")
+    assert not any("cells" in note for note in raw)
+
+
+def test_a_note_on_many_cells_names_their_targets():
+    curves = {"scratch": SLOW, "fine-tune": FAST, "frozen": FAST}
+    matrix = on_targets(["north", "south", "west"], ["fine-tune", "frozen"], curves, bar=95.0)
+    (note,) = [note for note in notes(matrix) if "below the bar" in note]
+    assert note.startswith("! fine-tune and frozen on north, south and west: 4 of 4 source policies")
+
+
+@pytest.mark.parametrize(
+    ("scratch", "said"),
+    [(SLOW, "normalised scores"), (FLAT, "raw mean episodic return")],
+)
+def test_gains_are_called_what_they_are(scratch, said):
+    matrix = analyse(two_arms([FAST] * 4, [scratch] * 4))
+    assert scale_of_gains(matrix) == said
+    head = text_table(matrix).splitlines()[1]
+    assert head.startswith(f"gains in {said}, 95% Welch intervals")
+
+
+def test_gains_of_mixed_scales_say_which_mark_is_raw():
+    arms: dict[Any, Any] = {}
+    for target, curve in {"learnt": SLOW, "never": FLAT}.items():
+        arms[None, target, "scratch"] = arm((None, target, "scratch"), [curve] * 4)
+        arms["base", target, "fine-tune"] = arm(("base", target, "fine-tune"), [FAST] * 4)
+    assert scale_of_gains(analyse(sweep(arms))) == "normalised scores (r: raw mean episodic return)"
+
+
+def test_the_terminal_speaks_of_metrics_by_their_labels():
+    arms = {
+        (None, "task", "scratch"): arm((None, "task", "scratch"), [SLOW] * 4),
+        ("base", "task", "frozen"): arm(("base", "task", "frozen"), [FAST] * 4),
+        (None, "task", "random-frozen"): arm((None, "task", "random-frozen"), [FAST] * 4),
+    }
+    strategies = {"frozen": {"copy": ["trunk"], "freeze": ["trunk"]}, "random-frozen": CONTROL}
+    matrix = analyse(sweep(arms, strategies=strategies))
+    doubted = [note for note in notes(matrix) if note.startswith("* ")]
+    assert len(doubted) == 1
+    assert "sample efficiency: its control random-frozen shows the gain too" in doubted[0]
+    text = text_table(matrix)
+    assert not [name for name in METRICS if "_" in name and name in text]
+
+
+def targets_to_break_even(transfer, scratch):
+    (cell,) = analyse(two_arms(transfer, scratch)).select(kind="transfer")
+    return cell.metrics["break_even_targets"]
+
+
+def test_break_even_needs_a_clear_saving():
+    # θ = 0.8 · J_ref. One transfer run of four gets there, no scratch run sooner than at the end:
+    late = (0, 0, 0, 0, 100, 100)
+    one = targets_to_break_even([FAST, FLAT, FLAT, FLAT], [late] * 4)
+    assert math.isnan(one.value.mean)
+    # three of four early, one never: saved on average, but the interval reaches below 0
+    three = targets_to_break_even([FAST, FAST, FAST, FLAT], [SLOW] * 4)
+    assert math.isnan(three.value.mean)
+
+
+def test_break_even_has_the_limits_of_the_steps_saved():
+    # 200, 200, 300, 300 against 100 steps each: saved 150 ± t(3) · √(1/3 · 100² / 4) = 150 ± 91.9 (t = 3.182)
+    later = (0, 0, 0, 50, 100, 100)
+    metric = targets_to_break_even([FAST] * 4, [SLOW, SLOW, later, later])
+    half = 3.182446 * math.sqrt(10_000 / 3 / 4)
+    low, high = math.ceil(1000 / (150 + half)), math.ceil(1000 / (150 - half))
+    assert (metric.value.mean, metric.value.low, metric.value.high) == (7, low, high)
+    assert metric.bound == ""
+
+
+def test_break_even_is_a_bound_where_scratch_runs_never_arrive():
+    later = (0, 0, 0, 50, 100, 100)
+    metric = targets_to_break_even([FAST] * 4, [later, later, later, (0, 0, 0, 0, 50, 60)])
+    assert metric.bound == "≤"
+    assert metric.value.mean >= 1
