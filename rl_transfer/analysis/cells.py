@@ -198,7 +198,7 @@ def _targets_to_break_even(
     transfer: Sequence[per_run.ThresholdTime],
     scratch: Sequence[per_run.ThresholdTime],
 ) -> Metric:
-    """Undefined unless the saving is clear: its interval above 0, and one arm at the threshold in every run."""
+    """Undefined unless the saving is clear: its interval above 0, and one arm always at the threshold."""
     name = "break_even_targets"
     never = [any(not time.reached for time in arm) for arm in (transfer, scratch)]
     if not saved.low > 0 or all(never) or math.isnan(cost):

@@ -187,9 +187,9 @@ def _places(targets_of: Mapping[str, Mapping[str, None]]) -> str:
     for arm, targets in targets_of.items():
         arms_on.setdefault(tuple(targets), []).append(arm)
     shown = []
-    for targets, arms in arms_on.items():
+    for places, arms in arms_on.items():
         several = in_words(arms) if len(arms) <= 3 else f"{len(arms)} strategies"
-        where = in_words(targets) if len(targets) <= 6 else listing(targets, 5)
+        where = in_words(places) if len(places) <= 6 else listing(places, 5)
         shown.append(f"{several} on {where}".strip())
     return "; ".join(shown)
 

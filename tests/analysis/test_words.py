@@ -67,7 +67,10 @@ def test_the_terminal_speaks_of_metrics_by_their_labels():
         ("base", "task", "frozen"): arm(("base", "task", "frozen"), [FAST] * 4),
         (None, "task", "random-frozen"): arm((None, "task", "random-frozen"), [FAST] * 4),
     }
-    strategies = {"frozen": {"copy": ["trunk"], "freeze": ["trunk"]}, "random-frozen": CONTROL}
+    strategies: dict[str, dict[str, Any]] = {
+        "frozen": {"copy": ["trunk"], "freeze": ["trunk"]},
+        "random-frozen": CONTROL,
+    }
     matrix = analyse(sweep(arms, strategies=strategies))
     doubted = [note for note in notes(matrix) if note.startswith("* ")]
     assert len(doubted) == 1
