@@ -199,6 +199,9 @@ def scale_of_gains(matrix: Matrix) -> str:
 
     Args:
         matrix: a finished analysis.
+
+    Returns:
+        The phrase that follows ``gains in``.
     """
     raw = {info.scale.is_raw for info in matrix.targets.values()}
     if raw == {True}:
