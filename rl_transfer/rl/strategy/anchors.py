@@ -104,6 +104,8 @@ def _visited(source: Policy, samples: int, seed: int) -> Observation:
     met: list[Observation] = []
     while len(met) < samples:
         met += current
+        if getattr(source.algorithm, "use_sde", False):  # SB3 draws no exploration weights while predicting
+            source.module.reset_noise(PLAYED_ENVS)  # type: ignore[operator]
         actions = act(stack(current, envs[0].observation_space))
         for index, env in enumerate(envs):
             current[index], _, terminated, truncated, _ = env.step(actions[index])

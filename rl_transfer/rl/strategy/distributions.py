@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 import torch
-from stable_baselines3.common.distributions import CategoricalDistribution, DiagGaussianDistribution
+from stable_baselines3.common.distributions import (
+    CategoricalDistribution,
+    DiagGaussianDistribution,
+    Distribution,
+    StateDependentNoiseDistribution,
+)
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.type_aliases import PyTorchObs
 from torch import Tensor
@@ -30,7 +35,12 @@ class Categorical:
 
 @dataclass(frozen=True)
 class Gaussian:
-    """``mean`` and ``std``: ``float32[state, action]``, before any squashing."""
+    """``mean`` and ``std``: ``float32[state, action]``, before any squashing.
+
+    With gSDE (Raffin et al. 2021) ``log_std`` is a matrix ``[feature, action]``, the deviation of the
+    exploration weights; the action's own is ``std² = latent² · exp(log_std)² + ε``, as Stable-Baselines3's
+    likelihood has it.
+    """
 
     mean: Tensor
     std: Tensor
@@ -51,12 +61,20 @@ class Point:
 ActionDistribution = Categorical | Gaussian | Point
 
 
+class _GaussianFamily(Protocol):
+    def proba_distribution(
+        self, mean: Tensor, log_std: Tensor, /, **latents: Tensor
+    ) -> DiagGaussianDistribution | StateDependentNoiseDistribution: ...
+
+
 class _SquashedActor(Protocol):
+    action_dist: _GaussianFamily
+
     def get_action_dist_params(self, obs: PyTorchObs) -> tuple[Tensor, Tensor, dict[str, Tensor]]: ...
 
 
 def distribution(policy: BasePolicy, algorithm: str, observations: PyTorchObs) -> ActionDistribution:
-    """What the policy draws its actions from.
+    """What the policy draws its actions from, by Stable-Baselines3's own distribution object.
 
     Args:
         policy: of an algorithm whose policy has a likelihood or computes its actions.
@@ -69,21 +87,45 @@ def distribution(policy: BasePolicy, algorithm: str, observations: PyTorchObs) -
     traits = traits_of(algorithm)
     if traits.actions == "deterministic":
         return Point(policy.get_submodule("actor")(observations))
-    if traits.actions == "distribution" and isinstance(policy, ActorCriticPolicy):
-        found = policy.get_distribution(observations)
-        if isinstance(found, CategoricalDistribution):
-            return Categorical(found.distribution.logits)
-        if isinstance(found, DiagGaussianDistribution):
-            return Gaussian(found.distribution.mean, found.distribution.stddev)
+    if traits.actions != "distribution":
+        raise TransferError(f"a {algorithm} policy has no action distribution", key="strategy")
+    if isinstance(policy, ActorCriticPolicy):
+        return _known(policy.get_distribution(observations))
+    actor = cast(_SquashedActor, policy.get_submodule("actor"))
+    mean, log_std, latents = actor.get_action_dist_params(observations)
+    return _known(actor.action_dist.proba_distribution(mean, log_std, **latents))
+
+
+def _known(found: Distribution) -> Categorical | Gaussian:
+    _refuse_unknown(found, "strategy")
+    if isinstance(found, CategoricalDistribution):
+        return Categorical(found.distribution.logits)
+    normal = cast(torch.distributions.Normal, found.distribution)
+    return Gaussian(normal.mean, normal.stddev)
+
+
+def check_distribution(policy: BasePolicy, key: str) -> None:
+    """Refuse a policy whose action distribution cannot be compared, before anything is trained.
+
+    Args:
+        policy: a teacher or a student.
+        key: where the strategy asks for the comparison, for the message.
+
+    Raises:
+        TransferError: it draws several choices at once (MultiDiscrete or MultiBinary actions).
+    """
+    if isinstance(policy, ActorCriticPolicy):
+        _refuse_unknown(policy.action_dist, key)
+
+
+def _refuse_unknown(found: Distribution, key: str) -> None:
+    known = CategoricalDistribution | DiagGaussianDistribution | StateDependentNoiseDistribution
+    if not isinstance(found, known):
         raise TransferError(
-            f"kickstarting and EWC know categorical and Gaussian policies, not {type(found).__name__}",
-            key="strategy",
+            "kickstarting and EWC know policies over Discrete and Box actions (categorical and Gaussian "
+            f"distributions), not {type(found).__name__}",
+            key=key,
         )
-    if traits.actions == "distribution":
-        actor = cast(_SquashedActor, policy.get_submodule("actor"))
-        mean, log_std, _ = actor.get_action_dist_params(observations)
-        return Gaussian(mean, log_std.exp())
-    raise TransferError(f"a {algorithm} policy has no action distribution", key="strategy")
 
 
 def divergence(teacher: ActionDistribution, student: ActionDistribution) -> Tensor:

@@ -17,7 +17,7 @@ from rl_transfer.errors import TransferError
 from rl_transfer.rl.environments.spaces import Array, Observation, same_shape
 from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.policies.traits import names_with, traits_of
-from rl_transfer.rl.strategy.distributions import distribution, divergence
+from rl_transfer.rl.strategy.distributions import check_distribution, distribution, divergence
 from rl_transfer.spec import Algorithm, StrategyVerbs
 from rl_transfer.spec.strategy import Kickstart
 
@@ -73,8 +73,8 @@ def check_teacher(
         model: the student.
 
     Raises:
-        TransferError: no action distribution, another algorithm, other actions or observations,
-            or differently normalised observations.
+        TransferError: no action distribution or an unknown one, another algorithm, other actions or
+            observations, or differently normalised observations.
     """
     key = "strategy.kickstart"
     if traits_of(algorithm.name).actions == "greedy":
@@ -84,6 +84,7 @@ def check_teacher(
             f"an argmax over values). It works with {', '.join(works)}",
             key=key,
         )
+    check_distribution(model.policy, key)
     if source.algorithm.name != algorithm.name:
         raise TransferError(
             f"the teacher is a {source.algorithm.name} policy and the student a {algorithm.name} policy; "
