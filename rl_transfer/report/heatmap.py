@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -35,8 +35,8 @@ def heatmap(matrix: Matrix) -> Figure:
     """One panel per judged metric; rows are strategy and source, columns targets; controls below a gap.
 
     Colour runs from orange (loss) through white to blue (gain), over at most ±1 score, pale where the verdict
-    is inconclusive; the sign, a symbol and hatching say the same in black and white. Targets judged on raw
-    returns have no colour.
+    is inconclusive; the sign, a symbol and hatching say the same in black and white. Each target that is
+    judged on raw values has a scale of its own, up to its largest gain or loss.
 
     Args:
         matrix: a finished analysis.
@@ -53,16 +53,16 @@ def heatmap(matrix: Matrix) -> Figure:
     with drawing():
         figure = Figure(figsize=(max(6.4, size[0]), size[1]), layout="constrained")
         panels = figure.subplots(*shape, squeeze=False, sharey=not wide).ravel()
-        norm = Normalize(-_limit(matrix), _limit(matrix))
+        limits = _limits(matrix)
         for axes, metric in zip(panels, JUDGED, strict=True):
-            _panel(axes, metric, matrix, rows, targets, norm)
+            _panel(axes, metric, matrix, rows, targets, limits)
         for axes in panels if wide else panels[:1]:
             _row_labels(axes, rows, matrix)
         figure.suptitle(
             f"{matrix.name}: transfer against {matrix.baseline}, {words.at_budgets(matrix)}", fontsize=11.5
         )
         figure.supxlabel(_LEGEND, fontsize=8, color=INK)
-        _colour_bar(figure, [*panels], norm)
+        _colour_bar(figure, [*panels], matrix, limits)
     return figure
 
 
@@ -90,19 +90,29 @@ def _positions(rows: Sequence[Row], matrix: Matrix) -> list[float]:
     return [index + (gap if matrix.strategies[row[0]].control else 0.0) for index, row in enumerate(rows)]
 
 
-def _limit(matrix: Matrix) -> float:
-    """Where the colours saturate: the largest gain in scores, but within 0.25 … 1."""
-    gains = [
-        abs(entry.gain.point)
-        for cell in matrix.cells
-        for entry in cell.comparisons.values()
-        if entry.unit == "score" and math.isfinite(entry.gain.point)
-    ]
-    return float(np.clip(max(gains, default=1.0), 0.25, 1.0))
+def _limits(matrix: Matrix) -> dict[str, float]:
+    """Target → where its colours saturate, in the unit that its gains are judged in.
+
+    Scores share the largest gain, but within 0.25 … 1; raw values cannot be compared between targets.
+    """
+    raw = {name for name, info in matrix.targets.items() if info.scale.is_raw}
+    found: dict[str, float] = {}
+    for cell in matrix.cells:
+        for entry in cell.comparisons.values():
+            if math.isfinite(entry.gain.point):
+                found[cell.target] = max(found.get(cell.target, 0.0), abs(entry.gain.point))
+    scores = [value for name, value in found.items() if name not in raw]
+    shared = float(np.clip(max(scores, default=1.0), 0.25, 1.0))
+    return {name: (found.get(name) or 1.0) if name in raw else shared for name in matrix.targets}
 
 
 def _panel(
-    axes: Axes, metric: Judged, matrix: Matrix, rows: Sequence[Row], targets: Sequence[str], norm: Normalize
+    axes: Axes,
+    metric: Judged,
+    matrix: Matrix,
+    rows: Sequence[Row],
+    targets: Sequence[str],
+    limits: Mapping[str, float],
 ) -> None:
     cells = {cell.key: cell for cell in matrix.cells}
     positions = _positions(rows, matrix)
@@ -110,7 +120,7 @@ def _panel(
         for x, target in enumerate(targets):
             key: CellKey = (source, target, strategy)
             if key in cells:
-                _cell(axes, x, y, cells[key], metric, norm, matrix.measure)
+                _cell(axes, x, y, cells[key], metric, limits[target], matrix.measure)
     # A single narrow column would let the titles of the two panels run into each other.
     gap = "\n" if len(matrix.targets) == 1 else " "
     axes.set_title(f"{METRICS[metric].claim}{gap}({METRICS[metric].label})", pad=8)
@@ -132,10 +142,10 @@ def _target_label(name: str, matrix: Matrix) -> str:
     return f"{short}\n{'raw' if scale.is_raw else f'{scale.mode} {reference}'}\nrandom {random}"
 
 
-def _cell(axes: Axes, x: float, y: float, cell: Cell, metric: Judged, norm: Normalize, measure: str) -> None:
+def _cell(axes: Axes, x: float, y: float, cell: Cell, metric: Judged, limit: float, measure: str) -> None:
     entry = cell.comparisons[metric]
-    coloured = entry.unit == "score" and math.isfinite(entry.gain.point)
-    face = _SCALE(norm(entry.gain.point)) if coloured else to_rgba(_BLANK)
+    coloured = math.isfinite(entry.gain.point)
+    face = _SCALE(Normalize(-limit, limit)(entry.gain.point)) if coloured else to_rgba(_BLANK)
     unsure = entry.verdict is Verdict.INCONCLUSIVE
     if unsure and coloured:
         red, green, blue, alpha = face
@@ -151,7 +161,7 @@ def _cell(axes: Axes, x: float, y: float, cell: Cell, metric: Judged, norm: Norm
             linewidth=0.7,
         )
     )
-    dark = coloured and abs(entry.gain.point) > 0.68 * float(norm.vmax or 1)
+    dark = coloured and abs(entry.gain.point) > 0.68 * limit
     ink = "white" if dark and not unsure else INK
     box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.2} if unsure else None
     first, second = _texts(cell, entry, words.digits(measure, entry.unit))
@@ -178,10 +188,21 @@ def _signed(value: float, digits: int) -> str:
     return words.number(value, signed=True, digits=digits).replace("-", "−")
 
 
-def _colour_bar(figure: Figure, panels: Sequence[Axes], norm: Normalize) -> None:
+def _colour_bar(figure: Figure, panels: Sequence[Axes], matrix: Matrix, limits: Mapping[str, float]) -> None:
+    raw = [name for name, info in matrix.targets.items() if info.scale.is_raw]
+    scores = [limits[name] for name in matrix.targets if name not in raw]
+    limit = scores[0] if scores else 1.0
     aspect = 5.5 * figure.get_figheight()  # the same width in inches whatever the height
     bar = figure.colorbar(
-        ScalarMappable(norm, _SCALE), ax=list(panels), shrink=0.7, aspect=aspect, pad=0.015, extend="both"
+        ScalarMappable(Normalize(-limit, limit), _SCALE),
+        ax=list(panels), shrink=0.7, aspect=aspect, pad=0.015, extend="both" if scores else "neither",
+    )  # fmt: skip
+    share = "gain as a share of the target's largest"
+    bar.set_label(
+        share
+        if not scores
+        else f"gain in normalised score (raw: {share[5:]})"
+        if raw
+        else "gain in normalised score"
     )
-    bar.set_label("gain in normalised score")
     bar.outline.set_visible(False)

@@ -78,12 +78,17 @@ def test_the_heatmap_marks_missing_runs_flags_and_doubts(partial):
     assert "!" in shown
 
 
-def test_raw_targets_have_no_colour():
-    stuck, solved = [(-200,) * 6] * 5, [(-200, -180, -150, -120, -110, -110)] * 5
-    figure = heatmap(analyse(two_arms(solved, stuck, random={"task": [-200.0]})))
-    red, green, blue, _ = patches(figure)[0].get_facecolor()
-    assert red == green == blue
-    assert any("+86.7" in text for text in texts(figure))
+def test_raw_targets_are_coloured_up_to_their_own_largest_gain():
+    stuck = [(-200,) * 6] * 5
+    for sign, curve in (
+        ("+", (-200, -180, -150, -120, -110, -110)),
+        ("−", (-200, -220, -250, -280, -290, -290)),
+    ):
+        figure = heatmap(analyse(two_arms([curve] * 5, stuck, random={"task": [-200.0]})))
+        red, _, blue, _ = patches(figure)[0].get_facecolor()
+        assert blue > red if sign == "+" else red > blue
+        assert figure.axes[-1].get_ylabel() == "gain as a share of the target's largest"
+        assert any(f"{sign}86.7" in text for text in texts(figure))
 
 
 def test_learning_curves_show_every_strategy_with_its_interval_and_levels(complete):
