@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rl_transfer.analysis.arms import Arm, SourceInfo
-from rl_transfer.analysis.inputs import Run
+from rl_transfer.analysis.inputs import Run, Sweep
 from rl_transfer.analysis.score_scale import ScoreScale
+from rl_transfer.results import PLAYED, Labels
 from rl_transfer.wording import listing
 
 
@@ -30,7 +31,9 @@ class Flag:
         return self.code in ("raw-returns", "reference-fallback")
 
 
-def arm_flags(arm: Arm, scratch: Arm | None, source: SourceInfo | None, scale: ScoreScale) -> list[Flag]:
+def arm_flags(
+    arm: Arm, scratch: Arm | None, source: SourceInfo | None, scale: ScoreScale, labels: Labels = PLAYED
+) -> list[Flag]:
     """The flags of one cell that its runs alone give.
 
     Args:
@@ -38,6 +41,7 @@ def arm_flags(arm: Arm, scratch: Arm | None, source: SourceInfo | None, scale: S
         scratch: the from-scratch arm on the same target, if the sweep has one.
         source: the source that feeds the cell, if any.
         scale: the constants of the target's scores.
+        labels: what the sweep's numbers are called.
 
     Returns:
         Flags in the order in which people should read them.
@@ -51,8 +55,8 @@ def arm_flags(arm: Arm, scratch: Arm | None, source: SourceInfo | None, scale: S
         found.append(
             Flag(
                 "source-below-bar",
-                f"{len(source.below)} of {len(source.scores)} source policies of {source.name} are below the "
-                f"bar {source.bar:,.4g} (lowest {lowest:,.4g}): there may be little to transfer",
+                f"{len(source.below)} of {len(source.scores)} source {labels.networks} of {source.name} "
+                f"are below the bar {source.bar:,.4g} (lowest {lowest:,.4g}): there may be little to transfer",
             )
         )
     fed = arm.source_runs
@@ -60,7 +64,7 @@ def arm_flags(arm: Arm, scratch: Arm | None, source: SourceInfo | None, scale: S
         found.append(
             Flag(
                 "shared-source",
-                f"{len({*fed})} source policies feed {len(fed)} runs: the interval leaves out "
+                f"{len({*fed})} source {labels.networks} feed {len(fed)} runs: the interval leaves out "
                 "the spread over sources",
             )
         )
@@ -70,7 +74,7 @@ def arm_flags(arm: Arm, scratch: Arm | None, source: SourceInfo | None, scale: S
         note = (
             "" if scale.delta_declared else "; declare analysis.raw_delta to judge relevance and equivalence"
         )
-        found.append(Flag("raw-returns", f"judged on raw returns: {scale.reason}{note}"))
+        found.append(Flag("raw-returns", f"judged on raw {labels.values}: {scale.reason}{note}"))
     elif scale.reason:
         found.append(Flag("reference-fallback", f"the reference is the {scale.mode}: {scale.reason}"))
     return found
@@ -124,25 +128,25 @@ def versions_of(run: Run) -> Mapping[str, str]:
     return {str(name): str(version) for name, version in versions.items()}
 
 
-def obstacle(arm: Arm, scratch: Arm | None, random_problem: str | None, baseline: str) -> str | None:
+def obstacle(arm: Arm, scratch: Arm | None, random_problem: str | None, sweep: Sweep) -> str | None:
     """Why a cell may not get a verdict: completeness and comparability come first.
 
     Args:
         arm: the cell's runs.
         scratch: the from-scratch arm on the same target, if the sweep has one.
         random_problem: what is wrong with the random-policy run of the target, if anything.
-        baseline: name of the from-scratch strategy.
+        sweep: names the from-scratch strategy, and chance.
 
     Returns:
         The obstacle in words; None if a verdict may be given.
     """
     if scratch is None:
-        return f"the sweep has no {baseline} runs on this target"
+        return f"the sweep has no {sweep.baseline} runs on this target"
     gaps: Sequence[str] = [text for text in (describe_missing(arm), describe_missing(scratch)) if text]
     if gaps:
         return "; ".join(gaps)
     if random_problem is not None:
-        return f"the random-policy run of this target is not usable ({random_problem})"
+        return f"the {sweep.labels.zero} run of this target is not usable ({random_problem})"
     if arm.steps is None or arm.steps != scratch.steps:
         return "the two arms were not evaluated at the same steps"
     return None

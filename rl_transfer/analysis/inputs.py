@@ -16,6 +16,7 @@ import numpy as np
 from rl_transfer.analysis.arm_statistics import FloatArray
 from rl_transfer.analysis.settings import StrategyInfo, read_settings, read_strategies
 from rl_transfer.errors import StoreError
+from rl_transfer.results import Labels, read_labels
 from rl_transfer.spec import Analysis, JsonObject
 
 Role = Literal["source", "target", "random"]
@@ -100,14 +101,9 @@ class Sweep:
         return str(self.manifest.get("name", "sweep"))
 
     @property
-    def unit(self) -> str:
-        """What a step is, in the plural: ``environment steps``, ``epochs``."""
-        return str(self.manifest.get("unit", "environment steps"))
-
-    @property
-    def measure(self) -> str:
-        """What J is: ``mean episodic return``, ``accuracy``."""
-        return str(self.manifest.get("measure", "mean episodic return"))
+    def labels(self) -> Labels:
+        """What its numbers are called."""
+        return read_labels(self.manifest)
 
     @property
     def baseline(self) -> str:

@@ -74,6 +74,7 @@ class _Steps:
             finals,
             self.settings,
             read_number(self.sweep.config, "targets", target, "reward_threshold"),
+            self.sweep.labels,
         )
 
     def _arms(self) -> dict[CellKey, Arm]:
@@ -99,7 +100,7 @@ class _Steps:
     def _obstacle(self, key: CellKey) -> str | None:
         random = self.random[key[1]]
         problem = "not planned" if random is None else random.problem
-        return obstacle(self.arms[key], self._scratch(key[1]), problem, self.sweep.baseline)
+        return obstacle(self.arms[key], self._scratch(key[1]), problem, self.sweep)
 
     def _stream(self, purpose: str, metric: Judged, key: CellKey) -> np.random.Generator:
         return generator(self.sweep.root_seed, purpose, metric, *(part or "" for part in key))
@@ -172,8 +173,7 @@ class _Steps:
         return Matrix(
             name=self.sweep.name,
             summary=str(self.sweep.config.get("summary") or ""),
-            unit=self.sweep.unit,
-            measure=self.sweep.measure,
+            labels=self.sweep.labels,
             baseline=self.sweep.baseline,
             settings=self.settings,
             strategies=self.strategies,
@@ -206,7 +206,7 @@ class _Steps:
         metrics = arm_metrics(arm, scale, confidence)
         if kind != "baseline" and scratch is not None:
             metrics |= gain_metrics(arm, scratch, scale, confidence)
-        flags = arm_flags(arm, scratch, self.sources.get(key[0] or ""), scale)
+        flags = arm_flags(arm, scratch, self.sources.get(key[0] or ""), scale, self.sweep.labels)
         flags += [
             Flag(
                 f"control-{entry.control.finding.replace(' ', '-')}",

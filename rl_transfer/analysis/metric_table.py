@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from rl_transfer.results import Labels
+
 Unit = Literal["measure", "steps", "ratio"]
 """The sweep's measure (a return, an accuracy), its steps (environment steps, epochs), or a pure number."""
 
@@ -20,7 +22,7 @@ class MetricInfo:
     """What people read."""
     unit: Unit
     definition: str
-    """One sentence for the report; in full in docs/metrics.md, at :attr:`anchor`."""
+    """One sentence for the report, with the names of labels in braces; in full in docs/metrics.md."""
     signed: bool = False
     """Whether it is a difference that can be below 0, and is shown with its sign."""
     higher_is_better: bool = True
@@ -30,6 +32,14 @@ class MetricInfo:
     """What a verdict on it speaks of; empty for metrics that get none."""
     everywhere: bool = True
     """Whether every sweep has its columns; else only cells whose records hold it (images)."""
+
+    def defined(self, labels: Labels) -> str:
+        """The definition in the words of a kind of run.
+
+        Args:
+            labels: what the sweep's numbers are called.
+        """
+        return self.definition.format(network=labels.network, the_chance=labels.the_chance)
 
     @property
     def anchor(self) -> str:
@@ -42,7 +52,7 @@ _ROWS = (
         "zero_shot",
         "zero-shot performance",
         "measure",
-        "J of the source policy as it is, no part replaced, on the target.",
+        "J of the source {network} as it is, no part replaced, on the target.",
     ),
     MetricInfo(
         "start_performance",
@@ -61,7 +71,7 @@ _ROWS = (
         "jump_start_over_random",
         "jump-start over random",
         "measure",
-        "J(0) minus J of the uniform-random policy.",
+        "J(0) minus J of {the_chance}.",
         signed=True,
     ),
     MetricInfo(
@@ -151,7 +161,7 @@ _ROWS = (
         "retention",
         "retention in the source",
         "measure",
-        "Return of the final policy back in the source task, minus the source policy's own.",
+        "J of the final {network} back in the source task, minus the source {network}'s own.",
         signed=True,
     ),
     MetricInfo(

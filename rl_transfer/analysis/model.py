@@ -13,6 +13,7 @@ from rl_transfer.analysis.comparison import Comparison, Judged
 from rl_transfer.analysis.flags import Flag
 from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.settings import StrategyInfo
+from rl_transfer.results import Labels
 from rl_transfer.spec import Analysis
 
 Kind = Literal["transfer", "control", "baseline"]
@@ -62,8 +63,8 @@ class Matrix:
 
     name: str
     summary: str
-    unit: str
-    measure: str
+    labels: Labels
+    """What its numbers are called."""
     baseline: str
     settings: Analysis
     strategies: Mapping[str, StrategyInfo]
@@ -80,6 +81,16 @@ class Matrix:
     versions: Mapping[str, tuple[str, ...]]
     counts: Mapping[str, int]
     """Runs: planned, finished, failed (damaged ones included), unfinished."""
+
+    @property
+    def unit(self) -> str:
+        """What a step is, in the plural: ``environment steps``, ``epochs``."""
+        return self.labels.unit
+
+    @property
+    def measure(self) -> str:
+        """What J is: ``mean episodic return``, ``accuracy``."""
+        return self.labels.measure
 
     def select(self, **fields: object) -> tuple[Cell, ...]:
         """The cells whose named fields have these values.

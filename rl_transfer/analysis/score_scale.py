@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from rl_transfer.analysis.arm_statistics import FloatArray, Values, as_values
+from rl_transfer.results import PLAYED, Labels
 from rl_transfer.spec import Analysis
 
 Mode = Literal["scratch", "threshold", "number", "raw"]
@@ -81,6 +82,7 @@ def score_scale(
     scratch_finals: Values,
     settings: Analysis,
     reward_threshold: float | None = None,
+    labels: Labels = PLAYED,
 ) -> ScoreScale:
     """The constants of one target.
 
@@ -97,15 +99,17 @@ def score_scale(
         scratch_finals: final performance of the from-scratch arm, one per seed; may be empty.
         settings: the sweep's analysis settings.
         reward_threshold: the target's threshold, if it has one.
+        labels: what the sweep's numbers are called.
 
     Returns:
         The constants, the mode that was possible, and why it is not the one configured.
     """
     random, scratch = as_values(random_returns, "random_returns"), as_values(scratch_finals, "scratch_finals")
     base = float(random.mean()) if random.size else math.nan
-    reasons = [] if random.size else ["the random policy was not measured"]
-    for mode, reference, error in _candidates(scratch, settings, reward_threshold):
-        doubt = _doubt(mode, reference, base, math.hypot(error, _standard_error(random)), reward_threshold)
+    reasons = [] if random.size else [f"{labels.the_chance} was not measured"]
+    for mode, reference, error in _candidates(scratch, settings, reward_threshold, labels):
+        error = math.hypot(error, _standard_error(random))
+        doubt = _doubt(mode, reference, base, error, reward_threshold, labels)
         if random.size and doubt is None:
             return ScoreScale(mode, base, reference, settings.delta, "; ".join(reasons))
         if doubt is not None:
@@ -117,31 +121,41 @@ def score_scale(
 
 
 def _candidates(
-    scratch: FloatArray, settings: Analysis, threshold: float | None
+    scratch: FloatArray, settings: Analysis, threshold: float | None, labels: Labels
 ) -> Iterator[tuple[Mode, float, float]]:
     """(mode, reference, its standard error), in order of preference."""
     if settings.reference == "scratch":
         yield "scratch", float(scratch.mean()) if scratch.size else math.nan, _standard_error(scratch)
     elif not isinstance(settings.reference, str):
         yield "number", float(settings.reference), 0.0
-    yield "threshold", math.nan if threshold is None else threshold, 0.0
+    if threshold is not None or labels.threshold:
+        yield "threshold", math.nan if threshold is None else threshold, 0.0
 
 
-def _doubt(mode: Mode, reference: float, random: float, error: float, threshold: float | None) -> str | None:
+def _doubt(
+    mode: Mode, reference: float, random: float, error: float, threshold: float | None, labels: Labels
+) -> str | None:
     """What speaks against ``reference``, or None."""
     if math.isnan(reference):
-        missing = {"scratch": "no from-scratch run is finished", "threshold": "no reward threshold is known"}
+        missing = {
+            "scratch": "no from-scratch run is finished",
+            "threshold": f"no {labels.threshold} is known",
+        }
         return missing[mode]
-    label = {"scratch": "from scratch", "threshold": "the reward threshold", "number": "the given reference"}
+    label = {
+        "scratch": "from scratch",
+        "threshold": f"the {labels.threshold}",
+        "number": "the given reference",
+    }
     if math.isnan(random):
         return None
     lead = reference - random
     if lead <= max(CLEAR_ERRORS * error, LEAST_LEAD):
-        return f"{label[mode]} ({reference:,.4g}) is not clearly above the random policy ({random:,.4g})"
+        return f"{label[mode]} ({reference:,.4g}) is not clearly above {labels.the_chance} ({random:,.4g})"
     if mode == "scratch" and threshold is not None and lead < CLEAR_SHARE * (threshold - random):
         return (
-            f"from scratch ({reference:,.4g}) covers less than {CLEAR_SHARE:.0%} of the way from the random "
-            f"policy ({random:,.4g}) to the reward threshold ({threshold:,.4g})"
+            f"from scratch ({reference:,.4g}) covers less than {CLEAR_SHARE:.0%} of the way from "
+            f"{labels.the_chance} ({random:,.4g}) to the {labels.threshold} ({threshold:,.4g})"
         )
     return None
 

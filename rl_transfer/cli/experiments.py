@@ -139,7 +139,7 @@ def sweep(
             out.print(f"{identifier}  {graph.label(identifier)}{finished}", highlight=False)
         out.print(f"{len(graph.specs)} runs for {len(graph.rows)} places of the matrix", highlight=False)
         return
-    _run_sweep(graph, store, workers or default_workers(), folder)
+    _run_sweep(graph, store, workers or default_workers(), folder, suite.kind)
 
 
 def report(
@@ -175,7 +175,7 @@ def _single_run(run: RunConfig, output: Path, bundle: Path | None) -> None:
     curve = folder.curve()
     first, last = (sum(point["returns"]) / len(point["returns"]) for point in (curve[0], curve[-1]))
     out.print(
-        f"mean score {first:.4g} at {curve[0]['step']:,}, {last:.4g} at {curve[-1]['step']:,} "
+        f"{runner.labels.measure} {first:.4g} at {curve[0]['step']:,}, {last:.4g} at {curve[-1]['step']:,} "
         f"{runner.labels.unit}\n"
         f"run folder:  {folder.path}\nbundle:      {folder.bundle}\n"
         f"TensorBoard: tensorboard --logdir {folder.path}",
@@ -184,13 +184,15 @@ def _single_run(run: RunConfig, output: Path, bundle: Path | None) -> None:
     )
 
 
-def _run_sweep(graph: Graph, store: RunStore, workers: int, folder: Path) -> None:
+def _run_sweep(graph: Graph, store: RunStore, workers: int, folder: Path, kind: str) -> None:
+    from rl_transfer.sweep.dispatch import room
     from rl_transfer.sweep.progress import Progress, headline
     from rl_transfer.sweep.sweep import run_sweep
 
     out.print(f"{len(graph.specs)} runs, {workers} at a time → {folder}", highlight=False)
     try:
-        with Progress(out) as progress:
+        labels = room(kind).labels
+        with Progress(out, labels) as progress:
             state = run_sweep(graph, store, workers, progress.update)
     except KeyboardInterrupt:
         finished = sum(store.folder(each).finished for each in graph.specs)
@@ -201,7 +203,7 @@ def _run_sweep(graph: Graph, store: RunStore, workers: int, folder: Path) -> Non
             soft_wrap=True,
         )
         raise
-    out.print(headline(state), highlight=False)
+    out.print(headline(state, labels), highlight=False)
     for group, what in ((state.failed, "failed"), (state.skipped, "skipped")):
         for identifier, reason in group.items():
             err.print(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from rl_transfer.results import RunFolder
+from rl_transfer.results import Labels, RunFolder
 from rl_transfer.spec import MatrixConfig
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.experiment import RunConfig
@@ -17,19 +17,6 @@ Say = Callable[[str], None]
 
 Facts = Mapping[str, Mapping[str, Mapping[str, Json]]]
 """``sources`` and ``targets`` → name → what the preflight found out."""
-
-
-@dataclass(frozen=True)
-class Labels:
-    """What the numbers of a kind are called.
-
-    Attributes:
-        unit: of budgets and of a curve's steps, plural: ``environment steps``, ``epochs``.
-        measure: what a curve's returns are: ``mean episodic return``, ``accuracy``.
-    """
-
-    unit: str
-    measure: str
 
 
 @dataclass(frozen=True)

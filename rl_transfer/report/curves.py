@@ -97,7 +97,7 @@ def _levels(axes: Axes, matrix: Matrix, target: str, *, named: bool) -> None:
     """Horizontal lines, named right of the panel: the random policy, and what a score of 1 means."""
     scale = matrix.targets[target].scale
     anchor = {"scratch": "scratch, final", "threshold": "threshold", "number": "given"}.get(scale.mode, "")
-    for value, name in ((scale.random, "random policy"), (scale.reference, f"score 1:\n{anchor}")):
+    for value, name in ((scale.random, matrix.labels.chance), (scale.reference, f"score 1:\n{anchor}")):
         if not math.isfinite(value):
             continue
         axes.axhline(value, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
@@ -156,7 +156,7 @@ def jump_start(matrix: Matrix) -> Figure:
             axes.set_visible(False)
         panels[0][0].set_yticks(range(len(rows)), [_row(row, matrix) for row in rows])
         panels[0][0].set_ylim(len(rows) - 0.5, -0.5)
-        figure.supxlabel(f"{matrix.measure} at step 0 (dashed: random policy)", fontsize=9.5)
+        figure.supxlabel(f"{matrix.measure} at step 0 (dashed: {matrix.labels.chance})", fontsize=9.5)
         figure.suptitle("Jump-start: before any training on the target", fontsize=11.5)
     return figure
 

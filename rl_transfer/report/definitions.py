@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-READING: tuple[str, ...] = (
-    "A <b>score</b> of 0 is the random policy, 1 the reference (by default the from-scratch arm's own final "
-    "performance). Gains are differences of scores between a strategy and training from scratch on the same "
-    "target, with the same algorithm, budget, seeds and evaluation episodes.",
+from rl_transfer.results import Labels
+
+
+def reading(labels: Labels) -> tuple[str, ...]:
+    """Paragraphs of *How to read this page*.
+
+    Args:
+        labels: what the sweep's numbers are called.
+
+    Returns:
+        Trusted HTML.
+    """
+    return (
+        f"A <b>score</b> of 0 is {labels.the_chance}, 1 the reference (by default the from-scratch arm's own "
+        "final performance). Gains are differences of scores between a strategy and training from scratch on "
+        f"the same target, with the same {labels.method}, budget, seeds and {labels.samples}.",
+        *_READING,
+    )
+
+
+_READING: tuple[str, ...] = (
     "<b>▲ positive</b>: the corrected test is significant, the whole interval lies above 0 and the gain is "
     "at least δ. <b>▼ negative</b>: the mirror image, negative transfer. <b>≈ equivalent</b>: the whole "
     "interval lies within ±δ. <b>? inconclusive</b>: anything else, and every cell with missing runs.",
@@ -18,4 +35,4 @@ READING: tuple[str, ...] = (
     "positive at a longer one. Final performance is an asymptote only where the from-scratch curve has "
     "flattened.",
 )
-"""Paragraphs of *How to read this page*; trusted HTML."""
+"""What is the same for every kind of run; trusted HTML."""

@@ -139,7 +139,7 @@ def _target_label(name: str, matrix: Matrix) -> str:
     reference, random = (
         words.number(value, digits=words.digits(matrix.measure)) for value in (scale.reference, scale.random)
     )
-    return f"{short}\n{'raw' if scale.is_raw else f'{scale.mode} {reference}'}\nrandom {random}"
+    return f"{short}\n{'raw' if scale.is_raw else f'{scale.mode} {reference}'}\n{matrix.labels.zero} {random}"
 
 
 def _cell(axes: Axes, x: float, y: float, cell: Cell, metric: Judged, limit: float, measure: str) -> None:

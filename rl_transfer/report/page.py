@@ -8,9 +8,10 @@ from rl_transfer.analysis import words
 from rl_transfer.analysis.metric_table import METRICS, MetricInfo
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.report import sections
-from rl_transfer.report.definitions import READING
+from rl_transfer.report.definitions import reading
 from rl_transfer.report.figures import curve_name
 from rl_transfer.report.markup import STYLE, Html, esc, items, joined, tag
+from rl_transfer.results import Labels
 from rl_transfer.wording import counted
 
 
@@ -76,7 +77,9 @@ def _results(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
         tag("div", joined(curves), class_=f"grid{wide}"),
         tag("h2", "Jump-start"),
         _figure(
-            drawings, "jump-start", "Means with intervals; open circles are seeds, the dashed line is random."
+            drawings,
+            "jump-start",
+            f"Means with intervals; open circles are seeds, the dashed line is {matrix.labels.zero}.",
         ),
         tag("h2", "Over the whole matrix"),
         tag(
@@ -121,15 +124,15 @@ def _method(matrix: Matrix) -> Html:
     ]
     used = {name for cell in matrix.cells for name in cell.metrics}
     shown = [info for info in METRICS.values() if info.everywhere or info.name in used]
-    definitions = joined(_definition(info) for info in shown)
+    definitions = joined(_definition(info, matrix.labels) for info in shown)
     return joined(
         [
             tag("h2", "How to read this page"),
-            joined(tag("p", Html(text)) for text in READING),
+            joined(tag("p", Html(text)) for text in reading(matrix.labels)),
             tag("h2", "Definitions"),
             tag(
                 "p",
-                f"J is the {matrix.measure} over the episodes of one evaluation; budgets and times count "
+                f"J is the {matrix.measure} over the {matrix.labels.samples}; budgets and times count "
                 f"{matrix.unit}.",
             ),
             tag("dl", definitions),
@@ -139,9 +142,9 @@ def _method(matrix: Matrix) -> Html:
     )
 
 
-def _definition(info: MetricInfo) -> Html:
+def _definition(info: MetricInfo, labels: Labels) -> Html:
     note = "" if info.higher_is_better else " Lower is better."
-    return joined([tag("dt", info.label, id=info.anchor), tag("dd", f"{info.definition}{note}")])
+    return joined([tag("dt", info.label, id=info.anchor), tag("dd", f"{info.defined(labels)}{note}")])
 
 
 def _figure(drawings: Mapping[str, str], name: str, caption: str) -> Html:

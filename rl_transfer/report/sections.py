@@ -187,7 +187,15 @@ def target_table(matrix: Matrix) -> Html:
                 scale.reason,
             ]
         )
-    head = ["target", "score 0 (random)", "score 1 (reference)", "θ", "δ", "from scratch at the end", "note"]
+    head = [
+        "target",
+        f"score 0 ({matrix.labels.zero})",
+        "score 1 (reference)",
+        "θ",
+        "δ",
+        "from scratch at the end",
+        "note",
+    ]
     return table(head, rows)
 
 

@@ -14,14 +14,13 @@ from rl_transfer.frame import (
     Facts,
     FoundSource,
     InspectionHints,
-    Labels,
     Measured,
     Room,
     Say,
     bundle_folder,
     run_identity,
 )
-from rl_transfer.results import RunFolder
+from rl_transfer.results import PLAYED, RunFolder
 from rl_transfer.rl.environments import spaces
 from rl_transfer.rl.environments.evaluate import Episodes, Evaluator
 from rl_transfer.rl.policies.bundle import load_policy
@@ -40,7 +39,7 @@ from rl_transfer.spec.yaml_map import Document, read_yaml
 class RLRoom:
     """Runs of reinforcement learning, on Stable-Baselines3."""
 
-    labels = Labels(unit="environment steps", measure="mean episodic return")
+    labels = PLAYED
 
     def execute(self, run: RLRun, folder: RunFolder, source: Path | None, say: Say = print) -> None:
         """Execute one run; see :meth:`rl_transfer.frame.Room.execute`."""

@@ -12,13 +12,12 @@ from rl_transfer.frame import (
     Facts,
     FoundSource,
     InspectionHints,
-    Labels,
     Measured,
     Say,
     bundle_folder,
     run_identity,
 )
-from rl_transfer.results import RunFolder
+from rl_transfer.results import Labels, RunFolder
 from rl_transfer.spec import locate
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.labelled import LabelledData
@@ -45,10 +44,20 @@ class SupervisedRoom:
         kind: which.
     """
 
-    labels = Labels(unit="epochs", measure="accuracy")
-
     def __init__(self, kind: DataKind) -> None:
         self.kind = kind
+        self.labels = Labels(
+            unit="epochs",
+            measure="accuracy",
+            chance="chance",
+            zero="chance",
+            network="classifier",
+            networks="classifiers",
+            method="optimizer",
+            samples=f"test {kind.items}",
+            values="accuracies",
+            threshold="",
+        )
 
     def execute(
         self, run: SupervisedRun, folder: RunFolder, source: Path | None = None, say: Say = print

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from rl_transfer.frame import Facts, Labels
-from rl_transfer.results import SCHEMA, run_id
+from rl_transfer.frame import Facts
+from rl_transfer.results import SCHEMA, Labels, run_id
 from rl_transfer.spec import MatrixConfig
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.experiment import RunConfig
@@ -128,6 +128,7 @@ def manifest(suite: MatrixConfig, graph: Graph, labels: Labels, facts: Facts) ->
         "kind": suite.kind,
         "unit": labels.unit,
         "measure": labels.measure,
+        "labels": {**labels.of_manifest()},
         "config": config,
         "runs": [
             {

@@ -1,4 +1,4 @@
-"""The live display of a sweep: runs done, running, failed; steps per second; ETA."""
+"""The live display of a sweep: runs done, running, failed; steps (epochs) per second; ETA."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from rl_transfer.results import Labels
+from rl_transfer.sweep.estimate import seconds_left
 from rl_transfer.sweep.scheduler import State
 
 PLAIN_SECONDS = 10.0
@@ -20,10 +22,11 @@ class Progress:
 
     Args:
         console: where to draw.
+        labels: what the sweep's numbers are called.
     """
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, labels: Labels) -> None:
+        self._console, self._labels = console, labels
         self._live = (
             Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
         )
@@ -45,20 +48,21 @@ class Progress:
             state: where the sweep stands.
         """
         if self._live:
-            self._live.update(_panel(state))
+            self._live.update(_panel(state, self._labels))
         elif time.monotonic() - self._last_line >= PLAIN_SECONDS or not (state.waiting or state.running):
             self._last_line = time.monotonic()
-            self._console.print(headline(state), highlight=False)
+            self._console.print(headline(state, self._labels), highlight=False)
 
 
-def headline(state: State) -> str:
+def headline(state: State, labels: Labels) -> str:
     """One line: counts, speed, ETA.
 
     Args:
         state: where the sweep stands.
+        labels: what the sweep's numbers are called.
 
     Returns:
-        The line, times as ``1:02:03``, speed in steps per second of this session.
+        The line, times as ``1:02:03``, speed in steps (epochs) per second of this session.
     """
     total = len(state.graph.specs)
     parts = [f"{len(state.done) + len(state.reused)}/{total} runs done"]
@@ -69,11 +73,11 @@ def headline(state: State) -> str:
     if state.skipped:
         parts.append(f"{len(state.skipped)} skipped")
     elapsed = time.monotonic() - state.started
-    steps, to_do = state.steps_done(), state.steps_to_do()
-    rate = steps / elapsed if elapsed > 0 else 0.0
-    parts.append(f"{rate:,.0f} steps/s")
-    if rate > 0 and steps < to_do:
-        parts.append(f"ETA {clock((to_do - steps) / rate)}")
+    rate = state.steps_done() / elapsed if elapsed > 0 else 0.0
+    parts.append(f"{rate:,.0f} {labels.rate}" if rate >= 10 else f"{rate:.2g} {labels.rate}")
+    left = seconds_left(state, time.monotonic())
+    if left is not None and (state.waiting or state.running):
+        parts.append(f"ETA {clock(left)}")
     parts.append(f"elapsed {clock(elapsed)}")
     return " · ".join(parts)
 
@@ -85,7 +89,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _panel(state: State) -> RenderableType:
+def _panel(state: State, labels: Labels) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     for identifier in state.running:
         beat = state.store.folder(identifier).heartbeat()
@@ -95,11 +99,11 @@ def _panel(state: State) -> RenderableType:
             Text(state.graph.label(identifier)),
             ProgressBar(total=max(total, 1), completed=step, width=24),
             f"{step:,}/{total:,}",
-            "" if score is None else f"score {score:,.1f}",
+            "" if score is None else f"{labels.short_measure} {score:,.4g}",
         )
     failures = [
         Text(f"failed: {state.graph.label(each)}: {reason.splitlines()[0]}", style="red")
         for each, reason in list(state.failed.items())[-3:]
     ]
     bar = ProgressBar(total=max(state.steps_to_do(), 1), completed=state.steps_done(), width=60)
-    return Group(Text(headline(state)), bar, table, *failures)
+    return Group(Text(headline(state, labels)), bar, table, *failures)

@@ -31,6 +31,10 @@ class State:
     failed: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
+    begun: dict[str, float] = field(default_factory=dict)
+    """Run → when it was submitted in this session (monotonic seconds)."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Run → how long it took, where this session finished it."""
 
     def steps(self, identifier: str) -> int:
         """The training budget of a run."""
@@ -115,6 +119,7 @@ def _start_ready(state: State, executor: Executor) -> None:
             source = state.store.folder(needs[0]).bundle if needs else None
             job = Job(state.graph.specs[identifier], state.store.folder(identifier).path, source)
             state.waiting.remove(identifier)
+            state.begun[identifier] = time.monotonic()
             state.running[identifier] = executor.submit(job.to_json())
 
 
@@ -125,5 +130,6 @@ def _collect(state: State) -> None:
             error = future.exception()
             if error is None:
                 state.done.add(identifier)
+                state.seconds[identifier] = time.monotonic() - state.begun[identifier]
             else:
                 state.failed[identifier] = str(error)

@@ -20,7 +20,7 @@ def run_of(sweep, identity):
 
 def test_a_sweep_folder_is_read_back(tmp_path):
     sweep = read_sweep(SyntheticSweep(seeds=2, budget=1024).write(tmp_path / "sweep"))
-    assert (sweep.unit, sweep.measure, sweep.baseline) == (
+    assert (sweep.labels.unit, sweep.labels.measure, sweep.baseline) == (
         "environment steps",
         "mean episodic return",
         "scratch",

@@ -1,7 +1,6 @@
 """The graph of runs: each run once, sources feed their own seeds, nothing that counts is left out."""
 
-from rl_transfer.frame import Labels
-from rl_transfer.results import run_id
+from rl_transfer.results import Labels, run_id
 from rl_transfer.spec import RLSuite, load
 from rl_transfer.sweep.dispatch import Job
 from rl_transfer.sweep.graph import build_graph, manifest
