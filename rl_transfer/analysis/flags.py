@@ -56,7 +56,8 @@ def arm_flags(
             Flag(
                 "source-below-bar",
                 f"{len(source.below)} of {len(source.scores)} source {labels.networks} of {source.name} "
-                f"are below the bar {source.bar:,.4g} (lowest {lowest:,.4g}): there may be little to transfer",
+                f"are below the bar {source.bar:,.4g} (lowest {lowest:,.4g}): "
+                "there may be little to transfer",
             )
         )
     fed = arm.source_runs
