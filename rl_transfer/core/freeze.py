@@ -117,7 +117,6 @@ class FrozenParts:
         for name in names:
             if name in self._switched:
                 _live(name, live).requires_grad_(True)
-                self._switched.discard(name)
             self._digests.pop(name, None)
         self._hold()
         return names

@@ -166,3 +166,12 @@ def test_an_unmeasured_run_with_a_broken_curve_is_damaged(tmp_path):
     run = run_of(read_sweep(folder), "source-cartpole-0")
     assert run.problem.startswith("damaged: curve.jsonl")
     assert not run.finished
+
+
+def test_a_sweep_without_a_name_is_called_sweep(tmp_path):
+    folder = SyntheticSweep().write(tmp_path / "named")
+    assert read_sweep(folder).name == "synthetic"
+    manifest = json.loads((folder / "sweep.json").read_text())
+    del manifest["name"]
+    (folder / "sweep.json").write_text(json.dumps(manifest))
+    assert read_sweep(folder).name == "sweep"

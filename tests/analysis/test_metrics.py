@@ -137,5 +137,6 @@ def test_plateau_looks_at_the_last_third_over_seeds():
     # slopes 1.0, 1.1 and 0.9 per step: mean 1, s = 0.1, half-width 4.303·0.1/√3 = 0.25: excludes 0
     rising = [np.array([0] * 6 + [0, 10 * slope, 20 * slope]) for slope in (1.0, 1.1, 0.9)]
     assert not has_plateaued(steps, rising, 0.95)
-    assert not has_plateaued(steps, flat[:1], 0.95)
-    assert not has_plateaued(steps[:2], [array(1, 1), array(1, 1)], 0.95)
+    # False, not None: the summary says that no plateau was shown
+    assert has_plateaued(steps, flat[:1], 0.95) is False
+    assert has_plateaued(steps[:2], [array(1, 1), array(1, 1)], 0.95) is False

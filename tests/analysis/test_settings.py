@@ -90,3 +90,11 @@ def test_the_documentation_lists_every_setting_with_its_default() -> None:
     rows = re.findall(r"^\| `(\w+)` \| `?([\w.]+)`? \|", section, re.MULTILINE)
     defaults = {name: str(value).lower() for name, value in Analysis().plain().items()}
     assert dict(rows) == defaults
+
+
+@pytest.mark.parametrize("value", ["high", True, math.inf, [400.0]])
+def test_a_threshold_that_is_no_number_is_named(value: Any) -> None:
+    planned = two_arms([FAST] * 4, [SLOW] * 4)
+    planned.config["targets"]["task"]["reward_threshold"] = value
+    with pytest.raises(StoreError, match=r"targets\.task\.reward_threshold must be a finite number, got"):
+        analyse(planned)

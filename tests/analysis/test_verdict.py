@@ -120,3 +120,8 @@ def test_more_seeds_gives_up_and_never_says_zero():
     assert more_seeds([1.0], [0.0], **options) is None  # no spread known
     assert more_seeds([1.0, 1.0], [0.0, 0.0], **options) == 2  # four are the least
     assert more_seeds([1.0] * 9, [0.0] * 9, **options) == 1
+
+
+def test_more_seeds_looks_at_the_difference_and_not_where_the_arms_lie():
+    options: dict[str, Any] = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
+    assert more_seeds(spread(101), spread(100), **options) == more_seeds(spread(1), spread(0), **options)

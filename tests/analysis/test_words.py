@@ -7,7 +7,7 @@ import pytest
 
 from rl_transfer.analysis import Run, analyse, text_table
 from rl_transfer.analysis.metric_table import METRICS
-from rl_transfer.analysis.words import notes, scale_of_gains
+from rl_transfer.analysis.words import notes, number, scale_of_gains
 
 from .hand_made import CONTROL, FAST, SLOW, arm, sweep, two_arms
 
@@ -109,3 +109,9 @@ def test_break_even_is_a_bound_where_scratch_runs_never_arrive():
     metric = targets_to_break_even([FAST] * 4, [later, later, later, (0, 0, 0, 0, 50, 60)])
     assert metric.bound == "≤"
     assert metric.value.mean >= 1
+
+
+def test_numbers_are_rounded_once() -> None:
+    # 0.1349 → 0.13; rounding to 0.135 first would give 0.14
+    assert number(0.1349) == "0.13"
+    assert number(0.1351) == "0.14"

@@ -38,14 +38,16 @@ class Reach:
         """
         lines = self.lines.get(mutant.path, {})
         found = {test for line in mutant.lines for test in lines.get(line, ())}
+        stem = Path(mutant.path).stem.strip("_")
         if IMPORT in found:
+            # Tables are read by whoever imports the module; what it is named after is tested by its own file.
             found |= {test for tests in lines.values() for test in tests}
+            found |= {test for test in self.seconds if stem in Path(test.partition("::")[0]).stem}
         found.discard(IMPORT)
         files: dict[str, list[str]] = defaultdict(list)
         for test in sorted(found):
             files[test.partition("::")[0]].append(test)
         cost = {name: sum(self.seconds[test] for test in tests) for name, tests in files.items()}
-        stem = Path(mutant.path).stem.strip("_")
         chosen: list[str] = []
         total = 0.0
         for name in sorted(files, key=lambda name: (stem not in Path(name).stem, cost[name], name)):

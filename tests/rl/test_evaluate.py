@@ -124,3 +124,12 @@ def test_channels_may_stand_first_or_last() -> None:
     assert spaces.same(last, first)
     assert not spaces.same(last, gym_spaces.Box(0, 255, (3, 40, 36), np.uint8))
     assert not spaces.same(gym_spaces.Discrete(2), gym_spaces.Discrete(3))
+
+
+def test_closing_closes_every_environment() -> None:
+    evaluator = Evaluator(Environment(id="CartPole-v1"), 3)
+    closed = []
+    for env in evaluator._envs:
+        env.close = lambda env=env: closed.append(env)  # type: ignore[method-assign, misc]
+    evaluator.close()
+    assert closed == evaluator._envs
