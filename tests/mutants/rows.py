@@ -94,6 +94,12 @@ NAMED = (
         ("tests/image/test_run.py::test_kickstarting_ends_where_it_is_said_to",),
     ),
     Named(
+        "kickstarting of policies never anneals",
+        "self._coefficient.at(progress)",
+        "self._coefficient.at(0.0)",
+        ("tests/rl/test_kickstart.py",),
+    ),
+    Named(
         "EQUIVALENT drawn as 1 in TensorBoard",
         "Verdict.EQUIVALENT: 0.0",
         "Verdict.EQUIVALENT: 1.0",
