@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-EVERYWHERE = {"rl_transfer.errors", "rl_transfer.seeding", "rl_transfer.wording", "rl_transfer"}
+EVERYWHERE = {
+    "rl_transfer.bounded", "rl_transfer.errors", "rl_transfer.seeding", "rl_transfer.wording", "rl_transfer",
+}  # fmt: skip
 ROOMS = {
     "core": {"torch", "numpy", "safetensors"},
     "spec": {"pydantic", "pydantic_core", "ruamel"},

@@ -36,6 +36,24 @@ Output = Annotated[
 ]
 
 
+def _named_on_the_command_line(names: list[str] | None) -> list[str] | None:
+    from rl_transfer.spec.modules import import_modules
+
+    import_modules(names or [])
+    return names
+
+
+Modules = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--module",
+        help="Module of yours that the policy names (features extractor, environment). May be repeated.",
+        show_default=False,
+        callback=_named_on_the_command_line,
+    ),
+]
+
+
 def make_importable(folder: Path) -> None:
     """Let configs name a user's own modules that lie in ``folder``.
 
@@ -67,12 +85,16 @@ def read_config(
     Raises:
         ConfigError: anything is wrong with the file or an override.
     """
-    from rl_transfer.spec import load
+    from rl_transfer.spec import Frozen, load
+    from rl_transfer.spec.modules import import_named
     from rl_transfer.spec.shipped import is_path
 
     if is_path(argument):
         make_importable(Path(argument).parent)
-    return load(argument, models, category, overrides)
+    loaded = load(argument, models, category, overrides)
+    if isinstance(loaded.config, Frozen):
+        import_named(loaded.config)
+    return loaded
 
 
 @contextmanager

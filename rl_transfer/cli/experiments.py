@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rl_transfer.cli.common import Output, Overrides, err, located, out, read_config
+from rl_transfer.cli.common import Modules, Output, Overrides, err, located, out, read_config
 from rl_transfer.errors import RLTransferError, SweepFailed
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def transfer(
     ],
     overrides: Overrides = None,
     output: Output = None,
+    module: Modules = None,
 ) -> None:
     """Transfer one source policy into one target environment with one strategy.
 
@@ -89,6 +90,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="Root seed of the episodes.")] = 0,
     stochastic: Annotated[bool, typer.Option(help="Sample actions instead of taking the best.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with every return.")] = False,
+    module: Modules = None,
 ) -> None:
     """Play seeded episodes with a policy, in any environment with matching spaces.
 

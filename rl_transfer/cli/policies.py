@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rl_transfer.cli.common import out
+from rl_transfer.cli.common import Modules, out
 from rl_transfer.errors import ConfigError
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ def inspect(
     policy: Annotated[str, typer.Argument(help="Bundle, run folder, SB3 zip, or hf://org/repository.")],
     algorithm: Algorithm = None,
     env: Env = None,
+    module: Modules = None,
 ) -> None:
     """Print the parts of a policy: tensors, shapes, counts, digests.
 
@@ -52,6 +53,7 @@ def import_(
         list[str] | None,
         typer.Option(help="Prefix of tensor names, OLD=NEW; for plain state dicts. May be repeated."),
     ] = None,
+    module: Modules = None,
 ) -> None:
     """Turn a foreign policy into a bundle. Only tensors and plain data are read; no code of it runs.
 
@@ -76,6 +78,7 @@ def import_(
 def export(
     policy: Annotated[str, typer.Argument(help="Bundle or run folder.")],
     sb3: Annotated[Path, typer.Option("--sb3", help="Zip to write; the algorithm's `load` reads it.")],
+    module: Modules = None,
 ) -> None:
     """Write a bundle as a Stable-Baselines3 zip, with its normalisation statistics beside it.
 

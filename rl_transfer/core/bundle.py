@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from rl_transfer import bounded
 from rl_transfer.core._sorting import alias_groups
 from rl_transfer.core.digest import digest_tensors, dtype_name
 from rl_transfer.errors import BundleError
@@ -34,6 +35,9 @@ SCHEMA = 1
 JSON_NAME = "bundle.json"
 TENSORS_NAME = "tensors.safetensors"
 NORMALIZATION = "normalization/"
+
+MOST_JSON_BYTES = 8 * 2**20
+"""More than ``bundle.json``, or the header of the tensors' file, ever needs."""
 
 _AGAIN = "Restore it from a copy, or train and save the source again."
 
@@ -131,6 +135,8 @@ def save_bundle(
 def load_bundle(folder: str | Path) -> Bundle:
     """Read a bundle folder and check it whole. Nothing is ever unpickled or executed.
 
+    The description and the tensors' shapes are checked before a tensor is read.
+
     Args:
         folder: as :func:`save_bundle` wrote it.
 
@@ -144,17 +150,20 @@ def load_bundle(folder: str | Path) -> Bundle:
     folder = Path(folder)
     _refuse_no_folder(folder)
     content = _read_json(folder / JSON_NAME)
+    altered = f"{folder} was altered after it was written: its digest does not match. {_AGAIN}"
     try:
+        if not _consistent(content, stored_shapes(folder / TENSORS_NAME)):
+            raise BundleError(altered)
         tensors = load_file(folder / TENSORS_NAME)
     except FileNotFoundError:
         raise BundleError(f"{folder} has no {TENSORS_NAME}: the bundle is incomplete. {_AGAIN}") from None
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise BundleError(
             f"{folder / TENSORS_NAME} cannot be read ({error}): it is truncated "
             f"or no safetensors file. {_AGAIN}"
         ) from error
-    if _digest(content, tensors) != content["digest"] or not _consistent(content, tensors):
-        raise BundleError(f"{folder} was altered after it was written: its digest does not match. {_AGAIN}")
+    if _digest(content, tensors) != content["digest"]:
+        raise BundleError(altered)
     _refuse_non_finite(tensors, f"{folder} cannot be used")
     return _bundle(content, {name: tensors[name] for name in content["tensors"]})
 
@@ -164,12 +173,37 @@ def _bundle(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Bundle
     return Bundle(tensors, content["metadata"], content["kind"], aliases, content["digest"])
 
 
-def _consistent(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bool:
-    """Whether the JSON speaks of exactly these tensors."""
+def stored_shapes(path: Path) -> dict[str, object]:
+    """The shapes in a safetensors file, without reading a tensor.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Name → shape, as the file's header lists them.
+
+    Raises:
+        OSError: it is missing or cannot be read.
+        ValueError: it has no such header, or one larger than any of ours.
+    """
+    with path.open("rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        if size > MOST_JSON_BYTES:
+            raise ValueError("no header of reasonable size")
+        header = bounded.parse_json(stream.read(size))
+    if not isinstance(header, dict):
+        raise ValueError("no header")
+    shapes = {name: each.get("shape") for name, each in header.items() if isinstance(each, dict)}
+    return {name: shape for name, shape in shapes.items() if name != "__metadata__"}
+
+
+def _consistent(content: Mapping[str, Any], shapes: Mapping[str, object]) -> bool:
+    """Whether the JSON speaks of exactly these tensors, in these shapes."""
     aliases: dict[str, object] = content["aliases"]
     lists = [others if isinstance(others, list) else [None] for others in aliases.values()]
     named = all(isinstance(name, str) for others in lists for name in others)
-    return named and set(content["tensors"]) == set(tensors) >= set(aliases)
+    told = {name: each.get("shape") for name, each in content["tensors"].items() if isinstance(each, dict)}
+    return named and told == shapes and set(told) == set(content["tensors"]) >= set(aliases)
 
 
 def _digest(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
@@ -218,7 +252,7 @@ def _refuse_no_folder(folder: Path) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = bounded.parse_json(bounded.read_bytes(path, MOST_JSON_BYTES))
     except FileNotFoundError:
         raise BundleError(
             f"{path.parent} is no bundle: it has no {JSON_NAME}. Give the folder that holds one "

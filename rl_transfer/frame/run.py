@@ -11,6 +11,7 @@ import torch
 from rl_transfer.results import RunFolder
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.experiment import RunConfig
+from rl_transfer.spec.modules import import_named
 
 
 def execute_run(
@@ -33,6 +34,7 @@ def execute_run(
         RLTransferError: anything that the run was given is wrong; nothing finished is lost.
     """
     torch.set_num_threads(1)
+    import_named(run)
     folder.begin(run)
     started = datetime.datetime.now(datetime.UTC).isoformat()
     clock = time.monotonic()

@@ -7,7 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from rl_transfer import bounded
 from rl_transfer.errors import StoreError
+
+MOST_BYTES = 32 * 2**20
+"""More than any record or manifest takes."""
 
 
 def write_json(path: Path, data: object, *, compact: bool = False) -> None:
@@ -60,7 +64,7 @@ def read_json(path: Path) -> Any:
         StoreError: it is missing, unreadable, or not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return bounded.parse_json(bounded.read_bytes(path, MOST_BYTES))
     except FileNotFoundError:
         raise StoreError(f"{path}: no such file") from None
     except OSError as error:

@@ -13,6 +13,7 @@ from rl_transfer.results import RunFolder, read_json
 from rl_transfer.spec import MatrixConfig, RLRun, RLSuite, TrainConfig, TransferConfig
 from rl_transfer.spec.experiment import RunConfig, SingleConfig, SingleTransferConfig
 from rl_transfer.spec.image import ImageRun, ImageSuite, ImageTrainConfig, ImageTransferConfig
+from rl_transfer.spec.modules import import_modules
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,12 @@ def bundle_kind(argument: str) -> str:
         A key of ``KINDS``.
     """
     try:
-        metadata = read_json(bundle_folder(Path(argument)) / "bundle.json").get("metadata", {})
+        content = read_json(bundle_folder(Path(argument)) / "bundle.json")
     except (StoreError, BundleError):
         return "rl"
-    kind = metadata.get("kind", "rl")
-    return kind if kind in KINDS else "rl"
+    metadata = content.get("metadata") if isinstance(content, dict) else None
+    kind = metadata.get("kind") if isinstance(metadata, dict) else None
+    return kind if isinstance(kind, str) and kind in KINDS else "rl"
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class Job:
     folder: Path
     source: Path | None = None
     """Bundle of the source policy."""
+    modules: tuple[str, ...] = ()
+    """What the suite names of the user's own modules; the source's bundle may name them."""
 
     def to_json(self) -> str:
         """The job as text."""
@@ -91,6 +95,7 @@ class Job:
                 "run": self.run.plain(),
                 "folder": str(self.folder),
                 "source": None if self.source is None else str(self.source),
+                "modules": list(self.modules),
             }
         )
 
@@ -100,8 +105,9 @@ class Job:
         data = json.loads(text)
         run = KINDS[data["run"]["kind"]].run.model_validate_json(json.dumps(data["run"]))
         source = None if data["source"] is None else Path(data["source"])
-        return cls(run, Path(data["folder"]), source)
+        return cls(run, Path(data["folder"]), source, tuple(data["modules"]))
 
     def execute(self) -> None:
         """Run it in this process."""
+        import_modules(self.modules)
         room(self.run.kind).execute(self.run, RunFolder(self.folder), self.source)

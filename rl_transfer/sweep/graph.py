@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from rl_transfer.frame import Facts
 from rl_transfer.results import SCHEMA, Labels, run_id
 from rl_transfer.spec import MatrixConfig
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.experiment import RunConfig
+from rl_transfer.spec.modules import import_named
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,12 @@ class Graph:
             Run ids; empty where it needs no source.
         """
         return next(row.needs for row in self.rows if row.id == identifier)
+
+    @cached_property
+    def modules(self) -> tuple[str, ...]:
+        """The user's own modules that any of the runs names and that can be imported."""
+        names = {name for spec in self.specs.values() for name in import_named(spec)}
+        return tuple(sorted(names & sys.modules.keys()))
 
     def label(self, identifier: str) -> str:
         """What people call a run.

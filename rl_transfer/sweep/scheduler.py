@@ -117,7 +117,8 @@ def _start_ready(state: State, executor: Executor) -> None:
         needs = state.graph.needs(identifier)
         if all(need in state.done or need in state.reused for need in needs):
             source = state.store.folder(needs[0]).bundle if needs else None
-            job = Job(state.graph.specs[identifier], state.store.folder(identifier).path, source)
+            place = state.store.folder(identifier).path
+            job = Job(state.graph.specs[identifier], place, source, state.graph.modules)
             state.waiting.remove(identifier)
             state.begun[identifier] = time.monotonic()
             state.running[identifier] = executor.submit(job.to_json())

@@ -21,7 +21,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecNormalize
 
 from rl_transfer.errors import BundleError
-from rl_transfer.rl.sources import sb3_zip as foreign
+from rl_transfer.rl.sources import archives as foreign
 from rl_transfer.rl.sources.load import load_source
 from rl_transfer.rl.sources.sb3_zip import read_zip
 from rl_transfer.rl.sources.tensor_files import load_tensors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,10 @@ Array = NDArray[np.generic]
 
 Observation = Array | dict[str, Array]
 """One observation or a batch of them, ``[…]`` or ``[episode, …]``; per key for dict spaces."""
+
+
+MOST_NUMBERS = 2**22
+"""Numbers in one observation or action that a file may describe; an image of 1024 × 1024 has 3 · 2²⁰."""
 
 
 def to_json(space: Space) -> dict[str, Json]:
@@ -75,7 +80,7 @@ def from_json(data: Mapping[str, Any]) -> Space:
     try:
         kind = data["type"]
         if kind == "Box":
-            shape, dtype = tuple(data["shape"]), np.dtype(data["dtype"]).type
+            shape, dtype = _bounded(data["shape"]), np.dtype(data["dtype"]).type
             low, high = (_array(data[name], shape, dtype) for name in ("low", "high"))
             return spaces.Box(low, high, shape, dtype)
         if kind == "Discrete":
@@ -86,7 +91,7 @@ def from_json(data: Mapping[str, Any]) -> Space:
             return spaces.MultiBinary(data["n"])
         if kind == "Dict":
             return spaces.Dict({name: from_json(inner) for name, inner in data["spaces"].items()})
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, AssertionError, OverflowError) as error:
         raise BundleError(f"the bundle's description of a space is damaged: {error}") from None
     raise BundleError(f"the bundle describes an unknown kind of space, {kind!r}")
 
@@ -131,6 +136,12 @@ def _channels_first(space: Space) -> Space:
     if isinstance(space, spaces.Box) and is_image_space(space) and not is_image_space_channels_first(space):
         return VecTransposeImage.transpose_space(space)
     return space
+
+
+def _bounded(shape: list[int]) -> tuple[int, ...]:
+    if math.prod(shape) > MOST_NUMBERS:
+        raise ValueError(f"a box of shape {shape} has more than {MOST_NUMBERS:,} numbers")
+    return tuple(shape)
 
 
 def _bounds(values: Array) -> Json:

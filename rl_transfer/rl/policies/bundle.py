@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from rl_transfer.core import Bundle, PartMap, ProgressiveTrunk, load_bundle, save_bundle
 from rl_transfer.errors import BundleError, ConfigError
@@ -25,6 +27,7 @@ from rl_transfer.rl.policies.normalization import Normalizer, normalizer, tensor
 from rl_transfer.rl.policies.parts import policy_parts
 from rl_transfer.spec import Algorithm, Environment, RLRun, parse
 from rl_transfer.spec.base import Json
+from rl_transfer.spec.modules import refuse_unnamed
 
 LIBRARIES = ("rl-transfer", "stable-baselines3", "sb3-contrib", "gymnasium", "torch", "numpy")
 
@@ -36,9 +39,15 @@ class Policy:
     module: BasePolicy
     normalizer: Normalizer | None
     algorithm: Algorithm
-    env: Environment
+    described_env: Environment
     bundle: Bundle
     metadata: dict[str, Any]
+
+    @property
+    def env(self) -> Environment:
+        """Where it was trained, to be built; a module that only the bundle names is refused."""
+        refuse_unnamed(self.described_env.plain(), "the policy's own environment")
+        return self.described_env
 
     @property
     def parts(self) -> PartMap:
@@ -184,12 +193,15 @@ def load_policy(path: Path) -> Policy:
         action_space = spaces.from_json(metadata["action_space"])
     except (KeyError, ConfigError) as error:
         raise BundleError(f"{path}: bundle.json does not describe an RL policy: {error}") from None
-    module = build_policy(algorithm, observation_space, action_space)
-    if metadata.get("progressive"):
-        widen(module)
+    refuse_unnamed(algorithm.policy_kwargs.plain(), f"{path}: its features extractor")
+    progressive = bool(metadata.get("progressive"))
     try:
+        with _no_larger_than(bundle.state()):
+            module = build_policy(algorithm, observation_space, action_space)
+            if progressive:
+                widen(module)
         module.load_state_dict(bundle.state())
-    except RuntimeError as error:
+    except (AssertionError, ValueError, TypeError, LookupError, RuntimeError) as error:
         raise BundleError(f"{path}: the tensors do not fit the described network: {error}") from None
     module.set_training_mode(False)
     return Policy(
@@ -200,6 +212,25 @@ def load_policy(path: Path) -> Policy:
         bundle,
         metadata,
     )
+
+
+@contextmanager
+def _no_larger_than(state: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """Refuse networks with more or larger tensors than a bundle has, before they take any memory."""
+    numbers = sum(each.numel() for each in state.values())
+    tensors = len(state)
+
+    def charge(_: nn.Module, name: str, parameter: torch.Tensor) -> None:
+        nonlocal numbers, tensors
+        numbers, tensors = numbers - parameter.numel(), tensors - 1
+        if numbers < 0 or tensors < 0:
+            raise ValueError(f"it has more or larger tensors than the file, such as {name} {parameter.shape}")
+
+    registered = register_module_parameter_registration_hook(charge)
+    try:
+        yield
+    finally:
+        registered.remove()
 
 
 def build_policy(

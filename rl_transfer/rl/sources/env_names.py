@@ -60,8 +60,9 @@ RENAMES = {
 }
 """Environments as Gym called them → as Gymnasium calls them. Explicit: nothing is guessed."""
 
+# No colon: a file's name must not name a module to import.
 _NAMED = re.compile(
-    rf"(?:(?P<algorithm>{'|'.join(ALGORITHMS)})[-_])?(?P<env>[A-Za-z][\w.:-]*-v\d+)", re.IGNORECASE
+    rf"(?:(?P<algorithm>{'|'.join(ALGORITHMS)})[-_])?(?P<env>[A-Za-z][\w.-]*-v\d+)", re.IGNORECASE
 )
 
 

@@ -12,7 +12,7 @@ import struct
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from rl_transfer.errors import BundleError
 
@@ -31,6 +31,26 @@ class Built:
     name: str
     arguments: tuple[Any, ...]
     state: Any = None
+
+
+MOST_OPCODES = 2**18
+"""More than a list of tensors or normalisation statistics needs; each makes up to 72 bytes."""
+
+_MOST_COPIED = 2**18
+
+
+def refuse_long(stream: IO[bytes]) -> None:
+    """Go past one pickle, without making anything of it.
+
+    Args:
+        stream: at the pickle's beginning; afterwards behind its end.
+
+    Raises:
+        ValueError: it has more than ``MOST_OPCODES``, or is none.
+    """
+    for count, _ in enumerate(pickletools.genops(stream)):
+        if count >= MOST_OPCODES:
+            raise ValueError(f"a pickle of more than {MOST_OPCODES:,} opcodes")
 
 
 class _Refused(ValueError):
@@ -92,11 +112,14 @@ class _Machine:
         self.stack: list[object] = []
         self.marked: list[list[object]] = []
         self.memo: dict[int, object] = {}
+        self.copied = 0
 
     def run(self, content: bytes) -> object:
-        for opcode, argument, _ in pickletools.genops(content):
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
             if opcode.name == "STOP":
                 break
+            if count >= MOST_OPCODES:
+                raise _Refused(f"it has more than {MOST_OPCODES:,} opcodes")
             self.step(opcode.name, argument)
         return self.stack.pop()
 
@@ -167,6 +190,9 @@ class _Machine:
         if called.name.endswith("._reconstructor") and isinstance(arguments[0], Reference):
             self.stack.append(Built(arguments[0].name, ()))
         elif called.name == "collections.OrderedDict":
+            self.copied += sum(len(each) for each in arguments)
+            if self.copied > _MOST_COPIED:
+                raise _Refused(f"it copies more than {_MOST_COPIED:,} items")
             self.stack.append(dict(*arguments))
         else:
             self.stack.append(Built(called.name, arguments))

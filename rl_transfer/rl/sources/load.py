@@ -180,10 +180,10 @@ def _own(path: Path, hints: _Hints) -> Policy:
         raise BundleError(
             f"{path} is a {policy.algorithm.name} policy, but algorithm {hints.algorithm} was given"
         )
-    if hints.env is not None and hints.env != policy.env:
+    if hints.env is not None and hints.env != policy.described_env:
         raise BundleError(
-            f"{path} was trained in {policy.env.id}, but the environment {hints.env.id} was given for it; "
-            "a bundle describes itself, leave the environment out"
+            f"{path} was trained in {policy.described_env.id}, but the environment {hints.env.id} was given "
+            "for it; a bundle describes itself, leave the environment out"
         )
     if hints.name_map or hints.policy_kwargs or hints.statistics:
         raise BundleError(

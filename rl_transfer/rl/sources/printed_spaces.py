@@ -16,10 +16,9 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from rl_transfer.rl.environments.spaces import Space
+from rl_transfer.rl.environments.spaces import MOST_NUMBERS, Space
 from rl_transfer.spec.base import Json
 
-MAX_ELEMENTS = 2**24
 _MAX_TEXT = 2**20
 _CLASS = re.compile(r"<class '[\w.]*?(\w+)'>")
 _DTYPE = re.compile(r"(?:float|u?int)(?:8|16|32|64)|bool")
@@ -96,7 +95,7 @@ def _box(low: Json, high: Json, shape: object, dtype: Json, bounded: bool) -> Sp
     sides = tuple(size for size in sizes if isinstance(size, int) and size >= 0)
     if len(sides) < len(sizes):
         return None
-    if math.prod(sides) > MAX_ELEMENTS or not _DTYPE.fullmatch(str(dtype)):
+    if math.prod(sides) > MOST_NUMBERS or not _DTYPE.fullmatch(str(dtype)):
         return None
     kind = np.dtype(str(dtype))
     floating = np.issubdtype(kind, np.floating)

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import re
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import cast
 
 from torch import Tensor
 
+from rl_transfer import bounded
 from rl_transfer.errors import BundleError
+from rl_transfer.rl.sources.archives import file_digest, open_archive, unpack
 from rl_transfer.rl.sources.tensor_files import load_tensors
 from rl_transfer.spec.base import Json
 
-MAX_MEMBER_BYTES = 2**30
-"""Largest member that is read; the policy of an Atari agent has 7 MiB."""
-
-PLAUSIBLE_BYTES = 16 * 2**20
-PLAUSIBLE_RATIO = 50
-"""Members above ``PLAUSIBLE_BYTES`` that unpack to more than this many times their size are refused."""
+_MOST_TEXT_BYTES = 32 * 2**20
+"""Hyperparameters with the last observations among them; those of an Atari agent take 1 MiB."""
 
 _VARIABLES = ("pytorch_variables.pth", "tensors.pth")  # its name since, and before, SB3 0.9
 _DAMAGE = (
@@ -68,12 +64,14 @@ def read_zip(path: Path) -> ForeignPolicy:
             damaged or not finite.
     """
     try:
-        content = path.read_bytes()
+        digest, stream = file_digest(path), path.open("rb")
+    except ValueError as error:
+        raise BundleError(f"{path} is refused: {error}") from None
     except OSError as error:
         raise BundleError(f"{path} cannot be read: {error.strerror}") from None
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return _read(archive, path.name, hashlib.sha256(content).hexdigest())
+        with stream, open_archive(stream, path.name) as archive:
+            return _read(archive, path.name, digest)
     except _DAMAGE as error:
         raise BundleError(f"{path.name} is truncated or no zip file: {error}") from None
 
@@ -82,7 +80,8 @@ def _read(archive: zipfile.ZipFile, where: str, sha256: str) -> ForeignPolicy:
     members = _members(archive, where)
 
     def member(name: str) -> bytes:
-        return _member(archive, members[name], where)
+        most = None if name.endswith(".pth") else _MOST_TEXT_BYTES
+        return unpack(archive, members[name], where, most)
 
     if "policy.pth" not in members:
         listed = ", ".join(sorted(members)[:8]) or "nothing"
@@ -118,20 +117,10 @@ def _members(archive: zipfile.ZipFile, where: str) -> dict[str, zipfile.ZipInfo]
     return members
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> bytes:
-    size, packed = info.file_size, max(info.compress_size, 1)
-    if size > MAX_MEMBER_BYTES or (size > PLAUSIBLE_BYTES and size > PLAUSIBLE_RATIO * packed):
-        raise BundleError(
-            f"{where} is refused: {info.filename} unpacks from {packed:,} to {size:,} bytes, "
-            "which weights never do"
-        )
-    return archive.read(info)
-
-
 def _json(content: bytes, where: str) -> dict[str, Json]:
     try:
-        data = _plain(json.loads(content.decode("utf-8")))
-    except (ValueError, RecursionError) as error:
+        data = _plain(cast("Json", bounded.parse_json(content)))
+    except ValueError as error:
         raise BundleError(f"{where}: its data are no JSON: {error}") from None
     if not isinstance(data, dict):
         raise BundleError(f"{where}: its data are a {type(data).__name__}, expected an object")

@@ -16,7 +16,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from rl_transfer import bounded
+from rl_transfer.core.bundle import stored_shapes
 from rl_transfer.errors import BundleError
+from rl_transfer.rl.sources.archives import MOST_FILE_BYTES, open_archive
+from rl_transfer.rl.sources.inert_pickle import refuse_long
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
@@ -27,6 +31,8 @@ _DAMAGE = (  # what torch.load is seen to raise on damaged and hostile files
     pickle.UnpicklingError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError,
     OverflowError, AssertionError, MemoryError, OSError, struct.error, zipfile.BadZipFile,
 )  # fmt: skip
+_OLD_PICKLES = 4  # magic number, protocol, machine, the object itself; then keys and raw numbers
+_MOST_PICKLE_BYTES = 2**20
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
@@ -47,11 +53,12 @@ def read_tensor_file(path: Path) -> dict[str, Tensor]:
     """
     try:
         if path.suffix == ".safetensors":
+            stored_shapes(path)
             tensors = checked(load_file(path), path.name)
         else:
-            tensors = load_tensors(path.read_bytes(), path.name)
-    except SafetensorError as error:
-        raise BundleError(f"{path.name} is truncated or no safetensors file: {error}") from None
+            tensors = load_tensors(bounded.read_bytes(path, MOST_FILE_BYTES), path.name)
+    except (SafetensorError, ValueError) as error:
+        raise BundleError(f"{path.name} is truncated or no {path.suffix} file: {error}") from None
     except OSError as error:
         raise BundleError(f"{path} cannot be read: {error.strerror or error}") from None
     if not tensors:
@@ -75,7 +82,7 @@ def load_tensors(content: bytes, where: str) -> dict[str, Tensor]:
     if not content.startswith(_MAGIC):
         raise BundleError(f"{where} was not written by torch.save, or is truncated")
     try:
-        _refuse_packed(content, where)
+        _refuse_bombs(content, where)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch on pickle protocols that it may not know
             found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -115,13 +122,20 @@ def checked(tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
     return {name: tensor.detach() for name, tensor in tensors.items()}
 
 
-def _refuse_packed(content: bytes, where: str) -> None:
-    """Refuse archives with compressed members: torch.save stores them as they are."""
-    if content.startswith(b"PK"):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size > len(content):
-            raise BundleError(f"{where} is refused: it unpacks from {len(content):,} to {size:,} bytes")
+def _refuse_bombs(content: bytes, where: str) -> None:
+    """Refuse archives with compressed members (torch.save stores them as they are) and endless pickles."""
+    if not content.startswith(b"PK"):
+        stream = io.BytesIO(content)
+        for _ in range(_OLD_PICKLES):
+            refuse_long(stream)
+        return
+    with open_archive(io.BytesIO(content), where) as archive:
+        members = archive.infolist()
+    size = sum(member.file_size for member in members)
+    if size > len(content):
+        raise BundleError(f"{where} is refused: it unpacks from {len(content):,} to {size:,} bytes")
+    if any(each.file_size > _MOST_PICKLE_BYTES for each in members if each.filename.endswith(".pkl")):
+        raise BundleError(f"{where} is refused: its list of tensors is longer than that of any policy")
 
 
 def _flat(value: object, name: str) -> Iterator[tuple[str, Tensor]]:

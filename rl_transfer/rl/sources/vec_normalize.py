@@ -18,7 +18,8 @@ from rl_transfer.spec.base import Json
 FILE_NAMES = ("vec_normalize.pkl", "vecnormalize.pkl")
 """The names that huggingface_sb3 and rl-zoo give the file."""
 
-MAX_BYTES = 64 * 2**20
+MAX_BYTES = 16 * 2**20
+_MOST_NUMBERS = 2**21
 
 _NUMPY = ("numpy.core", "numpy._core")
 _RECONSTRUCT = tuple(f"{module}.multiarray._reconstruct" for module in _NUMPY)
@@ -103,12 +104,14 @@ def _statistics(state: dict[str, object], where: str) -> Statistics:
     observation, reward = bool(state["norm_obs"]), bool(state["norm_reward"])
     epsilon = float(_array(state["epsilon"]))
     arrays: dict[str, NDArray[np.float64]] = {}
+    room = _MOST_NUMBERS
     if observation:
         moments = state["obs_rms"]
         for key, each in (moments if isinstance(moments, dict) else {"": moments}).items():
-            arrays |= _moments(f"observation/{key}", each, epsilon)
+            arrays |= (found := _moments(f"observation/{key}", each, epsilon, room))
+            room -= sum(values.size for values in found.values())
     if reward:
-        arrays |= _moments("reward/", state["ret_rms"], epsilon)
+        arrays |= _moments("reward/", state["ret_rms"], epsilon, room)
     bad = [name for name, values in arrays.items() if not np.isfinite(values).all()]
     if bad:
         raise BundleError(f"{where} holds NaN or infinite values in {', '.join(bad)}; it cannot be used")
@@ -121,11 +124,11 @@ def _statistics(state: dict[str, object], where: str) -> Statistics:
     return Statistics(config, arrays, float(_array(state["gamma"])))
 
 
-def _moments(name: str, value: object, epsilon: float) -> dict[str, NDArray[np.float64]]:
+def _moments(name: str, value: object, epsilon: float, room: int) -> dict[str, NDArray[np.float64]]:
     """Mean, variance and count. Another ε than ours is moved into the variance: √(v + ε) is the same."""
     if not isinstance(value, Built) or value.name != _MOMENTS:
         raise TypeError(f"{name} is no running mean and variance")
-    mean, var, count = (_array(value.state[field]) for field in ("mean", "var", "count"))
+    mean, var, count = (_array(value.state[field], room // 3) for field in ("mean", "var", "count"))
     if mean.shape != var.shape:
         raise ValueError(f"{name} has a mean of shape {mean.shape} and a variance of shape {var.shape}")
     if epsilon != EPSILON:
@@ -136,7 +139,7 @@ def _moments(name: str, value: object, epsilon: float) -> dict[str, NDArray[np.f
     }
 
 
-def _array(value: object) -> NDArray[np.float64]:
+def _array(value: object, most: int = 1) -> NDArray[np.float64]:
     """The numbers that an inert array, NumPy scalar or Python number stands for."""
     if isinstance(value, int | float):
         return np.asarray(value, dtype=np.float64)
@@ -154,7 +157,10 @@ def _array(value: object) -> NDArray[np.float64]:
         raise TypeError(f"expected an array, found a {value.name}")
     if order not in ("C", "F"):
         raise ValueError(f"unknown memory order {order!r}")
-    flat: NDArray[Any] = np.frombuffer(_bytes(raw), dtype=_dtype(dtype)).astype(np.float64)
+    read: NDArray[Any] = np.frombuffer(_bytes(raw), dtype=_dtype(dtype))
+    if read.size > most:
+        raise ValueError(f"more than {most:,} numbers")
+    flat = read.astype(np.float64)
     sizes = tuple(int(size) for size in shape)
     return flat.reshape(sizes) if order == "C" else flat.reshape(sizes[::-1]).T
 

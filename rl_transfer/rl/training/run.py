@@ -165,7 +165,7 @@ class _Training:
             return None
         try:
             home = Evaluator(self.source.env, self.run.evaluation.episodes)
-        except (EnvironmentSpecError, MissingExtraError) as error:
+        except (BundleError, EnvironmentSpecError, MissingExtraError) as error:
             self.say(f"retention is not measured: {error.message}")
             return None
         try:

@@ -1,0 +1,68 @@
+"""Files of strangers: read up to a bound and refused beyond it, before the memory is spent."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+MOST_VALUES = 2**20
+"""Values in one JSON text; as Python objects they take up to 72 bytes each."""
+
+DEEPEST = 100
+"""Lists and objects within one another; what this package writes has fewer than ten."""
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """The content of a regular file, if it is no larger than that.
+
+    Args:
+        path: the file; devices, pipes and folders are no regular files, nor are links to them.
+        most: bytes that are read; one more and the file is refused.
+
+    Returns:
+        All of it.
+
+    Raises:
+        OSError: it is missing or cannot be read.
+        ValueError: it is larger, or no regular file.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("it is no regular file")
+    with path.open("rb") as stream:
+        content = stream.read(min(most + 1, path.stat().st_size + 1))
+    if len(content) > most:
+        raise ValueError(f"it is larger than {most >> 20} MiB")
+    return content
+
+
+def parse_json(content: bytes) -> object:
+    """What a JSON text says, if that is a reasonable number of values at a reasonable depth.
+
+    Args:
+        content: the text, UTF-8.
+
+    Returns:
+        Objects, lists, texts, numbers, truth values and None.
+
+    Raises:
+        ValueError: it is no JSON, or holds too much.
+    """
+    if sum(content.count(each) for each in (b",", b"[", b"{")) > MOST_VALUES:
+        raise ValueError(f"it holds more than {MOST_VALUES:,} values")
+    try:
+        parsed: object = json.loads(content.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    level, depth = [parsed], 0
+    while level := [each for value in level for each in _members(value)]:
+        depth += 1
+        if depth > DEEPEST:
+            raise ValueError(f"it is nested more than {DEEPEST} levels deep")
+    return parsed
+
+
+def _members(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []

@@ -1,0 +1,259 @@
+"""Files that unpack to more than there is: each is refused, by a BundleError, in little memory."""
+
+import io
+import json
+import pickle
+import struct
+import sys
+import zipfile
+import zlib
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from rl_transfer import bounded
+from rl_transfer.errors import BundleError, StoreError
+from rl_transfer.results import read_json
+from rl_transfer.rl.sources import archives
+from rl_transfer.rl.sources.load import import_source
+from rl_transfer.sweep.dispatch import bundle_kind
+from support.bounds import outcomes
+from support.foreign import ANYWHERE, BOX, CONTINUOUS, rewrite, saved, sb3_model, torch_bytes
+
+GIGABYTE = 2**30
+MOST_MEMORY = 200.0
+"""MiB that refusing a file may take."""
+
+
+def deflated_zeros(size: int) -> bytes:
+    """``size`` zeros as a deflate stream, out of one block that is repeated."""
+    block, packer = bytes(2**24), zlib.compressobj(9, zlib.DEFLATED, -15)
+    first = packer.compress(block) + packer.flush(zlib.Z_FULL_FLUSH)
+    end = zlib.compressobj(9, zlib.DEFLATED, -15).flush()
+    return first * (size // 2**24) + end
+
+
+def lying_zip(path: Path, member: str, claimed: int, packed: bytes) -> None:
+    """A zip whose only member claims another size than it unpacks to."""
+    name = member.encode()
+    sizes = struct.pack("<HHIII", 0, 0, 0, len(packed), claimed)
+    local = b"PK\x03\x04" + struct.pack("<HHH", 20, 0, 8) + sizes + struct.pack("<HH", len(name), 0) + name
+    entry = b"PK\x01\x02" + struct.pack("<HHHH", 20, 20, 0, 8) + sizes
+    entry += struct.pack("<HHHHHII", len(name), 0, 0, 0, 0, 0, 0) + name
+    end = struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, 1, 1, len(entry), len(local) + len(packed), 0)
+    path.write_bytes(local + packed + entry + end)
+
+
+def long_directory(path: Path) -> None:
+    """A zip that lists half a million members."""
+    entry = b"PK\x01\x02" + struct.pack("<HHHH", 20, 20, 0, 0) + struct.pack("<HHIII", 0, 0, 0, 0, 0)
+    entry += struct.pack("<HHHHHII", 1, 0, 0, 0, 0, 0, 0) + b"x"
+    listed = entry * 500_000
+    end = struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, 65535, 65535, len(listed), 0, 0)
+    path.write_bytes(listed + end)
+
+
+def sparse(path: Path, size: int, start: bytes = b"") -> None:
+    with path.open("wb") as stream:
+        stream.write(start)
+        stream.truncate(size)
+
+
+def edit(folder: Path, change: dict[str, object]) -> None:
+    """Change metadata of a bundle, and give it the digest that belongs to the change."""
+    from rl_transfer.core import save_bundle
+    from rl_transfer.core.bundle import load_bundle
+
+    bundle = load_bundle(folder)
+    metadata = json.loads(json.dumps(dict(bundle.metadata)))
+    for dotted, value in change.items():
+        *parents, last = dotted.split(".")
+        place = metadata
+        for parent in parents:
+            place = place[parent]
+        place[last] = value
+    save_bundle(folder.with_name(f"{folder.name}-edited"), {**bundle.tensors, **bundle.state()}, metadata)
+    for each in folder.iterdir():
+        each.unlink()
+    for each in folder.with_name(f"{folder.name}-edited").iterdir():
+        each.rename(folder / each.name)
+
+
+def replace_policy(content: bytes, members: dict[str, bytes]) -> None:
+    members["policy.pth"] = content
+
+
+def swelling(copies: int) -> bytes:
+    """A pickle that makes many copies of one list of pairs."""
+    pairs = pickle.dumps([(number, number) for number in range(20_000)], protocol=2)[2:-1]
+    call = b"ccollections\nOrderedDict\nj\xff\xff\xff\x00\x85R"
+    return b"\x80\x02" + b"(" + pairs + b"r\xff\xff\xff\x00" + call * copies + b"l."
+
+
+WIDE = {"type": "Box", "shape": [2**40], "dtype": "float32", "low": "-1.0", "high": "1.0"}
+# Changes of a bundle's metadata that describe other networks than the tensors form.
+METADATA: dict[str, dict[str, object]] = {
+    "wide layers": {"algorithm.policy_kwargs.net_arch": [12_000, 12_000]},
+    "a hundred thousand layers": {"algorithm.policy_kwargs.net_arch": [1] * 100_000},
+    "a million critics": {"algorithm.policy_kwargs.n_critics": 10**6},
+    "wide observations": {"observation_space": WIDE},
+    "many observations": {"observation_space": {"type": "Discrete", "n": 2**40, "start": 0}},
+    "many actions": {"action_space": {"type": "Box", "shape": [2**21], "dtype": "float32", "low": "-1.0",
+                                      "high": "1.0"}},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str, float]]:
+    """What became of every attack."""
+    root = tmp_path_factory.mktemp("attacks")
+    attacks: dict[str, tuple[str, Path]] = {}
+
+    def attack(name: str, kind: str, file: str) -> Path:
+        folder = root / str(len(attacks))
+        folder.mkdir()
+        attacks[name] = kind, folder / file
+        return folder / file
+
+    lying_zip(attack("a lying header", "source", "m.zip"), "policy.pth", 2**20, deflated_zeros(10 * GIGABYTE))
+    long_directory(attack("a long directory", "source", "m.zip"))
+    sparse(attack("a giant zip", "source", "m.zip"), 20 * GIGABYTE)
+    agent = saved(sb3_model("SAC", BOX, CONTINUOUS, policy_kwargs={"net_arch": [6]}), root / "agent.zip")
+    for name, pickled in {
+        "a pickle of lists": b"\x80\x02" + b"]" * (24 * 2**20) + b".",
+        "a list of tensors without end": pickle.dumps(["x"] * 2, 2)[:-1] + b"]" * (24 * 2**20) + b".",
+    }.items():
+        path = attack(name, "source", "m.zip")
+        path.write_bytes(agent.read_bytes())
+        inner = io.BytesIO()
+        with zipfile.ZipFile(inner, "w") as archive:
+            archive.writestr("archive/data.pkl", pickled)
+            archive.writestr("archive/version", b"3\n")
+        rewrite(path, partial(replace_policy, inner.getvalue()))
+    old = torch_bytes({}, _use_new_zipfile_serialization=False)
+    magic = old[: old.index(b".", 2) + 1]
+    attack("an old tensor file", "tensors", "m.pth").write_bytes(magic + b"]" * (24 * 2**20) + b".")
+    sparse(
+        attack("a header of safetensors", "tensors", "m.safetensors"), GIGABYTE, struct.pack("<Q", 90 * 2**20)
+    )
+    attack("statistics of lists", "statistics", "v.pkl").write_bytes(b"\x80\x02" + b"]" * (15 * 2**20) + b".")
+    attack("statistics that swell", "statistics", "v.pkl").write_bytes(swelling(500))
+
+    for name, change in METADATA.items():
+        folder = attack(name, "policy", "bundle")
+        import_source(agent, folder, env=ANYWHERE)
+        edit(folder, change)
+    for name, kind in {"endless": "bundle", "giant": "bundle", "deep": "policy", "full": "policy"}.items():
+        folder = attack(f"a {name} description", kind, "bundle")
+        import_source(agent, folder, env=ANYWHERE)
+        described = folder / "bundle.json"
+        text = described.read_text()
+        described.unlink()
+        if name == "endless":
+            described.symlink_to("/dev/zero")
+        elif name == "giant":
+            sparse(described, 20 * GIGABYTE, b'{"format": "rl_transfer bundle", "schema": 1')
+        else:
+            filler = "[" * 5000 + "]" * 5000 if name == "deep" else "[" + "[]," * (2 * 2**20) + "[]]"
+            described.write_text(text.replace('"metadata": {', f'"metadata": {{"more": {filler}, ', 1))
+    folder = attack("other shapes than declared", "bundle", "bundle")
+    import_source(agent, folder, env=ANYWHERE)
+    declared = json.loads((folder / "bundle.json").read_text())["tensors"]
+    widened = {name: {"dtype": "F32", "shape": [2**15, 2**15]} for name in declared}
+    for index, each in enumerate(widened.values()):
+        each["data_offsets"] = [index * 2**32, (index + 1) * 2**32]
+    header = json.dumps(widened).encode()
+    sparse(
+        folder / "tensors.safetensors", 8 + len(header) + len(widened) * 2**32,
+        struct.pack("<Q", len(header)) + header,
+    )  # fmt: skip
+    return outcomes(attacks)
+
+
+NAMES = (
+    "a lying header", "a long directory", "a giant zip", "a pickle of lists", "a list of tensors without end",
+    "an old tensor file", "a header of safetensors", "statistics of lists", "statistics that swell",
+    *METADATA, "a endless description", "a giant description", "a deep description", "a full description",
+    "other shapes than declared",
+)  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the size of a process from /proc")
+@pytest.mark.parametrize("name", NAMES)
+def test_an_attack_is_refused_in_little_memory(name: str, refused: dict[str, tuple[str, str, float]]) -> None:
+    error, message, memory = refused[name]
+    assert error == "BundleError", message
+    assert memory < MOST_MEMORY, f"{memory:.0f} MiB: {message}"
+    assert len(message) < 600, "an error for people"
+
+
+def test_every_attack_is_looked_at(refused: dict[str, tuple[str, str, float]]) -> None:
+    assert set(refused) == set(NAMES)
+
+
+class Counting(io.BytesIO):
+    """A file that knows how much was read of it."""
+
+    taken = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        content = super().read(size)
+        self.taken += len(content)
+        return content
+
+
+def test_a_lying_header_costs_what_it_claims(tmp_path: Path) -> None:
+    path = tmp_path / "m.zip"
+    lying_zip(path, "policy.pth", 2**20, deflated_zeros(GIGABYTE))
+    stream = Counting(path.read_bytes())
+    archive = archives.open_archive(stream, "m.zip")
+    assert stream.taken < 2**18, "the directory alone"
+    with pytest.raises(zipfile.BadZipFile, match="CRC"):
+        archives.unpack(archive, archive.infolist()[0], "m.zip")
+    assert stream.taken <= 2 * 2**20
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_cannot_be_unpacked_in_steps_is_refused_by_name(method: int, tmp_path: Path) -> None:
+    path = tmp_path / "m.zip"
+    with zipfile.ZipFile(path, "w", compression=method) as archive:
+        archive.writestr("policy.pth", bytes(100))
+    with (
+        path.open("rb") as stream,
+        pytest.raises(BundleError, match=r"'policy\.pth' is packed by another method than deflate"),
+    ):
+        archives.open_archive(stream, "m.zip")
+
+
+def test_a_member_that_claims_more_than_it_has_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.zip"
+    lying_zip(path, "policy.pth", 2**25, deflated_zeros(2**24))
+    with path.open("rb") as stream, archives.open_archive(stream, "m.zip") as archive:
+        info = archive.infolist()[0]
+        info.compress_size = 2**20  # plausible
+        with pytest.raises((BundleError, zipfile.BadZipFile, EOFError)):
+            archives.unpack(archive, info, "m.zip")
+
+
+def test_no_device_and_no_pipe_is_read(tmp_path: Path) -> None:
+    import os
+
+    os.mkfifo(tmp_path / "pipe")
+    for path in (Path("/dev/zero"), tmp_path / "pipe"):
+        with pytest.raises(ValueError, match="no regular file"):
+            bounded.read_bytes(path, 10)
+        with pytest.raises(StoreError, match="no regular file"):
+            read_json(path)
+    (tmp_path / "file").write_bytes(b"12345")
+    assert bounded.read_bytes(tmp_path / "file", 5) == b"12345"
+    with pytest.raises(ValueError, match="larger than"):
+        bounded.read_bytes(tmp_path / "file", 4)
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", '{"metadata": []}', '{"metadata": {"kind": ["rl"]}}', "[" * 5000, '"' + "x" * 50]
+)
+def test_a_description_of_another_form_is_left_to_who_says_what_is_wrong(text: str, tmp_path: Path) -> None:
+    (tmp_path / "bundle.json").write_text(text)
+    assert bundle_kind(str(tmp_path)) == "rl"
