@@ -42,15 +42,22 @@ app.add_typer(configs.app, name="configs")
 UsageProblem = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
 
 
-@app.callback()
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from rl_transfer import __version__
 
-        out.print(__version__)
+        out.print(__version__, highlight=False)
         raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and stop.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    del version  # read before a command is asked for
 
 
 def _terminate(*_: object) -> None:

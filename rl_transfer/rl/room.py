@@ -22,6 +22,7 @@ from rl_transfer.frame import (
 )
 from rl_transfer.results import PLAYED, RunFolder
 from rl_transfer.rl.environments import spaces
+from rl_transfer.rl.environments.build import as_spec
 from rl_transfer.rl.environments.evaluate import Episodes, Evaluator
 from rl_transfer.rl.policies.bundle import load_policy
 from rl_transfer.rl.policies.normalization import PREFIX
@@ -34,6 +35,8 @@ from rl_transfer.spec.base import Json
 from rl_transfer.spec.load import validate
 from rl_transfer.spec.shipped import is_path
 from rl_transfer.spec.yaml_map import Document, read_yaml
+from rl_transfer_envs import canonical
+from rl_transfer_envs.show.label import label
 
 
 class RLRoom:
@@ -84,13 +87,16 @@ class RLRoom:
         mean, length = played.mean_return, float(np.mean(played.lengths))
         std = float(np.std(played.returns, ddof=1)) if request.episodes > 1 else 0.0
         low, high = min(played.returns), max(played.returns)
+        spec = canonical(as_spec(target))
+        name = f"{request.env}, {spec['id']}" if request.env not in (None, spec["id"]) else spec["id"]
         text = (
-            f"{target.id}: mean return {mean:.2f} ± {std:.2f} (standard deviation) over "
+            f"{name} ({label(spec)}): mean return {mean:.2f} ± {std:.2f} (standard deviation) over "
             f"{request.episodes} episodes, min {low:.2f}, max {high:.2f}, mean length {length:.1f}"
         )
         data: dict[str, Json] = {
-            "env": target.id,
-            "perturb": [dict(item) for item in target.perturb],
+            "target": request.env,
+            "env": spec["id"],
+            "perturb": spec["perturb"],
             "episodes": request.episodes,
             "seed": request.seed,
             "mean": mean,

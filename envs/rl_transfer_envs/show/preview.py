@@ -14,6 +14,7 @@ from rl_transfer_envs.build.make import make
 from rl_transfer_envs.build.specification import canonical
 from rl_transfer_envs.errors import EnvError, InvalidSpecError, MissingExtraError
 from rl_transfer_envs.registry.probes import ProbePolicy, probes, registered_probes
+from rl_transfer_envs.show.label import label
 
 
 def preview(
@@ -50,7 +51,7 @@ def preview(
         raise InvalidSpecError(f"{path.name}: a preview is a .gif or a .png.")
     full = canonical(spec)
     frames = _play(full, steps, seed, policy)
-    labels = [full["id"], _label(full)]
+    labels = [full["id"], label(full)]
     images = _load_pillow()
     pairs = [
         _pair(images, base, other, [f"step {step}: {label}" for label in labels], width)
@@ -129,15 +130,6 @@ def _frame(env: Simulator) -> Image:
     if not isinstance(frame, np.ndarray):
         raise EnvError(f"the environment draws no rgb_array frames (render gave {type(frame).__name__}).")
     return frame.astype(np.uint8)
-
-
-def _label(spec: Spec) -> str:
-    parts = []
-    for entry in spec["perturb"]:
-        ((name, value),) = entry.items()
-        shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, Mapping) else value
-        parts.append(f"{name} {shown}")
-    return "; ".join(parts) or "unperturbed"
 
 
 def _load_pillow() -> Any:
