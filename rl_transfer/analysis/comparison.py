@@ -13,6 +13,7 @@ from rl_transfer.analysis import arm_statistics as stats
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.arms import Arm
 from rl_transfer.analysis.bootstrap import iqm_difference
+from rl_transfer.analysis.flags import Obstacle
 from rl_transfer.analysis.metrics import GAINS
 from rl_transfer.analysis.power import more_seeds
 from rl_transfer.analysis.score_scale import ScoreScale
@@ -90,6 +91,20 @@ class Comparison:
     more_seeds: int | None
     """More seeds per arm that would likely settle an inconclusive verdict; None if not estimable."""
     control: ControlCheck | None = None
+    obstacle: Obstacle | None = None
+    """Why no verdict may be given, whatever the numbers; the verdict is inconclusive then."""
+
+    @property
+    def outcome(self) -> str:
+        """What people read: the verdict, or that runs ``failed`` or are ``unfinished``."""
+        return self.obstacle.state if self.obstacle is not None else str(self.verdict)
+
+    @property
+    def symbol(self) -> str:
+        """One character for it: ▲ ▼ ≈ ? for verdicts, ✗ failed, … unfinished, ≠ incomparable."""
+        if self.obstacle is None:
+            return self.verdict.symbol
+        return {"failed": "✗", "unfinished": "…", "incomparable": "≠"}[self.obstacle.state]
 
     @property
     def doubted(self) -> bool:
@@ -131,7 +146,7 @@ def judge(
     *,
     adjusted_p: float | None,
     family: int,
-    obstacle: str | None,
+    obstacle: Obstacle | None,
 ) -> Comparison:
     """The comparison of one cell with the from-scratch arm on one metric.
 
@@ -149,7 +164,8 @@ def judge(
         Verdict with reason, and the effect sizes beside it.
     """
     p, cells = (pair.p, 1) if adjusted_p is None else (adjusted_p, family)
-    verdict, reason = decide(pair.gain, p, runs=pair.runs, delta=scale.delta, q=settings.q, obstacle=obstacle)
+    block = None if obstacle is None else obstacle.reason
+    verdict, reason = decide(pair.gain, p, runs=pair.runs, delta=scale.delta, q=settings.q, obstacle=block)
     unsettled = verdict is Verdict.INCONCLUSIVE and obstacle is None
     x, y = pair.x, pair.y
     return Comparison(
@@ -166,6 +182,7 @@ def judge(
         hedges_g=stats.hedges_g(x, y),
         iqm_gain=iqm_difference(x, y, generator, settings.bootstrap, settings.confidence),
         more_seeds=_more_seeds(pair, scale.delta, settings, cells) if unsettled else None,
+        obstacle=obstacle,
     )
 
 

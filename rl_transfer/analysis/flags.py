@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from rl_transfer.analysis.arms import Arm, SourceInfo
 from rl_transfer.analysis.inputs import Run, Sweep
@@ -129,7 +130,22 @@ def versions_of(run: Run) -> Mapping[str, str]:
     return {str(name): str(version) for name, version in versions.items()}
 
 
-def obstacle(arm: Arm, scratch: Arm | None, random_problem: str | None, sweep: Sweep) -> str | None:
+State = Literal["failed", "unfinished", "incomparable"]
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why a cell may not get a verdict, whatever its numbers say."""
+
+    state: State
+    """``failed`` where any run that it needs failed, was damaged, or was skipped for a failed source."""
+    short: str
+    """For headlines: ``1 of 5 fine-tune runs failed``."""
+    reason: str
+    """In full, with seeds and messages."""
+
+
+def obstacle(arm: Arm, scratch: Arm | None, random_problem: str | None, sweep: Sweep) -> Obstacle | None:
     """Why a cell may not get a verdict: completeness and comparability come first.
 
     Args:
@@ -139,15 +155,48 @@ def obstacle(arm: Arm, scratch: Arm | None, random_problem: str | None, sweep: S
         sweep: names the from-scratch strategy, and chance.
 
     Returns:
-        The obstacle in words; None if a verdict may be given.
+        The obstacle; None if a verdict may be given.
     """
     if scratch is None:
-        return f"the sweep has no {sweep.baseline} runs on this target"
-    gaps: Sequence[str] = [text for text in (describe_missing(arm), describe_missing(scratch)) if text]
+        reason = f"the sweep has no {sweep.baseline} runs on this target"
+        return Obstacle("incomparable", reason, reason)
+    gaps = [each for each in (arm, scratch) if not each.complete]
     if gaps:
-        return "; ".join(gaps)
+        state: State = "failed" if any(_failed(each) for each in gaps) else "unfinished"
+        return Obstacle(
+            state,
+            "; ".join(_shortly(each) for each in gaps),
+            "; ".join(describe_missing(each) for each in gaps),
+        )
     if random_problem is not None:
-        return f"the {sweep.labels.zero} run of this target is not usable ({random_problem})"
+        state = "failed" if is_failure(random_problem) else "unfinished"
+        run = f"the {sweep.labels.zero} run"
+        reason = f"{run} of this target is not usable ({random_problem})"
+        return Obstacle(state, f"{run} {'' if state == 'failed' else 'is '}{state}", reason)
     if arm.steps is None or arm.steps != scratch.steps:
-        return "the two arms were not evaluated at the same steps"
+        reason = "the two arms were not evaluated at the same steps"
+        return Obstacle("incomparable", reason, reason)
     return None
+
+
+def is_failure(problem: str) -> bool:
+    """Whether a run's problem is that it failed, and not that it is still to come.
+
+    Args:
+        problem: as in :attr:`rl_transfer.analysis.Run.problem`.
+    """
+    return problem not in ("unfinished", "not planned")
+
+
+def _failed(arm: Arm) -> int:
+    return sum(is_failure(problem) for problem in arm.problems.values())
+
+
+def _shortly(arm: Arm) -> str:
+    """``2 of 5 fine-tune runs failed, 1 unfinished``."""
+    failed = _failed(arm)
+    open_ = len(arm.problems) - failed
+    total = f"of {len(arm.seeds)} {arm.strategy} runs"
+    if not failed:
+        return f"{open_} {total} unfinished"
+    return f"{failed} {total} failed{f', {open_} unfinished' if open_ else ''}"

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -69,7 +70,10 @@ class Run:
     curve: Curve | None = None
     """The learning curve; None unless the run is finished, sound and measured."""
     problem: str | None = None
-    """Why the run cannot be used: ``unfinished``, ``failed: …`` or ``damaged: …``; None if it can."""
+    """Why the run cannot be used; None if it can.
+
+    ``unfinished``, ``failed: …``, ``damaged: …``, or ``skipped: …`` where the run that it needs failed.
+    """
 
     @property
     def finished(self) -> bool:
@@ -200,7 +204,16 @@ def read_sweep(folder: str | Path) -> Sweep:
         if curve is None and problem is None and identity.role != "source":
             problem = "damaged: only a source may be without a curve.jsonl"
         runs.append(_filled(identity, record, curve, problem))
-    return Sweep(manifest, tuple(runs))
+    problems = {run.id: run.problem for run in runs}
+    return Sweep(manifest, tuple(_skipped(run, problems) for run in runs))
+
+
+def _skipped(run: Run, problems: Mapping[str, str | None]) -> Run:
+    """A run that waits for a failed one will not come: its problem says so."""
+    causes = [text for need in run.needs if (text := problems.get(need)) and text != "unfinished"]
+    if run.problem != "unfinished" or not causes:
+        return run
+    return replace(run, problem=f"skipped: its source run {causes[0]}")
 
 
 def _filled(run: Run, record: JsonObject | None, curve: Curve | None, problem: str | None) -> Run:

@@ -16,7 +16,7 @@ from rl_transfer.analysis.arm_statistics import benjamini_hochberg
 from rl_transfer.analysis.arms import Arm, arm_band, build_arm, source_info
 from rl_transfer.analysis.cells import arm_metrics, gain_metrics
 from rl_transfer.analysis.comparison import JUDGED, Comparison, Judged
-from rl_transfer.analysis.flags import Flag, arm_flags, obstacle
+from rl_transfer.analysis.flags import Flag, Obstacle, arm_flags, obstacle
 from rl_transfer.analysis.inputs import Run, Sweep
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.metrics import final_performance, has_plateaued
@@ -97,7 +97,7 @@ class _Steps:
     def _scratch(self, target: str) -> Arm | None:
         return self.arms.get((None, target, self.sweep.baseline))
 
-    def _obstacle(self, key: CellKey) -> str | None:
+    def _obstacle(self, key: CellKey) -> Obstacle | None:
         random = self.random[key[1]]
         problem = "not planned" if random is None else random.problem
         return obstacle(self.arms[key], self._scratch(key[1]), problem, self.sweep)
@@ -183,7 +183,7 @@ class _Steps:
             aggregates=aggregates.aggregate(groups, self.scales, self.settings, self.sweep.root_seed),
             family=len(self.family),
             smallest_seeds=seeds,
-            warnings=overview.warnings(self.sweep, len(self.family), seeds),
+            warnings=overview.warnings(self.sweep, [comparisons[key] for key in self.family], seeds),
             versions=overview.versions(self.sweep.runs),
             counts=overview.counts(self.sweep.runs),
         )

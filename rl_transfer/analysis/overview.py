@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from rl_transfer.analysis.comparison import JUDGED, Comparison, Judged
 from rl_transfer.analysis.flags import version_mismatches, versions_of
 from rl_transfer.analysis.inputs import Run, Sweep
+from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.power import smallest_p
+from rl_transfer.analysis.verdict import Verdict
 
 
 def counts(runs: Sequence[Run]) -> dict[str, int]:
-    """Distinct runs by state: planned, finished, failed (damaged ones included), unfinished.
+    """Distinct runs by state: planned, finished, failed (damaged ones included), unfinished or skipped.
 
     One run may stand in several rows; it counts once.
 
@@ -21,7 +24,7 @@ def counts(runs: Sequence[Run]) -> dict[str, int]:
         State → number of distinct runs.
     """
     distinct = {run.id: run for run in runs}.values()
-    unfinished = sum(run.problem == "unfinished" for run in distinct)
+    unfinished = sum((run.problem or "").startswith(("unfinished", "skipped")) for run in distinct)
     finished = sum(run.finished for run in distinct)
     return {
         "planned": len(distinct),
@@ -47,27 +50,30 @@ def versions(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
     return {name: tuple(sorted(found)) for name, found in sorted(seen.items())}
 
 
-def warnings(sweep: Sweep, family: int, least_seeds: int | None) -> tuple[str, ...]:
+def warnings(
+    sweep: Sweep, family: Sequence[Mapping[Judged, Comparison]], least_seeds: int | None
+) -> tuple[str, ...]:
     """Sentences that stand above the whole matrix.
 
     Args:
         sweep: the sweep.
-        family: cells in each family of tests.
+        family: the comparisons of each cell in the family of tests.
         least_seeds: least seeds per arm at which a lone effect could reach a verdict.
 
     Returns:
         Too few seeds, missing runs, mixed versions; empty if there is nothing to say.
     """
-    found, seeds = [], len(sweep.seeds)
+    found, seeds, cells = [], len(sweep.seeds), len(family)
     if least_seeds is None:
         found.append(
-            f"no number of seeds lets a lone effect among {family} cells pass the correction: "
+            f"no number of seeds lets a lone effect among {cells} cells pass the correction: "
             "analyse fewer cells at a time"
         )
-    elif family and seeds < least_seeds:
+    elif seeds < least_seeds and (without := _without_effects(family)):
+        place = "" if len(without) == len(JUDGED) else f" on {METRICS[without[0]].claim}"
         found.append(
-            f"{seeds} seeds per arm are too few for a lone effect among {family} cells to reach a verdict "
-            f"(the smallest p of the exact test is {smallest_p(seeds, seeds):.3g}): "
+            f"no gain or loss could be settled{place}, and {seeds} seeds per arm are too few for a lone one "
+            f"among {cells} cells (the smallest p of the exact test is {smallest_p(seeds, seeds):.3g}): "
             f"take at least {least_seeds}"
         )
     state = counts(sweep.runs)
@@ -77,3 +83,13 @@ def warnings(sweep: Sweep, family: int, least_seeds: int | None) -> tuple[str, .
             "cells with missing runs are inconclusive"
         )
     return (*found, *version_mismatches(sweep.runs))
+
+
+def _without_effects(family: Sequence[Mapping[Judged, Comparison]]) -> list[Judged]:
+    """The judged metrics on which cells are left undecided and none has a positive or negative verdict."""
+    verdicts = {metric: {cell[metric].verdict for cell in family} for metric in JUDGED}
+    return [
+        metric
+        for metric, found in verdicts.items()
+        if Verdict.INCONCLUSIVE in found and found.isdisjoint({Verdict.POSITIVE, Verdict.NEGATIVE})
+    ]

@@ -113,7 +113,7 @@ def _row(cell: Cell, measure: str) -> tuple[str, ...]:
         raw = " r" if entry.unit == "measure" else ""
         doubt = "*" if entry.doubted else ""
         gain = words.interval(entry.gain, digits=words.digits(measure, entry.unit))
-        texts += [f"{gain}{raw}", f"{entry.verdict.symbol} {entry.verdict}{doubt}"]
+        texts += [f"{gain}{raw}", f"{entry.symbol} {entry.outcome}{doubt}"]
     return tuple(texts)
 
 

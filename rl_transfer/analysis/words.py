@@ -12,8 +12,18 @@ from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.wording import in_words, listing
 
-EFFECTS = ("helps", "hurts", "both helps and hurts", "makes no relevant difference", "is undecided")
+EFFECTS = (
+    "helps",
+    "hurts",
+    "both helps and hurts",
+    "makes no relevant difference",
+    "is undecided",
+    "has failed",
+    "is unfinished",
+    "cannot be judged",
+)
 """What the verdicts of a cell can add up to, in the order in which they are told."""
+_OBSTACLES = {"failed": "has failed", "unfinished": "is unfinished", "incomparable": "cannot be judged"}
 
 
 def number(value: float, *, signed: bool = False, digits: int = 3) -> str:
@@ -132,9 +142,11 @@ def _sentence(key: tuple[str, str | None, float], cells: Sequence[Cell], unit: s
 
 
 def _effect(comparisons: Iterable[Comparison]) -> tuple[str, str]:
-    """What a cell's verdicts add up to, and for which of the judged metrics."""
+    """What a cell's verdicts add up to, and for which of the judged metrics; or what is in their way."""
     by_verdict: dict[Verdict, list[Comparison]] = {}
     for entry in comparisons:
+        if entry.obstacle is not None:
+            return _OBSTACLES[entry.obstacle.state], f" ({entry.obstacle.short})"
         by_verdict.setdefault(entry.verdict, []).append(entry)
     gains, losses = by_verdict.get(Verdict.POSITIVE, []), by_verdict.get(Verdict.NEGATIVE, [])
     if gains and losses:

@@ -61,9 +61,16 @@ def heatmap(matrix: Matrix) -> Figure:
         figure.suptitle(
             f"{matrix.name}: transfer against {matrix.baseline}, {words.at_budgets(matrix)}", fontsize=11.5
         )
-        figure.supxlabel(_LEGEND, fontsize=8, color=INK)
+        figure.supxlabel(_legend(matrix), fontsize=8, color=INK)
         _colour_bar(figure, [*panels], matrix, limits)
     return figure
+
+
+def _legend(matrix: Matrix) -> str:
+    """What the symbols mean; those of failed and unfinished runs where there are any."""
+    entries = [entry for cell in matrix.cells for entry in cell.comparisons.values()]
+    blocked = dict.fromkeys(f"{e.symbol} {e.outcome}\u2003" for e in entries if e.obstacle is not None)
+    return f"{''.join(blocked)}{_LEGEND}"
 
 
 def _rows(matrix: Matrix) -> list[Row]:
@@ -176,9 +183,11 @@ def _texts(cell: Cell, entry: Comparison, digits: int) -> tuple[str, str]:
         _signed(value, digits) for value in (entry.gain.point, entry.gain.low, entry.gain.high)
     )
     doubt = "*" if entry.doubted else ""
-    first = f"{entry.verdict.symbol} {point}{doubt}"
-    if len(cell.finished) < len(cell.seeds):
-        return first, f"{len(cell.finished)} of {len(cell.seeds)} runs"
+    first = f"{entry.symbol} {point}{doubt}"
+    if entry.obstacle is not None:
+        short = len(cell.finished) < len(cell.seeds)
+        runs = f", {len(cell.finished)} of {len(cell.seeds)} runs" if short else ""
+        return first, f"{entry.outcome}{runs}"
     if not entry.gain.defined:
         return first, "no interval"
     return first, f"[{low}, {high}]"

@@ -110,7 +110,7 @@ def _verdict(entry: Comparison, label: str, matrix: Matrix) -> Html:
     return tag(
         "span",
         tag("small", f"{label} "),
-        tag("b", f"{entry.verdict.symbol} {entry.verdict}{doubt}"),
+        tag("b", f"{entry.symbol} {entry.outcome}{doubt}"),
         BREAK,
         f"{interval_text(entry.gain, digits=words.digits(matrix.measure, entry.unit))}{raw}",
         class_=f"v {entry.verdict}",
@@ -211,7 +211,7 @@ def cell_details(cell: Cell, matrix: Matrix) -> Html:
     """
     title = f"{cell.target}: {cell.strategy}{f' from {cell.source}' if cell.source else ''}"
     shown = [
-        joined([entry.verdict.symbol, " ", METRICS[name].claim, " ", entry.verdict])
+        joined([entry.symbol, " ", METRICS[name].claim, " ", entry.outcome])
         for name, entry in cell.comparisons.items()
     ]
     note = f"{len(cell.finished)} of {len(cell.seeds)} runs, {words.at_steps(cell.budget, matrix.unit)}"

@@ -96,7 +96,7 @@ class RLRoom:
         data: dict[str, Json] = {
             "target": request.env,
             "env": spec["id"],
-            "perturb": spec["perturb"],
+            "perturb": [*spec["perturb"]],
             "episodes": request.episodes,
             "seed": request.seed,
             "mean": mean,

@@ -42,7 +42,8 @@ def test_the_version_needs_no_command(call: Call) -> None:
 def test_an_evaluation_names_its_target_and_what_is_perturbed(
     call: Call, trained: Path, tmp_path: Path, env: str | None, says: str
 ) -> None:
-    (tmp_path / "mine.yaml").write_text("env: {id: CartPole-v1, perturb: [{length: x2}, {action_delay: 1}]}\n")
+    mine = "env: {id: CartPole-v1, perturb: [{length: x2}, {action_delay: 1}]}"
+    (tmp_path / "mine.yaml").write_text(mine, encoding="utf-8")
     where = [] if env is None else ["-e", env]
     outcome = call("evaluate", str(trained), *where, "--episodes", "2")
     assert outcome.code == 0, outcome.err

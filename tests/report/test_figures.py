@@ -74,7 +74,7 @@ def test_loss_and_gain_have_different_hues_and_inconclusive_is_pale(four_verdict
 def test_the_heatmap_marks_missing_runs_flags_and_doubts(partial):
     figure = heatmap(analyse(read_sweep(partial.folder)))
     shown = texts(figure)
-    assert "4 of 5 runs" in shown
+    assert "failed, 4 of 5 runs" in shown
     assert "!" in shown
 
 

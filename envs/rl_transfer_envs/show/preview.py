@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -147,9 +146,9 @@ def _pair(pillow: Any, base: Image, other: Image, labels: list[str], width: int)
     frames = [f.resize((width, round(f.height * width / f.width)), image.Resampling.LANCZOS) for f in frames]
     canvas = image.new("RGB", (2 * width + 4, max(f.height for f in frames) + 18), "white")
     pen = draw.Draw(canvas)
-    for i, (frame, label) in enumerate(zip(frames, labels, strict=True)):
+    for i, (frame, text) in enumerate(zip(frames, labels, strict=True)):
         canvas.paste(frame, (i * (width + 4), 18))
-        pen.text((i * (width + 4) + 4, 3), label[: width // 6], fill="black")
+        pen.text((i * (width + 4) + 4, 3), text[: width // 6], fill="black")
     return canvas
 
 
