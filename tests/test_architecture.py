@@ -37,7 +37,9 @@ ROOMS = {
 }  # fmt: skip
 # Sub-rooms of a package, from the ground up: each imports itself and what stands before it.
 SUB_ROOMS = {
-    "rl_transfer.rl": ("sb3_seams", "environments", "policies", "sources", "strategy", "training", "room"),
+    "rl_transfer.rl": (
+        "sb3_seams", "environments", "policies", "sources", "strategy", "hooks", "training", "room",
+    ),
     "rl_transfer.supervised": (
         "data", "seeds", "predictions", "splits", "classifier", "kind", "batches", "evaluate", "bundle",
         "sources", "measures", "translate", "transfer", "optimizers", "loop", "curve", "features", "probe",

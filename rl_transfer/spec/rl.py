@@ -24,6 +24,7 @@ from rl_transfer.spec.experiment import (
     TargetConfig,
 )
 from rl_transfer.spec.matrix import Entry, MatrixConfig
+from rl_transfer.spec.moved import under_first_paths
 from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
 
 
@@ -150,8 +151,8 @@ class RLRun(RunConfig):
         return self.training.total_steps if self.training else 0
 
     def identity(self) -> dict[str, Any]:
-        """Everything but the place of a given policy."""
-        return {key: value for key, value in self.plain().items() if key != "given"}
+        """Everything but the place of a given policy, moved import paths as they first were."""
+        return {key: under_first_paths(value) for key, value in self.plain().items() if key != "given"}
 
 
 class TrainConfig(SingleConfig):

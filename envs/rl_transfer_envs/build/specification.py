@@ -15,6 +15,7 @@ from typing import Any
 import gymnasium as gym
 
 from rl_transfer_envs.aliases import Entry, Given, Spec, Value
+from rl_transfer_envs.build.moved import MOVED
 from rl_transfer_envs.errors import (
     InvalidSpecError,
     MissingExtraError,
@@ -159,7 +160,7 @@ def import_module(module: str | None) -> None:
     if module is None:
         return
     try:
-        importlib.import_module(module)
+        importlib.import_module(MOVED.get(module, module))
     except ModuleNotFoundError as error:
         missing = error.name or module
         if module == missing or module.startswith(f"{missing}."):
