@@ -64,7 +64,7 @@ def transfer(
     with located(loaded):
         folder = output or Path("results", loaded.config.name)
         found = room(loaded.config.kind).find_source(source, folder)
-        run = loaded.config.transfer_run(found.identity)
+        run = loaded.config.transfer_run(found.identity, found.described)
         _single_run(run, folder, found.bundle if run.source else None)
 
 

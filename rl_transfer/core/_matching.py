@@ -201,7 +201,7 @@ def _reset_layer(matches: Mapping[str, Match], wanted: set[str], note: str) -> d
 
 
 def _refusal(strategy: Strategy, problems: list[str], tables: list[str]) -> TransferError:
-    lines = [f"strategy {strategy.name!r} cannot copy from this source; nothing was touched:"]
+    lines = [f"{strategy.called} cannot copy from this source; nothing was touched:"]
     lines += [f"  {problem}" for problem in problems]
     if tables:
         lines += ["", *tables, ""]

@@ -121,7 +121,7 @@ def critic_warmup(part_map: PartMap, strategy: Strategy, policy: Sequence[str], 
     waiting = [layer for layer in part_map.layers(policy) if layer not in already]
     if not waiting:
         raise TransferError(
-            f"critic warm-up: {listing(policy)} is frozen by strategy {strategy.name!r} already",
+            f"critic warm-up: {listing(policy)} is frozen by {strategy.called} already",
             key=strategy.key_of("freeze"),
         )
     selectors = tuple(f"{layer.part}.{layer.index}" for layer in waiting)

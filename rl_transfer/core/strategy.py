@@ -36,7 +36,7 @@ class Strategy:
     Selectors are those of :meth:`PartMap.layers`.
 
     Attributes:
-        name: shown in plans and errors.
+        name: shown in plans and errors; may be empty.
         copy: what must come from the source. A tensor that cannot be copied is an error,
             unless ``reset_on_mismatch`` covers its layer.
         reset: exceptions from ``copy`` that start fresh (``copy=("all",)``,
@@ -71,9 +71,14 @@ class Strategy:
     def __post_init__(self) -> None:
         if self.thaw and not self.freeze:
             raise TransferError(
-                f"strategy {self.name!r} thaws but freezes nothing; name what is frozen at first",
+                f"{self.called} thaws but freezes nothing; name what is frozen at first",
                 key=self.key_of("thaw"),
             )
+
+    @property
+    def called(self) -> str:
+        """What messages call it: ``strategy 'fine-tune'``, or ``the strategy`` where it has no name."""
+        return f"strategy {self.name!r}" if self.name else "the strategy"
 
     @property
     def needs_source(self) -> bool:

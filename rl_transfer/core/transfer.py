@@ -48,7 +48,7 @@ class TransferPlan:
     """The complete outcome of a transfer, decided before any tensor is touched.
 
     Attributes:
-        strategy: the strategy's name.
+        strategy: the strategy's name; may be empty.
         entries: one row per target tensor in part order, then the unused source tensors.
         values: canonical target name → the tensor that will be copied there.
     """
@@ -94,7 +94,8 @@ class TransferPlan:
             )
             for row in self.entries
         ]
-        return f"{table(header, lines)}\n{self.strategy}: {self.summary()}"
+        name = f"{self.strategy}: " if self.strategy else ""
+        return f"{table(header, lines)}\n{name}{self.summary()}"
 
 
 def plan(
@@ -132,7 +133,7 @@ def plan(
     if source_state is None:
         if strategy.needs_source:
             raise TransferError(
-                f"strategy {strategy.name!r} copies {listing(strategy.copy)}, but no source was given",
+                f"{strategy.called} copies {listing(strategy.copy)}, but no source was given",
                 key=strategy.key_of("copy"),
             )
         source_state = {}
@@ -141,7 +142,7 @@ def plan(
     wanted = set(copy) - set(reset)
     if copy and not wanted:
         raise TransferError(
-            f"strategy {strategy.name!r} resets everything that it copies; nothing would be transferred",
+            f"{strategy.called} resets everything that it copies; nothing would be transferred",
             key=strategy.key_of("reset"),
         )
     matches = find_matches(source_state, model, part_map, strategy, source_parts)
@@ -149,7 +150,7 @@ def plan(
     values = {name: match.value for name, match in matches.items() if match.value is not None}
     if copy and not values:
         raise TransferError(
-            f"strategy {strategy.name!r} copies {listing(strategy.copy)}, but every layer of it differs "
+            f"{strategy.called} copies {listing(strategy.copy)}, but every layer of it differs "
             "from the source and would be reset; nothing would be transferred",
             key=strategy.key_of("reset_on_mismatch"),
         )
@@ -175,7 +176,7 @@ def apply(plan: TransferPlan, model: nn.Module) -> None:
             row.tensor not in live or tuple(live[row.tensor].shape) != row.target_shape
         ):
             raise TransferError(
-                f"the plan of {plan.strategy!r} was made for another network: {row.tensor} with shape "
+                f"the plan was made for another network: {row.tensor} with shape "
                 f"{shape_text(row.target_shape)} is not in this one; nothing was copied"
             )
     before = {name: live[name].detach().clone() for name in plan.values}

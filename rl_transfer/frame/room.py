@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -26,10 +26,12 @@ class FoundSource:
     Attributes:
         bundle: folder of the source's bundle.
         identity: what the run id hashes: a run id, or ``digest:…`` of a foreign bundle.
+        described: what the bundle says of itself that a run may take over.
     """
 
     bundle: Path
     identity: str
+    described: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

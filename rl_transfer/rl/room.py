@@ -60,12 +60,14 @@ class RLRoom:
         """The policy that ``--source`` names; SB3 zips and Hub names are imported first."""
         path = Path(argument)
         if path.is_dir() or not is_foreign(argument):
-            return FoundSource(bundle_folder(path), run_identity(path, load_policy(path).digest))
+            policy = load_policy(path)
+            described = {"algorithm": policy.algorithm.plain()}
+            return FoundSource(bundle_folder(path), run_identity(path, policy.digest), described)
         policy = load_source(argument)
         folder = output / "sources" / policy.digest[:16]
         if not folder.exists():
             import_source(argument, folder)
-        return FoundSource(folder, f"digest:{policy.digest}")
+        return FoundSource(folder, f"digest:{policy.digest}", {"algorithm": policy.algorithm.plain()})
 
     def inspect(self, argument: str, hints: InspectionHints) -> Sequence[Mapping[str, Json]]:
         """The tensors of a policy, with its normalisation statistics."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -63,7 +64,31 @@ class PolicyConfig(Frozen):
     """Whether uint8 images are divided by 255 (SB3's default: yes)."""
 
 
+@dataclass(frozen=True)
+class NetworkDefaults:
+    """What SB3 builds where ``policy_kwargs`` say nothing; ``tests/rl`` holds it against SB3.
+
+    Attributes:
+        activation: activation function.
+        widths: hidden widths of every network.
+        cnn_widths: the same on the features of a NatureCNN.
+        critic: what ``net_arch`` calls the critic; empty where it is no network of its own.
+        share: whether actor and critic share the features extractor; None without a critic.
+        critics: number of critics, where it can be chosen.
+        quantiles: number of quantiles, likewise.
+    """
+
+    activation: Literal["tanh", "relu"]
+    widths: tuple[int, ...]
+    cnn_widths: tuple[int, ...]
+    critic: Literal["vf", "qf", ""] = ""
+    share: bool | None = None
+    critics: int | None = None
+    quantiles: int | None = None
+
+
 class _Algorithm(Frozen):
+    network_defaults: ClassVar[NetworkDefaults]
     policy: Literal["MlpPolicy", "CnnPolicy", "MultiInputPolicy"] = "MlpPolicy"
     policy_kwargs: PolicyConfig = PolicyConfig()
     n_envs: PositiveInt = 1
@@ -79,6 +104,7 @@ class _Algorithm(Frozen):
 
 
 class _OnPolicy(_Algorithm):
+    network_defaults = NetworkDefaults("tanh", (64, 64), (), "vf", share=True)
     n_steps: PositiveInt
     """Steps of the vector environment between updates."""
 
@@ -171,6 +197,7 @@ class _OffPolicy(_Algorithm):
 
 
 class _QLearning(_OffPolicy):
+    network_defaults = NetworkDefaults("relu", (64, 64), ())
     learning_rate: Rate = 1e-4
     batch_size: PositiveInt = 32
     tau: Share = 1.0
@@ -191,6 +218,7 @@ class DQNConfig(_QLearning):
 class QRDQNConfig(_QLearning):
     """Quantile-regression DQN (Dabney et al. 2018), sb3-contrib's defaults."""
 
+    network_defaults = replace(_QLearning.network_defaults, quantiles=200)
     name: Literal["QRDQN"]
     learning_rate: Rate = 5e-5
     exploration_fraction: Share = 0.005
@@ -199,6 +227,7 @@ class QRDQNConfig(_QLearning):
 
 
 class _Continuous(_OffPolicy):
+    network_defaults = NetworkDefaults("relu", (256, 256), (256, 256), "qf", share=False, critics=2)
     tau: Share = 0.005
     action_noise_std: NonNegativeFloat = 0.0
     """Standard deviation of Gaussian exploration noise on the actions."""
@@ -218,6 +247,7 @@ class SACConfig(_Continuous):
 class TQCConfig(_Continuous):
     """Truncated quantile critics (Kuznetsov et al. 2020), sb3-contrib's defaults."""
 
+    network_defaults = replace(_Continuous.network_defaults, quantiles=25)
     name: Literal["TQC"]
     ent_coef: NonNegativeFloat | Literal["auto"] = "auto"
     target_update_interval: PositiveInt = 1
@@ -230,6 +260,7 @@ class TQCConfig(_Continuous):
 class TD3Config(_Continuous):
     """Twin delayed deep deterministic policy gradient (Fujimoto et al. 2018), SB3's defaults."""
 
+    network_defaults = replace(_Continuous.network_defaults, widths=(400, 300))
     name: Literal["TD3"]
     learning_rate: Rate = 1e-3
     policy_delay: PositiveInt = 2
@@ -240,6 +271,7 @@ class TD3Config(_Continuous):
 class DDPGConfig(_Continuous):
     """Deep deterministic policy gradient (Lillicrap et al. 2016), SB3's defaults."""
 
+    network_defaults = replace(_Continuous.network_defaults, widths=(400, 300), critics=1)
     name: Literal["DDPG"]
     learning_rate: Rate = 1e-3
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 
-from rl_transfer.spec.base import FiniteFloat, Frozen, Name, NonNegativeInt
+from rl_transfer.spec.base import FiniteFloat, Frozen, Json, Name, NonNegativeInt
 from rl_transfer.spec.strategy import StrategyVerbs
+
+NOTHING: Mapping[str, Json] = MappingProxyType({})
 
 
 class RunConfig(Frozen, ABC):
@@ -49,11 +53,12 @@ class SingleTransferConfig(SingleConfig, ABC):
     """``rl-transfer transfer``: one run with one strategy, from a source."""
 
     @abstractmethod
-    def transfer_run(self, source: str | None) -> RunConfig:
+    def transfer_run(self, source: str | None, described: Mapping[str, Json] = NOTHING) -> RunConfig:
         """The run of this config when it starts from a source.
 
         Args:
             source: the source's run id, or ``digest:…`` of a foreign bundle.
+            described: what the source's bundle says of itself; the run may take over some of it.
 
         Returns:
             The run; its source is None where the strategy takes nothing from one.

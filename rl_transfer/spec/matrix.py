@@ -188,17 +188,32 @@ class MatrixConfig(Frozen, ABC):
             return self.given_run(name, source)
         return self.trained_run(source, StrategyVerbs(), None, seed)
 
-    def target_run(self, name: str, strategy: StrategyConfig, source: str | None, seed: int) -> RunConfig:
-        """The run of a strategy on a target.
+    def target_run(
+        self, name: str, strategy: StrategyConfig, cell: str, source: str | None, seed: int
+    ) -> RunConfig:
+        """The run of a strategy on a target, in the cells of one source.
 
         Args:
             name: of the target.
             strategy: of this suite.
-            source: id of the run that feeds it; None where the strategy needs no source.
+            cell: name of the source, whether the strategy needs one or not.
+            source: id of the run that feeds it; left out where the strategy needs no source.
             seed: seed index.
 
         Returns:
-            The run with everything that the suite fills in.
+            The run with everything that the suite and the source's task fill in.
         """
         origin = source if strategy.needs_source else None
-        return self.trained_run(self.targets[name], strategy.verbs(), origin, seed)
+        return self.in_cell(self.trained_run(self.targets[name], strategy.verbs(), origin, seed), cell)
+
+    def in_cell(self, run: RunConfig, cell: str) -> RunConfig:
+        """What a target run takes over from the source of its cell, whatever its strategy.
+
+        Args:
+            run: on a target, as the suite alone has it.
+            cell: name of the source.
+
+        Returns:
+            The run as it is, unless a kind of suite says otherwise.
+        """
+        return run

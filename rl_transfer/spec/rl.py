@@ -10,6 +10,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from rl_transfer.spec.algorithms import Algorithm
 from rl_transfer.spec.base import (
     Frozen,
+    Json,
     JsonValue,
     KeyedValueError,
     Name,
@@ -17,14 +18,17 @@ from rl_transfer.spec.base import (
     digest,
 )
 from rl_transfer.spec.experiment import (
+    NOTHING,
     RunConfig,
     SingleConfig,
     SingleTransferConfig,
     SourceConfig,
     TargetConfig,
 )
+from rl_transfer.spec.load import parse
 from rl_transfer.spec.matrix import Entry, MatrixConfig
 from rl_transfer.spec.moved import under_first_paths
+from rl_transfer.spec.network import inherit
 from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
 
 
@@ -194,11 +198,24 @@ class TransferConfig(TrainConfig, SingleTransferConfig):
         check_vectorization(self.training, self.strategy)
         return self
 
-    def transfer_run(self, source: str | None) -> RLRun:
-        """The run of this config when it starts from ``source`` (a run id or ``digest:…``)."""
+    def transfer_run(self, source: str | None, described: Mapping[str, Json] = NOTHING) -> RLRun:
+        """The run of this config when it starts from a source.
+
+        Args:
+            source: a run id or ``digest:…``.
+            described: ``algorithm``, the source's; its network is the target's where this config leaves
+                it open.
+        """
         verbs = self.strategy.verbs()
+        algorithm = self.algorithm
+        if "algorithm" in described:
+            algorithm = inherit(algorithm, parse(Algorithm, described["algorithm"]))
         return self.run().model_copy(
-            update={"strategy": verbs, "source": source if verbs.needs_source else None}
+            update={
+                "strategy": verbs,
+                "source": source if verbs.needs_source else None,
+                "algorithm": algorithm,
+            }
         )
 
 
@@ -212,6 +229,7 @@ class RLSource(SourceConfig):
     digest: str | None = None
     """Digest that the policy must have; none: whatever it has."""
     algorithm: Algorithm | None = None
+    """What trains the source; of a policy that exists, what its file says, filled in."""
     training: Training | None = None
     evaluation: Evaluation | None = None
 
@@ -281,6 +299,21 @@ class RLSuite(MatrixConfig):
             root_seed=self.root_seed,
             seed=seed,
         )
+
+    def in_cell(self, run: RunConfig, cell: str) -> RunConfig:
+        """The run with the network of the cell's source, wherever ``algorithm`` leaves it open.
+
+        Args:
+            run: on a target, as the suite alone has it.
+            cell: name of the source.
+
+        Returns:
+            The same run for every source whose network the suite's algorithm has already.
+        """
+        if not isinstance(run, RLRun) or run.algorithm is None:
+            return run
+        source = self.sources[cell].algorithm or self.algorithm
+        return run.model_copy(update={"algorithm": inherit(run.algorithm, source)})
 
     def given_run(self, name: str, source: SourceConfig) -> RLRun:
         """The run that measures a policy that exists."""

@@ -12,8 +12,9 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rl_transfer.spec.base import Frozen, KeyedValueError, Name
+from rl_transfer.spec.base import Frozen, Json, KeyedValueError, Name
 from rl_transfer.spec.experiment import (
+    NOTHING,
     RunConfig,
     SingleConfig,
     SingleTransferConfig,
@@ -153,11 +154,12 @@ class SupervisedTransferConfig(SupervisedTrainConfig, SingleTransferConfig):
                 "weights", "a transfer takes its weights from --source; leave the key weights out"
             )
 
-    def transfer_run(self, source: str | None) -> SupervisedRun:
+    def transfer_run(self, source: str | None, described: Mapping[str, Json] = NOTHING) -> SupervisedRun:
         """The run of this config when it starts from a source.
 
         Args:
             source: a run id or ``digest:…``.
+            described: nothing of it is taken over; the config names its network itself.
         """
         verbs = HEAD_ONLY if self.strategy is None else self.strategy.verbs()
         return self.run().model_copy(

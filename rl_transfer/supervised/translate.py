@@ -44,7 +44,7 @@ def core_strategy(kind: DataKind, verbs: StrategyVerbs, parts: PartMap) -> core.
                 key=f"strategy.{verb}",
             )
     return core.Strategy(
-        name="strategy",
+        name="",
         copy=verbs.copy_,
         reset=verbs.reset,
         reset_on_mismatch=verbs.reset_on_mismatch,
@@ -90,7 +90,7 @@ def with_matching_head(
     if "head" in lenient:
         return replace(strategy, reset=(*strategy.reset, "head"))
     raise TransferError(
-        f"strategy {strategy.name!r} copies the head, but the classes differ: the source's head knows "
+        f"{strategy.called} copies the head, but the classes differ: the source's head knows "
         f"{_classes(source)}, the target has {_classes(target)}. Copy the trunk only (copy: [trunk]), "
         "or write reset_on_mismatch: [head] to start with a new head then",
         key=strategy.key_of("copy"),

@@ -73,7 +73,14 @@ def build_graph(suite: MatrixConfig) -> Graph:
     """Every run of a suite, each once.
 
     Sources come first: everything else waits for them. A strategy that needs no source is one
-    run for all sources; a from-scratch target that equals a source is that source's run.
+    run for all sources, unless they have different networks: then it is one for each. A
+    from-scratch target that equals a source is that source's run.
+
+    Args:
+        suite: resolved.
+
+    Returns:
+        The rows of the matrix, and each run once.
     """
     rows: list[Row] = []
     specs: dict[str, RunConfig] = {}
@@ -104,13 +111,16 @@ def build_graph(suite: MatrixConfig) -> Graph:
         for target in suite.targets:
             for strategy in suite.strategies:
                 add_here = partial(add, role="target", target=target, strategy=strategy.name, seed=seed)
-                if not strategy.needs_source:
-                    add_here(suite.target_run(target, strategy, None, seed))
+                runs = {
+                    name: suite.target_run(target, strategy, name, sources[name, seed], seed)
+                    for name in suite.sources
+                }
+                if not strategy.needs_source and len({*map(run_id, runs.values())}) == 1:
+                    add_here(next(iter(runs.values())))
                     continue
-                for name in suite.sources:
-                    origin = sources[name, seed]
-                    spec = suite.target_run(target, strategy, origin, seed)
-                    add_here(spec, needs=(origin,), source=name)
+                for name, spec in runs.items():
+                    needs = (sources[name, seed],) if strategy.needs_source else ()
+                    add_here(spec, needs=needs, source=name)
     return Graph(tuple(rows), specs)
 
 

@@ -132,7 +132,7 @@ def test_a_transfer_takes_its_weights_from_the_source(tmp_path: Path) -> None:
 
 def test_runs_survive_their_json_form(suite_file: Path) -> None:
     suite = read(suite_file)
-    run = suite.target_run("away", suite.strategies[1], "abc", 1)
+    run = suite.target_run("away", suite.strategies[1], next(iter(suite.sources)), "abc", 1)
     assert ImageRun.model_validate_json(json.dumps(run.plain()), strict=True) == run
     assert run_id(run) == run_id(ImageRun.model_validate_json(json.dumps(run.plain())))
 

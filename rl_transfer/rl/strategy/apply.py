@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -19,6 +21,7 @@ from rl_transfer.rl.policies.traits import traits_of
 from rl_transfer.rl.strategy import cached_features
 from rl_transfer.rl.strategy.anchors import anchor_loss
 from rl_transfer.rl.strategy.architecture import add_low_rank, add_progressive, merge, optimizers
+from rl_transfer.rl.strategy.fidelity import refuse_other_function
 from rl_transfer.rl.strategy.hooks import HookContext, LossHook, install_losses, user_hook
 from rl_transfer.rl.strategy.kickstart import KickstartLoss, check_teacher
 from rl_transfer.rl.strategy.knobs import HeldTargets, apply_knobs
@@ -62,8 +65,12 @@ class PolicyTransfer:
         self.parts = policy_parts(self._name, model.policy)
         strategy = core_strategy(self._verbs, self.parts, key="strategy")
         given = (source.state, source.parts) if source is not None else None
-        initial = apply_initial(model.policy, self.parts, strategy, self._verbs, given, seed)
+        with self._naming_algorithms():
+            initial = apply_initial(model.policy, self.parts, strategy, self._verbs, given, seed)
         self.plan, self._reference = initial.plan, initial.reference
+        if source is not None and self._verbs.copy_:
+            space, statistics = model.observation_space, self._verbs.normalization
+            refuse_other_function(self.plan, run.algorithm, space, source, statistics)
         self._knobs = apply_knobs(model, run.algorithm, self._verbs, source)
         if source is not None and (self._verbs.copy_ or self._verbs.kickstart):
             mode = normalization.transfer(env, source.bundle.tensors, self._verbs.normalization)
@@ -86,6 +93,19 @@ class PolicyTransfer:
     def frozen(self) -> core.FrozenParts | None:
         """What is frozen now; None if the strategy freezes nothing."""
         return self._freeze.frozen
+
+    @contextmanager
+    def _naming_algorithms(self) -> Iterator[None]:
+        """Where source and target have different algorithms, a refused copy says so first."""
+        try:
+            yield
+        except TransferError as error:
+            theirs = self._source.algorithm.name if self._source is not None else self._name
+            if theirs != self._name:
+                error.message = (
+                    f"the source is a {theirs} policy, the target trains {self._name}: {error.message}"
+                )
+            raise
 
     def _rebuild(self) -> list[str]:
         """Change the architecture; returns the tensors of frozen source columns."""

@@ -38,15 +38,12 @@ def expand(selectors: Iterable[str], parts: PartMap) -> tuple[str, ...]:
     return tuple(found)
 
 
-def core_strategy(
-    verbs: StrategyVerbs, parts: PartMap, name: str = "strategy", key: str | None = None
-) -> core.Strategy:
+def core_strategy(verbs: StrategyVerbs, parts: PartMap, key: str | None = None) -> core.Strategy:
     """The core's form of a strategy.
 
     Args:
         verbs: as parsed from YAML.
         parts: of the target's policy.
-        name: what messages call it.
         key: where it stands in the user's config, for error messages.
 
     Returns:
@@ -59,7 +56,7 @@ def core_strategy(
     if verbs.knobs.log_std == "reset" and parts["log_std"].tensors and "log_std" not in reset:
         reset.append("log_std")
     strategy = core.Strategy(
-        name=name,
+        name="",
         copy=expand(verbs.copy_, parts),
         reset=tuple(reset) if verbs.copy_ else (),
         reset_on_mismatch=expand(verbs.reset_on_mismatch, parts),

@@ -10,6 +10,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 import rl_transfer_envs
 from rl_transfer.errors import BundleError, EnvironmentSpecError, TransferError
 from rl_transfer.frame import located
+from rl_transfer.results import run_id
 from rl_transfer.rl.environments.build import VECTORIZATION, as_spec, make_env, make_vec_env, translate
 from rl_transfer.rl.environments.evaluate import Evaluator
 from rl_transfer.rl.policies import normalization
@@ -21,12 +22,13 @@ from rl_transfer.rl.strategy.guide import check_guide
 from rl_transfer.rl.strategy.hooks import HookContext, user_hook
 from rl_transfer.rl.strategy.knobs import transfer_algorithm
 from rl_transfer.spec import Environment, RLRun, RLSuite, StrategyVerbs
+from rl_transfer.spec.experiment import RunConfig
 from rl_transfer.spec.rl import RLSource, RLTarget
 from rl_transfer.spec.strategy import EWCConfig
 
 
 def resolve(suite: RLSuite) -> RLSuite:
-    """Fill in environment and digest of the sources that are policies already.
+    """Fill in environment, algorithm and digest of the sources that are policies already.
 
     Args:
         suite: as loaded.
@@ -52,7 +54,8 @@ def resolve(suite: RLSuite) -> RLSuite:
                     f"{source.policy} has digest {policy.digest}, but the config says {source.digest}; "
                     "it is another policy"
                 )
-        sources[name] = source.model_copy(update={"env": policy.env, "digest": policy.digest})
+        known = {"env": policy.env, "digest": policy.digest, "algorithm": policy.algorithm}
+        sources[name] = source.model_copy(update=known)
     return suite.model_copy(update={"sources": sources})
 
 
@@ -82,8 +85,12 @@ def preflight(suite: RLSuite) -> dict[str, Any]:
     sources = {name: _fresh_source(suite, name) for name in suite.sources}
     for index, strategy in enumerate(suite.strategies):
         for target in suite.targets:
-            for source in sources.values() if strategy.needs_source else [None]:
-                _check_strategy(suite, index, target, source)
+            checked: set[str] = set()
+            for name, source in sources.items():
+                run = suite.target_run(target, strategy, name, "preflight", suite.seeds[0])
+                if strategy.needs_source or run_id(run) not in checked:
+                    _check_strategy(suite, index, target, run, source if strategy.needs_source else None)
+                checked.add(run_id(run))
     return facts
 
 
@@ -144,13 +151,14 @@ def _model(run: RLRun) -> BaseAlgorithm:
     return build_model(algorithm, normalization.wrap(make_vec_env(run.env, algorithm.n_envs), algorithm), 0)
 
 
-def _check_strategy(suite: RLSuite, index: int, target: str, source: Policy | None) -> None:
+def _check_strategy(suite: RLSuite, index: int, target: str, run: RunConfig, source: Policy | None) -> None:
     """Do everything of a transfer but the training, on fresh networks."""
     strategy = suite.strategies[index]
-    if isinstance(strategy.anchor, EWCConfig):
-        strategy = strategy.model_copy(update={"anchor": strategy.anchor.model_copy(update={"samples": 4})})
-    origin = "preflight" if strategy.needs_source else None
-    run = suite.trained_run(suite.targets[target], strategy.verbs(), origin, suite.seeds[0])
+    if not isinstance(run, RLRun):
+        raise TypeError(f"an RL suite has RL runs, not {type(run).__name__}")
+    if run.strategy is not None and isinstance(run.strategy.anchor, EWCConfig):
+        anchor = run.strategy.anchor.model_copy(update={"samples": 4})
+        run = run.model_copy(update={"strategy": run.strategy.model_copy(update={"anchor": anchor})})
     key, prefix = f"strategies.{index}", f"strategy {strategy.name!r} on target {target!r}: "
     with located(key, {"strategy": key}, shared=("algorithm", "training"), prefix=prefix):
         model = _model(run)

@@ -27,6 +27,7 @@ from rl_transfer.rl.strategy.knobs import transfer_algorithm
 from rl_transfer.rl.training.curve import TrainingCurve
 from rl_transfer.spec import RLRun
 from rl_transfer.spec.base import Json
+from rl_transfer.spec.network import network
 
 
 def execute(run: RLRun, folder: RunFolder, source: Path | None = None, say: Say = print) -> None:
@@ -205,6 +206,10 @@ class _Training:
             "source_run": self.run.source,
             "source_steps": metadata.get("training", {}).get("total_steps"),
             "source_score": metadata.get("score"),
+            "architecture": {
+                "source": network(self.source.algorithm) if self.source else None,
+                "target": network(self.algorithm),
+            },
             "zero_shot": zero_shot,
             "retention": retention,
             "weights_digest": core.digest_model(model.policy),

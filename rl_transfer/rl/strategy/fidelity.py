@@ -1,0 +1,109 @@
+"""Refuses copied tensors in a network that would compute something else with them than the source's."""
+
+from __future__ import annotations
+
+import inspect
+
+from rl_transfer.core import TransferPlan
+from rl_transfer.errors import TransferError
+from rl_transfer.rl.environments import spaces
+from rl_transfer.rl.environments.spaces import Space
+from rl_transfer.rl.policies.algorithms import import_object
+from rl_transfer.rl.policies.bundle import Policy
+from rl_transfer.rl.policies.traits import traits_of
+from rl_transfer.spec import Algorithm
+from rl_transfer.spec.base import Json
+from rl_transfer.spec.network import network
+
+_EXTRACTOR = ("features_extractor", "features_extractor_kwargs", "normalize_images")
+
+
+def refuse_other_function(
+    plan: TransferPlan, algorithm: Algorithm, observation_space: Space, source: Policy, normalization: str
+) -> None:
+    """Compare what tensors do not show: activation, features extractor, number of critics, gSDE, clipping.
+
+    Only what the copied parts depend on is compared. Widths and depths are tensors, which the plan compares.
+
+    Args:
+        plan: what is copied.
+        algorithm: the target's config.
+        observation_space: the target's.
+        source: the policy that is copied from.
+        normalization: what becomes of the source's statistics, as in a strategy.
+
+    Raises:
+        TransferError: with both sides, and the key of the first difference.
+    """
+    copied = {row.part for row in plan.entries if row.action == "copied" and row.part is not None}
+    theirs, mine = (_described(each) for each in (source.algorithm, algorithm))
+    same_inputs = spaces.same(source.module.observation_space, observation_space)
+    found = {
+        _key(name): (theirs[name], mine[name])
+        for name in mine
+        if name in theirs
+        and theirs[name] != mine[name]
+        and _matters(name, copied, algorithm, same_inputs and not _has_features(plan), theirs)
+    }
+    if normalization != "fresh" and copied:
+        found |= _clipping(source.algorithm, algorithm)
+    if not found:
+        return
+    lines = [f"  {key}: {_text(a)} in the source, {_text(b)} here" for key, (a, b) in found.items()]
+    raise TransferError(
+        "with the copied tensors the target's network would compute something else than the source's:\n"
+        + "\n".join(lines)
+        + "\nLeave these keys out to take the source's network over, set them as the source has them, or do "
+        "not copy the parts that depend on them.",
+        key=next(iter(found)),
+    )
+
+
+def _matters(name: str, copied: set[str], algorithm: Algorithm, flat: bool, theirs: dict[str, Json]) -> bool:
+    """Whether copied parts depend on what differs.
+
+    ``flat``: the features extractor has no tensors, and both read the same observations.
+    """
+    critic = any(part.startswith("value_") for part in copied)
+    if name == "activation":
+        return any("_trunk" in part for part in copied)
+    if name in _EXTRACTOR:
+        return "features" in copied or (flat and "policy_trunk" in copied)
+    if name == "share_features_extractor":  # separate ones that become one; not the other way round
+        return critic and theirs[name] is False
+    if name == "n_critics":
+        return critic
+    if name == "use_sde":  # the mean of an off-policy gSDE actor is clipped as well
+        head = {"action_head"} if traits_of(algorithm.name).off_policy else set()
+        return bool(copied & {"log_std", *head})
+    return False
+
+
+def _has_features(plan: TransferPlan) -> bool:
+    return any(row.part == "features" and row.target_shape is not None for row in plan.entries)
+
+
+def _described(algorithm: Algorithm) -> dict[str, Json]:
+    """The network, with the default arguments of its features extractor written out."""
+    found = network(algorithm)
+    extractor = import_object(str(found["features_extractor"]), "algorithm.policy_kwargs.features_extractor")
+    parameters = inspect.signature(extractor).parameters.values() if callable(extractor) else ()
+    defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
+    given = algorithm.policy_kwargs.features_extractor_kwargs
+    return {**found, "features_extractor_kwargs": {**defaults, **given}}
+
+
+def _clipping(theirs: Algorithm, mine: Algorithm) -> dict[str, tuple[Json, Json]]:
+    pair = [each.normalize for each in (theirs, mine)]
+    clips = [each.clip_observation for each in pair if each is not None and each.observation]
+    if len(clips) < 2 or clips[0] == clips[1]:
+        return {}
+    return {"algorithm.normalize.clip_observation": (clips[0], clips[1])}
+
+
+def _key(name: str) -> str:
+    return "algorithm.use_sde" if name == "use_sde" else f"algorithm.policy_kwargs.{name}"
+
+
+def _text(value: Json) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,214 @@
+"""The network of an algorithm config: SB3's defaults written out, taken over from a source, compared."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from rl_transfer.errors import TransferError
+from rl_transfer.results import RunFolder, RunStore, run_id
+from rl_transfer.rl.policies.bundle import build_policy
+from rl_transfer.rl.training.run import execute
+from rl_transfer.spec import Algorithm, parse
+from rl_transfer.spec.network import inherit, network
+from support.algorithms import ALGORITHMS, DISCRETE, run_of, target_of
+from support.rl import make_run
+
+VECTOR = spaces.Box(-1, 1, (5,))
+IMAGE = spaces.Box(0, 255, (1, 36, 36), np.uint8)
+OBSERVATIONS: dict[str, gym.Space[Any]] = {
+    "MlpPolicy": VECTOR,
+    "CnnPolicy": IMAGE,
+    "MultiInputPolicy": spaces.Dict({"vector": VECTOR, "image": IMAGE}),
+}
+OTHER: dict[str, dict[str, Any]] = {
+    "PPO": {"activation": "relu", "net_arch": {"pi": [8], "vf": [9, 7]}},
+    "A2C": {"activation": "elu", "net_arch": [12]},
+    "TRPO": {"activation": "silu", "net_arch": [12, 11]},
+    "DQN": {"activation": "tanh", "net_arch": [9, 8]},
+    "QRDQN": {"activation": "tanh", "net_arch": [9], "n_quantiles": 7},
+    "SAC": {"activation": "gelu", "net_arch": {"pi": [8], "qf": [9, 7]}, "n_critics": 3},
+    "TQC": {"activation": "tanh", "net_arch": [9], "n_critics": 3, "n_quantiles": 6},
+    "TD3": {"activation": "tanh", "net_arch": [9], "n_critics": 3},
+    "DDPG": {"activation": "tanh", "net_arch": [9], "n_critics": 2},
+}
+"""A network unlike the default in everything that can be said of it."""
+SDE = [
+    name for name in ALGORITHMS if hasattr(parse(Algorithm, {"name": name, **ALGORITHMS[name]}), "use_sde")
+]
+PENDULUM = {"id": "Pendulum-v1", "perturb": ({"mass": 2.0},)}
+Run = Callable[..., RunFolder]
+
+
+def config(name: str, kwargs: dict[str, Any] | None = None, **changes: Any) -> Any:
+    return parse(Algorithm, {"name": name, **ALGORITHMS[name], "policy_kwargs": kwargs or {}, **changes})
+
+
+def shapes(algorithm: Any) -> tuple[str, dict[str, tuple[int, ...]]]:
+    actions: gym.Space[Any] = spaces.Discrete(3) if algorithm.name in DISCRETE else spaces.Box(-1, 1, (2,))
+    policy = build_policy(algorithm, OBSERVATIONS[algorithm.policy], actions)
+    return str(policy), {name: tuple(each.shape) for name, each in policy.state_dict().items()}
+
+
+@pytest.mark.parametrize("policy", list(OBSERVATIONS))
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_the_written_out_network_is_the_one_that_sb3_builds(name: str, policy: str) -> None:
+    default = config(name, policy=policy)
+    said = network(default)
+    arch: Any = said["net_arch"]
+    kwargs = {key: said[key] for key in said if key not in ("policy", "use_sde", "net_arch")}
+    explicit = config(name, kwargs | {"net_arch": arch["pi"] if len(arch) == 1 else arch}, policy=policy)
+    assert shapes(explicit) == shapes(default)
+
+
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_an_open_config_takes_over_everything_and_an_equal_one_stays_as_it_is(name: str) -> None:
+    source, default = config(name, OTHER[name]), config(name)
+    assert network(source) != network(default)
+    assert network(inherit(default, source)) == network(source)
+    written = {key: value for key, value in network(default).items() if key in ("activation", "n_critics")}
+    assert inherit(default, config(name, written)) is default
+
+
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_what_the_config_says_itself_is_kept(name: str) -> None:
+    said = config(name, {"activation": "leaky_relu", "net_arch": [5]})
+    found = network(inherit(said, config(name, OTHER[name])))
+    assert found["activation"] == "leaky_relu"
+    assert found["net_arch"] == network(said)["net_arch"]
+
+
+def test_between_families_the_policy_and_the_critic_keep_their_widths() -> None:
+    source = config("PPO", {"net_arch": {"pi": [8, 4], "vf": [6]}})
+    assert network(inherit(config("SAC"), source))["net_arch"] == {"pi": [8, 4], "qf": [6]}
+    assert network(inherit(config("DQN"), source))["net_arch"] == {"pi": [8, 4]}
+    back = network(inherit(config("PPO"), config("DQN", {"net_arch": [7]})))
+    assert back["net_arch"] == {"pi": [7], "vf": [64, 64]}
+    assert back["activation"] == "relu"
+
+
+def test_state_dependent_exploration_is_taken_over_unless_the_config_says_no() -> None:
+    source = config("SAC", use_sde=True)
+    assert network(inherit(config("SAC"), source))["use_sde"] is True
+    assert network(inherit(config("SAC", use_sde=False), source))["use_sde"] is False
+
+
+@pytest.fixture
+def play(tmp_path: Any) -> Run:
+    def go(spec: Any, source: RunFolder | None = None) -> RunFolder:
+        folder = RunStore(tmp_path).folder(run_id(spec))
+        execute(spec, folder, source.bundle if source else None, say=lambda _: None)
+        return folder
+
+    return go
+
+
+def same_network_cases() -> list[tuple[str, dict[str, Any]]]:
+    plain: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in ALGORITHMS]
+    return [*plain, *((name, {"use_sde": True}) for name in SDE)]
+
+
+@pytest.mark.parametrize(("name", "more"), same_network_cases())
+def test_a_copied_policy_scores_at_step_0_what_the_source_does(
+    name: str, more: dict[str, Any], play: Run
+) -> None:
+    theirs = {"name": name, **ALGORITHMS[name], "policy_kwargs": OTHER[name], **more}
+    evaluation = {"every": 64, "episodes": 3}
+    where = {"env": PENDULUM} if more else {}  # gSDE is for continuous actions
+    source = play(make_run(**run_of(name, algorithm=theirs, evaluation=evaluation, **where)))
+    mine = inherit(config(name), parse(Algorithm, theirs))
+    for copy in (("all",), ("policy",)):
+        target = target_of(name, algorithm=mine.plain(), evaluation=evaluation, **where)
+        record_of = play(make_run(**target, strategy={"copy": copy}, source=source.path.name), source)
+        record = record_of.record()
+        assert record["zero_shot"]["returns"] == record_of.curve()[0]["returns"]
+        assert record["architecture"]["source"] == record["architecture"]["target"] == network(mine)
+
+
+DIFFERENT = [
+    ("PPO", {"activation": "relu"}, {}, ("all",), "activation: tanh in the source, relu here"),
+    ("DQN", {"activation": "tanh"}, {}, ("trunk[:1]",), "activation: relu in the source, tanh here"),
+    ("SAC", {"n_critics": 1}, {}, ("critic",), "n_critics: 2 in the source, 1 here"),
+    ("TQC", {"n_critics": 1, "n_quantiles": 5}, {}, ("critic",), "n_critics: 2 in the source, 1 here"),
+    ("SAC", {}, {"use_sde": True}, ("trunk", "action_head"), "use_sde: false in the source, true here"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "kwargs", "more", "copy", "message"), DIFFERENT)
+def test_a_difference_that_changes_the_function_is_refused_with_both_sides(
+    name: str,
+    kwargs: dict[str, Any],
+    more: dict[str, Any],
+    copy: tuple[str, ...],
+    message: str,
+    play: Run,
+) -> None:
+    source = play(make_run(**run_of(name)))
+    own = ALGORITHMS[name]
+    other = {"name": name, **own, "policy_kwargs": {**own["policy_kwargs"], **kwargs}, **more}
+    target = target_of(name, algorithm=other, strategy={"copy": copy}, source=source.path.name)
+    with pytest.raises(TransferError) as caught:
+        play(make_run(**target), source)
+    assert message in caught.value.message
+    assert (caught.value.key or "").startswith("algorithm.")
+
+
+def test_what_the_copied_parts_do_not_depend_on_may_differ(play: Run) -> None:
+    source = play(make_run(**run_of("SAC")))
+    own = ALGORITHMS["SAC"]
+    other = {"name": "SAC", **own, "policy_kwargs": {"net_arch": {"pi": [16, 16], "qf": [8]}, "n_critics": 1}}
+    target = target_of("SAC", algorithm=other, strategy={"copy": ("policy",)}, source=source.path.name)
+    found = play(make_run(**target), source)
+    assert found.record()["zero_shot"]["returns"] == found.curve()[0]["returns"]
+
+
+def test_other_clipping_of_normalised_observations_is_refused(play: Run) -> None:
+    def normalised(clip: float) -> dict[str, Any]:
+        return {"name": "PPO", **ALGORITHMS["PPO"], "normalize": {"reward": False, "clip_observation": clip}}
+
+    source = play(make_run(**run_of("PPO", algorithm=normalised(10.0))))
+    target = target_of("PPO", algorithm=normalised(5.0), source=source.path.name)
+    with pytest.raises(TransferError, match=r"clip_observation: 10\.0 in the source, 5\.0 here"):
+        play(make_run(**target, strategy={"copy": ("all",)}), source)
+    play(make_run(**target, strategy={"copy": ("all",), "normalization": "fresh"}), source)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"features_extractor_kwargs": {"features_dim": 64}}, None),
+        ({"features_extractor_kwargs": {"features_dim": 64, "batch_norm": False}}, None),
+        ({"normalize_images": False}, "normalize_images: true in the source, false here"),
+        ({"share_features_extractor": True}, "share_features_extractor: false in the source, true here"),
+    ],
+)
+def test_features_extractors_are_compared_with_their_defaults(
+    said: dict[str, Any], message: str | None, play: Run
+) -> None:
+    small = {"features_extractor": "rl_transfer.rl.policies.extractors:SmallCNN", "net_arch": [8]}
+    env = {"id": "rl_transfer_envs:PixelCatch-v0"}
+
+    def spec(kwargs: dict[str, Any], **more: Any) -> Any:
+        algorithm = {**ALGORITHMS["PPO"], "policy": "CnnPolicy", "policy_kwargs": kwargs, "name": "PPO"}
+        return make_run(**run_of("PPO", algorithm=algorithm, env=env, **more))
+
+    apart = {**small, "share_features_extractor": False}
+    source = play(spec(apart))
+    target = spec({**apart, **said}, strategy={"copy": ("all",)}, source=source.path.name, seed=1)
+    if message is None:
+        found = play(target, source)
+        assert found.record()["zero_shot"]["returns"] == found.curve()[0]["returns"]
+        return
+    with pytest.raises(TransferError, match=message):
+        play(target, source)
+
+
+def test_a_refused_copy_between_algorithms_names_both(play: Run) -> None:
+    source = play(make_run(**run_of("PPO")))
+    target = target_of("DQN", strategy={"copy": ("all",)}, source=source.path.name)
+    with pytest.raises(TransferError) as caught:
+        play(make_run(**target), source)
+    assert caught.value.message.startswith("the source is a PPO policy, the target trains DQN: the strategy ")
