@@ -66,7 +66,7 @@ class Arm:
 
     @cached_property
     def source_runs(self) -> tuple[str | None, ...]:
-        """The source run that fed each finished run; None for a policy from outside the sweep."""
+        """The source run that fed each finished run; None where none did."""
         return tuple((run.record or {}).get("source_run") for run in self.runs)
 
 

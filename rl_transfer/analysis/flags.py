@@ -39,7 +39,7 @@ def arm_flags(
 
     Args:
         arm: the cell's runs.
-        scratch: the from-scratch arm on the same target, if the sweep has one.
+        scratch: the from-scratch arm of the cell, if the sweep has one.
         source: the source that feeds the cell, if any.
         scale: the constants of the target's scores.
         labels: what the sweep's numbers are called.
@@ -61,7 +61,7 @@ def arm_flags(
                 "there may be little to transfer",
             )
         )
-    fed = arm.source_runs
+    fed = [run for run in arm.source_runs if run is not None]
     if arm.source is not None and len(fed) > 1 and len({*fed}) < len(fed):
         found.append(
             Flag(

@@ -64,10 +64,9 @@ class _Steps:
 
     def _norm(self, target: str) -> ScoreScale:
         random = self.random[target]
+        distinct = {run.id: run.curve for run in self._scratch_rows(target)}
         finals = [
-            final_performance(run.curve.means, self.settings.final_share)
-            for run in self._scratch_rows(target)
-            if run.curve
+            final_performance(curve.means, self.settings.final_share) for curve in distinct.values() if curve
         ]
         return score_scale(
             np.concatenate(random.curve.returns) if random and random.curve else (),
@@ -94,13 +93,16 @@ class _Steps:
             return "baseline"
         return "control" if self.strategies[key[2]].control else "transfer"
 
-    def _scratch(self, target: str) -> Arm | None:
-        return self.arms.get((None, target, self.sweep.baseline))
+    def _scratch(self, key: CellKey) -> Arm | None:
+        """The from-scratch arm of a cell: its source's own where sources have different networks."""
+        source, target, _ = key
+        own = self.arms.get((source, target, self.sweep.baseline))
+        return own or self.arms.get((None, target, self.sweep.baseline))
 
     def _obstacle(self, key: CellKey) -> Obstacle | None:
         random = self.random[key[1]]
         problem = "not planned" if random is None else random.problem
-        return obstacle(self.arms[key], self._scratch(key[1]), problem, self.sweep)
+        return obstacle(self.arms[key], self._scratch(key), problem, self.sweep)
 
     def _stream(self, purpose: str, metric: Judged, key: CellKey) -> np.random.Generator:
         return generator(self.sweep.root_seed, purpose, metric, *(part or "" for part in key))
@@ -134,7 +136,7 @@ class _Steps:
 
     def _contrast(self, metric: Judged, key: CellKey, other: Arm | None = None) -> compare.Contrast:
         arm, target = self.arms[key], key[1]
-        against = other or self._scratch(target) or replace(arm, runs=(), metrics=())
+        against = other or self._scratch(key) or replace(arm, runs=(), metrics=())
         stream = self._stream(f"permutation-{against.strategy}", metric, key)
         return compare.contrast(metric, arm, against, self.scales[target], self.settings.confidence, stream)
 
@@ -189,19 +191,23 @@ class _Steps:
         )
 
     def _target(self, name: str) -> TargetInfo:
-        scratch = self._scratch(name)
-        steps = scratch.steps if scratch else None
-        curves = [run.curve.means for run in scratch.runs if run.curve] if scratch else []
+        scratch = [
+            self.arms[key] for key, kind in self.kinds.items() if kind == "baseline" and key[1] == name
+        ]
         budgets = [arm.budget for key, arm in self.arms.items() if key[1] == name and arm.runs]
         return TargetInfo(
             name=name,
             scale=self.scales[name],
             budget=max(budgets, default=math.nan),
-            plateaued=steps is not None and has_plateaued(np.array(steps), curves, self.settings.confidence),
+            plateaued=bool(scratch) and all(map(self._plateaued, scratch)),
         )
 
+    def _plateaued(self, arm: Arm) -> bool:
+        curves = [run.curve.means for run in arm.runs if run.curve]
+        return arm.steps is not None and has_plateaued(np.array(arm.steps), curves, self.settings.confidence)
+
     def _cell(self, key: CellKey, comparisons: Mapping[Judged, Comparison]) -> Cell:
-        arm, scale, scratch = self.arms[key], self.scales[key[1]], self._scratch(key[1])
+        arm, scale, scratch = self.arms[key], self.scales[key[1]], self._scratch(key)
         kind, confidence = self.kinds[key], self.settings.confidence
         metrics = arm_metrics(arm, scale, confidence)
         if kind != "baseline" and scratch is not None:

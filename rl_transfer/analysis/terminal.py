@@ -62,12 +62,13 @@ def _sections(matrix: Matrix) -> list[tuple[str, tuple[Cell, ...]]]:
         groups: dict[tuple[str, str | None], list[Cell]] = {}
         for cell in matrix.select(kind=kind):
             groups.setdefault((cell.strategy, cell.source), []).append(cell)
+        levels = in_words([METRICS[name].label for name in _LEVELS])
         for (strategy, source), cells in groups.items():
             origin = f" from {source}" if source else ""
             note = {
                 "transfer": _origin(matrix, source),
                 "control": f"{origin} (control: not corrected, not in the family)",
-                "baseline": f" (baseline: {in_words([METRICS[name].label for name in _LEVELS])}, raw)",
+                "baseline": f"{origin} (baseline: {levels}, raw)",
             }[kind]
             found.append((f"{strategy}{note}", tuple(cells)))
     return found

@@ -259,6 +259,48 @@ def test_one_source_fanned_out_is_labelled():
     assert codes(cell_of(analyse(sweep(arms)))) == {"shared-source"}
 
 
+def test_sources_of_different_networks_are_compared_with_baselines_of_their_own():
+    # FAST has area 84. relu's scratch arm has SLOW's 60, tanh's has SLOW + 10, which is 70.
+    curves = {
+        ("relu", "task", "scratch"): SLOW,
+        ("tanh", "task", "scratch"): shifted(SLOW, 10),
+        ("relu", "task", "frozen"): FAST,
+        ("tanh", "task", "frozen"): FAST,
+        ("relu", "task", "control"): SLOW,
+        ("tanh", "task", "control"): shifted(FAST, 20),
+    }
+    arms: Any = {key: arm(key, [shifted(means, by) for by in (0, 0, 1, 1)]) for key, means in curves.items()}
+    for key in arms:
+        if key[2] != "frozen":
+            arms[key] = tuple(replace(run, record={**run.record, "source_run": None}) for run in arms[key])
+    strategies: Any = {"scratch": {}, "frozen": {"copy": ["trunk"], "freeze": ["trunk"]}, "control": CONTROL}
+    matrix: Any = analyse(sweep(arms, strategies=strategies))
+    cells: Any = {cell.key: cell for cell in matrix.cells}
+    assert cells["relu", "task", "frozen"].metrics["auc_gain"].value.mean == pytest.approx(24)
+    assert cells["tanh", "task", "frozen"].metrics["auc_gain"].value.mean == pytest.approx(14)
+    assert [cell.source for cell in matrix.cells if cell.kind == "baseline"] == ["relu", "tanh"]
+    # One scale for the target: final performances are 100.5 and 110.5, random is 0.
+    assert matrix.targets["task"].scale.reference == pytest.approx(105.5)
+    # Each is checked by the control with its own network.
+    findings = {key[0]: cells[key].comparisons["auc_gain"].control for key in cells if key[2] == "frozen"}
+    assert findings["relu"].finding == "knowledge"
+    assert findings["tanh"].finding == "not knowledge"
+    assert not any(flag.code == "shared-source" for cell in matrix.cells for flag in cell.flags)
+
+
+def test_a_baseline_that_two_of_three_sources_share_counts_once():
+    # Sources a and b have one network and one scratch run per seed, c has another.
+    keys = [(name, "task", "scratch") for name in "abc"]
+    arms: Any = {
+        key: arm(key, [[0] * 5 + [height]] * 4) for key, height in zip(keys, (90, 90, 30), strict=True)
+    }
+    arms[keys[1]] = tuple(
+        replace(run, id=first.id) for run, first in zip(arms[keys[1]], arms[keys[0]], strict=True)
+    )
+    # Last three of six evaluations: (0 + 0 + 90) / 3 and (0 + 0 + 30) / 3; b's runs are a's.
+    assert analyse(sweep(arms)).targets["task"].scale.reference == pytest.approx((30 + 10) / 2)
+
+
 def test_library_versions_that_differ_are_named():
     keys = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
     arms = {keys[0]: arm(keys[0], [SLOW] * 4), keys[1]: arm(keys[1], [FAST] * 4, versions={"torch": "2.12"})}

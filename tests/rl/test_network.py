@@ -1,20 +1,24 @@
 """The network of an algorithm config: SB3's defaults written out, taken over from a source, compared."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 
 from rl_transfer.errors import TransferError
 from rl_transfer.results import RunFolder, RunStore, run_id
 from rl_transfer.rl.policies.bundle import build_policy
+from rl_transfer.rl.room import ROOM
 from rl_transfer.rl.training.run import execute
-from rl_transfer.spec import Algorithm, parse
+from rl_transfer.spec import Algorithm, TransferConfig, parse
 from rl_transfer.spec.network import inherit, network
 from support.algorithms import ALGORITHMS, DISCRETE, run_of, target_of
+from support.foreign import sb3_class
 from support.rl import make_run
 
 VECTOR = spaces.Box(-1, 1, (5,))
@@ -126,6 +130,33 @@ def test_a_copied_policy_scores_at_step_0_what_the_source_does(
         record = record_of.record()
         assert record["zero_shot"]["returns"] == record_of.curve()[0]["returns"]
         assert record["architecture"]["source"] == record["architecture"]["target"] == network(mine)
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "more"),
+    [
+        ("PPO", {"activation_fn": torch.nn.ReLU, "net_arch": {"pi": [9], "vf": [8, 8]}}, {}),
+        ("A2C", {"net_arch": [7]}, {"use_sde": True}),
+        ("SAC", {"activation_fn": torch.nn.Tanh, "net_arch": [9], "n_critics": 3}, {"use_sde": True}),
+        ("TQC", {"net_arch": [8], "n_quantiles": 9}, {}),
+    ],
+)
+def test_a_policy_of_a_zip_brings_its_network_with_it(
+    name: str, kwargs: dict[str, Any], more: dict[str, Any], tmp_path: Path, play: Run
+) -> None:
+    path = tmp_path / f"{name.lower()}-Pendulum-v1.zip"
+    sb3_class(name)("MlpPolicy", "Pendulum-v1", policy_kwargs=kwargs, seed=1, device="cpu", **more).save(path)
+    found = ROOM.find_source(str(path), tmp_path)
+    bare = {
+        "name": name,
+        **{key: ALGORITHMS[name][key] for key in ALGORITHMS[name] if key != "policy_kwargs"},
+    }
+    fields = run_of(name, algorithm=bare, env=PENDULUM, evaluation={"every": 64, "episodes": 3})
+    transfer = TransferConfig.model_validate({**fields, "strategy": {"name": "all", "copy": ("all",)}})
+    spec = transfer.transfer_run(found.identity, found.described)
+    folder = RunStore(tmp_path).folder(run_id(spec))
+    execute(spec, folder, found.bundle, say=lambda _: None)
+    assert folder.record()["zero_shot"]["returns"] == folder.curve()[0]["returns"]
 
 
 DIFFERENT = [

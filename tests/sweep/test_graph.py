@@ -3,7 +3,7 @@
 from rl_transfer.results import Labels, run_id
 from rl_transfer.spec import RLSuite, load
 from rl_transfer.sweep.dispatch import Job
-from rl_transfer.sweep.graph import build_graph, manifest
+from rl_transfer.sweep.graph import Graph, build_graph, manifest
 from support.untyped import untyped
 
 LABELS = Labels(unit="environment steps", measure="mean episodic return")
@@ -44,6 +44,44 @@ def test_controls_and_scratch_need_no_source_and_are_shared_by_all_sources() -> 
     assert all(row.source is None and not row.needs for row in scratch)
     assert len(scratch) == 2 * 3 * 5
     assert len([row for row in graph.rows if row.strategy == "fine-tune"]) == 2 * 3 * 5
+
+
+RELU = "{name: PPO, n_steps: 32, n_envs: 8, batch_size: 256, policy_kwargs: {activation: relu}}"
+
+
+def activations(graph: Graph, source: str, strategy: str) -> set[str | None]:
+    rows = [row for row in graph.rows if row.role == "target" and row.strategy == strategy]
+    found = [graph.specs[row.id].plain() for row in rows if row.source == source]
+    return {run["algorithm"]["policy_kwargs"]["activation"] for run in found}
+
+
+def test_every_run_of_a_cell_has_the_network_of_its_source() -> None:
+    two = suite(f"sources.other={{env: {{id: CartPole-v1}}, algorithm: {RELU}}}", "seeds=2")
+    graph = build_graph(two)
+    for strategy in ("scratch", "random-frozen", "fine-tune", "frozen-trunk-new-head"):
+        assert activations(graph, "other", strategy) == {"relu"}
+        assert activations(graph, "cartpole", strategy) == {None}
+    alone = {row.id for row in build_graph(suite("seeds=2")).rows}
+    assert alone <= {row.id for row in graph.rows}, "runs of the other source keep their ids"
+    scratch = [row for row in graph.rows if row.strategy == "scratch"]
+    assert all(not row.needs for row in scratch)
+    assert len({row.id for row in scratch}) == len(scratch) == 2 * 3 * 2
+
+
+def test_a_source_whose_network_is_written_out_shares_the_baseline() -> None:
+    same = RELU.replace("relu", "tanh, net_arch: {pi: [64, 64], vf: [64, 64]}")
+    graph = build_graph(suite(f"sources.other={{env: {{id: CartPole-v1}}, algorithm: {same}}}", "seeds=1"))
+    assert {row.source for row in graph.rows if row.strategy == "scratch"} == {None}
+
+
+def test_what_the_suite_says_of_the_network_is_kept() -> None:
+    two = suite(
+        f"sources.other={{env: {{id: CartPole-v1}}, algorithm: {RELU}}}",
+        "algorithm.policy_kwargs={activation: elu}", "seeds=1",
+    )  # fmt: skip
+    graph = build_graph(two)
+    assert {row.source for row in graph.rows if row.strategy == "scratch"} == {None}
+    assert activations(graph, "other", "fine-tune") == {"elu"}
 
 
 def test_a_scratch_target_that_equals_a_source_is_that_run() -> None:
