@@ -196,12 +196,12 @@ def test_what_the_copied_parts_do_not_depend_on_may_differ(play: Run) -> None:
     assert found.record()["zero_shot"]["returns"] == found.curve()[0]["returns"]
 
 
-def test_other_clipping_of_normalised_observations_is_refused(play: Run) -> None:
-    def normalised(clip: float) -> dict[str, Any]:
+def test_other_clipping_of_normalized_observations_is_refused(play: Run) -> None:
+    def normalized(clip: float) -> dict[str, Any]:
         return {"name": "PPO", **ALGORITHMS["PPO"], "normalize": {"reward": False, "clip_observation": clip}}
 
-    source = play(make_run(**run_of("PPO", algorithm=normalised(10.0))))
-    target = target_of("PPO", algorithm=normalised(5.0), source=source.path.name)
+    source = play(make_run(**run_of("PPO", algorithm=normalized(10.0))))
+    target = target_of("PPO", algorithm=normalized(5.0), source=source.path.name)
     with pytest.raises(TransferError, match=r"clip_observation: 10\.0 in the source, 5\.0 here"):
         play(make_run(**target, strategy={"copy": ("all",)}), source)
     play(make_run(**target, strategy={"copy": ("all",), "normalization": "fresh"}), source)
