@@ -175,7 +175,7 @@ class ImagePreprocessing:
 
 
 def to_mode(image: Image.Image, channels: int) -> Image.Image:
-    """The image as 8-bit grey or RGB; 16-bit grey is scaled down, not clipped.
+    """The image as 8-bit grey or RGB.
 
     Args:
         image: of any mode.
@@ -184,10 +184,36 @@ def to_mode(image: Image.Image, channels: int) -> Image.Image:
     Returns:
         The image itself, if it has that mode already.
     """
-    if image.mode.startswith("I;16") or image.mode == "I":
-        image = Image.fromarray((np.array(image, dtype=np.int64) >> 8).clip(0, 255).astype(np.uint8))
+    image = eight_bits(image)
     mode = "L" if channels == 1 else "RGB"
     return image if image.mode == mode else image.convert(mode)
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """Grey values of 16 bits or between 0 and 1 in 8 bits; images that have these already stay as they are.
+
+    Args:
+        image: of any mode.
+
+    Returns:
+        16-bit grey scaled down, not clipped; floats times 255, rounded.
+
+    Raises:
+        ConfigError: integers of 32 bits, or floats beyond 0 and 1: nobody says what white is.
+    """
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.array(image, dtype=np.int64) >> 8).astype(np.uint8))
+    if image.mode not in ("I", "F"):
+        return image
+    values = np.array(image)
+    if image.mode == "F" and values.min() >= 0 and values.max() <= 1:
+        return Image.fromarray(np.round(values * 255).astype(np.uint8))
+    kind = "integers of 32 bits" if image.mode == "I" else "floats"
+    raise ConfigError(
+        f"its values are {kind} from {values.min():g} to {values.max():g}, and nothing says which of them is "
+        "white; expected 8 or 16 bits, or floats between 0 and 1",
+        key="data",
+    )
 
 
 def plain(channels: int, size: int) -> ImagePreprocessing:

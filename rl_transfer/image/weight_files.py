@@ -56,7 +56,7 @@ def read_tensors(path: Path, key: str = "weights") -> dict[str, Tensor]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise BundleError(
-            f"{path} cannot be read as tensors ({_first_line(error)}). It is truncated, or holds "
+            f"{path} cannot be read as tensors ({_without_advice(error)}). It is truncated, or holds "
             "code beside tensors; save the state dict alone (safetensors, or torch.save of it)",
             key=key,
         ) from None
@@ -276,7 +276,10 @@ def checked_hash(path: Path, weights: WeightsConfig, key: str) -> str:
     return found
 
 
-def _first_line(error: Exception) -> str:
+def _without_advice(error: Exception) -> str:
+    """The first line of an error; torch's own goes on to recommend that code in the file be run."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "something in it is neither a tensor nor plain data"
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 

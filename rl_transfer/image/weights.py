@@ -16,7 +16,6 @@ from rl_transfer.image import preprocessing
 from rl_transfer.image.backbones import (
     build_module,
     default_preprocessing,
-    library,
     refuse_class_count,
 )
 from rl_transfer.image.heads import Head, drop_auxiliary, find_head, replace_head
@@ -113,7 +112,7 @@ def _load(
     if weights.remap:
         if not isinstance(config, TimmConfig):
             raise ConfigError("remap is timm's matching by order; it needs a timm model", key=f"{key}.remap")
-        library("timm").models.load_checkpoint(module, str(path), remap=True, weights_only=True)
+        module.load_state_dict(_in_order(module, state, path, key))
         return
     if isinstance(config, TorchvisionConfig) and config.architecture.startswith("densenet"):
         state = {_densenet_name(name): value for name, value in state.items()}
@@ -133,6 +132,28 @@ def _load(
             + (", or weights.remap: true if only the names differ" if isinstance(config, TimmConfig) else ""),
             key=key,
         ) from None
+
+
+def _in_order(module: nn.Module, state: Mapping[str, Tensor], path: Path, key: str) -> dict[str, Tensor]:
+    """The file's tensors under the network's names, first to first; shapes may differ in ones only."""
+    own = module.state_dict()
+    if len(own) != len(state):
+        raise BundleError(
+            f"{path.name} cannot be matched in order: it holds {len(state)} tensors, {type(module).__name__} "
+            f"has {len(own)}. Give the architecture that the file was made with",
+            key=f"{key}.remap",
+        )
+    found = {}
+    for number, ((name, mine), (theirs, value)) in enumerate(zip(own.items(), state.items(), strict=True), 1):
+        if [size for size in mine.shape if size > 1] != [size for size in value.shape if size > 1]:
+            raise BundleError(
+                f"{path.name} cannot be matched in order: its tensor {number}, {theirs}, has the shape "
+                f"{tuple(value.shape)}, the network's, {name}, has {tuple(mine.shape)}. Give the "
+                "architecture that the file was made with",
+                key=f"{key}.remap",
+            )
+        found[name] = value.reshape(mine.shape)
+    return found
 
 
 def _densenet_name(name: str) -> str:

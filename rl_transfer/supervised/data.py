@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rl_transfer.errors import ConfigError
+from rl_transfer.errors import ConfigError, RLTransferError
 from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.wording import listing
 
@@ -113,6 +113,30 @@ class OpenedData:
             None if self.test is None else self.test.with_classes(self.classes, classes),
             self.skipped,
         )
+
+    def refuse_damaged(self, items: str, key: str) -> None:
+        """Load every item once, and refuse the data if any cannot be.
+
+        Args:
+            items: what messages call the items, plural.
+            key: config path of the data, for errors.
+
+        Raises:
+            ConfigError: naming the first of them.
+        """
+        parts = [self.pool, *([self.test] if self.test is not None else [])]
+        failures = []
+        for part in parts:
+            for index in range(len(part)):
+                try:
+                    part.load(index)
+                except RLTransferError as error:
+                    failures.append(error.message)
+        if failures:
+            total = sum(map(len, parts))
+            raise ConfigError(
+                f"{len(failures)} of {total} {items} cannot be used: {listing(failures, 5, '; ')}", key=key
+            )
 
     def refuse_empty_classes(self, items: str, key: str) -> None:
         """Refuse data that cannot be learned from.

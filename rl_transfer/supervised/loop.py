@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -92,7 +92,9 @@ class TrainingLoop:
         """Train for the whole budget, or until early stopping ends it.
 
         Args:
-            on_epoch: called before the first update and after every epoch.
+            on_epoch: called before the first update and after every epoch, while the model is the network
+                that would be kept if training ended there: under ``keep: best`` and early stopping the best
+                so far by validation.
 
         Raises:
             TransferError: the loss is not finite.
@@ -101,12 +103,27 @@ class TrainingLoop:
         for epoch in range(self._training.epochs):
             loss = self._epoch(epoch)
             end = self._end(epoch + 1, loss)
-            on_epoch(end)
-            if self._should_stop(end):
+            enough = self._should_stop(end)
+            with self._kept(epoch + 1):
+                on_epoch(end)
+            if enough:
                 self.stopped_at = epoch + 1
                 break
         if self.best.state:
             self._model.load_state_dict(self.best.state)
+
+    @contextlib.contextmanager
+    def _kept(self, epoch: int) -> Iterator[None]:
+        """The network that would be kept now, in the place of the one that trains on."""
+        if not self.best.state or self.best.epoch == epoch:
+            yield
+            return
+        current = _copied(self._model)
+        self._model.load_state_dict(self.best.state)
+        try:
+            yield
+        finally:
+            self._model.load_state_dict(current)
 
     def _epoch(self, epoch: int) -> float:
         """One pass over the items; returns the mean loss."""
@@ -175,9 +192,12 @@ class TrainingLoop:
         value = -end.validation.loss() if stopping is not None else end.validation.accuracy
         least = stopping.min_delta if stopping is not None else 0.0
         if value > self.best.value + least or not self.best.state:
-            state = {name: tensor.detach().clone() for name, tensor in self._model.state_dict().items()}
-            self.best = BestEpoch(end.epoch, value, state)
+            self.best = BestEpoch(end.epoch, value, _copied(self._model))
         return stopping is not None and end.epoch - self.best.epoch >= stopping.patience
+
+
+def _copied(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
 def class_weights(training: SupervisedTraining, train: Batches, num_classes: int) -> Tensor:

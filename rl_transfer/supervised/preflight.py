@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 
 from rl_transfer.frame import Facts, located
-from rl_transfer.spec.base import Json
+from rl_transfer.spec.base import Json, JsonObject
 from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.spec.supervised import SupervisedSource, SupervisedSuite
 from rl_transfer.supervised.classifier import Classifier, Network
 from rl_transfer.supervised.kind import DataKind
 from rl_transfer.supervised.loop import choose_device
-from rl_transfer.supervised.splits import Splits
+from rl_transfer.supervised.splits import Splits, split_data
 from rl_transfer.supervised.transfer import ClassifierTransfer
 
 SHARED = ("model", "training", "evaluation")
@@ -19,14 +19,11 @@ SHARED = ("model", "training", "evaluation")
 
 
 def preflight(kind: DataKind, suite: SupervisedSuite) -> Facts:
-    """Open and split every data set, load every weights file, try every transfer.
+    """Open, load and split every data set, load every weights file, try every transfer.
 
     Args:
         kind: of the suite's data.
         suite: what is to be run.
-
-    Args:
-        suite: as loaded.
 
     Returns:
         Classes, items per class and left-out files of every source and target.
@@ -36,17 +33,18 @@ def preflight(kind: DataKind, suite: SupervisedSuite) -> Facts:
     """
     torch.set_num_threads(1)
     facts: dict[str, dict[str, dict[str, Json]]] = {"sources": {}, "targets": {}}
+    loaded: list[JsonObject] = []
     sources: dict[str, Network] = {}
     targets: dict[str, Splits] = {}
     for name, source in suite.sources.items():
         key = f"sources.{name}"
         choose_device(source.training or suite.training)
-        splits = None if source.data is None else _split(kind, suite, source.data, f"{key}.data")
+        splits = None if source.data is None else _split(kind, suite, source.data, f"{key}.data", loaded)
         facts["sources"][name] = {} if splits is None else _facts(splits)
         sources[name] = _stand_in(kind, suite, source, splits, key)
     for name, target in suite.targets.items():
         choose_device(target.training or suite.training)
-        targets[name] = _split(kind, suite, target.data, f"targets.{name}.data")
+        targets[name] = _split(kind, suite, target.data, f"targets.{name}.data", loaded)
         facts["targets"][name] = _facts(targets[name])
     for index in range(len(suite.strategies)):
         for splits in targets.values():
@@ -55,10 +53,20 @@ def preflight(kind: DataKind, suite: SupervisedSuite) -> Facts:
     return facts
 
 
-def _split(kind: DataKind, suite: SupervisedSuite, data: LabelledData, key: str) -> Splits:
-    """The first seed's splits; every seed must be possible, and stratified counts do not depend on it."""
+def _split(
+    kind: DataKind, suite: SupervisedSuite, data: LabelledData, key: str, loaded: list[JsonObject]
+) -> Splits:
+    """The first seed's splits; every seed must be possible, and stratified counts do not depend on it.
+
+    Every item is loaded once (``loaded``: the data sets that were): a sweep must not learn of a damaged one
+    after an hour.
+    """
     with located(key, {"data": key}, shared=("sources", "targets")):
-        return kind.split(data, suite.root_seed, suite.seeds[0], key)
+        opened = kind.open_data(data, key)
+        if data.plain() not in loaded:
+            opened.refuse_damaged(kind.items, key)
+            loaded.append(data.plain())
+        return split_data(opened, data, suite.root_seed, suite.seeds[0], kind.items, key)
 
 
 def _facts(splits: Splits) -> dict[str, Json]:

@@ -181,7 +181,7 @@ def test_a_file_that_fails_while_it_is_decoded_is_named(tmp_path: Path) -> None:
     root = save_folder(tmp_path / "data", {"ants": 2, "bees": 2})
     opened = open_data(config(name="folder", path=str(root)))
     (root / "ants" / "0.png").write_bytes(b"gone bad since")
-    with pytest.raises(ConfigError, match=r"ants/0\.png is no image that can be decoded"):
+    with pytest.raises(ConfigError, match=r"ants/0\.png is no image that can be used"):
         opened.pool.load(0)
 
 

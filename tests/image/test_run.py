@@ -342,8 +342,27 @@ def test_early_stopping_keeps_the_best_epoch_and_the_grid(run: Execute, arrays: 
     assert record["stopped_at"] == record["kept_epoch"] + 2 < 20
     assert [point["step"] for point in folder.curve()] == list(range(21))
     kept = measured(folder)
-    assert scores(folder)[record["stopped_at"] + 1 :] == [kept] * (20 - record["stopped_at"])
-    assert scores(folder)[record["kept_epoch"]] == kept
+    # From the kept epoch on every evaluation is of the network that is kept.
+    assert scores(folder)[record["kept_epoch"] :] == [kept] * (21 - record["kept_epoch"])
+
+
+@pytest.mark.parametrize("strategy", [{}, FROZEN])
+def test_curve_pictures_and_bundle_are_of_the_network_that_keep_best_keeps(
+    run: Execute, arrays: Path, strategy: dict[str, Any]
+) -> None:
+    source = run(training=LONG) if strategy else None
+    data = {"name": "arrays", "path": str(arrays), "validation": 0.2}
+    optimizer = {"name": "SGD", "learning_rate": 3.0 if strategy else 0.5, "momentum": 0.95}
+    training = changed(epochs=12, keep="best", optimizer=optimizer)
+    final = run(data=data, training={**training, "keep": "final"}, strategy=strategy, source=source)
+    folder = run(data=data, training=training, strategy=strategy, source=source)
+    kept = folder.record()["kept_epoch"]
+    assert kept < 12
+    assert scores(folder)[kept:] == [measured(folder)] * (13 - kept)
+    assert scores(folder)[: kept + 1] != [measured(folder)] * (kept + 1)
+    # What is kept is chosen on the way and changes nothing in training.
+    assert scores(folder)[kept] == scores(final)[kept]
+    assert loaded(folder).metadata["score"] == measured(folder)
 
 
 def test_a_diverging_run_says_so(run: Execute) -> None:

@@ -157,11 +157,20 @@ class _Payload:
 def test_code_in_a_weights_file_is_never_run(tmp_path: Path) -> None:
     path = tmp_path / "evil.pth"
     torch.save({"weight": torch.zeros(1), "extra": _Payload()}, path)
-    with pytest.raises(BundleError, match="cannot be read as tensors"):
+    with pytest.raises(BundleError, match="neither a tensor nor plain data"):
         read_tensors(path)
-    path.write_bytes(pickle.dumps({"weight": 1}))
-    with pytest.raises(BundleError, match="cannot be read as tensors"):
-        read_tensors(path)
+
+
+def test_torchs_advice_to_run_what_is_in_a_file_is_not_passed_on(tmp_path: Path) -> None:
+    path = tmp_path / "evil.pth"
+    torch.save({"weight": torch.zeros(1), "extra": _Payload()}, path)
+    old = tmp_path / "old.pth"
+    old.write_bytes(pickle.dumps({"weight": 1}))
+    for each in (path, old):
+        with pytest.raises(BundleError, match="cannot be read as tensors") as error:
+            read_tensors(each)
+        advice = ("weights_only", "can still be loaded", "Re-running", "trust")
+        assert not [word for word in advice if word in error.value.message]
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint at all"])
@@ -228,6 +237,35 @@ def test_real_imagenet_weights_load_as_timm_loads_them() -> None:
         assert torch.equal(logits, model.eval()(image))
     # A trained network is sure of itself even on noise; an untrained one is not.
     assert logits.softmax(1).max() > 5 / 1000
+
+
+@pytest.mark.parametrize(
+    ("architecture", "message"),
+    [
+        ("resnet18", r"it holds 296 tensors, ResNet has 122\. Give the architecture"),
+        ("tf_efficientnet_lite1", "it holds 296 tensors"),
+        ("efficientnet_lite0", ""),
+    ],
+)
+def test_remapping_onto_another_network_is_refused(architecture: str, message: str) -> None:
+    config = TimmConfig(name="timm", architecture=architecture)
+    weights = WeightsConfig(file=LITE0_FILE, remap=True)
+    if not message:  # the same network under another name
+        assert load_pretrained(config, weights).head.outputs == 1000
+        return
+    with pytest.raises(BundleError, match=message) as error:
+        load_pretrained(config, weights)
+    assert error.value.key == "weights.remap"
+
+
+def test_remapping_onto_tensors_of_another_shape_is_refused(tmp_path: Path) -> None:
+    model = timm.create_model("mobilenetv3_small_050", num_classes=3)
+    state = model.state_dict()
+    state["classifier.weight"] = state["classifier.weight"].T.clone()  # as many numbers, another meaning
+    torch.save(state, tmp_path / "turned.pth")
+    config = TimmConfig(name="timm", architecture="mobilenetv3_small_050")
+    with pytest.raises(BundleError, match=r"its tensor \d+, classifier\.weight, has the shape \(1024, 3\)"):
+        load_pretrained(config, WeightsConfig(file=str(tmp_path / "turned.pth"), remap=True))
 
 
 def test_timms_own_overlay_may_name_the_file() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,11 +43,11 @@ def open_arrays(data: ArrayData, key: str) -> OpenedData:
     """
     path = data.files
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
             arrays = {name: content[name] for name in content.files}
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file", key=f"{key}.path") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ConfigError(
             f"{path} cannot be read as a .npz file of plain arrays: {error}", key=f"{key}.path"
         ) from None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from rl_transfer.errors import ConfigError
+from rl_transfer.image.data.files import FileLoader, damage
 from rl_transfer.spec.image_data import FolderData
 from rl_transfer.spec.image_folders import Labelled, find_images
 from rl_transfer.supervised.data import LabelledSet, OpenedData
@@ -57,31 +56,6 @@ def open_folder(data: FolderData, key: str = "data") -> OpenedData:
     )
 
 
-@dataclass(frozen=True)
-class FileLoader:
-    """Decodes image files."""
-
-    paths: tuple[Path, ...]
-
-    def __call__(self, index: int) -> Image.Image:
-        """Image ``index``.
-
-        Raises:
-            ConfigError: the file cannot be decoded.
-        """
-        path = self.paths[index]
-        try:
-            with Image.open(path) as image:
-                image.load()
-                return image.copy() if image.mode != "P" else image.convert("RGBA")
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-            raise ConfigError(
-                f"{path} is no image that can be decoded ({error}); repair or remove it, "
-                "or leave such files out with data.skip_corrupt: true",
-                key="data",
-            ) from None
-
-
 def _image_set(files: Labelled, classes: tuple[str, ...], skipped: set[Path]) -> LabelledSet:
     kept = [(path, label) for path, label in files if path not in skipped]
     labels = np.array([classes.index(label) for _, label in kept], dtype=np.int64)
@@ -94,23 +68,13 @@ def _check_files(paths: list[Path], skip: bool, key: str) -> set[Path]:
     Raises:
         ConfigError: some are damaged and ``skip`` is false.
     """
-    damaged = {path: reason for path in paths if (reason := _damage(path, decode=skip))}
+    damaged = {path: reason for path in paths if (reason := damage(path, decode=skip))}
     if damaged and not skip:
         named = "; ".join(f"{path} ({reason})" for path, reason in list(damaged.items())[:10])
         more = f" and {len(damaged) - 10} more" if len(damaged) > 10 else ""
         raise ConfigError(
-            f"{len(damaged)} file(s) are no images that can be decoded: {named}{more}. Repair or remove "
+            f"{len(damaged)} file(s) are no images that can be used: {named}{more}. Repair or remove "
             f"them, or leave such files out with {key}.skip_corrupt: true",
             key=key,
         )
     return set(damaged)
-
-
-def _damage(path: Path, decode: bool) -> str | None:
-    """What is wrong with an image file; None if nothing was found."""
-    try:
-        with Image.open(path) as image:
-            image.load() if decode else image.verify()
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        return str(error).replace(str(path), path.name) or type(error).__name__
-    return None
