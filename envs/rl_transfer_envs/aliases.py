@@ -1,7 +1,7 @@
 """The types that pass between the rooms, each under one name.
 
-What Gymnasium leaves to the environment (observations, actions, the simulator itself) cannot be
-typed any closer here; its name says what it is.
+What Gymnasium leaves to the environment (observations and the simulator itself) cannot be typed any
+closer here; its name says what it is, and ``tests/test_any.py`` counts it as ``Any``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 Observation: TypeAlias = Any
 """An element of an observation space: an array, or a nest of them for dict and tuple spaces."""
-Action: TypeAlias = Any
+Action: TypeAlias = "NDArray[Any] | np.integer[Any] | int"
 """An element of an action space: a whole number or an array."""
 Simulator: TypeAlias = Any
 """``env.unwrapped``, whose class is the environment's own."""

@@ -108,7 +108,7 @@ class StickyActions(ActionPerturbation):
 
     def begin(self) -> None:
         """Forget the last episode's action."""
-        self._last: Action = None
+        self._last: Action | None = None
 
     def action(self, action: Action) -> Action:
         """The chosen action or the one executed before."""

@@ -18,7 +18,7 @@ import Box2D
 from Box2D.b2 import fixtureDef, polygonShape
 from gymnasium.envs.box2d import bipedal_walker, lunar_lander
 
-from rl_transfer_envs.aliases import Action, Options, Start, Transition
+from rl_transfer_envs.aliases import Action, Array, Options, Start, Transition
 
 T = TypeVar("T")
 
@@ -149,7 +149,7 @@ class BipedalWalker(bipedal_walker.BipedalWalker):
         result: Start = begin(self, seed=seed, options=options)
         return result
 
-    def step(self, action: Action) -> Transition:
+    def step(self, action: Array) -> Transition:
         """Gymnasium's step; the reward, a NumPy number there, is a float, as checkers demand."""
         observation, reward, terminated, truncated, info = super().step(action)
         return observation, float(reward), terminated, truncated, info

@@ -218,8 +218,9 @@ def land(space: Space, observation: Observation) -> Action:
 
     heuristic: Any = lunar_lander.heuristic
     continuous = isinstance(space, spaces.Box)
-    action = heuristic(SimpleNamespace(unwrapped=SimpleNamespace(continuous=continuous)), observation)
-    return action.astype(space.dtype) if continuous else action
+    chosen = heuristic(SimpleNamespace(unwrapped=SimpleNamespace(continuous=continuous)), observation)
+    action: Action = chosen.astype(space.dtype) if continuous else chosen
+    return action
 
 
 register_parameter(LANDER_IDS, *_air(), *_body())

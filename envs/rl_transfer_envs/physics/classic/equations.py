@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium.envs.classic_control import AcrobotEnv, Continuous_MountainCarEnv
 from numpy import cos, pi, sin
 
-from rl_transfer_envs.aliases import Action, Floats, Transition
+from rl_transfer_envs.aliases import Array, Floats, Transition
 
 
 class Acrobot(AcrobotEnv):
@@ -69,7 +69,7 @@ class MountainCarContinuous(Continuous_MountainCarEnv):
 
     gravity = 0.0025
 
-    def step(self, action: Action) -> Transition:
+    def step(self, action: Array) -> Transition:
         """Gymnasium's step, reading ``self.gravity``."""
         position = self.state[0]
         velocity = self.state[1]
