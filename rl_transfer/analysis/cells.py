@@ -105,7 +105,7 @@ def arm_metrics(arm: Arm, scale: ScoreScale, confidence: float) -> dict[str, Met
         confidence: coverage of the intervals, in (0, 1).
 
     Returns:
-        Name → metric; a linear probe only where the records hold one.
+        Name → metric; a linear probe and a guide's share only where the records hold one.
     """
     starts = arm.values(lambda run: run.start)
     over_random = {
@@ -121,6 +121,11 @@ def arm_metrics(arm: Arm, scale: ScoreScale, confidence: float) -> dict[str, Met
     ]
     probes = arm.values(lambda run: run.probe)
     found += [level("linear_probe", probes, scale, confidence)] if probes else []
+    guided = arm.values(lambda run: run.guide_share)
+    if guided:
+        found.append(
+            Metric("guide_share", _estimate(mean_interval(list(guided.values()), confidence), guided))
+        )
     times = {run.seed: run.reached for run in arm.metrics if run.reached is not None}
     restricted = {seed: time.time for seed, time in times.items()}
     reached = {seed: float(time.reached) for seed, time in times.items()}

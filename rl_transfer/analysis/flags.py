@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -68,6 +69,19 @@ def arm_flags(
                 "shared-source",
                 f"{len({*fed})} source {labels.networks} feed {len(fed)} runs: the interval leaves out "
                 "the spread over sources",
+            )
+        )
+    idle = [
+        figures.guide_share
+        for run, figures in zip(arm.runs, arm.metrics, strict=True)
+        if math.isfinite(figures.guide_share) and not (run.record or {}).get("guide_learned_from")
+    ]
+    if idle:
+        found.append(
+            Flag(
+                "guide-steps-not-learned-from",
+                f"the guide took {max(idle):.0%} of the budget at most, and the learner could not learn from "
+                "these steps; the from-scratch arm learned from all of its own",
             )
         )
     both = [*arm.runs, *(scratch.runs if scratch else ())]

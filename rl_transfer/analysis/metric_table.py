@@ -31,7 +31,7 @@ class MetricInfo:
     claim: str = ""
     """What a verdict on it speaks of; empty for metrics that get none."""
     everywhere: bool = True
-    """Whether every sweep has its columns; else only cells whose records hold it (images)."""
+    """Whether every sweep has its columns; else only cells whose records hold it (images, guides)."""
 
     def defined(self, labels: Labels) -> str:
         """The definition in the words of a kind of run.
@@ -169,6 +169,14 @@ _ROWS = (
         "converged linear probe",
         "measure",
         "Accuracy of a converged linear classifier on the features that training starts from.",
+        everywhere=False,
+    ),
+    MetricInfo(
+        "guide_share",
+        "guide's share of the budget",
+        "ratio",
+        "Environment steps that the source policy took as a guide, as a share of the training budget.",
+        higher_is_better=False,
         everywhere=False,
     ),
 )

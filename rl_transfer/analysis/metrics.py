@@ -216,6 +216,8 @@ class RunMetrics:
     source_steps: float
     probe: float = math.nan
     """Accuracy of a converged linear classifier on the features that training starts from (images)."""
+    guide_share: float = math.nan
+    """Share of the budget's steps that a guide took (jump-start reinforcement learning)."""
 
 
 GAINS: Mapping[str, Callable[[RunMetrics], float]] = {
@@ -259,7 +261,13 @@ def measure(run: Run, scale: ScoreScale, settings: Analysis) -> RunMetrics:
         retention=_mean_of(retention, "returns") - _mean_of(retention, "source_returns"),
         source_steps=float(run.record.get("source_steps") or math.nan),
         probe=float((run.record.get("probe") or {}).get("accuracy", math.nan)),
+        guide_share=_guide_share(run.record, run.curve.budget),
     )
+
+
+def _guide_share(record: JsonObject, budget: float) -> float:
+    steps = record.get("guide_steps")
+    return math.nan if steps is None or not budget else float(steps) / budget
 
 
 def _mean_of(entry: JsonObject, key: str) -> float:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.distributions import Distribution
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import RolloutBufferSamples
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
@@ -114,6 +115,30 @@ def compute_actor_gradient_within(
             return original(*args, **kwargs)
 
     natural._compute_actor_grad = compute
+
+
+def exchange_actions(
+    model: OffPolicyAlgorithm,
+    exchange: Callable[
+        [NDArray[np.generic], NDArray[np.generic]], tuple[NDArray[np.generic], NDArray[np.generic]]
+    ],
+) -> None:
+    """Let something else act in the place of an off-policy model, in the middle of a rollout.
+
+    What is stored in the replay buffer is chosen beside what is done in the environments; a wrapper
+    that acted otherwise would leave the model's own action in the buffer.
+
+    Args:
+        model: its method is replaced on this instance.
+        exchange: actions ``[env, …]``, and the same as the buffer holds them (Box actions scaled to
+            [−1, 1]) → both as they should be.
+    """
+    original: Callable[..., tuple[NDArray[np.generic], NDArray[np.generic]]] = model._sample_action
+
+    def sample(*args: object, **kwargs: object) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+        return exchange(*original(*args, **kwargs))
+
+    model._sample_action = sample  # type: ignore[method-assign]
 
 
 def action_distribution(policy: ActorCriticPolicy, latents: torch.Tensor) -> Distribution:

@@ -108,6 +108,8 @@ class Guide(Frozen):
     """Environment steps that the guide acts at first; none: its own mean episode length."""
     tolerance: NonNegativeFloat = 0.1
     """The horizon shrinks when the return is at least (1 − tolerance) of the best so far."""
+    share: InnerShare | None = None
+    """Largest share of the budget that it may spend; none: 0.25 for on-policy algorithms, else no bound."""
 
 
 class Knobs(Frozen):

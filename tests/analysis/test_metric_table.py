@@ -28,6 +28,7 @@ def matrix() -> Matrix:
         "zero_shot": {"returns": [30.0]},
         "retention": {"returns": [50.0], "source_returns": [90.0]},
         "probe": {"accuracy": 0.9},
+        "guide_steps": 125,
     }
     better = [shifted(FAST, e) for e in (18, 20, 22, 24)]
     worse = [shifted(SLOW, e) for e in (-3, -1, 1, 3)]

@@ -9,6 +9,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "tests/analysis": ("rl_transfer/analysis/*.py",),
     "tests/rl/test_guide.py tests/rl/test_evaluate.py": (
         "rl_transfer/rl/strategy/guide.py",
+        "rl_transfer/rl/strategy/guided_start.py",
         "rl_transfer/rl/environments/evaluate.py",
     ),
 }
@@ -29,9 +30,27 @@ class Named:
 NAMED = (
     Named(
         "guide steps are not charged to the budget",
-        "self.model.num_timesteps += self._curriculum.steps - self._guided",
+        "self.model.num_timesteps += self._unseen.steps - self._guided",
         "self.model.num_timesteps += 0",
         ("tests/rl/test_guide.py::test_learner_and_guide_share_the_budget",),
+    ),
+    Named(
+        "the guide's transitions are stored with the learner's actions",
+        "stored[index] = policy.scale_action(action) if isinstance(space, spaces.Box) else action",
+        "stored[index] = stored[index]",
+        ("tests/rl/test_guide.py::test_an_off_policy_learner_keeps_the_guides_transitions",),
+    ),
+    Named(
+        "an off-policy guide's steps are charged a second time",
+        "return None if self._learned else self._curriculum",
+        "return self._curriculum",
+        ("tests/rl/test_guide.py::test_an_off_policy_learner_keeps_the_guides_transitions",),
+    ),
+    Named(
+        "the guide's share of the budget is not bounded",
+        "return int(min(self._first * (stages - stage) // stages, self.left))",
+        "return self._first * (stages - stage) // stages",
+        ("tests/rl/test_guide.py::test_the_horizon_shrinks_with_what_is_spent_of_the_allowance",),
     ),
     Named(
         "retention: final and source policy swapped",

@@ -38,14 +38,14 @@ class TrainingCurve(BaseCallback):
         folder: RunFolder,
         evaluator: Evaluator,
         transfer: PolicyTransfer,
-        curriculum: Curriculum | None,
+        unseen: Curriculum | None,
         writer: SummaryWriter,
         say: Callable[[str], None],
     ) -> None:
         super().__init__()
         self._run, self._folder, self._evaluator = run, folder, evaluator
         self._transfer, self._writer, self._say = transfer, writer, say
-        self._curriculum = curriculum
+        self._unseen = unseen
         self._guided = 0
         self._previous: Snapshot | None = None
         self._next = 0
@@ -66,10 +66,10 @@ class TrainingCurve(BaseCallback):
             self._write_beat()
 
     def _on_rollout_end(self) -> None:
-        """Charge the guide's environment steps to the budget."""
-        if self._curriculum is not None:
-            self.model.num_timesteps += self._curriculum.steps - self._guided
-            self._guided = self._curriculum.steps
+        """Charge the guide's environment steps that SB3 did not see to the budget."""
+        if self._unseen is not None:
+            self.model.num_timesteps += self._unseen.steps - self._guided
+            self._guided = self._unseen.steps
 
     def close(self) -> None:
         """The last evaluation, after the last update."""
@@ -110,7 +110,7 @@ class TrainingCurve(BaseCallback):
             else:
                 self.evaluate(self._next)
             self._next = min(self._next + self._run.evaluation.every, max(total, self._next + 1))
-        if self._curriculum is not None:
+        if self._unseen is not None:
             self._previous = Snapshot(self.model)
 
     def evaluate(self, step: int) -> None:

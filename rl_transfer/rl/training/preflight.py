@@ -18,7 +18,7 @@ from rl_transfer.rl.policies.algorithms import build_model
 from rl_transfer.rl.policies.bundle import Policy, as_policy
 from rl_transfer.rl.sources.load import load_source
 from rl_transfer.rl.strategy.apply import PolicyTransfer
-from rl_transfer.rl.strategy.guide import check_guide
+from rl_transfer.rl.strategy.guide import check_guide, check_guide_budget
 from rl_transfer.rl.strategy.hooks import HookContext, user_hook
 from rl_transfer.rl.strategy.knobs import transfer_algorithm
 from rl_transfer.spec import Environment, RLRun, RLSuite, StrategyVerbs
@@ -167,6 +167,7 @@ def _check_strategy(suite: RLSuite, index: int, target: str, run: RunConfig, sou
         PolicyTransfer(run, model, model.env, source, seed=0)
         user_hook(strategy, "behaviour", HookContext(run, source, 0))
         if strategy.guide is not None and source is not None:
+            check_guide_budget(run)
             evaluator = Evaluator(run.env, 1)
             check_guide(source, evaluator)
             evaluator.close()

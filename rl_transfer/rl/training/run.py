@@ -21,7 +21,8 @@ from rl_transfer.rl.policies.algorithms import build_model
 from rl_transfer.rl.policies.bundle import Policy, as_act, load_policy, save_policy, versions
 from rl_transfer.rl.sources.load import load_source
 from rl_transfer.rl.strategy.apply import PolicyTransfer
-from rl_transfer.rl.strategy.guide import Curriculum, GuidedStart, check_guide, first_horizon
+from rl_transfer.rl.strategy.guide import check_guide, check_guide_budget
+from rl_transfer.rl.strategy.guided_start import Guidance
 from rl_transfer.rl.strategy.hooks import HookContext, user_hook
 from rl_transfer.rl.strategy.knobs import transfer_algorithm
 from rl_transfer.rl.training.curve import TrainingCurve
@@ -98,7 +99,7 @@ class _Training:
         env = None
         try:
             zero_shot = self._zero_shot(evaluator)
-            curriculum, wrappers = self._behaviour(evaluator, zero_shot)
+            guidance, wrappers = self._behaviour(evaluator, zero_shot)
             algorithm = transfer_algorithm(self.algorithm, self.strategy)
             copies = make_vec_env(
                 self.run.env, algorithm.n_envs, wrappers, vectorization=self.training.vectorization
@@ -106,14 +107,15 @@ class _Training:
             env = normalization.wrap(copies, algorithm)
             model = build_model(algorithm, env, seeds.network_seed(self.run))
             model.set_logger(Logger(str(self.folder.path), [output]))
+            if guidance is not None:
+                guidance.lead(model)
             transfer = PolicyTransfer(self.run, model, env, self.source, seeds.transfer_seed(self.run))
             if self.source is not None:
                 self.say(transfer.plan.table())
             parameters = core.count_parameters(model.policy)
             seeds.seed_model(model, seeds.training_seed(self.run))
-            curve = TrainingCurve(
-                self.run, self.folder, evaluator, transfer, curriculum, output.writer, self.say
-            )
+            unseen = guidance.unseen if guidance is not None else None
+            curve = TrainingCurve(self.run, self.folder, evaluator, transfer, unseen, output.writer, self.say)
             curve.begin(model)
             if self.strategy.train:
                 model.learn(self.training.total_steps, callback=curve)
@@ -123,11 +125,8 @@ class _Training:
             if curve.best is not None:
                 curve.best[1].restore(model)
             result = self._record(model, curve, transfer, zero_shot)
-            return {
-                **result,
-                "parameters": parameters,
-                "guide_steps": curriculum.steps if curriculum else None,
-            }
+            guided = guidance.record() if guidance is not None else {"guide_steps": None}
+            return {**result, "parameters": parameters, **guided}
         finally:
             output.close()
             evaluator.close()
@@ -136,21 +135,21 @@ class _Training:
 
     def _behaviour(
         self, evaluator: Evaluator, zero_shot: dict[str, Any] | None
-    ) -> tuple[Curriculum | None, list[Wrapper]]:
+    ) -> tuple[Guidance | None, list[Wrapper]]:
         """What changes how training data are collected: a guide policy, a user's hook."""
         wrappers: list[Wrapper] = []
-        curriculum = None
-        guide = self.source
-        if self.strategy.guide is not None and guide is not None:
-            check_guide(guide, evaluator)
-            lengths = zero_shot["lengths"] if zero_shot else [1]
-            shared = curriculum = Curriculum(self.strategy.guide, first_horizon(self.strategy.guide, lengths))
-            wrappers.append(lambda env: GuidedStart(env, guide, shared))
+        guidance = None
+        if self.strategy.guide is not None and self.source is not None:
+            check_guide(self.source, evaluator)
+            check_guide_budget(self.run)
+            lengths = zero_shot["lengths"] if zero_shot else self._guides_lengths(self.source, evaluator)
+            guidance = Guidance(self.run, self.strategy.guide, self.source, lengths)
+            wrappers.append(guidance.wrap)
         context = HookContext(self.run, self.source, seeds.transfer_seed(self.run))
         hook = user_hook(self.strategy, "behaviour", context)
         if hook is not None:
             wrappers.append(hook.wrap)
-        return curriculum, wrappers
+        return guidance, wrappers
 
     def _zero_shot(self, evaluator: Evaluator) -> dict[str, Any] | None:
         """The source policy as it is in the target environment, where the spaces allow it."""
@@ -159,6 +158,10 @@ class _Training:
         act = self.source.act(self.run.evaluation.deterministic)
         episodes = evaluator.run(act, seeds.evaluation_seeds(self.run, 0))
         return {"returns": episodes.returns, "lengths": episodes.lengths}
+
+    def _guides_lengths(self, guide: Policy, evaluator: Evaluator) -> list[int]:
+        """Lengths of the guide's own episodes where other number types forbid a zero-shot score."""
+        return evaluator.run(guide.act(deterministic=True), seeds.evaluation_seeds(self.run, 0)).lengths
 
     def _retention(self, model: BaseAlgorithm) -> dict[str, Any] | None:
         """The final and the source policy in the source environment, on the same episodes."""
