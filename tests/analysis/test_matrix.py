@@ -444,3 +444,14 @@ def test_curves_of_a_cell_have_a_band():
     half = t_quantile(0.975, 3) * math.sqrt(5 / 3)
     assert (band.high - band.mean).tolist() == pytest.approx([half] * 6)
     assert band.runs == 4
+
+
+def test_seeds_are_in_order_whatever_their_numbers():
+    planned = two_arms([FAST] * 4, [SLOW] * 4)
+    numbers = {0: 9, 1: 1, 2: 8, 3: 16}
+    runs = tuple(
+        replace(each, seed=numbers[each.seed]) if each.role == "target" else each for each in planned.runs
+    )
+    manifest = {**planned.manifest, "config": {**planned.config, "seeds": [9, 1, 8, 16]}}
+    cell = cell_of(analyse(replace(planned, runs=runs, manifest=manifest)))
+    assert cell.seeds == (1, 8, 9, 16)
