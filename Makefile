@@ -44,7 +44,7 @@ docs: $(VENV)/.installed-docs
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/environments.py --environments CartPole-v1 --instances 8 --repeats 3
 	$(BIN)/python benchmarks/cached_features.py --repeats 1
-	$(BIN)/python benchmarks/image_throughput.py --epochs 1
+	$(BIN)/python benchmarks/image_throughput.py --epochs 1 --repeats 1
 	$(BIN)/python benchmarks/jump_start.py --seeds 1
 	@echo "Short forms. Each file in benchmarks/ says its full command in its first lines."
 
