@@ -151,3 +151,13 @@ def test_a_matrix_of_the_baseline_alone_is_a_table_too():
     assert "scratch (baseline" in text_table(matrix)
     assert headlines(matrix) == []
     assert len(summary(matrix)) == 1
+
+
+def test_the_summary_says_why_a_target_is_judged_raw():
+    flat = (0, 0, 0, 0, 0, 0)
+    (_, raw), (_, scored) = (
+        summary(analyse(two_arms([FAST] * 4, [scratch] * 4))) for scratch in (flat, SLOW)
+    )
+    assert raw["reference"]["mode"] == "raw"
+    assert raw["reference"]["reason"].startswith("from scratch (0) is not clearly above")
+    assert scored["reference"]["reason"] is None

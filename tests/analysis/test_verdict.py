@@ -125,3 +125,8 @@ def test_more_seeds_gives_up_and_never_says_zero():
 def test_more_seeds_looks_at_the_difference_and_not_where_the_arms_lie():
     options: dict[str, Any] = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
     assert more_seeds(spread(101), spread(100), **options) == more_seeds(spread(1), spread(0), **options)
+
+
+def test_more_seeds_does_not_ask_which_arm_is_better():
+    options: dict[str, Any] = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
+    assert more_seeds(spread(0), spread(1), **options) == more_seeds(spread(1), spread(0), **options) == 15
