@@ -45,7 +45,7 @@ def find_images(root: Path, layout: str, key: str = "data") -> ImageFiles:
     """Find the images and their classes.
 
     A folder with ``train`` and ``test`` (or ``val``) in it has its own test part; otherwise one is
-    split off.
+    split off. A folder that holds nothing but one part, or ``test`` and ``val``, is that part.
 
     Args:
         root: the folder.
@@ -64,11 +64,21 @@ def find_images(root: Path, layout: str, key: str = "data") -> ImageFiles:
     tests = [root / name for name in TEST if (root / name).is_dir()]
     read = _read_hugging_face if layout == "huggingface" else _read_classes
     if train is None or not tests:
-        pool, tables = read(root, key)
-        return ImageFiles(pool, None, tables)
+        alone = _lone_part(root, [*([train] if train is not None else []), *tests])
+        pool, tables = read(root if alone is None else alone, key)
+        return ImageFiles(pool, None, tables, tuple(tests[1:] if alone is not None else ()))
     pool, tables = read(train, key)
     test, test_tables = read(tests[0], key)
     return ImageFiles(pool, test, (*tables, *test_tables), tuple(tests[1:]))
+
+
+def _lone_part(root: Path, parts: list[Path]) -> Path | None:
+    """The first part folder of a root that holds nothing but part folders: ``photos/val/ants``."""
+    folders = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    if not parts or len(folders) > len(parts):
+        return None
+    inside = any(path.is_dir() or path.name in METADATA for path in parts[0].iterdir())
+    return parts[0] if inside else None
 
 
 def _read_classes(root: Path, key: str) -> tuple[Labelled, tuple[Path, ...]]:

@@ -56,6 +56,15 @@ class LabelledData(Frozen):
         place = ("path", "root") if self.fingerprint is not None else ()
         return {name: value for name, value in self.plain().items() if name not in (*without, *place)}
 
+    def holds_the_items_of(self, other: LabelledData) -> bool:
+        """Whether another config names the same items, whichever of them it chooses or holds out.
+
+        Args:
+            other: as planned, so that files are compared by their content.
+        """
+        choice = ("classes", "shots", "validation", "test", "skip_corrupt")
+        return type(self) is type(other) and self._identity(choice) == other._identity(choice)
+
     @property
     def files(self) -> Path | None:
         """The folder or file that holds the items, if the data set is one of files."""

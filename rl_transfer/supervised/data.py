@@ -80,12 +80,14 @@ class OpenedData:
         pool: items to learn from (and to split a test part off, where ``test`` is None).
         test: the data set's own test part.
         skipped: files that were left out because they could not be decoded.
+        notes: what else of the data is not used, and why; one line each.
     """
 
     classes: tuple[str, ...]
     pool: LabelledSet
     test: LabelledSet | None = None
     skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def only(self, classes: Sequence[str], key: str) -> OpenedData:
         """The same data with these classes only, in this order.
@@ -112,6 +114,7 @@ class OpenedData:
             self.pool.with_classes(self.classes, classes),
             None if self.test is None else self.test.with_classes(self.classes, classes),
             self.skipped,
+            self.notes,
         )
 
     def refuse_damaged(self, items: str, key: str) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from rl_transfer.core import inventory
-from rl_transfer.errors import ConfigError, TransferError
+from rl_transfer.errors import ConfigError, RLTransferError, TransferError
 from rl_transfer.frame import (
     EvaluationRequest,
     Facts,
@@ -30,10 +32,10 @@ from rl_transfer.supervised.bundle import WEIGHTS_HINT, load_network
 from rl_transfer.supervised.evaluate import measuring, predict
 from rl_transfer.supervised.kind import DataKind
 from rl_transfer.supervised.loop import choose_device
-from rl_transfer.supervised.measures import trained_with
 from rl_transfer.supervised.predictions import named_accuracy, per_class, speaks_of
 from rl_transfer.supervised.preflight import preflight
 from rl_transfer.supervised.run import execute
+from rl_transfer.supervised.seen import measurable
 from rl_transfer.supervised.sources import save_pretrained
 
 
@@ -122,7 +124,7 @@ class SupervisedRoom:
         return inventory(network.parts, network.state)
 
     def evaluate(self, argument: str, request: EvaluationRequest) -> Measured:
-        """Measure a bundled classifier on the test part of its data, or of ``--data``.
+        """Measure a bundled classifier on the test part of its data, or on ``--data``.
 
         Args:
             argument: bundle or run folder.
@@ -171,40 +173,47 @@ class SupervisedRoom:
 
         Args:
             bundle: bundle or run folder.
-            data: on whose test part; None: the data that it was trained on.
+            data: on what; None: the test part of the data that it was trained on.
 
         Returns:
             Accuracy, and per class and as a confusion matrix where the classes agree.
 
         Raises:
-            TransferError: nobody knows its data, or it cannot name the classes of these.
+            TransferError: nobody knows its data, or it cannot name the classes of these, or was
+                trained on all of them.
         """
         network = load_network(self.kind, Path(bundle))
-        target = data if data is not None else network.data
-        if target is None:
-            raise TransferError(f"{bundle} does not say what it was trained on; name the data to measure on")
-        splits = self.kind.split(target, *trained_with(network))
-        if not speaks_of(network.classes, splits.classes):
+        try:
+            found_items = measurable(self.kind, network, data)
+        except RLTransferError as error:
+            error.message = f"{bundle}: {error.message}"
+            raise
+        classes, items = found_items.classes, found_items.items
+        if not speaks_of(network.classes, classes):
             raise TransferError(
                 f"the classifier knows the classes {', '.join(network.classes or ('(unnamed)',))}, but the "
-                f"data have {', '.join(splits.classes)}; `transfer` builds a new head"
+                f"data have {', '.join(classes)}; `transfer` builds a new head"
             )
-        batches = Batches(splits.test, network.classifier.preprocessing)
+        batches = Batches(items, network.classifier.preprocessing)
         device = choose_device(SupervisedTraining())
         with measuring(network.module):
             found = predict(network.module, batches, SupervisedEvaluation().batch_size, device)
         names = network.classes or ()
-        same = names == splits.classes
-        accuracy = named_accuracy(found, names, splits.classes)
-        numbers: dict[str, Json] = {
-            self.kind.items: len(splits.test),
-            "accuracy": accuracy,
-            "classes": [*splits.classes],
-            "per_class": {**per_class(found, splits.classes)} if same else None,
-            "confusion": found.confusion(len(names)).tolist() if same else None,
-        }
-        text = (
-            f"accuracy {accuracy:.3f} on {len(splits.test):,} test {self.kind.items} of "
-            f"{len(splits.classes)} classes"
+        same = names == classes
+        accuracy = named_accuracy(found, names, classes)
+        present = {classes[label] for label in np.unique(items.labels)}
+        each = (
+            {name: share for name, share in per_class(found, classes).items() if name in present}
+            if same
+            else None
         )
-        return Measured(numbers, text)
+        numbers: dict[str, Json] = {
+            self.kind.items: len(items),
+            "accuracy": accuracy,
+            "classes": [*classes],
+            "per_class": None if each is None else {**each},
+            "confusion": found.confusion(len(names)).tolist() if same else None,
+            "left_out": found_items.left_out,
+        }
+        text = f"accuracy {accuracy:.3f} on {len(items):,} {found_items.text} of {len(classes)} classes"
+        return Measured(numbers, "\n".join([text, *found_items.notes]))

@@ -26,6 +26,7 @@ class Splits:
         validation: None without one.
         test: what accuracy is measured on.
         skipped: files that could not be decoded and were left out.
+        notes: what else of the data is not used, and why.
         items: what people call the items, plural.
     """
 
@@ -35,12 +36,13 @@ class Splits:
     test: LabelledSet
     skipped: tuple[str, ...] = ()
     items: str = "items"
+    notes: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Json]:
         """What the split made, for the record.
 
         Returns:
-            Class names, items per class in each part, and the files that were left out.
+            Class names, items per class in each part, and what was left out.
         """
         count = len(self.classes)
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
@@ -52,6 +54,7 @@ class Splits:
                 if part is not None
             },
             "skipped": list(self.skipped),
+            "notes": list(self.notes),
         }
 
 
@@ -102,6 +105,7 @@ def split_data(
         test,
         opened.skipped,
         items,
+        opened.notes,
     )
 
 

@@ -24,6 +24,7 @@ from rl_transfer.supervised.kind import DataKind
 from rl_transfer.supervised.loop import TrainingLoop, choose_device
 from rl_transfer.supervised.measures import Home
 from rl_transfer.supervised.probe import ProbeResult, probe_features
+from rl_transfer.supervised.seen import KEY, trained_on
 from rl_transfer.supervised.sources import read_source
 from rl_transfer.supervised.splits import Splits
 from rl_transfer.supervised.transfer import ClassifierTransfer
@@ -70,6 +71,8 @@ class ClassifierTraining:
         splits = self.splits = kind.split(self.data, run.root_seed, run.seed)
         if splits.skipped:
             self.note(f"left out, cannot be decoded: {', '.join(splits.skipped)}")
+        for text in splits.notes:
+            self.note(text)
         preprocessing = self.source.classifier.preprocessing if self.source and run.weights else None
         count = len(splits.classes)
         self.classifier = kind.build_classifier(self.model, count, seeds.network_seed(run), preprocessing)
@@ -228,6 +231,9 @@ class ClassifierTraining:
             "strategy": self.strategy.plain(),
             "source": self.run.source,
             "freeze": transferred["frozen"],
+            KEY: trained_on(
+                splits if self.strategy.train else None, self.classifier.preprocessing, self.source
+            ),
         }
         save_network(self.kind, self.folder.bundle, state, self.classifier, self.model, extra)
         metadata = self.source.metadata if self.source else {}

@@ -53,6 +53,11 @@ def open_folder(data: FolderData, key: str = "data") -> OpenedData:
         _image_set(pool, classes, skipped),
         None if held_out is None else _image_set(held_out, classes, skipped),
         tuple(sorted(map(str, skipped))),
+        tuple(
+            f"nothing is read from {path}: another folder is the test part, and validation is a share of the "
+            "images to learn from (data.validation)"
+            for path in found.ignored
+        ),
     )
 
 
