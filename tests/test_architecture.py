@@ -42,7 +42,7 @@ SUB_ROOMS = {
     ),
     "rl_transfer.supervised": (
         "data", "seeds", "predictions", "splits", "classifier", "kind", "batches", "evaluate", "bundle",
-        "sources", "measures", "translate", "transfer", "optimizers", "loop", "curve", "features", "probe",
+        "sources", "measures", "seen", "translate", "transfer", "optimizers", "loop", "curve", "features", "probe",
         "training", "run", "preflight", "room",
     ),
     "rl_transfer.image": (
