@@ -61,6 +61,9 @@ class LabelledData(Frozen):
 
         Args:
             other: as planned, so that files are compared by their content.
+
+        Returns:
+            False for two paths whose files were not fingerprinted, unless they are the same.
         """
         choice = ("classes", "shots", "validation", "test", "skip_corrupt")
         return type(self) is type(other) and self._identity(choice) == other._identity(choice)
