@@ -15,6 +15,7 @@ def located(
     *,
     shared: Collection[str] = (),
     prefix: str = "",
+    advice: str = "",
 ) -> Iterator[None]:
     """Give errors raised inside the key of the suite that is at fault.
 
@@ -27,6 +28,7 @@ def located(
         sections: first step of a run's key → the suite's key.
         shared: sections that run and suite have in common (``algorithm``, ``model``).
         prefix: put before the message.
+        advice: what else can be done, put behind the message as a paragraph.
 
     Yields:
         Nothing; work inside the context.
@@ -42,5 +44,5 @@ def located(
             error.key = f"{sections[section]}{dot}{rest}"
         elif section not in shared:
             error.key = key
-        error.message = f"{prefix}{error.message}"
+        error.message = f"{prefix}{error.message}" + (f"\n\n{advice}" if advice else "")
         raise

@@ -47,9 +47,13 @@ def preflight(kind: DataKind, suite: SupervisedSuite) -> Facts:
         targets[name] = _split(kind, suite, target.data, f"targets.{name}.data", loaded)
         facts["targets"][name] = _facts(targets[name])
     for index in range(len(suite.strategies)):
-        for splits in targets.values():
-            for origin in sources.values() if suite.strategies[index].needs_source else [None]:
-                _try_strategy(kind, suite, index, splits, origin)
+        for name, part in targets.items():
+            if suite.strategies[index].needs_source:
+                for origin, network in sources.items():
+                    place = f" from source {origin!r} on target {name!r}"
+                    _try_strategy(kind, suite, index, part, network, place)
+            else:
+                _try_strategy(kind, suite, index, part, None, f" on target {name!r}")
     return facts
 
 
@@ -91,10 +95,10 @@ def _fresh(kind: DataKind, suite: SupervisedSuite, num_classes: int) -> Classifi
 
 
 def _try_strategy(
-    kind: DataKind, suite: SupervisedSuite, index: int, splits: Splits, source: Network | None
+    kind: DataKind, suite: SupervisedSuite, index: int, splits: Splits, source: Network | None, place: str
 ) -> None:
     """Plan, copy, freeze and schedule on a fresh network."""
     verbs, key = suite.strategies[index], f"strategies.{index}"
     classifier = _fresh(kind, suite, len(splits.classes))
-    with located(key, {"strategy": key}, shared=SHARED, prefix=f"strategy {verbs.name!r}: "):
+    with located(key, {"strategy": key}, shared=SHARED, prefix=f"strategy {verbs.name!r}{place}: "):
         ClassifierTransfer(kind, verbs, classifier, splits.classes, source, seed=0)

@@ -132,6 +132,25 @@ def same_shape(first: Space, second: Space) -> bool:
     return first.shape == second.shape and getattr(first, "n", None) == getattr(second, "n", None)
 
 
+def in_short(space: Space) -> str:
+    """A space as a reader compares it with another: kind and shape, without its bounds.
+
+    >>> in_short(spaces.Box(-1, 1, (4,))), in_short(spaces.Discrete(2))
+    ('Box(4)', 'Discrete(2)')
+
+    Args:
+        space: any space.
+
+    Returns:
+        One line; spaces of other kinds as they print themselves.
+    """
+    if isinstance(space, spaces.Box):
+        return f"Box({'×'.join(map(str, space.shape))})"
+    if isinstance(space, spaces.Dict):
+        return f"Dict({', '.join(f'{key}: {in_short(inner)}' for key, inner in space.spaces.items())})"
+    return str(space)
+
+
 def _channels_first(space: Space) -> Space:
     if isinstance(space, spaces.Box) and is_image_space(space) and not is_image_space_channels_first(space):
         return VecTransposeImage.transpose_space(space)

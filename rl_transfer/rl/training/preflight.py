@@ -13,6 +13,7 @@ from rl_transfer.frame import located
 from rl_transfer.results import run_id
 from rl_transfer.rl.environments.build import VECTORIZATION, as_spec, make_env, make_vec_env, translate
 from rl_transfer.rl.environments.evaluate import Evaluator
+from rl_transfer.rl.environments.spaces import in_short, same_shape
 from rl_transfer.rl.policies import normalization
 from rl_transfer.rl.policies.algorithms import build_model
 from rl_transfer.rl.policies.bundle import Policy, as_policy
@@ -89,7 +90,8 @@ def preflight(suite: RLSuite) -> dict[str, Any]:
             for name, source in sources.items():
                 run = suite.target_run(target, strategy, name, "preflight", suite.seeds[0])
                 if strategy.needs_source or run_id(run) not in checked:
-                    _check_strategy(suite, index, target, run, source if strategy.needs_source else None)
+                    given = (name, source) if strategy.needs_source else None
+                    _check_strategy(suite, index, target, run, given)
                 checked.add(run_id(run))
     return facts
 
@@ -151,16 +153,21 @@ def _model(run: RLRun) -> BaseAlgorithm:
     return build_model(algorithm, normalization.wrap(make_vec_env(run.env, algorithm.n_envs), algorithm), 0)
 
 
-def _check_strategy(suite: RLSuite, index: int, target: str, run: RunConfig, source: Policy | None) -> None:
-    """Do everything of a transfer but the training, on fresh networks."""
+def _check_strategy(
+    suite: RLSuite, index: int, target: str, run: RunConfig, given: tuple[str, Policy] | None
+) -> None:
+    """Do everything of a transfer but the training, on fresh networks; ``given``: name and policy."""
     strategy = suite.strategies[index]
     if not isinstance(run, RLRun):
         raise TypeError(f"an RL suite has RL runs, not {type(run).__name__}")
     if run.strategy is not None and isinstance(run.strategy.anchor, EWCConfig):
         anchor = run.strategy.anchor.model_copy(update={"samples": 4})
         run = run.model_copy(update={"strategy": run.strategy.model_copy(update={"anchor": anchor})})
-    key, prefix = f"strategies.{index}", f"strategy {strategy.name!r} on target {target!r}: "
-    with located(key, {"strategy": key}, shared=("algorithm", "training"), prefix=prefix):
+    name, source = given or ("", None)
+    origin = f" from source {name!r}" if given else ""
+    key, prefix = f"strategies.{index}", f"strategy {strategy.name!r}{origin} on target {target!r}: "
+    advice = _of_other_spaces(suite, name, target, source, run.env)
+    with located(key, {"strategy": key}, shared=("algorithm", "training"), prefix=prefix, advice=advice):
         model = _model(run)
         if model.env is None:
             raise TransferError("the model has no environment")
@@ -172,3 +179,26 @@ def _check_strategy(suite: RLSuite, index: int, target: str, run: RunConfig, sou
             check_guide(source, evaluator)
             evaluator.close()
         model.env.close()
+
+
+def _of_other_spaces(suite: RLSuite, name: str, target: str, source: Policy | None, env: Environment) -> str:
+    """The way out where a target has other spaces than the source; empty where they are the same."""
+    if source is None or len(suite.targets) * len(suite.sources) == 1:
+        return ""
+    built = make_env(env)
+    found = [
+        f"{what} {in_short(has)}, not {in_short(needs)}"
+        for what, has, needs in (
+            ("observes", built.observation_space, source.module.observation_space),
+            ("acts in", built.action_space, source.module.action_space),
+        )
+        if not same_shape(has, needs)
+    ]
+    built.close()
+    if not found:
+        return ""
+    return (
+        f"Target {target!r} {' and '.join(found)} as source {name!r} does, and every strategy of a suite "
+        "runs from every source on every target. Split the suite: targets with other spaces go into one of "
+        "their own, with strategies that suit them."
+    )
