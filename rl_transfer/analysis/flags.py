@@ -14,6 +14,8 @@ from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.results import PLAYED, Labels
 from rl_transfer.wording import listing
 
+_SHARED_KNOBS = ("learning_starts", "exploration_initial_eps", "entropy", "target_networks")
+
 
 @dataclass(frozen=True)
 class Flag:
@@ -62,6 +64,19 @@ def arm_flags(
                 "there may be little to transfer",
             )
         )
+    late = [
+        run
+        for run in arm.runs
+        if any(thaw["share"] is None for thaw in (run.record or {}).get("thaws") or ())
+    ]
+    if late:
+        found.append(
+            Flag(
+                "incomplete-unfreezing",
+                f"{len(late)} of {len(arm.runs)} runs ended before their last thaw: parts that the strategy "
+                "unfreezes were never trained; shorten rollouts, lengthen the budget or thaw earlier",
+            )
+        )
     fed = [run for run in arm.source_runs if run is not None]
     if arm.source is not None and len(fed) > 1 and len({*fed}) < len(fed):
         found.append(
@@ -94,6 +109,32 @@ def arm_flags(
     elif scale.reason:
         found.append(Flag("reference-fallback", f"the reference is the {scale.mode}: {scale.reason}"))
     return found
+
+
+def control_knobs(arm: Arm, control: Arm) -> list[Flag]:
+    """Whether an arm and its control trained with the same knobs.
+
+    Args:
+        arm: runs of a strategy.
+        control: the runs that its gain is checked by.
+
+    Returns:
+        One flag that names the differences, or none.
+    """
+    mine, theirs = (_knobs(each) for each in (arm, control))
+    apart = [f"{name} {theirs[name]} ({mine[name]} here)" for name in mine if theirs.get(name) != mine[name]]
+    if not apart or not mine or not theirs:
+        return []
+    text = f"its control {control.strategy} trained with other knobs: {', '.join(apart)}"
+    return [Flag("control-knobs", text)]
+
+
+def _knobs(arm: Arm) -> dict[str, object]:
+    """What the first finished run recorded of the knobs that a control shares; empty without any."""
+    knobs = next(((run.record or {}).get("knobs") for run in arm.runs), None) or {}
+    found = {name: knobs[name] for name in _SHARED_KNOBS if name in knobs}
+    normalization = knobs.get("normalization", "none")
+    return {**found, "normalization": normalization} if knobs else {}
 
 
 def describe_missing(arm: Arm) -> str:

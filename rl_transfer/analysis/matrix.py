@@ -16,7 +16,7 @@ from rl_transfer.analysis.arm_statistics import benjamini_hochberg
 from rl_transfer.analysis.arms import Arm, arm_band, build_arm, source_info
 from rl_transfer.analysis.cells import arm_metrics, gain_metrics
 from rl_transfer.analysis.comparison import JUDGED, Comparison, Judged
-from rl_transfer.analysis.flags import Flag, Obstacle, arm_flags, obstacle
+from rl_transfer.analysis.flags import Flag, Obstacle, arm_flags, control_knobs, obstacle
 from rl_transfer.analysis.inputs import Run, Sweep
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.metrics import final_performance, has_plateaued
@@ -145,7 +145,7 @@ class _Steps:
     ) -> Comparison:
         """The comparison with its control's finding, where the gain is positive and a control exists."""
         mine = found[key][metric]
-        control = next((other for other in self.obstacles if self._is_control_of(other, key)), None)
+        control = self._control(key)
         if control is None or mine.verdict is not Verdict.POSITIVE:
             return mine
         check = compare.check_control(
@@ -155,6 +155,11 @@ class _Steps:
             complete=self.obstacles[control] is None,
         )
         return replace(mine, control=check)
+
+    def _control(self, key: CellKey) -> CellKey | None:
+        if self.kinds[key] != "transfer":
+            return None
+        return next((other for other in self.obstacles if self._is_control_of(other, key)), None)
 
     def _is_control_of(self, other: CellKey, key: CellKey) -> bool:
         """Same target, and named as control; a control that names nobody serves the same freeze mask."""
@@ -221,6 +226,8 @@ class _Steps:
             for metric, entry in comparisons.items()
             if entry.control is not None and entry.doubted
         ]
+        control = self._control(key)
+        flags += control_knobs(arm, self.arms[control]) if control is not None else []
         return Cell(
             source=key[0],
             target=key[1],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -33,6 +33,7 @@ class PlanRow:
             ``skipped``: auxiliary tensors that are left to the algorithm, and source tensors
             that have no place in the target.
         reason: why, in words.
+        frozen: ``frozen``, ``until 60 %`` of the budget, or empty where it is trained from the start.
     """
 
     tensor: str
@@ -41,6 +42,7 @@ class PlanRow:
     target_shape: tuple[int, ...] | None
     action: Action
     reason: str
+    frozen: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class TransferPlan:
         Returns:
             Lines without a final newline.
         """
-        header = ("tensor", "part", "source", "target", "action", "reason")
+        header = ("tensor", "part", "source", "target", "action", "frozen", "reason")
         lines = [
             (
                 row.tensor,
@@ -90,6 +92,7 @@ class TransferPlan:
                 shape_text(row.source_shape),
                 shape_text(row.target_shape),
                 row.action,
+                row.frozen or "–",
                 row.reason,
             )
             for row in self.entries
@@ -116,7 +119,7 @@ def plan(
         source_state: state-dict name → tensor; None only if the strategy copies nothing.
         model: the target, built fresh for its own spaces. Not touched.
         part_map: of ``model``.
-        strategy: its ``copy``, ``reset``, ``reset_on_mismatch`` and ``input_maps`` are read.
+        strategy: what it copies, resets and freezes, and its maps, are read.
         source_parts: the source's own part map, or part → tensor names as a bundle stores
             them. Without it the target's rules sort the source's names.
 
@@ -146,7 +149,11 @@ def plan(
             key=strategy.key_of("reset"),
         )
     matches = find_matches(source_state, model, part_map, strategy, source_parts)
-    entries = [_row(matches[name], name, name in set(reset), part_map) for name in part_map.tensors]
+    frozen = frozen_until(part_map, strategy)
+    entries = [
+        replace(_row(matches[name], name, name in set(reset), part_map), frozen=frozen.get(name, ""))
+        for name in part_map.tensors
+    ]
     values = {name: match.value for name, match in matches.items() if match.value is not None}
     if copy and not values:
         raise TransferError(
@@ -156,6 +163,23 @@ def plan(
         )
     entries += _unused(source_state, matches.values())
     return TransferPlan(strategy.name, tuple(entries), values)
+
+
+def frozen_until(part_map: PartMap, strategy: Strategy) -> dict[str, str]:
+    """What a strategy freezes, and until when.
+
+    Args:
+        part_map: of the target.
+        strategy: its ``freeze`` and ``thaw`` are read.
+
+    Returns:
+        Canonical names of frozen tensors → ``frozen``, or ``until 60 %`` of the budget.
+    """
+    found = dict.fromkeys(part_map.select(strategy.freeze, key=strategy.key_of("freeze")), "frozen")
+    for step in sorted(strategy.thaw, key=lambda each: each.share, reverse=True):
+        thawed = part_map.select(step.selectors, key=strategy.key_of("thaw"))
+        found |= dict.fromkeys(found.keys() & set(thawed), f"until {step.share:.0%}".replace("%", " %"))
+    return found
 
 
 def apply(plan: TransferPlan, model: nn.Module) -> None:

@@ -29,6 +29,7 @@ class FreezeSchedule:
         self._share = 0.0
         self.frozen: core.FrozenParts | None = None
         self._schedule: core.ThawSchedule | None = None
+        self._taken: list[float] = []
         if strategy.freeze:
             self.frozen = core.freeze(
                 model, parts, strategy.freeze, norm=strategy.norm, key=strategy.key_of("freeze")
@@ -40,6 +41,11 @@ class FreezeSchedule:
     def thaws(self) -> bool:
         """Whether anything becomes trainable on the way."""
         return self._schedule is not None
+
+    @property
+    def pending(self) -> int:
+        """How many thaws have not happened so far."""
+        return 0 if self._schedule is None else len(self._schedule.steps) - len(self._taken)
 
     def progress(self, share: float) -> list[str]:
         """Thaw what is due; what was frozen so far is verified before it is let go.
@@ -58,7 +64,26 @@ class FreezeSchedule:
         if any(self._share < step.share <= share for step in self._schedule.steps):
             self.frozen.verify()
         self._share = share
-        return [selector for step in self._schedule.update(share) for selector in step.selectors]
+        taken = self._schedule.update(share)
+        self._taken += [share] * len(taken)
+        return [selector for step in taken for selector in step.selectors]
+
+    def thaws_record(self) -> list[Json] | None:
+        """The thaw schedule for the record: what was planned when, and when it happened.
+
+        Returns:
+            In the order of their shares, each thaw's planned share ``at``, its ``parts``, and the
+            ``share`` of the budget at which it happened: None where training ended before. None
+            without a schedule.
+        """
+        if self._schedule is None:
+            return None
+        steps = self._schedule.steps
+        shares: list[float | None] = [*self._taken, *[None] * self.pending]
+        return [
+            {"at": step.share, "parts": list(step.selectors), "share": share}
+            for step, share in zip(steps, shares, strict=True)
+        ]
 
     def record(self) -> dict[str, Json] | None:
         """Verify what is still frozen and describe it for the record.

@@ -25,6 +25,7 @@ from rl_transfer.spec.experiment import (
     SourceConfig,
     TargetConfig,
 )
+from rl_transfer.spec.knobs import shared_knobs
 from rl_transfer.spec.load import parse
 from rl_transfer.spec.matrix import Entry, MatrixConfig
 from rl_transfer.spec.moved import under_first_paths
@@ -282,6 +283,35 @@ class RLSuite(MatrixConfig):
                     own = ("targets", name) if target.training is not None else ()
                     key = ".".join(map(str, (*own, *error.key)))
                     raise KeyedValueError(key, f"strategy {strategy.name!r}: {error}") from None
+        return self
+
+    def fair_strategies(self) -> tuple[StrategyConfig, ...]:
+        """The strategies, controls with the knobs of what they control, wherever these matter.
+
+        Returns:
+            As many strategies in the same order.
+
+        Raises:
+            KeyedValueError: a control serves strategies whose knobs differ.
+        """
+        return tuple(self._fair(index, each) for index, each in enumerate(self.strategies))
+
+    def _fair(self, index: int, strategy: StrategyConfig) -> StrategyConfig:
+        served = [each for each in self.strategies if strategy.is_control_of(each)]
+        found = {each.name: shared_knobs(strategy, each, self.algorithm) for each in served}
+        first = next(iter(found.values()), strategy)
+        other = next((name for name, each in found.items() if each != first), None)
+        if other is not None:
+            raise KeyedValueError(
+                f"strategies.{index}",
+                f"strategy {strategy.name!r} is a control for {served[0].name} and {other}, which train with "
+                "different knobs; give each a control of its own, with control_for",
+            )
+        return first
+
+    @model_validator(mode="after")
+    def _check_controls(self) -> RLSuite:
+        self.fair_strategies()
         return self
 
     def trained_run(self, entry: Entry, verbs: StrategyVerbs, source: str | None, seed: int) -> RLRun:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from rl_transfer.spec.base import (
     FiniteFloat,
     Frozen,
     InnerShare,
+    JsonValue,
     KeyedValueError,
     Name,
     NonNegativeFloat,
@@ -20,6 +21,7 @@ from rl_transfer.spec.base import (
 )
 
 Selectors = tuple[str, ...]
+_LATER = ("as_copied",)
 
 
 class Thaw(Frozen):
@@ -173,11 +175,27 @@ class StrategyVerbs(Frozen):
     """Import paths ``module:Class`` of a user's own hooks."""
     uses_source: bool = False
     """Whether a hook reads the source policy, though nothing is copied."""
+    as_copied: bool = False
+    """Knobs and statistics as if the policy was copied: what a control shares with a strategy (RL only)."""
+
+    @model_serializer(mode="wrap")
+    def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        """Leaves out, at its default, what came later: ids and digests from before it stay as they were."""
+        data: dict[str, JsonValue] = fields(self)
+        for name in _LATER:
+            if getattr(self, name) == type(self).model_fields[name].get_default(call_default_factory=True):
+                data.pop(name, None)
+        return data
+
+    @property
+    def copies(self) -> bool:
+        """Whether knobs and statistics are those of a copied policy."""
+        return bool(self.copy_) or self.as_copied
 
     @property
     def needs_source(self) -> bool:
         """Whether the strategy reads a source policy."""
-        return bool(self.copy_) or self.uses_source or self.kickstart is not None or self.guide is not None
+        return self.copies or self.uses_source or self.kickstart is not None or self.guide is not None
 
     @model_validator(mode="after")
     def _check_verbs(self) -> StrategyVerbs:
@@ -227,6 +245,21 @@ class StrategyConfig(StrategyVerbs):
         if self.control_for and not self.control:
             raise KeyedValueError("control_for", "control_for is given, but control is not true")
         return self
+
+    def is_control_of(self, other: StrategyConfig) -> bool:
+        """Whether this is the control of another strategy of the same suite.
+
+        Args:
+            other: any strategy.
+
+        Returns:
+            True where ``control_for`` names it; of a control that names nobody, where both freeze the same.
+        """
+        if not self.control or other.control:
+            return False
+        if self.control_for:
+            return other.name in self.control_for
+        return bool(self.freeze) and self.freeze == other.freeze
 
     def verbs(self) -> StrategyVerbs:
         """The strategy without its names and descriptions."""

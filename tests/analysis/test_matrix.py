@@ -253,6 +253,50 @@ def test_flags_of_sources():
     assert codes(cell_of(analyse(sweep(arms, bar=90)))) == set()
 
 
+def test_an_unfreezing_that_never_completes_is_flagged():
+    keys = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
+    thaws = [{"at": 0.2, "parts": ["head"], "share": 0.25}, {"at": 0.6, "parts": ["trunk"], "share": None}]
+    arms: Any = {key: arm(key, [means] * 4) for key, means in zip(keys, (SLOW, FAST), strict=True)}
+    first, *others = arms[keys[1]]
+    arms[keys[1]] = (replace(first, record={**first.record, "thaws": thaws}), *others)
+    (flag,) = cell_of(analyse(sweep(arms))).flags
+    assert flag.code == "incomplete-unfreezing"
+    assert flag.message.startswith("1 of 4 runs ended before their last thaw")
+    done = [{**thaw, "share": 0.9} for thaw in thaws]
+    arms[keys[1]] = (replace(first, record={**first.record, "thaws": done}), *others)
+    assert codes(cell_of(analyse(sweep(arms)))) == set()
+
+
+def test_a_control_with_other_knobs_is_flagged_beside_its_strategy():
+    keys = ((None, "task", "scratch"), ("base", "task", "frozen"), (None, "task", "control"))
+    mine = {
+        "learning_starts": 0,
+        "exploration_initial_eps": 0.05,
+        "optimizer": "fresh",
+        "normalization": "none",
+    }
+    theirs = {"learning_starts": 100, "exploration_initial_eps": 1.0, "optimizer": "fresh"}
+    strategies: Any = {"scratch": {}, "frozen": {"copy": ["trunk"], "freeze": ["trunk"]}, "control": CONTROL}
+
+    def flags(knobs: Any) -> list[str]:
+        arms: Any = {
+            keys[0]: arm(keys[0], [SLOW] * 4),
+            keys[1]: arm(keys[1], [SLOW] * 4, knobs=mine),
+            keys[2]: arm(keys[2], [SLOW] * 4, knobs=knobs),
+        }
+        cells = analyse(sweep(arms, strategies=strategies)).cells
+        return [flag.message for cell in cells for flag in cell.flags if flag.code == "control-knobs"]
+
+    assert flags(theirs) == [
+        "its control control trained with other knobs: learning_starts 100 (0 here), "
+        "exploration_initial_eps 1.0 (0.05 here)"
+    ]
+    assert flags({**mine, "log_std": "reset"}) == []
+    assert flags({**mine, "normalization": "warm"}) == [
+        "its control control trained with other knobs: normalization warm (none here)"
+    ]
+
+
 def test_one_source_fanned_out_is_labelled():
     keys = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
     arms = {keys[0]: arm(keys[0], [SLOW] * 4), keys[1]: arm(keys[1], [FAST] * 4, source_run="base-0")}

@@ -65,10 +65,19 @@ def test_every_target_tensor_has_one_row_with_shapes_and_a_reason():
         "target_shape": [2, 8],
         "action": "reset",
         "reason": "the strategy does not copy it",
+        "frozen": "",
     }
     assert json.loads(json.dumps(rows)) == rows
     text = made.table()
-    assert text.splitlines()[0].split() == ["tensor", "part", "source", "target", "action", "reason"]
+    assert text.splitlines()[0].split() == [
+        "tensor",
+        "part",
+        "source",
+        "target",
+        "action",
+        "frozen",
+        "reason",
+    ]
     assert any(
         line.split()[:5] == ["action_net.weight", "action_head", "3×8", "2×8", "reset"]
         for line in text.splitlines()

@@ -13,6 +13,7 @@ from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.traits import traits_of
 from rl_transfer.rl.training.run import execute
 from rl_transfer.spec import StrategyConfig, parse, shipped
+from rl_transfer.spec.knobs import shared_knobs
 from rl_transfer.spec.yaml_map import read_yaml
 from support.algorithms import ALGORITHMS, run_of, target_of
 from support.rl import make_run
@@ -129,6 +130,82 @@ def test_target_networks_are_synced_unless_told_otherwise(
         before, after = load_policy(sources["DQN"].bundle).state, load_policy(run.bundle).state
         kept = torch.equal(before["q_net.q_net.0.weight"], after["q_net_target.q_net.0.weight"])
         assert kept == same
+
+
+def test_the_record_says_what_became_of_log_std(sources: dict[str, RunFolder], tmp_path: Path) -> None:
+    continuous = {"env": {"id": "Pendulum-v1"}}
+    spec = make_run(**run_of("PPO", **continuous))
+    source = RunStore(tmp_path / "source").folder(run_id(spec))
+    execute(spec, source, say=lambda _: None)
+    for verbs, said in (
+        ({"copy": ("all",)}, "keep"),
+        ({"copy": ("trunk",)}, "reset"),
+        ({"copy": ("all",), "knobs": {"log_std": "reset"}}, "reset"),
+        ({"copy": ("all",), "reset": ("log_std",)}, "reset"),
+        ({"copy": ("all",), "knobs": {"log_std": -1.0}}, -1.0),
+        ({}, "reset"),
+    ):
+        record = transfer(tmp_path, "PPO", verbs, source, **continuous).record()
+        assert record["knobs"]["log_std"] == said, verbs
+
+
+def test_a_thaw_that_never_comes_is_on_the_record(sources: dict[str, RunFolder], tmp_path: Path) -> None:
+    # Two rollouts of 32 steps: thaws are due before the first (0) and the second (a half).
+    verbs = {
+        "copy": ("trunk",),
+        "freeze": ("trunk",),
+        "thaw": ({"at": 0.4, "parts": ("policy_trunk",)}, {"at": 0.6, "parts": ("value_trunk",)}),
+    }
+    record = transfer(tmp_path, "PPO", verbs, sources["PPO"]).record()
+    assert record["thaws"] == [
+        {"at": 0.4, "parts": ["policy_trunk"], "share": 0.5},
+        {"at": 0.6, "parts": ["value_trunk"], "share": None},
+    ]
+    assert transfer(tmp_path, "PPO", STRATEGIES["fine-tune"], sources["PPO"]).record()["thaws"] is None
+
+
+def test_the_plan_says_what_is_frozen_until_when(sources: dict[str, RunFolder], tmp_path: Path) -> None:
+    def frozen(strategy: Any) -> dict[str, str]:
+        plan = transfer(tmp_path, "PPO", strategy, sources["PPO"]).record()["plan"]
+        return {row["part"]: row["frozen"] for row in plan}
+
+    assert frozen(STRATEGIES["frozen-trunk-new-head"]) == {
+        "policy_trunk": "frozen", "value_trunk": "frozen", "action_head": "", "value_head": "",
+    }  # fmt: skip
+    assert frozen(STRATEGIES["critic-warm-up"])["policy_trunk"] == "until 20 %"
+    assert frozen(STRATEGIES["progressive-column"])["value_trunk"] == "frozen"
+    assert set(frozen(STRATEGIES["fine-tune"]).values()) == {""}
+
+
+def test_the_advice_on_a_fixed_entropy_coefficient_is_true(
+    sources: dict[str, RunFolder], tmp_path: Path
+) -> None:
+    fixed = {"name": "SAC", **ALGORITHMS["SAC"], "ent_coef": 0.25}
+    with pytest.raises(TransferError) as caught:
+        transfer(tmp_path, "SAC", STRATEGIES["fine-tune"], sources["SAC"], algorithm=fixed)
+    assert "fixed number 0.25; set ent_coef: auto" in caught.value.message
+    assert "or knobs.entropy: reset" in caught.value.message
+    advised = {"copy": ("all",), "knobs": {"entropy": "reset"}}
+    record = transfer(tmp_path, "SAC", advised, sources["SAC"], algorithm=fixed).record()
+    assert record["knobs"]["entropy"] == "fixed: the target's ent_coef is 0.25"
+    transfer(tmp_path, "SAC", STRATEGIES["fine-tune"], sources["SAC"])
+
+
+@pytest.mark.parametrize("algorithm", ["DQN", "QRDQN", "SAC", "TQC", "TD3", "DDPG"])
+def test_a_control_records_the_knobs_of_its_strategy_and_what_they_replaced(
+    algorithm: str, sources: dict[str, RunFolder], tmp_path: Path
+) -> None:
+    treated, control = STRATEGIES["frozen-trunk-new-head"], STRATEGIES["random-frozen"]
+    config = make_run(**run_of(algorithm)).algorithm
+    assert config is not None
+    fair = shared_knobs(control, treated, config)
+    one, other = (
+        transfer(tmp_path, algorithm, each, sources[algorithm]).record() for each in (treated, fair)
+    )
+    assert one["knobs"] == {"normalization": "none", **other["knobs"]}
+    assert one["replaced"] == other["replaced"] != {}
+    assert one["replaced"]["learning_starts"] == 16
+    assert not any(row["action"] == "copied" for row in other["plan"])
 
 
 def test_a_copied_policy_acts_from_the_first_step(sources: dict[str, RunFolder], tmp_path: Path) -> None:

@@ -71,8 +71,8 @@ class PolicyTransfer:
         if source is not None and self._verbs.copy_:
             space, statistics = model.observation_space, self._verbs.normalization
             refuse_other_function(self.plan, run.algorithm, space, source, statistics)
-        self._knobs = apply_knobs(model, run.algorithm, self._verbs, source)
-        if source is not None and (self._verbs.copy_ or self._verbs.kickstart):
+        self._knobs = apply_knobs(model, run.algorithm, self._verbs, source, self.plan.names("copied"))
+        if source is not None and (self._verbs.copies or self._verbs.kickstart):
             mode = normalization.transfer(env, source.bundle.tensors, self._verbs.normalization)
             self._knobs["normalization"] = mode
         self._fixed = self._rebuild()
@@ -106,6 +106,11 @@ class PolicyTransfer:
                     f"the source is a {theirs} policy, the target trains {self._name}: {error.message}"
                 )
             raise
+
+    @property
+    def pending_thaws(self) -> int:
+        """How many thaws of the schedule have not happened."""
+        return self._freeze.pending
 
     def _rebuild(self) -> list[str]:
         """Change the architecture; returns the tensors of frozen source columns."""
@@ -188,7 +193,7 @@ class PolicyTransfer:
         """Verify the freeze, fold adapters in, and describe what happened.
 
         Returns:
-            ``knobs``, ``frozen_features``, ``frozen`` and ``plan`` of the run's record.
+            ``knobs``, ``frozen_features``, ``frozen``, ``thaws`` and ``plan`` of the run's record.
 
         Raises:
             FrozenTensorMoved: something frozen changed.
@@ -202,6 +207,7 @@ class PolicyTransfer:
             "knobs": dict(self._knobs),
             "frozen_features": self._frozen_features,
             "frozen": frozen,
+            "thaws": self._freeze.thaws_record(),
             "plan": list(self.plan.rows()),
         }
 

@@ -8,6 +8,7 @@ the online network is copied.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -18,31 +19,6 @@ from rl_transfer.errors import TransferError
 from rl_transfer.rl.policies.bundle import Policy, log_entropy_coefficient
 from rl_transfer.rl.policies.traits import Traits, names_with, traits_of
 from rl_transfer.spec import Algorithm, StrategyVerbs
-
-
-def transfer_algorithm(algorithm: Algorithm, strategy: StrategyVerbs) -> Algorithm:
-    """The algorithm config as a transfer with a copied policy needs it.
-
-    Copied policies act from the first step (``learning_starts`` 0) and explore as much as the
-    source did at its end (initial epsilon = final epsilon), unless the knobs say otherwise.
-
-    Args:
-        algorithm: as the user's config has it.
-        strategy: the verbs, knobs included.
-
-    Returns:
-        The config with ``learning_starts`` and ``exploration_initial_eps`` set.
-    """
-    knobs, copied = strategy.knobs, bool(strategy.copy_)
-    changes: dict[str, float] = {}
-    if traits_of(algorithm.name).off_policy and (copied or knobs.learning_starts is not None):
-        changes["learning_starts"] = knobs.learning_starts or 0
-    final = getattr(algorithm, "exploration_final_eps", None)
-    if final is not None and (copied or knobs.exploration_initial is not None):
-        initial = knobs.exploration_initial
-        changes["exploration_initial_eps"] = final if initial is None else initial
-    changed: Algorithm = algorithm.model_copy(update=changes)
-    return changed
 
 
 def target_pairs(policy: nn.Module, traits: Traits) -> list[tuple[nn.Module, nn.Module]]:
@@ -56,7 +32,11 @@ def target_pairs(policy: nn.Module, traits: Traits) -> list[tuple[nn.Module, nn.
 
 
 def apply_knobs(
-    model: BaseAlgorithm, algorithm: Algorithm, strategy: StrategyVerbs, source: Policy | None
+    model: BaseAlgorithm,
+    algorithm: Algorithm,
+    strategy: StrategyVerbs,
+    source: Policy | None,
+    copied: Collection[str] = (),
 ) -> dict[str, str | float]:
     """Set what lies outside the copied tensors.
 
@@ -65,6 +45,7 @@ def apply_knobs(
         algorithm: what it was built from.
         strategy: the verbs, knobs included.
         source: the source policy, if there is one.
+        copied: state-dict names of the copied tensors.
 
     Returns:
         What was done, for the record.
@@ -81,10 +62,11 @@ def apply_knobs(
             f"{', '.join(names_with(lambda each: not each.off_policy))} on continuous actions",
             key="strategy.knobs.log_std",
         )
+    if gaussian:
+        done["log_std"] = "keep" if "log_std" in copied else "reset"
     if isinstance(knobs.log_std, float):
         with torch.no_grad():
             model.policy.log_std.fill_(knobs.log_std)  # type: ignore[operator]
-    if gaussian:
         done["log_std"] = knobs.log_std
     if isinstance(model, OffPolicyAlgorithm):
         done["target_networks"] = knobs.target_networks
@@ -95,26 +77,28 @@ def apply_knobs(
     if traits.family == "q-learning":
         done["exploration_initial_eps"] = model.exploration_initial_eps  # type: ignore[attr-defined]
     if traits.learns_entropy:
-        asked = knobs.entropy if strategy.copy_ or isinstance(knobs.entropy, float) else "reset"
+        asked = knobs.entropy if strategy.copies or isinstance(knobs.entropy, float) else "reset"
         done["entropy"] = _entropy(model, asked, source)
     return done
 
 
 def _entropy(model: BaseAlgorithm, choice: str | float, source: Policy | None) -> str | float:
+    learned = log_entropy_coefficient(model)
+    number = getattr(model, "ent_coef", None)
+    fixed = f"fixed: the target's ent_coef is {number}" if learned is None else ""
     if isinstance(choice, float):
         value = math.log(choice)
     elif choice == "keep":
         found = source.metadata.get("log_ent_coef") if source is not None else None
         if found is None:
-            return "reset: the source has no learned entropy coefficient"
+            return fixed or "reset: the source has no learned entropy coefficient"
         value = float(found)
     else:
-        return "reset"
-    learned = log_entropy_coefficient(model)
+        return fixed or "reset"
     if learned is None:
         raise TransferError(
-            f"knobs.entropy is {choice!r}, but the target's ent_coef is a fixed number; "
-            "use ent_coef: auto, or leave knobs.entropy out",
+            f"knobs.entropy is {choice!r}, but the target's ent_coef is the fixed number {number}; set "
+            "ent_coef: auto to start from that coefficient, or knobs.entropy: reset for the fixed one",
             key="strategy.knobs.entropy",
         )
     with torch.no_grad():

@@ -55,6 +55,7 @@ def core_strategy(verbs: StrategyVerbs, parts: PartMap, key: str | None = None) 
     reset = list(expand(verbs.reset, parts))
     if verbs.knobs.log_std == "reset" and parts["log_std"].tensors and "log_std" not in reset:
         reset.append("log_std")
+    columns = [name for name in ("policy_trunk", "value_trunk") if name in parts.names and verbs.progressive]
     strategy = core.Strategy(
         name="",
         copy=expand(verbs.copy_, parts),
@@ -62,7 +63,7 @@ def core_strategy(verbs: StrategyVerbs, parts: PartMap, key: str | None = None) 
         reset_on_mismatch=expand(verbs.reset_on_mismatch, parts),
         input_maps=_expand_keys(verbs.input_maps, parts),
         input_fill=verbs.input_fill,
-        freeze=expand(verbs.freeze, parts),
+        freeze=(*expand(verbs.freeze, parts), *columns),
         norm=verbs.norm,
         thaw=_thaw(verbs, parts),
         learning_rates=_expand_keys(verbs.learning_rates, parts),

@@ -21,15 +21,18 @@ from rl_transfer.rl.sources.load import load_source
 from rl_transfer.rl.strategy.apply import PolicyTransfer
 from rl_transfer.rl.strategy.guide import check_guide, check_guide_budget
 from rl_transfer.rl.strategy.hooks import HookContext, user_hook
-from rl_transfer.rl.strategy.knobs import transfer_algorithm
 from rl_transfer.spec import Environment, RLRun, RLSuite, StrategyVerbs
 from rl_transfer.spec.experiment import RunConfig
+from rl_transfer.spec.knobs import transfer_algorithm
 from rl_transfer.spec.rl import RLSource, RLTarget
 from rl_transfer.spec.strategy import EWCConfig
 
 
 def resolve(suite: RLSuite) -> RLSuite:
-    """Fill in environment, algorithm and digest of the sources that are policies already.
+    """Fill in what sources that exist say of themselves, and the knobs that controls share.
+
+    Environment, algorithm and digest are those of the policy; a control has the knobs of the strategy
+    that it controls.
 
     Args:
         suite: as loaded.
@@ -57,7 +60,7 @@ def resolve(suite: RLSuite) -> RLSuite:
                 )
         known = {"env": policy.env, "digest": policy.digest, "algorithm": policy.algorithm}
         sources[name] = source.model_copy(update=known)
-    return suite.model_copy(update={"sources": sources})
+    return suite.model_copy(update={"sources": sources, "strategies": suite.fair_strategies()})
 
 
 def preflight(suite: RLSuite) -> dict[str, Any]:

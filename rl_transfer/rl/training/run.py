@@ -24,11 +24,12 @@ from rl_transfer.rl.strategy.apply import PolicyTransfer
 from rl_transfer.rl.strategy.guide import check_guide, check_guide_budget
 from rl_transfer.rl.strategy.guided_start import Guidance
 from rl_transfer.rl.strategy.hooks import HookContext, user_hook
-from rl_transfer.rl.strategy.knobs import transfer_algorithm
 from rl_transfer.rl.training.curve import TrainingCurve
 from rl_transfer.spec import RLRun
 from rl_transfer.spec.base import Json
+from rl_transfer.spec.knobs import replaced_values, transfer_algorithm
 from rl_transfer.spec.network import network
+from rl_transfer.wording import counted
 
 
 def execute(run: RLRun, folder: RunFolder, source: Path | None = None, say: Say = print) -> None:
@@ -193,6 +194,11 @@ class _Training:
         zero_shot: dict[str, Any] | None,
     ) -> dict[str, Any]:
         transferred = transfer.finish()
+        if transfer.pending_thaws:
+            thaws = counted(transfer.pending_thaws, "thaw")
+            self.say(
+                f"{thaws} of the schedule never came: training ended before the rollout that they wait for"
+            )
         score = curve.best[0] if curve.best is not None else curve.points[-1][1].mean_return
         extra: dict[str, Json] = {
             "run": self.folder.path.name,
@@ -209,6 +215,7 @@ class _Training:
             "source_run": self.run.source,
             "source_steps": metadata.get("training", {}).get("total_steps"),
             "source_score": metadata.get("score"),
+            "replaced": replaced_values(self.algorithm, self.strategy),
             "architecture": {
                 "source": network(self.source.algorithm) if self.source else None,
                 "target": network(self.algorithm),
