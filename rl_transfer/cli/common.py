@@ -36,6 +36,11 @@ Output = Annotated[
 ]
 
 
+Algorithm = Annotated[
+    str | None, typer.Option("--algorithm", "-a", help="SB3's name, where the file does not tell.")
+]
+
+
 def _named_on_the_command_line(names: list[str] | None) -> list[str] | None:
     from rl_transfer.spec.modules import import_modules
 

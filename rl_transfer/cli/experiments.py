@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rl_transfer.cli.common import Modules, Output, Overrides, err, located, out, read_config
+from rl_transfer.cli.common import Algorithm, Modules, Output, Overrides, err, located, out, read_config
 from rl_transfer.errors import RLTransferError, SweepFailed
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def transfer(
 
 
 def evaluate(
-    bundle: Annotated[str, typer.Argument(help="Bundle, or the folder of a finished run.")],
+    bundle: Annotated[str, typer.Argument(help="Bundle, run folder, SB3 zip, or hf://org/repository.")],
     env: Annotated[
         str | None,
         typer.Option(
@@ -88,6 +88,7 @@ def evaluate(
     ] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Number of seeded episodes.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Root seed of the episodes.")] = 0,
+    algorithm: Algorithm = None,
     stochastic: Annotated[bool, typer.Option(help="Sample actions instead of taking the best.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with every return.")] = False,
     module: Modules = None,
@@ -96,12 +97,12 @@ def evaluate(
 
     An image classifier is measured on the test images of its data, or of --data.
 
-    Example: rl-transfer evaluate results/cartpole --env cartpole-longer-pole --episodes 50
+    Example: rl-transfer evaluate ppo-CartPole-v1.zip --env cartpole-longer-pole --episodes 50
     """
     from rl_transfer.frame import EvaluationRequest
     from rl_transfer.sweep.dispatch import bundle_kind, room
 
-    request = EvaluationRequest(env, data, episodes, seed, deterministic=not stochastic)
+    request = EvaluationRequest(env, data, episodes, seed, deterministic=not stochastic, algorithm=algorithm)
     measured = room(bundle_kind(bundle)).evaluate(bundle, request)
     if as_json:
         sys.stdout.write(json.dumps(measured.data, indent=2) + "\n")

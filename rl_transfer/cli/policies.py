@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rl_transfer.cli.common import Modules, out
+from rl_transfer.cli.common import Algorithm, Modules, out
 from rl_transfer.errors import ConfigError
 
 app = typer.Typer(
@@ -15,9 +15,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Algorithm = Annotated[
-    str | None, typer.Option("--algorithm", "-a", help="SB3's name, where the file does not tell.")
-]
 Env = Annotated[
     str | None,
     typer.Option("--env", "-e", help="Environment it was trained in, where the file does not tell."),

@@ -57,6 +57,7 @@ class EvaluationRequest:
         episodes: number of seeded episodes, ≥ 1; RL only.
         seed: root seed of the episodes; RL only.
         deterministic: the likeliest action instead of a sampled one; RL only.
+        algorithm: SB3's name of the algorithm, where a foreign file does not tell; RL only.
     """
 
     env: str | None = None
@@ -64,6 +65,7 @@ class EvaluationRequest:
     episodes: int = 100
     seed: int = 0
     deterministic: bool = True
+    algorithm: str | None = None
 
 
 @dataclass(frozen=True)
@@ -158,10 +160,10 @@ class Room(Protocol[RunT, SuiteT]):
         """
 
     def evaluate(self, argument: str, request: EvaluationRequest) -> Measured:
-        """Measure a bundle.
+        """Measure a policy or classifier.
 
         Args:
-            argument: bundle or run folder.
+            argument: as for :meth:`find_source`; nothing is imported.
             request: on what.
 
         Returns:

@@ -24,7 +24,7 @@ from rl_transfer.results import PLAYED, RunFolder
 from rl_transfer.rl.environments import spaces
 from rl_transfer.rl.environments.build import as_spec
 from rl_transfer.rl.environments.evaluate import Episodes, Evaluator
-from rl_transfer.rl.policies.bundle import load_policy
+from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.normalization import PREFIX
 from rl_transfer.rl.sources.load import import_source, is_foreign, load_source
 from rl_transfer.rl.training.preflight import preflight, resolve
@@ -76,22 +76,25 @@ class RLRoom:
         return inventory(policy.parts, policy.state, statistics)
 
     def evaluate(self, argument: str, request: EvaluationRequest) -> Measured:
-        """Play seeded episodes with a bundled policy.
+        """Play seeded episodes with a policy, foreign ones included.
 
         Raises:
             ConfigError: data are named; a policy is measured in an environment.
+            BundleError: the policy cannot be read.
             TransferError: the policy's spaces do not fit the environment's.
         """
         if request.data is not None:
             raise ConfigError(f"{argument} is a policy; it is measured in an --env, not on --data")
         env = read_environment(request.env)
-        target, played = play(argument, env, request.episodes, request.seed, request.deterministic)
+        policy = load_source(argument, algorithm=request.algorithm, otherwise=env)
+        target, played = play(policy, env, request.episodes, request.seed, request.deterministic)
+        notes = [str(note) for note in policy.metadata.get("notes", [])] if is_foreign(argument) else []
         mean, length = played.mean_return, float(np.mean(played.lengths))
         std = float(np.std(played.returns, ddof=1)) if request.episodes > 1 else 0.0
         low, high = min(played.returns), max(played.returns)
         spec = canonical(as_spec(target))
         name = f"{request.env}, {spec['id']}" if request.env not in (None, spec["id"]) else spec["id"]
-        text = (
+        text = "".join(f"note: {note}\n" for note in notes) + (
             f"{name} ({label(spec)}): mean return {mean:.2f} ± {std:.2f} (standard deviation) over "
             f"{request.episodes} episodes, min {low:.2f}, max {high:.2f}, mean length {length:.1f}"
         )
@@ -108,6 +111,7 @@ class RLRoom:
             "mean_length": length,
             "returns": [*played.returns],
             "lengths": [*played.lengths],
+            **({"notes": [*notes]} if notes else {}),
         }
         return Measured(data, text)
 
@@ -134,12 +138,12 @@ def read_environment(argument: str | None) -> Environment | None:
 
 
 def play(
-    bundle: str, env: Environment | None, episodes: int, seed: int, deterministic: bool
+    policy: Policy, env: Environment | None, episodes: int, seed: int, deterministic: bool
 ) -> tuple[Environment, Episodes]:
-    """Play seeded episodes with a bundled policy.
+    """Play seeded episodes with a policy.
 
     Args:
-        bundle: bundle or run folder.
+        policy: as :func:`rl_transfer.rl.sources.load.load_source` gives it.
         env: where; None: in the environment that it was trained in.
         episodes: how many, ≥ 1.
         seed: root seed of the episodes.
@@ -151,7 +155,6 @@ def play(
     Raises:
         TransferError: the policy's spaces do not fit the environment's.
     """
-    policy = load_policy(Path(bundle))
     target = env or policy.env
     evaluator = Evaluator(target, episodes)
     try:

@@ -141,6 +141,10 @@ class SupervisedRoom:
             raise ConfigError(
                 f"{argument} is {self.kind.classifier}; it is measured on --data, not in an --env"
             )
+        if request.algorithm is not None:
+            raise ConfigError(
+                f"{argument} is {self.kind.classifier}; it has no --algorithm of reinforcement learning"
+            )
         return self.measure(argument, self.named_data(request.data))
 
     def named_data(self, argument: str | None) -> LabelledData | None:

@@ -238,7 +238,7 @@ def test_a_zip_without_data_takes_its_spaces_from_the_environment_and_assumes_th
     assert relu.metadata["notes"][3:] == []
     assert isinstance(untyped(relu.module).mlp_extractor.policy_net[1], nn.ReLU)
     with pytest.raises(EnvironmentSpecError, match="does not print its spaces in full"):
-        load_source(path, env=ANYWHERE)
+        load_source(path.rename(tmp_path / "m.zip"), env=ANYWHERE)
 
 
 def test_an_abbreviated_space_is_taken_from_the_environment(tmp_path: Path) -> None:

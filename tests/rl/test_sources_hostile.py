@@ -26,6 +26,7 @@ from rl_transfer.rl.sources.load import load_source
 from rl_transfer.rl.sources.sb3_zip import read_zip
 from rl_transfer.rl.sources.tensor_files import load_tensors
 from rl_transfer.rl.sources.vec_normalize import read_statistics
+from rl_transfer.spec import Environment
 from support.foreign import (
     ANYWHERE,
     BOX,
@@ -57,7 +58,7 @@ def sentinel(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Path:
-    return saved(sb3_model("PPO"), tmp_path / "agent" / "ppo-CartPole-v1.zip")
+    return saved(sb3_model("PPO"), tmp_path / "agent" / "agent.zip")
 
 
 def test_a_payload_among_the_pickled_hyperparameters_is_never_opened(agent: Path, sentinel: Path) -> None:
@@ -240,7 +241,7 @@ def test_a_space_of_absurd_size_costs_no_memory(agent: Path) -> None:
 
     edit_data(agent, plant)
     with pytest.raises(BundleError, match="first layer reads 5 numbers"):  # CartPole's own space is taken
-        load_source(agent)
+        load_source(agent, env=Environment(id="CartPole-v1"))
 
     def plant_actions(data: dict[str, Any]) -> None:
         data["observation_space"].update(_shape=[5], low="0.0", high="1.0")
@@ -250,7 +251,7 @@ def test_a_space_of_absurd_size_costs_no_memory(agent: Path) -> None:
     with pytest.raises(
         BundleError, match=r"action head gives 3 numbers, but the actions Discrete\(1099511627776\)"
     ):
-        load_source(agent)
+        load_source(agent, env=ANYWHERE)
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_a_bundles_environment_imports_nothing(name: str, harmful: Path, tmp_pat
     folder = bundle(tmp_path / "bundle", env=ENVIRONMENTS[name])
     policy = load_policy(folder)
     for use in (
-        lambda: play(str(folder), None, 1, 0, True),
+        lambda: play(load_policy(folder), None, 1, 0, True),
         lambda: RLRoom().evaluate(str(folder), EvaluationRequest(episodes=1)),
         lambda: policy.env,
     ):
@@ -89,7 +89,7 @@ def test_a_bundles_environment_imports_nothing(name: str, harmful: Path, tmp_pat
             use()
     RLRoom().inspect(str(folder), InspectionHints())
     export_sb3(folder, tmp_path / "exported.zip")
-    assert play(str(folder), Environment(id="CartPole-v1"), 1, 0, True)[1].lengths
+    assert play(load_policy(folder), Environment(id="CartPole-v1"), 1, 0, True)[1].lengths
     assert not harmful.exists()
     assert "harmful" not in sys.modules
 
@@ -99,7 +99,7 @@ def test_an_environment_that_the_user_names_is_played(name: str, harmful: Path, 
     folder = bundle(tmp_path / "bundle", env=ENVIRONMENTS[name])
     import_modules(["harmful"])
     assert harmful.exists(), "the module does something, so the other tests show something"
-    assert play(str(folder), None, 1, 0, True)[1].lengths[0] <= 9
+    assert play(load_policy(folder), None, 1, 0, True)[1].lengths[0] <= 9
 
 
 def test_a_bundles_features_extractor_imports_nothing(harmful: Path, tmp_path: Path) -> None:

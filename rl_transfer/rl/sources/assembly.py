@@ -11,7 +11,7 @@ from gymnasium import spaces as gym_spaces
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.vec_env import VecTransposeImage
 
-from rl_transfer.errors import BundleError, ConfigError, EnvironmentSpecError
+from rl_transfer.errors import BundleError, ConfigError, EnvironmentSpecError, MissingExtraError
 from rl_transfer.rl.environments import spaces
 from rl_transfer.rl.environments.build import make_env
 from rl_transfer.rl.environments.spaces import Space
@@ -43,6 +43,7 @@ class Known:
         statistics: normalisation statistics, if there are any.
         repository: on the Hub.
         notes: what was assumed so far.
+        doubtful: whether the environment is the user's word alone, to be compared with the policy.
     """
 
     where: str
@@ -54,6 +55,7 @@ class Known:
     statistics: Statistics | None = None
     repository: str | None = None
     notes: tuple[str, ...] = ()
+    doubtful: bool = False
 
 
 def assemble(foreign: ForeignPolicy, known: Known) -> tuple[dict[str, torch.Tensor], dict[str, Json]]:
@@ -75,6 +77,8 @@ def assemble(foreign: ForeignPolicy, known: Known) -> tuple[dict[str, torch.Tens
     state, modernized = modernize(rename(foreign.state, known.name_map, where))
     name = deduce_algorithm(state, data or {}, known.algorithm, known.named, where)
     pair, taken = _spaces(data or {}, known.env, where)
+    if known.doubtful and not taken:
+        _refuse_other_spaces(pair, known.env, where)
     try:
         network, assumed = deduce_network(name, state, data, known.policy_kwargs, pair, where)
     except (ValueError, LookupError) as error:
@@ -119,6 +123,22 @@ def _spaces(data: Mapping[str, Json], env: Environment, where: str) -> tuple[tup
         notes.append(f"the action space is the one of {env.id}")
     built.close()
     return (observation, action), notes
+
+
+def _refuse_other_spaces(pair: tuple[Space, Space], env: Environment, where: str) -> None:
+    """Refuse an environment whose spaces are not the policy's; one that cannot be built here is believed."""
+    try:
+        built = make_env(env)
+    except (EnvironmentSpecError, MissingExtraError):
+        return
+    others = _channels_first(built.observation_space), built.action_space
+    built.close()
+    for what, mine, other in zip(("observes", "acts in"), pair, others, strict=True):
+        if not spaces.same(mine, other):
+            raise BundleError(
+                f"{where}: environment {env.id} was given, but the policy {what} {mine} and {env.id} has "
+                f"{other}; give the environment that it was trained in"
+            )
 
 
 def _channels_first(space: Space) -> Space:

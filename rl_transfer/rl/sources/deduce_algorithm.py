@@ -10,6 +10,7 @@ from torch import Tensor
 from rl_transfer.errors import BundleError
 from rl_transfer.rl.policies.traits import ANY, TRAITS, names_with
 from rl_transfer.spec.base import Json
+from rl_transfer.wording import in_words
 
 Data = Mapping[str, Json]
 State = Mapping[str, Tensor]
@@ -46,6 +47,7 @@ def deduce_algorithm(state: State, data: Data, given: str | None, named: str | N
                 f"{where}: algorithm {given} was given, but the tensors are those of "
                 f"{' or '.join(candidates)}; give one of these, or leave the algorithm out"
             )
+        _refuse_contradiction(given, _agreeing(candidates, data), candidates, where)
         return given
     if str(_said(data, "policy_class").get("__module__", "")).startswith(_MASKABLE):
         raise BundleError(
@@ -61,6 +63,15 @@ def deduce_algorithm(state: State, data: Data, given: str | None, named: str | N
             "file tells them apart; say which algorithm it is"
         )
     return choices[0]
+
+
+def _refuse_contradiction(given: str, agreeing: list[str], candidates: tuple[str, ...], where: str) -> None:
+    """Refuse a user's word against which the saved hyperparameters speak."""
+    if given not in agreeing and len(agreeing) < len(candidates):
+        raise BundleError(
+            f"{where}: algorithm {given} was given, but its hyperparameters are those of "
+            f"{in_words(agreeing, 'or')}; give that, or leave the algorithm out"
+        )
 
 
 def linear_layers(state: State, prefix: str) -> list[tuple[int, int]]:

@@ -94,6 +94,23 @@ def read_name(path: Path) -> Named:
     )
 
 
+def same_task(first: str, second: str) -> bool:
+    """Whether two ids are versions of one environment, or names of one class.
+
+    Args:
+        first: an id of the past or present, ``module:`` before it or not.
+        second: another.
+
+    Returns:
+        ``CartPole-v0`` and ``my_envs:CartPole-v1`` are, and so are ``LunarLander-v3`` and
+        ``LunarLanderContinuous-v3``; ``CartPole-v1`` and ``Acrobot-v1`` are not.
+    """
+    ids = [RENAMES[each].id if each in RENAMES else each.rpartition(":")[2] for each in (first, second)]
+    stems = [re.sub(r"-v\d+$", "", each).casefold() for each in ids]
+    points = [gym.registry[each].entry_point if each in gym.registry else None for each in ids]
+    return stems[0] == stems[1] or (points[0] is not None and points[0] == points[1])
+
+
 def current(name: str) -> tuple[Environment, str | None]:
     """The environment that an id of the past names today.
 

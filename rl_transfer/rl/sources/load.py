@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -20,7 +20,7 @@ from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.traits import ALGORITHMS
 from rl_transfer.rl.sources.assembly import Known, assemble
-from rl_transfer.rl.sources.env_names import current, read_name
+from rl_transfer.rl.sources.env_names import current, read_name, same_task
 from rl_transfer.rl.sources.hub import SCHEME, fetch
 from rl_transfer.rl.sources.sb3_zip import ForeignPolicy, read_zip
 from rl_transfer.rl.sources.tensor_files import SUFFIXES, read_tensor_file
@@ -39,6 +39,7 @@ class _Hints:
     name_map: Mapping[str, str] | None = None
     policy_kwargs: Mapping[str, Json] = field(default_factory=dict)
     statistics: Path | None = None
+    otherwise: Environment | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def load_source(
     name_map: Mapping[str, str] | None = None,
     policy_kwargs: Mapping[str, Json] | None = None,
     statistics: Path | None = None,
+    otherwise: Environment | None = None,
 ) -> Policy:
     """A source policy, wherever it comes from. Nothing in a foreign file is unpickled or run.
 
@@ -88,19 +90,21 @@ def load_source(
             ``features_extractor`` (an import path into the user's own code) …
         statistics: the ``VecNormalize`` file; by default ``vec_normalize.pkl`` or
             ``vecnormalize.pkl`` beside the zip or in a folder there named like it.
+        otherwise: where it was trained if nobody says, neither the file nor ``env``.
 
     Returns:
         The policy. ``bundle.digest`` identifies its content; ``metadata["notes"]`` lists what was
         assumed, renamed or converted.
 
     Raises:
-        BundleError: the file is missing, damaged, hostile, of another kind, or ambiguous.
+        BundleError: the file is missing, damaged, hostile, of another kind, ambiguous, or contradicts
+            what is said of it.
         ConfigError: ``algorithm`` or ``policy_kwargs`` are malformed.
         TransferError: the name map does not fit the file.
         MissingExtraError: an extra that the source needs is not installed.
         EnvironmentSpecError: the spaces are not in the file and ``env`` cannot be built.
     """
-    hints = _hints(env, algorithm, name_map, policy_kwargs, statistics)
+    hints = replace(_hints(env, algorithm, name_map, policy_kwargs, statistics), otherwise=otherwise)
     with isolated(seed=0):  # building a network draws random numbers
         if _is_folder(argument):
             return _own(Path(argument), hints)
@@ -231,6 +235,7 @@ def _content(argument: str | Path, hints: _Hints) -> tuple[dict[str, Tensor], di
         statistics=read_statistics(located.statistics) if located.statistics else None,
         repository=located.repository,
         notes=notes,
+        doubtful=hints.env is not None and located.env is None,
     )
     return assemble(foreign, known)
 
@@ -246,8 +251,15 @@ def _state_dict(path: Path, hints: _Hints) -> ForeignPolicy:
 
 
 def _environment(located: _Located, hints: _Hints) -> tuple[Environment, tuple[str, ...]]:
+    if hints.env is not None and located.env is not None and not same_task(hints.env.id, located.env):
+        raise BundleError(
+            f"{located.path.name}: environment {hints.env.id} was given, but by its name the policy was "
+            f"trained in {located.env}. Leave the environment out; if the name is wrong, rename the file"
+        )
     if hints.env is not None:
         return hints.env, ()
+    if located.env is None and hints.otherwise is not None:
+        return hints.otherwise, ()
     if located.env is None:
         raise BundleError(
             f"{located.path.name} does not say which environment it was trained in; give the environment, or "
