@@ -49,7 +49,7 @@ def test_train_transfer_evaluate(call: Call, trained: Path, tmp_path: Path) -> N
             5,
             "fine-tune.yaml:4:1: strategies.1.copy",
         ),
-        (["evaluate", "nowhere"], 6, "no such bundle or run folder"),
+        (["evaluate", "nowhere"], 6, "no such file or folder; a source is a bundle or run folder"),
         (["report", "nowhere"], 7, "nowhere"),
         (["sweep"], 2, "Missing argument"),
         (["sweeep"], 2, "sweep"),

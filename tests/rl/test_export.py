@@ -83,7 +83,7 @@ def test_sb3_loads_the_export_and_acts_the_same(
     if name in ("SAC", "TQC"):
         assert found.log_ent_coef.item() == -1.5
     if hasattr(found, "buffer_size"):
-        assert found.buffer_size == 1_000_000
+        assert found.buffer_size == model.buffer_size
     assert found.gamma == model.gamma
 
 

@@ -70,9 +70,10 @@ def test_a_state_dict_of_another_library_acts_like_the_policy_it_is(kind: str, t
     assert digest_tensors(policy.module.state_dict()) == digest_tensors(model.policy.state_dict())
     batch = observe(model.observation_space)
     np.testing.assert_array_equal(policy.act()(batch), model.predict(batch, deterministic=True)[0])
-    assert policy.metadata["notes"][-1] == (
-        "activation tanh was assumed (PPO's default; the tensors do not show it)"
-    )
+    assert policy.metadata["notes"][-2:] == [
+        "activation tanh was assumed (PPO's default; the tensors do not show it)",
+        "the file says nothing of how it was trained; the defaults were assumed",
+    ]
 
 
 def test_target_networks_that_a_state_dict_leaves_out_are_filled_from_the_online_ones(tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_double_precision_is_converted_and_said(tmp_path: Path) -> None:
     save_file({n: e.double() for n, e in model.policy.state_dict().items()}, tmp_path / "m.safetensors")
     policy = load_source(tmp_path / "m.safetensors", env=PENDULUM, algorithm="PPO")
     assert digest_tensors(policy.module.state_dict()) == digest_tensors(model.policy.state_dict())
-    assert policy.metadata["notes"][-1] == "13 tensor(s) were converted from float64 to float32"
+    assert "13 tensor(s) were converted from float64 to float32" in policy.metadata["notes"]
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def _model(policy: Policy) -> BaseAlgorithm:
     """An SB3 model with the policy's weights and statistics, on an environment that is only spaces."""
     algorithm = policy.algorithm
     pair = policy.module.observation_space, policy.module.action_space
-    venv = DummyVecEnv([lambda: _Placeholder(*pair) for _ in range(algorithm.n_envs)])
+    venv = DummyVecEnv([lambda: _Placeholder(*pair)])
     env = _with_statistics(wrap(venv, algorithm), policy)
     model = build_model(_buildable(algorithm), env, seed=0)
     model.policy.load_state_dict(policy.state)
@@ -144,8 +144,9 @@ def _buildable(algorithm: Algorithm) -> Algorithm:
         name: value.linear for name in type(algorithm).model_fields
         if isinstance(value := getattr(algorithm, name), LinearSchedule)
     }  # fmt: skip
-    if traits_of(algorithm.name).off_policy:
-        changes["buffer_size"] = algorithm.n_envs
+    changes |= {"buffer_size": 1} if traits_of(algorithm.name).off_policy else {"n_steps": 2}
+    if "n_steps" in changes and hasattr(algorithm, "batch_size"):
+        changes["batch_size"] = 2
     changed: Algorithm = algorithm.model_copy(update=changes)
     return changed
 
@@ -158,6 +159,6 @@ def _unbuilt(algorithm: Algorithm) -> dict[str, object]:
         if isinstance(value, LinearSchedule):
             schedule = SB3LinearSchedule(value.linear, value.final, 1.0)
             found[name] = schedule if name == "learning_rate" else FloatSchedule(schedule)
-        elif name == "buffer_size":
+        elif name in ("buffer_size", "n_steps", "batch_size", "n_envs"):
             found[name] = value
     return found

@@ -19,6 +19,7 @@ from rl_transfer.rl.policies.normalization import PREFIX
 from rl_transfer.rl.sources.deduce_algorithm import deduce_algorithm
 from rl_transfer.rl.sources.deduce_network import deduce_network
 from rl_transfer.rl.sources.fitting import fit, rename
+from rl_transfer.rl.sources.hyperparameters import with_hyperparameters
 from rl_transfer.rl.sources.old_names import modernize
 from rl_transfer.rl.sources.printed_spaces import printed_space
 from rl_transfer.rl.sources.sb3_zip import ForeignPolicy
@@ -84,7 +85,8 @@ def assemble(foreign: ForeignPolicy, known: Known) -> tuple[dict[str, torch.Tens
     except (ValueError, LookupError) as error:
         raise BundleError(f"{where}: its tensors form no {name} policy: {error}") from None
     arrays, normalize, normalized = _normalization(foreign, known, pair[0])
-    algorithm = _algorithm({"name": name, **network, **normalize, **_gamma(data or {})}, where)
+    config, told = with_hyperparameters({"name": name, **network, **normalize}, data, pair[1])
+    algorithm = _algorithm(config, where)
     tensors, converted = fit(state, algorithm, pair, where)
     metadata: dict[str, Json] = {
         "algorithm": algorithm.plain(),
@@ -94,7 +96,7 @@ def assemble(foreign: ForeignPolicy, known: Known) -> tuple[dict[str, torch.Tens
         "versions": dict(foreign.versions),
         "log_ent_coef": foreign.log_ent_coef,
         "origin": {"format": foreign.format, "sha256": foreign.sha256, "repository": known.repository},
-        "notes": [*known.notes, *taken, *assumed, *normalized, *modernized, *converted],
+        "notes": [*known.notes, *taken, *assumed, *normalized, *modernized, *converted, *told],
     }
     steps = (data or {}).get("num_timesteps")
     if isinstance(steps, int) and steps > 0:
@@ -190,11 +192,6 @@ _LOST = (
     "the policy was trained under VecNormalize, but no statistics were found beside it; if its observations "
     "were normalised, it acts badly without them: give the VecNormalize file"
 )
-
-
-def _gamma(data: Mapping[str, Json]) -> dict[str, float]:
-    gamma = data.get("gamma")
-    return {"gamma": float(gamma)} if isinstance(gamma, int | float) else {}
 
 
 def _algorithm(config: dict[str, Json], where: str) -> Algorithm:

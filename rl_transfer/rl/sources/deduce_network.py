@@ -24,6 +24,7 @@ _ACTIVATIONS = {
 }  # fmt: skip
 # policy_kwargs that change what the network computes and that a config cannot say: only SB3's default.
 _FIXED = {"squash_output": False, "use_expln": False, "full_std": True, "clip_mean": 2.0}
+_INITIAL = ("ortho_init", "log_std_init")  # of a fresh network
 _OWN_EXTRACTORS = ("FlattenExtractor", "NatureCNN", "CombinedExtractor")
 _NATURE = {"cnn.0.weight": (32, 8, 8), "cnn.2.weight": (64, 4, 4), "cnn.4.weight": (64, 3, 3)}
 _MODULE = "stable_baselines3.common.torch_layers"
@@ -66,6 +67,7 @@ def deduce_network(
             f"{features}; is this the environment that it was trained in?"
         )
     kwargs |= extractor | _outputs(algorithm, outputs, action_space, where)
+    kwargs |= {key: said[key] for key in _INITIAL if isinstance(said.get(key), bool | int | float)}
     if said.get("normalize_images") is False:
         kwargs["normalize_images"] = False
     kwargs["activation"], notes = _activation(algorithm, said, data is not None, given, where)
