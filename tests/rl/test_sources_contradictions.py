@@ -94,14 +94,14 @@ def test_a_zip_is_evaluated_as_it_is_inspected(call: Call, tmp_path: Path) -> No
     outcome = call("evaluate", path, "--episodes", "3")
     assert outcome.code == 0, outcome.err
     assert "note: environment CartPole-v0 is now CartPole-v1" in outcome.out
-    assert "CartPole-v1: mean return" in outcome.out
+    assert "CartPole-v1 (unperturbed): mean return" in outcome.out
     assert call("policies", "import", path, "-o", str(tmp_path / "bundle")).code == 0
     ours = json.loads(call("evaluate", str(tmp_path / "bundle"), "--episodes", "3", "--json").out)
     zips = json.loads(call("evaluate", path, "--episodes", "3", "--json").out)
     assert zips.pop("notes")
     assert zips == ours
     elsewhere = call("evaluate", path, "--episodes", "3", "--env", "cartpole-longer-pole")
-    assert "CartPole-v1: mean return" in elsewhere.out
+    assert "cartpole-longer-pole, CartPole-v1 (" in elsewhere.out
 
 
 def test_a_zip_that_does_not_say_its_environment_is_evaluated_where_the_user_says(
