@@ -10,7 +10,8 @@ from rl_transfer_envs.build.builtin import load
 from rl_transfer_envs.build.ids import register_ids
 from rl_transfer_envs.build.make import make, spec_of
 from rl_transfer_envs.build.specification import canonical
-from rl_transfer_envs.check.effect import Divergence, EffectReport, check_effect
+from rl_transfer_envs.check.effect import EffectReport, check_effect
+from rl_transfer_envs.check.play import Divergence
 from rl_transfer_envs.errors import (
     DuplicateRegistrationError,
     EnvError,
@@ -18,6 +19,7 @@ from rl_transfer_envs.errors import (
     InertPerturbationError,
     InvalidSpecError,
     InvalidValueError,
+    IrreproducibleError,
     MissingExtraError,
     NonFiniteError,
     OutOfBoundsError,
@@ -49,6 +51,7 @@ __all__ = [
     "InertPerturbationError",
     "InvalidSpecError",
     "InvalidValueError",
+    "IrreproducibleError",
     "MissingExtraError",
     "NonFiniteError",
     "OutOfBoundsError",

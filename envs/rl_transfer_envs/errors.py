@@ -8,6 +8,7 @@ EnvError(ValueError)
 ├── OutOfBoundsError              a value lies outside the parameter's bounds
 ├── IncompatiblePerturbationError the environment cannot carry the perturbation
 ├── InertPerturbationError        the effect probe found no difference to the base environment
+├── IrreproducibleError           an environment differs from itself under the same seed and actions
 ├── NonFiniteError                the perturbed environment returned NaN or infinity
 ├── PerturbedAfterConstructionError  somebody tried to change physics on a finished environment
 ├── DuplicateRegistrationError    a name is registered already
@@ -62,6 +63,10 @@ class IncompatiblePerturbationError(EnvError):
 
 class InertPerturbationError(EnvError):
     """The effect probe found no difference between base and perturbed environment."""
+
+
+class IrreproducibleError(EnvError):
+    """An environment differs from itself under the same seed and actions."""
 
 
 class NonFiniteError(EnvError):

@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from rl_transfer.cli.common import out
+from rl_transfer.cli.common import err, out
 from rl_transfer.errors import ConfigError, EnvironmentSpecError
 
 app = typer.Typer(
@@ -79,8 +79,10 @@ def check(
     if (env is None) == (not everything):
         raise ConfigError("name one environment, or give --all")
     counts: Counter[str] = Counter()
-    with _translated():
+    with _translated(), err.status("checking") as status:
         for row in conformance.check_rows(None if env is None else _spec(env), wrappers=wrappers):
+            told = " ".join(row[key] for key in ("environment", "perturbation", "check", "value"))
+            status.update(escape(told))
             counts[row["status"]] += 1
             if verbose or row["status"] == "fail":
                 keys = ("status", "environment", "perturbation", "check", "value", "detail")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from rl_transfer.cli.common import Algorithm, Modules, Output, Overrides, err, located, out, read_config
 from rl_transfer.errors import RLTransferError, SweepFailed
@@ -134,8 +135,8 @@ def sweep(
     loaded = read_config(config, SUITES, "suites", overrides)
     suite = loaded.config
     folder = output or Path("results", suite.name)
-    with located(loaded):
-        graph, store = prepare(suite, folder)
+    with located(loaded), err.status("checking everything") as status:
+        graph, store = prepare(suite, folder, lambda line: status.update(escape(line)))
     if dry_run:
         for identifier in graph.specs:
             finished = " (finished)" if store.folder(identifier).finished else ""

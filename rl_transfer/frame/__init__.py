@@ -14,6 +14,7 @@ from rl_transfer.frame.room import (
     Measured,
     Room,
     Say,
+    silent,
 )
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "bundle_folder",
     "located",
     "run_identity",
+    "silent",
 ]

@@ -13,6 +13,12 @@ from rl_transfer.spec.base import Json
 from rl_transfer.spec.experiment import RunConfig
 
 Say = Callable[[str], None]
+
+
+def silent(_text: str) -> None:
+    """A :data:`Say` that says nothing."""
+
+
 """Gets a line for people now and then."""
 
 Facts = Mapping[str, Mapping[str, Mapping[str, Json]]]
@@ -118,11 +124,12 @@ class Room(Protocol[RunT, SuiteT]):
             RLTransferError: such a source cannot be read.
         """
 
-    def preflight(self, suite: SuiteT) -> Facts:
+    def preflight(self, suite: SuiteT, say: Say = silent) -> Facts:
         """Refuse what would fail later, before anything is trained.
 
         Args:
             suite: resolved.
+            say: gets a line now and then.
 
         Returns:
             Facts for the manifest.

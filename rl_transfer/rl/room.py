@@ -19,6 +19,7 @@ from rl_transfer.frame import (
     Say,
     bundle_folder,
     run_identity,
+    silent,
 )
 from rl_transfer.results import PLAYED, RunFolder
 from rl_transfer.rl.environments import spaces
@@ -52,9 +53,9 @@ class RLRoom:
         """Fill in environment and digest of the sources that are policies already."""
         return resolve(suite)
 
-    def preflight(self, suite: RLSuite) -> Facts:
+    def preflight(self, suite: RLSuite, say: Say = silent) -> Facts:
         """Build every environment, prove every perturbation, plan every transfer on fresh networks."""
-        return preflight(suite)
+        return preflight(suite, say)
 
     def find_source(self, argument: str, output: Path) -> FoundSource:
         """The policy that ``--source`` names; SB3 zips and Hub names are imported first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from rl_transfer.frame import Facts, located
+from rl_transfer.frame import Facts, Say, located, silent
 from rl_transfer.spec.base import Json, JsonObject
 from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.spec.supervised import SupervisedSource, SupervisedSuite
@@ -18,12 +18,13 @@ SHARED = ("model", "training", "evaluation")
 """Sections that a run and its suite have under the same name."""
 
 
-def preflight(kind: DataKind, suite: SupervisedSuite) -> Facts:
+def preflight(kind: DataKind, suite: SupervisedSuite, say: Say = silent) -> Facts:
     """Open, load and split every data set, load every weights file, try every transfer.
 
     Args:
         kind: of the suite's data.
-        suite: what is to be run.
+        suite: as loaded.
+        say: gets a line before every data set.
 
     Returns:
         Classes, items per class and left-out files of every source and target.
@@ -38,11 +39,13 @@ def preflight(kind: DataKind, suite: SupervisedSuite) -> Facts:
     targets: dict[str, Splits] = {}
     for name, source in suite.sources.items():
         key = f"sources.{name}"
+        say(f"checking {key}")
         choose_device(source.training or suite.training)
         splits = None if source.data is None else _split(kind, suite, source.data, f"{key}.data", loaded)
         facts["sources"][name] = {} if splits is None else _facts(splits)
         sources[name] = _stand_in(kind, suite, source, splits, key)
     for name, target in suite.targets.items():
+        say(f"checking targets.{name}")
         choose_device(target.training or suite.training)
         targets[name] = _split(kind, suite, target.data, f"targets.{name}.data", loaded)
         facts["targets"][name] = _facts(targets[name])

@@ -18,6 +18,7 @@ from rl_transfer.frame import (
     Say,
     bundle_folder,
     run_identity,
+    silent,
 )
 from rl_transfer.results import Labels, RunFolder
 from rl_transfer.spec import locate
@@ -82,13 +83,14 @@ class SupervisedRoom:
         """
         return suite
 
-    def preflight(self, suite: SupervisedSuite) -> Facts:
+    def preflight(self, suite: SupervisedSuite, say: Say = silent) -> Facts:
         """Open and split every data set, load every weights file, try every transfer.
 
         Args:
             suite: resolved.
+            say: gets a line before every data set.
         """
-        return preflight(self.kind, suite)
+        return preflight(self.kind, suite, say)
 
     def find_source(self, argument: str, output: Path) -> FoundSource:
         """The network that ``--source`` names.

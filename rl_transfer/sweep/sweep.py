@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from rl_transfer.frame import Say, silent
 from rl_transfer.results import RunStore, write_json
 from rl_transfer.spec import MatrixConfig
 from rl_transfer.sweep.dispatch import room
@@ -15,12 +16,13 @@ from rl_transfer.sweep.local import LocalExecutor
 from rl_transfer.sweep.scheduler import State, run_graph
 
 
-def prepare(suite: MatrixConfig, output: Path) -> tuple[Graph, RunStore]:
+def prepare(suite: MatrixConfig, output: Path, say: Say = silent) -> tuple[Graph, RunStore]:
     """Check a suite before anything is trained, and write ``sweep.json``.
 
     Args:
         suite: the suite as it was loaded.
         output: the sweep's folder; made if it is missing.
+        say: gets a line now and then.
 
     Returns:
         The graph of runs and the open store that they go to.
@@ -33,7 +35,7 @@ def prepare(suite: MatrixConfig, output: Path) -> tuple[Graph, RunStore]:
     runner = room(suite.kind)
     suite = runner.resolve(suite)
     graph = build_graph(suite)
-    facts = runner.preflight(suite)
+    facts = runner.preflight(suite, say)
     write_json(output / "sweep.json", manifest(suite, graph, runner.labels, facts))
     return graph, store
 

@@ -185,7 +185,7 @@ class TestUsersEnvironment:
 
     def test_attribute_paths_are_proven_or_refused(self, car_module):
         (report,) = envs.check_effect(self.spec(car_module, {"attribute": {"mass": "x2"}}))
-        assert report.alone.quantity == "observation"
+        assert report.first.quantity == "observation"
         with pytest.raises(envs.InertPerturbationError, match="use one that does: wheel_radius"):
             envs.check_effect(self.spec(car_module, {"attribute": {"wheel.radius": "x2"}}))
 

@@ -316,12 +316,12 @@ class TestTimeLimit:
 
     def test_a_longer_limit_is_proven_by_a_policy_that_lasts(self):
         (report,) = envs.check_effect({"id": "CartPole-v1", "perturb": [{"time_limit": 700}]})
-        assert (report.alone.policy, report.alone.step) == ("balance", 500)
-        assert report.alone.quantity == "truncated"
+        assert (report.first.policy, report.first.step) == ("balance", 500)
+        assert report.first.quantity == "truncated"
 
     def test_a_limit_no_policy_reaches_is_proven_by_playing_on(self):
         (report,) = envs.check_effect({"id": "Counter-v0", "perturb": [{"time_limit": 40}]})
-        assert (report.alone.quantity, report.alone.step) == ("truncated", 40)
+        assert (report.first.quantity, report.first.step) == ("truncated", 40)
 
 
 @pytest.mark.parametrize("name", [n for n in perturbations() if n != "time_limit"])

@@ -402,7 +402,7 @@ class TestFields:
         (report,) = envs.check_effect(
             {"id": "Hopper-v5", "perturb": [{"attribute": {"model.body_mass.torso": "x1.5"}}]}
         )
-        assert (report.alone.step, report.alone.quantity) == (1, "observation")
+        assert (report.first.step, report.first.quantity) == (1, "observation")
 
     @pytest.mark.parametrize(
         ("path", "error", "words"),

@@ -264,7 +264,10 @@ def test_without_the_freeze_running_statistics_drift_and_features_with_them() ->
 
 def test_the_shipped_suite_builds_and_every_perturbation_in_it_has_an_effect() -> None:
     suite = load("pixels", {"rl": RLSuite}, "suites").config
-    facts = preflight(suite)
+    said: list[str] = []
+    facts = preflight(suite, said.append)
+    assert "targets.windy.env: PixelCatch-v0: with and without wind" in said
+    assert facts["targets"]["windy"]["effects"][0]["size"] > 0.001
     assert {name: bool(fact["effects"]) for name, fact in facts["targets"].items()} == {
         "reversed-actions": True, "windy": True, "snow": True,
     }  # fmt: skip

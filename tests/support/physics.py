@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 
 import rl_transfer_envs as envs
-from rl_transfer_envs.check.effect import first_divergence
+from rl_transfer_envs.check.play import first_divergence
 from rl_transfer_envs.registry.parameters import own_parameters
 from rl_transfer_envs.registry.probes import probes
 
@@ -46,7 +46,7 @@ def both_ends(env_id):
 def assert_bit_equal(base, other, env_id, steps):
     """Not one bit differs over ``steps[i]`` steps of the i-th probe policy."""
     for probe, count in zip(probes(env_id, base.action_space), steps, strict=False):
-        found = first_divergence(base, other, probe, seed=3, steps=count, tolerance=0.0)
+        found = first_divergence(base, other, probe, seed=3, steps=count)
         assert found is None, f"{probe.name}: {found}"
 
 

@@ -22,7 +22,8 @@ from rl_transfer_envs.aliases import Env, Given, Spec, Value
 from rl_transfer_envs.build.families import family
 from rl_transfer_envs.build.make import make, spec_of
 from rl_transfer_envs.build.specification import canonical
-from rl_transfer_envs.check.effect import check_effect, differ, first_divergence, quiet
+from rl_transfer_envs.check.effect import check_effect
+from rl_transfer_envs.check.play import differ, first_divergence, quiet
 from rl_transfer_envs.errors import EnvError, IncompatiblePerturbationError, InertPerturbationError
 from rl_transfer_envs.registry.parameters import Parameter, environments, own_parameters
 from rl_transfer_envs.registry.perturbations import Perturbation, perturbations
@@ -191,8 +192,8 @@ def _run(env_id: str, name: str, check: str, value: str, run: Callable[[], str])
 
 
 def _effect(spec: Spec) -> str:
-    found = [report.on_top for report in check_effect(spec)]
-    return "; ".join(f"{d.quantity} at step {d.step} under {d.policy}" for d in found)
+    found = [(report.first, report.size) for report in check_effect(spec)]
+    return "; ".join(f"{d.quantity} at step {d.step} under {d.policy}, size {size:.2g}" for d, size in found)
 
 
 def _bit_equal(first: Spec, second: Spec, steps: int, policies: int) -> str:
@@ -200,7 +201,7 @@ def _bit_equal(first: Spec, second: Spec, steps: int, policies: int) -> str:
     try:
         names = []
         for probe in probes(first["id"], base.action_space)[:policies]:
-            found = first_divergence(base, other, probe, seed=5, steps=steps, tolerance=0.0)
+            found = first_divergence(base, other, probe, seed=5, steps=steps)
             assert found is None, f"{found.quantity} differs at step {found.step} under {found.policy}"
             names.append(probe.name)
     finally:
@@ -245,7 +246,7 @@ def _leak(spec: Spec, before: Played) -> str:
     after = _record({**spec, "perturb": []})
     perturbed.close()
     for step, (first, second) in enumerate(zip(before, after, strict=True)):
-        assert not differ(first, second, 0.0), f"the base environment itself has changed at step {step}"
+        assert not differ(first, second), f"the base environment itself has changed at step {step}"
     return "the base environment stays as it was"
 
 

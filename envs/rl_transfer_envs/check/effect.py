@@ -1,58 +1,44 @@
-"""The effect probe: does a perturbation change anything?
+"""The effect probe: does every perturbation change something, and how much?
 
-Base and perturbed environment get the same seeds and the same actions; they must differ in
-observation, reward, terminated or truncated. A knob that moves nothing is refused, with what
-was tried and the likely reason.
+Base and perturbed environment get the same seeds and the same actions; they must come apart in
+observation, reward, terminated or truncated. The list is compared with itself less each entry, less
+each two entries, and less all of them. What moves nothing is refused, with what was tried and the
+likely reason; so is an environment that does not even repeat itself.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import gymnasium as gym
-import numpy as np
 from gymnasium import spaces
 
-from rl_transfer_envs.aliases import Entry, Env, Given, Info, Observation, Spec, Value
+from rl_transfer_envs.aliases import Entry, Env, Given, Space, Spec, Value
 from rl_transfer_envs.build.make import build
 from rl_transfer_envs.build.specification import canonical_with_positions
-from rl_transfer_envs.errors import InertPerturbationError, NonFiniteError
+from rl_transfer_envs.check.measure import SMALLEST, WINDOW, measure
+from rl_transfer_envs.check.play import Clock, Divergence, divergence, play_together, quiet
+from rl_transfer_envs.check.refusals import Tried, inert, irreproducible, shown
+from rl_transfer_envs.check.size import Scale, smaller
+from rl_transfer_envs.errors import InertPerturbationError, IrreproducibleError, NonFiniteError
 from rl_transfer_envs.registry.parameters import parameters
 from rl_transfer_envs.registry.perturbations import perturbations
 from rl_transfer_envs.registry.probes import ProbePolicy, probes
 from rl_transfer_envs.registry.wrapping import layers
 
-TOLERANCE = 1e-6
-"""Relative and absolute difference below which two numbers count as equal (float32 rounding)."""
+SECONDS = 10.0
+"""Time that the probe of one specification takes at most."""
 
 SEEDS = (0, 1, 2)
-MIN_STEPS = 1000
+STEPS = 1000
+"""Steps of one play; a changed time limit is played to its end, and so is a long one if time is left."""
 
+_REPEATED = 1000  # steps of all policies together in which an environment is compared with itself
 
-@dataclass(frozen=True)
-class Divergence:
-    """Where base and perturbed environment first differ.
-
-    Attributes:
-        policy: name of the probe policy.
-        seed: seed of the first reset.
-        step: environment steps since then; 0 is the reset itself.
-        quantity: ``observation``, ``reward``, ``terminated``, ``truncated``,
-            ``observation_space`` or ``action_space`` (the shape or number of actions).
-        base: the base environment's value, as text.
-        perturbed: the perturbed environment's value, as text.
-    """
-
-    policy: str
-    seed: int
-    step: int
-    quantity: str
-    base: str
-    perturbed: str
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -63,212 +49,223 @@ class EffectReport:
         index: position in the specification's ``perturb`` list.
         name: parameter or wrapper.
         value: its canonical value.
-        alone: first difference to the unperturbed environment.
-        on_top: first difference to the environment with the preceding perturbations.
+        first: first difference to the environment without this perturbation, but with the others.
+        size: how far the two come apart within ten steps from there: largest difference of a reading or
+            the reward, as a share of its largest magnitude; 1 for a changed ending or space.
+        whole_size: the same for all perturbations together, against the base environment.
     """
 
     index: int
     name: str
     value: Value
-    alone: Divergence
-    on_top: Divergence
+    first: Divergence
+    size: float
+    whole_size: float
 
 
-def check_effect(spec: Given) -> list[EffectReport]:
-    """Prove that every perturbation of ``spec`` has an effect, alone and on the preceding ones.
+@dataclass(frozen=True)
+class _Play:
+    """One attempt to see a difference."""
+
+    probe: ProbePolicy
+    seed: int
+    steps: int
+    through_termination: bool = False
+
+
+def check_effect(
+    spec: Given, *, seconds: float = SECONDS, say: Say = lambda _line: None
+) -> list[EffectReport]:
+    """Prove that every perturbation of ``spec`` has an effect, and that no two and not all undo each other.
+
+    A perturbation that works only together with another one is accepted.
 
     Args:
         spec: a specification; without perturbations the list is empty.
+        seconds: time for the whole probe; the first steps of every comparison are played in any case.
+        say: gets a line before every comparison.
 
     Returns:
         One report per perturbation, in the order of the specification.
 
     Raises:
-        InertPerturbationError: a perturbation changed nothing; the message names it, the
+        InertPerturbationError: a perturbation changed nothing, or too little; the message names it, the
             policies, steps and seeds that were tried, and the likely reason.
+        IrreproducibleError: the environment, or the perturbed one, differs from itself under the same
+            seed and actions, so that no difference would prove anything.
         NonFiniteError: the perturbed environment returned NaN or infinity.
         EnvError: the specification is wrong.
     """
     full, positions = canonical_with_positions(spec)
-    entries = full["perturb"]
+    if not full["perturb"]:
+        return []
+    with quiet():
+        probe = _Probe(full, positions, Clock(seconds), say)
+        found = {left_out: probe.prove(left_out) for left_out in _left_out(len(positions))}
+    whole = found[tuple(range(len(positions)))][1]
     reports = []
     for i, index in enumerate(positions):
-        ((name, value),) = entries[i].items()
-        with quiet():
-            alone = _probe(full, [], entries[i], index)
-            on_top = alone if i == 0 else _probe(full, entries[:i], entries[i], index)
-        reports.append(EffectReport(index, name, value, alone, on_top))
+        ((name, value),) = full["perturb"][i].items()
+        reports.append(EffectReport(index, name, value, *found[i,], whole))
     return sorted(reports, key=lambda report: report.index)
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence Gymnasium's advice on environments; the probe plays them on purpose oddly.
-
-    Yields:
-        Nothing.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+def _left_out(count: int) -> Iterator[tuple[int, ...]]:
+    """What is left out: each entry, each two, all."""
+    for size in sorted({1, min(2, count), count}):
+        yield from itertools.combinations(range(count), size)
 
 
-def first_divergence(
-    base: Env,
-    other: Env,
-    probe: ProbePolicy,
-    seed: int,
-    steps: int,
-    *,
-    tolerance: float = TOLERANCE,
-    through_termination: bool = False,
-) -> Divergence | None:
-    """Play ``probe`` on both environments and report the first difference, if any.
+class _Probe:
+    """The comparisons for one specification, within one span of time."""
 
-    Args:
-        base: the reference; the policy sees its unperturbed observations.
-        other: the environment compared with it.
-        probe: the policy.
-        seed: seed of the first reset; episode k is reset with ``seed + k``.
-        steps: environment steps in all.
-        tolerance: 0 demands equal bits.
-        through_termination: keep stepping after ``terminated`` until truncation, for
-            perturbations of the clock.
+    def __init__(self, spec: Spec, positions: Sequence[int], clock: Clock, say: Say) -> None:
+        self._spec, self._positions, self._clock, self._say = spec, positions, clock, say
+        say(f"{spec['id']}: comparing it with itself")
+        base = self._repeat([], "id")
+        self._scale = smaller(base, self._repeat(spec["perturb"], "perturb"))
 
-    Returns:
-        The first difference; None if there is none.
-
-    Raises:
-        NonFiniteError: ``other`` returned NaN or infinity where ``base`` did not.
-    """
-    act = probe.start(other.action_space, seed)
-    done, episode, clock = True, 0, 0
-    observation: Observation = None
-    for step in range(steps):
-        if done:
-            starts = [env.reset(seed=seed + episode) for env in (base, other)]
-            episode, clock = episode + 1, 0
-            if found := _difference(["observation"], starts, tolerance):
-                return Divergence(probe.name, seed, step, *found)
-            observation = _seen(*starts[0])
-        action = act(observation, clock)
-        first, second = (env.step(action) for env in (base, other))
-        if found := _difference(
-            ["observation", "reward", "terminated", "truncated"], [first, second], tolerance
-        ):
-            return Divergence(probe.name, seed, step + 1, *found)
-        observation, clock = _seen(first[0], first[4]), clock + 1
-        done = bool(first[3]) if through_termination else bool(first[2] or first[3])
-    return None
-
-
-def _seen(observation: Observation, info: Info) -> Observation:
-    """What a policy goes by: registered ones know the unperturbed observation."""
-    return info.get("base_observation", observation)
-
-
-def _probe(spec: Spec, before: list[Entry], entry: Entry, index: int) -> Divergence:
-    ((name, value),) = entry.items()
-    base = build({**spec, "perturb": before})
-    other = build({**spec, "perturb": [*before, entry]})
-    try:
-        if found := _space_difference(base, other):
-            return found
-        steps = max([MIN_STEPS, *(limit + 1 for env in (base, other) for limit in _limits(env))])
-        tried = probes(spec["id"], other.action_space, _preferred(spec["id"], name))
-        for seed in SEEDS:
+    def _repeat(self, perturb: list[Entry], key: str) -> Scale:
+        """The largest that the environment shows, while two of it show the same, bit for bit."""
+        spec, scale, clock = self._with(perturb), Scale(), Clock(self._clock.seconds / 8)
+        with _built(spec, spec) as (env, twin):
+            tried = probes(spec["id"], env.action_space)
             for probe in tried:
-                if divergence := first_divergence(base, other, probe, seed, steps):
-                    return divergence
-        wrapper = perturbations().get(name)
-        if wrapper is not None and wrapper.through_termination:
-            divergence = first_divergence(base, other, tried[0], 0, steps, through_termination=True)
-            if divergence:
-                return divergence
-    except NonFiniteError as error:
-        raise NonFiniteError(f"{name} = {value!r}: {error.message}", key=f"perturb.{index}.{name}") from error
-    finally:
-        base.close()
-        other.close()
-    raise InertPerturbationError(
-        f"{name} = {value!r} has no effect on {spec['id']}"
-        + (f" with {before} applied before it" if before else "")
-        + f": {len(SEEDS)} seeds × {steps} steps of the policies "
-        f"{', '.join(probe.name for probe in tried)} gave the same observations, rewards and endings. "
-        + _likely_reason(spec, before, name, value),
-        key=f"perturb.{index}.{name}",
-    )
+                steps = max(_REPEATED // len(tried), 5 * WINDOW)
+                for moment in play_together(env, twin, probe, SEEDS[0], steps):
+                    if first := divergence(moment, probe.name, SEEDS[0]):
+                        raise IrreproducibleError(irreproducible(spec["id"], perturb, first), key=key)
+                    scale.note({**moment.shown[0], "state": moment.states[0]})
+                    if moment.step > 2 * WINDOW and clock.over:
+                        return scale
+        return scale
 
+    def prove(self, left_out: tuple[int, ...]) -> tuple[Divergence, float]:
+        """The difference that some of the entries make, and its size.
 
-def _likely_reason(spec: Spec, before: list[Entry], name: str, value: Value) -> str:
-    parameter = parameters(spec["id"]).get(name)
-    if parameter is None:
-        if not value:
-            return "Likely reason: all its arguments are at their default, which changes nothing."
-        if before:
-            return "Likely reason: a perturbation before it undoes or masks it."
-        return "Likely reason: what the wrapper changes never varies in this environment, or too little."
-    if value == parameter.default or value == "x1.0":
-        return f"Likely reason: the value equals the default ({parameter.default} {parameter.unit})."
-    if parameter.free_elements:
-        known = ", ".join(n for n, p in parameters(spec["id"]).items() if not p.free_elements)
-        return (
-            "Likely reason: the environment computed something else from this attribute in its constructor "
-            "and reads that; register a parameter whose derive hook recomputes it (register_parameter)"
-            + (f", or use one that does: {known}." if known else ".")
+        Args:
+            left_out: their positions in the canonical list.
+
+        Returns:
+            The two.
+
+        Raises:
+            InertPerturbationError: they make none, or one that is too small.
+            NonFiniteError: the environment with them returned NaN or infinity.
+        """
+        entries = self._spec["perturb"]
+        names = [name for i in left_out for name in entries[i]]
+        self._say(f"{self._spec['id']}: with and without {' and '.join(names)}")
+        rest = [entry for i, entry in enumerate(entries) if i not in left_out]
+        try:
+            with _built(self._with(rest), self._spec) as (base, other):
+                if found := _space_difference(base, other):
+                    return found, 1.0
+                return self._compare(base, other, left_out, rest)
+        except NonFiniteError as error:
+            raise NonFiniteError(
+                f"{shown([entries[i] for i in left_out])}: {error.message}", key=self._key(left_out)
+            ) from error
+
+    def _compare(
+        self, base: Env, other: Env, left_out: tuple[int, ...], rest: list[Entry]
+    ) -> tuple[Divergence, float]:
+        names = [name for i in left_out for name in self._spec["perturb"][i]]
+        tried = Tried()
+        for play in _plays(self._spec["id"], names, base, other):
+            if tried.steps and self._clock.over:
+                tried.ended = self._clock.seconds
+                break
+            try:
+                first, size, steps = self._measure(base, other, play)
+            except NonFiniteError:
+                raise
+            except Exception:
+                if not play.through_termination:
+                    raise
+                continue  # an environment may refuse to be played on after its end
+            if first is not None and size >= SMALLEST:
+                return first, size
+            tried.add(steps, play.seed, play.probe.name, size)
+        entries = [self._spec["perturb"][i] for i in left_out]
+        raise InertPerturbationError(inert(self._spec["id"], entries, rest, tried), key=self._key(left_out))
+
+    def _measure(self, base: Env, other: Env, play: _Play) -> tuple[Divergence | None, float, int]:
+        return measure(
+            base,
+            other,
+            play.probe,
+            play.seed,
+            play.steps,
+            self._scale,
+            self._clock,
+            through_termination=play.through_termination,
         )
-    return "Likely reason: the environment never reads this value on the paths that were played."
+
+    def _key(self, left_out: tuple[int, ...]) -> str:
+        """The key of the last of these entries; of the list, where all are meant."""
+        if 1 < len(left_out) == len(self._positions):
+            return "perturb"
+        last = max(left_out, key=self._positions.__getitem__)
+        (name,) = self._spec["perturb"][last]
+        return f"perturb.{self._positions[last]}.{name}"
+
+    def _with(self, perturb: list[Entry]) -> Spec:
+        return {**self._spec, "perturb": perturb}
 
 
-def _preferred(env_id: str, name: str) -> tuple[str, ...]:
-    parameter, wrapper = parameters(env_id).get(name), perturbations().get(name)
-    return parameter.probes if parameter else wrapper.probes if wrapper else ()
+@contextmanager
+def _built(*specs: Spec) -> Iterator[list[Env]]:
+    """Environments that are closed in the end."""
+    envs: list[Env] = []
+    try:
+        for spec in specs:
+            envs.append(build(spec))
+        yield envs
+    finally:
+        for env in envs:
+            env.close()
 
 
-def _limits(env: Env) -> Iterator[int]:
-    for layer in layers(env):
-        if isinstance(layer, gym.wrappers.TimeLimit):
-            yield layer._max_episode_steps
+def _plays(env_id: str, names: Sequence[str], base: Env, other: Env) -> Iterator[_Play]:
+    """The attempts, from those that most often show something to the longest ones."""
+    tried = probes(env_id, other.action_space, _preferred(env_id, names))
+    limits = [limit for limit in map(_limit, (base, other)) if limit is not None]
+    wrappers = perturbations()
+    if limits and any(name in wrappers and wrappers[name].through_termination for name in names):
+        yield _Play(tried[0], SEEDS[0], min(limits) + 1, through_termination=True)
+    for seed in SEEDS:
+        for probe in tried:
+            yield _Play(probe, seed, STEPS)
+    longest = max(limits, default=0) + 1
+    if longest > STEPS:
+        for probe in tried:
+            yield _Play(probe, SEEDS[0], longest)
+
+
+def _preferred(env_id: str, names: Sequence[str]) -> tuple[str, ...]:
+    known = [parameters(env_id).get(name) or perturbations().get(name) for name in names]
+    return tuple(probe for each in known if each is not None for probe in each.probes)
+
+
+def _limit(env: Env) -> int | None:
+    found = [layer._max_episode_steps for layer in layers(env) if isinstance(layer, gym.wrappers.TimeLimit)]
+    return min(found, default=None)
 
 
 def _space_difference(base: Env, other: Env) -> Divergence | None:
     """A changed number of actions or changed shape; moved bounds alone prove nothing."""
     for quantity in ("action_space", "observation_space"):
         first, second = getattr(base, quantity), getattr(other, quantity)
-        same_kind = type(first) is type(second) and first.shape == second.shape
-        if not same_kind or (isinstance(first, spaces.Discrete) and first.n != second.n):
+        if _form(first) != _form(second):
             return Divergence("none needed", SEEDS[0], 0, quantity, str(first), str(second))
     return None
 
 
-def _difference(names: list[str], results: list[Any], tolerance: float) -> tuple[str, str, str] | None:
-    for name, first, second in zip(names, *results, strict=False):
-        if differ(first, second, tolerance):
-            return name, np.array2string(np.asarray(first)), np.array2string(np.asarray(second))
-    return None
-
-
-def differ(first: Observation, second: Observation, tolerance: float) -> bool:
-    """Whether two observations, rewards or flags differ.
-
-    Args:
-        first: the base environment's.
-        second: the perturbed environment's.
-        tolerance: relative and absolute difference that is let pass; 0 lets no bit pass.
-
-    Returns:
-        Whether any element does, or the shape.
-
-    Raises:
-        NonFiniteError: ``second`` is NaN or infinite where ``first`` is finite.
-    """
-    if isinstance(first, Mapping):
-        return any(differ(first[name], second[name], tolerance) for name in first)
-    if isinstance(first, tuple):
-        return any(differ(a, b, tolerance) for a, b in zip(first, second, strict=True))
-    a, b = np.asarray(first), np.asarray(second)
-    if np.issubdtype(b.dtype, np.inexact) and not np.isfinite(b).all() and np.isfinite(a).all():
-        raise NonFiniteError(f"the perturbed environment returned {b}, where the base gave {a}.")
-    if tolerance == 0 or not np.issubdtype(a.dtype, np.number):
-        return a.shape != b.shape or not np.array_equal(a, b, equal_nan=np.issubdtype(a.dtype, np.inexact))
-    return a.shape != b.shape or not np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
+def _form(space: Space) -> object:
+    """Kind and shape of a space, part by part."""
+    if isinstance(space, spaces.Dict):
+        return {name: _form(part) for name, part in space.items()}
+    if isinstance(space, spaces.Tuple):
+        return [_form(part) for part in space]
+    return type(space), space.shape, int(space.n) if isinstance(space, spaces.Discrete) else None

@@ -9,7 +9,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 import rl_transfer_envs
 from rl_transfer.errors import BundleError, EnvironmentSpecError, TransferError
-from rl_transfer.frame import located
+from rl_transfer.frame import Say, located, silent
 from rl_transfer.results import run_id
 from rl_transfer.rl.environments.build import VECTORIZATION, as_spec, make_env, make_vec_env, translate
 from rl_transfer.rl.environments.evaluate import Evaluator
@@ -63,11 +63,12 @@ def resolve(suite: RLSuite) -> RLSuite:
     return suite.model_copy(update={"sources": sources, "strategies": suite.fair_strategies()})
 
 
-def preflight(suite: RLSuite) -> dict[str, Any]:
+def preflight(suite: RLSuite, say: Say = silent) -> dict[str, Any]:
     """Build every environment, prove every perturbation, plan every transfer on fresh networks.
 
     Args:
         suite: resolved.
+        say: gets a line before every comparison of the effect probe.
 
     Returns:
         ``{"targets": {name: {"reward_threshold": …, "effects": […]}}}``.
@@ -81,7 +82,7 @@ def preflight(suite: RLSuite) -> dict[str, Any]:
             key = f"{group}.{name}"
             if entry.env is None:
                 raise TransferError("the suite was not resolved", key=key)
-            effects = check_environment(entry.env, f"{key}.env")
+            effects = check_environment(entry.env, f"{key}.env", say)
             facts[group][name] = {"effects": effects}
             _check_vectorization(suite, entry, key)
             if group == "targets":
@@ -99,14 +100,14 @@ def preflight(suite: RLSuite) -> dict[str, Any]:
     return facts
 
 
-def check_environment(env: Environment, key: str) -> list[dict[str, Any]]:
+def check_environment(env: Environment, key: str, say: Say = silent) -> list[dict[str, Any]]:
     """Prove that every perturbation of an environment has an effect.
 
     Raises:
         EnvironmentSpecError: one has none, or the environment cannot be built.
     """
     try:
-        reports = rl_transfer_envs.check_effect(as_spec(env))
+        reports = rl_transfer_envs.check_effect(as_spec(env), say=lambda line: say(f"{key}: {line}"))
     except rl_transfer_envs.EnvError as error:
         raise translate(error, key) from None
     return [dataclasses.asdict(report) for report in reports]
