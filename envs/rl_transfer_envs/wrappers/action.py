@@ -14,7 +14,15 @@ class ActionPerturbation(Perturbation):
     side = "action"
 
     def action(self, action: Action) -> Action:
-        """The action that the environment receives."""
+        """The action that the environment receives.
+
+        Args:
+            action: as it reaches this wrapper; its owner may write into it after the step, so what is
+                kept is a copy.
+
+        Returns:
+            The changed action.
+        """
         raise NotImplementedError
 
     def begin(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 
 import numpy as np
@@ -114,8 +115,8 @@ class StickyActions(ActionPerturbation):
         """The chosen action or the one executed before."""
         stick = self.rng.random() < self.value("probability")
         if self._last is None or not stick:
-            self._last = action
-        return self._last
+            self._last = copy.deepcopy(action)
+        return copy.deepcopy(self._last)
 
 
 @register_perturbation
@@ -164,8 +165,8 @@ class ActionDelay(ActionPerturbation):
 
     def action(self, action: Action) -> Action:
         """The delayed action."""
-        self._line.append(action)
-        return self._line[0]
+        self._line.append(copy.deepcopy(action))
+        return copy.deepcopy(self._line[0])
 
 
 @register_perturbation

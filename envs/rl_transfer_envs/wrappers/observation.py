@@ -28,7 +28,8 @@ class ObservationPerturbation(Perturbation):
         """The observation that the agent sees.
 
         Args:
-            observation: as it reaches this wrapper.
+            observation: as it reaches this wrapper; the environment may write into it at the next step,
+                so what is kept is a copy.
 
         Returns:
             A new one; never a view of ``observation``.

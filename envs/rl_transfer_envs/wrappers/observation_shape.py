@@ -37,11 +37,11 @@ class ObservationDelay(ObservationPerturbation):
     def begin(self, observation: Observation) -> None:
         """Fill the line with the first observation."""
         steps = int(self.value("steps"))
-        self._line: deque[Observation] = deque([observation] * steps, maxlen=steps + 1)
+        self._line: deque[Observation] = deque([copy.deepcopy(observation)] * steps, maxlen=steps + 1)
 
     def observation(self, observation: Observation) -> Observation:
         """The delayed observation."""
-        self._line.append(observation)
+        self._line.append(copy.deepcopy(observation))
         return copy.deepcopy(self._line[0])
 
 
