@@ -62,6 +62,7 @@ class TestKit:
         assert [(row.perturbation, row.check, row.status) for row in rows] == [
             ("length + action_delay", check, "pass") for check in ("effect", "spaces", "rebuild", "leak")
         ]
+        assert re.fullmatch(r"(.+, size \S+; ){2}all together size \S+", rows[0].detail)
 
     def test_rows_for_the_command_line(self):
         rows = list(conformance.check_rows({"id": "CartPole-v1", "perturb": [{"length": "x3"}]}))

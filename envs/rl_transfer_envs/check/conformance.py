@@ -192,8 +192,14 @@ def _run(env_id: str, name: str, check: str, value: str, run: Callable[[], str])
 
 
 def _effect(spec: Spec) -> str:
-    found = [(report.first, report.size) for report in check_effect(spec)]
-    return "; ".join(f"{d.quantity} at step {d.step} under {d.policy}, size {size:.2g}" for d, size in found)
+    reports = check_effect(spec)
+    found = [
+        f"{each.first.quantity} at step {each.first.step} under {each.first.policy}, size {each.size:.2g}"
+        for each in reports
+    ]
+    if len(reports) > 1:
+        found.append(f"all together size {reports[0].whole_size:.2g}")
+    return "; ".join(found)
 
 
 def _bit_equal(first: Spec, second: Spec, steps: int, policies: int) -> str:
