@@ -15,7 +15,7 @@ PACKAGES = ("rl_transfer", "envs/rl_transfer_envs")
 CEILINGS = {
     "envs/rl_transfer_envs": 16,
     "envs/rl_transfer_envs/build": 9,
-    "envs/rl_transfer_envs/check": 15,
+    "envs/rl_transfer_envs/check": 8,
     "envs/rl_transfer_envs/physics": 62,
     "envs/rl_transfer_envs/registry": 21,
     "envs/rl_transfer_envs/show": 11,

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rl_transfer_envs.aliases import Array, Env, Info, Observation
+from rl_transfer_envs.aliases import Array, Env, Info
 from rl_transfer_envs.errors import NonFiniteError
 from rl_transfer_envs.registry.probes import ProbePolicy
 
-Shown = Mapping[str, Observation]
+Shown = Mapping[str, object]
 """What a reset or a step shows: ``observation`` and, of a step, ``reward``, ``terminated``, ``truncated``."""
 
 
@@ -54,7 +54,7 @@ class Moment:
     step: int
     begins: bool
     shown: tuple[Shown, Shown]
-    states: tuple[Observation, Observation]
+    states: tuple[object, object]
 
 
 class Clock:
@@ -105,7 +105,7 @@ def play_together(
     """
     act = probe.start(other.action_space, seed)
     done, episode, clock = True, 0, 0
-    state: Observation = None
+    state: object = None
     for step in range(steps):
         if done:
             (first, info), (second, more) = (env.reset(seed=seed + episode) for env in (base, other))
@@ -169,7 +169,7 @@ def divergence(moment: Moment, policy: str, seed: int) -> Divergence | None:
     return None
 
 
-def differ(first: Observation, second: Observation) -> bool:
+def differ(first: object, second: object) -> bool:
     """Whether two observations, rewards or flags differ in any bit.
 
     Args:
@@ -184,9 +184,9 @@ def differ(first: Observation, second: Observation) -> bool:
     """
     if first is second:
         return False
-    if isinstance(first, Mapping):
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
         return any(differ(first[name], second[name]) for name in first)
-    if isinstance(first, tuple):
+    if isinstance(first, tuple) and isinstance(second, tuple):
         return any(differ(a, b) for a, b in zip(first, second, strict=True))
     a, b = np.asarray(first), np.asarray(second)
     if a.dtype == b.dtype != object and a.shape == b.shape and a.tobytes() == b.tobytes():
@@ -209,6 +209,6 @@ def refuse_not_finite(first: Array, second: Array) -> None:
         raise NonFiniteError(f"the perturbed environment returned {second}, where the base gave {first}.")
 
 
-def _seen(observation: Observation, info: Info) -> Observation:
+def _seen(observation: object, info: Info) -> object:
     """What a policy goes by: registered ones know the unperturbed observation."""
     return info.get("base_observation", observation)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from rl_transfer_envs.aliases import Array, Floats, Observation
+from rl_transfer_envs.aliases import Array, Floats
 from rl_transfer_envs.check.play import Shown, refuse_not_finite
 
 _FLOOR = 1e-3  # a reading counts as at least this share of the largest one in its array
@@ -81,12 +81,12 @@ def smaller(first: Scale, second: Scale) -> Scale:
     return both
 
 
-def _pairs(first: Observation, second: Observation, path: str = "") -> Iterator[tuple[str, Array, Array]]:
+def _pairs(first: object, second: object, path: str = "") -> Iterator[tuple[str, Array, Array]]:
     """The arrays of two nests side by side."""
-    if isinstance(first, Mapping):
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
         for name, value in first.items():
             yield from _pairs(value, second[name], f"{path}/{name}")
-    elif isinstance(first, tuple):
+    elif isinstance(first, tuple) and isinstance(second, tuple):
         for i, (a, b) in enumerate(zip(first, second, strict=True)):
             yield from _pairs(a, b, f"{path}/{i}")
     else:
