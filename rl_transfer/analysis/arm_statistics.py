@@ -152,14 +152,12 @@ def welch_error(variance_x: float, n_x: int, variance_y: float, n_y: int) -> tup
     return math.sqrt(total), 1 / (share_x**2 / (n_x - 1) + share_y**2 / (n_y - 1))
 
 
-def permutation_p(
-    x: Values, y: Values, generator: np.random.Generator, limit: int = PERMUTATION_LIMIT
-) -> float:
+def permutation_p(x: Values, y: Values, generator: np.random.Generator) -> float:
     """Two-sided permutation test of equal means, arms unpaired.
 
     p = share of the C(n_x + n_y, n_x) splits of the pooled values whose |difference of means| is at least
-    the observed one (the observed split counts itself). Above ``limit`` splits, ``limit`` random ones are
-    drawn and p = (1 + hits) / (1 + limit).
+    the observed one (the observed split counts itself). Above L = :data:`PERMUTATION_LIMIT` splits, L random
+    ones are drawn and p = (1 + hits) / (1 + L).
 
     >>> permutation_p([5.0, 6.0], [1.0, 2.0], np.random.default_rng(0))  # 2 of the 6 splits are as extreme
     0.3333333333333333
@@ -170,7 +168,6 @@ def permutation_p(
         x: the first arm, one number per run.
         y: the second arm, in the same unit; sizes may differ.
         generator: source of randomness; untouched where all splits are enumerated.
-        limit: most splits that are enumerated, and the number drawn above that.
 
     Returns:
         p in (0, 1]; NaN if an arm is empty.
@@ -183,17 +180,17 @@ def permutation_p(
     # With a pooled mean of 0 the difference of means is proportional to the first arm's sum.
     observed = abs(pooled[: x.size].sum())
     tolerance = 1e-9 * float(np.abs(pooled).max())
-    if math.comb(pooled.size, x.size) <= limit:
+    if math.comb(pooled.size, x.size) <= PERMUTATION_LIMIT:
         sums = np.abs(pooled[_splits(pooled.size, x.size)].sum(axis=1))
         return float(np.mean(sums >= observed - tolerance))
-    hits, left = 0, limit
+    hits, left = 0, PERMUTATION_LIMIT
     while left:
         rows = min(left, 4096)
         shuffled = generator.permuted(np.broadcast_to(pooled, (rows, pooled.size)), axis=1)
         sums = np.abs(shuffled[:, : x.size].sum(axis=1))
         hits += int(np.count_nonzero(sums >= observed - tolerance))
         left -= rows
-    return (1 + hits) / (1 + limit)
+    return (1 + hits) / (1 + PERMUTATION_LIMIT)
 
 
 @lru_cache(maxsize=32)

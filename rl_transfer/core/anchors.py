@@ -29,29 +29,25 @@ class Anchor(Protocol):
 
 
 class L2SP:
-    """L2-SP: pulls copied parameters to the source's values, new ones to zero.
+    """L2-SP: pulls copied parameters to the source's values.
 
-        penalty = α/2 · Σ_copied ‖w − w⁰‖² + β/2 · Σ_new ‖w‖²
+        penalty = α/2 · Σ_copied ‖w − w⁰‖²
 
-    with w⁰ the source's values, α = ``strength`` and β = ``new_strength``. Frozen parameters
-    and buffers do not count. Li, Grandvalet & Davoine 2018, "Explicit Inductive Bias for
-    Transfer Learning with Convolutional Networks" (the paper's β = 0.01; 0 here, so that a new
-    policy head is not damped unless asked for).
+    with w⁰ the source's values and α = ``strength``. Frozen parameters and buffers do not count.
+    Li, Grandvalet & Davoine 2018, "Explicit Inductive Bias for Transfer Learning with Convolutional
+    Networks". Deviation: the paper also pulls new parameters to zero (β = 0.01); here a new head is
+    not damped.
 
     Args:
         reference: state-dict name → source value, e.g. ``TransferPlan.values``; names without
             a parameter (buffers) are passed over.
         strength: α ≥ 0.
-        new_strength: β ≥ 0.
     """
 
-    def __init__(
-        self, reference: Mapping[str, Tensor], *, strength: float, new_strength: float = 0.0
-    ) -> None:
-        _refuse_negative(strength=strength, new_strength=new_strength)
+    def __init__(self, reference: Mapping[str, Tensor], *, strength: float) -> None:
+        _refuse_negative(strength)
         self._reference = {name: tensor.detach().clone() for name, tensor in reference.items()}
         self._strength = strength
-        self._new_strength = new_strength
 
     def penalty(self, model: nn.Module) -> Tensor:
         """See the class; 0 where no anchored parameter is trainable.
@@ -65,14 +61,11 @@ class L2SP:
         Raises:
             TransferError: the model has none of the reference's parameters, or another shape.
         """
-        anchored, new = _trainable(model, self._reference)
+        anchored = _trainable(model, self._reference)
         total = _zero(model)
         for name, parameter in anchored.items():
             reference = self._reference[name].to(parameter.device)
             total = total + self._strength / 2 * (parameter - reference).square().sum()
-        if self._new_strength:
-            for parameter in new.values():
-                total = total + self._new_strength / 2 * parameter.square().sum()
         return total
 
 
@@ -94,7 +87,7 @@ class EWC:
     def __init__(
         self, reference: Mapping[str, Tensor], fisher: Mapping[str, Tensor], *, strength: float
     ) -> None:
-        _refuse_negative(strength=strength)
+        _refuse_negative(strength)
         missing = [name for name in fisher if name not in reference]
         if missing:
             raise TransferError(f"EWC has Fisher information but no source value for {listing(missing)}")
@@ -114,7 +107,7 @@ class EWC:
         Raises:
             TransferError: the model has none of the reference's parameters, or another shape.
         """
-        anchored, _ = _trainable(model, self._reference)
+        anchored = _trainable(model, self._reference)
         total = _zero(model)
         for name, parameter in anchored.items():
             moved = parameter - self._reference[name].to(parameter.device)
@@ -164,10 +157,8 @@ def fisher_diagonal(
     return fisher
 
 
-def _trainable(
-    model: nn.Module, reference: Mapping[str, Tensor]
-) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
-    """The model's trainable parameters: those with a reference value, and the others."""
+def _trainable(model: nn.Module, reference: Mapping[str, Tensor]) -> dict[str, nn.Parameter]:
+    """The model's trainable parameters with a reference value."""
     parameters = dict(model.named_parameters())
     known = [name for name in reference if name in parameters]
     if not known:
@@ -178,9 +169,7 @@ def _trainable(
                 f"{name} is anchored to shape {shape_text(reference[name].shape)}, "
                 f"but has {shape_text(parameters[name].shape)}"
             )
-    trainable = {name: p for name, p in parameters.items() if p.requires_grad}
-    anchored = {name: p for name, p in trainable.items() if name in reference}
-    return anchored, {name: p for name, p in trainable.items() if name not in reference}
+    return {name: p for name, p in parameters.items() if p.requires_grad and name in reference}
 
 
 def _zero(model: nn.Module) -> Tensor:
@@ -188,7 +177,6 @@ def _zero(model: nn.Module) -> Tensor:
     return torch.zeros((), dtype=first.dtype, device=first.device)
 
 
-def _refuse_negative(**values: float) -> None:
-    for name, value in values.items():
-        if not 0 <= value < float("inf"):
-            raise TransferError(f"{name} of an anchor is {value}; it must be a number ≥ 0")
+def _refuse_negative(strength: float) -> None:
+    if not 0 <= strength < float("inf"):
+        raise TransferError(f"strength of an anchor is {strength}; it must be a number ≥ 0")

@@ -3,33 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from rl_transfer.errors import TransferError
-
-
-class LateralAdapter(nn.Module):
-    """A lateral connection: ``U σ(V (a · h))``, with a learned scalar ``a`` (Rusu et al. 2016, eq. 2).
-
-    Args:
-        inputs: width of the source layer below.
-        outputs: width of the new layer; V projects to it.
-        scale: initial value of ``a``.
-    """
-
-    def __init__(self, inputs: int, outputs: int, scale: float) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.tensor(scale))
-        self.project = nn.Linear(inputs, outputs)
-        self.lateral = nn.Linear(outputs, outputs, bias=False)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """``[batch, inputs]`` → ``[batch, outputs]``."""
-        projected: Tensor = self.lateral(torch.relu(self.project(self.scale * hidden)))
-        return projected
 
 
 class ProgressiveTrunk(nn.Module):
@@ -40,51 +18,38 @@ class ProgressiveTrunk(nn.Module):
         output = h_n + lateral_{n+1}(s_n)
 
     with s the activations of the source column, a frozen copy in evaluation mode whatever
-    ``train()`` says. The output has the new column's last width, so a library's own linear heads
+    ``train()`` says. The output has the columns' last width, so a library's own linear heads
     fit: since W(h + U s) = W h + (W U) s, the last line gives them their lateral connection.
-    Deviation from Rusu et al. 2016: heads share its factor U.
+    Deviations from Rusu et al. 2016: heads share its factor U, laterals are plain matrices without
+    the adapter of its eq. 2, and both columns have the same widths.
 
     State dict: ``source.*`` (frozen), ``column.*``, ``laterals.*``.
 
     Args:
         source: Linear layers and modules without tensors (activations, dropout), Linear first.
-        widths: of the new column, one per Linear; the source's by default.
-        adapter: laterals with a projection (:class:`LateralAdapter`) instead of plain matrices.
-        lateral_scale: initial ``a`` of an adapter.
 
     Raises:
-        TransferError: the source holds other layers with tensors, or ``widths`` has another length.
+        TransferError: the source holds other layers with tensors.
     """
 
-    def __init__(
-        self,
-        source: nn.Sequential,
-        *,
-        widths: Sequence[int] | None = None,
-        adapter: bool = False,
-        lateral_scale: float = 1.0,
-    ) -> None:
+    def __init__(self, source: nn.Sequential) -> None:
         super().__init__()
         blocks = _blocks(source)
-        old = [block.linear.out_features for block in blocks]
-        new = old if widths is None else list(widths)
-        if len(new) != len(old):
-            raise TransferError(f"{len(new)} widths for a source trunk of {len(old)} Linear layers")
-        inputs = [blocks[0].linear.in_features, *new[:-1]]
+        widths = [block.linear.out_features for block in blocks]
+        inputs = [blocks[0].linear.in_features, *widths[:-1]]
         self.source = nn.ModuleList(copy.deepcopy(block) for block in blocks)
         self.source.requires_grad_(False).eval()
         self.column = nn.ModuleList(
             _Block(
-                nn.Linear(inputs[i], new[i], bias=block.linear.bias is not None), copy.deepcopy(block.then)
+                nn.Linear(inputs[i], widths[i], bias=block.linear.bias is not None), copy.deepcopy(block.then)
             )
             for i, block in enumerate(blocks)
         )
-        outputs = [*new[1:], new[-1]]
+        outputs = [*widths[1:], widths[-1]]
         self.laterals = nn.ModuleList(
-            LateralAdapter(a, b, lateral_scale) if adapter else nn.Linear(a, b, bias=False)
-            for a, b in zip(old, outputs, strict=True)
+            nn.Linear(a, b, bias=False) for a, b in zip(widths, outputs, strict=True)
         )
-        self.out_features = new[-1]
+        self.out_features = widths[-1]
 
     def forward(self, x: Tensor) -> Tensor:
         """``x[batch, in]`` → ``h[batch, out_features]``."""

@@ -226,14 +226,9 @@ def plain(channels: int, size: int) -> ImagePreprocessing:
     return ImagePreprocessing(channels, size, size, (0.5,) * channels, (0.5,) * channels)
 
 
-def imagenet(size: int = 224, resize: int = 256) -> ImagePreprocessing:
-    """What torchvision's classifiers were trained with.
-
-    Args:
-        size: height and width in pixels after the crop.
-        resize: length of the shorter side before it.
-    """
-    return ImagePreprocessing(3, size, resize, IMAGENET_MEAN, IMAGENET_STD)
+def imagenet() -> ImagePreprocessing:
+    """What torchvision's classifiers were trained with: 224 × 224 of 256 pixels on the shorter side."""
+    return ImagePreprocessing(3, 224, 256, IMAGENET_MEAN, IMAGENET_STD)
 
 
 def of_preset(preset: Any) -> ImagePreprocessing:

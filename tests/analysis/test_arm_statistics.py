@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rl_transfer.analysis import arm_statistics
 from rl_transfer.analysis.arm_statistics import (
     Interval,
     benjamini_hochberg,
@@ -140,22 +141,24 @@ def test_permutation_p_sees_ties_through_rounding():
     assert permutation_p([0.1, 0.2, 0.1 + 0.2], [0.3, 0.0, 0.2], RNG(0)) == exact
 
 
-def test_sampled_permutations_agree_with_the_exact_test_and_repeat():
+def test_sampled_permutations_agree_with_the_exact_test_and_repeat(monkeypatch):
     x, y = [1.0, 5, 3, 8, 6, 7], [2.0, 1, 4, 3, 0, 5]
     exact = permutation_p(x, y, RNG(0))
-    sampled = permutation_p(x, y, RNG(1), limit=900)  # 924 splits: one too many to enumerate
+    monkeypatch.setattr(arm_statistics, "PERMUTATION_LIMIT", 900)
+    sampled = permutation_p(x, y, RNG(1))  # 924 splits: too many to enumerate
     error = math.sqrt(exact * (1 - exact) / 900)
     assert sampled == pytest.approx(exact, abs=4 * error + 1 / 901)
-    assert sampled == permutation_p(x, y, RNG(1), limit=900)
+    assert sampled == permutation_p(x, y, RNG(1))
     assert sampled != exact
 
 
-def test_sampled_permutations_never_give_zero():
+def test_sampled_permutations_never_give_zero(monkeypatch):
     # 48,620 splits of 9 + 9 are sampled; at least the observed one counts, and nearly nothing else
     p = permutation_p(np.arange(100.0, 109.0), np.arange(9.0), RNG(0))
     assert 1 / 20_001 <= p <= 10 / 20_001
     # C(40, 20) ≈ 1.4 · 10¹¹: none of 99 draws is as extreme, and the observed split counts itself.
-    assert permutation_p(np.arange(100.0, 120.0), np.arange(20.0), RNG(0), limit=99) == 1 / 100
+    monkeypatch.setattr(arm_statistics, "PERMUTATION_LIMIT", 99)
+    assert permutation_p(np.arange(100.0, 120.0), np.arange(20.0), RNG(0)) == 1 / 100
 
 
 @settings(deadline=None)

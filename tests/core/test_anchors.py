@@ -19,14 +19,14 @@ def scalar_model(a, b):
 
 def test_l2sp_by_hand():
     model = scalar_model(3.0, 2.0)
-    # α/2 (3 − 1)² = 0.5 · 4 · 0.5 = 1 with α = 0.5; β/2 · 2² = 0.2 with β = 0.1.
-    anchor = L2SP({"a": torch.tensor([1.0])}, strength=0.5, new_strength=0.1)
+    # α/2 (3 − 1)² = 0.5 · 4 · 0.5 = 1 with α = 0.5; b has no source value and is left alone.
+    anchor = L2SP({"a": torch.tensor([1.0])}, strength=0.5)
     penalty = anchor.penalty(model)
-    assert penalty.item() == pytest.approx(1.2)
+    assert penalty.item() == pytest.approx(1.0)
     penalty.backward()
-    # α (3 − 1) = 1; β · 2 = 0.2.
+    # α (3 − 1) = 1.
     assert model.a.grad.item() == pytest.approx(1.0)
-    assert model.b.grad.item() == pytest.approx(0.2)
+    assert model.b.grad is None
 
 
 def test_ewc_by_hand():

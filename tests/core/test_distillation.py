@@ -28,13 +28,6 @@ def test_an_action_that_the_teacher_excludes_adds_nothing():
     assert untyped(student.grad).tolist()[0] == pytest.approx([-1 / 6, -1 / 6, 1 / 3])
 
 
-def test_temperature_by_hand():
-    teacher, student = torch.tensor([[2 * math.log(3.0), 0.0]]), torch.zeros(1, 2)
-    # T = 2: p = (3/4, 1/4), q = (1/2, 1/2); KL = 0.75 ln 1.5 + 0.25 ln 0.5; times T² = 4.
-    expected = 4 * (0.75 * math.log(1.5) + 0.25 * math.log(0.5))
-    assert categorical_kl(teacher, student, temperature=2.0).item() == pytest.approx(expected)
-
-
 def test_gaussian_kl_by_hand():
     # ln(2/1) + (1 + (0 − 1)²)/(2·4) − 1/2 = ln 2 − 0.25, and 0 for the equal second dimension.
     kl = gaussian_kl(
@@ -83,15 +76,11 @@ def test_a_teacher_with_other_actions_is_refused():
         categorical_kl(torch.zeros(4, 3), torch.zeros(4, 2))
     with pytest.raises(TransferError, match="a teacher must have"):
         gaussian_kl(torch.zeros(4, 1), torch.ones(1), torch.zeros(4, 2), torch.ones(2))
-    with pytest.raises(TransferError, match="temperature is 0"):
-        categorical_kl(torch.zeros(1, 2), torch.zeros(1, 2), temperature=0.0)
 
 
 def test_annealing_by_hand():
     linear = AnnealedCoefficient(2.0, until=0.5)
     assert [linear.at(p) for p in (0, 0.125, 0.25, 0.5, 0.9)] == pytest.approx([2.0, 1.5, 1.0, 0.0, 0.0])
-    exponential = AnnealedCoefficient(2.0, until=0.5, shape="exponential", final_fraction=0.01)
-    assert [exponential.at(p) for p in (0, 0.25, 0.5)] == pytest.approx([2.0, 0.2, 0.0])
 
 
 @pytest.mark.parametrize(
@@ -100,10 +89,8 @@ def test_annealing_by_hand():
         {"initial": 0.0, "until": 0.5},
         {"initial": 1.0, "until": 0.0},
         {"initial": 1.0, "until": 1.5},
-        {"initial": 1.0, "until": 0.5, "final_fraction": 1.0},
-        {"initial": 1.0, "until": 0.5, "shape": "cosine"},
     ],
 )
 def test_bad_annealing(arguments):
-    with pytest.raises(TransferError, match=r"is impossible|is unknown; give linear or exponential"):
+    with pytest.raises(TransferError, match="is impossible"):
         AnnealedCoefficient(**arguments)

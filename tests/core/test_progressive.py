@@ -33,10 +33,8 @@ def test_two_layers_by_hand():
     assert trunk(-torch.ones(1, 1)).item() == 0.0
 
 
-@pytest.mark.parametrize("adapter", [False, True])
-def test_training_moves_everything_but_the_source_column(adapter):
-    source = source_trunk()
-    trunk = ProgressiveTrunk(source, adapter=adapter)
+def test_training_moves_everything_but_the_source_column():
+    trunk = ProgressiveTrunk(source_trunk())
     head = nn.Linear(trunk.out_features, 2)
     digest = digest_model(trunk.source)
     before = {name: p.detach().clone() for name, p in trunk.named_parameters()}
@@ -73,11 +71,10 @@ def test_the_new_column_reads_the_source_at_every_depth():
         assert not torch.allclose(changed(x), before)
 
 
-def test_widths_of_the_new_column():
-    trunk = ProgressiveTrunk(source_trunk(), widths=[2, 6])
-    assert trunk(torch.randn(7, 3)).shape == (7, 6)
-    assert trunk.out_features == 6
-    assert ProgressiveTrunk(source_trunk())(torch.randn(7, 3)).shape == (7, 4)
+def test_the_new_column_has_the_sources_widths():
+    trunk = ProgressiveTrunk(source_trunk())
+    assert trunk(torch.randn(7, 3)).shape == (7, 4)
+    assert trunk.out_features == 4
 
 
 def test_columns_are_parts():
@@ -92,18 +89,16 @@ def test_columns_are_parts():
 
 
 @pytest.mark.parametrize(
-    ("source", "widths", "message"),
+    ("source", "message"),
     [
         (
             nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)),
-            None,
             "module '1' of the source trunk is a BatchNorm1d",
         ),
-        (nn.Sequential(nn.Tanh(), nn.Linear(2, 2)), None, "module '0' of the source trunk is a Tanh"),
-        (nn.Sequential(), None, "has no Linear layer"),
-        (source_trunk(), [4], "1 widths for a source trunk of 2 Linear layers"),
+        (nn.Sequential(nn.Tanh(), nn.Linear(2, 2)), "module '0' of the source trunk is a Tanh"),
+        (nn.Sequential(), "has no Linear layer"),
     ],
 )
-def test_sources_that_cannot_be_extended_are_refused(source, widths, message):
+def test_sources_that_cannot_be_extended_are_refused(source, message):
     with pytest.raises(TransferError, match=message):
-        ProgressiveTrunk(source, widths=widths)
+        ProgressiveTrunk(source)

@@ -404,26 +404,26 @@ class TestPreview:
     SPEC = {"id": "CartPole-v1", "perturb": [{"length": "x3"}]}  # noqa: RUF012
 
     def test_gif_holds_every_step_and_shows_a_difference(self, tmp_path):
-        path = preview(self.SPEC, tmp_path / "new" / "pole.gif", steps=12, width=120)
+        path = preview(self.SPEC, tmp_path / "new" / "pole.gif", steps=12)
         with Image.open(path) as image:
             # GIF writers merge equal frames, so there are at most 13
             assert 2 <= untyped(image).n_frames <= 13
             frame = np.asarray(image.convert("L"), dtype=int)
         half = frame.shape[1] // 2
-        assert (frame[18:, :120] != frame[18:, half + 2 : half + 122]).any()
+        assert (frame[18:, :300] != frame[18:, half + 2 : half + 302]).any()
 
-    def test_png_has_a_column_per_moment_and_two_rows(self, tmp_path):
-        path = preview(self.SPEC, tmp_path / "pole.png", steps=12, width=120, columns=3)
+    def test_png_has_a_column_per_moment_of_four_and_two_rows(self, tmp_path):
+        path = preview(self.SPEC, tmp_path / "pole.png", steps=12)
         with Image.open(path) as image:
-            # CartPole's frames are 600 × 400, so 120 × 80, under 18 pixels of label
-            assert image.size == (3 * 122, 2 * 98)
+            # CartPole's frames are 600 × 400, so 300 × 200, under 18 pixels of label
+            assert image.size == (4 * 302, 2 * 218)
 
     def test_without_a_policy_it_plays_a_registered_one_or_else_random_actions(self, tmp_path):
         unregistered = {"id": "PixelCatch-v0", "perturb": [{"ball_speed": 2.0}]}
         for spec, policy in ((self.SPEC, "balance"), (unregistered, "random")):
             paths = [tmp_path / f"{name}.png" for name in ("left-out", "named", "other")]
             for path, given in zip(paths, (None, policy, "constant 0"), strict=True):
-                preview(spec, path, steps=12, width=60, columns=3, policy=given)
+                preview(spec, path, steps=12, policy=given)
             left_out, named, other = (path.read_bytes() for path in paths)
             assert left_out == named != other
 

@@ -78,8 +78,8 @@ NAMED = (
     ),
     Named(
         "sampled permutations without the +1 of Phipson and Smyth",
-        "return (1 + hits) / (1 + limit)",
-        "return hits / limit",
+        "return (1 + hits) / (1 + PERMUTATION_LIMIT)",
+        "return hits / PERMUTATION_LIMIT",
         ("tests/analysis/test_arm_statistics.py::test_sampled_permutations_never_give_zero",),
     ),
     Named(

@@ -15,6 +15,11 @@ from rl_transfer_envs.errors import EnvError, InvalidSpecError, MissingExtraErro
 from rl_transfer_envs.registry.probes import ProbePolicy, probes, registered_probes
 from rl_transfer_envs.show.label import label
 
+WIDTH = 300
+"""Of one frame, in pixels."""
+COLUMNS = 4
+"""Moments shown on a ``.png`` sheet."""
+
 
 def preview(
     spec: Given,
@@ -23,8 +28,6 @@ def preview(
     steps: int = 100,
     seed: int = 0,
     policy: str | None = None,
-    width: int = 300,
-    columns: int = 4,
 ) -> Path:
     """Play base and perturbed environment with the same actions and draw both.
 
@@ -34,8 +37,6 @@ def preview(
         steps: environment steps to play; an environment that ends earlier keeps its last frame.
         seed: seed of both resets.
         policy: name of a probe policy; by default one registered for the environment, else random.
-        width: width of one frame in pixels.
-        columns: moments shown on a ``.png`` sheet.
 
     Returns:
         ``path``.
@@ -53,20 +54,20 @@ def preview(
     labels = [full["id"], label(full)]
     images = _load_pillow()
     pairs = [
-        _pair(images, base, other, [f"step {step}: {label}" for label in labels], width)
+        _pair(images, base, other, [f"step {step}: {label}" for label in labels])
         for step, (base, other) in enumerate(zip(*frames, strict=True))
     ]
-    _save(images, pairs, path, columns)
+    _save(images, pairs, path)
     return path
 
 
-def _save(images: Any, pairs: list[Any], path: Path, columns: int) -> None:
+def _save(images: Any, pairs: list[Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".gif":
         frames = [pair.quantize(64) for pair in pairs]
         frames[0].save(path, save_all=True, append_images=frames[1:], duration=40, loop=0, optimize=True)
     else:
-        moments = np.linspace(0, len(pairs) - 1, columns).round().astype(int)
+        moments = np.linspace(0, len(pairs) - 1, COLUMNS).round().astype(int)
         _sheet(images, [pairs[i] for i in moments]).save(path)
 
 
@@ -139,16 +140,16 @@ def _load_pillow() -> Any:
     return Image, ImageDraw
 
 
-def _pair(pillow: Any, base: Image, other: Image, labels: list[str], width: int) -> Any:
+def _pair(pillow: Any, base: Image, other: Image, labels: list[str]) -> Any:
     """Base beside perturbed, each under its label."""
     image, draw = pillow
     frames = [image.fromarray(frame) for frame in (base, other)]
-    frames = [f.resize((width, round(f.height * width / f.width)), image.Resampling.LANCZOS) for f in frames]
-    canvas = image.new("RGB", (2 * width + 4, max(f.height for f in frames) + 18), "white")
+    frames = [f.resize((WIDTH, round(f.height * WIDTH / f.width)), image.Resampling.LANCZOS) for f in frames]
+    canvas = image.new("RGB", (2 * WIDTH + 4, max(f.height for f in frames) + 18), "white")
     pen = draw.Draw(canvas)
     for i, (frame, text) in enumerate(zip(frames, labels, strict=True)):
-        canvas.paste(frame, (i * (width + 4), 18))
-        pen.text((i * (width + 4) + 4, 3), text[: width // 6], fill="black")
+        canvas.paste(frame, (i * (WIDTH + 4), 18))
+        pen.text((i * (WIDTH + 4) + 4, 3), text[: WIDTH // 6], fill="black")
     return canvas
 
 
