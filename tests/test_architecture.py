@@ -46,8 +46,8 @@ SUB_ROOMS = {
         "probe", "training", "run", "preflight", "room",
     ),
     "rl_transfer.image": (
-        "preprocessing", "heads", "parts", "resnet", "backbones", "weight_files", "weights", "data",
-        "pictures", "room",
+        "preprocessing", "heads", "parts", "resnet", "backbones", "checkpoints", "weight_files", "weights",
+        "data", "pictures", "room",
     ),
 }  # fmt: skip
 # The fork server's preload and the dispatch table are the two doors from sweep into rl.

@@ -1,4 +1,4 @@
-"""Weight files: which one a config means, where it must lie, whether it is the right one, its tensors.
+"""Weight files: which one a config means, where it must lie, whether it is the right one.
 
 Nothing is downloaded unless the config says so. A cached file is hashed here every time: torch does
 not hash a file again that is already in its cache.
@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import pickle
 import re
-import warnings
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
 
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.image.backbones import library, weights_enum
@@ -31,47 +28,6 @@ from rl_transfer.spec.image_model import (
 from rl_transfer.spec.labelled import file_digest
 
 PACKAGE = "package://"
-NESTED = ("state_dict", "model", "model_state_dict")
-"""Keys under which training scripts put the state dict of a checkpoint; ``state_dict`` is the usual one."""
-
-
-def read_tensors(path: Path, key: str = "weights") -> dict[str, Tensor]:
-    """The state dict in a ``.safetensors`` or ``.pth`` file; nothing but tensors is ever built.
-
-    Args:
-        path: the file.
-        key: config path that names it, for errors.
-
-    Returns:
-        Name → tensor on the CPU, without the prefix of ``DataParallel``.
-
-    Raises:
-        BundleError: the file is damaged, or holds something else than named tensors.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", category=UserWarning)
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise BundleError(
-            f"{path} cannot be read as tensors ({_without_advice(error)}). It is truncated, or holds "
-            "code beside tensors; save the state dict alone (safetensors, or torch.save of it)",
-            key=key,
-        ) from None
-    for name in NESTED:
-        if isinstance(content, dict) and isinstance(content.get(name), dict):
-            content = content[name]
-            break
-    state = {
-        str(name).removeprefix("module."): value
-        for name, value in (content.items() if isinstance(content, dict) else ())
-        if isinstance(value, Tensor)
-    }
-    if not state:
-        raise BundleError(f"{path} holds no named tensors; expected a network's state dict", key=key)
-    return state
 
 
 def find_entry(config: Model, weights: WeightsConfig, key: str) -> Any | None:
@@ -202,7 +158,7 @@ def _timm_path(config: Model, weights: WeightsConfig, key: str) -> Path:
             raise BundleError(f"{folder} holds none of {', '.join(_HUB_FILES)}", key=key)
         return found
     if name.startswith(("hf-hub:", "hf_hub:")):
-        return _hub_path(name.partition(":")[2], weights, key)
+        return _hub_path(name.partition(":")[2], None, weights, key)
     overlay = config.kwargs.get("pretrained_cfg_overlay") if isinstance(config, TimmConfig) else None
     if isinstance(overlay, dict) and overlay.get("file"):
         return resolve_file(str(overlay["file"]), key)
@@ -215,7 +171,8 @@ def _timm_path(config: Model, weights: WeightsConfig, key: str) -> Path:
         return Path(settings.file)
     if settings.hf_hub_id:
         repository = settings.hf_hub_id
-        return _hub_path(f"{repository}{tagged}" if repository.endswith("/") else repository, weights, key)
+        whole = f"{repository}{tagged}" if repository.endswith("/") else repository
+        return _hub_path(whole, settings.hf_hub_filename, weights, key)
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(settings.url).name
     if not path.is_file() and weights.download:
         torch.hub.download_url_to_file(settings.url, str(path), progress=False)
@@ -227,17 +184,21 @@ def _timm_path(config: Model, weights: WeightsConfig, key: str) -> Path:
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
-def _hub_path(repository: str, weights: WeightsConfig, key: str) -> Path:
+def _hub_path(repository: str, file: str | None, weights: WeightsConfig, key: str) -> Path:
+    """In the cache of the Hub, or a copy that somebody put into the repository's folder there."""
     hub = importlib.import_module("huggingface_hub")  # comes with timm
-    for name in _HUB_FILES:
+    folder = Path(hub.constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
+    names = _HUB_FILES if file is None else (file,)
+    for name in names:
         found = hub.try_to_load_from_cache(repository, name)
         if isinstance(found, str):
             return Path(found)
+        if (folder / name).is_file():
+            return folder / name
     if weights.download:
-        return Path(hub.hf_hub_download(repository, _HUB_FILES[0]))
-    folder = Path(hub.constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
-    where = f"https://huggingface.co/{repository}"
-    raise _absent(f"timm's {repository}", folder / _HUB_FILES[0], where, key)
+        return Path(hub.hf_hub_download(repository, names[0]))
+    address = f"https://huggingface.co/{repository}/resolve/main/{names[0]}"
+    raise _absent(f"timm's {repository}", folder / names[0], address, key)
 
 
 def _absent(what: str, path: Path, url: str, key: str) -> BundleError:
@@ -276,14 +237,23 @@ def checked_hash(path: Path, weights: WeightsConfig, key: str) -> str:
     return found
 
 
-def _without_advice(error: Exception) -> str:
-    """The first line of an error; torch's own goes on to recommend that code in the file be run."""
-    if isinstance(error, pickle.UnpicklingError):
-        return "something in it is neither a tensor nor plain data"
-    return next(iter(str(error).splitlines()), type(error).__name__)
-
-
 def _digits_in(name: str) -> str | None:
-    """The hash that torch's naming convention puts into a file name (``resnet18-f37072fd.pth``)."""
+    """The hash that torch's naming convention puts into a file name (``resnet18-f37072fd.pth``); no date."""
     found = re.search(r"-([0-9a-f]{8,64})\.(?:pth|pt|bin|safetensors)$", name)
-    return found.group(1) if found else None
+    return found.group(1) if found and not _is_time(found.group(1)) else None
+
+
+def _is_time(digits: str) -> bool:
+    """Whether digits are a date, perhaps with a time: ``20240131``, ``31012024``, ``20240131120000``."""
+    if not digits.isdecimal() or len(digits) not in (8, 10, 12, 14):
+        return False
+    day = digits[:8]
+    for year, month, date in (
+        (day[:4], day[4:6], day[6:]),
+        (day[4:], day[2:4], day[:2]),
+        (day[4:], day[:2], day[2:4]),
+    ):
+        with suppress(ValueError):
+            if 1990 <= datetime(int(year), int(month), int(date)).year < 2100:
+                return True
+    return len(digits) == 10  # seconds since 1970

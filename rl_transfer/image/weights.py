@@ -18,13 +18,19 @@ from rl_transfer.image.backbones import (
     default_preprocessing,
     refuse_class_count,
 )
+from rl_transfer.image.checkpoints import (
+    Checkpoint,
+    Fitted,
+    read_checkpoint,
+    with_fresh_head,
+    without_prefix,
+)
 from rl_transfer.image.heads import Head, drop_auxiliary, find_head, replace_head
 from rl_transfer.image.preprocessing import ImagePreprocessing
 from rl_transfer.image.weight_files import (
     checked_hash,
     entry_of_hash,
     find_entry,
-    read_tensors,
     weights_path,
 )
 from rl_transfer.spec.base import Json
@@ -41,7 +47,7 @@ class Pretrained:
     """A network with pretrained weights and the head that they came with.
 
     Attributes:
-        classes: names of the classes of its head, None if the weights do not say.
+        classes: names of the classes of its head, None if the weights do not say or have no head.
         published: top-1 accuracy that the weights' publisher states (not measured here), or None.
         description: where the weights came from, for the record.
     """
@@ -55,7 +61,7 @@ class Pretrained:
 
 
 def load_pretrained(config: Model, weights: WeightsConfig, key: str = "weights") -> Pretrained:
-    """Build the architecture and load the weights, whole and strictly.
+    """Build the architecture and load the weights, whole and strictly; a file may lack the head.
 
     Args:
         config: the architecture.
@@ -74,7 +80,7 @@ def load_pretrained(config: Model, weights: WeightsConfig, key: str = "weights")
     path = weights_path(config, weights, entry, key)
     sha256 = checked_hash(path, weights, key)
     entry = entry or entry_of_hash(config, sha256)
-    state = read_tensors(path, key)
+    content = read_checkpoint(path, key)
     with isolated(0):
         module = build_module(config)
         meta: Mapping[str, Any] = entry.meta if entry is not None else {}
@@ -83,18 +89,50 @@ def load_pretrained(config: Model, weights: WeightsConfig, key: str = "weights")
         if entry is not None:
             wanted = preprocessing.of_preset(entry.transforms())
         wanted = wanted.overridden(config.input)
-        head = _fit_head(module, find_head(module, wanted.input_shape, config.head), state, wanted)
-        _load(module, state, path, config, weights, key)
-    categories = meta.get("categories")
-    classes = tuple(categories) if categories and len(categories) == head.outputs else None
+        head = find_head(module, wanted.input_shape, config.head)
+        fitted = _prepared(module, head, content.state, config, weights, key)
+        head = _fit_head(module, head, fitted.state, wanted)
+        headless = _load(module, head, fitted.state, path, config, weights, key)
+    description: dict[str, Json] = {
+        "file": path.name,
+        "sha256": sha256,
+        "entry": None if entry is None else str(entry),
+        **({"prefix": fitted.prefix} if fitted.prefix else {}),
+        **({"head": "absent"} if headless else {}),
+    }
     return Pretrained(
         module,
         Head(head.paths, head.outputs, head.bias, dropped),
         wanted,
-        classes,
+        _class_names(weights, content, meta, head, headless, key),
         _published(meta),
-        {"file": path.name, "sha256": sha256, "entry": None if entry is None else str(entry)},
+        description,
     )
+
+
+def _class_names(
+    weights: WeightsConfig,
+    content: Checkpoint,
+    meta: Mapping[str, Any],
+    head: Head,
+    headless: bool,
+    key: str,
+) -> tuple[str, ...] | None:
+    """Of the head: what the config says, else the file, else the publisher; None if nobody does.
+
+    Raises:
+        ConfigError: the config names another number of classes than the head has.
+    """
+    if weights.classes is not None and (headless or len(weights.classes) != head.outputs):
+        there = "the file has no head" if headless else f"the file's head has {head.outputs} outputs"
+        raise ConfigError(
+            f"{key}.classes names {len(weights.classes)} classes, but {there}; give one name per output, in "
+            "their order, or leave classes out",
+            key=f"{key}.classes",
+        )
+    known = (weights.classes, content.classes, meta.get("categories"))
+    found = [tuple(map(str, names)) for names in known if names and len(names) == head.outputs]
+    return found[0] if found and not headless else None
 
 
 def _fit_head(module: nn.Module, head: Head, state: Mapping[str, Tensor], wanted: ImagePreprocessing) -> Head:
@@ -106,24 +144,42 @@ def _fit_head(module: nn.Module, head: Head, state: Mapping[str, Tensor], wanted
     return head
 
 
-def _load(
-    module: nn.Module, state: dict[str, Tensor], path: Path, config: Model, weights: WeightsConfig, key: str
-) -> None:
+def _prepared(
+    module: nn.Module, head: Head, state: dict[str, Tensor], config: Model, weights: WeightsConfig, key: str
+) -> Fitted:
+    """The file's tensors under the network's names."""
     if weights.remap:
         if not isinstance(config, TimmConfig):
             raise ConfigError("remap is timm's matching by order; it needs a timm model", key=f"{key}.remap")
-        module.load_state_dict(_in_order(module, state, path, key))
-        return
+        return Fitted(state)
     if isinstance(config, TorchvisionConfig) and config.architecture.startswith("densenet"):
         state = {_densenet_name(name): value for name, value in state.items()}
-    if isinstance(config, TimmConfig):
-        filter_state = getattr(module, "checkpoint_filter_fn", None)
-        state = filter_state(state, module) if callable(filter_state) else state
+    fitted = without_prefix(module, head, state, key)
+    filter_state = getattr(module, "checkpoint_filter_fn", None) if isinstance(config, TimmConfig) else None
+    if not callable(filter_state):
+        return fitted
+    return Fitted(filter_state(fitted.state, module), fitted.prefix)
+
+
+def _load(
+    module: nn.Module,
+    head: Head,
+    state: dict[str, Tensor],
+    path: Path,
+    config: Model,
+    weights: WeightsConfig,
+    key: str,
+) -> bool:
+    """Load the state, whole and strictly; whether the head is the module's own because the file has none."""
+    if weights.remap:
+        module.load_state_dict(_in_order(module, state, path, key))
+        return False
     known = set(module.state_dict())
     auxiliary = ("aux1.", "aux2.", "AuxLogits.")
     state = {name: t for name, t in state.items() if name in known or not name.startswith(auxiliary)}
+    trunk_only = with_fresh_head(module, head, state)
     try:
-        module.load_state_dict(state)
+        module.load_state_dict(state if trunk_only is None else trunk_only)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:4]]
         raise BundleError(
@@ -132,6 +188,7 @@ def _load(
             + (", or weights.remap: true if only the names differ" if isinstance(config, TimmConfig) else ""),
             key=key,
         ) from None
+    return trunk_only is not None
 
 
 def _in_order(module: nn.Module, state: Mapping[str, Tensor], path: Path, key: str) -> dict[str, Tensor]:

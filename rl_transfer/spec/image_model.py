@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 
 from rl_transfer.spec.base import (
     Frozen,
@@ -106,12 +113,24 @@ class WeightsConfig(PretrainedWeights):
     """timm: match the file's tensors to the network's in order, where their names differ."""
     download: bool = False
     """Let torchvision or timm fetch the file into its cache if it is not there."""
+    classes: tuple[str, ...] | None = None
+    """Names of the head's classes in the order of its outputs, where the file does not say them."""
 
     @model_validator(mode="after")
     def _check(self) -> WeightsConfig:
         if (self.name is None) == (self.file is None):
             raise ValueError("weights needs either a name (DEFAULT) or a file")
+        if self.classes is not None and len(set(self.classes)) != len(self.classes):
+            raise KeyedValueError("classes", f"classes has duplicates: {list(self.classes)}")
         return self
+
+    @model_serializer(mode="wrap")
+    def _plain(self, given: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        """Leaves ``classes`` out at its default: run ids and digests from before it stay as they were."""
+        data: dict[str, JsonValue] = given(self)
+        if self.classes is None:
+            data.pop("classes", None)
+        return data
 
 
 def _weights_tag(value: object) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from rl_transfer.spec.base import Frozen, Json, KeyedValueError, Name
 from rl_transfer.spec.experiment import (
@@ -26,8 +26,26 @@ from rl_transfer.spec.matrix import Entry, MatrixConfig
 from rl_transfer.spec.optimization import SupervisedEvaluation, SupervisedTraining
 from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
 
+StrategyT = TypeVar("StrategyT", bound=StrategyVerbs)
+
 HEAD_ONLY = StrategyVerbs(copy_=("trunk",), freeze=("trunk",))
 """The textbook's transfer: keep the pretrained trunk, freeze it, train a new head."""
+
+
+def with_own_statistics(strategy: StrategyT) -> StrategyT:
+    """A strategy that freezes without copying lets running statistics follow the data.
+
+    Fresh statistics (0 and 1) are nobody's: held, they make the control a straw man.
+
+    Args:
+        strategy: as written.
+
+    Returns:
+        The same with ``norm: adapt``, unless it says under ``norm`` what it wants.
+    """
+    if strategy.copy_ or not strategy.freeze or "norm" in strategy.model_fields_set:
+        return strategy
+    return strategy.model_copy(update={"norm": "adapt"})
 
 
 class PretrainedWeights(Frozen):
@@ -110,6 +128,11 @@ class SupervisedTrainConfig(SingleConfig):
     strategy: StrategyConfig | None = None
     training: SupervisedTraining = SupervisedTraining()
     evaluation: SupervisedEvaluation = SupervisedEvaluation()
+
+    @field_validator("strategy")
+    @classmethod
+    def _fair(cls, strategy: StrategyConfig | None) -> StrategyConfig | None:
+        return None if strategy is None else with_own_statistics(strategy)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -208,6 +231,11 @@ class SupervisedSuite(MatrixConfig):
     evaluation: SupervisedEvaluation = SupervisedEvaluation()
     sources: Mapping[Name, SupervisedSource] = Field(min_length=1)
     targets: Mapping[Name, SupervisedTarget] = Field(min_length=1)
+
+    @field_validator("strategies")
+    @classmethod
+    def _fair(cls, strategies: tuple[StrategyConfig, ...]) -> tuple[StrategyConfig, ...]:
+        return tuple(map(with_own_statistics, strategies))
 
     def check_entry(self, entry: Entry) -> None:
         """Refuse evaluations that miss the end of the budget."""

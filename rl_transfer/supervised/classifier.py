@@ -94,6 +94,12 @@ class Network:
         return self.classifier.module
 
     @property
+    def has_head(self) -> bool:
+        """Whether its head was ever trained; weights of a trunk alone came without."""
+        weights = self.metadata.get("weights")
+        return not (isinstance(weights, dict) and weights.get("head") == "absent")
+
+    @property
     def parts(self) -> PartMap:
         """Its named parts."""
         return self.classifier.parts

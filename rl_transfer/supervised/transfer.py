@@ -154,6 +154,11 @@ class ClassifierTransfer:
         kickstart, source = self._verbs.kickstart, self._source
         if kickstart is None or source is None:
             raise TransferError("kickstart needs a source to learn from", key="strategy.kickstart")
+        if not source.has_head:
+            raise TransferError(
+                "kickstart needs a teacher that answers, but the source's weights have no head",
+                key="strategy.kickstart",
+            )
         if source.classifier.outputs != self._classifier.outputs:
             raise TransferError(
                 f"kickstart needs a teacher of the same classes; the source has "

@@ -18,9 +18,10 @@ from rl_transfer.core import digest_model
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.image import weight_files
 from rl_transfer.image.backbones import build_classifier
+from rl_transfer.image.checkpoints import read_checkpoint
 from rl_transfer.image.heads import logits_shape
 from rl_transfer.image.room import IMAGES, ROOM
-from rl_transfer.image.weight_files import read_tensors, resolve_file
+from rl_transfer.image.weight_files import resolve_file
 from rl_transfer.image.weights import load_pretrained
 from rl_transfer.spec.image_model import TimmConfig, TorchvisionConfig, WeightsConfig
 from rl_transfer.supervised.bundle import load_network
@@ -158,7 +159,7 @@ def test_code_in_a_weights_file_is_never_run(tmp_path: Path) -> None:
     path = tmp_path / "evil.pth"
     torch.save({"weight": torch.zeros(1), "extra": _Payload()}, path)
     with pytest.raises(BundleError, match="neither a tensor nor plain data"):
-        read_tensors(path)
+        read_checkpoint(path)
 
 
 def test_torchs_advice_to_run_what_is_in_a_file_is_not_passed_on(tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_torchs_advice_to_run_what_is_in_a_file_is_not_passed_on(tmp_path: Path)
     old.write_bytes(pickle.dumps({"weight": 1}))
     for each in (path, old):
         with pytest.raises(BundleError, match="cannot be read as tensors") as error:
-            read_tensors(each)
+            read_checkpoint(each)
         advice = ("weights_only", "can still be loaded", "Re-running", "trust")
         assert not [word for word in advice if word in error.value.message]
 
@@ -179,7 +180,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
         path = tmp_path / name
         path.write_bytes(content)
         with pytest.raises(BundleError, match="cannot be read as tensors"):
-            read_tensors(path)
+            read_checkpoint(path)
 
 
 def test_absent_files_and_packages_are_named(tmp_path: Path) -> None:
