@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def load_pretrained(config: Model, weights: WeightsConfig, key: str = "weights")
 def _class_names(
     weights: WeightsConfig,
     content: Checkpoint,
-    meta: Mapping[str, Any],
+    meta: Mapping[str, Sequence[str]],
     head: Head,
     headless: bool,
     key: str,
