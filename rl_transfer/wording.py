@@ -1,9 +1,11 @@
-"""How messages suggest, count and enumerate: the closest known name, plurals, lists in words."""
+"""How messages suggest, count, enumerate and quote: the closest known name, plurals, lists, errors."""
 
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 _CUTOFF = 0.5
 _SHOWN = 8
@@ -83,3 +85,25 @@ def counted(count: int, one: str, many: str = "") -> str:
         The phrase.
     """
     return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
+def what_was_raised(error: BaseException) -> str:
+    """What went wrong in somebody else's code, and where: the last line of a traceback and its place.
+
+    >>> try:
+    ...     {}["speed"]
+    ... except KeyError as error:
+    ...     print(what_was_raised(error).partition(" (")[0])
+    KeyError: 'speed'
+
+    Args:
+        error: as it was caught.
+
+    Returns:
+        ``KeyError: 'speed' (my_hooks.py, line 12)``; without the place where the error has none.
+    """
+    text = f"{type(error).__name__}: {error}"
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, SyntaxError) or not frames:
+        return text  # a SyntaxError says file and line itself
+    return f"{text} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"

@@ -73,10 +73,24 @@ def make_importable(folder: Path) -> None:
         sys.path.append(path)
 
 
+def make_folder_importable(argument: str | None) -> None:
+    """Let a YAML file name modules that lie beside it.
+
+    Args:
+        argument: what a person gave: a path to a YAML file; everything else is passed over.
+    """
+    from rl_transfer.spec.shipped import configs_folder, is_path
+
+    if argument is None or not (is_path(argument) and Path(argument).is_file()):
+        return
+    if not Path(argument).resolve().is_relative_to(configs_folder()):
+        make_importable(Path(argument).parent)
+
+
 def read_config(
     argument: str, models: dict[str, type[Config]], category: str, overrides: list[str] | None
 ) -> Loaded[Config]:
-    """Load a config; modules beside its YAML file can be imported from then on.
+    """Load a config; modules beside its YAML file, or one that it names, can be imported from then on.
 
     Args:
         argument: a path to a YAML file, or the bare name of a shipped config.
@@ -92,11 +106,11 @@ def read_config(
     """
     from rl_transfer.spec import Frozen, load
     from rl_transfer.spec.modules import import_named
-    from rl_transfer.spec.shipped import is_path
 
-    if is_path(argument):
-        make_importable(Path(argument).parent)
+    make_folder_importable(argument)
     loaded = load(argument, models, category, overrides)
+    for file in loaded.document.files():
+        make_folder_importable(file)
     if isinstance(loaded.config, Frozen):
         import_named(loaded.config)
     return loaded

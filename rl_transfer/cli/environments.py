@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from rl_transfer.cli.common import err, out
+from rl_transfer.cli.common import err, make_folder_importable, out
 from rl_transfer.errors import ConfigError, EnvironmentSpecError
 
 app = typer.Typer(
@@ -118,6 +118,7 @@ def _spec(argument: str) -> dict[str, Any]:
     from rl_transfer.rl.environments.build import as_spec
     from rl_transfer.rl.room import read_environment
 
+    make_folder_importable(argument)
     found = read_environment(argument)
     return {"id": argument} if found is None else as_spec(found)
 

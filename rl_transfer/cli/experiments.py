@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from rl_transfer.cli.common import Algorithm, Modules, Output, Overrides, err, located, out, read_config
+from rl_transfer.cli.common import (
+    Algorithm,
+    Modules,
+    Output,
+    Overrides,
+    err,
+    located,
+    make_folder_importable,
+    out,
+    read_config,
+)
 from rl_transfer.errors import RLTransferError, SweepFailed
 
 if TYPE_CHECKING:
@@ -103,6 +113,7 @@ def evaluate(
     from rl_transfer.frame import EvaluationRequest
     from rl_transfer.sweep.dispatch import bundle_kind, room
 
+    make_folder_importable(env)
     request = EvaluationRequest(env, data, episodes, seed, deterministic=not stochastic, algorithm=algorithm)
     measured = room(bundle_kind(bundle)).evaluate(bundle, request)
     if as_json:

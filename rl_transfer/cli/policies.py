@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rl_transfer.cli.common import Algorithm, Modules, out
+from rl_transfer.cli.common import Algorithm, Modules, make_folder_importable, out
 from rl_transfer.errors import ConfigError
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ def inspect(
     from rl_transfer.frame import InspectionHints
     from rl_transfer.sweep.dispatch import bundle_kind, room
 
+    make_folder_importable(env)
     rows = room(bundle_kind(policy)).inspect(policy, InspectionHints(env, algorithm))
     out.print(inventory_table(rows), highlight=False, markup=False, soft_wrap=True)
 
@@ -59,6 +60,7 @@ def import_(
     from rl_transfer.rl.room import read_environment
     from rl_transfer.rl.sources.load import import_source
 
+    make_folder_importable(env)
     found = import_source(
         policy,
         output,

@@ -34,6 +34,7 @@ from rl_transfer.seeding import integer_seeds
 from rl_transfer.spec import Environment, RLRun, RLSuite, locate, shipped
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.load import validate
+from rl_transfer.spec.modules import import_named
 from rl_transfer.spec.shipped import is_path
 from rl_transfer.spec.yaml_map import Document, read_yaml
 from rl_transfer_envs import canonical
@@ -127,15 +128,17 @@ def read_environment(argument: str | None) -> Environment | None:
         argument: as the user wrote it; None for no ``--env``.
 
     Returns:
-        The environment, not built yet; None where none was named.
+        The environment, not built yet, its modules imported; None where none was named.
     """
     if argument is None:
         return None
+    found = Environment(id=argument)
     if argument in shipped("targets") or (is_path(argument) and argument.endswith((".yaml", ".yml"))):
         document = read_yaml(locate(argument, "targets"))
         data = document.data.get("env", document.data)
-        return validate(Environment, Document(data, document.places))
-    return Environment(id=argument)
+        found = validate(Environment, Document(data, document.places))
+    import_named(found)
+    return found
 
 
 def play(

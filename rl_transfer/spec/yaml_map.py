@@ -50,6 +50,10 @@ class Document:
                 return self.places[key[:length]]
         return None
 
+    def files(self) -> list[str]:
+        """The files that its values stand in, in the order of the values; the command line is none."""
+        return list(dict.fromkeys(place.source for place in self.places.values() if place.line is not None))
+
 
 def parse_value(text: str) -> Any:
     """One YAML value, as in an override ``key=value``.

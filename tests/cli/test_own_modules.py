@@ -62,3 +62,55 @@ def test_a_module_never_shadows_an_installed_package(project: Path) -> None:
     (project / "gymnasium.py").write_text("raise SystemExit('shadowed')", encoding="utf-8")
     done = call(project, "envs", "show", "CartPole-v1")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_module_beside_an_environments_yaml_is_found_from_any_folder(project: Path, tmp_path: Path) -> None:
+    (project / "car.yaml").write_text("env: {id: Mine-v0, env_module: own_cars}\n", encoding="utf-8")
+    for arguments in (("show",), ("check", "--no-wrappers")):
+        done = call(tmp_path, "envs", *arguments, "project/car.yaml")
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_bundle_may_name_the_module_that_the_environments_yaml_names(project: Path, tmp_path: Path) -> None:
+    train = SUITE.split("sources:")[0].replace("seeds: 1\n", "") + "env: {id: 'own_cars:Mine-v0'}\n"
+    (project / "train.yaml").write_text(train, encoding="utf-8")
+    (project / "car.yaml").write_text("env: {id: 'own_cars:Mine-v0'}\n", encoding="utf-8")
+    done = call(tmp_path, "train", "project/train.yaml", "-o", "out")
+    assert done.returncode == 0, done.stderr
+    (run,) = (tmp_path / "out" / "runs").iterdir()
+    for place, env in ((tmp_path, "project/car.yaml"), (project, "own_cars:Mine-v0")):
+        done = call(place, "evaluate", str(run), "--env", env, "--episodes", "2")
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_module_beside_a_strategys_yaml_is_found_by_a_suite_in_another_folder(project: Path) -> None:
+    (project / "mine").mkdir()
+    hook = "class Nothing:\n    def __init__(self, context): pass\n    def loss(self, *_): pass\n"
+    (project / "mine" / "mine_hooks.py").write_text(hook, encoding="utf-8")
+    strategy = "copy: [all]\nhooks: {loss: 'mine_hooks:Nothing'}\n"
+    (project / "mine" / "hooked.yaml").write_text(strategy, encoding="utf-8")
+    text = SUITE.replace("fine-tune]", "mine/hooked.yaml]")
+    (project / "suite.yaml").write_text(text, encoding="utf-8")
+    done = call(project, "sweep", "suite.yaml", "--dry-run")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import nothing_of_this_name", "No module named"),
+        ("def broken(:", "SyntaxError"),
+        ("1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_a_module_that_breaks_while_it_is_imported_is_named_without_a_traceback(
+    project: Path, text: str, said: str
+) -> None:
+    (project / "broken_hooks.py").write_text(text + "\n", encoding="utf-8")
+    hooked = "{name: hooked, copy: [all], hooks: {loss: 'broken_hooks:Any'}}]"
+    (project / "suite.yaml").write_text(SUITE.replace("fine-tune]", hooked), encoding="utf-8")
+    done = call(project, "sweep", "suite.yaml", "--dry-run")
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "hooks.loss" in done.stderr
+    assert said in done.stderr

@@ -166,7 +166,7 @@ def import_module(module: str | None) -> None:
         if module == missing or module.startswith(f"{missing}."):
             raise InvalidSpecError(
                 f"env_module {module!r} cannot be imported: there is no module {missing!r} on the path; "
-                "install it or start from its folder.",
+                "install it, start from its folder, or put it beside the YAML file that names it.",
                 key="env_module",
             ) from error
         raise MissingExtraError(

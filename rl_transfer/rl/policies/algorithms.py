@@ -17,6 +17,7 @@ from rl_transfer.errors import ConfigError, MissingExtraError, TransferError
 from rl_transfer.rl.policies.traits import traits_of
 from rl_transfer.spec import Algorithm, LinearSchedule
 from rl_transfer.spec.moved import current_path
+from rl_transfer.wording import did_you_mean, what_was_raised
 
 _ACTIVATIONS = {
     "tanh": torch.nn.Tanh,
@@ -121,14 +122,18 @@ def import_object(path: str, key: str) -> object:
         ConfigError: there is none.
     """
     module_name, colon, name = current_path(path).partition(":")
-    if not colon:
+    if not (module_name and colon and name) or module_name.startswith("."):
         raise ConfigError(f"got {path!r}, expected an import path module:Name", key=key)
     try:
-        found: object = getattr(importlib.import_module(module_name), name)
+        module = importlib.import_module(module_name)
     except ImportError as error:
         raise ConfigError(f"{path!r} cannot be imported: {error}", key=key) from None
-    except AttributeError:
-        raise ConfigError(f"module {module_name!r} has no {name!r}", key=key) from None
+    except Exception as error:  # a module is anybody's code
+        raise ConfigError(f"{path!r} cannot be imported: {what_was_raised(error)}", key=key) from error
+    if not hasattr(module, name):
+        meant = did_you_mean(name, [each for each in vars(module) if not each.startswith("_")])
+        raise ConfigError(f"module {module_name!r} has no {name!r}.{meant}", key=key)
+    found: object = getattr(module, name)
     return found
 
 
