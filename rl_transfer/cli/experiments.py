@@ -97,8 +97,14 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    episodes: Annotated[int, typer.Option(min=1, help="Number of seeded episodes.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Root seed of the episodes.")] = 0,
+    episodes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of seeded episodes; default: 100.", show_default=False),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Root seed of the episodes; default: 0.", show_default=False),
+    ] = None,
     algorithm: Algorithm = None,
     stochastic: Annotated[bool, typer.Option(help="Sample actions instead of taking the best.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with every return.")] = False,
@@ -114,7 +120,8 @@ def evaluate(
     from rl_transfer.sweep.dispatch import bundle_kind, room
 
     make_folder_importable(env)
-    request = EvaluationRequest(env, data, episodes, seed, deterministic=not stochastic, algorithm=algorithm)
+    deterministic = False if stochastic else None
+    request = EvaluationRequest(env, data, episodes, seed, deterministic, algorithm)
     measured = room(bundle_kind(bundle)).evaluate(bundle, request)
     if as_json:
         sys.stdout.write(json.dumps(measured.data, indent=2) + "\n")

@@ -42,7 +42,7 @@ class FoundSource:
 
 @dataclass(frozen=True)
 class InspectionHints:
-    """What a user adds where a foreign file does not tell.
+    """What a user adds where a foreign file does not tell; a room refuses what makes no sense for its kind.
 
     Attributes:
         env: environment that a policy was trained in: id, shipped target or YAML file.
@@ -55,22 +55,22 @@ class InspectionHints:
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """What is to be measured, and on what; a room refuses what makes no sense for its kind.
+    """What is to be measured, and on what; None: not given. A room refuses what makes no sense for its kind.
 
     Attributes:
         env: id, shipped target or YAML file; None: what the policy was trained in.
         data: folder or YAML file of labelled data; None: what the classifier was trained on.
-        episodes: number of seeded episodes, ≥ 1; RL only.
-        seed: root seed of the episodes; RL only.
-        deterministic: the likeliest action instead of a sampled one; RL only.
+        episodes: number of seeded episodes, ≥ 1; RL only, None: 100.
+        seed: root seed of the episodes; RL only, None: 0.
+        deterministic: the likeliest action instead of a sampled one; RL only, None: the likeliest.
         algorithm: SB3's name of the algorithm, where a foreign file does not tell; RL only.
     """
 
     env: str | None = None
     data: str | None = None
-    episodes: int = 100
-    seed: int = 0
-    deterministic: bool = True
+    episodes: int | None = None
+    seed: int | None = None
+    deterministic: bool | None = None
     algorithm: str | None = None
 
 

@@ -40,6 +40,9 @@ from rl_transfer.spec.yaml_map import Document, read_yaml
 from rl_transfer_envs import canonical
 from rl_transfer_envs.show.label import label
 
+EPISODES = 100
+"""Of an evaluation that does not say how many."""
+
 
 class RLRoom:
     """Runs of reinforcement learning, on Stable-Baselines3."""
@@ -87,25 +90,27 @@ class RLRoom:
         """
         if request.data is not None:
             raise ConfigError(f"{argument} is a policy; it is measured in an --env, not on --data")
+        episodes = EPISODES if request.episodes is None else request.episodes
+        seed = 0 if request.seed is None else request.seed
         env = read_environment(request.env)
         policy = load_source(argument, algorithm=request.algorithm, otherwise=env)
-        target, played = play(policy, env, request.episodes, request.seed, request.deterministic)
+        target, played = play(policy, env, episodes, seed, request.deterministic is not False)
         notes = [str(note) for note in policy.metadata.get("notes", [])] if is_foreign(argument) else []
         mean, length = played.mean_return, float(np.mean(played.lengths))
-        std = float(np.std(played.returns, ddof=1)) if request.episodes > 1 else 0.0
+        std = float(np.std(played.returns, ddof=1)) if episodes > 1 else 0.0
         low, high = min(played.returns), max(played.returns)
         spec = canonical(as_spec(target))
         name = f"{request.env}, {spec['id']}" if request.env not in (None, spec["id"]) else spec["id"]
         text = "".join(f"note: {note}\n" for note in notes) + (
             f"{name} ({label(spec)}): mean return {mean:.2f} ± {std:.2f} (standard deviation) over "
-            f"{request.episodes} episodes, min {low:.2f}, max {high:.2f}, mean length {length:.1f}"
+            f"{episodes} episodes, min {low:.2f}, max {high:.2f}, mean length {length:.1f}"
         )
         data: dict[str, Json] = {
             "target": request.env,
             "env": spec["id"],
             "perturb": [*spec["perturb"]],
-            "episodes": request.episodes,
-            "seed": request.seed,
+            "episodes": episodes,
+            "seed": seed,
             "mean": mean,
             "std": std,
             "min": low,

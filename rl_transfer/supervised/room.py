@@ -38,6 +38,7 @@ from rl_transfer.supervised.preflight import preflight
 from rl_transfer.supervised.run import execute
 from rl_transfer.supervised.seen import measurable
 from rl_transfer.supervised.sources import save_pretrained
+from rl_transfer.wording import in_words
 
 
 class SupervisedRoom:
@@ -117,11 +118,17 @@ class SupervisedRoom:
 
         Args:
             argument: bundle or run folder.
-            hints: not needed, a bundle tells everything.
+            hints: refused, a bundle tells everything.
 
         Returns:
             Rows as :func:`rl_transfer.core.inventory` gives them.
+
+        Raises:
+            ConfigError: something is hinted at.
         """
+        self._refuse(
+            argument, "its bundle tells everything", {"--env": hints.env, "--algorithm": hints.algorithm}
+        )
         network = load_network(self.kind, Path(argument))
         return inventory(network.parts, network.state)
 
@@ -130,24 +137,37 @@ class SupervisedRoom:
 
         Args:
             argument: bundle or run folder.
-            request: may name data; an environment is refused.
+            request: may name data; whatever else it says is refused.
 
         Returns:
             Numbers and a sentence; see :meth:`measure`.
 
         Raises:
-            ConfigError: an environment is named; a classifier is measured on data.
+            ConfigError: something is given that only a policy has; a classifier is measured on data.
             TransferError: nobody knows its data, or it cannot name the classes of these.
         """
-        if request.env is not None:
-            raise ConfigError(
-                f"{argument} is {self.kind.classifier}; it is measured on --data, not in an --env"
-            )
-        if request.algorithm is not None:
-            raise ConfigError(
-                f"{argument} is {self.kind.classifier}; it has no --algorithm of reinforcement learning"
-            )
+        self._refuse(
+            argument,
+            "it is measured on --data",
+            {
+                "--env": request.env,
+                "--episodes": request.episodes,
+                "--seed": request.seed,
+                "--stochastic": request.deterministic,
+                "--algorithm": request.algorithm,
+            },
+        )
         return self.measure(argument, self.named_data(request.data))
+
+    def _refuse(self, argument: str, instead: str, options: Mapping[str, object]) -> None:
+        """Refuse options of policies, where any was given."""
+        given = [name for name, value in options.items() if value is not None]
+        if given:
+            verb, pronoun = ("is", "it") if len(given) == 1 else ("are", "them")
+            raise ConfigError(
+                f"{argument} is {self.kind.classifier}; {instead}, and {in_words(given)} {verb} for policies "
+                f"only. Leave {pronoun} out"
+            )
 
     def named_data(self, argument: str | None) -> LabelledData | None:
         """The data set that ``--data`` names.

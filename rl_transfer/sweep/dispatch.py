@@ -14,6 +14,7 @@ from rl_transfer.spec import MatrixConfig, RLRun, RLSuite, TrainConfig, Transfer
 from rl_transfer.spec.experiment import RunConfig, SingleConfig, SingleTransferConfig
 from rl_transfer.spec.image import ImageRun, ImageSuite, ImageTrainConfig, ImageTransferConfig
 from rl_transfer.spec.modules import import_modules
+from rl_transfer.wording import in_words
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,9 @@ def bundle_kind(argument: str) -> str:
 
     Returns:
         A key of ``KINDS``.
+
+    Raises:
+        BundleError: the bundle says that it is of another kind.
     """
     try:
         content = read_json(bundle_folder(Path(argument)) / "bundle.json")
@@ -74,7 +78,14 @@ def bundle_kind(argument: str) -> str:
         return "rl"
     metadata = content.get("metadata") if isinstance(content, dict) else None
     kind = metadata.get("kind") if isinstance(metadata, dict) else None
-    return kind if isinstance(kind, str) and kind in KINDS else "rl"
+    if not isinstance(kind, str):
+        return "rl"
+    if kind not in KINDS:
+        raise BundleError(
+            f"{argument}: its bundle is of kind {kind!r}, and here are {in_words(list(KINDS))}; a newer "
+            "version of rl-transfer, or the package that wrote it, may know more"
+        )
+    return kind
 
 
 @dataclass(frozen=True)

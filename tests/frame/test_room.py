@@ -1,14 +1,17 @@
 """Every kind of run implements the one protocol, and errors of a run are told in the suite's keys."""
 
 import inspect
+import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rl_transfer.errors import BundleError, ConfigError, TransferError
-from rl_transfer.frame import EvaluationRequest, Room, bundle_folder, located
+from rl_transfer.frame import EvaluationRequest, InspectionHints, Room, bundle_folder, located
 from rl_transfer.spec import MatrixConfig
 from rl_transfer.spec.experiment import RunConfig
-from rl_transfer.sweep.dispatch import KINDS, room
+from rl_transfer.sweep.dispatch import KINDS, bundle_kind, room
 
 VERBS = ("execute", "resolve", "preflight", "find_source", "inspect", "evaluate")
 
@@ -35,8 +38,31 @@ def test_a_kinds_configs_say_its_name(kind: str) -> None:
 def test_a_request_that_makes_no_sense_for_the_kind_is_refused() -> None:
     with pytest.raises(ConfigError, match="not on --data"):
         room("rl").evaluate("nowhere", EvaluationRequest(data="images"))
-    with pytest.raises(ConfigError, match="not in an --env"):
+    with pytest.raises(ConfigError, match=r"and --env is for policies only\. Leave it out"):
         room("image").evaluate("nowhere", EvaluationRequest(env="CartPole-v1"))
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"episodes": 100}, "--episodes is"),
+        ({"seed": 0}, "--seed is"),
+        ({"deterministic": False}, "--stochastic is"),
+        ({"algorithm": "PPO"}, "--algorithm is"),
+        ({"episodes": 7, "seed": 3}, "--episodes and --seed are"),
+    ],
+)
+def test_a_classifier_has_no_options_of_policies_not_even_at_their_defaults(
+    given: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"{named} for policies only"):
+        room("image").evaluate("nowhere", EvaluationRequest(**given))
+
+
+@pytest.mark.parametrize("hint", [{"env": "CartPole-v1"}, {"algorithm": "PPO"}])
+def test_a_classifiers_bundle_needs_no_hints(hint: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match=r"its bundle tells everything, and --(env|algorithm) is"):
+        room("image").inspect("nowhere", InspectionHints(**hint))
 
 
 @pytest.mark.parametrize(
@@ -56,6 +82,15 @@ def test_errors_of_a_run_get_the_suites_key(raised: str | None, told: str) -> No
     ):
         raise TransferError("wrong", key=raised)
     assert (caught.value.key, caught.value.message) == (told, "here: wrong")
+
+
+def test_a_bundle_of_a_kind_that_nobody_knows_is_no_policy(tmp_path: Path) -> None:
+    manifest = tmp_path / "bundle.json"
+    manifest.write_text(json.dumps({"metadata": {"kind": "text"}}), encoding="utf-8")
+    with pytest.raises(BundleError, match=r"of kind 'text', and here are rl and image; a newer version"):
+        bundle_kind(str(tmp_path))
+    manifest.write_text(json.dumps({"metadata": {}}), encoding="utf-8")
+    assert bundle_kind(str(tmp_path)) == "rl", "policies do not say it"
 
 
 def test_what_is_no_bundle_is_refused_with_the_kinds_hint(tmp_path) -> None:
