@@ -27,6 +27,7 @@ from rl_transfer_envs.errors import (
     UnknownEnvironmentError,
     UnknownParameterError,
 )
+from rl_transfer_envs.registry.observations import observation_names, register_observation_names
 from rl_transfer_envs.registry.parameters import (
     Parameter,
     attribute_parameter,
@@ -68,8 +69,10 @@ __all__ = [
     "environments",
     "list_rows",
     "make",
+    "observation_names",
     "parameters",
     "perturbations",
+    "register_observation_names",
     "register_parameter",
     "register_perturbation",
     "register_probe",

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from rl_transfer.core._inputs import layer_maps, map_columns, mapping_note
+from rl_transfer.core._outputs import map_outputs, output_maps, output_note
 from rl_transfer.core._selectors import names_whole_parts
 from rl_transfer.core._sorting import alias_groups, identity, owner_path
 from rl_transfer.core._text import shape_text, table
 from rl_transfer.core.digest import digest_tensors, dtype_name, tensors_of
 from rl_transfer.core.parts import Part, PartMap, TensorInfo
-from rl_transfer.core.strategy import InputMap, Strategy
+from rl_transfer.core.strategy import InputFill, InputMap, OutputMap, Strategy
 from rl_transfer.errors import TransferError
 from rl_transfer.wording import listing
 
@@ -113,7 +114,7 @@ def find_matches(
     whole_parts = set(part_map.layers([s for s in strategy.copy if names_whole_parts(s)]))
     wanted = copy - set(part_map.select(strategy.reset, key=strategy.key_of("reset")))
     lenient = part_map.layers(strategy.reset_on_mismatch, key=strategy.key_of("reset_on_mismatch"))
-    maps = layer_maps(part_map, strategy, wanted)
+    maps, heads = layer_maps(part_map, strategy, wanted), output_maps(part_map, strategy, wanted)
     matcher = Matcher(source, part_map, source_parts)
     live = tensors_of(model)
     found: dict[str, Match] = {}
@@ -127,7 +128,8 @@ def find_matches(
             crooked.append(part)
         for layer in part.layers:
             pairs = {name: (matcher.pairs[name], live[name]) for name in layer.tensors}
-            matches, unfit, fatal = _match_layer(pairs, source, wanted, maps.get(layer), strategy)
+            declared = _Maps(maps.get(layer), heads.get(layer), strategy.input_fill)
+            matches, unfit, fatal = _match_layer(pairs, source, wanted, declared)
             if layer in lenient and (unfit or deeper):
                 reason = unfit[0] if unfit else "the source's part has more layers"
                 matches = _reset_layer(matches, wanted, f"{reason}; the layer starts fresh")
@@ -141,12 +143,31 @@ def find_matches(
     return found
 
 
+@dataclass(frozen=True)
+class _Maps:
+    """What a strategy declares of one layer's inputs and outputs."""
+
+    inputs: InputMap | None
+    outputs: OutputMap | None
+    fill: InputFill
+
+    def applied(self, name: str, value: Tensor, target: Tensor, note: str) -> tuple[Tensor, str]:
+        """The source's tensor in the target's order, and what a reader of the plan should know."""
+        notes = [note] if note else []
+        if self.outputs is not None:
+            value = map_outputs(name, value, target, self.outputs)
+            notes.append(output_note(self.outputs))
+        if self.inputs is not None and _differ_in_inputs_only(value, target):
+            value = map_columns(value, target, self.inputs, self.fill)
+            notes.append(mapping_note(self.inputs, self.fill))
+        return value, "; ".join(notes)
+
+
 def _match_layer(
     pairs: Mapping[str, tuple[tuple[str, ...], Tensor]],
     source: Mapping[str, Tensor],
     wanted: set[str],
-    columns: InputMap | None,
-    strategy: Strategy,
+    declared: _Maps,
 ) -> tuple[dict[str, Match], list[str], list[str]]:
     """Matches of one layer; what does not fit (another architecture); what is plainly wrong."""
     matches: dict[str, Match] = {}
@@ -164,9 +185,7 @@ def _match_layer(
         if name not in wanted:
             continue
         note = _provenance(name, names, source)
-        if columns is not None and _differ_in_inputs_only(value, target):
-            value = map_columns(value, target, columns, strategy.input_fill)
-            note = "; ".join(filter(None, (note, mapping_note(columns, strategy.input_fill))))
+        value, note = declared.applied(name, value, target, note)
         if value.shape != target.shape:
             unfit.append(f"{name}: {shape_text(shape)} in the source, {shape_text(target.shape)} here")
         elif value.dtype != target.dtype:
@@ -207,7 +226,8 @@ def _refusal(strategy: Strategy, problems: list[str], tables: list[str]) -> Tran
         lines += ["", *tables, ""]
         lines.append(
             "Give the target the source's architecture, copy fewer layers (part[:k]), reset the part, "
-            "list its layers under reset_on_mismatch, or declare an input map for another observation."
+            "list its layers under reset_on_mismatch, or declare input maps for another observation, output "
+            "maps for other actions."
         )
     return TransferError("\n".join(lines), key=strategy.key_of("copy"))
 

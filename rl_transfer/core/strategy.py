@@ -11,6 +11,7 @@ from rl_transfer.errors import TransferError
 NormMode = Literal["frozen", "adapt"]
 InputFill = Literal["zero", "fresh"]
 InputMap = tuple[int | None, ...]
+OutputMap = tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Strategy:
             Columns of their weights are permuted and padded accordingly.
         input_fill: weights of a feature that the source lacks: ``zero`` (the function of
             the mapped features is the source's) or ``fresh`` (the target's initialisation).
+        output_maps: selector of heads → for every output of the target the index of the
+            source's output, or None for an output that starts fresh.
         freeze: what stays fixed from the first step on.
         norm: ``frozen`` holds the running statistics of frozen normalisation layers,
             ``adapt`` lets them follow the target's data (Li et al. 2017, AdaBN).
@@ -62,6 +65,7 @@ class Strategy:
     reset_on_mismatch: tuple[str, ...] = ()
     input_maps: Mapping[str, InputMap] = field(default_factory=dict)
     input_fill: InputFill = "zero"
+    output_maps: Mapping[str, OutputMap] = field(default_factory=dict)
     freeze: tuple[str, ...] = ()
     norm: NormMode = "frozen"
     thaw: tuple[ThawStep, ...] = ()

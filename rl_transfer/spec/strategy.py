@@ -21,7 +21,7 @@ from rl_transfer.spec.base import (
 )
 
 Selectors = tuple[str, ...]
-_LATER = ("as_copied",)
+_LATER = ("as_copied", "output_maps")
 
 
 class Thaw(Frozen):
@@ -142,10 +142,12 @@ class StrategyVerbs(Frozen):
     """Exceptions from ``copy`` that start fresh."""
     reset_on_mismatch: Selectors = ()
     """Layers that start fresh where their shape differs from the source's (else: refused)."""
-    input_maps: dict[str, tuple[int | None, ...]] = Field(default_factory=dict)
-    """First layers → for each target feature the index of the source's, or null."""
+    input_maps: dict[str, tuple[int | str | None, ...]] = Field(default_factory=dict)
+    """First layers → for each target feature the source's, by index or name, or null."""
     input_fill: Literal["zero", "fresh"] = "zero"
     """Weights of features that the source lacks."""
+    output_maps: dict[str, tuple[int | None, ...]] = Field(default_factory=dict)
+    """Heads → for each target action the index of the source's, or null: that one starts fresh."""
     freeze: Selectors = ()
     """What is held fixed, bit for bit, from the first step on."""
     norm: Literal["frozen", "adapt"] = "frozen"
@@ -219,8 +221,9 @@ class StrategyVerbs(Frozen):
                 clash[0],
                 f"progressive freezes the source's column itself; {', '.join(clash)} cannot be combined",
             )
-        if isinstance(self.anchor, EWCConfig) and self.input_maps:
-            raise KeyedValueError("anchor", "ewc cannot be combined with input_maps; l2_sp can")
+        for key in ("input_maps", "output_maps"):
+            if isinstance(self.anchor, EWCConfig) and getattr(self, key):
+                raise KeyedValueError("anchor", f"ewc cannot be combined with {key}; l2_sp can")
         useless = [key for key in idle if not self.train and getattr(self, key)]
         if useless:
             raise KeyedValueError("train", f"train is false, so {', '.join(useless)} would do nothing")

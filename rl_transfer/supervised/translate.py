@@ -43,13 +43,23 @@ def core_strategy(kind: DataKind, verbs: StrategyVerbs, parts: PartMap) -> core.
                 f"the strategy uses {verb}, which {kind.classifier} cannot: {reason}",
                 key=f"strategy.{verb}",
             )
+    named = [each for given in verbs.input_maps.values() for each in given if isinstance(each, str)]
+    if named:
+        raise TransferError(
+            f"{named[0]!r}: the inputs of {kind.classifier} have no names; give indices",
+            key="strategy.input_maps",
+        )
     return core.Strategy(
         name="",
         copy=verbs.copy_,
         reset=verbs.reset,
         reset_on_mismatch=verbs.reset_on_mismatch,
-        input_maps=verbs.input_maps,
+        input_maps={
+            layer: tuple(each if isinstance(each, int) else None for each in given)
+            for layer, given in verbs.input_maps.items()
+        },
         input_fill=verbs.input_fill,
+        output_maps=verbs.output_maps,
         freeze=verbs.freeze,
         norm=verbs.norm,
         thaw=_thaw(verbs, parts),

@@ -17,6 +17,7 @@ MODULES = (
     "physics.classic.mountain_car",
     "physics.classic.pendulum",
     "physics.mujoco.parameters",
+    "physics.mujoco.observations",
     "physics.box2d.lunar_lander",
     "physics.box2d.bipedal_walker",
     "physics.pixels.pixel_catch",

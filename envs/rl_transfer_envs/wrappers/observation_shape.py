@@ -54,6 +54,14 @@ class _Selected(ObservationPerturbation):
             space.low[self._chosen], space.high[self._chosen], dtype=space.dtype.type
         )
 
+    def renamed(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """The names of the selected dimensions.
+
+        Args:
+            names: of the dimensions that are selected from.
+        """
+        return tuple(names[int(index)] for index in self._chosen)
+
     def observation(self, observation: Observation) -> Observation:
         """The selected dimensions."""
         return observation[self._chosen]
@@ -134,6 +142,14 @@ class ObservationMissing(_Selected):
         high = np.where(self._keep, space.high, np.maximum(space.high, 0))
         self.observation_space = spaces.Box(low, high, dtype=space.dtype.type)
 
+    def renamed(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """The names of what is left.
+
+        Args:
+            names: of all dimensions.
+        """
+        return super().renamed(names) if self.value("mode") == "remove" else names
+
     def observation(self, observation: Observation) -> Observation:
         """What is left of the observation."""
         if self.value("mode") == "remove":
@@ -189,6 +205,14 @@ class ObservationDistractors(ObservationPerturbation):
             np.concatenate([space.high, infinite]),
             dtype=space.dtype.type,
         )
+
+    def renamed(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """The names, and those of the dimensions that are appended.
+
+        Args:
+            names: of the dimensions that say something.
+        """
+        return (*names, *(f"distractor_{index}" for index in range(self.value("count"))))
 
     def begin(self, observation: Observation) -> None:
         """Start the processes from their stationary distribution."""

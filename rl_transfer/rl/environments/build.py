@@ -29,6 +29,25 @@ def as_spec(config: Environment) -> dict[str, Json]:
     return {name: value for name, value in config.plain().items() if value}
 
 
+def observation_names(config: Environment) -> tuple[str, ...] | None:
+    """The names of an environment's observation entries, perturbations included.
+
+    Args:
+        config: the environment and its perturbations.
+
+    Returns:
+        One per entry of a vector observation; None where nobody named them.
+
+    Raises:
+        EnvironmentSpecError: it cannot be built.
+        MissingExtraError: it needs an extra that is not installed.
+    """
+    env = make_env(config)
+    names = rl_transfer_envs.observation_names(env)
+    env.close()
+    return names
+
+
 def make_env(config: Environment, render_mode: str | None = None, key: str | None = None) -> Env:
     """Build one perturbed environment.
 

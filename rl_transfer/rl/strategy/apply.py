@@ -25,6 +25,7 @@ from rl_transfer.rl.strategy.fidelity import refuse_other_function
 from rl_transfer.rl.strategy.hooks import HookContext, LossHook, install_losses, user_hook
 from rl_transfer.rl.strategy.kickstart import KickstartLoss, check_teacher
 from rl_transfer.rl.strategy.knobs import HeldTargets, apply_knobs
+from rl_transfer.rl.strategy.maps import with_maps
 from rl_transfer.rl.strategy.translate import core_strategy, expand
 from rl_transfer.rl.strategy.trpo import refuse_optimizer_verbs, skip_frozen
 from rl_transfer.spec import RLRun
@@ -64,6 +65,7 @@ class PolicyTransfer:
             refuse_optimizer_verbs(self._name, self._verbs)
         self.parts = policy_parts(self._name, model.policy)
         strategy = core_strategy(self._verbs, self.parts, key="strategy")
+        strategy = with_maps(strategy, self._verbs, self._name, self.parts, source)
         given = (source.state, source.parts) if source is not None else None
         with self._naming_algorithms():
             initial = apply_initial(model.policy, self.parts, strategy, self._verbs, given, seed)

@@ -39,7 +39,7 @@ def expand(selectors: Iterable[str], parts: PartMap) -> tuple[str, ...]:
 
 
 def core_strategy(verbs: StrategyVerbs, parts: PartMap, key: str | None = None) -> core.Strategy:
-    """The core's form of a strategy.
+    """The core's form of a strategy; ``maps.with_maps`` adds its maps.
 
     Args:
         verbs: as parsed from YAML.
@@ -61,7 +61,6 @@ def core_strategy(verbs: StrategyVerbs, parts: PartMap, key: str | None = None) 
         copy=expand(verbs.copy_, parts),
         reset=tuple(reset) if verbs.copy_ else (),
         reset_on_mismatch=expand(verbs.reset_on_mismatch, parts),
-        input_maps=_expand_keys(verbs.input_maps, parts),
         input_fill=verbs.input_fill,
         freeze=(*expand(verbs.freeze, parts), *columns),
         norm=verbs.norm,

@@ -14,6 +14,7 @@ from gymnasium import spaces
 
 from rl_transfer_envs.aliases import Simulator
 from rl_transfer_envs.physics.box2d.literals import derive_render_fps, literal_parameter
+from rl_transfer_envs.registry.observations import register_observation_names
 from rl_transfer_envs.registry.parameters import Parameter, register_parameter
 
 WALKER_IDS = ("BipedalWalker-v3", "BipedalWalkerHardcore-v3")
@@ -172,3 +173,12 @@ def _world() -> list[Parameter]:
 
 
 register_parameter(WALKER_IDS, *_body(), *_world())
+_LEG = ("hip_{}_angle", "hip_{}_speed", "knee_{}_angle", "knee_{}_speed", "leg_{}_contact")
+register_observation_names(
+    WALKER_IDS,
+    (
+        *("hull_angle", "hull_angular_velocity", "x_velocity", "y_velocity"),
+        *(entry.format(leg) for leg in (1, 2) for entry in _LEG),
+        *(f"lidar_{ray}" for ray in range(10)),
+    ),
+)

@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium import spaces
 
 from rl_transfer_envs.aliases import Observation, Simulator
+from rl_transfer_envs.registry.observations import register_observation_names
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
 from rl_transfer_envs.registry.probes import register_probe
 
@@ -170,3 +171,7 @@ def swing_up(observation: Observation) -> int:
 
 
 register_probe(ACROBOT_IDS, "swing up", swing_up)
+register_observation_names(
+    ACROBOT_IDS,
+    ("cos_theta1", "sin_theta1", "cos_theta2", "sin_theta2", "velocity_theta1", "velocity_theta2"),
+)

@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from rl_transfer_envs.aliases import Observation, Simulator
+from rl_transfer_envs.registry.observations import register_observation_names
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
 from rl_transfer_envs.registry.probes import register_probe
 
@@ -153,3 +154,6 @@ def drive_right(observation: Observation) -> int:
 
 register_probe(CARTPOLE_IDS, "balance", balance)
 register_probe(CARTPOLE_IDS, "drive right", drive_right)
+register_observation_names(
+    CARTPOLE_IDS, ("cart_position", "cart_velocity", "pole_angle", "pole_angular_velocity")
+)

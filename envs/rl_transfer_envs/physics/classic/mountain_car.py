@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium import spaces
 
 from rl_transfer_envs.aliases import Action, Observation, Simulator
+from rl_transfer_envs.registry.observations import register_observation_names
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
 from rl_transfer_envs.registry.probes import register_probe
 
@@ -178,3 +179,4 @@ def _pump(throttle: float) -> Callable[[Observation], Action]:
 
 register_probe(CONTINUOUS_IDS, _PUMP[0], _pump(1.0))
 register_probe(CONTINUOUS_IDS, "gently with the velocity", _pump(0.6))
+register_observation_names((*DISCRETE_IDS, *CONTINUOUS_IDS), ("position", "velocity"))

@@ -6,6 +6,7 @@ import numpy as np
 from gymnasium import spaces
 
 from rl_transfer_envs.aliases import Simulator
+from rl_transfer_envs.registry.observations import register_observation_names
 from rl_transfer_envs.registry.parameters import Parameter, attribute_parameter, register_parameter
 from rl_transfer_envs.registry.probes import register_probe
 
@@ -116,3 +117,4 @@ register_probe(
     "with the velocity",
     lambda observation: np.array([2.0 if np.ravel(observation)[2] >= 0 else -2.0], dtype=np.float32),
 )
+register_observation_names(PENDULUM_IDS, ("cos_theta", "sin_theta", "angular_velocity"))
