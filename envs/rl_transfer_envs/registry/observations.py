@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 import gymnasium as gym
 
-from rl_transfer_envs.aliases import Env, Simulator
+from rl_transfer_envs.aliases import Env
 from rl_transfer_envs.errors import DuplicateRegistrationError
 
 Names = tuple[str, ...]
-Naming = Callable[[Simulator], Sequence[str] | None]
+Naming = Callable[[object], Sequence[str] | None]
 """``env.unwrapped`` → its names, for environments whose model or arguments decide."""
 
 _registered: dict[str, Sequence[str] | Naming] = {}
