@@ -9,6 +9,7 @@ from rl_transfer.analysis import words
 from rl_transfer.analysis.comparison import JUDGED
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix
+from rl_transfer.results import Labels
 from rl_transfer.wording import in_words
 
 WIDTH = 110
@@ -36,7 +37,7 @@ def text_table(matrix: Matrix) -> str:
         f"gains in {words.scale_of_gains(matrix)}, {settings.confidence:.0%} Welch intervals; "
         f"tests in families of {matrix.family}",
         "",
-        *_rows(_sections(matrix), matrix.measure),
+        *_rows(_sections(matrix), matrix.labels),
     ]
     notes = [line for note in words.notes(matrix) for line in wrapped(note, indent="  ")]
     if notes:
@@ -77,7 +78,7 @@ def _sections(matrix: Matrix) -> list[tuple[str, tuple[Cell, ...]]]:
 def _origin(matrix: Matrix, source: str | None) -> str:
     if source is None:
         return ""
-    info, digits = matrix.sources[source], words.digits(matrix.measure)
+    info, digits = matrix.sources[source], words.digits(matrix.labels)
     details = []
     if info.scores:
         ends = (min(info.scores.values()), max(info.scores.values()))
@@ -90,8 +91,8 @@ def _origin(matrix: Matrix, source: str | None) -> str:
     return f" from {source}" + (f" ({', '.join(details)})" if details else "")
 
 
-def _rows(sections: Sequence[tuple[str, Sequence[Cell]]], measure: str) -> list[str]:
-    rows_of = [[_row(cell, measure) for cell in cells] for _, cells in sections]
+def _rows(sections: Sequence[tuple[str, Sequence[Cell]]], labels: Labels) -> list[str]:
+    rows_of = [[_row(cell, labels) for cell in cells] for _, cells in sections]
     table: list[list[tuple[str, ...]]] = [[_HEAD], *rows_of]
     widths = [max(len(row[column]) for rows in table for row in rows) for column in range(len(_HEAD))]
     widths[0] = min(widths[0], WIDTH - sum(widths[1:]) - 2 * len(_HEAD))
@@ -101,10 +102,10 @@ def _rows(sections: Sequence[tuple[str, Sequence[Cell]]], measure: str) -> list[
     return lines
 
 
-def _row(cell: Cell, measure: str) -> tuple[str, ...]:
+def _row(cell: Cell, labels: Labels) -> tuple[str, ...]:
     if cell.kind == "baseline":
         final, area = (
-            words.interval(cell.metrics[name].value.interval, signed=False, digits=words.digits(measure))
+            words.interval(cell.metrics[name].value.interval, signed=False, digits=words.digits(labels))
             for name in _LEVELS
         )
         return cell.target, final, "", area, ""
@@ -113,7 +114,7 @@ def _row(cell: Cell, measure: str) -> tuple[str, ...]:
         entry = cell.comparisons[name]
         raw = " r" if entry.unit == "measure" else ""
         doubt = "*" if entry.doubted else ""
-        gain = words.interval(entry.gain, digits=words.digits(measure, entry.unit))
+        gain = words.interval(entry.gain, digits=words.digits(labels, entry.unit))
         texts += [f"{gain}{raw}", f"{entry.symbol} {entry.outcome}{doubt}"]
     return tuple(texts)
 

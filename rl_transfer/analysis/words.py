@@ -10,6 +10,7 @@ from rl_transfer.analysis.comparison import Comparison
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.analysis.verdict import Verdict
+from rl_transfer.results import Labels
 from rl_transfer.wording import in_words, listing
 
 EFFECTS = (
@@ -68,16 +69,14 @@ def interval(estimate: Interval, *, signed: bool = True, digits: int = 3) -> str
     return f"{point} [{low}, {high}]" if estimate.defined else point
 
 
-def digits(measure: str, unit: str = "measure") -> int:
-    """``digits`` of :func:`number` for values in ``unit``: accuracies get three decimals, all else two.
-
-    The accuracies worth comparing crowd below 1, and chance among many classes lies close to 0.
+def digits(labels: Labels, unit: str = "measure") -> int:
+    """``digits`` of :func:`number` for values in ``unit``: what its kind of run asks for its measure, else 3.
 
     Args:
-        measure: what the sweep measures.
+        labels: of the sweep.
         unit: what the value is in: the measure, a score, steps or a ratio.
     """
-    return 4 if measure == "accuracy" and unit == "measure" else 3
+    return labels.digits if unit == "measure" else 3
 
 
 def at_steps(budget: float, unit: str) -> str:

@@ -19,6 +19,7 @@ from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, CellKey, Matrix
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.report.style import INK, MUTED, NEGATIVE, POSITIVE, drawing
+from rl_transfer.results import Labels
 
 Row = tuple[str, str | None]
 """(strategy, source)."""
@@ -127,7 +128,7 @@ def _panel(
         for x, target in enumerate(targets):
             key: CellKey = (source, target, strategy)
             if key in cells:
-                _cell(axes, x, y, cells[key], metric, limits[target], matrix.measure)
+                _cell(axes, x, y, cells[key], metric, limits[target], matrix.labels)
     # A single narrow column would let the titles of the two panels run into each other.
     gap = "\n" if len(matrix.targets) == 1 else " "
     axes.set_title(f"{METRICS[metric].claim}{gap}({METRICS[metric].label})", pad=8)
@@ -144,12 +145,12 @@ def _target_label(name: str, matrix: Matrix) -> str:
     scale = matrix.targets[name].scale
     short = "\n".join(textwrap.wrap(name, 18, max_lines=2, placeholder="…"))
     reference, random = (
-        words.number(value, digits=words.digits(matrix.measure)) for value in (scale.reference, scale.random)
+        words.number(value, digits=words.digits(matrix.labels)) for value in (scale.reference, scale.random)
     )
     return f"{short}\n{'raw' if scale.is_raw else f'{scale.mode} {reference}'}\n{matrix.labels.zero} {random}"
 
 
-def _cell(axes: Axes, x: float, y: float, cell: Cell, metric: Judged, limit: float, measure: str) -> None:
+def _cell(axes: Axes, x: float, y: float, cell: Cell, metric: Judged, limit: float, labels: Labels) -> None:
     entry = cell.comparisons[metric]
     coloured = math.isfinite(entry.gain.point)
     face = _SCALE(Normalize(-limit, limit)(entry.gain.point)) if coloured else to_rgba(_BLANK)
@@ -171,7 +172,7 @@ def _cell(axes: Axes, x: float, y: float, cell: Cell, metric: Judged, limit: flo
     dark = coloured and abs(entry.gain.point) > 0.68 * limit
     ink = "white" if dark and not unsure else INK
     box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.2} if unsure else None
-    first, second = _texts(cell, entry, words.digits(measure, entry.unit))
+    first, second = _texts(cell, entry, words.digits(labels, entry.unit))
     axes.text(x, y - 0.12, first, ha="center", va="center", color=ink, weight="bold", fontsize=9.5, bbox=box)
     axes.text(x, y + 0.23, second, ha="center", va="center", color=ink, fontsize=7, bbox=box)
     if any(not flag.of_control for flag in cell.flags):

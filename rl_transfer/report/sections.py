@@ -112,7 +112,7 @@ def _verdict(entry: Comparison, label: str, matrix: Matrix) -> Html:
         tag("small", f"{label} "),
         tag("b", f"{entry.symbol} {entry.outcome}{doubt}"),
         BREAK,
-        f"{interval_text(entry.gain, digits=words.digits(matrix.measure, entry.unit))}{raw}",
+        f"{interval_text(entry.gain, digits=words.digits(matrix.labels, entry.unit))}{raw}",
         class_=f"v {entry.verdict}",
     )
 
@@ -146,7 +146,7 @@ def source_table(matrix: Matrix) -> Html:
     Returns:
         A table in the measure's unit.
     """
-    rows, digits = [], words.digits(matrix.measure)
+    rows, digits = [], words.digits(matrix.labels)
     for name, info in matrix.sources.items():
         nothing = "unknown, not measured" if info.unmeasured else "none finished"
         scores = ", ".join(figure_text(score, digits=digits) for score in info.scores.values()) or nothing
@@ -170,7 +170,7 @@ def target_table(matrix: Matrix) -> Html:
     Returns:
         A table in the measure's unit.
     """
-    rows, digits = [], words.digits(matrix.measure)
+    rows, digits = [], words.digits(matrix.labels)
     for name, info in matrix.targets.items():
         scale = info.scale
         delta = (
@@ -243,7 +243,7 @@ def _tests(cell: Cell, matrix: Matrix) -> Html:
                 adjusted,
                 figure_text(entry.improvement),
                 figure_text(entry.hedges_g, signed=True),
-                interval_text(entry.iqm_gain, digits=words.digits(matrix.measure, entry.unit)),
+                interval_text(entry.iqm_gain, digits=words.digits(matrix.labels, entry.unit)),
                 because,
             ]
         )
@@ -266,7 +266,7 @@ def _metrics(cell: Cell, matrix: Matrix) -> Html:
 
 def _metric(metric: Metric, matrix: Matrix) -> Sequence[object]:
     unit = {"measure": matrix.measure, "steps": matrix.unit, "ratio": ""}[metric.info.unit]
-    info, digits = metric.info, words.digits(matrix.measure, metric.info.unit)
+    info, digits = metric.info, words.digits(matrix.labels, metric.info.unit)
     return [
         tag("a", info.label, href=f"#{info.anchor}"),
         f"{metric.bound} {interval_text(metric.value.interval, signed=info.signed, digits=digits)}".strip(),

@@ -114,7 +114,7 @@ def _preferred(metric: Metric) -> tuple[float, str]:
 def _sentence(entry: Comparison, cell: Cell, matrix: Matrix) -> str:
     parts = [
         f"**{entry.symbol} {entry.outcome}** {words.at_steps(cell.budget, matrix.unit)}: "
-        f"{words.interval(entry.gain, digits=words.digits(matrix.measure, entry.unit))} ({entry.reason})",
+        f"{words.interval(entry.gain, digits=words.digits(matrix.labels, entry.unit))} ({entry.reason})",
         entry.control.sentence if entry.control else "",
         words.advice(entry),
         *(flag.message for flag in cell.flags),

@@ -1,11 +1,12 @@
 """The run record and the run store on disk."""
 
 from rl_transfer.results.files import make_folder, read_json, write_json, write_text
-from rl_transfer.results.labels import PLAYED, Labels, read_labels
+from rl_transfer.results.labels import ACCURACY_DIGITS, PLAYED, Labels, read_labels
 from rl_transfer.results.store import SCHEMA, RunFolder, RunStore, find_run, run_id
 from rl_transfer.results.versions import library_versions
 
 __all__ = [
+    "ACCURACY_DIGITS",
     "PLAYED",
     "SCHEMA",
     "Labels",

@@ -21,6 +21,7 @@ class Labels:
         samples: what one evaluation is over, plural: ``evaluation episodes``, ``test images``.
         values: what is not a score, plural: ``returns``, ``accuracies``.
         threshold: what a task may declare as its goal; empty if none ever does.
+        digits: significant figures of a value of the measure; one less stand behind the point at most.
     """
 
     unit: str = "environment steps"
@@ -33,6 +34,7 @@ class Labels:
     samples: str = "evaluation episodes"
     values: str = "returns"
     threshold: str = "reward threshold"
+    digits: int = 3
 
     @property
     def the_chance(self) -> str:
@@ -49,10 +51,13 @@ class Labels:
         """``return``, ``accuracy``."""
         return self.measure.rpartition(" ")[2]
 
-    def of_manifest(self) -> dict[str, str]:
+    def of_manifest(self) -> dict[str, str | int]:
         """What ``sweep.json`` says under ``labels``; unit and measure have keys of their own there."""
         return {name: value for name, value in asdict(self).items() if name not in ("unit", "measure")}
 
+
+ACCURACY_DIGITS = 4
+"""The accuracies worth comparing crowd below 1, and chance among many classes lies close to 0."""
 
 PLAYED = Labels()
 """The words of reinforcement learning."""
@@ -69,5 +74,9 @@ def read_labels(manifest: Mapping[str, object]) -> Labels:
     """
     said = manifest.get("labels")
     given = {**(said if isinstance(said, Mapping) else {}), **manifest}
-    known = {each.name for each in fields(Labels)}
-    return replace(PLAYED, **{n: v for n, v in given.items() if n in known and isinstance(v, str)})
+    known = {each.name for each in fields(Labels)} - {"digits"}
+    words = {name: value for name, value in given.items() if name in known and isinstance(value, str)}
+    digits = given.get("digits")
+    if not (isinstance(digits, int) and 1 <= digits <= 15):  # older manifests do not say it
+        digits = ACCURACY_DIGITS if words.get("measure") == "accuracy" else PLAYED.digits
+    return replace(PLAYED, **words, digits=digits)

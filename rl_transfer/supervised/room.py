@@ -20,7 +20,7 @@ from rl_transfer.frame import (
     run_identity,
     silent,
 )
-from rl_transfer.results import Labels, RunFolder
+from rl_transfer.results import ACCURACY_DIGITS, Labels, RunFolder
 from rl_transfer.spec import locate
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.labelled import LabelledData
@@ -61,6 +61,7 @@ class SupervisedRoom:
             samples=f"test {kind.items}",
             values="accuracies",
             threshold="",
+            digits=ACCURACY_DIGITS,
         )
 
     def execute(

@@ -11,10 +11,12 @@ import pytest
 from rl_transfer.analysis import Run, analyse, csv_text, summary, text_table
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.words import digits, interval, notes, number
+from rl_transfer.results import ACCURACY_DIGITS, PLAYED, Labels
 from support.untyped import untyped
 
 from .hand_made import CONTROL, FAST, SLOW, arm, shifted, sweep
 
+ACCURACY = Labels(unit="epochs", measure="accuracy", digits=ACCURACY_DIGITS)
 SCRATCH = (None, "task", "scratch")
 TUNED = ("base", "task", "fine-tune")
 
@@ -90,13 +92,16 @@ def test_tables_hold_the_probe_of_cells_that_have_one_and_of_no_others():
     ("value", "text"), [(0.9234, "0.923"), (1.0, "1.000"), (0.001, "0.001"), (0.99996, "1.000")]
 )
 def test_accuracies_have_three_decimals(value, text):
-    assert number(value, digits=digits("accuracy")) == text
+    assert number(value, digits=digits(ACCURACY)) == text
+
+
+def test_digits_are_a_kinds_own_whatever_it_calls_its_measure():
+    assert digits(Labels(measure="rank correlation", digits=5)) == 5
+    assert digits(Labels(measure="accuracy")) == 3
 
 
 def test_returns_scores_and_steps_keep_two():
-    assert [digits("mean episodic return"), digits("accuracy", "score"), digits("accuracy", "steps")] == [
-        3
-    ] * 3
+    assert [digits(PLAYED), digits(ACCURACY, "score"), digits(ACCURACY, "steps")] == [3] * 3
     assert interval(Interval(0.3, 0.1, 0.5), digits=4) == "+0.300 [+0.100, +0.500]"
 
 

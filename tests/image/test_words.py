@@ -4,6 +4,7 @@ import html
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,10 @@ def test_progress_counts_epochs(finished: tuple[Path, State]) -> None:
 
 def test_every_kind_has_its_words_and_old_manifests_those_that_they_had() -> None:
     assert ROOM.labels.samples == "test images"
-    told = {"unit": "epochs", "measure": "accuracy", "labels": ROOM.labels.of_manifest()}
+    told: dict[str, Any] = {"unit": "epochs", "measure": "accuracy", "labels": ROOM.labels.of_manifest()}
     assert read_labels(told) == ROOM.labels
     assert read_labels({}) == PLAYED
+    del told["labels"]["digits"]  # a sweep of before
+    assert read_labels(told) == ROOM.labels
+    assert [read_labels({"labels": {"digits": given}}).digits for given in (5, 0, 10**9, "4")] == [5, 3, 3, 3]
     assert read_labels({"unit": "epochs", "labels": {"chance": 3, "other": "x"}}).unit == "epochs"
