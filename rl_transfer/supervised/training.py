@@ -83,6 +83,9 @@ class ClassifierTraining:
         )
         if self.source is not None:
             self.say(self.transfer.describe())
+        schedule = self.transfer.schedule()
+        if schedule is not None:
+            self.note(schedule)
         self.home = None if self.source is None else Home(kind, self.source, run.evaluation.batch_size)
         self.transfer.prepare_terms(self.home, seed)
         if self.source is not None:

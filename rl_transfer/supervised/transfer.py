@@ -22,7 +22,9 @@ from rl_transfer.supervised.batches import Batches
 from rl_transfer.supervised.classifier import Classifier, Network
 from rl_transfer.supervised.kind import DataKind
 from rl_transfer.supervised.measures import Home
+from rl_transfer.supervised.series import in_series
 from rl_transfer.supervised.translate import core_strategy, with_matching_head
+from rl_transfer.wording import counted
 
 Term = Callable[[Tensor, Tensor, float], Tensor]
 """An extra term of the loss from (inputs, logits, share of the budget spent)."""
@@ -61,9 +63,10 @@ class ClassifierTransfer:
         source: Network | None,
         seed: int,
     ) -> None:
-        self._verbs, self._classifier, self._source = verbs, classifier, source
         self._model = classifier.module
         self.parts = classifier.parts
+        verbs = in_series(verbs, self.parts)
+        self._verbs, self._classifier, self._source = verbs, classifier, source
         self._strategy = core_strategy(kind, verbs, self.parts)
         if source is not None and verbs.copy_:
             self._strategy = with_matching_head(self._strategy, self.parts, source.classes, classes)
@@ -113,6 +116,21 @@ class ClassifierTransfer:
             for part, found in counts.items()
         ]
         return "\n".join([*lines, f"{self.plan.strategy}: {self.plan.summary()} tensors"])
+
+    def schedule(self) -> str | None:
+        """Gradual unfreezing for people.
+
+        Returns:
+            How many steps it has, and when; None without it.
+        """
+        gradual, steps = self._verbs.gradual, self._strategy.thaw
+        if gradual is None:
+            return None
+        shares = f"from {gradual.start:.0%} to {gradual.end:.0%} of the budget" if len(steps) > 1 else ""
+        count = counted(len(steps), "step")
+        return (
+            f"gradual unfreezing in {count}, from the output down {shares or f'at {gradual.start:.0%} of it'}"
+        )
 
     @property
     def is_static(self) -> bool:

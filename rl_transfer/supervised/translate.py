@@ -10,6 +10,7 @@ from rl_transfer.core import PartMap
 from rl_transfer.errors import TransferError
 from rl_transfer.spec import StrategyVerbs
 from rl_transfer.supervised.kind import DataKind
+from rl_transfer.supervised.series import thaw_groups
 
 RL_ONLY = {
     "critic_warm_up": "there is no critic",
@@ -24,11 +25,12 @@ def core_strategy(kind: DataKind, verbs: StrategyVerbs, parts: PartMap) -> core.
     """The core's form of a strategy.
 
     Gradual unfreezing goes stage by stage here, from the output down (Howard & Ruder 2018 thaw
-    layer groups; a residual network's layers are of little use one at a time).
+    layer groups; a residual network's layers are of little use one at a time), and block by block
+    where all stages lie in one part.
 
     Args:
         kind: of the data.
-        verbs: as parsed from YAML.
+        verbs: as :func:`rl_transfer.supervised.series.in_series` wrote them out.
         parts: of the target's classifier.
 
     Returns:
@@ -110,11 +112,10 @@ def with_matching_head(
 def _thaw(verbs: StrategyVerbs, parts: PartMap) -> tuple[core.ThawStep, ...]:
     if verbs.gradual is None:
         return tuple(core.ThawStep(step.at, step.parts) for step in verbs.thaw)
-    frozen = {layer.part for layer in parts.layers(verbs.freeze)}
-    groups = [name for name in reversed(trunk_parts(parts)) if name in frozen]
+    groups = thaw_groups(parts, verbs.freeze)[::-1]
     start, end = verbs.gradual.start, verbs.gradual.end
     spacing = (end - start) / max(len(groups) - 1, 1)
-    return tuple(core.ThawStep(start + i * spacing, (name,)) for i, name in enumerate(groups))
+    return tuple(core.ThawStep(start + i * spacing, group) for i, group in enumerate(groups))
 
 
 def trunk_parts(parts: PartMap) -> tuple[str, ...]:
