@@ -118,15 +118,6 @@ def _thaw(verbs: StrategyVerbs, parts: PartMap) -> tuple[core.ThawStep, ...]:
     return tuple(core.ThawStep(start + i * spacing, group) for i, group in enumerate(groups))
 
 
-def trunk_parts(parts: PartMap) -> tuple[str, ...]:
-    """Names of the trunk's parts that hold tensors, from input to output.
-
-    Args:
-        parts: of a classifier.
-    """
-    return tuple(part.name for part in parts if part.role == "trunk" and part.tensors)
-
-
 def _classes(names: Sequence[str] | None) -> str:
     if names is None:
         return "classes that its weights do not name"

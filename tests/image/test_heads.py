@@ -7,11 +7,11 @@ import torchvision
 from torch import nn
 from torchvision.models import get_model, list_models
 
+from rl_transfer.core import PartMap
 from rl_transfer.errors import TransferError
 from rl_transfer.image.heads import Head, drop_auxiliary, find_head, logits_shape, replace_head
 from rl_transfer.image.parts import image_parts
 from rl_transfer.image.resnet import SmallResNet
-from rl_transfer.supervised.translate import trunk_parts
 from support.untyped import untyped
 
 # torchvision's RegNets read numbers out of tensors while they are built; one small one is built on the CPU.
@@ -39,6 +39,10 @@ WHERE = {
     "vgg11": "classifier.6", "vit_b_16": "heads.head",
 }  # fmt: skip
 """Where torchvision's own source code assigns the classifier."""
+
+
+def trunk_parts(parts: PartMap) -> tuple[str, ...]:
+    return tuple(part.name for part in parts if part.role == "trunk" and part.tensors)
 
 
 def torchvision_model(name: str) -> nn.Module:
