@@ -21,7 +21,7 @@ from rl_transfer.spec.base import (
 )
 
 Selectors = tuple[str, ...]
-_LATER = ("as_copied", "output_maps")
+_LATER = ("as_copied", "output_maps", "adapt")
 
 
 class Thaw(Frozen):
@@ -148,6 +148,8 @@ class StrategyVerbs(Frozen):
     """Weights of features that the source lacks."""
     output_maps: dict[str, tuple[int | None, ...]] = Field(default_factory=dict)
     """Heads → for each target action the index of the source's, or null: that one starts fresh."""
+    adapt: Literal["spaces"] | None = None
+    """Freeze all but the layers that depend on a space in which source and target differ (RL only)."""
     freeze: Selectors = ()
     """What is held fixed, bit for bit, from the first step on."""
     norm: Literal["frozen", "adapt"] = "frozen"
@@ -208,11 +210,19 @@ class StrategyVerbs(Frozen):
             raise KeyedValueError("gradual", "thaw and gradual are both given; one of them decides")
         if self.gradual and self.gradual.start > self.gradual.end:
             raise KeyedValueError("gradual.start", "gradual.start lies after gradual.end")
-        for key in ("anchor", "initial", "progressive"):
+        for key in ("anchor", "initial", "progressive", "adapt"):
             if getattr(self, key) and not self.copy_:
                 raise KeyedValueError(key, f"{key} works on copied weights, but copy is empty")
+        decided = [
+            key for key in ("freeze", "progressive", "critic_warm_up") if self.adapt and getattr(self, key)
+        ]
+        if decided:
+            raise KeyedValueError(
+                decided[0], f"adapt decides what is frozen; {', '.join(decided)} cannot be combined with it"
+            )
         idle = (
-            "freeze", "anchor", "kickstart", "guide", "low_rank", "critic_warm_up", "learning_rates", "hooks",
+            "freeze", "adapt", "anchor", "kickstart", "guide", "low_rank", "critic_warm_up", "learning_rates",
+            "hooks",
         )  # fmt: skip
         frozen_otherwise = ("freeze", "critic_warm_up", "low_rank")
         clash = [key for key in frozen_otherwise if self.progressive and getattr(self, key)]

@@ -15,6 +15,8 @@ from rl_transfer.supervised.series import thaw_groups
 RL_ONLY = {
     "critic_warm_up": "there is no critic",
     "guide": "nobody acts",
+    "adapt": "it has no spaces of observations and actions",
+    "as_copied": "it has no knobs of exploration",
     "progressive": "lateral connections are built for sequential trunks of linear layers",
     "hooks": "supervised runs call no hooks",
 }

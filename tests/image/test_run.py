@@ -305,7 +305,7 @@ def test_verbs_of_reinforcement_learning_are_refused_with_a_reason(run: Execute)
         run(strategy={"critic_warm_up": 0.2})
 
 
-REFUSED = {"critic-warm-up", "jump-start-guide", "progressive-column"}
+REFUSED = {"adapt-to-spaces", "critic-warm-up", "jump-start-guide", "progressive-column"}
 """Shipped strategies that only make sense for policies."""
 
 

@@ -29,6 +29,7 @@ REFUSED = {
     "ewc": {"DQN", "QRDQN", "TD3", "DDPG", "TRPO"},
     "progressive-column": {"DQN", "QRDQN", "SAC", "TQC", "TD3", "DDPG"},
     "critic-warm-up": {"DQN", "QRDQN", "TRPO"},
+    "adapt-to-spaces": set(ALGORITHMS),  # here source and target have the same spaces; see test_adapt.py
 }
 """Strategies that make no sense for an algorithm; everything else must run."""
 

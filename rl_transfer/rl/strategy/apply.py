@@ -19,6 +19,7 @@ from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.policies.parts import policy_parts
 from rl_transfer.rl.policies.traits import traits_of
 from rl_transfer.rl.strategy import cached_features
+from rl_transfer.rl.strategy.adapt import with_adaptation
 from rl_transfer.rl.strategy.anchors import anchor_loss
 from rl_transfer.rl.strategy.architecture import add_low_rank, add_progressive, merge, optimizers
 from rl_transfer.rl.strategy.fidelity import refuse_other_function
@@ -66,6 +67,8 @@ class PolicyTransfer:
         self.parts = policy_parts(self._name, model.policy)
         strategy = core_strategy(self._verbs, self.parts, key="strategy")
         strategy = with_maps(strategy, self._verbs, self._name, self.parts, source)
+        own = (model.observation_space, model.action_space)
+        strategy = with_adaptation(strategy, self._verbs, self._name, self.parts, own, source)
         given = (source.state, source.parts) if source is not None else None
         with self._naming_algorithms():
             initial = apply_initial(model.policy, self.parts, strategy, self._verbs, given, seed)
