@@ -4,7 +4,8 @@ from rl_transfer.spec.algorithms import Algorithm, LinearSchedule, Normalization
 from rl_transfer.spec.base import Frozen, JsonObject, digest
 from rl_transfer.spec.load import Loaded, load, parse, validate
 from rl_transfer.spec.matrix import Analysis, MatrixConfig
-from rl_transfer.spec.rl import Environment, Evaluation, RLRun, RLSuite, TrainConfig, Training, TransferConfig
+from rl_transfer.spec.rl import Environment, Evaluation, RLRun, TrainConfig, Training, TransferConfig
+from rl_transfer.spec.rl_suite import RLSuite
 from rl_transfer.spec.shipped import CATEGORIES, configs_folder, locate, shipped
 from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
 

@@ -24,7 +24,7 @@ from rl_transfer.rl.strategy.hooks import HookContext, user_hook
 from rl_transfer.spec import Environment, RLRun, RLSuite, StrategyVerbs
 from rl_transfer.spec.experiment import RunConfig
 from rl_transfer.spec.knobs import transfer_algorithm
-from rl_transfer.spec.rl import RLSource, RLTarget
+from rl_transfer.spec.rl_suite import RLSource, RLTarget
 from rl_transfer.spec.strategy import EWCConfig
 
 

@@ -1,0 +1,177 @@
+"""The suite of the reinforcement-learning side: its sources, its targets, and the runs that it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from rl_transfer.spec.algorithms import Algorithm
+from rl_transfer.spec.base import KeyedValueError, Name
+from rl_transfer.spec.experiment import RunConfig, SourceConfig, TargetConfig
+from rl_transfer.spec.knobs import shared_knobs
+from rl_transfer.spec.matrix import Entry, MatrixConfig
+from rl_transfer.spec.network import inherit
+from rl_transfer.spec.rl import Environment, Evaluation, RLRun, Training, check_budget, check_vectorization
+from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
+
+
+class RLSource(SourceConfig):
+    """A source of a suite: a task to train in, or a policy that exists."""
+
+    env: Environment | None = None
+    """The source environment; for a policy that exists it may be left out if its file tells."""
+    policy: str | None = None
+    """A policy that exists: bundle, run folder, SB3 zip or ``hf://…``; it feeds every seed."""
+    digest: str | None = None
+    """Digest that the policy must have; none: whatever it has."""
+    algorithm: Algorithm | None = None
+    """What trains the source; of a policy that exists, what its file says, filled in."""
+    training: Training | None = None
+    evaluation: Evaluation | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> RLSource:
+        if self.env is None and self.policy is None:
+            raise ValueError("a source needs an env to train in, or a policy that exists")
+        if self.policy is not None and self.training is not None:
+            raise KeyedValueError("training", "this source is a policy that exists; it is not trained")
+        return self
+
+    @property
+    def exists(self) -> bool:
+        """Whether the source is a policy that exists."""
+        return self.policy is not None
+
+
+class RLTarget(TargetConfig):
+    """A target environment of a suite; without a threshold it takes the environment's own."""
+
+    env: Environment
+    training: Training | None = None
+    evaluation: Evaluation | None = None
+
+
+class RLSuite(MatrixConfig):
+    """``rl-transfer sweep``: sources × targets × strategies × seeds."""
+
+    kind: Literal["rl"] = "rl"
+    algorithm: Algorithm
+    training: Training
+    evaluation: Evaluation
+    sources: Mapping[Name, RLSource] = Field(min_length=1)
+    targets: Mapping[Name, RLTarget] = Field(min_length=1)
+
+    def check_entry(self, entry: Entry) -> None:
+        """Refuse budgets that SB3 would overshoot and evaluations that it could not stop at."""
+        task = _task(entry)
+        check_budget(
+            self._algorithm(task), task.training or self.training, task.evaluation or self.evaluation
+        )
+
+    @model_validator(mode="after")
+    def _check_vectorizations(self) -> RLSuite:
+        for name, target in self.targets.items():
+            for strategy in self.strategies:
+                try:
+                    check_vectorization(target.training or self.training, strategy)
+                except KeyedValueError as error:
+                    own = ("targets", name) if target.training is not None else ()
+                    key = ".".join(map(str, (*own, *error.key)))
+                    raise KeyedValueError(key, f"strategy {strategy.name!r}: {error}") from None
+        return self
+
+    def fair_strategies(self) -> tuple[StrategyConfig, ...]:
+        """The strategies, controls with the knobs of what they control, wherever these matter.
+
+        Returns:
+            As many strategies in the same order.
+
+        Raises:
+            KeyedValueError: a control serves strategies whose knobs differ.
+        """
+        return tuple(self._fair(index, each) for index, each in enumerate(self.strategies))
+
+    def _fair(self, index: int, strategy: StrategyConfig) -> StrategyConfig:
+        served = [each for each in self.strategies if strategy.is_control_of(each)]
+        found = {each.name: shared_knobs(strategy, each, self.algorithm) for each in served}
+        first = next(iter(found.values()), strategy)
+        other = next((name for name, each in found.items() if each != first), None)
+        if other is not None:
+            raise KeyedValueError(
+                f"strategies.{index}",
+                f"strategy {strategy.name!r} is a control for {served[0].name} and {other}, which train with "
+                "different knobs; give each a control of its own, with control_for",
+            )
+        return first
+
+    @model_validator(mode="after")
+    def _check_controls(self) -> RLSuite:
+        self.fair_strategies()
+        return self
+
+    def trained_run(self, entry: Entry, verbs: StrategyVerbs, source: str | None, seed: int) -> RLRun:
+        """The run that trains in an entry's environment."""
+        task = _task(entry)
+        if task.env is None:
+            raise ValueError("an entry has no environment; resolve the suite first")
+        return RLRun(
+            env=task.env,
+            algorithm=self._algorithm(task),
+            training=task.training or self.training,
+            evaluation=task.evaluation or self.evaluation,
+            strategy=verbs,
+            source=source,
+            root_seed=self.root_seed,
+            seed=seed,
+        )
+
+    def in_cell(self, run: RunConfig, cell: str) -> RunConfig:
+        """The run with the network of the cell's source, wherever ``algorithm`` leaves it open.
+
+        Args:
+            run: on a target, as the suite alone has it.
+            cell: name of the source.
+
+        Returns:
+            The same run for every source whose network the suite's algorithm has already.
+        """
+        if not isinstance(run, RLRun) or run.algorithm is None:
+            return run
+        source = self.sources[cell].algorithm or self.algorithm
+        return run.model_copy(update={"algorithm": inherit(run.algorithm, source)})
+
+    def given_run(self, name: str, source: SourceConfig) -> RLRun:
+        """The run that measures a policy that exists."""
+        task = _task(source)
+        if not isinstance(task, RLSource) or task.env is None:
+            raise ValueError(f"source {name!r} has no environment; resolve the suite first")
+        return RLRun(
+            policy="given",
+            env=task.env,
+            evaluation=task.evaluation or self.evaluation,
+            source=f"digest:{task.digest}",
+            given=task.policy,
+            root_seed=self.root_seed,
+        )
+
+    def random_run(self, name: str) -> RLRun:
+        """The run that measures the uniform-random policy on target ``name``, over 100 episodes at least."""
+        target = self.targets[name]
+        evaluation = target.evaluation or self.evaluation
+        return RLRun(
+            env=target.env,
+            policy="random",
+            evaluation=evaluation.model_copy(update={"episodes": max(100, evaluation.episodes)}),
+            root_seed=self.root_seed,
+        )
+
+    def _algorithm(self, task: RLSource | RLTarget) -> Algorithm:
+        return (task.algorithm if isinstance(task, RLSource) else None) or self.algorithm
+
+
+def _task(entry: Entry) -> RLSource | RLTarget:
+    if not isinstance(entry, RLSource | RLTarget):
+        raise TypeError(f"an RL suite has RL sources and targets, not {type(entry).__name__}")
+    return entry
