@@ -37,7 +37,7 @@ def execute_run(
     import_named(run)
     folder.begin(run)
     started = datetime.datetime.now(datetime.UTC).isoformat()
-    clock = time.monotonic()
+    clock, cpu = time.monotonic(), time.process_time()
     result = work()
     folder.finish(
         {
@@ -48,6 +48,7 @@ def execute_run(
             "started": started,
             "finished": datetime.datetime.now(datetime.UTC).isoformat(),
             "wall_seconds": time.monotonic() - clock,
+            "cpu_seconds": time.process_time() - cpu,
             **result,
         }
     )

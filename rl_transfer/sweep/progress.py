@@ -79,7 +79,15 @@ def headline(state: State, labels: Labels) -> str:
     if left is not None and (state.waiting or state.running):
         parts.append(f"ETA {clock(left)}")
     parts.append(f"elapsed {clock(elapsed)}")
+    if not (state.waiting or state.running):
+        parts.append(f"CPU time {clock(_cpu_seconds(state))}")
     return " · ".join(parts)
+
+
+def _cpu_seconds(state: State) -> float:
+    """What the runs of this session took of processors, without starting their processes."""
+    records = [state.store.folder(identifier).record() for identifier in state.done]
+    return sum(float(record.get("cpu_seconds", 0.0)) for record in records if record)
 
 
 def clock(seconds: float) -> str:

@@ -15,7 +15,7 @@ from rl_transfer.report.write import write_report
 from rl_transfer.results import PLAYED, read_labels
 from rl_transfer.spec import load
 from rl_transfer.sweep.dispatch import SUITES
-from rl_transfer.sweep.progress import headline
+from rl_transfer.sweep.progress import clock, headline
 from rl_transfer.sweep.scheduler import State, run_graph
 from rl_transfer.sweep.sweep import prepare
 from support.image import save_arrays
@@ -78,6 +78,14 @@ def test_progress_counts_epochs(finished: tuple[Path, State]) -> None:
     assert re.search(r"[0-9.e-]+ epochs/s", line)
     assert " 0 epochs/s" not in line
     refuse_foreign(line)
+
+
+def test_a_finished_sweep_says_what_its_runs_took_of_processors(finished: tuple[Path, State]) -> None:
+    _, state = finished
+    records = [state.store.folder(each).record() for each in state.done]
+    assert all(0 < record["cpu_seconds"] < 10 * record["wall_seconds"] for record in records)
+    total = round(sum(record["cpu_seconds"] for record in records))
+    assert headline(state, ROOM.labels).endswith(f" · CPU time {clock(total)}")
 
 
 def test_every_kind_has_its_words_and_old_manifests_those_that_they_had() -> None:
