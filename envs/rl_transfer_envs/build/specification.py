@@ -25,7 +25,7 @@ from rl_transfer_envs.errors import (
 )
 from rl_transfer_envs.registry.parameters import Parameter, environments, parameters
 from rl_transfer_envs.registry.perturbations import perturbations
-from rl_transfer_envs.values.quantity import RESERVED
+from rl_transfer_envs.values.distributions import RESERVED
 from rl_transfer_envs.values.reading import canonical_arguments, canonical_value
 
 ENTRY_POINT_GROUP = "rl_transfer_envs"

@@ -16,7 +16,8 @@ from gymnasium.utils import RecordConstructorArgs
 from rl_transfer_envs.aliases import Action, Env, Floats, Info, Options, Space, Start, Transition, Value
 from rl_transfer_envs.errors import DuplicateRegistrationError, IncompatiblePerturbationError
 from rl_transfer_envs.registry.wrapping import Guarded, Stream
-from rl_transfer_envs.values.quantity import Quantity, draw, extremes, is_distribution, resolve
+from rl_transfer_envs.values.distributions import draw, extremes, is_distribution
+from rl_transfer_envs.values.quantity import Quantity, resolve
 from rl_transfer_envs.values.reading import canonical_arguments
 
 

@@ -5,28 +5,19 @@
 | ``1.5`` | absolute, in the parameter's unit |
 | ``"x1.5"`` | relative to the environment's own default |
 | ``{severity: 0.7}`` / ``{severity: 0.7, towards: low}`` | share of the way from default to bound |
-| ``{uniform: [lo, hi]}`` | drawn at every reset (integers: both ends included) |
-| ``{log_uniform: [lo, hi]}`` | drawn at every reset, uniform in the logarithm |
-| ``{choice: [a, b, c]}`` | one of the values, drawn at every reset |
+| a distribution, such as ``{uniform: [lo, hi]}`` | drawn at every reset (``values.distributions``) |
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
-
-import numpy as np
 
 from rl_transfer_envs.aliases import Value
 from rl_transfer_envs.errors import InvalidValueError, OutOfBoundsError
 
 Number = int | float
 Kind = Literal["number", "integer", "numbers", "integers", "flag", "word"]
-
-DISTRIBUTIONS = ("uniform", "log_uniform", "choice")
-RESERVED = frozenset({*DISTRIBUTIONS, "severity", "towards"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,32 +57,6 @@ class Quantity:
     per_episode: bool = True
 
 
-def is_distribution(value: object) -> bool:
-    """Whether a canonical value is drawn anew at every reset.
-
-    Args:
-        value: a canonical value.
-
-    >>> is_distribution({"uniform": [0.5, 1.5]}), is_distribution("x1.5")
-    (True, False)
-    """
-    return isinstance(value, Mapping) and any(name in value for name in DISTRIBUTIONS)
-
-
-def is_relative(value: Value) -> bool:
-    """Whether a canonical value (or every value of its distribution) multiplies the default.
-
-    Args:
-        value: a canonical value.
-
-    Returns:
-        True for ``"x1.5"`` and for ``{"choice": ["x0.5", "x2"]}``.
-    """
-    if is_distribution(value):
-        value = next(iter(value.values()))[0]
-    return isinstance(value, str)
-
-
 def resolve(quantity: Quantity, value: Value, default: Value, key: str) -> Value:
     """A fixed canonical value as an absolute one.
 
@@ -127,60 +92,6 @@ def resolve(quantity: Quantity, value: Value, default: Value, key: str) -> Value
     if quantity.kind == "integer":
         product = round(product)
     return check_bounds(quantity, cast(quantity, product, key), key, given=value)
-
-
-def draw(
-    quantity: Quantity, value: Mapping[str, Value], default: Value, rng: np.random.Generator, key: str
-) -> Value:
-    """One absolute value from a canonical distribution.
-
-    Args:
-        quantity: what the value is of.
-        value: the distribution, ``{"uniform": [low, high]}`` or another form of the table above.
-        default: the environment's own value, which relative values multiply.
-        rng: the stream to draw from.
-        key: key path for errors.
-
-    Returns:
-        The value in the quantity's unit.
-
-    Raises:
-        InvalidValueError: relative to a default of 0 or to no default.
-        OutOfBoundsError: the distribution reaches out of the bounds.
-    """
-    (name, items) = next(iter(value.items()))
-    options = [resolve(quantity, item, default, key) for item in items]
-    if name == "choice":
-        return options[int(rng.integers(len(options)))]
-    low, high = options
-    if quantity.kind == "integer":
-        return int(rng.integers(low, high, endpoint=True))
-    if name == "log_uniform":
-        return float(math.exp(rng.uniform(math.log(low), math.log(high))))
-    return float(rng.uniform(low, high))
-
-
-def extremes(quantity: Quantity, value: Value, default: Value, key: str) -> tuple[Value, Value]:
-    """Smallest and largest absolute value that ``value`` can become.
-
-    Args:
-        quantity: what the value is of.
-        value: a canonical value; one that is no distribution is both.
-        default: the environment's own value, which relative values multiply.
-        key: key path for errors.
-
-    Returns:
-        The two, in the quantity's unit.
-
-    Raises:
-        InvalidValueError: relative to a default of 0 or to no default.
-        OutOfBoundsError: either lies outside the bounds.
-    """
-    if not is_distribution(value):
-        fixed = resolve(quantity, value, default, key)
-        return fixed, fixed
-    options = [resolve(quantity, item, default, key) for item in next(iter(value.values()))]
-    return min(options), max(options)
 
 
 def check_bounds(quantity: Quantity, number: Number, key: str, *, given: object = None) -> Number:

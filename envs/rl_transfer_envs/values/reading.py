@@ -1,6 +1,6 @@
 """Reads a value of a specification: validated, normalised, JSON-able.
 
-The forms a value may take are listed in ``values.quantity``.
+The forms a value may take are listed in ``values.quantity`` and ``values.distributions``.
 """
 
 from __future__ import annotations
@@ -8,21 +8,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from numbers import Integral, Real
 
 import numpy as np
 
 from rl_transfer_envs.aliases import Entry, Value
 from rl_transfer_envs.errors import EnvError, InvalidValueError, OutOfBoundsError, did_you_mean
-from rl_transfer_envs.values.quantity import (
-    DISTRIBUTIONS,
-    RESERVED,
-    Number,
-    Quantity,
-    cast,
-    check_bounds,
-    resolve,
-)
+from rl_transfer_envs.values.distributions import DISTRIBUTIONS, RESERVED, truncated_normal
+from rl_transfer_envs.values.quantity import Number, Quantity, cast, check_bounds, resolve
 
 _RELATIVE = re.compile(r"x\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
 
@@ -158,19 +153,79 @@ def _distribution(quantity: Quantity, name: str, items: object, key: str) -> Ent
         raise InvalidValueError(
             f"{quantity.name} cannot be drawn per episode (it shapes the spaces); give one value.", key=key
         )
-    values = [_number(quantity, item, f"{key}.{i}") for i, item in enumerate(_list(quantity, items, key))]
+    given = _list(quantity, items, key)
+    if name == "normal":
+        return {name: _normal(quantity, given, key)}
+    if name != "choice" and given and all(isinstance(item, list | tuple) for item in given):
+        return {name: _union(quantity, name, given, key)}
+    values = _numbers(quantity, name, given, key)
+    if name != "choice":
+        _check_interval(quantity, name, values, key)
+    return {name: values}
+
+
+def _numbers(quantity: Quantity, name: str, items: Sequence[object], key: str) -> list[Number | str]:
+    values = [_number(quantity, item, f"{key}.{i}") for i, item in enumerate(items)]
     if not values:
         raise InvalidValueError(f"{quantity.name}: {name} needs values.", key=key)
+    _check_same(quantity, name, values, key)
+    return values
+
+
+def _check_same(quantity: Quantity, name: str, values: Sequence[Number | str], key: str) -> None:
     if len({isinstance(value, str) for value in values}) == 2:
         raise InvalidValueError(f"{quantity.name}: mix of relative and absolute values in {name}.", key=key)
-    if name == "choice":
-        return {name: values}
-    sizes = [float(value[1:]) if isinstance(value, str) else float(value) for value in values]
+
+
+def _check_interval(quantity: Quantity, name: str, values: Sequence[Number | str], key: str) -> None:
+    sizes = [_size(value) for value in values]
     if len(sizes) != 2 or not sizes[0] < sizes[1]:
         raise InvalidValueError(f"{quantity.name}: {name} needs [low, high] with low < high.", key=key)
     if name == "log_uniform" and (sizes[0] <= 0 or quantity.kind == "integer"):
         raise InvalidValueError(f"{quantity.name}: log_uniform needs real numbers above 0.", key=key)
-    return {name: values}
+
+
+def _size(value: Number | str) -> float:
+    """A number, or the factor of a relative value."""
+    return float(value[1:]) if isinstance(value, str) else float(value)
+
+
+def _union(quantity: Quantity, name: str, items: Sequence[object], key: str) -> Sequence[object]:
+    """Intervals in rising order; a single one stands for itself."""
+    found = []
+    for i, item in enumerate(items):
+        values = _numbers(quantity, name, _list(quantity, item, f"{key}.{i}"), f"{key}.{i}")
+        _check_interval(quantity, name, values, f"{key}.{i}")
+        found.append(values)
+    _check_same(quantity, name, [value for values in found for value in values], key)
+    found.sort(key=lambda values: _size(values[0]))
+    for before, after in pairwise(found):
+        if _size(after[0]) <= _size(before[1]):
+            raise InvalidValueError(
+                f"{quantity.name}: the intervals {before} and {after} of {name} overlap or touch; "
+                "give one for both.",
+                key=key,
+            )
+    return found if len(found) > 1 else found[0]
+
+
+def _normal(quantity: Quantity, items: Sequence[object], key: str) -> list[Number | str]:
+    """Mean and standard deviation, checked against the bounds as far as the default is known."""
+    if quantity.kind == "integer":
+        raise InvalidValueError(f"{quantity.name}: normal needs real numbers, and these are whole.", key=key)
+    if len(items) != 2:
+        raise InvalidValueError(f"{quantity.name}: normal needs [mean, standard deviation].", key=key)
+    unbounded = replace(quantity, bounds=None, factors=None)
+    moments = [_number(quantity, items[0], f"{key}.0"), _number(unbounded, items[1], f"{key}.1")]
+    _check_same(quantity, "normal", moments, key)
+    if _size(moments[1]) <= 0:
+        raise InvalidValueError(
+            f"{quantity.name}: a standard deviation is above 0, not {items[1]!r}.", key=f"{key}.1"
+        )
+    needs_default = isinstance(moments[0], str) or quantity.factors is not None
+    if isinstance(quantity.default, int | float) or not needs_default:
+        truncated_normal(quantity, moments, quantity.default, key)
+    return moments
 
 
 def _severity(quantity: Quantity, raw: Mapping[object, object], key: str) -> Value:

@@ -30,7 +30,8 @@ from rl_transfer_envs.errors import (
 )
 from rl_transfer_envs.registry.parameters import Parameter, parameters
 from rl_transfer_envs.registry.wrapping import Guarded, Stream, layers
-from rl_transfer_envs.values.quantity import draw, extremes, is_distribution, is_relative, resolve
+from rl_transfer_envs.values.distributions import draw, extremes, is_distribution, is_relative
+from rl_transfer_envs.values.quantity import resolve
 
 
 class Physics(Guarded, RecordConstructorArgs):
@@ -120,6 +121,8 @@ class _Entry:
         self._shared = False
         if self.parameter.keyed:
             self._value = self._by_element(value)
+            # Attributes are read on demand; multiples of what an earlier episode wrote would drift away.
+            self._default = {name: self._default[name] for name in self._value}
         self.random = is_distribution(value) or (
             isinstance(self._value, Mapping) and any(map(is_distribution, self._value.values()))
         )
