@@ -45,7 +45,7 @@ GOOD, POOR = ([shifted(means, by) for by in SPREAD] for means in (FAST, SLOW))
         ),
         (
             pending(two_arms(GOOD, POOR), "random/task"),
-            "is unfinished on task (the random-policy run is unfinished)",
+            "is unfinished on task (the random run is unfinished)",
         ),
     ],
 )
