@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from rl_transfer.cli import configs, environments, experiments, policies
+from rl_transfer.cli import board, configs, environments, experiments, policies
 from rl_transfer.cli.common import err, make_importable, out
 from rl_transfer.errors import RLTransferError
 
@@ -31,6 +31,7 @@ for command in (
     experiments.evaluate,
     experiments.sweep,
     experiments.report,
+    board.board,
 ):
     app.command()(command)
 app.add_typer(environments.app, name="envs")

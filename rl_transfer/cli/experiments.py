@@ -246,7 +246,7 @@ def _write_report(folder: Path) -> None:
     out.print(paths.table, highlight=False, markup=False, soft_wrap=True)
     out.print(
         f"summary:     {paths.summary}\nreport page: {paths.page}\nfigures:     {paths.figures}\n"
-        f"TensorBoard: tensorboard --logdir {paths.tensorboard}",
+        f"TensorBoard: rl-transfer board {folder}",
         highlight=False,
         soft_wrap=True,
     )

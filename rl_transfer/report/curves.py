@@ -31,7 +31,8 @@ def learning_curves(matrix: Matrix, target: str) -> Figure:
     sources: list[str | None] = [*matrix.sources] or [None]
     styles = looks(matrix)
     with drawing():
-        figure = Figure(figsize=(1.2 + 5.6 * len(sources), 4.3), layout="constrained")
+        legend = 0.17 * max(0, math.ceil(len(styles) / 3) - 3)  # grows with its rows, not into the panels
+        figure = Figure(figsize=(1.2 + 5.6 * len(sources), 4.3 + legend), layout="constrained")
         panels = figure.subplots(1, len(sources), squeeze=False, sharey=True)[0]
         for axes, source in zip(panels, sources, strict=True):
             cells = [cell for cell in matrix.select(target=target) if cell.source in (None, source)]

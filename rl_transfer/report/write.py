@@ -12,9 +12,10 @@ from rl_transfer.report.figures import all_figures
 from rl_transfer.report.markup import Html
 from rl_transfer.report.page import page
 from rl_transfer.report.pictures import run_pictures, section
+from rl_transfer.report.seeds_view import write_seeds
 from rl_transfer.report.style import png, svg
 from rl_transfer.report.tensorboard import write_tensorboard
-from rl_transfer.results import make_folder, write_json, write_text
+from rl_transfer.results import SEEDS, make_folder, write_json, write_text
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class ReportPaths:
     figures: Path
     """``report/figures``: every figure as PNG and SVG."""
     tensorboard: Path
-    """``tensorboard``: aggregate runs beside the runs' own."""
+    """``tensorboard``: one run per strategy, with means, intervals, gains and verdicts."""
+    seeds: Path
+    """``tensorboard-seeds``: the runs' own event files by target, strategy and seed."""
     matrix: Matrix
     """The analysis itself."""
 
@@ -64,6 +67,7 @@ def write_report(folder: str | Path) -> ReportPaths:
         page=report / "index.html",
         figures=figure_folder,
         tensorboard=folder / "tensorboard",
+        seeds=folder / SEEDS,
         matrix=matrix,
     )
     write_json(paths.summary, summary(matrix))
@@ -71,6 +75,7 @@ def write_report(folder: str | Path) -> ReportPaths:
     try:
         _write_figures_and_page(matrix, paths, section(run_pictures(folder, sweep, matrix)))
         write_tensorboard(matrix, paths.tensorboard)
+        write_seeds(sweep, matrix, folder, paths.seeds)
     except OSError as error:
         raise StoreError(f"the report in {folder} cannot be written: {error}") from error
     return paths

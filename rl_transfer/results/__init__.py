@@ -4,16 +4,20 @@ from rl_transfer.results.files import make_folder, read_json, write_json, write_
 from rl_transfer.results.labels import ACCURACY_DIGITS, PLAYED, Labels, read_labels
 from rl_transfer.results.store import SCHEMA, RunFolder, RunStore, find_run, run_id
 from rl_transfer.results.versions import library_versions
+from rl_transfer.results.view import SEEDS, arm_place, link_events
 
 __all__ = [
     "ACCURACY_DIGITS",
     "PLAYED",
     "SCHEMA",
+    "SEEDS",
     "Labels",
     "RunFolder",
     "RunStore",
+    "arm_place",
     "find_run",
     "library_versions",
+    "link_events",
     "make_folder",
     "read_json",
     "read_labels",

@@ -51,6 +51,12 @@ class Labels:
         """``return``, ``accuracy``."""
         return self.measure.rpartition(" ")[2]
 
+    @property
+    def curve_tag(self) -> str:
+        """What a run's learning curve is called in its event files: ``evaluation/mean_return``."""
+        short = self.short_measure
+        return f"evaluation/{'mean_return' if short == 'return' else short}"
+
     def of_manifest(self) -> dict[str, str | int]:
         """What ``sweep.json`` says under ``labels``; unit and measure have keys of their own there."""
         return {name: value for name, value in asdict(self).items() if name not in ("unit", "measure")}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from rl_transfer.frame import Say, silent
-from rl_transfer.results import RunStore, write_json
+from rl_transfer.results import RunStore, link_events, write_json
 from rl_transfer.spec import MatrixConfig
 from rl_transfer.sweep.dispatch import room
 from rl_transfer.sweep.graph import Graph, build_graph, manifest
@@ -57,30 +56,9 @@ def run_sweep(graph: Graph, store: RunStore, workers: int, on_change: Callable[[
     def changed(state: State) -> None:
         for identifier in {*state.reused, *state.done, *state.running} - linked:
             if store.folder(identifier).tensorboard.is_dir():
-                link_view(graph, store, identifier)
+                link_events(store.root, graph.rows, identifier)
                 linked.add(identifier)
         on_change(state)
 
     with store.lock(), closing(LocalExecutor()) as executor:
         return run_graph(graph, store, executor, workers, changed)
-
-
-def link_view(graph: Graph, store: RunStore, identifier: str) -> None:
-    """Link a run's event files under ``tensorboard/<target>/<strategy>/seed-<i>``."""
-    for row in graph.rows:
-        if row.id != identifier or row.role == "random":
-            continue
-        if row.role == "source":
-            place = Path("sources", str(row.source))
-        else:
-            many = len({each.source for each in graph.rows if each.source}) > 1
-            name = f"{row.strategy}--from-{row.source}" if row.source and many else str(row.strategy)
-            place = Path(str(row.target), name)
-        link = store.root / "tensorboard" / place / f"seed-{row.seed}"
-        link.parent.mkdir(parents=True, exist_ok=True)
-        target = os.path.relpath(store.folder(identifier).tensorboard, link.parent)
-        if link.is_symlink():
-            if os.readlink(link) == target:
-                continue
-            link.unlink()
-        link.symlink_to(target, target_is_directory=True)

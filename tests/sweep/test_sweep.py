@@ -112,7 +112,7 @@ def test_a_failing_run_is_reported_and_leaves_the_others_alone(tmp_path: Path) -
 
 
 def test_views_for_tensorboard_have_readable_names(reference: Path) -> None:
-    view = reference / "tensorboard"
+    view = reference / "tensorboard-seeds"
     assert list((view / "reversed" / "fine-tune" / "seed-0").glob("events.out.tfevents.*"))
     assert list((view / "sources" / "base" / "seed-1").glob("events.out.tfevents.*"))
 

@@ -16,7 +16,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch.utils.tensorboard import SummaryWriter
 
 from rl_transfer.core import count_parameters, learning_rates_by_part
-from rl_transfer.results import RunFolder
+from rl_transfer.results import PLAYED, RunFolder
 from rl_transfer.rl.environments.evaluate import Episodes, Evaluator
 from rl_transfer.rl.environments.seeds import evaluation_seeds
 from rl_transfer.rl.policies.bundle import as_act, log_entropy_coefficient
@@ -144,7 +144,7 @@ class TrainingCurve(BaseCallback):
         return f"  {minutes}:{seconds:02} to go"
 
     def _log(self, step: int, episodes: Episodes) -> None:
-        self._writer.add_scalar("evaluation/mean_return", episodes.mean_return, step)
+        self._writer.add_scalar(PLAYED.curve_tag, episodes.mean_return, step)
         length = sum(episodes.lengths) / len(episodes.lengths)
         self._writer.add_scalar("evaluation/mean_length", length, step)
         counts = count_parameters(self.model.policy)

@@ -1,0 +1,69 @@
+"""The tab *Text*: the verdicts in words and as a table, in Markdown."""
+
+from __future__ import annotations
+
+from rl_transfer.analysis import words
+from rl_transfer.analysis.comparison import JUDGED, Comparison
+from rl_transfer.analysis.metric_table import METRICS
+from rl_transfer.analysis.model import Cell, Matrix
+
+
+def in_short(matrix: Matrix, hidden: int = 0) -> str:
+    """One sentence per strategy, then what to know before believing them.
+
+    Args:
+        matrix: the analysis.
+        hidden: arms that have no run of their own.
+
+    Returns:
+        Markdown.
+    """
+    more = f"! {hidden} more strategies are in report/index.html: TensorBoard shows no folder with more runs"
+    lines = [*words.headlines(matrix), *words.notes(matrix), *([more] if hidden else [])]
+    return "\n".join(f"- {_plain(line)}" for line in lines) or "no cells yet"
+
+
+def verdict_table(matrix: Matrix) -> str:
+    """Gain, interval and verdict of every cell but the baseline's.
+
+    Args:
+        matrix: the analysis.
+
+    Returns:
+        A Markdown table, one line per cell.
+    """
+    head = ["strategy", "target", *(METRICS[name].claim for name in JUDGED), "why"]
+    rows = [_row(cell, matrix) for cell in matrix.cells if cell.kind != "baseline"]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
+
+
+def _row(cell: Cell, matrix: Matrix) -> list[str]:
+    origin = f" from {cell.source}" if cell.source and len(matrix.sources) > 1 else ""
+    control = " (control)" if cell.kind == "control" else ""
+    entries = [cell.comparisons[name] for name in JUDGED]
+    why = [text for entry in entries for text in _why(entry)]
+    why += [flag.message for flag in cell.flags if not flag.of_control]
+    return [
+        _plain(f"{cell.strategy}{origin}{control}"),
+        _plain(cell.target),
+        *(_gain(entry, matrix) for entry in entries),
+        _plain("; ".join(dict.fromkeys(why))),
+    ]
+
+
+def _gain(entry: Comparison, matrix: Matrix) -> str:
+    raw = " raw" if entry.unit == "measure" else ""
+    doubt = "*" if entry.doubted else ""
+    gain = words.interval(entry.gain, digits=words.digits(matrix.labels, entry.unit))
+    return f"**{entry.symbol} {entry.outcome}{_plain(doubt)}** {_plain(gain)}{raw}"
+
+
+def _why(entry: Comparison) -> list[str]:
+    control = entry.control.sentence if entry.control else ""
+    return [text for text in (entry.reason, control, words.advice(entry)) if text]
+
+
+def _plain(text: str) -> str:
+    """``text`` without a meaning in Markdown, on one line."""
+    flat = " ".join(text.split())
+    return "".join(f"\\{letter}" if letter in r"\`*_{}[]<>#|" else letter for letter in flat)

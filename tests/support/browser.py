@@ -1,0 +1,65 @@
+"""A headless Chromium for tests of what people see in a browser."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from playwright.sync_api import BrowserContext, Locator, Page, sync_playwright
+
+SCREEN = (1280, 800)
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PATIENCE = 60_000
+"""Milliseconds until something that should appear is given up."""
+
+
+def chromium() -> str:
+    """The system's Chromium; without it the test fails where .ci/run could install it, else it is skipped."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is not None:
+        return found
+    reason = "there is no Chromium (Debian's package chromium)"
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        pytest.fail(f"{reason}; .ci/run installs it: apt-get install chromium")
+    pytest.skip(reason)
+
+
+@contextmanager
+def browsing(profile: Path) -> Iterator[BrowserContext]:
+    """A browser whose windows are as large as :data:`SCREEN`; ``profile`` is a new folder."""
+    path = chromium()
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            str(profile), executable_path=path, headless=True, args=FLAGS,
+            viewport={"width": SCREEN[0], "height": SCREEN[1]},
+        )  # fmt: skip
+        context.set_default_timeout(PATIENCE)
+        yield context
+        context.close()
+
+
+def on_screen(locator: Locator) -> bool:
+    """Whether it lies wholly within the first screen."""
+    box = locator.bounding_box()
+    if box is None or not locator.is_visible():
+        return False
+    right, bottom = box["x"] + box["width"], box["y"] + box["height"]
+    return box["x"] >= 0 and box["y"] >= 0 and right <= SCREEN[0] + 1 and bottom <= SCREEN[1] + 1
+
+
+def columns_in_colour(page: Page, locator: Locator, colour: tuple[int, ...]) -> int:
+    """How many columns of pixels of an element hold this colour: a line has many, a dot a few."""
+    page.wait_for_timeout(500)
+    pixels = 255 * imread(io.BytesIO(locator.screenshot()))[..., :3]
+    close = (np.abs(pixels - np.array(colour)) < 24).all(axis=-1)
+    return int(close.any(axis=0).sum())
