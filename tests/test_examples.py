@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from analysis.synthetic import SyntheticSweep
 from rl_transfer.spec import Environment, StrategyConfig, load, parse
 from rl_transfer.sweep.dispatch import TRAIN
+from support.boards import board
 from support.cli import Call, calling
 from support.examples import LANGUAGES, PAGES, ROOT, Example, examples, prepare, short
 
@@ -164,8 +165,13 @@ def run_command(command: list[str], call: Call, workspace: Path) -> None:
 def run_ours(command: list[str], call: Call) -> None:
     text = shlex.join(command[1:])
     missing = [said for start, said in DOWNLOADS.items() if text.startswith(start)]
-    if command[1] == "report" and not Path(command[2], "sweep.json").exists():
+    if command[1] in ("report", "board") and not Path(command[2], "sweep.json").exists():
         SyntheticSweep().write(Path(command[2]))
+    if command[1] == "board":
+        assert call("report", command[2]).code == 0
+        with board(*command[2:]) as address:
+            assert address.startswith("http://")
+        return
     if missing == [""]:
         found = call(*command[1:3], "--help")
         assert all(word in found.out for word in command if word.startswith("--"))

@@ -3,16 +3,14 @@
 import shutil
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from analysis.synthetic import QUICKSTART, SyntheticSweep
 from rl_transfer.report import write_report
+from support.boards import SCRIPT
 from support.cli import Call
-
-SCRIPT = Path(sys.executable).with_name("rl-transfer")
 
 
 @pytest.fixture(scope="module")

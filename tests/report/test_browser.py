@@ -1,8 +1,6 @@
 """What TensorBoard shows of a sweep on the first screen of each tab, without a click."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +11,13 @@ from torch.utils.tensorboard import SummaryWriter
 from analysis.synthetic import QUICKSTART, SyntheticSweep
 from rl_transfer.analysis import analyse, read_sweep
 from rl_transfer.report import write_report
+from support.boards import board
 from support.browser import SCREEN, browsing, columns_in_colour, on_screen
 
 STRATEGIES = ["fine-tune", "frozen-trunk-new-head", "random-frozen", "scratch"]
 LINE = 60
 """A line crosses more columns of pixels than this; a dot does not."""
 Colour = tuple[int, ...]
-SCRIPT = Path(sys.executable).with_name("rl-transfer")
 
 
 @pytest.fixture(scope="module")
@@ -42,25 +40,16 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext
         yield context
 
 
-def board(folder: Path, *options: str) -> Iterator[str]:
-    """The address that ``rl-transfer board`` prints; the process ends with the fixture."""
-    command = [str(SCRIPT), "board", str(folder), "--port", "0", "--no-browser", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        yield line[line.index("http") :].strip()
-        process.terminate()
-        assert process.wait() == 0, "Ctrl-C and SIGTERM end it in peace"
-
-
 @pytest.fixture(scope="module")
 def means(folder: Path) -> Iterator[str]:
-    yield from board(folder)
+    with board(str(folder)) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def seeds(folder: Path) -> Iterator[str]:
-    yield from board(folder, "--seeds", "longer-pole")
+    with board(str(folder), "--seeds", "longer-pole") as address:
+        yield address
 
 
 def opened(browser: BrowserContext, address: str, tab: str, ready: str) -> Page:
