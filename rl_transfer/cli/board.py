@@ -39,13 +39,12 @@ def board(
 
     shown = board_folder(folder, seeds)
     address = start_board(shown, port, title=f"{folder.resolve().name}: rl_transfer")
-    out.print(
-        f"TensorBoard of {shown}: {address}\nCtrl-C ends it", highlight=False, markup=False, soft_wrap=True
-    )
-    sys.stdout.flush()
-    if browser and _has_display():
-        webbrowser.open(address)
+    text = f"TensorBoard of {shown}: {address}\nCtrl-C ends it"
     with suppress(KeyboardInterrupt):
+        out.print(text, highlight=False, markup=False, soft_wrap=True)
+        sys.stdout.flush()
+        if browser and _has_display():
+            webbrowser.open(address)
         threading.Event().wait()
 
 
