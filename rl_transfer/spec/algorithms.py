@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from rl_transfer.spec.base import (
     FiniteFloat,
     Frozen,
+    JsonValue,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -178,6 +179,17 @@ class TRPOConfig(_OnPolicy):
     normalize_advantage: bool = True
     target_kl: PositiveFloat = 0.01
     sub_sampling_factor: PositiveInt = 1
+    use_sde: bool = False
+    sde_sample_freq: int = -1
+
+    @model_serializer(mode="wrap")
+    def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        """Leaves gSDE out at its default: ids and digests from before it stay as they were."""
+        data: dict[str, JsonValue] = fields(self)
+        for name in ("use_sde", "sde_sample_freq"):
+            if getattr(self, name) == type(self).model_fields[name].default:
+                data.pop(name, None)
+        return data
 
 
 class _OffPolicy(_Algorithm):

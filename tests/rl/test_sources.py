@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from support.foreign import (
     as_of_2020,
     edit_data,
     edit_state,
+    normalized,
     observe,
     rewrite,
     saved,
@@ -62,6 +64,7 @@ MODELS: dict[str, tuple[Any, ...]] = {
     "PPO dict": ("PPO", DICT, CONTINUOUS, {}),
     "A2C": ("A2C", BOX, CONTINUOUS, net(net_arch=[7, 9], activation_fn=nn.ELU)),
     "TRPO": ("TRPO", BOX, CONTINUOUS, {}),
+    "TRPO gSDE": ("TRPO", BOX, CONTINUOUS, {**net(net_arch=[8]), "use_sde": True, "sde_sample_freq": 4}),
     "DQN": ("DQN", BOX, DISCRETE, {}),
     "DQN CNN": ("DQN", IMAGE, MANY, net(**features(features_dim=64))),
     "DQN dict": ("DQN", DICT, MANY, net(**features(cnn_output_dim=20))),
@@ -319,6 +322,29 @@ def test_a_recurrent_policy_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(BundleError, match="recurrent policy"):
         load_source(saved(model, tmp_path / "m.zip"), env=ANYWHERE)
+
+
+@pytest.mark.parametrize(
+    ("name", "policy"), [("ARS", "MlpPolicy"), ("ARS", "LinearPolicy"), ("CrossQ", "MlpPolicy")]
+)
+def test_algorithms_without_a_counterpart_are_refused_by_name(name: str, policy: str, tmp_path: Path) -> None:
+    import sb3_contrib
+
+    model = getattr(sb3_contrib, name)(policy, OnlySpaces(BOX, CONTINUOUS), device="cpu")
+    with pytest.raises(BundleError, match=rf"holds an? {name} policy"):
+        load_source(saved(model, tmp_path / "m.zip"), env=ANYWHERE)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("kind", [set, frozenset, list])
+def test_statistics_whose_keys_are_a_set_are_read(kind: Any, protocol: int, tmp_path: Path) -> None:
+    env = normalized(DICT, CONTINUOUS, norm_obs_keys=["wide"])
+    env.norm_obs_keys = kind(["wide"])
+    path = saved(sb3_model("PPO", DICT, CONTINUOUS), tmp_path / "m.zip")
+    path.with_name("vec_normalize.pkl").write_bytes(pickle.dumps(env, protocol=protocol))
+    policy = load_source(path, env=ANYWHERE)
+    assert policy.normalizer is not None
+    np.testing.assert_array_equal(policy.normalizer.mean["wide"], env.obs_rms["wide"].mean)
 
 
 def test_importing_writes_a_bundle_of_the_same_identity(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections import deque
 
+import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
@@ -225,3 +226,74 @@ class ObservationDistractors(ObservationPerturbation):
         fresh = self.rng.standard_normal(self._state.shape)
         self._state = c * self._state + self.value("std") * np.sqrt(1 - c**2) * fresh
         return shown
+
+
+@register_perturbation
+class TimeFeature(ObservationPerturbation):
+    """Appends the share of the episode's time that is left: ``1 − t / T``, never below 0.
+
+    rl-zoo's and sb3-contrib's ``TimeFeatureWrapper``; ``constant`` is its ``test_mode``, a 1 that never
+    changes. ``T`` is the time limit that Gymnasium registers, whatever ``time_limit`` says. Of a dict
+    observation the vector ``observation`` is extended.
+    """
+
+    name = "time_feature"
+    summary = "append the share of the episode's time that is left"
+    examples = ("remaining", "constant", {"feature": "remaining", "max_steps": 50})
+    arguments = (
+        Quantity(
+            name="feature",
+            unit="1",
+            default="none",
+            bounds=None,
+            source="Pardo et al. 2018, Time limits in reinforcement learning; sb3_contrib.common.wrappers",
+            summary="none, remaining (1 to 0), or constant (1)",
+            kind="word",
+            words=("none", "remaining", "constant"),
+            per_episode=False,
+        ),
+        Quantity(
+            name="max_steps",
+            unit="steps",
+            default=1000,
+            bounds=(1, 1_000_000),
+            source="sb3_contrib.common.wrappers.TimeFeatureWrapper",
+            summary="T where Gymnasium registers no time limit",
+            kind="integer",
+            per_episode=False,
+        ),
+    )
+
+    def setup(self) -> None:
+        """Append a dimension between 0 and 1 to the space."""
+        space, spec = self.env.observation_space, self.env.unwrapped.spec
+        registered = gym.registry.get(spec.id) if spec is not None else None
+        self._steps = (registered and registered.max_episode_steps) or self.value("max_steps")
+        if self.value("feature") == "none":
+            return
+        if isinstance(space, spaces.Dict):
+            member = self.box(space.spaces.get("observation", space))
+            self.observation_space = spaces.Dict({**space.spaces, "observation": _with_time(member)})
+        else:
+            self.observation_space = _with_time(self.vector_box())
+
+    def begin(self, observation: Observation) -> None:
+        """Start the clock."""
+        self._passed = 0
+
+    def observation(self, observation: Observation) -> Observation:
+        """The observation followed by the time that is left."""
+        left = max(0.0, 1 - self._passed / self._steps)
+        self._passed += 1
+        if self.value("feature") == "none":
+            return copy.deepcopy(observation)
+        left = 1.0 if self.value("feature") == "constant" else left
+        if isinstance(observation, dict):
+            seen = observation["observation"]
+            return {**copy.deepcopy(observation), "observation": np.append(seen, seen.dtype.type(left))}
+        return np.append(observation, observation.dtype.type(left))
+
+
+def _with_time(space: spaces.Box) -> spaces.Box:
+    low, high = (np.append(bound, bound.dtype.type(end)) for bound, end in ((space.low, 0), (space.high, 1)))
+    return spaces.Box(low, high, dtype=space.dtype.type)

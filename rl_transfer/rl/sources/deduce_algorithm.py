@@ -16,8 +16,10 @@ Data = Mapping[str, Json]
 State = Mapping[str, Tensor]
 
 _REFUSED = {
-    "lstm_actor.": "a recurrent policy (RecurrentPPO), which carries a hidden state between steps",
-    "actor.latent_pi.0.running_mean": "a CrossQ policy, whose batch renormalisation has no counterpart here",
+    r"lstm_actor\..*": "a recurrent policy (RecurrentPPO), which carries a hidden state between steps",
+    r"actor\.latent_pi\.\d+\.(ra|running)_mean": "a CrossQ policy, whose batch renormalisation has no "
+    "counterpart here",
+    r"action_net\.\d+\.weight": "an ARS policy, which random search finds without a critic",
 }
 _MASKABLE_NAME = "MaskablePPO"
 _MASKABLE = "sb3_contrib.common.maskable"
@@ -102,8 +104,8 @@ def critic_count(state: State) -> int:
 
 
 def _candidates(state: State, where: str) -> tuple[str, ...]:
-    for prefix, what in _REFUSED.items():
-        if any(name.startswith(prefix) for name in state):
+    for pattern, what in _REFUSED.items():
+        if any(re.fullmatch(pattern, name) for name in state):
             raise BundleError(f"{where} holds {what}; it cannot be used here")
     if "action_net.weight" in state and "value_net.weight" in state:
         return names_with(lambda traits: traits.family == "on-policy")

@@ -40,7 +40,11 @@ _ALLOWED = {
     "copyreg._reconstructor",
     "copy_reg._reconstructor",
     "builtins.object",
+    "builtins.set",
+    "builtins.frozenset",
     "__builtin__.object",
+    "__builtin__.set",
+    "__builtin__.frozenset",
 }
 # Spaces and random generators: carried along by VecNormalize, never read.
 _INERT = re.compile(
