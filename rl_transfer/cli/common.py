@@ -41,6 +41,12 @@ Algorithm = Annotated[
 ]
 
 
+MaskZeros = Annotated[
+    bool,
+    typer.Option("--mask-zeros", help="Hold inputs at 0 that were always 0 in training, by the statistics."),
+]
+
+
 def _named_on_the_command_line(names: list[str] | None) -> list[str] | None:
     from rl_transfer.spec.modules import import_modules
 

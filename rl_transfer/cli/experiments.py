@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from rl_transfer.cli.common import (
     Algorithm,
+    MaskZeros,
     Modules,
     Output,
     Overrides,
@@ -106,6 +107,7 @@ def evaluate(
         typer.Option(min=0, help="Root seed of the episodes; default: 0.", show_default=False),
     ] = None,
     algorithm: Algorithm = None,
+    mask_zeros: MaskZeros = False,
     stochastic: Annotated[bool, typer.Option(help="Sample actions instead of taking the best.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with every return.")] = False,
     module: Modules = None,
@@ -121,7 +123,7 @@ def evaluate(
 
     make_folder_importable(env)
     deterministic = False if stochastic else None
-    request = EvaluationRequest(env, data, episodes, seed, deterministic, algorithm)
+    request = EvaluationRequest(env, data, episodes, seed, deterministic, algorithm, mask_zeros or None)
     measured = room(bundle_kind(bundle)).evaluate(bundle, request)
     if as_json:
         sys.stdout.write(json.dumps(measured.data, indent=2) + "\n")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rl_transfer.cli.common import Algorithm, Modules, make_folder_importable, out
+from rl_transfer.cli.common import Algorithm, MaskZeros, Modules, make_folder_importable, out
 from rl_transfer.errors import ConfigError
 
 app = typer.Typer(
@@ -51,6 +51,7 @@ def import_(
         list[str] | None,
         typer.Option(help="Prefix of tensor names, OLD=NEW; for plain state dicts. May be repeated."),
     ] = None,
+    mask_zeros: MaskZeros = False,
     module: Modules = None,
 ) -> None:
     """Turn a foreign policy into a bundle. Only tensors and plain data are read; no code of it runs.
@@ -67,6 +68,7 @@ def import_(
         env=read_environment(env),
         algorithm=algorithm,
         name_map=_name_map(rename),
+        mask_zeros=mask_zeros,
     )
     for note in found.metadata.get("notes", []):
         out.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)

@@ -64,6 +64,7 @@ class EvaluationRequest:
         seed: root seed of the episodes; RL only, None: 0.
         deterministic: the likeliest action instead of a sampled one; RL only, None: the likeliest.
         algorithm: SB3's name of the algorithm, where a foreign file does not tell; RL only.
+        mask_zeros: hold the inputs of a foreign policy at 0 that never moved in training; RL only.
     """
 
     env: str | None = None
@@ -72,6 +73,7 @@ class EvaluationRequest:
     seed: int | None = None
     deterministic: bool | None = None
     algorithm: str | None = None
+    mask_zeros: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,8 @@ class RLRoom:
         episodes = EPISODES if request.episodes is None else request.episodes
         seed = 0 if request.seed is None else request.seed
         env = read_environment(request.env)
-        policy = load_source(argument, algorithm=request.algorithm, otherwise=env)
+        mask = bool(request.mask_zeros)
+        policy = load_source(argument, algorithm=request.algorithm, mask_zeros=mask, otherwise=env)
         target, played = play(policy, env, episodes, seed, request.deterministic is not False)
         notes = [str(note) for note in policy.metadata.get("notes", [])] if is_foreign(argument) else []
         mean, length = played.mean_return, float(np.mean(played.lengths))

@@ -132,7 +132,10 @@ def _convert(
             places[child_key] = here
             result[name] = _convert(yaml, child, child_key, source, places, inner)
         return result
-    value = yaml.constructor.construct_object(node, deep=True)
+    try:
+        value = yaml.constructor.construct_object(node, deep=True)
+    except YAMLError:
+        raise ConfigError(f"{place}: {node.tag} is no tag of plain data") from None
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{place}: {node.value} is not a finite number")
     if value is None or isinstance(value, (str, int, float, bool)):

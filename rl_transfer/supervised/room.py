@@ -156,6 +156,7 @@ class SupervisedRoom:
                 "--seed": request.seed,
                 "--stochastic": request.deterministic,
                 "--algorithm": request.algorithm,
+                "--mask-zeros": request.mask_zeros,
             },
         )
         return self.measure(argument, self.named_data(request.data))

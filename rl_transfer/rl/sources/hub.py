@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from rl_transfer.errors import BundleError, MissingExtraError
+from rl_transfer.rl.sources.upbringing import CONFIG_NAME
 from rl_transfer.rl.sources.vec_normalize import FILE_NAMES
 
 SCHEME = "hf://"
@@ -28,11 +29,13 @@ class HubFiles:
     Attributes:
         policy: the zip.
         statistics: the ``VecNormalize`` file, if the repository has one.
+        config: rl-zoo's ``config.yml``, if the repository has one.
         repository: ``org/name``.
     """
 
     policy: Path
     statistics: Path | None
+    config: Path | None
     repository: str
 
 
@@ -62,11 +65,11 @@ def fetch(address: str) -> HubFiles:
             f"(its files: https://huggingface.co/{repository}/tree/{revision or 'main'})"
         )
     folder = name.rpartition("/")[0]
-    for each in FILE_NAMES:
-        statistics = _download(repository, f"{folder}/{each}" if folder else each, revision)
-        if statistics is not None:
-            return HubFiles(policy, statistics, repository)
-    return HubFiles(policy, None, repository)
+    above = f"{folder}/" if folder else ""
+    asked = (_download(repository, above + each, revision) for each in FILE_NAMES)
+    statistics = next((each for each in asked if each is not None), None)
+    config = _download(repository, above + CONFIG_NAME, revision)
+    return HubFiles(policy, statistics, config, repository)
 
 
 def _download(repository: str, name: str, revision: str | None) -> Path | None:

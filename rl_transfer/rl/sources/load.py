@@ -24,6 +24,7 @@ from rl_transfer.rl.sources.env_names import current, read_name, same_task
 from rl_transfer.rl.sources.hub import SCHEME, fetch
 from rl_transfer.rl.sources.sb3_zip import ForeignPolicy, read_zip
 from rl_transfer.rl.sources.tensor_files import SUFFIXES, read_tensor_file
+from rl_transfer.rl.sources.upbringing import CONFIG_NAME, masked, read_wrappers, still_inputs, wrapped
 from rl_transfer.rl.sources.vec_normalize import FILE_NAMES, read_statistics
 from rl_transfer.spec import Environment, PolicyConfig, parse
 from rl_transfer.spec.base import Json
@@ -39,15 +40,17 @@ class _Hints:
     name_map: Mapping[str, str] | None = None
     policy_kwargs: Mapping[str, Json] = field(default_factory=dict)
     statistics: Path | None = None
+    mask_zeros: bool = False
     otherwise: Environment | None = None
 
 
 @dataclass(frozen=True)
 class _Located:
-    """A foreign policy's file, the statistics beside it, and what its name says."""
+    """A foreign policy's file, the statistics and rl-zoo's config beside it, and what its name says."""
 
     path: Path
     statistics: Path | None
+    config: Path | None
     algorithm: str | None
     env: str | None
     repository: str | None = None
@@ -70,6 +73,7 @@ def load_source(
     name_map: Mapping[str, str] | None = None,
     policy_kwargs: Mapping[str, Json] | None = None,
     statistics: Path | None = None,
+    mask_zeros: bool = False,
     otherwise: Environment | None = None,
 ) -> Policy:
     """A source policy, wherever it comes from. Nothing in a foreign file is unpickled or run.
@@ -90,6 +94,7 @@ def load_source(
             ``features_extractor`` (an import path into the user's own code) …
         statistics: the ``VecNormalize`` file; by default ``vec_normalize.pkl`` or
             ``vecnormalize.pkl`` beside the zip or in a folder there named like it.
+        mask_zeros: hold the inputs at 0 that were always 0 while it was trained, by its statistics.
         otherwise: where it was trained if nobody says, neither the file nor ``env``.
 
     Returns:
@@ -104,7 +109,8 @@ def load_source(
         MissingExtraError: an extra that the source needs is not installed.
         EnvironmentSpecError: the spaces are not in the file and ``env`` cannot be built.
     """
-    hints = replace(_hints(env, algorithm, name_map, policy_kwargs, statistics), otherwise=otherwise)
+    hints = _hints(env, algorithm, name_map, policy_kwargs, statistics)
+    hints = replace(hints, mask_zeros=mask_zeros, otherwise=otherwise)
     with isolated(seed=0):  # building a network draws random numbers
         if _is_folder(argument):
             return _own(Path(argument), hints)
@@ -123,6 +129,7 @@ def import_source(
     name_map: Mapping[str, str] | None = None,
     policy_kwargs: Mapping[str, Json] | None = None,
     statistics: Path | None = None,
+    mask_zeros: bool = False,
 ) -> Policy:
     """Write a source policy as one of our bundles and return it; see :func:`load_source`.
 
@@ -136,6 +143,7 @@ def import_source(
         name_map: the file's tensor names or prefixes → SB3's.
         policy_kwargs: what the file cannot say of the network.
         statistics: the ``VecNormalize`` file.
+        mask_zeros: hold the inputs at 0 that never moved.
 
     Returns:
         The policy, as the written bundle gives it.
@@ -143,7 +151,7 @@ def import_source(
     Raises:
         BundleError: ``folder`` exists, or as :func:`load_source`.
     """
-    hints = _hints(env, algorithm, name_map, policy_kwargs, statistics)
+    hints = replace(_hints(env, algorithm, name_map, policy_kwargs, statistics), mask_zeros=mask_zeros)
     with isolated(seed=0):
         if _is_folder(argument):
             bundle = _own(Path(argument), hints).bundle
@@ -189,10 +197,10 @@ def _own(path: Path, hints: _Hints) -> Policy:
             f"{path} was trained in {policy.described_env.id}, but the environment {hints.env.id} was given "
             "for it; a bundle describes itself, leave the environment out"
         )
-    if hints.name_map or hints.policy_kwargs or hints.statistics:
+    if hints.name_map or hints.policy_kwargs or hints.statistics or hints.mask_zeros:
         raise BundleError(
-            f"{path} is a bundle, which describes itself; name map, policy_kwargs and statistics are for "
-            "foreign files"
+            f"{path} is a bundle, which describes itself; name map, policy_kwargs, statistics and a mask are "
+            "for foreign files"
         )
     return policy
 
@@ -202,7 +210,7 @@ def _locate(argument: str | Path, hints: _Hints) -> _Located:
         files = fetch(str(argument))
         named = read_name(Path(files.repository, files.policy.name))
         statistics = hints.statistics or files.statistics
-        return _Located(files.policy, statistics, named.algorithm, named.env, files.repository)
+        return _Located(files.policy, statistics, files.config, named.algorithm, named.env, files.repository)
     path = Path(argument)
     if not path.is_file():
         raise BundleError(
@@ -215,9 +223,13 @@ def _locate(argument: str | Path, hints: _Hints) -> _Located:
         )
     named = read_name(path)
     folders = [path.parent, path.parent / path.stem, *([path.parent / named.env] if named.env else [])]
-    beside = (folder / name for folder in folders for name in FILE_NAMES)
-    found = next((each for each in beside if path.suffix == ".zip" and each.is_file()), None)
-    return _Located(path, hints.statistics or found, named.algorithm, named.env)
+    found, config = (
+        next((each for folder in folders for name in names if (each := folder / name).is_file()), None)
+        if path.suffix == ".zip"
+        else None
+        for names in (FILE_NAMES, (CONFIG_NAME,))
+    )
+    return _Located(path, hints.statistics or found, config, named.algorithm, named.env)
 
 
 def _content(argument: str | Path, hints: _Hints) -> tuple[dict[str, Tensor], dict[str, Json]]:
@@ -225,6 +237,10 @@ def _content(argument: str | Path, hints: _Hints) -> tuple[dict[str, Tensor], di
     located = _locate(argument, hints)
     foreign = read_zip(located.path) if located.path.suffix == ".zip" else _state_dict(located.path, hints)
     env, notes = _environment(located, hints)
+    statistics = read_statistics(located.statistics) if located.statistics else None
+    wrappers, unread = read_wrappers(located.config) if located.config else ([], [])
+    env, wrapping = wrapped(env, wrappers)
+    env, masking = masked(env, still_inputs(statistics), hints.mask_zeros)
     known = Known(
         where=located.path.name,
         env=env,
@@ -232,9 +248,9 @@ def _content(argument: str | Path, hints: _Hints) -> tuple[dict[str, Tensor], di
         named=located.algorithm,
         name_map=hints.name_map,
         policy_kwargs=hints.policy_kwargs,
-        statistics=read_statistics(located.statistics) if located.statistics else None,
+        statistics=statistics,
         repository=located.repository,
-        notes=notes,
+        notes=(*notes, *unread, *wrapping, *masking),
         doubtful=hints.env is not None and located.env is None,
     )
     return assemble(foreign, known)
