@@ -277,11 +277,11 @@ class TimeFeature(ObservationPerturbation):
         else:
             self.observation_space = _with_time(self.vector_box())
 
-    def begin(self, observation: Observation) -> None:
+    def begin(self, observation: object) -> None:
         """Start the clock."""
         self._passed = 0
 
-    def observation(self, observation: Observation) -> Observation:
+    def observation(self, observation: object) -> object:
         """The observation followed by the time that is left."""
         left = max(0.0, 1 - self._passed / self._steps)
         self._passed += 1
@@ -289,9 +289,13 @@ class TimeFeature(ObservationPerturbation):
             return copy.deepcopy(observation)
         left = 1.0 if self.value("feature") == "constant" else left
         if isinstance(observation, dict):
-            seen = observation["observation"]
-            return {**copy.deepcopy(observation), "observation": np.append(seen, seen.dtype.type(left))}
-        return np.append(observation, observation.dtype.type(left))
+            return {**copy.deepcopy(observation), "observation": _followed(observation["observation"], left)}
+        return _followed(observation, left)
+
+
+def _followed(vector: object, left: float) -> object:
+    values = np.asarray(vector)
+    return np.append(values, values.dtype.type(left))
 
 
 def _with_time(space: spaces.Box) -> spaces.Box:
