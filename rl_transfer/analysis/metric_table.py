@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rl_transfer.results import Labels
+from rl_transfer.spec import Analysis
 
 Unit = Literal["measure", "steps", "ratio"]
 """The sweep's measure (a return, an accuracy), its steps (environment steps, epochs), or a pure number."""
@@ -22,7 +23,7 @@ class MetricInfo:
     """What people read."""
     unit: Unit
     definition: str
-    """One sentence for the report, with the names of labels in braces; in full in docs/metrics.md."""
+    """One sentence for the report, names of labels and settings in braces; in full in docs/metrics.md."""
     signed: bool = False
     """Whether it is a difference that can be below 0, and is shown with its sign."""
     higher_is_better: bool = True
@@ -33,13 +34,18 @@ class MetricInfo:
     everywhere: bool = True
     """Whether every sweep has its columns; else only cells whose records hold it (images, guides)."""
 
-    def defined(self, labels: Labels) -> str:
-        """The definition in the words of a kind of run.
+    def defined(self, labels: Labels, settings: Analysis) -> str:
+        """The definition in the words of a kind of run, under the settings of a sweep.
 
         Args:
             labels: what the sweep's numbers are called.
+            settings: what the sweep was analysed with.
         """
-        return self.definition.format(network=labels.network, the_chance=labels.the_chance)
+        return self.definition.format(
+            network=labels.network,
+            the_chance=labels.the_chance,
+            final_share=f"{100 * settings.final_share:g} %",
+        )
 
     @property
     def anchor(self) -> str:
@@ -78,7 +84,7 @@ _ROWS = (
         "final_performance",
         "final performance",
         "measure",
-        "Mean of J over the last evaluations of a run (10 %, at least three).",
+        "Mean of J over the last evaluations of a run ({final_share} of them, at least three).",
     ),
     MetricInfo(
         "asymptotic_gain",

@@ -18,7 +18,7 @@ from rl_transfer.report.style import INK, MUTED, Look, drawing, looks
 def learning_curves(matrix: Matrix, target: str) -> Figure:
     """Mean curves with intervals of every strategy on ``target``; one panel per source.
 
-    The baseline and the controls stand in every panel; horizontal lines mark the random policy and the
+    The baseline and the controls stand in every panel; horizontal lines mark chance and the
     reference of the scores.
 
     Args:
@@ -95,7 +95,7 @@ def _curves(axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look]) -> No
 
 
 def _levels(axes: Axes, matrix: Matrix, target: str, *, named: bool) -> None:
-    """Horizontal lines, named right of the panel: the random policy, and what a score of 1 means."""
+    """Horizontal lines, named right of the panel: chance (the random policy), and what a score of 1 means."""
     scale = matrix.targets[target].scale
     anchor = {"scratch": "scratch, final", "threshold": "threshold", "number": "given"}.get(scale.mode, "")
     for value, name in ((scale.random, matrix.labels.chance), (scale.reference, f"score 1:\n{anchor}")):

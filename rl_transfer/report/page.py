@@ -11,7 +11,6 @@ from rl_transfer.report import sections
 from rl_transfer.report.definitions import reading
 from rl_transfer.report.figures import curve_name
 from rl_transfer.report.markup import STYLE, Html, esc, items, joined, tag
-from rl_transfer.results import Labels
 from rl_transfer.wording import counted
 
 
@@ -124,7 +123,7 @@ def _method(matrix: Matrix) -> Html:
     ]
     used = {name for cell in matrix.cells for name in cell.metrics}
     shown = [info for info in METRICS.values() if info.everywhere or info.name in used]
-    definitions = joined(_definition(info, matrix.labels) for info in shown)
+    definitions = joined(_definition(info, matrix) for info in shown)
     return joined(
         [
             tag("h2", "How to read this page"),
@@ -142,9 +141,10 @@ def _method(matrix: Matrix) -> Html:
     )
 
 
-def _definition(info: MetricInfo, labels: Labels) -> Html:
+def _definition(info: MetricInfo, matrix: Matrix) -> Html:
     note = "" if info.higher_is_better else " Lower is better."
-    return joined([tag("dt", info.label, id=info.anchor), tag("dd", f"{info.defined(labels)}{note}")])
+    text = info.defined(matrix.labels, matrix.settings)
+    return joined([tag("dt", info.label, id=info.anchor), tag("dd", f"{text}{note}")])
 
 
 def _figure(drawings: Mapping[str, str], name: str, caption: str) -> Html:

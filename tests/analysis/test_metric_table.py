@@ -14,6 +14,8 @@ from rl_transfer.analysis.comparison import JUDGED, Judged
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.metrics import GAINS
 from rl_transfer.analysis.model import Matrix
+from rl_transfer.results import Labels
+from rl_transfer.spec import Analysis
 
 from .hand_made import FAST, SLOW, arm, shifted, sweep
 
@@ -53,6 +55,12 @@ def test_what_is_better_has_the_better_side_of_every_comparable_metric(matrix: M
         mine, theirs = transfer.metrics[name].value.mean, scratch.metrics[name].value.mean
         if math.isfinite(theirs) and mine != theirs:
             assert (mine > theirs) == METRICS[name].higher_is_better, name
+
+
+def test_a_definition_names_the_share_that_the_sweep_was_analysed_with() -> None:
+    info = METRICS["final_performance"]
+    assert "evaluations of a run (10 % of them, at least three)" in info.defined(Labels(), Analysis())
+    assert "(12.5 % of them" in info.defined(Labels(), Analysis(final_share=0.125))
 
 
 def test_signed_metrics_are_those_that_a_worse_arm_turns_negative() -> None:

@@ -9,6 +9,7 @@ from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.report import write_report
 from rl_transfer.report.markup import Html, esc, table, tag
 from rl_transfer.results import Labels
+from rl_transfer.spec import Analysis
 
 VOID = {"meta", "br", "img"}
 
@@ -94,7 +95,7 @@ def test_every_metric_is_defined_once_and_its_figures_lead_there(complete):
     assert {f"#{anchor}" for anchor in everywhere - {"retention", "zero-shot"}} <= set(page.links)
     text = " ".join(page.text)
     for info in METRICS.values():
-        assert (info.defined(Labels()) in text) == info.everywhere
+        assert (info.defined(Labels(), Analysis()) in text) == info.everywhere
     assert text.count("Lower is better.") == 2
 
 
