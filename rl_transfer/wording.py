@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import os
+import sysconfig
 import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 _CUTOFF = 0.5
 _SHOWN = 8
+_LIBRARIES = tuple(
+    f"{folder}{os.sep}"
+    for folder in (
+        *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+        Path(__file__).parent,
+    )
+)
+"""Folders of code that is not the user's: Python's, installed packages', this package's."""
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
@@ -88,7 +98,7 @@ def counted(count: int, one: str, many: str = "") -> str:
 
 
 def what_was_raised(error: BaseException) -> str:
-    """What went wrong in somebody else's code, and where: the last line of a traceback and its place.
+    """What went wrong in a user's code, and in which of its lines: the last one outside of libraries.
 
     >>> try:
     ...     {}["speed"]
@@ -104,6 +114,8 @@ def what_was_raised(error: BaseException) -> str:
     """
     text = f"{type(error).__name__}: {error}"
     frames = traceback.extract_tb(error.__traceback__)
+    own = [each for each in frames if not each.filename.startswith((*_LIBRARIES, "<"))]
     if isinstance(error, SyntaxError) or not frames:
         return text  # a SyntaxError says file and line itself
-    return f"{text} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"
+    place = (own or frames)[-1]
+    return f"{text} ({Path(place.filename).name}, line {place.lineno})"

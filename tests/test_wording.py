@@ -1,13 +1,14 @@
 """One hint at the closest name, one way to list things in words."""
 
 import ast
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_transfer.wording import did_you_mean, in_words, listing
+from rl_transfer.wording import did_you_mean, in_words, listing, what_was_raised
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -56,3 +57,24 @@ def test_similarity_is_computed_in_two_places_only() -> None:
         or (isinstance(node, ast.Name) and node.id == "SequenceMatcher")
     }
     assert callers == {"rl_transfer/wording.py", "envs/rl_transfer_envs/errors.py"}
+
+
+def raised(work: Callable[[], object]) -> str:
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is quoted
+        return what_was_raised(error)
+    raise AssertionError("nothing was raised")
+
+
+def test_an_error_is_quoted_with_the_users_own_line_wherever_it_was_raised() -> None:
+    first = raised(lambda: Path(__file__).samefile(None))  # type: ignore[arg-type]  # raises inside pathlib
+    assert first.startswith("TypeError: ")
+    assert "(test_wording.py, line " in first
+    assert raised(lambda: dict[str, int]()["speed"]).startswith("KeyError: 'speed' (test_wording.py, line ")
+
+
+def test_an_error_without_a_users_line_names_the_last_one_it_has_or_none() -> None:
+    assert "(parser" not in raised(lambda: compile("def f(:", "mine.py", "exec"))
+    assert "(mine.py, line 1)" in raised(lambda: compile("def f(:", "mine.py", "exec"))
+    assert what_was_raised(ValueError("plain")) == "ValueError: plain"

@@ -15,7 +15,7 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from rl_transfer.core import Bundle, PartMap, ProgressiveTrunk, load_bundle, save_bundle
+from rl_transfer.core import Bundle, PartMap, ProgressiveTrunk, isolated, load_bundle, save_bundle
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.frame import bundle_folder
 from rl_transfer.results import library_versions
@@ -154,7 +154,19 @@ def _content(
         "log_ent_coef": None if entropy is None else float(entropy.item()),
         **extra,
     }
+    hook = run.strategy.hooks.get("architecture") if run.strategy is not None else None
+    if hook is not None and _is_rebuilt(model, run.algorithm, progressive):
+        metadata["rebuilt_by"] = hook
     return state, metadata
+
+
+def _is_rebuilt(model: BaseAlgorithm, algorithm: Algorithm, progressive: bool) -> bool:
+    """Whether a network has other layers than its description gives."""
+    with isolated(0):
+        described = build_policy(algorithm, model.observation_space, model.action_space)
+        if progressive:
+            widen(described)
+    return str(described) != str(model.policy)
 
 
 def log_entropy_coefficient(model: BaseAlgorithm) -> torch.Tensor | None:
@@ -193,6 +205,11 @@ def load_policy(path: Path) -> Policy:
         action_space = spaces.from_json(metadata["action_space"])
     except (KeyError, ConfigError) as error:
         raise BundleError(f"{path}: bundle.json does not describe an RL policy: {error}") from None
+    if metadata.get("rebuilt_by"):
+        raise BundleError(
+            f"{path}: the architecture hook {metadata['rebuilt_by']} gave this network layers that "
+            "bundle.json does not describe, so that nothing can build it from there"
+        )
     refuse_unnamed(algorithm.policy_kwargs.plain(), f"{path}: its features extractor")
     progressive = bool(metadata.get("progressive"))
     try:

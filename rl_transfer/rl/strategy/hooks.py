@@ -12,23 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal, Protocol, overload
+from typing import Protocol
 
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor
 
 from rl_transfer.core import PartMap
-from rl_transfer.errors import ConfigError
 from rl_transfer.rl import sb3_seams
 from rl_transfer.rl.environments.spaces import Env
-from rl_transfer.rl.policies.algorithms import import_object
 from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.strategy.architecture import optimizers
+from rl_transfer.rl.strategy.checked_hooks import CheckedHook, HookKind
 from rl_transfer.spec import RLRun, StrategyVerbs
-
-METHODS = {"loss": "loss", "behaviour": "wrap", "architecture": "build"}
-"""What a hook of each kind must offer."""
 
 
 @dataclass(frozen=True)
@@ -79,19 +75,7 @@ class ArchitectureHook(Protocol):
         """
 
 
-@overload
-def user_hook(strategy: StrategyVerbs, kind: Literal["loss"], context: HookContext) -> LossHook | None: ...
-@overload
-def user_hook(
-    strategy: StrategyVerbs, kind: Literal["behaviour"], context: HookContext
-) -> BehaviourHook | None: ...
-@overload
-def user_hook(
-    strategy: StrategyVerbs, kind: Literal["architecture"], context: HookContext
-) -> ArchitectureHook | None: ...
-def user_hook(
-    strategy: StrategyVerbs, kind: Literal["loss", "behaviour", "architecture"], context: HookContext
-) -> object:
+def user_hook(strategy: StrategyVerbs, kind: HookKind, context: HookContext) -> CheckedHook | None:
     """The user's hook of a kind, built.
 
     Args:
@@ -100,20 +84,14 @@ def user_hook(
         context: what the hook is built with.
 
     Returns:
-        The hook; None if the strategy names none.
+        The hook, its returns checked; None if the strategy names none.
 
     Raises:
-        ConfigError: there is no such class, or what it makes lacks the method of its kind.
+        ConfigError: there is no such class, it cannot be built with the context, or it lacks the method
+            of its kind or takes other arguments.
     """
     path = strategy.hooks.get(kind)
-    if path is None:
-        return None
-    key = f"strategy.hooks.{kind}"
-    maker = import_object(path, key)
-    hook = maker(context) if callable(maker) else None
-    if not callable(getattr(hook, METHODS[kind], None)):
-        raise ConfigError(f"{path} has no method {METHODS[kind]!r}, which a {kind} hook needs", key=key)
-    return hook
+    return None if path is None else CheckedHook(path, kind, context)
 
 
 def install_losses(model: BaseAlgorithm, parts: PartMap, hooks: Iterable[LossHook]) -> None:

@@ -20,12 +20,11 @@ from rl_transfer.rl.policies.bundle import Policy, as_policy
 from rl_transfer.rl.sources.load import load_source
 from rl_transfer.rl.strategy.apply import PolicyTransfer
 from rl_transfer.rl.strategy.guide import check_guide, check_guide_budget
-from rl_transfer.rl.strategy.hooks import HookContext, user_hook
+from rl_transfer.rl.training.rehearsal import few_samples, rehearse
 from rl_transfer.spec import Environment, RLRun, RLSuite, StrategyVerbs
 from rl_transfer.spec.experiment import RunConfig
 from rl_transfer.spec.knobs import transfer_algorithm
 from rl_transfer.spec.rl_suite import RLSource, RLTarget
-from rl_transfer.spec.strategy import EWCConfig
 
 
 def resolve(suite: RLSuite) -> RLSuite:
@@ -164,9 +163,6 @@ def _check_strategy(
     strategy = suite.strategies[index]
     if not isinstance(run, RLRun):
         raise TypeError(f"an RL suite has RL runs, not {type(run).__name__}")
-    if run.strategy is not None and isinstance(run.strategy.anchor, EWCConfig):
-        anchor = run.strategy.anchor.model_copy(update={"samples": 4})
-        run = run.model_copy(update={"strategy": run.strategy.model_copy(update={"anchor": anchor})})
     name, source = given or ("", None)
     origin = f" from source {name!r}" if given else ""
     key, prefix = f"strategies.{index}", f"strategy {strategy.name!r}{origin} on target {target!r}: "
@@ -175,8 +171,8 @@ def _check_strategy(
         model = _model(run)
         if model.env is None:
             raise TransferError("the model has no environment")
-        PolicyTransfer(run, model, model.env, source, seed=0)
-        user_hook(strategy, "behaviour", HookContext(run, source, 0))
+        PolicyTransfer(few_samples(run), model, model.env, source, seed=0)
+        rehearse(run, source)
         if strategy.guide is not None and source is not None:
             check_guide_budget(run)
             evaluator = Evaluator(run.env, 1)

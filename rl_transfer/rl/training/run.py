@@ -25,6 +25,7 @@ from rl_transfer.rl.strategy.guide import check_guide, check_guide_budget
 from rl_transfer.rl.strategy.guided_start import Guidance
 from rl_transfer.rl.strategy.hooks import HookContext, user_hook
 from rl_transfer.rl.training.curve import TrainingCurve
+from rl_transfer.rl.training.rehearsal import rehearse
 from rl_transfer.spec import RLRun
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.knobs import replaced_values, transfer_algorithm
@@ -95,6 +96,7 @@ class _Training:
 
     def execute(self) -> dict[str, Any]:
         """Run the stages; returns the record's content."""
+        rehearse(self.run, self.source)
         evaluator = Evaluator(self.run.env, self.run.evaluation.episodes)
         output = TensorBoardOutputFormat(str(self.folder.tensorboard))
         env = None
