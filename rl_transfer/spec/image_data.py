@@ -34,6 +34,10 @@ class GlyphData(LabelledData):
     jitter: NonNegativeFloat = 1.0
     """Strength of the turns, shifts and size changes; 0: every variant is the same image."""
 
+    def read_files(self) -> Iterable[Path]:
+        """The font files that the user names by path; matplotlib's own go with its version."""
+        return [Path(face) for face in self.faces if Path(face).suffix in (".ttf", ".otf")]
+
 
 class DigitsData(LabelledData):
     """Handwritten digits, 1,797 images of 8 × 8 pixels (UCI, as scikit-learn ships them)."""

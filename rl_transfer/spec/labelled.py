@@ -94,17 +94,22 @@ class LabelledData(Frozen):
     @property
     def is_as_planned(self) -> bool:
         """Whether the files are those that were fingerprinted; true where none were."""
-        if self.files is None or self.fingerprint is None:
+        if self.fingerprint is None:
             return True
-        if self.files.is_dir() and not self.fingerprint.startswith(CONTENT):
+        if self.files is not None and self.files.is_dir() and not self.fingerprint.startswith(CONTENT):
             return names_and_sizes(self.files) == self.fingerprint
         return self._content() == self.fingerprint
 
     def _content(self) -> str | None:
         place = self.files
-        if place is None or not place.is_dir():
-            return None if place is None else file_digest(place)
-        found = sorted({(os.path.relpath(path, place), file_digest(path)) for path in self.read_files()})
+        if place is not None and not place.is_dir():
+            return file_digest(place)
+        found = sorted(
+            {
+                (path.name if place is None else os.path.relpath(path, place), file_digest(path))
+                for path in self.read_files()
+            }
+        )
         items: list[JsonValue] = [list(item) for item in found]
         return None if not items else CONTENT + digest(items, length=64)
 

@@ -178,7 +178,7 @@ def refuse_changed(data: LabelledData, key: str) -> None:
     """
     if not data.is_as_planned:
         raise ConfigError(
-            f"{data.files} has changed since this run was planned; start it again, "
+            f"{data.files or 'a file of the data'} has changed since this run was planned; start it again, "
             "so that it gets a run id of its own",
             key=key,
         )

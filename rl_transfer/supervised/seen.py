@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rl_transfer.errors import RLTransferError, TransferError
+from rl_transfer.errors import ConfigError, RLTransferError, TransferError
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.supervised.batches import Batches
@@ -112,7 +112,7 @@ def measurable(kind: DataKind, network: Network, data: LabelledData | None) -> M
     """
     own = network.data
     if own is not None and (data is None or own.holds_the_items_of(data.planned())):
-        splits = kind.split(own, *trained_with(network))
+        splits = _own_splits(kind, network, own)
         classes, test = splits.classes, splits.test
         if data is not None and data.classes is not None:
             classes, test = data.classes, test.with_classes(classes, data.classes)
@@ -140,6 +140,16 @@ def measurable(kind: DataKind, network: Network, data: LabelledData | None) -> M
     left_out = len(items) - int(fresh.sum())
     note = f" ({left_out} of {len(items)} left out: it was trained on them)" if left_out else ""
     return Measurable(opened.classes, items.subset(np.flatnonzero(fresh)), f"{name}{note}", notes, left_out)
+
+
+def _own_splits(kind: DataKind, network: Network, own: LabelledData) -> Splits:
+    """The split of the run; its data may be gone or changed."""
+    try:
+        return kind.split(own, *trained_with(network))
+    except ConfigError as error:
+        raise TransferError(
+            f"the data that it was trained on are not at hand ({error.message}); name others with --data"
+        ) from None
 
 
 def _kept(network: Network) -> set[str] | None:

@@ -75,7 +75,7 @@ def bundle_kind(argument: str) -> str:
     try:
         content = read_json(bundle_folder(Path(argument)) / "bundle.json")
     except (StoreError, BundleError):
-        return "rl"
+        return _kind_of_run(Path(argument))
     metadata = content.get("metadata") if isinstance(content, dict) else None
     kind = metadata.get("kind") if isinstance(metadata, dict) else None
     if not isinstance(kind, str):
@@ -86,6 +86,16 @@ def bundle_kind(argument: str) -> str:
             "version of rl-transfer, or the package that wrote it, may know more"
         )
     return kind
+
+
+def _kind_of_run(folder: Path) -> str:
+    """The kind of a run that has no bundle (yet); everything else is left to the RL room."""
+    try:
+        content = read_json(folder / "spec.json")
+    except StoreError:
+        return "rl"
+    kind = content.get("kind") if isinstance(content, dict) else None
+    return kind if isinstance(kind, str) and kind in KINDS else "rl"
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Nobody measures a classifier on images that it was trained on."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from rl_transfer.image.room import IMAGES, ROOM
 from rl_transfer.results import RunFolder
 from rl_transfer.spec.image_data import FolderData
 from rl_transfer.supervised.seen import KEY, input_digests
-from support.image import SMALL, Execute, save_arrays, save_folder, stripes
+from support.image import SMALL, Execute, make_run, save_arrays, save_folder, stripes
 from support.untyped import untyped
 
 CLASSES = {"a": 8, "b": 8}
@@ -186,6 +187,24 @@ def test_a_bundle_that_does_not_say_has_its_split_drawn_again(
     measured = evaluate(trained, more)
     assert images(measured) == 17
     assert "which of them it was trained on is not known" in measured.text
+
+
+def test_own_data_that_changed_are_not_at_hand(trained: RunFolder, home: Path) -> None:
+    Image.new("RGB", (9, 9), (1, 1, 3)).save(home / "a" / "0.png")
+    with pytest.raises(
+        TransferError, match=r"are not at hand .* has changed since.*; name others with --data"
+    ):
+        ROOM.evaluate(str(trained.bundle), EvaluationRequest())
+
+
+def test_a_run_that_has_not_finished_is_of_its_kind(tmp_path: Path, home: Path) -> None:
+    from rl_transfer.sweep.dispatch import bundle_kind
+
+    run = make_run({"name": "folder", "path": str(home)})
+    (tmp_path / "spec.json").write_text(json.dumps(run.plain()), encoding="utf-8")
+    assert bundle_kind(str(tmp_path)) == "image"
+    (tmp_path / "spec.json").write_text("[]", encoding="utf-8")
+    assert bundle_kind(str(tmp_path)) == "rl"
 
 
 def test_digests_are_of_what_the_network_sees(run: Execute, arrays: Path) -> None:

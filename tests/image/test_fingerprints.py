@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rl_transfer.errors import ConfigError
+from rl_transfer.image.data.glyphs import fonts_folder
 from rl_transfer.image.room import IMAGES
 from rl_transfer.results import run_id
 from rl_transfer.spec.base import digest
 from rl_transfer.spec.image import ImageTrainConfig
-from rl_transfer.spec.image_data import FolderData, TorchvisionData
+from rl_transfer.spec.image_data import FolderData, GlyphData, TorchvisionData
 from rl_transfer.spec.labelled import file_digest
 from support.image import make_run, save_arrays, save_folder
 
@@ -104,6 +105,20 @@ def test_files_of_a_torchvision_data_set_are_part_of_the_run(tmp_path: Path) -> 
     assert data.planned().fingerprint == before
     (own / "data_batch_1").write_bytes(b"2")
     assert data.planned().fingerprint != before
+
+
+def test_a_font_of_the_users_own_is_part_of_the_run(tmp_path: Path) -> None:
+    font = tmp_path / "mine.ttf"
+    font.write_bytes((fonts_folder() / "cmr10.ttf").read_bytes())
+    data = {"name": "glyphs", "characters": "abc", "faces": [str(font)]}
+    before = make_run(data)
+    shipped = GlyphData(name="glyphs", faces=("cmr10",)).planned()
+    assert shipped.fingerprint is None
+    font.write_bytes((fonts_folder() / "cmss10.ttf").read_bytes())
+    assert run_id(make_run(data)) != run_id(before)
+    assert before.data is not None
+    with pytest.raises(ConfigError, match="a file of the data has changed since"):
+        IMAGES.open_data(before.data)
 
 
 @given(contents=st.lists(st.binary(min_size=3, max_size=3), min_size=2, max_size=4))
