@@ -75,6 +75,18 @@ class EvaluationRequest:
     algorithm: str | None = None
     mask_zeros: bool | None = None
 
+    @property
+    def of_policies(self) -> dict[str, object]:
+        """The options that only policies have, by their names on the command line; None: not given."""
+        return {
+            "--env": self.env,
+            "--episodes": self.episodes,
+            "--seed": self.seed,
+            "--stochastic": self.deterministic,
+            "--algorithm": self.algorithm,
+            "--mask-zeros": self.mask_zeros,
+        }
+
 
 @dataclass(frozen=True)
 class Measured:

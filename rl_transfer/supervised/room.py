@@ -150,14 +150,7 @@ class SupervisedRoom:
         self._refuse(
             argument,
             "it is measured on --data",
-            {
-                "--env": request.env,
-                "--episodes": request.episodes,
-                "--seed": request.seed,
-                "--stochastic": request.deterministic,
-                "--algorithm": request.algorithm,
-                "--mask-zeros": request.mask_zeros,
-            },
+            request.of_policies,
         )
         return self.measure(argument, self.named_data(request.data))
 
