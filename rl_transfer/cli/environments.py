@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,7 +48,7 @@ def show(env: Target) -> None:
 
     Example: rl-transfer envs show CartPole-v1
     """
-    from rl_transfer_envs import canonical
+    from rl_transfer_envs import EnvError, canonical, make, observation_names
     from rl_transfer_envs.show import catalogue
 
     table = Table("name", "kind", "unit", "default", "bounds", "source", box=None)
@@ -57,6 +57,13 @@ def show(env: Target) -> None:
             columns = ("name", "kind", "unit", "default", "bounds", "source")
             table.add_row(*(escape(str(row[column])) for column in columns))
     out.print(table)
+    with suppress(EnvError):  # parameters are shown where the environment itself is not installed, too
+        built = make(_spec(env))
+        names = observation_names(built)
+        built.close()
+        numbered = [f"{index} {name}" for index, name in enumerate(names or ())]
+        if numbered:
+            out.print(f"observations: {', '.join(numbered)}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()

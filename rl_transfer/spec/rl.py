@@ -200,12 +200,12 @@ class TransferConfig(TrainConfig, SingleTransferConfig):
 
         Args:
             source: a run id or ``digest:…``.
-            described: ``algorithm``, the source's; its network is the target's where this config leaves
-                it open.
+            described: ``algorithm``, the source's; a strategy that copies takes its network over where
+                this config leaves it open.
         """
         verbs = self.strategy.verbs()
         algorithm = self.algorithm
-        if "algorithm" in described:
+        if verbs.copy_ and "algorithm" in described:
             algorithm = inherit(algorithm, parse(Algorithm, described["algorithm"]))
         return self.run().model_copy(
             update={

@@ -130,6 +130,8 @@ class RLSuite(MatrixConfig):
     def in_cell(self, run: RunConfig, cell: str) -> RunConfig:
         """The run with the network of the cell's source, wherever ``algorithm`` leaves it open.
 
+        Where no strategy of the suite copies, the network is the suite's own.
+
         Args:
             run: on a target, as the suite alone has it.
             cell: name of the source.
@@ -137,7 +139,8 @@ class RLSuite(MatrixConfig):
         Returns:
             The same run for every source whose network the suite's algorithm has already.
         """
-        if not isinstance(run, RLRun) or run.algorithm is None:
+        copying = any(strategy.copy_ for strategy in self.strategies)
+        if not isinstance(run, RLRun) or run.algorithm is None or not copying:
             return run
         source = self.sources[cell].algorithm or self.algorithm
         return run.model_copy(update={"algorithm": inherit(run.algorithm, source)})

@@ -9,7 +9,9 @@ def test_environments_are_listed_counted_and_shown(call: Call) -> None:
     listed = call("envs", "list")
     assert "CartPole-v1" in listed.out
     assert "environment parameters" in listed.out
-    assert "masspole" in call("envs", "show", "CartPole-v1").out
+    shown = call("envs", "show", "CartPole-v1").out
+    assert "masspole" in shown
+    assert "observations: 0 cart_position, 1 cart_velocity, 2 pole_angle, 3 pole_angular_velocity" in shown
     unknown = call("envs", "show", "CartPoll-v1")
     assert unknown.code == 4
     assert "CartPole-v1" in unknown.err

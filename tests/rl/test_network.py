@@ -115,12 +115,13 @@ def same_network_cases() -> list[tuple[str, dict[str, Any]]]:
     return [*plain, *((name, {"use_sde": True}) for name in SDE)]
 
 
+@pytest.mark.parametrize("deterministic", [True, False])
 @pytest.mark.parametrize(("name", "more"), same_network_cases())
 def test_a_copied_policy_scores_at_step_0_what_the_source_does(
-    name: str, more: dict[str, Any], play: Run
+    name: str, more: dict[str, Any], deterministic: bool, play: Run
 ) -> None:
     theirs = {"name": name, **ALGORITHMS[name], "policy_kwargs": OTHER[name], **more}
-    evaluation = {"every": 64, "episodes": 3}
+    evaluation = {"every": 64, "episodes": 3, "deterministic": deterministic}
     where = {"env": PENDULUM} if more else {}  # gSDE is for continuous actions
     source = play(make_run(**run_of(name, algorithm=theirs, evaluation=evaluation, **where)))
     mine = inherit(config(name), parse(Algorithm, theirs))
@@ -130,6 +131,18 @@ def test_a_copied_policy_scores_at_step_0_what_the_source_does(
         record = record_of.record()
         assert record["zero_shot"]["returns"] == record_of.curve()[0]["returns"]
         assert record["architecture"]["source"] == record["architecture"]["target"] == network(mine)
+
+
+@pytest.mark.parametrize("name", SDE)
+def test_measuring_a_policy_with_gsde_leaves_its_exploration_alone(name: str, play: Run) -> None:
+    fields = run_of(name, algorithm={"name": name, **ALGORITHMS[name], "use_sde": True}, env=PENDULUM)
+    rarely, often = (
+        {"every": every, "episodes": episodes, "deterministic": False}
+        for every, episodes in ((64, 1), (32, 4))
+    )
+    found = [play(make_run(**{**fields, "evaluation": evaluation})) for evaluation in (rarely, often)]
+    digests = {folder.record()["weights_digest"] for folder in found}
+    assert len(digests) == 1
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,14 @@ def test_a_source_whose_network_is_written_out_shares_the_baseline() -> None:
     assert {row.source for row in graph.rows if row.strategy == "scratch"} == {None}
 
 
+def test_where_nothing_is_copied_the_network_is_the_suites_own() -> None:
+    other = f"sources.other={{env: {{id: CartPole-v1}}, algorithm: {RELU}}}"
+    taught = suite(other, "strategies=[scratch, kickstarting]", "seeds=1")
+    assert activations(build_graph(taught), "other", "kickstarting") == {None}
+    both = suite(other, "strategies=[scratch, kickstarting, fine-tune]", "seeds=1")
+    assert activations(build_graph(both), "other", "kickstarting") == {"relu"}
+
+
 def test_what_the_suite_says_of_the_network_is_kept() -> None:
     two = suite(
         f"sources.other={{env: {{id: CartPole-v1}}, algorithm: {RELU}}}",

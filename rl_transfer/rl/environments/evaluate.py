@@ -111,10 +111,18 @@ def random_act(space: Space, seed: int) -> Act:
     space.seed(seed)
 
     def act(observations: Observation) -> Array:
-        count = len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
-        return np.stack([np.asarray(space.sample()) for _ in range(count)])
+        return np.stack([np.asarray(space.sample()) for _ in range(count(observations))])
 
     return act
+
+
+def count(observations: Observation) -> int:
+    """How many observations a batch holds.
+
+    Args:
+        observations: ``[episode, …]``, or a dict of such arrays.
+    """
+    return len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
 
 
 def stack(observations: Sequence[Any], space: Space) -> Observation:

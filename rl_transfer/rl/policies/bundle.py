@@ -20,9 +20,10 @@ from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.frame import bundle_folder
 from rl_transfer.results import library_versions
 from rl_transfer.rl.environments import spaces
-from rl_transfer.rl.environments.evaluate import Act
+from rl_transfer.rl.environments.evaluate import Act, count
 from rl_transfer.rl.environments.spaces import Array, Observation
 from rl_transfer.rl.policies.algorithms import algorithm_class, policy_kwargs
+from rl_transfer.rl.policies.exploration import MeasuredNoise
 from rl_transfer.rl.policies.normalization import Normalizer, normalizer, tensors
 from rl_transfer.rl.policies.parts import policy_parts
 from rl_transfer.spec import Algorithm, Environment, RLRun, parse
@@ -84,10 +85,14 @@ def as_act(policy: BasePolicy, normalize: Normalizer | None, deterministic: bool
     Returns:
         Observations ``[episode, …]`` as the environment gives them → actions ``[episode, …]``.
     """
+    noise = MeasuredNoise(policy)
 
     def act(observations: Observation) -> Array:
         seen = normalize(observations) if normalize else observations
-        return policy.predict(seen, deterministic=deterministic)[0]
+        if deterministic:
+            return policy.predict(seen, deterministic=True)[0]
+        with noise.playing(count(seen)):
+            return policy.predict(seen, deterministic=False)[0]
 
     return act
 
