@@ -240,13 +240,13 @@ class ClassifierTransfer:
         """Verify the freeze and describe what happened.
 
         Returns:
-            ``plan`` and ``frozen`` of the record.
+            ``plan``, ``frozen`` and ``thaws`` of the record.
 
         Raises:
             FrozenTensorMoved: something frozen changed.
         """
         frozen = self._freeze.record()
-        return {"plan": [*self.plan.rows()], "frozen": frozen}
+        return {"plan": [*self.plan.rows()], "frozen": frozen, "thaws": self._freeze.thaws_record()}
 
 
 def _refuse_other_inputs(kind: DataKind, source: Network, classifier: Classifier) -> None:

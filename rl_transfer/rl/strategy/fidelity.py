@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
 
 from rl_transfer.core import TransferPlan
 from rl_transfer.errors import TransferError
@@ -38,12 +39,12 @@ def refuse_other_function(
     copied = {row.part for row in plan.entries if row.action == "copied" and row.part is not None}
     theirs, mine = (_described(each) for each in (source.algorithm, algorithm))
     same_inputs = spaces.same(source.module.observation_space, observation_space)
+    features = any(row.part == "features" and row.target_shape is not None for row in plan.entries)
+    depends = _Dependence(frozenset(copied), features, same_inputs and not features)
     found = {
         _key(name): (theirs[name], mine[name])
         for name in mine
-        if name in theirs
-        and theirs[name] != mine[name]
-        and _matters(name, copied, algorithm, same_inputs and not _has_features(plan), theirs)
+        if name in theirs and theirs[name] != mine[name] and depends.on(name, theirs[name], algorithm)
     }
     if normalization != "fresh" and copied:
         found |= _clipping(source.algorithm, algorithm)
@@ -59,28 +60,33 @@ def refuse_other_function(
     )
 
 
-def _matters(name: str, copied: set[str], algorithm: Algorithm, flat: bool, theirs: dict[str, Json]) -> bool:
-    """Whether copied parts depend on what differs.
+@dataclass(frozen=True)
+class _Dependence:
+    """What the copied parts depend on.
 
-    ``flat``: the features extractor has no tensors, and both read the same observations.
+    ``features``: the extractor has tensors; ``flat``: it has none, and both sides read the same observations.
     """
-    critic = any(part.startswith("value_") for part in copied)
-    if name == "activation":
-        return any("_trunk" in part for part in copied)
-    if name in _EXTRACTOR:
-        return "features" in copied or (flat and "policy_trunk" in copied)
-    if name == "share_features_extractor":  # separate ones that become one; not the other way round
-        return critic and theirs[name] is False
-    if name == "n_critics":
-        return critic
-    if name == "use_sde":  # the mean of an off-policy gSDE actor is clipped as well
-        head = {"action_head"} if traits_of(algorithm.name).off_policy else set()
-        return bool(copied & {"log_std", *head})
-    return False
 
+    copied: frozenset[str]
+    features: bool
+    flat: bool
 
-def _has_features(plan: TransferPlan) -> bool:
-    return any(row.part == "features" and row.target_shape is not None for row in plan.entries)
+    def on(self, name: str, theirs: Json, algorithm: Algorithm) -> bool:
+        """Whether they depend on a part of the network that differs."""
+        critic = any(part.startswith("value_") for part in self.copied)
+        if name == "activation":
+            return any("_trunk" in part for part in self.copied)
+        if name in _EXTRACTOR:
+            own = self.copied & {"features", "value_features"}
+            return bool(own) or (self.flat and "policy_trunk" in self.copied)
+        if name == "share_features_extractor":  # separate ones that become one; not the other way round
+            return critic and self.features and theirs is False
+        if name == "n_critics":
+            return critic
+        if name == "use_sde":  # the mean of an off-policy gSDE actor is clipped as well
+            head = {"action_head"} if traits_of(algorithm.name).off_policy else set()
+            return bool(self.copied & {"log_std", *head})
+        return False
 
 
 def _described(algorithm: Algorithm) -> dict[str, Json]:
