@@ -89,6 +89,12 @@ NAMED = (
         ("tests/envs/test_envs_wrappers.py::TestReward::test_shaping_owes_nothing_at_a_terminal_state",),
     ),
     Named(
+        "stochastic evaluations of every seed draw alike",
+        "with isolated(seeds[0]):",
+        "with isolated(0):",
+        ("tests/rl/test_evaluate.py::test_a_policy_that_samples_draws_by_the_seeds",),
+    ),
+    Named(
         "the evaluator plays on after a truncation",
         "if terminated or truncated:\n                        active.remove(index)",
         "if terminated:\n                        active.remove(index)",

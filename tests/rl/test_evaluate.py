@@ -56,6 +56,25 @@ def test_the_global_random_states_are_untouched() -> None:
     assert evaluator.run(noisy, [1, 2]) == first
 
 
+def test_a_policy_that_samples_draws_by_the_seeds() -> None:
+    evaluator = Evaluator(Environment(id="CartPole-v1"), 2)
+
+    def drawn(seeds: list[int]) -> list[list[float]]:
+        """What the policy drew, from all three global generators."""
+        seen = []
+
+        def sampling(observations: np.ndarray) -> np.ndarray:
+            seen.append([torch.rand(1).item(), np.random.rand(), random.random()])  # noqa: NPY002
+            return np.zeros(len(observations), int)
+
+        evaluator.run(sampling, seeds)
+        return seen
+
+    first, other = drawn([1, 2]), drawn([3, 4])
+    assert drawn([1, 2]) == first
+    assert all(a != b for a, b in zip(first[0], other[0], strict=True))
+
+
 def test_an_episode_ends_where_it_is_truncated(monkeypatch: pytest.MonkeyPatch) -> None:
     # A car that does not move never gets there; Gymnasium cuts MountainCar-v0 after 200 steps of −1.
     monkeypatch.setattr(evaluate, "STEP_LIMIT", 300)

@@ -26,8 +26,10 @@ BY_NAME = {
     "get_attr", "set_attr", "env_method", "__getattribute__", "__setattr__",
 }  # fmt: skip
 """What takes the name of a member as a text."""
-TORCH = {"_version", "_forward_hooks", "_forward_pre_hooks"}
-"""Private members of torch's that have no public name."""
+PUBLIC_NOWHERE = {
+    "_version", "_forward_hooks", "_forward_pre_hooks", "_parameters", "_get_file_writer", "_exit",
+}  # fmt: skip
+"""Private members of torch's and of ``os`` that have no public name."""
 
 ON_MODELS: dict[str, tuple[str, ...]] = {
     "_current_progress_remaining": ALGORITHMS,
@@ -75,11 +77,12 @@ def foreign(source: str) -> list[str]:
     found = [
         ast.unparse(each)
         for each in accessed(tree)
-        if each.attr not in TORCH and not (ast.unparse(each.value) in ("self", "cls") and each.attr in own)
+        if each.attr not in PUBLIC_NOWHERE
+        and not (ast.unparse(each.value) in ("self", "cls", "other") and each.attr in own)
     ]
     texts = [each.value for each in ast.walk(tree) if isinstance(each, ast.Constant)]
     found += [each for each in texts if isinstance(each, str) and each in sb3]
-    return found + [name for name in named_in_texts(tree) if name not in own | TORCH]
+    return found + [name for name in named_in_texts(tree) if name not in own | PUBLIC_NOWHERE]
 
 
 def by_members(node: ast.expr) -> bool:
@@ -95,11 +98,7 @@ def named_in_texts(tree: ast.AST) -> Iterator[str]:
             where: list[ast.AST] = [*node.args]
         elif isinstance(node, ast.Subscript) and by_members(node.value):
             where = [node.slice]
-        elif (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and by_members(node.func.value)
-        ):
+        elif isinstance(node, ast.Call) and by_members(getattr(node.func, "value", node)):
             where = [*node.args]
         else:
             continue
