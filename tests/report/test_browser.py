@@ -1,10 +1,13 @@
 """What TensorBoard shows of a sweep on the first screen of each tab, without a click."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from matplotlib.image import imread
 from playwright.sync_api import BrowserContext, Locator, Page
 from torch.utils.tensorboard import SummaryWriter
 
@@ -12,9 +15,10 @@ from analysis.synthetic import QUICKSTART, SyntheticSweep
 from rl_transfer.analysis import analyse, read_sweep
 from rl_transfer.report import write_report
 from support.boards import board
-from support.browser import SCREEN, browsing, columns_in_colour, on_screen
+from support.browser import SCREEN, browsing, chromium, columns_in_colour, on_screen
 
 STRATEGIES = ["fine-tune", "frozen-trunk-new-head", "random-frozen", "scratch"]
+ROOT = Path(__file__).resolve().parent.parent.parent
 LINE = 60
 """A line crosses more columns of pixels than this; a dot does not."""
 Colour = tuple[int, ...]
@@ -191,3 +195,17 @@ def test_single_runs_open_checked_with_the_mean_under_their_tag_and_in_its_colou
     assert len(set.union(*of.values())) == len(STRATEGIES)
     assert {"fine-tune/mean", "fine-tune/seed-0"} <= {*legend(page, "evaluation/mean_return")}
     page.close()
+
+
+def test_the_pictures_of_the_page_are_made_by_its_command(folder: Path, tmp_path: Path) -> None:
+    chromium()
+    script = ROOT / "docs" / "board_screenshots.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(folder), str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    page = (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")
+    assert {path.name for path in tmp_path.iterdir()} == set(re.findall(r"images/(board-[\w-]+\.png)", page))
+    for path in tmp_path.iterdir():
+        assert imread(path).shape[:2] == SCREEN[::-1]
+        assert path.stat().st_size < 200_000
