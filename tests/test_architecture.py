@@ -39,6 +39,7 @@ ROOMS = {
 SUB_ROOMS = {
     "rl_transfer.rl": (
         "sb3_seams", "environments", "policies", "sources", "strategy", "hooks", "training", "room",
+        "agents",
     ),
     "rl_transfer.supervised": (
         "data", "seeds", "predictions", "splits", "classifier", "kind", "batches", "evaluate", "bundle",

@@ -1,13 +1,15 @@
-"""``policies inspect|import|export``."""
+"""``policies inspect|import|export|table``."""
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from rl_transfer.cli.common import Algorithm, MaskZeros, Modules, make_folder_importable, out
+from rl_transfer.cli.common import Algorithm, MaskZeros, Modules, err, make_folder_importable, out
 from rl_transfer.errors import ConfigError
 
 app = typer.Typer(
@@ -89,6 +91,32 @@ def export(
 
     export_sb3(Path(policy), sb3)
     out.print(f"{sb3} written", highlight=False)
+
+
+@app.command()
+def table(
+    folder: Annotated[Path, typer.Argument(help="Folder with SB3 zips, in it and in the folders in it.")],
+    episodes: Annotated[int, typer.Option(min=1, help="Number of seeded episodes of each agent.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Root seed of the episodes.")] = 0,
+    mask_zeros: MaskZeros = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON with returns and notes.")] = False,
+    module: Modules = None,
+) -> None:
+    """Import and play every agent of a folder; compare with the scores that were published beside them.
+
+    Example: rl-transfer policies table rl-trained-agents --episodes 10
+    """
+    from rl_transfer.rl.agents import table_of
+
+    def say(agent: str) -> None:
+        err.print(agent, highlight=False, markup=False, soft_wrap=True)
+
+    found = table_of(folder, episodes, seed, mask_zeros=mask_zeros, say=say)
+    if as_json:
+        rows = {"agents": [each.plain() for each in found.rows], "notes": [*found.notes]}
+        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+    else:
+        out.print(found.text(), highlight=False, markup=False, soft_wrap=True)
 
 
 def _name_map(renames: list[str] | None) -> dict[str, Any] | None:

@@ -23,7 +23,15 @@ def shape_text(shape: Sequence[int] | None) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Left-aligned columns, two blanks apart, under a ruled header."""
+    """Left-aligned columns, two blanks apart, under a ruled header.
+
+    Args:
+        header: the columns' names.
+        rows: as many cells each.
+
+    Returns:
+        The lines, joined.
+    """
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
     lines = [header, ["─" * width for width in widths], *rows]
     padded = (

@@ -76,6 +76,7 @@ def short(command: list[str]) -> list[str]:
 def prepare(folder: Path) -> None:
     """What the pages take as given: agents, checkpoints, pictures and a package of the reader's own."""
     saved(sb3_model("PPO", *spaces("CartPole-v1")), folder / "ppo-CartPole-v1.zip")
+    saved(sb3_model("PPO", *spaces("CartPole-v1")), folder / "agents" / "ppo-CartPole-v1.zip")
     torch.save(cleanrl(), folder / "cleanrl.pth")
     for name in ("ants", "bees"):
         place = folder / "path" / "to" / "hymenoptera_data" / name
