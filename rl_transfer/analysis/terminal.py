@@ -65,7 +65,8 @@ def _sections(matrix: Matrix) -> list[tuple[str, tuple[Cell, ...]]]:
             groups.setdefault((cell.strategy, cell.source), []).append(cell)
         levels = in_words([METRICS[name].label for name in _LEVELS])
         for (strategy, source), cells in groups.items():
-            origin = f" from {source}" if source else ""
+            fed = "from" if matrix.strategies[strategy].copy else "with the network of"
+            origin = f" {fed} {source}" if source else ""
             note = {
                 "transfer": _origin(matrix, source),
                 "control": f"{origin} (control: not corrected, not in the family)",

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rl_transfer.analysis import Sweep, analyse, headlines
 from rl_transfer.analysis.special import t_quantile
+from rl_transfer.analysis.terminal import text_table
 
 from .hand_made import CONTROL, FAST, SLOW, STEPS, arm, shifted, sweep, two_arms
 
@@ -325,6 +326,7 @@ def test_sources_of_different_networks_are_compared_with_baselines_of_their_own(
     assert [cell.source for cell in matrix.cells if cell.kind == "baseline"] == ["relu", "tanh"]
     # One scale for the target: final performances are 100.5 and 110.5, random is 0.
     assert matrix.targets["task"].scale.reference == pytest.approx(105.5)
+    assert "scratch with the network of relu (baseline" in text_table(matrix)
     # Each is checked by the control with its own network.
     findings = {key[0]: cells[key].comparisons["auc_gain"].control for key in cells if key[2] == "frozen"}
     assert findings["relu"].finding == "knowledge"

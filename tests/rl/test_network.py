@@ -250,6 +250,16 @@ def test_features_extractors_are_compared_with_their_defaults(
         play(target, source)
 
 
+def test_other_widths_are_refused_with_both_sides(play: Run) -> None:
+    source = play(make_run(**run_of("SAC")))
+    other = {"name": "SAC", **ALGORITHMS["SAC"], "policy_kwargs": {"net_arch": {"pi": [16, 16], "qf": [8]}}}
+    target = target_of("SAC", algorithm=other, source=source.path.name)
+    with pytest.raises(TransferError) as caught:
+        play(make_run(**target, strategy={"copy": ("all",)}), source)
+    sides = "{'pi': [16, 16], 'qf': [16, 16]} in the source, {'pi': [16, 16], 'qf': [8]} here"
+    assert f"net_arch is {sides}; leave it out" in caught.value.message
+
+
 def test_a_refused_copy_between_algorithms_names_both(play: Run) -> None:
     source = play(make_run(**run_of("PPO")))
     target = target_of("DQN", strategy={"copy": ("all",)}, source=source.path.name)

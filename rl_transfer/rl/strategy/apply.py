@@ -31,6 +31,7 @@ from rl_transfer.rl.strategy.translate import core_strategy, expand
 from rl_transfer.rl.strategy.trpo import refuse_optimizer_verbs, skip_frozen
 from rl_transfer.spec import RLRun
 from rl_transfer.spec.base import Json
+from rl_transfer.spec.network import network
 
 
 class PolicyTransfer:
@@ -70,7 +71,7 @@ class PolicyTransfer:
         own = (model.observation_space, model.action_space)
         strategy = with_adaptation(strategy, self._verbs, self._name, self.parts, own, source)
         given = (source.state, source.parts) if source is not None else None
-        with self._naming_algorithms():
+        with self._explained():
             initial = apply_initial(model.policy, self.parts, strategy, self._verbs, given, seed)
         self.plan, self._reference = initial.plan, initial.reference
         if source is not None and self._verbs.copy_:
@@ -100,16 +101,22 @@ class PolicyTransfer:
         return self._freeze.frozen
 
     @contextmanager
-    def _naming_algorithms(self) -> Iterator[None]:
-        """Where source and target have different algorithms, a refused copy says so first."""
+    def _explained(self) -> Iterator[None]:
+        """A refused copy says first which algorithms differ, and last which widths do."""
         try:
             yield
         except TransferError as error:
-            theirs = self._source.algorithm.name if self._source is not None else self._name
-            if theirs != self._name:
-                error.message = (
-                    f"the source is a {theirs} policy, the target trains {self._name}: {error.message}"
-                )
+            if self._source is not None:
+                theirs, mine = self._source.algorithm, self._algorithm
+                if theirs.name != mine.name:
+                    who = f"the source is a {theirs.name} policy, the target trains {mine.name}"
+                    error.message = f"{who}: {error.message}"
+                widths = [network(each)["net_arch"] for each in (theirs, mine)]
+                if widths[0] != widths[1]:
+                    error.message += (
+                        f"\nnet_arch is {widths[0]} in the source, {widths[1]} here; leave it out of the "
+                        "target's algorithm to take the source's over."
+                    )
             raise
 
     @property
