@@ -289,3 +289,24 @@ def test_a_single_transfer_is_refused_before_its_first_step(
     with pytest.raises(TransferError, match="model is Stable-Baselines3's PPO") as caught:
         hooked(run, "PPO", source, loss="confused:Confused")
     assert caught.value.key == "strategy.hooks.loss"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("my_hooks:PullToZerro", "has no 'PullToZerro'. Did you mean 'PullToZero'?"),
+        ("my_hooks:torch", "is a module; a loss hook is a class"),
+        ("my_hooks:RandomStart", "has no method 'loss'"),
+        ("my_hooks", "expected an import path module:Name"),
+        ("my_hooks:", "expected an import path module:Name"),
+        (":PullToZero", "expected an import path module:Name"),
+        (".my_hooks:PullToZero", "expected an import path module:Name"),
+        ("no_such_module:Hook", "No module named 'no_such_module'"),
+    ],
+)
+@pytest.mark.usefixtures("page")
+def test_a_path_that_leads_to_no_hook_is_refused_with_what_there_is(path: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        preflight(suite_of("PPO", {"copy": ("all",), "hooks": {"loss": path}}))
+    assert said in caught.value.message
+    assert caught.value.key == "strategies.1.hooks.loss"
