@@ -16,6 +16,10 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 InnerShare = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 """A share that is neither nothing nor all."""
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+LARGEST = 1e12
+"""No return is larger than this; beyond it differences of floats mean nothing."""
+Score = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+"""A value of the measure that a config names: a bar, a threshold, a reference."""
 Json = JsonValue
 """JSON-able data: null, booleans, numbers, text, lists and maps of such."""
 JsonObject = dict[str, Any]
@@ -23,6 +27,7 @@ JsonObject = dict[str, Any]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 
 __all__ = [
+    "LARGEST",
     "FiniteFloat",
     "Frozen",
     "InnerShare",
@@ -35,6 +40,7 @@ __all__ = [
     "NonNegativeInt",
     "PositiveFloat",
     "PositiveInt",
+    "Score",
     "Share",
     "digest",
 ]

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from rl_transfer.spec.base import FiniteFloat, Frozen, Json, Name, NonNegativeInt
+from rl_transfer.spec.base import Frozen, Json, Name, NonNegativeInt, Score
 from rl_transfer.spec.strategy import StrategyVerbs
 
 NOTHING: Mapping[str, Json] = MappingProxyType({})
@@ -69,7 +69,7 @@ class SourceConfig(Frozen, ABC):
     """A source of a suite: a task to train on, or something that exists; the suite fills in the rest."""
 
     summary: str = ""
-    bar: FiniteFloat | None = None
+    bar: Score | None = None
     """Score that a source must reach to be worth transferring; cells below it are flagged."""
 
     @property
@@ -82,5 +82,5 @@ class TargetConfig(Frozen):
     """A target task of a suite; what it leaves out, the suite fills in."""
 
     summary: str = ""
-    reward_threshold: FiniteFloat | None = None
+    reward_threshold: Score | None = None
     """Score at which the task counts as solved."""

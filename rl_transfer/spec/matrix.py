@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from rl_transfer.spec.base import (
+    LARGEST,
     Frozen,
     InnerShare,
     KeyedValueError,
     Name,
     NonNegativeInt,
+    Score,
     Share,
 )
 from rl_transfer.spec.experiment import RunConfig, SourceConfig, TargetConfig
 from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
 
 Entry = SourceConfig | TargetConfig
-
-LARGEST = 1e12
-"""No return is larger than this; beyond it differences of floats mean nothing."""
-_WITHIN = Field(ge=-LARGEST, le=LARGEST)
 
 
 class Analysis(Frozen):
@@ -33,7 +31,7 @@ class Analysis(Frozen):
     config may say is what it can work with, and all else is refused before anything is trained.
     """
 
-    reference: Literal["scratch", "threshold"] | Annotated[float, _WITHIN] = "scratch"
+    reference: Literal["scratch", "threshold"] | Score = "scratch"
     """What a normalised score of 1 means: the from-scratch arm, the reward threshold, or a J."""
     threshold_share: InnerShare = 0.8
     """θ of the time to threshold, as a share of the way from random to reference."""

@@ -21,7 +21,7 @@ from support.algorithms import run_of
 from support.rl import make_run
 
 ROOM = Path(table.__file__).parent.parent
-NAMES = re.compile(rf"\b(?:{'|'.join(ALGORITHMS)})\b")
+NAMES = re.compile(rf"\b\w*(?:{'|'.join(ALGORITHMS)})\b")
 
 
 def built(name: str) -> BaseAlgorithm:
@@ -67,7 +67,12 @@ def test_no_other_module_names_an_algorithm(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["if name == 'TRPO': pass", "raise E(f'use PPO, not {name}')", "from sb3_contrib import TQC"],
+    [
+        "if name == 'TRPO': pass",
+        "raise E(f'use PPO, not {name}')",
+        "from sb3_contrib import TQC",
+        "name = 'MaskablePPO'",
+    ],
 )
 def test_the_check_sees_a_name(source: str) -> None:
     assert named(source)

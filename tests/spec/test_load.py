@@ -176,6 +176,15 @@ def test_impossible_suites_are_refused(override: str, expected: str) -> None:
     assert expected in caught.value.message
 
 
+@pytest.mark.parametrize("key", ["sources.cartpole.bar", "targets.longer-pole.reward_threshold"])
+def test_scores_that_a_suite_names_are_bounded_like_the_reference(key: str) -> None:
+    for value in ("1e300", "-1.1e12"):
+        with pytest.raises(ConfigError) as caught:
+            load("quickstart", {"rl": RLSuite}, "suites", [f"{key}={value}"])
+        assert key in caught.value.message
+    load("quickstart", {"rl": RLSuite}, "suites", [f"{key}=-1e12"])
+
+
 def test_a_baseline_that_freezes_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"'random-frozen' copies or freezes .* trains from scratch"):
         load("quickstart", {"rl": RLSuite}, "suites", ["baseline=random-frozen"])

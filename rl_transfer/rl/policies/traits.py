@@ -16,6 +16,10 @@ from rl_transfer.errors import TransferError
 Family = Literal["on-policy", "q-learning", "actor-critic"]
 Actions = Literal["distribution", "greedy", "deterministic"]
 
+MASKED, UNMASKED = "MaskablePPO", "PPO"
+"""sb3-contrib's algorithm that acts under masks, and the one here with the same network."""
+RECURRENT = "RecurrentPPO"
+"""sb3-contrib's algorithm whose policy has a hidden state; there is none of the kind here."""
 ANY = None
 """In a signature: whatever the value is, the hyperparameter is there."""
 

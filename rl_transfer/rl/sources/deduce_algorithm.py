@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from rl_transfer.errors import BundleError
-from rl_transfer.rl.policies.traits import ANY, TRAITS, names_with
+from rl_transfer.rl.policies.traits import ANY, MASKED, RECURRENT, TRAITS, UNMASKED, names_with
 from rl_transfer.spec.base import Json
 from rl_transfer.wording import in_words
 
@@ -16,12 +16,11 @@ Data = Mapping[str, Json]
 State = Mapping[str, Tensor]
 
 _REFUSED = {
-    r"lstm_actor\..*": "a recurrent policy (RecurrentPPO), which carries a hidden state between steps",
+    r"lstm_actor\..*": f"a recurrent policy ({RECURRENT}), which carries a hidden state between steps",
     r"actor\.latent_pi\.\d+\.(ra|running)_mean": "a CrossQ policy, whose batch renormalisation has no "
     "counterpart here",
     r"action_net\.\d+\.weight": "an ARS policy, which random search finds without a critic",
 }
-_MASKABLE_NAME = "MaskablePPO"
 _MASKABLE = "sb3_contrib.common.maskable"
 
 
@@ -53,8 +52,8 @@ def deduce_algorithm(state: State, data: Data, given: str | None, named: str | N
         return given
     if str(_said(data, "policy_class").get("__module__", "")).startswith(_MASKABLE):
         raise BundleError(
-            f"{where} is a policy of {_MASKABLE_NAME}, which acts under masks of allowed actions; give "
-            f"algorithm {_MASKABLE_NAME.removeprefix('Maskable')} to take its network without the masks"
+            f"{where} is a policy of {MASKED}, which acts under masks of allowed actions; give "
+            f"algorithm {UNMASKED} to take its network without the masks"
         )
     choices = _agreeing(candidates, data)
     if len(choices) > 1 and named in choices:
