@@ -60,6 +60,7 @@ def test_names_follow_the_perturbations() -> None:
     more = observation_names(built("CartPole-v1", {"observation_distractors": 2}, reverse))
     assert more == ("distractor_1", "distractor_0", *CARTPOLE[::-1])
     assert observation_names(built("CartPole-v1", {"length": "x2"})) == CARTPOLE
+    assert observation_names(built("CartPole-v1", {"time_feature": "remaining"})) == (*CARTPOLE, "time_left")
     assert observation_names(gym.make("rl_transfer_envs:CartPoleLongPole-v1")) == CARTPOLE
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rl_transfer.errors import TransferError
 from rl_transfer.results import RunFolder, RunStore, run_id
@@ -75,6 +77,28 @@ def test_an_open_config_takes_over_everything_and_an_equal_one_stays_as_it_is(na
     assert network(inherit(default, source)) == network(source)
     written = {key: value for key, value in network(default).items() if key in ("activation", "n_critics")}
     assert inherit(default, config(name, written)) is default
+
+
+WIDTHS = st.lists(st.integers(1, 9), max_size=3)
+KWARGS = st.fixed_dictionaries(
+    {}, optional={"activation": st.sampled_from(["tanh", "relu", "elu", "gelu"]), "net_arch": WIDTHS}
+)
+
+
+@given(st.sampled_from([*ALGORITHMS]), st.sampled_from([*ALGORITHMS]), KWARGS, KWARGS)
+def test_taking_over_a_network_twice_is_once_and_open_keys_become_the_sources(
+    mine: str, theirs: str, said: dict[str, Any], built: dict[str, Any]
+) -> None:
+    target, source = config(mine, said), config(theirs, built)
+    once = inherit(target, source)
+    assert inherit(once, source) == once
+    found: Any = network(once)
+    wanted: Any = network(source)
+    own: Any = network(target)
+    assert found["activation"] == (own if "activation" in said else wanted)["activation"]
+    policy: Any = found["net_arch"]
+    assert policy["pi"] == (own if "net_arch" in said else wanted)["net_arch"]["pi"]
+    assert parse(Algorithm, once.plain()) == once
 
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))

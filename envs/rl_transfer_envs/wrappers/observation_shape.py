@@ -277,6 +277,14 @@ class TimeFeature(ObservationPerturbation):
         else:
             self.observation_space = _with_time(self.vector_box())
 
+    def renamed(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """The names, and that of the time.
+
+        Args:
+            names: of the dimensions that it is appended to.
+        """
+        return names if self.value("feature") == "none" else (*names, "time_left")
+
     def begin(self, observation: object) -> None:
         """Start the clock."""
         self._passed = 0
