@@ -12,7 +12,7 @@ from rl_transfer.analysis.cells import Metric
 from rl_transfer.analysis.comparison import Comparison, Judged
 from rl_transfer.analysis.flags import Flag
 from rl_transfer.analysis.score_scale import ScoreScale
-from rl_transfer.analysis.settings import StrategyInfo
+from rl_transfer.analysis.settings import Dose, StrategyInfo
 from rl_transfer.results import Labels
 from rl_transfer.spec import Analysis
 
@@ -31,6 +31,8 @@ class TargetInfo:
     """Last evaluation step; NaN before any run is finished."""
     plateaued: bool
     """Whether the from-scratch arm's last third shows no significant slope."""
+    dose: Dose | None = None
+    """Axis and severity; None for a target that is of no axis."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,19 @@ class Matrix:
     def measure(self) -> str:
         """What J is: ``mean episodic return``, ``accuracy``."""
         return self.labels.measure
+
+    @property
+    def severity_axes(self) -> dict[str, tuple[TargetInfo, ...]]:
+        """Axis → its targets, by rising severity; axes of one target are none."""
+        found: dict[str, list[tuple[float, TargetInfo]]] = {}
+        for info in self.targets.values():
+            if info.dose is not None:
+                found.setdefault(info.dose.axis, []).append((info.dose.severity, info))
+        return {
+            axis: tuple(info for _, info in sorted(doses, key=lambda dose: dose[0]))
+            for axis, doses in found.items()
+            if len(doses) > 1
+        }
 
     def select(self, **fields: object) -> tuple[Cell, ...]:
         """The cells whose named fields have these values.

@@ -92,6 +92,34 @@ def read_number(config: JsonObject, section: str, name: str | None, key: str) ->
     return float(value)
 
 
+@dataclass(frozen=True)
+class Dose:
+    """Where a target stands on an axis of severity."""
+
+    axis: str
+    """Name of the axis, in the config the target that listed the severities."""
+    severity: float
+    """Share of the way from defaults to bounds, above 0 up to 1."""
+
+
+def read_dose(config: JsonObject, target: str) -> Dose | None:
+    """The axis and the severity of a target.
+
+    Args:
+        config: the config as ``sweep.json`` holds it.
+        target: its name.
+
+    Returns:
+        Both; None where the target is of no axis.
+
+    Raises:
+        StoreError: the severity is no finite number.
+    """
+    axis = ((config.get("targets") or {}).get(target) or {}).get("axis")
+    severity = read_number(config, "targets", target, "severity")
+    return None if axis is None or severity is None else Dose(str(axis), severity)
+
+
 def _names(value: str | Sequence[str] | None) -> tuple[str, ...]:
     if value is None:
         return ()

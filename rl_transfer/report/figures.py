@@ -8,11 +8,13 @@ from matplotlib.figure import Figure
 
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.report.curves import jump_start, learning_curves, profiles
+from rl_transfer.report.dose_response import dose_response
 from rl_transfer.report.heatmap import heatmap
 
 
 def all_figures(matrix: Matrix) -> dict[str, Figure]:
-    """File stem → figure: ``heatmap``, ``curves-<target>`` per target, ``jump-start``, ``profiles``.
+    """File stem → figure: ``heatmap``, ``curves-<target>`` per target, ``dose-response-<axis>`` per axis of
+    severity, ``jump-start``, ``profiles``.
 
     The profiles are left out while no strategy has all its runs.
 
@@ -24,6 +26,7 @@ def all_figures(matrix: Matrix) -> dict[str, Figure]:
     """
     found = {"heatmap": heatmap(matrix)}
     found |= {curve_name(target): learning_curves(matrix, target) for target in matrix.targets}
+    found |= {dose_name(axis): dose_response(matrix, axis) for axis in matrix.severity_axes}
     found["jump-start"] = jump_start(matrix)
     profile = profiles(matrix)
     return found if profile is None else {**found, "profiles": profile}
@@ -36,6 +39,15 @@ def curve_name(target: str) -> str:
         target: a target's name.
     """
     return f"curves-{safe_name(target)}"
+
+
+def dose_name(axis: str) -> str:
+    """File stem of the gains over an axis of severity.
+
+    Args:
+        axis: its name.
+    """
+    return f"dose-response-{safe_name(axis)}"
 
 
 def safe_name(name: str) -> str:

@@ -9,7 +9,7 @@ from rl_transfer.analysis.metric_table import METRICS, MetricInfo
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.report import sections
 from rl_transfer.report.definitions import reading
-from rl_transfer.report.figures import curve_name
+from rl_transfer.report.figures import curve_name, dose_name
 from rl_transfer.report.markup import STYLE, Html, esc, items, joined, tag
 from rl_transfer.wording import counted
 
@@ -74,6 +74,7 @@ def _results(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
         _figure(drawings, "heatmap", "The transfer matrix: gain, interval and verdict of every cell."),
         tag("h2", "Learning curves"),
         tag("div", joined(curves), class_=f"grid{wide}"),
+        _dose_responses(matrix, drawings),
         tag("h2", "Jump-start"),
         _figure(
             drawings,
@@ -91,6 +92,20 @@ def _results(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
     if "profiles" in drawings:
         parts.append(_figure(drawings, "profiles", "Share of runs whose final score is above τ."))
     return joined(parts)
+
+
+def _dose_responses(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
+    if not matrix.severity_axes:
+        return Html("")
+    shown = [
+        _figure(
+            drawings,
+            dose_name(axis),
+            f"Gains on {axis} over its severity, with intervals; the grey band is ±δ, open marks lack runs.",
+        )
+        for axis in matrix.severity_axes
+    ]
+    return joined([tag("h2", "Dose and response"), *shown])
 
 
 def _background(matrix: Matrix) -> Html:

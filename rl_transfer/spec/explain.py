@@ -44,8 +44,8 @@ def explain(error: ValidationError, model: object, document: Document) -> str:
     lines = []
     for key, items in found.items():
         text = _sentence(items, key, model)
-        place = document.place(key)
         dotted = ".".join(map(str, key))
+        place = document.place(document.key_of(dotted))
         lines.append(": ".join(part for part in (str(place) if place else "", dotted, text) if part))
     return "\n".join(lines)
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from rl_transfer.errors import ConfigError, RLTransferError
 from rl_transfer.spec.explain import explain
+from rl_transfer.spec.severity import expand_severities
 from rl_transfer.spec.shipped import locate
 from rl_transfer.spec.yaml_map import Document, Key, Place, parse_value, read_yaml
 from rl_transfer.wording import did_you_mean
@@ -37,8 +38,7 @@ class Loaded(Generic[Config]):
         """
         if error.key is None:
             return error.message
-        parts = tuple(int(part) if part.isdigit() else part for part in error.key.split("."))
-        place = self.document.place(parts)
+        place = self.document.place(self.document.key_of(error.key))
         return f"{place}: {error.key}: {error.message}" if place else f"{error.key}: {error.message}"
 
 
@@ -68,6 +68,7 @@ def load(
     for override in overrides or []:
         _override(document, override)
     _resolve(document, Path())
+    expand_severities(document)
     kind = document.data.get("kind", "rl")
     if kind not in models:
         place = document.place(("kind",))

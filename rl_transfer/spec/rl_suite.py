@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from rl_transfer.spec.algorithms import Algorithm
-from rl_transfer.spec.base import KeyedValueError, Name
+from rl_transfer.spec.base import JsonValue, KeyedValueError, Name
 from rl_transfer.spec.experiment import RunConfig, SourceConfig, TargetConfig
 from rl_transfer.spec.knobs import shared_knobs
 from rl_transfer.spec.matrix import Entry, MatrixConfig
@@ -51,6 +51,29 @@ class RLTarget(TargetConfig):
     env: Environment
     training: Training | None = None
     evaluation: Evaluation | None = None
+    axis: Name | None = None
+    """Targets of one axis differ in severity; the report draws their gains over it."""
+    severity: float | None = Field(default=None, gt=0, le=1)
+    """Share of the way from defaults to bounds; a list in a suite stands for a target at each."""
+
+    @model_validator(mode="after")
+    def _check(self) -> RLTarget:
+        if (self.axis is None) != (self.severity is None):
+            raise KeyedValueError(
+                "severity",
+                "the severity of a target is a list such as [0.25, 0.5, 1.0], which makes a target of each; "
+                "a single one stands in env.perturb, such as {length: {severity: 0.5, towards: high}}",
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        """Leaves ``axis`` and ``severity`` out where there are none: manifests stay as they were."""
+        data: dict[str, JsonValue] = fields(self)
+        return {key: value for key, value in data.items() if key not in _AXIS or value is not None}
+
+
+_AXIS = ("axis", "severity")
 
 
 class RLSuite(MatrixConfig):

@@ -36,6 +36,29 @@ class Document:
     data: Any
     places: dict[Key, Place]
 
+    def key_of(self, dotted: str) -> Key:
+        """The keys and indices of a dotted path, names with dots in them included.
+
+        Args:
+            dotted: such as ``targets.heavy-0.25.env.perturb.0``.
+
+        Returns:
+            Keys from the root down; what the data do not have is split at every dot.
+        """
+        key: Key = ()
+        data, parts = self.data, dotted.split(".")
+        while parts:
+            names = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+            name = next((each for each in names if isinstance(data, dict) and each in data), parts[0])
+            index = int(name) if name.isdigit() and isinstance(data, list) else None
+            key = (*key, name if index is None else index)
+            if isinstance(data, dict):
+                data = data.get(name)
+            else:
+                data = data[index] if index is not None and index < len(data) else None
+            parts = parts[name.count(".") + 1 :]
+        return key
+
     def place(self, key: Key) -> Place | None:
         """The place of ``key``, or of its nearest ancestor that has one.
 
