@@ -10,6 +10,7 @@ EnvError(ValueError)
 ├── InertPerturbationError        the effect probe found no difference to the base environment
 ├── IrreproducibleError           an environment differs from itself under the same seed and actions
 ├── NonFiniteError                the perturbed environment returned NaN or infinity
+├── OutsideSpaceError             the perturbed environment's observation left its declared space
 ├── PerturbedAfterConstructionError  somebody tried to change physics on a finished environment
 ├── DuplicateRegistrationError    a name is registered already
 └── MissingExtraError             an optional dependency is not installed
@@ -71,6 +72,10 @@ class IrreproducibleError(EnvError):
 
 class NonFiniteError(EnvError):
     """The perturbed environment returned NaN or infinity."""
+
+
+class OutsideSpaceError(EnvError):
+    """The perturbed environment showed an observation outside its declared space."""
 
 
 class PerturbedAfterConstructionError(EnvError):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-import importlib
-import sys
-import warnings
+import pkgutil
 
 import gymnasium as gym
 
 from rl_transfer_envs.aliases import Entry, Env, Given, Spec
-from rl_transfer_envs.build.families import FAMILIES
+from rl_transfer_envs.build.bare import bare
 from rl_transfer_envs.build.specification import (
     canonical,
     canonical_with_positions,
@@ -19,12 +16,9 @@ from rl_transfer_envs.build.specification import (
 )
 from rl_transfer_envs.errors import (
     EnvError,
-    IncompatiblePerturbationError,
     InvalidSpecError,
-    MissingExtraError,
     key_prefix,
 )
-from rl_transfer_envs.registry.parameters import parameters
 from rl_transfer_envs.registry.perturbations import Perturbation, perturbations
 from rl_transfer_envs.registry.wrapping import layers
 from rl_transfer_envs.wrappers.physics import Physics
@@ -82,8 +76,10 @@ def spec_of(env: Env) -> Spec:
     kwargs = {name: value for name, value in base.kwargs.items() if name != "render_mode"}
     spec = canonical({"id": base.id, "kwargs": kwargs})
     perturb: list[Entry] = []
+    registered = _additional(env)
     for layer in layers(env):
-        perturb = [*_entries_of(layer), *perturb]
+        if layer not in registered:
+            perturb = [*_entries_of(layer), *perturb]
     if not any("time_limit" in entry for entry in perturb):
         perturb += _changed_limit(env, gym.registry[spec["id"]].max_episode_steps)
     module = module_of(spec["id"])
@@ -104,7 +100,7 @@ def build(spec: Spec, render_mode: str | None = None) -> Env:
     Raises:
         EnvError: as :func:`make`, with keys into the canonical specification.
     """
-    env = _base(spec, render_mode)
+    env = bare(spec, render_mode)
     physics = [entry for entry in spec["perturb"] if is_physics(spec["id"], _name(entry))]
     try:
         if physics:
@@ -117,51 +113,6 @@ def build(spec: Spec, render_mode: str | None = None) -> Env:
         env.close()
         raise
     return env
-
-
-def _base(spec: Spec, render_mode: str | None) -> Env:
-    registered = copy.deepcopy(gym.registry[spec["id"]])
-    replacements = {
-        point
-        for entry in spec["perturb"]
-        if (parameter := parameters(spec["id"]).get(_name(entry))) and (point := parameter.entry_point)
-    }
-    if len(replacements) > 1:
-        raise IncompatiblePerturbationError(
-            f"{spec['id']}: parameters that need different equations: {sorted(replacements)}.", key="perturb"
-        )
-    registered.entry_point = next(iter(replacements), registered.entry_point)
-    kwargs = spec["kwargs"] if render_mode is None else {**spec["kwargs"], "render_mode": render_mode}
-    try:
-        _import_entry_point(registered.entry_point)
-        return gym.make(registered, **copy.deepcopy(kwargs))
-    except (gym.error.DependencyNotInstalled, ImportError) as error:
-        raise _missing(spec["id"], error) from error
-    except EnvError:
-        raise
-    except (TypeError, ValueError, AssertionError) as error:
-        raise InvalidSpecError(
-            f"{spec['id']} cannot be made with kwargs {spec['kwargs']}: {error}", key="kwargs"
-        ) from error
-
-
-def _import_entry_point(entry_point: object) -> None:
-    """Import an environment's module; Box2D's crashes Python where deprecations are errors."""
-    module = entry_point.partition(":")[0] if isinstance(entry_point, str) else ""
-    if module and module not in sys.modules:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            importlib.import_module(module)
-
-
-def _missing(env_id: str, error: Exception) -> MissingExtraError:
-    text = f"{error} {getattr(error, 'name', '') or ''}".lower()
-    for each in FAMILIES.values():
-        if each.extra is not None and each.module.lower() in text:
-            return MissingExtraError(
-                f"{env_id} needs an optional dependency: pip install 'rl-transfer[{each.extra}]'.", key="id"
-            )
-    return MissingExtraError(f"{env_id} needs an optional dependency: {error}", key="id")
 
 
 def _as_given(key: str | None, positions: list[int]) -> str | None:
@@ -188,6 +139,18 @@ def _entries_of(layer: Env) -> list[Entry]:
             "cannot be rebuilt from JSON; take spec_of before adding it."
         )
     return []
+
+
+def _additional(env: Env) -> list[Env]:
+    """The wrappers that the registry itself puts around the environment, innermost first."""
+    spec = env.unwrapped.spec
+    expected = list(gym.registry[spec.id].additional_wrappers) if spec else []
+    found: list[Env] = []
+    for layer in reversed(list(layers(env))):
+        if expected and type(layer) is pkgutil.resolve_name(expected[0].entry_point):
+            found.append(layer)
+            expected.pop(0)
+    return found
 
 
 def _changed_limit(env: Env, registered: int | None) -> list[Entry]:

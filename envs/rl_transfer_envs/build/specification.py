@@ -10,11 +10,13 @@ import importlib
 import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
+from types import MappingProxyType
 from typing import Any
 
 import gymnasium as gym
 
 from rl_transfer_envs.aliases import Entry, Given, Spec, Value
+from rl_transfer_envs.build.bare import with_own_default
 from rl_transfer_envs.build.moved import MOVED
 from rl_transfer_envs.errors import (
     InvalidSpecError,
@@ -41,7 +43,7 @@ def canonical(spec: Given) -> Spec:
     Ids of the form ``module:Id`` become ``env_module`` and ``id``; ids that this package
     registers are expanded into base and perturbations; severities become numbers; arguments at
     their default, or as registered, are dropped; physics comes first, then the time limit, then
-    the wrappers in the given order.
+    the wrappers in the given order, the first one innermost.
 
     Args:
         spec: a mapping as above, or just an id.
@@ -74,7 +76,7 @@ def canonical_with_positions(spec: Given) -> tuple[Spec, list[int]]:
     base = _expand(_known(env_id), given.get("kwargs", {}))
     own = len(base["perturb"])
     entries = [
-        canonical_entry(base["id"], entry, f"perturb.{i}")
+        canonical_entry(base["id"], entry, f"perturb.{i}", base["kwargs"])
         for i, entry in enumerate(_sequence(given.get("perturb", [])))
     ]
     entries = [*base["perturb"], *entries]
@@ -92,13 +94,16 @@ def canonical_with_positions(spec: Given) -> tuple[Spec, list[int]]:
     return {**result, "env_module": module}, positions
 
 
-def canonical_entry(env_id: str, entry: object, key: str) -> Entry:
+def canonical_entry(
+    env_id: str, entry: object, key: str, kwargs: Mapping[str, Any] = MappingProxyType({})
+) -> Entry:
     """One validated perturbation.
 
     Args:
         env_id: the environment it is for.
         entry: ``{name: value}`` as a user gives it.
         key: key path for errors.
+        kwargs: constructor arguments; a severity goes by what the environment has under them.
 
     Returns:
         ``{name: canonical value}``.
@@ -116,7 +121,8 @@ def canonical_entry(env_id: str, entry: object, key: str) -> Entry:
     ((name, raw),) = entry.items()
     physics, wrappers = parameters(env_id), perturbations()
     if name in physics:
-        return {name: _physics_value(physics[name], raw, f"{key}.{name}")}
+        parameter = with_own_default(env_id, kwargs, physics[name], raw)
+        return {name: _physics_value(parameter, raw, f"{key}.{name}")}
     if name in wrappers:
         wrapper = wrappers[name]
         return {name: canonical_arguments(name, wrapper.arguments, raw, f"{key}.{name}")}

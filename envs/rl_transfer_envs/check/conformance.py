@@ -217,22 +217,27 @@ def _bit_equal(first: Spec, second: Spec, steps: int, policies: int) -> str:
 
 
 def _spaces(spec: Spec) -> str:
+    """Random play and every policy that drives far: observations and rewards must hold what is declared."""
     env = make(spec)
     try:
         check_env(env, skip_render_check=True, skip_close_check=True)
-        env.action_space.seed(0)
-        observation, _ = env.reset(seed=0)
-        for step in range(SHORT_STEPS):
-            assert observation in env.observation_space, (
-                f"observation {observation} at step {step} is outside"
-            )
-            observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
-            assert np.isfinite(float(reward)), f"reward {reward} at step {step}"
-            if terminated or truncated:
-                observation, _ = env.reset()
+        tried = probes(spec["id"], env.action_space)
+        for probe in tried:
+            act = probe.start(env.action_space, 0)
+            observation, info = env.reset(seed=0)
+            for step in range(SHORT_STEPS):
+                assert observation in env.observation_space, (
+                    f"observation {observation} at step {step} of {probe.name} is outside"
+                )
+                action = act(info.get("base_observation", observation), step)
+                observation, reward, terminated, truncated, info = env.step(action)
+                assert np.isfinite(float(reward)), f"reward {reward} at step {step} of {probe.name}"
+                if terminated or truncated:
+                    observation, info = env.reset()
     finally:
         env.close()
-    return "check_env passes; observations stay inside"
+    names = ", ".join(probe.name for probe in tried)
+    return f"check_env passes; observations stay inside under {names}"
 
 
 def _rebuild(spec: Spec) -> str:

@@ -21,9 +21,14 @@ from rl_transfer_envs.build.make import build
 from rl_transfer_envs.build.specification import canonical_with_positions
 from rl_transfer_envs.check.measure import SMALLEST, WINDOW, measure
 from rl_transfer_envs.check.play import Clock, Divergence, divergence, play_together, quiet
-from rl_transfer_envs.check.refusals import Tried, inert, irreproducible, shown
+from rl_transfer_envs.check.refusals import Tried, inert, irreproducible, outside_space, shown
 from rl_transfer_envs.check.size import Scale, smaller
-from rl_transfer_envs.errors import InertPerturbationError, IrreproducibleError, NonFiniteError
+from rl_transfer_envs.errors import (
+    InertPerturbationError,
+    IrreproducibleError,
+    NonFiniteError,
+    OutsideSpaceError,
+)
 from rl_transfer_envs.registry.parameters import parameters
 from rl_transfer_envs.registry.perturbations import perturbations
 from rl_transfer_envs.registry.probes import ProbePolicy, probes
@@ -37,6 +42,7 @@ STEPS = 1000
 """Steps of one play; a changed time limit is played to its end, and so is a long one if time is left."""
 
 _REPEATED = 1000  # steps of all policies together in which an environment is compared with itself
+_DRIVEN = 400  # steps of each policy instead, where an attribute may invalidate the declared space
 
 Say = Callable[[str], None]
 
@@ -50,7 +56,7 @@ class EffectReport:
         name: parameter or wrapper.
         value: its canonical value.
         first: first difference to the environment without this perturbation, but with the others.
-        size: how far the two come apart within ten steps from there: largest difference of a reading or
+        size: how far the two come apart within five steps from there: largest difference of a reading or
             the reward, as a share of its largest magnitude; 1 for a changed ending or space.
         whole_size: the same for all perturbations together, against the base environment.
     """
@@ -93,6 +99,8 @@ def check_effect(
             policies, steps and seeds that were tried, and the likely reason.
         IrreproducibleError: the environment, or the perturbed one, differs from itself under the same
             seed and actions, so that no difference would prove anything.
+        OutsideSpaceError: the perturbed environment left its declared observation space, which the
+            base environment keeps to.
         NonFiniteError: the perturbed environment returned NaN or infinity.
         EnvError: the specification is wrong.
     """
@@ -122,23 +130,34 @@ class _Probe:
     def __init__(self, spec: Spec, positions: Sequence[int], clock: Clock, say: Say) -> None:
         self._spec, self._positions, self._clock, self._say = spec, positions, clock, say
         say(f"{spec['id']}: comparing it with itself")
-        base = self._repeat([], "id")
-        self._scale = smaller(base, self._repeat(spec["perturb"], "perturb"))
+        base, wild = self._repeat([], "id")
+        full, outside = self._repeat(spec["perturb"], "perturb")
+        if outside and not wild:
+            attributes = [i for i, entry in enumerate(spec["perturb"]) if _is_attribute(spec["id"], entry)]
+            key = self._key((attributes[0],)) if attributes else "perturb"
+            raise OutsideSpaceError(f"{shown(spec['perturb'])} on {spec['id']}: {outside}", key=key)
+        self._scale = smaller(base, full)
 
-    def _repeat(self, perturb: list[Entry], key: str) -> Scale:
-        """The largest that the environment shows, while two of it show the same, bit for bit."""
-        spec, scale, clock = self._with(perturb), Scale(), Clock(self._clock.seconds / 8)
+    def _repeat(self, perturb: list[Entry], key: str) -> tuple[Scale, str]:
+        """The largest that the environment shows, while two of it show the same, bit for bit.
+
+        And what it shows first outside its space, in words; an attribute may move far states only.
+        """
+        spec, scale, clock, outside = self._with(perturb), Scale(), Clock(self._clock.seconds / 8), ""
+        far = any(_is_attribute(spec["id"], entry) for entry in self._spec["perturb"])
         with _built(spec, spec) as (env, twin):
             tried = probes(spec["id"], env.action_space)
             for probe in tried:
-                steps = max(_REPEATED // len(tried), 5 * WINDOW)
+                steps = _DRIVEN if far else max(_REPEATED // len(tried), 5 * WINDOW)
                 for moment in play_together(env, twin, probe, SEEDS[0], steps):
                     if first := divergence(moment, probe.name, SEEDS[0]):
                         raise IrreproducibleError(irreproducible(spec["id"], perturb, first), key=key)
                     scale.note({**moment.shown[0], "state": moment.states[0]})
+                    if not outside and moment.shown[0]["observation"] not in env.observation_space:
+                        outside = outside_space(spec["id"], env.observation_space, moment, probe.name)
                     if moment.step > 2 * WINDOW and clock.over:
-                        return scale
-        return scale
+                        return scale, outside
+        return scale, outside
 
     def prove(self, left_out: tuple[int, ...]) -> tuple[Divergence, float]:
         """The difference that some of the entries make, and its size.
@@ -246,6 +265,10 @@ def _plays(env_id: str, names: Sequence[str], base: Env, other: Env) -> Iterator
 def _preferred(env_id: str, names: Sequence[str]) -> tuple[str, ...]:
     known = [parameters(env_id).get(name) or perturbations().get(name) for name in names]
     return tuple(probe for each in known if each is not None for probe in each.probes)
+
+
+def _is_attribute(env_id: str, entry: Entry) -> bool:
+    return any(name in parameters(env_id) and parameters(env_id)[name].free_elements for name in entry)
 
 
 def _limit(env: Env) -> int | None:

@@ -15,7 +15,7 @@ from rl_transfer_envs.check.play import Clock, Divergence, Moment, Shown, differ
 from rl_transfer_envs.check.size import Scale
 from rl_transfer_envs.registry.probes import ProbePolicy
 
-WINDOW = 10
+WINDOW = 5
 """Steps from the first difference on over which its size is measured."""
 
 SMALLEST = 1e-5
@@ -25,7 +25,7 @@ ROUNDING = 1e-6
 """Size of a difference between states up to which they are equal but for rounding."""
 
 SUDDEN = 1e-2
-"""Size that states which are equal but for rounding must reach within half a window: chaos needs longer."""
+"""Size that states which are equal but for rounding must reach within a window: chaos needs longer."""
 
 TIMES = 3
 """Episodes in which that must happen: one could be a threshold that was passed a step earlier."""
@@ -66,14 +66,14 @@ class _Jumps:
 
     def add(self, scale: Scale, moment: Moment) -> float:
         """The size of the difference, where this moment is the jump of its episode; else 0."""
-        if self._since > WINDOW // 2:
+        if self._since > WINDOW:
             return 0.0
         apart = scale.distance(*({"state": state} for state in moment.states))
         self._since = 0 if apart <= ROUNDING else self._since + 1
         size = scale.distance(*({name: s[name] for name in s.keys() - _ENDINGS} for s in moment.shown))
-        if not 0 < self._since <= WINDOW // 2 or size < SUDDEN:
+        if not 0 < self._since <= WINDOW or size < SUDDEN:
             return 0.0
-        self.count, self._since = self.count + 1, WINDOW
+        self.count, self._since = self.count + 1, WINDOW + 1
         return size
 
 

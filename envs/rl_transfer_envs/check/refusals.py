@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rl_transfer_envs.aliases import Entry
+from rl_transfer_envs.aliases import Entry, Space
 from rl_transfer_envs.check.measure import SMALLEST, WINDOW
-from rl_transfer_envs.check.play import Divergence
+from rl_transfer_envs.check.play import Divergence, Moment
 from rl_transfer_envs.registry.parameters import parameters
 
 
@@ -68,6 +68,25 @@ def irreproducible(env_id: str, perturb: Sequence[Entry], first: Divergence) -> 
     )
 
 
+def outside_space(env_id: str, space: Space, moment: Moment, policy: str) -> str:
+    """Why a perturbed environment that leaves its declared space is refused.
+
+    Args:
+        env_id: Gymnasium id.
+        space: that it declares.
+        moment: at which it left.
+        policy: that was played.
+
+    Returns:
+        The message, without the perturbations.
+    """
+    return (
+        f"the observation at step {moment.step} ({policy}), {moment.shown[0]['observation']}, is outside the "
+        f"observation space {space}, which agents rely on. The environment made it in its constructor; "
+        f"register a parameter whose derive hook makes it anew (register_parameter){_registered(env_id)}."
+    )
+
+
 def inert(env_id: str, entries: Sequence[Entry], rest: Sequence[Entry], tried: Tried) -> str:
     """Why perturbations are refused.
 
@@ -123,10 +142,15 @@ def _likely_reason(env_id: str, entries: Sequence[Entry], rest: Sequence[Entry],
     if value == parameter.default or value == "x1.0":
         return f"the value equals the default ({parameter.default} {parameter.unit})."
     if parameter.free_elements:
-        known = ", ".join(n for n, p in parameters(env_id).items() if not p.free_elements)
         return (
             "the environment computed something else from this attribute in its constructor "
             "and reads that; register a parameter whose derive hook recomputes it (register_parameter)"
-            + (f", or use one that does: {known}." if known else ".")
+            f"{_registered(env_id)}."
         )
     return "the environment never reads this value on the paths that were played."
+
+
+def _registered(env_id: str) -> str:
+    """The registered parameters, as the end of a sentence."""
+    known = ", ".join(name for name, parameter in parameters(env_id).items() if not parameter.free_elements)
+    return f", or use one that does: {known}" if known else ""

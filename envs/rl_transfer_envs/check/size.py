@@ -9,7 +9,7 @@ import numpy as np
 from rl_transfer_envs.aliases import Array, Floats
 from rl_transfer_envs.check.play import Shown, refuse_not_finite
 
-_FLOOR = 1e-3  # a reading counts as at least this share of the largest one in its array
+_FLOOR = 1e-2  # a reading counts as at least this share of the largest one in its array
 
 
 class Scale:

@@ -6,7 +6,7 @@ its value changes; ``derive`` then recomputes whatever the environment cached fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -36,6 +36,9 @@ class Parameter(Quantity):
             this parameter is perturbed, for literals buried in the environment's equations.
             Must be bit-equal to the original at default values.
         reset_options: value → options handed to ``reset``, for parameters Gymnasium reads there.
+        note_multiples: keyed only: gets ``env.unwrapped`` and the elements whose value multiplies their
+            default, before ``set``. Where other parameters move that default (a longer link is
+            heavier), it is the moved one that is multiplied.
         probes: names of probe policies to try first (see ``registry.probes``).
     """
 
@@ -46,6 +49,7 @@ class Parameter(Quantity):
     free_elements: bool = False
     entry_point: str | None = None
     reset_options: Callable[[Value], dict[str, Value]] | None = None
+    note_multiples: Callable[[Simulator, Collection[str]], None] | None = None
     probes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -189,8 +189,8 @@ class Perturbation(Guarded, RecordConstructorArgs):
 
     @property
     def rng(self) -> np.random.Generator:
-        """The wrapper's own random stream."""
-        return self._stream.generator
+        """The wrapper's own random stream, for what it draws at every step."""
+        return self._stream.of()
 
     def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Draw the episode's values and reset the environment."""
@@ -215,7 +215,7 @@ class Perturbation(Guarded, RecordConstructorArgs):
         for name in self._drawn_names:
             quantity, distribution = self._quantities[name], self._given[name]
             self._values[name] = draw(
-                quantity, distribution, self.default(name), self.rng, f"{self.name}.{name}"
+                quantity, distribution, self.default(name), self._stream.of(name), f"{self.name}.{name}"
             )
 
     def add_context(self, info: Info) -> None:

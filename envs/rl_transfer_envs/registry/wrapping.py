@@ -17,7 +17,8 @@ class Stream:
 
     It is independent of the environment's ``np_random``, so the base dynamics stay the same.
     The address is (wrapper class, how many of that class lie below), so adding another
-    perturbation never changes the stream.
+    perturbation never changes the stream. Every value that is drawn per episode has a stream of
+    its own beside it, addressed by its name: drawing another one as well leaves it alone.
 
     Args:
         env: what the wrapper wraps.
@@ -27,7 +28,8 @@ class Stream:
     def __init__(self, env: Env, owner: type) -> None:
         below = sum(type(layer) is owner for layer in layers(env))
         self._address = (zlib.crc32(owner.__name__.encode()), below)
-        self._generator: np.random.Generator | None = None
+        self._seed: int | None = None
+        self._generators: dict[str, np.random.Generator] = {}
 
     def reseed(self, seed: int | None) -> None:
         """Restart the stream where a seed is given; otherwise it goes on.
@@ -36,15 +38,23 @@ class Stream:
             seed: as ``reset`` got it.
         """
         if seed is not None:
-            sequence = np.random.SeedSequence(entropy=seed, spawn_key=self._address)
-            self._generator = np.random.default_rng(sequence)
+            self._seed = seed
+            self._generators.clear()
 
-    @property
-    def generator(self) -> np.random.Generator:
-        """The generator; seeded from the operating system if ``reset`` never got a seed."""
-        if self._generator is None:
-            self._generator = np.random.default_rng()
-        return self._generator
+    def of(self, name: str = "") -> np.random.Generator:
+        """A generator; seeded from the operating system if ``reset`` never got a seed.
+
+        Args:
+            name: of the value that is drawn; empty for what the wrapper draws at every step.
+
+        Returns:
+            The generator, the same one until the stream restarts.
+        """
+        if name not in self._generators:
+            address = (*self._address, zlib.crc32(name.encode())) if name else self._address
+            sequence = np.random.SeedSequence(entropy=self._seed, spawn_key=address)
+            self._generators[name] = np.random.default_rng(sequence)
+        return self._generators[name]
 
 
 def layers(env: Env) -> Iterator[Env]:

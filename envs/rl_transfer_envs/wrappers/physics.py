@@ -67,7 +67,7 @@ class Physics(Guarded, RecordConstructorArgs):
         """Draw the per-episode parameters, apply them, and reset the environment."""
         self._stream.reseed(seed)
         if self._random:
-            self._context = {e.name: e.draw(self._stream.generator) for e in self._entries if e.random}
+            self._context = {e.name: e.draw(self._stream) for e in self._entries if e.random}
             self._write([self._context.get(e.name, e.extremes[0]) for e in self._entries])
         merged = {**self._options, **(options or {})}
         observation, info = self.env.reset(seed=seed, options=merged or None)
@@ -87,6 +87,8 @@ class Physics(Guarded, RecordConstructorArgs):
     def _write(self, values: list[Value]) -> None:
         env = self.env.unwrapped
         for entry, value in zip(self._entries, values, strict=True):
+            if entry.parameter.note_multiples is not None:
+                entry.parameter.note_multiples(env, entry.multiples)
             if entry.parameter.set is not None:
                 entry.parameter.set(env, value)
             if entry.parameter.reset_options is not None:
@@ -119,10 +121,12 @@ class _Entry:
         self._value = value
         self._default = self.parameter.get(env)
         self._shared = False
+        self.multiples: set[str] = set()
         if self.parameter.keyed:
             self._value = self._by_element(value)
             # Attributes are read on demand; multiples of what an earlier episode wrote would drift away.
             self._default = {name: self._default[name] for name in self._value}
+            self.multiples = {name for name, each in self._value.items() if is_relative(each)}
         self.random = is_distribution(value) or (
             isinstance(self._value, Mapping) and any(map(is_distribution, self._value.values()))
         )
@@ -132,16 +136,17 @@ class _Entry:
             for side in (0, 1)
         )
 
-    def draw(self, rng: np.random.Generator) -> Value:
+    def draw(self, stream: Stream) -> Value:
         """Absolute value(s) for one episode; elements under one distribution share the draw."""
-        state = rng.bit_generator.state
+        shared = stream.of(self.name)
+        state = shared.bit_generator.state
 
         def one(value: Value, default: Value, key: str) -> Value:
             if not is_distribution(value):
                 return resolve(self.parameter, value, default, key)
             if self._shared:
-                rng.bit_generator.state = state
-            return draw(self.parameter, value, default, rng, key)
+                shared.bit_generator.state = state
+            return draw(self.parameter, value, default, shared if self._shared else stream.of(key), key)
 
         return self._each(one)
 

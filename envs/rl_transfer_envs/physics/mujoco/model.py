@@ -8,7 +8,7 @@ perturbations does not matter and values drawn per episode never add up.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +42,7 @@ class Tuning:
         arrays: name → copy of the pristine array of ``env.model``.
         options: name → copy of the pristine field of ``env.model.opt``.
         values: parameter → the value noted for it.
+        mass_multiples: bodies whose noted mass is a multiple of the pristine one.
         fields: (array, index) → a single number that was written by attribute path.
 
     Args:
@@ -54,6 +55,7 @@ class Tuning:
         self.frame_skip = int(env.frame_skip)
         self.init_qpos = env.init_qpos.copy()
         self.values: dict[str, Value] = {}
+        self.mass_multiples: frozenset[str] = frozenset()
         self.fields: dict[tuple[str, tuple[int, ...]], float] = {}
 
 
@@ -81,6 +83,16 @@ def note(env: Simulator, name: str, value: Value) -> None:
         value: absolute, in its unit; for a keyed parameter element → value.
     """
     tuning(env).values[name] = value
+
+
+def note_mass_multiples(env: Simulator, bodies: Collection[str]) -> None:
+    """Remember which of the masses to be noted are multiples.
+
+    Args:
+        env: ``env.unwrapped``.
+        bodies: their names.
+    """
+    tuning(env).mass_multiples = frozenset(bodies)
 
 
 def noted(env: Simulator, name: str, pristine: Value) -> Value:
@@ -116,7 +128,7 @@ def apply(env: Simulator) -> None:
     model, values = env.model, state.values
     _restore(env, state)
     _write_shapes(env, values)
-    _write_masses(model, values.get("body_mass", {}))
+    _write_masses(model, state)
     _write_joints(model, values)
     _write_friction(model, values.get("friction", {}))
     _write_motors(env, values)
@@ -160,10 +172,15 @@ def _write_shapes(env: Simulator, values: Mapping[str, Value]) -> None:
         env.init_qpos[height] += lows[0] - lows[1]
 
 
-def _write_masses(model: mujoco.MjModel, masses: Mapping[str, float]) -> None:
-    """Inertia follows mass: the shape stays, the density changes."""
+def _write_masses(model: mujoco.MjModel, state: Tuning) -> None:
+    """Inertia follows mass: the shape stays, the density changes.
+
+    Multiples were taken of the pristine mass; they are of what the body weighs in its present shape.
+    """
     index = elements.bodies(model)
-    for body, mass in masses.items():
+    for body, mass in state.values.get("body_mass", {}).items():
+        if body in state.mass_multiples:
+            mass *= model.body_mass[index[body]] / state.arrays["body_mass"][index[body]]
         model.body_inertia[index[body]] *= mass / model.body_mass[index[body]]
         model.body_mass[index[body]] = mass
 

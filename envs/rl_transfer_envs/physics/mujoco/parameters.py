@@ -123,7 +123,8 @@ def _bodies(robot: Robot) -> Iterator[Parameter]:
         default=None,
         factors=robot.mass,
         bounds=(1e-4, 500.0),
-        summary="mass of each body; inertia follows",
+        summary="mass of each body; inertia follows; a multiple is of what it weighs in its shape",
+        note_multiples=model.note_mass_multiples,
     )
     if robot.length is not None:
         yield _parameter(

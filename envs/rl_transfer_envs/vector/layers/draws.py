@@ -1,8 +1,8 @@
 """Random numbers from every instance's own stream, fetched in blocks.
 
-A generator gives the same numbers whether they are asked for one step or many steps at a time, so
-a block is drawn ahead where the steps are all that draws from a wrapper's stream. Where a value is
-drawn per episode, from the same stream, the numbers are fetched step by step.
+A generator gives the same numbers whether they are asked for one step or many steps at a time, and
+the steps are all that draws from a wrapper's stream: values drawn per episode have streams of their
+own. So a block is drawn ahead.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from rl_transfer_envs.aliases import Array, Info
+from rl_transfer_envs.aliases import Array
 from rl_transfer_envs.registry.perturbations import Perturbation
 from rl_transfer_envs.vector.layers.base import Rows
 
@@ -35,7 +35,6 @@ class Draws:
     ) -> None:
         count = len(wrappers)
         self._wrappers, self._draws = wrappers, draws
-        self._blocks = [BLOCK if wrapper and not _draws_per_episode(wrapper) else 1 for wrapper in wrappers]
         self._numbers = np.zeros((count, BLOCK, dimensions))
         self._next = np.full(count, BLOCK, dtype=np.intp)
         self._generators: list[np.random.Generator | None] = [None] * count
@@ -62,9 +61,8 @@ class Draws:
             ``numbers[k, dimension]``.
         """
         for row in self._all[rows][self._next[rows] == BLOCK].tolist():
-            first = BLOCK - self._blocks[row]
-            self._numbers[row, first:] = self._draws[row](self._generators[row], self._blocks[row])
-            self._next[row] = first
+            self._numbers[row] = self._draws[row](self._generators[row], BLOCK)
+            self._next[row] = 0
         taken: Array = self._numbers[self._all[rows], self._next[rows]]
         self._next[rows] += 1
         return taken
@@ -101,9 +99,3 @@ def share(dimensions: int, together: bool) -> Draw:
     if together:
         return lambda rng, steps: np.repeat(rng.random((steps, 1)), dimensions, axis=1)
     return lambda rng, steps: rng.random((steps, dimensions))
-
-
-def _draws_per_episode(wrapper: Perturbation) -> bool:
-    info: Info = {}
-    wrapper.add_context(info)
-    return "context" in info
