@@ -7,6 +7,8 @@ from gymnasium.envs.registration import WrapperSpec
 
 import rl_transfer_envs as envs
 from rl_transfer_envs.check import conformance
+from rl_transfer_envs.check.bounds import spaces_hold
+from rl_transfer_envs.check.play import quiet
 from rl_transfer_envs.wrappers.reward import RewardScale
 from support.untyped import untyped
 
@@ -64,6 +66,22 @@ class TestSpaces:
         rows = {row.check: row for row in conformance.check("View-v0", wrappers=False)}
         assert rows["spaces"].status == "fail"
         assert "constant" in rows["spaces"].detail
+        # no perturbation is to blame for it
+        rows = {
+            row.check: row for row in conformance.check({"id": "View-v0", "perturb": [{"action_delay": 1}]})
+        }
+        assert rows["spaces"].status == "pass"
+        assert "without perturbation too" in rows["spaces"].detail
+
+    def test_a_perturbation_that_leaves_the_space_fails_in_the_kit(self):
+        perturb = [{"attribute": {"track": 30.0}}]
+        rows = {row.check: row for row in conformance.check({"id": "View-v0", "perturb": perturb})}
+        assert rows["spaces"].status == rows["effect"].status == "fail"
+
+    def test_bounds_that_gymnasium_declares_too_narrow_are_no_users_fault(self):
+        pytest.importorskip("Box2D")
+        with quiet():
+            assert "Gymnasium declares" in spaces_hold(envs.canonical("LunarLanderContinuous-v3"))
 
 
 class TestConstructorArguments:

@@ -250,6 +250,23 @@ class TestReward:
         assert wrapper.reward(0.0, None, False, False) == 0.0
         assert wrapper.reward(9.0, None, False, False) == 3.0
 
+    def test_noise(self):
+        paid = [1, 2, 3, 4, 5, 6]
+        noise = np.concatenate(
+            [
+                np.subtract(play(make({"reward_noise": 0.5}), [0] * 6, seed=seed)[1], paid)
+                for seed in range(300)
+            ]
+        )
+        # 1,800 draws: standard error of the mean 0.5/√1800 = 0.012, of the deviation 0.5/√3600 = 0.008
+        assert noise.mean() == pytest.approx(0, abs=0.05)
+        assert noise.std() == pytest.approx(0.5, abs=0.04)
+        assert len(set(noise)) == 1800
+        # the seed of the reset is all that it depends on, and it leaves the rest alone
+        assert self.rewards({"reward_noise": 0.5}) == self.rewards({"reward_noise": 0.5})
+        observations = play(make({"reward_noise": 0.5}), [1] * 6)[0]
+        np.testing.assert_array_equal(observations, play(make(), [1] * 6)[0])
+
     def test_delay_pays_the_rest_at_the_end(self):
         assert self.rewards({"reward_delay": 2}) == [0, 0, 1, 2, 3, 4 + 5 + 6]
 

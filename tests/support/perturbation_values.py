@@ -21,6 +21,7 @@ DISCRETE: dict[str, list[Any]] = {
     "action_delay": [2, {"choice": [1, 2]}, {"steps": 1, "fill": 1}],
     "reward_scale": [2.0, {"uniform": [1.0, 2.0]}],
     "reward_power": [0.5, 2.0],
+    "reward_noise": [0.3, {"uniform": [0.1, 0.5]}],
     "reward_delay": [5],
     "reward_sparsification": [10, {"only_at_end": True}],
     "reward_shaping": [0.7, {"weight": 0.7, "dimensions": [0, 2], "goal": [0.1, 0.0]}],
@@ -41,4 +42,5 @@ CONTINUOUS: dict[str, list[Any]] = {
     "sticky_actions": [0.3],
     "action_delay": [2],
     "reward_power": [0.5],
+    "reward_noise": [0.3],
 }

@@ -19,6 +19,7 @@ from gymnasium import spaces
 from rl_transfer_envs.aliases import Entry, Env, Given, Space, Spec, Value
 from rl_transfer_envs.build.make import build
 from rl_transfer_envs.build.specification import canonical_with_positions
+from rl_transfer_envs.check.bounds import fits
 from rl_transfer_envs.check.measure import SMALLEST, WINDOW, measure
 from rl_transfer_envs.check.play import Clock, Divergence, divergence, play_together, quiet
 from rl_transfer_envs.check.refusals import Tried, inert, irreproducible, outside_space, shown
@@ -132,10 +133,10 @@ class _Probe:
         say(f"{spec['id']}: comparing it with itself")
         base, wild = self._repeat([], "id")
         full, outside = self._repeat(spec["perturb"], "perturb")
-        if outside and not wild:
-            attributes = [i for i, entry in enumerate(spec["perturb"]) if _is_attribute(spec["id"], entry)]
-            key = self._key((attributes[0],)) if attributes else "perturb"
-            raise OutsideSpaceError(f"{shown(spec['perturb'])} on {spec['id']}: {outside}", key=key)
+        attributes = [i for i, entry in enumerate(spec["perturb"]) if _is_attribute(spec["id"], entry)]
+        if attributes and outside and not wild:
+            message = f"{shown(spec['perturb'])} on {spec['id']}: {outside}"
+            raise OutsideSpaceError(message, key=self._key((attributes[0],)))
         self._scale = smaller(base, full)
 
     def _repeat(self, perturb: list[Entry], key: str) -> tuple[Scale, str]:
@@ -153,7 +154,8 @@ class _Probe:
                     if first := divergence(moment, probe.name, SEEDS[0]):
                         raise IrreproducibleError(irreproducible(spec["id"], perturb, first), key=key)
                     scale.note({**moment.shown[0], "state": moment.states[0]})
-                    if not outside and moment.shown[0]["observation"] not in env.observation_space:
+                    seen = moment.shown[0]["observation"]
+                    if far and not (outside or fits(seen, env.observation_space)):
                         outside = outside_space(spec["id"], env.observation_space, moment, probe.name)
                     if moment.step > 2 * WINDOW and clock.over:
                         return scale, outside

@@ -69,6 +69,9 @@ class Physics(Guarded, RecordConstructorArgs):
         if self._random:
             self._context = {e.name: e.draw(self._stream) for e in self._entries if e.random}
             self._write([self._context.get(e.name, e.extremes[0]) for e in self._entries])
+            self._context.update(
+                {e.name: e.in_effect(self._context[e.name]) for e in self._entries if e.random}
+            )
         merged = {**self._options, **(options or {})}
         observation, info = self.env.reset(seed=seed, options=merged or None)
         return observation, self._with_context(info)
@@ -116,7 +119,7 @@ class _Entry:
 
     def __init__(self, env: Simulator, entry: Entry) -> None:
         ((self.name, value),) = entry.items()
-        self._key = self.name
+        self._key, self._env = self.name, env
         self.parameter = _parameter(env, self.name)
         self._value = value
         self._default = self.parameter.get(env)
@@ -149,6 +152,13 @@ class _Entry:
             return draw(self.parameter, value, default, shared if self._shared else stream.of(key), key)
 
         return self._each(one)
+
+    def in_effect(self, drawn: Value) -> Value:
+        """The drawn value(s), where multiples are of what other parameters made of the default."""
+        if not (self.parameter.note_multiples and self.multiples):
+            return drawn
+        present = self.parameter.get(self._env)
+        return {name: present[name] for name in drawn}
 
     def _each(self, function: Callable[[Value, Value, str], Value]) -> Value:
         if not self.parameter.keyed:

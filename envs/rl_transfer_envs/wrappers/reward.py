@@ -96,6 +96,32 @@ class RewardPower(RewardPerturbation):
 
 
 @register_perturbation
+class RewardNoise(RewardPerturbation):
+    """Adds zero-mean normal noise to every reward: ``r + std·ε``.
+
+    The expected return of every policy stays the same, but evaluations are as noisy as training.
+    """
+
+    name = "reward_noise"
+    summary = "add normal noise to the reward"
+    examples = (0.5,)
+    arguments = (
+        Quantity(
+            name="std",
+            unit="reward",
+            default=0.0,
+            bounds=(0.0, 100.0),
+            source="Wang, Liu & Li 2020, Reinforcement learning with perturbed rewards",
+            summary="standard deviation",
+        ),
+    )
+
+    def reward(self, reward: float, observation: Observation, terminated: bool, done: bool) -> float:
+        """``r + std·ε``."""
+        return reward + float(self.value("std")) * float(self.rng.standard_normal())
+
+
+@register_perturbation
 class RewardDelay(RewardPerturbation):
     """Pays each reward ``steps`` steps later; what is still owed is paid at the episode's end.
 

@@ -6,6 +6,7 @@ Parameters by element are keyed by body or joint name: ``{body_mass: x1.5}`` for
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -113,11 +114,11 @@ def _world(robot: Robot) -> Iterator[Parameter]:
 
 def _bodies(robot: Robot) -> Iterator[Parameter]:
     """Masses, lengths and radii."""
-    yield _parameter(
+    masses = _parameter(
         robot,
         "body_mass",
         "body mass",
-        lambda m: {name: float(m.body_mass[i]) for name, i in elements.bodies(m).items() if name != "target"},
+        _masses,
         keyed=True,
         unit="kg",
         default=None,
@@ -126,6 +127,7 @@ def _bodies(robot: Robot) -> Iterator[Parameter]:
         summary="mass of each body; inertia follows; a multiple is of what it weighs in its shape",
         note_multiples=model.note_mass_multiples,
     )
+    yield dataclasses.replace(masses, get=lambda env: _masses(env.model))
     if robot.length is not None:
         yield _parameter(
             robot,
@@ -247,6 +249,10 @@ def _start(robot: Robot) -> Iterator[Parameter]:
             summary=summary,
             entry_point="rl_transfer_envs.physics.mujoco.equations:Reacher",
         )
+
+
+def _masses(m: mujoco.MjModel) -> dict[str, float]:
+    return {name: float(m.body_mass[i]) for name, i in elements.bodies(m).items() if name != "target"}
 
 
 def _option(name: str, m: mujoco.MjModel) -> float:
