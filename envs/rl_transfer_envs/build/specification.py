@@ -95,7 +95,7 @@ def canonical_with_positions(spec: Given) -> tuple[Spec, list[int]]:
 
 
 def canonical_entry(
-    env_id: str, entry: object, key: str, kwargs: Mapping[str, Any] = MappingProxyType({})
+    env_id: str, entry: object, key: str, kwargs: Mapping[str, object] = MappingProxyType({})
 ) -> Entry:
     """One validated perturbation.
 
