@@ -49,7 +49,7 @@ class Parameter(Quantity):
     free_elements: bool = False
     entry_point: str | None = None
     reset_options: Callable[[Value], dict[str, Value]] | None = None
-    note_multiples: Callable[[Simulator, Collection[str]], None] | None = None
+    note_multiples: Callable[[object, Collection[str]], None] | None = None
     probes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

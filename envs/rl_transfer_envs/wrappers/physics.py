@@ -69,9 +69,7 @@ class Physics(Guarded, RecordConstructorArgs):
         if self._random:
             self._context = {e.name: e.draw(self._stream) for e in self._entries if e.random}
             self._write([self._context.get(e.name, e.extremes[0]) for e in self._entries])
-            self._context.update(
-                {e.name: e.in_effect(self._context[e.name]) for e in self._entries if e.random}
-            )
+            self._context.update({e.name: e.in_effect() for e in self._entries if e.random and e.moved})
         merged = {**self._options, **(options or {})}
         observation, info = self.env.reset(seed=seed, options=merged or None)
         return observation, self._with_context(info)
@@ -153,12 +151,15 @@ class _Entry:
 
         return self._each(one)
 
-    def in_effect(self, drawn: Value) -> Value:
-        """The drawn value(s), where multiples are of what other parameters made of the default."""
-        if not (self.parameter.note_multiples and self.multiples):
-            return drawn
+    @property
+    def moved(self) -> bool:
+        """Whether multiples are of what other parameters make of the default."""
+        return self.parameter.note_multiples is not None and bool(self.multiples)
+
+    def in_effect(self) -> dict[str, object]:
+        """Element → present value, after everything was written."""
         present = self.parameter.get(self._env)
-        return {name: present[name] for name in drawn}
+        return {name: present[name] for name in self._value}
 
     def _each(self, function: Callable[[Value, Value, str], Value]) -> Value:
         if not self.parameter.keyed:

@@ -116,7 +116,7 @@ class RewardNoise(RewardPerturbation):
         ),
     )
 
-    def reward(self, reward: float, observation: Observation, terminated: bool, done: bool) -> float:
+    def reward(self, reward: float, observation: object, terminated: bool, done: bool) -> float:
         """``r + std·ε``."""
         return reward + float(self.value("std")) * float(self.rng.standard_normal())
 

@@ -85,7 +85,7 @@ def note(env: Simulator, name: str, value: Value) -> None:
     tuning(env).values[name] = value
 
 
-def note_mass_multiples(env: Simulator, bodies: Collection[str]) -> None:
+def note_mass_multiples(env: object, bodies: Collection[str]) -> None:
     """Remember which of the masses to be noted are multiples.
 
     Args:
