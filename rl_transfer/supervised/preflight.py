@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from rl_transfer.frame import Facts, Say, located, silent
-from rl_transfer.spec.base import Json, JsonObject
+from rl_transfer.spec.base import Json
 from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.spec.supervised import SupervisedSource, SupervisedSuite
 from rl_transfer.supervised.classifier import Classifier, Network
@@ -34,7 +34,7 @@ def preflight(kind: DataKind, suite: SupervisedSuite, say: Say = silent) -> Fact
     """
     torch.set_num_threads(1)
     facts: dict[str, dict[str, dict[str, Json]]] = {"sources": {}, "targets": {}}
-    loaded: list[JsonObject] = []
+    loaded: list[LabelledData] = []
     sources: dict[str, Network] = {}
     targets: dict[str, Splits] = {}
     for name, source in suite.sources.items():
@@ -61,7 +61,7 @@ def preflight(kind: DataKind, suite: SupervisedSuite, say: Say = silent) -> Fact
 
 
 def _split(
-    kind: DataKind, suite: SupervisedSuite, data: LabelledData, key: str, loaded: list[JsonObject]
+    kind: DataKind, suite: SupervisedSuite, data: LabelledData, key: str, loaded: list[LabelledData]
 ) -> Splits:
     """The first seed's splits; every seed must be possible, and stratified counts do not depend on it.
 
@@ -70,9 +70,9 @@ def _split(
     """
     with located(key, {"data": key}, shared=("sources", "targets")):
         opened = kind.open_data(data, key)
-        if data.plain() not in loaded:
+        if not any(each.classes == data.classes and each.holds_the_items_of(data) for each in loaded):
             opened.refuse_damaged(kind.items, key)
-            loaded.append(data.plain())
+            loaded.append(data)
         return split_data(opened, data, suite.root_seed, suite.seeds[0], kind.items, key)
 
 

@@ -74,7 +74,8 @@ def headline(state: State, labels: Labels) -> str:
         parts.append(f"{len(state.skipped)} skipped")
     elapsed = time.monotonic() - state.started
     rate = state.steps_done() / elapsed if elapsed > 0 else 0.0
-    parts.append(f"{rate:,.0f} {labels.rate}" if rate >= 10 else f"{rate:.2g} {labels.rate}")
+    if rate > 0:
+        parts.append(f"{rate:,.0f} {labels.rate}" if rate >= 10 else f"{rate:.2g} {labels.rate}")
     left = seconds_left(state, time.monotonic())
     if left is not None and (state.waiting or state.running):
         parts.append(f"ETA {clock(left)}")

@@ -19,6 +19,7 @@ from rl_transfer.image.room import IMAGES, ROOM
 from rl_transfer.spec import load
 from rl_transfer.spec.image_data import ArrayData, FolderData
 from rl_transfer.spec.image_folders import find_images
+from rl_transfer.supervised.data import OpenedData
 from rl_transfer.sweep.dispatch import SUITES
 from support.image import save_arrays, save_folder
 
@@ -142,6 +143,23 @@ def test_a_torn_image_is_found_before_anything_is_trained(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match=r"1 of 9 images cannot be used: .*torn\.jpg") as error:
         ROOM.preflight(suite)
     assert error.value.key == "sources.home.data"
+
+
+def test_images_of_the_same_folder_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = save_folder(tmp_path / "data", {"ants": 4, "bees": 4})
+    config = tmp_path / "suite.yaml"
+    config.write_text(SUITE.format(root=root), encoding="utf-8")
+    suite: Any = load(str(config), SUITES, "suites").config
+    seen: list[str] = []
+    whole = OpenedData.refuse_damaged
+
+    def noted(self: OpenedData, items: str, key: str) -> None:
+        seen.append(key)
+        whole(self, items, key)
+
+    monkeypatch.setattr(OpenedData, "refuse_damaged", noted)
+    ROOM.preflight(suite)
+    assert seen == ["sources.home.data"]
 
 
 @pytest.mark.parametrize(
