@@ -30,22 +30,20 @@ def board_folder(sweep: Path, seeds: str | None = None) -> Path:
         ConfigError: there are no such runs.
     """
     if not (sweep / "sweep.json").is_file():
-        raise StoreError(f"{sweep} is no sweep folder: it has no sweep.json")
-    shown = sweep / "tensorboard"
-    if not any((shown / OVERVIEW).glob("*tfevents*.report")):
         raise StoreError(
-            f"{sweep} has nothing for TensorBoard yet; write it with: rl-transfer report {sweep}"
+            f"{sweep} is no sweep folder: it has no sweep.json; for one run: tensorboard --logdir {sweep}"
         )
+    shown = sweep / "tensorboard"
     if seeds is None:
+        if not any((shown / OVERVIEW).glob("*tfevents*.report")):
+            raise StoreError(f"{sweep} has no means yet; write them with: rl-transfer report {sweep}")
         return shown
     places = [*(sweep / SEEDS).glob("*/"), *(sweep / SEEDS).glob("*/*/")]
     known = sorted(path.relative_to(sweep / SEEDS).as_posix() for path in places)
     if seeds not in known:
-        targets = [name for name in known if "/" not in name]
-        raise ConfigError(
-            f"--seeds {seeds}: there are no such runs.{did_you_mean(seeds, known)} "
-            f"There are {listing(targets)}, and TARGET/STRATEGY"
-        )
+        targets = listing([name for name in known if "/" not in name])
+        there = f"There are {targets}, and TARGET/STRATEGY" if targets else "No run has begun yet"
+        raise ConfigError(f"--seeds {seeds}: there are no such runs.{did_you_mean(seeds, known)} {there}")
     return sweep / SEEDS / seeds
 
 
@@ -73,5 +71,5 @@ def start_board(folder: Path, port: int | None = None, *, title: str) -> str:
         address: str = board.launch()
     except program.TensorBoardServerException as error:
         raise StoreError(f"TensorBoard cannot start: {error.msg}; name another --port") from None
-    colours = f"&runColorGroup={quote(_BY_STRATEGY)}" if SEEDS in folder.parts else ""
+    colours = f"&runColorGroup={quote(_BY_STRATEGY)}" if folder.parent.name == SEEDS else ""
     return f"{address}?smoothing=0{colours}"

@@ -34,7 +34,6 @@ def test_a_sweep_without_a_report_of_this_kind(call: Call, reported: Path, tmp_p
     assert outcome.code == 7
     assert f"rl-transfer report {folder}" in outcome.err
     assert call("report", str(folder)).code == 0
-    assert "--seeds" in call("board", str(folder), "--seeds", "nothing").err
 
 
 def test_single_runs_that_are_not_there(call: Call, reported: Path) -> None:
@@ -44,6 +43,15 @@ def test_single_runs_that_are_not_there(call: Call, reported: Path) -> None:
     outcome = call("board", str(reported), "--seeds", "longer-pole/fine-tun")
     assert "Did you mean 'longer-pole/fine-tune'?" in outcome.err
     assert call("board", str(reported), "--seeds", "../runs").code == 3
+
+
+def test_a_sweep_that_has_not_begun(call: Call, tmp_path: Path) -> None:
+    folder = SyntheticSweep(shapes={"longer-pole": QUICKSTART["longer-pole"]}, seeds=2).write(
+        tmp_path / "sweep"
+    )
+    outcome = call("board", str(folder), "--seeds", "longer-pole")
+    assert outcome.code == 3
+    assert "No run has begun yet" in outcome.err
 
 
 def test_a_port_that_is_taken(reported: Path) -> None:

@@ -22,6 +22,7 @@ from rl_transfer.supervised import seeds
 from rl_transfer.supervised.bundle import load_network
 from rl_transfer.supervised.classifier import Network
 from rl_transfer.supervised.predictions import Predictions
+from support.events import scalar_tags
 from support.image import TRAINING, Execute, make_run, save_arrays, stripes
 from support.untyped import untyped
 
@@ -420,7 +421,7 @@ def test_a_source_whose_data_are_gone_still_transfers(run: Execute, arrays: Path
 def test_pictures_and_events_are_written(run: Execute) -> None:
     folder = run()
     assert {path.name for path in (folder.path / "figures").iterdir()} == {"predictions.png", "confusion.png"}
-    assert list(folder.tensorboard.glob("events.out.tfevents.*"))
+    assert ROOM.labels.curve_tag in scalar_tags(folder.tensorboard)
 
 
 def test_a_confusion_matrix_counts_and_shades() -> None:

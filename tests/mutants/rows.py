@@ -125,9 +125,15 @@ NAMED = (
         ("tests/rl/test_kickstart.py",),
     ),
     Named(
-        "EQUIVALENT drawn as 1 in TensorBoard",
-        "Verdict.EQUIVALENT: 0.0",
-        "Verdict.EQUIVALENT: 1.0",
-        ("tests/report/test_tensorboard.py::test_an_equivalent_verdict_is_drawn_at_zero",),
+        "gains in TensorBoard end at an area instead of the final quality",
+        'if metric == "auc_gain":\n        return np.array([area',
+        'if metric != "auc_gain":\n        return np.array([area',
+        ("tests/report/test_tensorboard.py::test_a_gain_so_far_is_that_of_a_shorter_training",),
+    ),
+    Named(
+        "summary.csv: limits of a verdict taken from the raw metric",
+        '("comparisons", judged, key)',
+        '("metrics", judged, key)',
+        ("tests/analysis/test_csv_table.py::test_every_gain_lies_between_its_limits_in_its_own_unit",),
     ),
 )

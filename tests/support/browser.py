@@ -17,7 +17,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, sync_playwright
 SCREEN = (1280, 800)
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 ]  # fmt: skip
 PATIENCE = 60_000
 """Milliseconds until something that should appear is given up."""

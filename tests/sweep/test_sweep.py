@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from rl_transfer.results import PLAYED
+from support.events import scalar_tags
 from support.sweeps import SUITE, results, write_suite
 
 COMMAND = [sys.executable, "-m", "rl_transfer", "sweep"]
@@ -115,6 +117,8 @@ def test_views_for_tensorboard_have_readable_names(reference: Path) -> None:
     view = reference / "tensorboard-seeds"
     assert list((view / "reversed" / "fine-tune" / "seed-0").glob("events.out.tfevents.*"))
     assert list((view / "sources" / "base" / "seed-1").glob("events.out.tfevents.*"))
+    for run in ("seed-0", "mean"):  # one chart shows the seeds and their mean
+        assert PLAYED.curve_tag in scalar_tags(view / "reversed" / "fine-tune" / run)
 
 
 def test_a_policy_that_exists_can_be_a_source(reference: Path, tmp_path: Path) -> None:

@@ -1,0 +1,13 @@
+"""Event files, read back."""
+
+from pathlib import Path
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+
+def scalar_tags(folder: Path) -> list[str]:
+    """The scalars of one TensorBoard run."""
+    accumulator = EventAccumulator(str(folder))
+    accumulator.Reload()
+    tags: list[str] = accumulator.Tags()["scalars"]
+    return tags
