@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_transfer.wording import did_you_mean, in_words, listing, what_was_raised
+from rl_transfer_envs import errors
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -26,6 +27,11 @@ ROOT = Path(__file__).resolve().parent.parent
 )
 def test_the_closest_known_name_is_hinted_at(given_name: str, known: list[str], hint: str) -> None:
     assert did_you_mean(given_name, known) == hint
+
+
+@given(st.text("abcxyZ-", max_size=8), st.lists(st.text("abcxyZ-", min_size=1, max_size=8), max_size=6))
+def test_environments_hint_alike(given_name: str, known: list[str]) -> None:
+    assert errors.did_you_mean(given_name, known) == did_you_mean(given_name, known)
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,10 @@ class MissingExtraError(EnvError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The closest known words, as the end of a message.
+    """The closest known word, as the end of a message.
+
+    The same hint as ``rl_transfer.wording`` gives, which this package may not import;
+    ``tests/test_wording.py`` holds the two together.
 
     Args:
         word: what was given.
@@ -103,11 +106,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     >>> did_you_mean("lenght", ["length", "gravity"])
     " Did you mean 'length'?"
     """
-    by_folded = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), list(by_folded), n=3, cutoff=0.6)
-    if not close:
-        return ""
-    return f" Did you mean {' or '.join(repr(by_folded[name]) for name in close)}?"
+    by_folded = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.5)
+    return f" Did you mean {by_folded[close[0]]!r}?" if close else ""
 
 
 @contextlib.contextmanager

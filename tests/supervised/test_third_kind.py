@@ -1,6 +1,9 @@
 """A kind of data that supervised/ has never heard of goes through every door that pictures go through."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -11,6 +14,7 @@ import torch
 from rl_transfer.analysis import analyse, read_sweep
 from rl_transfer.errors import ConfigError, TransferError
 from rl_transfer.frame import EvaluationRequest
+from rl_transfer.report import write_report
 from rl_transfer.results import find_run
 from rl_transfer.spec import StrategyVerbs, load
 from rl_transfer.supervised.bundle import load_network
@@ -19,7 +23,7 @@ from rl_transfer.sweep.dispatch import SUITES, bundle_kind, room
 from rl_transfer.sweep.scheduler import run_graph
 from rl_transfer.sweep.sweep import prepare
 from support.cli import Call
-from support.sweeps import InThisProcess
+from support.sweeps import InThisProcess, results
 from support.vectors_room import VECTORS, VectorKind
 from support.vectors_spec import PerceptronConfig, VectorSuite
 
@@ -91,6 +95,37 @@ def test_a_suite_is_checked_planned_run_and_analysed(call: Call, tmp_path: Path)
     sweep = read_sweep(tmp_path / "out")
     assert all(run.finished for run in sweep.runs), [run.problem for run in sweep.runs]
     assert analyse(sweep) is not None
+
+
+PROGRAM = """\
+import sys
+from rl_transfer.cli import main
+from support.vectors import TABLES
+
+for table, value in TABLES:  # also in the workers, which import the main module of their parent
+    table["vector"] = value
+if __name__ == "__main__":
+    main(sys.argv[1:])
+"""
+
+
+def test_a_suite_runs_in_two_processes_and_is_reported(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
+    swept = subprocess.run(
+        [sys.executable, "program.py", "sweep", "./suite.yaml", "-o", "two", "--workers", "2"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert swept.returncode == 0, swept.stdout + swept.stderr
+    graph, store = prepare(suite(), tmp_path / "one")
+    run_graph(graph, store, InThisProcess(), 1, lambda _: None)
+    assert results(tmp_path / "two") == results(tmp_path / "one")
+    assert len(results(tmp_path / "two")) == 14
+    paths = write_report(tmp_path / "one")
+    page = paths.page.read_text(encoding="utf-8")
+    assert "test rows" in page
+    assert "accuracy" in page
+    assert "episode" not in page
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Small data for the third kind, and its row in the table of kinds."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +14,18 @@ ROW = dispatch.Kind(
 )  # fmt: skip
 
 
+TABLES: tuple[tuple[dict[str, Any], Any], ...] = (
+    (dispatch.KINDS, ROW),
+    (dispatch.SUITES, ROW.suite),
+    (dispatch.TRAIN, ROW.train),
+    (dispatch.TRANSFER, ROW.transfer),
+)
+
+
 def register(monkeypatch: pytest.MonkeyPatch) -> None:
     """Add the row for the length of a test."""
-    tables = (dispatch.KINDS, dispatch.SUITES, dispatch.TRAIN, dispatch.TRANSFER)
-    for table, value in zip(tables, (ROW, ROW.suite, ROW.train, ROW.transfer), strict=True):
-        monkeypatch.setitem(table, "vector", value)  # type: ignore[arg-type]
+    for table, value in TABLES:
+        monkeypatch.setitem(table, "vector", value)
 
 
 def save_rows(path: Path, names: tuple[str, ...] = ("a", "b", "c"), turned: bool = False) -> Path:
