@@ -41,6 +41,12 @@ NAMED = (
         ("tests/rl/test_guide.py::test_an_off_policy_learner_keeps_the_guides_transitions",),
     ),
     Named(
+        "the learner acts where the buffer says that the guide did",
+        "actions[index] = action",
+        "pass",
+        ("tests/rl/test_guide.py::test_an_off_policy_learner_keeps_the_guides_transitions",),
+    ),
+    Named(
         "an off-policy guide's steps are charged a second time",
         "return None if self._learned else self._curriculum",
         "return self._curriculum",

@@ -387,6 +387,14 @@ def test_an_off_policy_learner_keeps_the_guides_transitions(
         models.append(build_model(*arguments))
         return models[-1]
 
+    taken: dict[GuidedSteps, list[Any]] = {}
+    step = GuidedSteps.step
+
+    def watched(self: GuidedSteps, action: Any) -> Any:
+        taken.setdefault(self, []).append(np.array(action))
+        return step(self, action)
+
+    monkeypatch.setattr(GuidedSteps, "step", watched)
     monkeypatch.setattr("rl_transfer.rl.training.run.build_model", building)
     algorithm = {
         "name": name,
@@ -418,6 +426,12 @@ def test_an_off_policy_learner_keeps_the_guides_transitions(
                 played += 1
             over = bool(buffer.dones[at, env])
             since = 0 if over else since + 1
+    for env, actions in enumerate(taken.values()):
+        kept = buffer.actions[:size, env].squeeze(-1)
+        done = (
+            np.array(actions) if name == "DQN" else model.policy.scale_action(np.array(actions)).squeeze(-1)
+        )
+        np.testing.assert_allclose(done, kept, atol=1e-5, err_msg="what was done is what was kept")
     record = guided.record()
     assert record["guide_steps"] == played
     assert record["guide_share"] == played / 800

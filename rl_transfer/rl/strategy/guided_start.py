@@ -172,7 +172,6 @@ class Guidance:
         policy, space = model.policy, model.action_space
 
         def exchanged(actions: Array, stored: Array) -> tuple[Array, Array]:
-            actions, stored = actions.copy(), stored.copy()
             for index, env in enumerate(self._seen):
                 action = env.guided_action()
                 if action is not None:
