@@ -71,16 +71,24 @@ class Agents:
     notes: tuple[str, ...]
 
     def text(self) -> str:
-        """The table, then the reason for each gap in it."""
+        """The table, then the reason for each gap in it, then who might do better with a mask."""
         gaps = [
             f"{row.file} was not {'measured' if row.imported else 'imported'}: {row.failure}"
             for row in self.rows
             if row.failure
         ]
+        still = [
+            f"{row.file}: {note.partition(';')[0]}; see --mask-zeros"
+            for row in self.rows
+            for note in row.notes
+            if "--mask-zeros" in note
+        ]
         measured = sum(row.measured is not None for row in self.rows)
         imported = sum(row.imported for row in self.rows)
         total = f"{counted(len(self.rows), 'agent')}, {imported} imported, {measured} measured"
-        return "\n".join([table(_HEADER, [_cells(row) for row in self.rows]), total, *gaps, *self.notes])
+        return "\n".join(
+            [table(_HEADER, [_cells(row) for row in self.rows]), total, *gaps, *still, *self.notes]
+        )
 
 
 def table_of(

@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from rl_transfer.core import load_bundle, save_bundle
+from rl_transfer.core.limits import no_larger_than
 from rl_transfer.errors import BundleError
 from rl_transfer.frame import bundle_folder
 from rl_transfer.spec.base import Frozen, Json
@@ -80,11 +81,13 @@ def load_network(kind: DataKind, path: Path) -> Network:
     if run.model is None:
         raise BundleError(f"{path}: bundle.json does not describe {kind.classifier}: it names no model")
     preprocessing = kind.read_preprocessing(metadata.get("preprocessing", {}))
-    classifier = kind.build_classifier(run.model, count, seed=0, preprocessing=preprocessing)
     try:
+        with no_larger_than(bundle.state()):
+            classifier = kind.build_classifier(run.model, count, seed=0, preprocessing=preprocessing)
         classifier.module.load_state_dict(bundle.state())
-    except RuntimeError as error:
-        raise BundleError(f"{path}: the tensors do not fit the described network: {error}") from None
+    except (RuntimeError, TypeError, ValueError, OverflowError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:400] or type(error).__name__
+        raise BundleError(f"{path}: the tensors do not fit the described network: {reason}") from None
     classifier.module.eval()
     names = None if classes is None else tuple(map(str, classes))
     return Network(classifier, run.model, names, run.data, metadata, bundle.digest)

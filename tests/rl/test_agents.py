@@ -15,7 +15,7 @@ from rl_transfer.rl.room import play
 from rl_transfer.rl.sources.load import load_source
 from rl_transfer.rl.sources.published import Score, read_tables
 from support.cli import Call, calling
-from support.foreign import CONTINUOUS, DISCRETE, OnlySpaces, as_of_2020, saved, sb3_model
+from support.foreign import CONTINUOUS, DISCRETE, OnlySpaces, as_of_2020, normalized, saved, sb3_model
 
 BENCHMARK = """\
 # Performance of trained agents
@@ -147,6 +147,18 @@ def test_the_command_prints_the_table_and_the_gaps(folder: Path, capfd: pytest.C
     data = json.loads(call("policies", "table", str(folder), "--episodes", "2", "--json").out)
     assert len(data["agents"]) == 8
     assert {len(each["measured"]["returns"]) for each in data["agents"] if each["measured"]} == {2}
+
+
+def test_agents_that_might_do_better_with_a_mask_are_told(folder: Path) -> None:
+    env = normalized(*spaces_of("Pendulum-v1"))
+    env.obs_rms.mean[2], env.obs_rms.var[2] = 0, 1e-11
+    env.save(str(folder / "sac" / "Pendulum-v1_1" / "vecnormalize.pkl"))
+    text = table_of(folder, 1, 0, say=lambda _: None).text()
+    told = "sac/Pendulum-v1_1/Pendulum-v1.zip: 1 of its inputs (2) were always 0 while it was trained"
+    assert [
+        line for line in text.splitlines() if line.startswith(told) and line.endswith("; see --mask-zeros")
+    ]
+    assert "--mask-zeros" not in table_of(folder, 1, 0, mask_zeros=True, say=lambda _: None).text()
 
 
 def test_a_folder_without_agents_is_refused(tmp_path: Path) -> None:

@@ -99,6 +99,11 @@ METADATA: dict[str, dict[str, object]] = {
     "a million critics": {"algorithm.policy_kwargs.n_critics": 10**6},
     "wide observations": {"observation_space": WIDE},
     "many observations": {"observation_space": {"type": "Discrete", "n": 2**40, "start": 0}},
+    "a million layers by hand": {"algorithm.policy_kwargs.net_arch": {"pi": [3] * 100_000, "qf": [3]}},
+    "training of another form": {"training": ["x"]},
+    "an entropy that is no number": {"log_ent_coef": "x"},
+    "statistics that are not there": {"algorithm.normalize": {"observation": True, "reward": False}},
+    "observations beyond counting": {"observation_space": {"type": "Discrete", "n": 2**80, "start": 0}},
     "many actions": {"action_space": {"type": "Box", "shape": [2**21], "dtype": "float32", "low": "-1.0",
                                       "high": "1.0"}},
 }  # fmt: skip

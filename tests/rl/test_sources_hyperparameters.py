@@ -86,6 +86,18 @@ def test_copies_of_the_environment_and_rollouts_are_exported_without_being_built
     assert {key: data[key] for key in giant} == giant
 
 
+def test_the_ppo_of_rl_zoo_on_cartpole_keeps_its_eight_copies(tmp_path: Path) -> None:
+    zoo = {"n_envs": 8, "n_steps": 32, "gae_lambda": 0.8, "n_epochs": 20, "batch_size": 256}
+    path = edit_data(zip_of("PPO", tmp_path), lambda data: data.update(zoo))
+    import_source(path, tmp_path / "bundle", env=ANYWHERE)
+    found = json.loads((tmp_path / "bundle" / "bundle.json").read_text())["metadata"]["algorithm"]
+    assert {key: found[key] for key in zoo} == zoo
+    export_sb3(tmp_path / "bundle", tmp_path / "exported.zip")
+    loaded = untyped(PPO.load(tmp_path / "exported.zip"))
+    assert {key: getattr(loaded, key) for key in zoo} == zoo
+    assert loaded.rollout_buffer.buffer_size == 32
+
+
 def test_what_is_pickled_is_told_with_the_default_that_stands_for_it(tmp_path: Path) -> None:
     policy = read(zip_of("DQN", tmp_path, train_freq=256))
     assert untyped(policy.algorithm).train_freq == 4

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from torch import nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from rl_transfer.core import Bundle, PartMap, ProgressiveTrunk, isolated, load_bundle, save_bundle
+from rl_transfer.core.limits import no_larger_than
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.frame import bundle_folder
 from rl_transfer.results import library_versions
@@ -29,6 +28,11 @@ from rl_transfer.rl.policies.parts import policy_parts
 from rl_transfer.spec import Algorithm, Environment, RLRun, parse
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.modules import refuse_unnamed
+
+_UNBUILDABLE = (  # what SB3 and torch are seen to raise on networks that cannot be
+    AssertionError, AttributeError, ValueError, TypeError, LookupError, RuntimeError, OverflowError,
+    MemoryError,
+)  # fmt: skip
 
 LIBRARIES = ("rl-transfer", "stable-baselines3", "sb3-contrib", "gymnasium", "torch", "numpy")
 
@@ -215,20 +219,22 @@ def load_policy(path: Path) -> Policy:
             f"{path}: the architecture hook {metadata['rebuilt_by']} gave this network layers that "
             "bundle.json does not describe, so that nothing can build it from there"
         )
+    _refuse_odd(metadata, path)
     refuse_unnamed(algorithm.policy_kwargs.plain(), f"{path}: its features extractor")
     progressive = bool(metadata.get("progressive"))
     try:
-        with _no_larger_than(bundle.state()):
+        with no_larger_than(bundle.state()):
             module = build_policy(algorithm, observation_space, action_space)
             if progressive:
                 widen(module)
         module.load_state_dict(bundle.state())
-    except (AssertionError, ValueError, TypeError, LookupError, RuntimeError) as error:
-        raise BundleError(f"{path}: the tensors do not fit the described network: {error}") from None
+    except _UNBUILDABLE as error:
+        reason = " ".join(str(error).split())[:400] or type(error).__name__
+        raise BundleError(f"{path}: the tensors do not fit the described network: {reason}") from None
     module.set_training_mode(False)
     return Policy(
         module,
-        normalizer(bundle.tensors, algorithm),
+        _normalizer(bundle, algorithm, observation_space, path),
         algorithm,
         env,
         bundle,
@@ -236,23 +242,34 @@ def load_policy(path: Path) -> Policy:
     )
 
 
-@contextmanager
-def _no_larger_than(state: Mapping[str, torch.Tensor]) -> Iterator[None]:
-    """Refuse networks with more or larger tensors than a bundle has, before they take any memory."""
-    numbers = sum(each.numel() for each in state.values())
-    tensors = len(state)
+def _refuse_odd(metadata: Mapping[str, Json], path: Path) -> None:
+    """Refuse what a run or an import would never have written, before anything counts with it."""
+    training, entropy = metadata.get("training"), metadata.get("log_ent_coef")
+    steps = training.get("total_steps") if isinstance(training, dict) else None
+    wrong = {
+        "training": training is not None and not isinstance(steps, int),
+        "log_ent_coef": not isinstance(entropy, int | float | None),
+        "notes": not isinstance(metadata.get("notes"), list | None),
+    }
+    if any(wrong.values()):
+        names = ", ".join(name for name, is_wrong in wrong.items() if is_wrong)
+        raise BundleError(f"{path}: bundle.json does not describe an RL policy: {names} malformed")
 
-    def charge(_: nn.Module, name: str, parameter: torch.Tensor) -> None:
-        nonlocal numbers, tensors
-        numbers, tensors = numbers - parameter.numel(), tensors - 1
-        if numbers < 0 or tensors < 0:
-            raise ValueError(f"it has more or larger tensors than the file, such as {name} {parameter.shape}")
 
-    registered = register_module_parameter_registration_hook(charge)
+def _normalizer(
+    bundle: Bundle, algorithm: Algorithm, space: gym.Space[object], path: Path
+) -> Normalizer | None:
+    """The normaliser, if its statistics have the shapes of what they normalise."""
     try:
-        yield
-    finally:
-        registered.remove()
+        found = normalizer(bundle.tensors, algorithm)
+    except KeyError as error:
+        raise BundleError(f"{path}: the statistics {error} are missing") from None
+    members = space.spaces if isinstance(space, gym.spaces.Dict) else {"": space}
+    for key, mean in found.mean.items() if found else ():
+        shape = members[key].shape if key in members else None
+        if found is not None and {mean.shape, found.var[key].shape} != {shape}:
+            raise BundleError(f"{path}: the statistics have shape {mean.shape}, the observations {shape}")
+    return found
 
 
 def build_policy(

@@ -1,0 +1,46 @@
+"""How large a network may become that a file describes: about as large as the tensors in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+
+SPARE_NUMBERS = 2**23
+"""What a network may have for a while and then drop, such as the head that a backbone comes with."""
+
+SPARE_TENSORS = 64
+
+
+@contextmanager
+def no_larger_than(state: Mapping[str, Tensor]) -> Iterator[None]:
+    """Refuse, while it lasts, networks that outgrow a state dict; before they take the memory.
+
+    Twice the numbers and tensors of the state, and some to spare, may be made.
+
+    Args:
+        state: the tensors that the network is to be filled with.
+
+    Yields:
+        Nothing; build the network inside.
+
+    Raises:
+        ValueError: a parameter goes beyond that, at once.
+    """
+    numbers = SPARE_NUMBERS + 2 * sum(each.numel() for each in state.values())
+    tensors = SPARE_TENSORS + 2 * len(state)
+
+    def charge(_: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        nonlocal numbers, tensors
+        numbers, tensors = numbers - parameter.numel(), tensors - 1
+        if numbers < 0 or tensors < 0:
+            shape = tuple(parameter.shape)
+            raise ValueError(f"it is far larger than the tensors in the file, with a {name} of shape {shape}")
+
+    registered = register_module_parameter_registration_hook(charge)
+    try:
+        yield
+    finally:
+        registered.remove()

@@ -1,0 +1,47 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from rl_transfer.core.limits import SPARE_NUMBERS, SPARE_TENSORS, no_larger_than
+
+
+def backbone_whose_head_is_dropped() -> nn.Module:
+    network = nn.Sequential(nn.Linear(30, 40), nn.Linear(40, 1000))
+    network[1] = nn.Linear(40, 5)
+    return network
+
+
+def test_a_network_of_the_tensors_size_is_built_and_so_is_what_it_drops() -> None:
+    state = backbone_whose_head_is_dropped().state_dict()
+    with no_larger_than(state):
+        assert [each.shape for each in backbone_whose_head_is_dropped().state_dict().values()] == [
+            each.shape for each in state.values()
+        ]
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: nn.Linear(12_000, 12_000),
+        lambda: nn.Conv2d(4096, 4096, 3),
+        lambda: nn.Sequential(*(nn.Linear(1, 1) for _ in range(10_000))),
+    ],
+)
+def test_what_outgrows_them_is_refused_at_the_parameter_that_does(build: Callable[[], nn.Module]) -> None:
+    with pytest.raises(ValueError, match="far larger than the tensors in the file"), no_larger_than({}):
+        build()
+    assert nn.Linear(1, SPARE_NUMBERS + 1, bias=False).in_features == 1, "outside nothing is refused"
+
+
+def test_the_bound_is_twice_the_state_and_something_to_spare() -> None:
+    state = {"weight": torch.zeros(1000)}
+    with no_larger_than(state):
+        nn.Linear(1, SPARE_NUMBERS + 2000, bias=False)
+    with pytest.raises(ValueError, match="far larger"), no_larger_than(state):
+        nn.Linear(1, SPARE_NUMBERS + 2001, bias=False)
+    with no_larger_than(state):
+        nn.ParameterList(nn.Parameter(torch.zeros(1)) for _ in range(SPARE_TENSORS + 2))
+    with pytest.raises(ValueError, match="far larger"), no_larger_than(state):
+        nn.ParameterList(nn.Parameter(torch.zeros(1)) for _ in range(SPARE_TENSORS + 3))
