@@ -127,3 +127,23 @@ def test_continuous_heads_are_mapped_with_their_deviations(tmp_path: Path) -> No
         before, after = (load_policy(each.bundle).state for each in (source, run))
         assert torch.equal(before["log_std"], after["log_std"])
         assert not torch.equal(before["action_net.weight"], after["action_net.weight"])
+
+
+@pytest.mark.parametrize("name", ["SAC", "TD3"])
+def test_with_an_unknown_sensor_actor_and_critics_compute_what_the_sources_do(
+    name: str, source_of: Any, tmp_path: Path
+) -> None:
+    sensors = ("cos_theta", "sin_theta", "angular_velocity", None)
+    critic = (*sensors, 3)  # Pendulum's only action comes after its three observations
+    maps = {"policy_trunk.0": sensors, "value_trunk.0": critic, "value_trunk_1.0": critic}
+    env = {"id": "Pendulum-v1", "perturb": ({"observation_distractors": 1},)}
+    verbs = {"copy": ("all",), "input_maps": maps, "train": False}
+    run = played(tmp_path, source_of(name), name=name, env=env, strategy=verbs)
+    before, after = (load_policy(each.bundle) for each in (source_of(name), run))
+    seen, noise = STATES[:, :3], STATES[:, 3:]
+    assert np.allclose(before.act()(seen), after.act()(np.hstack([seen, noise])), atol=1e-6)
+    actions = torch.rand(40, 1, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    for network in ("critic", "critic_target"):  # targets are synced with the online networks
+        theirs = before.module.get_submodule("critic")(torch.from_numpy(seen), actions)
+        mine = getattr(after.module, network)(torch.from_numpy(np.hstack([seen, noise])), actions)
+        assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(theirs, mine, strict=True))
