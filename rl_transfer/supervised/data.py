@@ -176,7 +176,8 @@ def refuse_changed(data: LabelledData, key: str) -> None:
     Raises:
         ConfigError: they have changed since.
     """
-    if not data.is_as_planned:
+    gone = data.files is not None and not data.files.exists()  # what opens the data says so
+    if not gone and not data.is_as_planned:
         raise ConfigError(
             f"{data.files or 'a file of the data'} has changed since this run was planned; start it again, "
             "so that it gets a run id of its own",

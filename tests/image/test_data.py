@@ -100,6 +100,7 @@ def test_fewer_images_than_shots_are_refused_with_numbers(arrays: Path) -> None:
         ({"labels": np.zeros(59, np.int64)}, "one integer for each of the 60 images"),
         ({"labels": np.full(60, 3)}, "labels run from 3 to 3, but there are 3 classes"),
         ({"images": np.full((60, 8, 8), 2.0)}, "expected uint8, or floats between 0 and 1"),
+        ({"images": np.full((60, 8, 8), np.nan)}, "expected uint8, or floats between 0 and 1"),
     ],
 )
 def test_arrays_are_checked_at_the_door(tmp_path: Path, change: dict[str, Any], message: str) -> None:

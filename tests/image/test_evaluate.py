@@ -195,6 +195,9 @@ def test_own_data_that_changed_are_not_at_hand(trained: RunFolder, home: Path) -
         TransferError, match=r"are not at hand .* has changed since.*; name others with --data"
     ):
         ROOM.evaluate(str(trained.bundle), EvaluationRequest())
+    shutil.rmtree(home)
+    with pytest.raises(TransferError, match="are not at hand .*no such folder"):
+        ROOM.evaluate(str(trained.bundle), EvaluationRequest())
 
 
 def test_a_run_that_has_not_finished_is_of_its_kind(tmp_path: Path, home: Path) -> None:

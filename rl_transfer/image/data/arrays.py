@@ -91,7 +91,7 @@ def _array_set(images: NDArray[Any], labels: NDArray[Any], count: int, path: Pat
             key=f"{key}.path",
         )
     if images.dtype != np.uint8:
-        if not np.issubdtype(images.dtype, np.floating) or images.min() < 0 or images.max() > 1:
+        if not np.issubdtype(images.dtype, np.floating) or not (images.min() >= 0 and images.max() <= 1):
             raise ConfigError(
                 f"{path}: images is of type {images.dtype}; expected uint8, or floats between 0 and 1",
                 key=f"{key}.path",
