@@ -10,6 +10,7 @@ from rl_transfer.analysis.inputs import Run, Sweep
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.power import smallest_p
 from rl_transfer.analysis.verdict import Verdict
+from rl_transfer.wording import in_words
 
 
 def counts(runs: Sequence[Run]) -> dict[str, int]:
@@ -61,7 +62,7 @@ def warnings(
         least_seeds: least seeds per arm at which a lone effect could reach a verdict.
 
     Returns:
-        Too few seeds, missing runs, mixed versions; empty if there is nothing to say.
+        Too few seeds, missing runs, data that are not used, mixed versions; empty if there is nothing to say.
     """
     found, seeds, cells = [], len(sweep.seeds), len(family)
     if least_seeds is None:
@@ -82,7 +83,19 @@ def warnings(
             f"{state['finished']} of {state['planned']} runs are finished, {state['failed']} failed: "
             "cells with missing runs are inconclusive"
         )
-    return (*found, *version_mismatches(sweep.runs))
+    return (*found, *_data_notes(sweep), *version_mismatches(sweep.runs))
+
+
+def _data_notes(sweep: Sweep) -> list[str]:
+    """What the preflight noted of the data of sources and targets, each sentence once."""
+    places: dict[str, list[str]] = {}
+    for group in ("sources", "targets"):
+        entries = sweep.config.get(group)
+        for name, entry in entries.items() if isinstance(entries, Mapping) else ():
+            notes = entry.get("notes") if isinstance(entry, Mapping) else None
+            for note in notes if isinstance(notes, list) else ():
+                places.setdefault(str(note), []).append(str(name))
+    return [f"{in_words(list(dict.fromkeys(names)))}: {note}" for note, names in places.items()]
 
 
 def _without_effects(family: Sequence[Mapping[Judged, Comparison]]) -> list[Judged]:

@@ -151,3 +151,15 @@ def test_notes_name_the_source_where_there_are_several(several_sources):
     assert [note.split(":")[0] for note in below] == [
         f"! frozen from {source} and shuffled from {source} on task" for source in ("left", "right")
     ]
+
+
+def test_what_the_data_hold_and_nobody_reads_is_said_above_the_matrix():
+    arms = {SCRATCH: arm(SCRATCH, [SLOW] * 4), TUNED: arm(TUNED, [FAST] * 4)}
+    planned = sweep(arms)
+    config = {
+        **planned.config,
+        "sources": {"base": {"notes": ["nothing is read from photos/val"]}},
+        "targets": {"task": {"notes": ["nothing is read from photos/val", 3]}, "other": {"notes": "no list"}},
+    }
+    matrix = analyse(replace(planned, manifest={**planned.manifest, "config": config}))
+    assert "base and task: nothing is read from photos/val" in matrix.warnings

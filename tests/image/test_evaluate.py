@@ -196,7 +196,7 @@ def test_own_data_that_changed_are_not_at_hand(trained: RunFolder, home: Path) -
     ):
         ROOM.evaluate(str(trained.bundle), EvaluationRequest())
     shutil.rmtree(home)
-    with pytest.raises(TransferError, match="are not at hand .*no such folder"):
+    with pytest.raises(TransferError, match=r"are not at hand .*no such folder"):
         ROOM.evaluate(str(trained.bundle), EvaluationRequest())
 
 
