@@ -144,6 +144,15 @@ def test_every_room_of_the_package_is_in_the_table() -> None:
     assert folders - {"cli"} == set(ROOMS), "the command line may import everything, nothing imports it"
 
 
+def test_the_command_line_reaches_runs_through_the_protocol_but_for_what_only_rl_has() -> None:
+    paths = sorted((ROOT / "rl_transfer" / "cli").glob("*.py"))
+    kinds = ("rl_transfer.rl", "rl_transfer.image", "rl_transfer.supervised")
+    direct = {
+        (path.name, name.split(".")[1]) for path in paths for name in imported(path) if name.startswith(kinds)
+    }
+    assert direct == {("policies.py", "rl"), ("environments.py", "rl")}, "docs/architecture.md says why"
+
+
 def test_nothing_imports_the_command_line() -> None:
     outside = [
         p for p in (ROOT / "rl_transfer").rglob("*.py") if "cli" not in p.parts and p.stem != "__main__"

@@ -1,6 +1,7 @@
 """Every docstring on a room's face tells what goes in, what comes out and what is raised."""
 
 import ast
+import re
 from pathlib import Path
 from textwrap import dedent
 
@@ -19,6 +20,13 @@ def test_everything_on_a_face_is_documented(members: tuple[Member, ...]) -> None
     assert len(members) > 500, "the faces are found"
     missing = [f"{member.key}: {', '.join(lacking(member))}" for member in members if lacking(member)]
     assert not missing, "\n".join(missing)
+
+
+@pytest.mark.parametrize("filler", ["the argument.", "as loaded.", "of ``model``.", "resolved."])
+def test_no_parameter_is_explained_by_its_own_name(members: tuple[Member, ...], filler: str) -> None:
+    texts = {each.key: ast.get_docstring(each.node) or "" for each in members}
+    said = re.compile(rf"^\s+\w+: {re.escape(filler)}$", re.M)
+    assert not [key for key, text in texts.items() if said.search(text)]
 
 
 def test_a_face_is_what_others_import_and_what_is_exported(tmp_path: Path) -> None:

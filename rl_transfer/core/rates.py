@@ -25,7 +25,7 @@ class PartLearningRates:
         optimizer: changed in place; it may hold only some of the model's parameters (an
             actor's optimizer) and others besides (an entropy coefficient).
         model: whose parts the selectors speak of.
-        part_map: of ``model``.
+        part_map: the parts of ``model``; selectors name them.
         multipliers: selector → multiplier of the learning rate, > 0.
         key: config path of ``multipliers``, for errors.
 
@@ -114,7 +114,7 @@ def learning_rates_by_part(
     Args:
         optimizer: as it stands; it may hold only some parameters.
         model: whose parameters it holds.
-        part_map: of ``model``.
+        part_map: the parts of ``model``; selectors name them.
 
     Returns:
         Part (or layer) → learning rate; parts that the optimizer does not hold are left out.

@@ -118,7 +118,7 @@ def plan(
     Args:
         source_state: state-dict name → tensor; None only if the strategy copies nothing.
         model: the target, built fresh for its own spaces. Not touched.
-        part_map: of ``model``.
+        part_map: the parts of ``model``; selectors name them.
         strategy: what it copies, resets and freezes, and its maps, are read.
         source_parts: the source's own part map, or part → tensor names as a bundle stores
             them. Without it the target's rules sort the source's names.

@@ -129,7 +129,7 @@ class Room(Protocol[RunT, SuiteT]):
         """Fill in what only files tell: digests and tasks of sources that exist already.
 
         Args:
-            suite: as loaded.
+            suite: as its file says it; sources that exist may lack task and digest.
 
         Returns:
             The suite whose runs can be planned.
@@ -142,7 +142,7 @@ class Room(Protocol[RunT, SuiteT]):
         """Refuse what would fail later, before anything is trained.
 
         Args:
-            suite: resolved.
+            suite: as ``resolve`` gave it: every source has its task.
             say: gets a line now and then.
 
         Returns:

@@ -62,7 +62,11 @@ class RLRoom:
         return preflight(suite, say)
 
     def find_source(self, argument: str, output: Path) -> FoundSource:
-        """The policy that ``--source`` names; SB3 zips and Hub names are imported first."""
+        """The policy that ``--source`` names; SB3 zips and Hub names are imported first.
+
+        Raises:
+            BundleError: there is no such policy, or it cannot be read.
+        """
         path = Path(argument)
         if path.is_dir() or not is_foreign(argument):
             policy = load_policy(path)

@@ -23,7 +23,7 @@ def preflight(kind: DataKind, suite: SupervisedSuite, say: Say = silent) -> Fact
 
     Args:
         kind: of the suite's data.
-        suite: as loaded.
+        suite: as ``resolve`` gave it; its files are read here.
         say: gets a line before every data set.
 
     Returns:

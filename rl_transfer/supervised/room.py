@@ -81,7 +81,7 @@ class SupervisedRoom:
         """Nothing is left to fill in: files are fingerprinted when runs are planned.
 
         Args:
-            suite: as loaded.
+            suite: as its file says it; no source of it waits for anything.
         """
         return suite
 
@@ -89,7 +89,7 @@ class SupervisedRoom:
         """Open and split every data set, load every weights file, try every transfer.
 
         Args:
-            suite: resolved.
+            suite: as ``resolve`` gave it: every source has its task.
             say: gets a line before every data set.
         """
         return preflight(self.kind, suite, say)
@@ -103,6 +103,10 @@ class SupervisedRoom:
 
         Returns:
             Its bundle, and the identity that run ids hash.
+
+        Raises:
+            BundleError: there is no such network, or its bundle cannot be read.
+            ConfigError: no weights are published at that address.
         """
         path = Path(argument)
         network = None if path.exists() else self.kind.find_pretrained(argument)

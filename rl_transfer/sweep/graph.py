@@ -77,7 +77,7 @@ def build_graph(suite: MatrixConfig) -> Graph:
     from-scratch target that equals a source is that source's run.
 
     Args:
-        suite: resolved.
+        suite: as ``resolve`` gave it: every source has its task.
 
     Returns:
         The rows of the matrix, and each run once.

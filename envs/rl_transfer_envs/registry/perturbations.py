@@ -70,7 +70,7 @@ class Perturbation(Guarded, RecordConstructorArgs):
         """The present value of an argument, drawn per episode where it is a distribution.
 
         Args:
-            name: the argument.
+            name: of one of ``arguments``.
         """
         return self._values[name]
 
@@ -78,7 +78,7 @@ class Perturbation(Guarded, RecordConstructorArgs):
         """Smallest and largest value an argument can take over all episodes, in its unit.
 
         Args:
-            name: the argument.
+            name: of one of ``arguments``.
         """
         return extremes(self._quantities[name], self._given[name], self.default(name), f"{self.name}.{name}")
 
@@ -86,7 +86,7 @@ class Perturbation(Guarded, RecordConstructorArgs):
         """What a relative value of an argument multiplies, in its unit.
 
         Args:
-            name: the argument.
+            name: of one of ``arguments``.
         """
         return self._quantities[name].default
 
@@ -150,7 +150,7 @@ class Perturbation(Guarded, RecordConstructorArgs):
         """The argument ``name`` (identity, reverse or a list) as a permutation.
 
         Args:
-            name: the argument.
+            name: of one of ``arguments``.
             count: how many things are permuted.
             what: what they are called, for the refusal.
 
@@ -171,7 +171,7 @@ class Perturbation(Guarded, RecordConstructorArgs):
         """Numbers that the argument ``name`` lists, if there are so many things to number.
 
         Args:
-            name: the argument.
+            name: of one of ``arguments``.
             numbers: what it lists.
             count: how many things there are.
             what: what one is called, for the refusal.

@@ -34,7 +34,7 @@ def resolve(suite: RLSuite) -> RLSuite:
     that it controls.
 
     Args:
-        suite: as loaded.
+        suite: as its file says it; sources that exist may lack task and digest.
 
     Returns:
         The suite whose runs can be planned.
@@ -66,7 +66,7 @@ def preflight(suite: RLSuite, say: Say = silent) -> dict[str, Any]:
     """Build every environment, prove every perturbation, plan every transfer on fresh networks.
 
     Args:
-        suite: resolved.
+        suite: as ``resolve`` gave it: every source has its task.
         say: gets a line before every comparison of the effect probe.
 
     Returns:
