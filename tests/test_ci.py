@@ -1,9 +1,13 @@
 """``.ci/run`` gets the browser that tests open where it can, and only there; then it runs the tests."""
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from support import browser
 
 ROOT = Path(__file__).resolve().parent.parent
 INSTALL = ["apt-get update -qq", "apt-get install -y -qq --no-install-recommends chromium"]
@@ -33,3 +37,20 @@ def test_chromium_is_installed_where_it_can_be(
     )
     assert done.returncode == 0, done.stderr
     assert said.read_text(encoding="utf-8").splitlines() == expected
+
+
+@pytest.mark.parametrize(
+    ("user", "programs", "outcome"),
+    [
+        (0, {"apt-get": "/usr/bin/apt-get"}, pytest.fail.Exception),
+        (0, {}, pytest.skip.Exception),
+        (1000, {"apt-get": "/usr/bin/apt-get"}, pytest.skip.Exception),
+    ],
+)
+def test_a_missing_browser_fails_where_it_could_be_had_and_skips_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, user: int, programs: dict[str, str], outcome: type[BaseException]
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(shutil, "which", programs.get)
+    with pytest.raises(outcome, match="there is no Chromium"):
+        browser.chromium()
