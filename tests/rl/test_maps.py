@@ -109,6 +109,14 @@ def test_a_name_that_is_not_there_is_refused_with_what_is(source_of: Any, tmp_pa
     assert caught.value.key == "strategy.input_maps.trunk.0"
 
 
+def test_a_map_of_no_part_is_refused_at_its_verb(source_of: Any, tmp_path: Path) -> None:
+    for verb in ("input_maps", "output_maps"):
+        verbs = {"copy": ("all",), verb: {"policy_trunck.0": (0, 1, 2, 3)}}
+        with pytest.raises(TransferError, match="Did you mean 'policy_trunk'") as caught:
+            played(tmp_path, source_of("PPO"), name="PPO", strategy=verbs)
+        assert (caught.value.key or "").startswith(f"strategy.{verb}")
+
+
 def test_an_action_that_the_source_lacks_is_refused(source_of: Any, tmp_path: Path) -> None:
     for name in ("PPO", "QRDQN"):
         verbs = {"copy": ("trunk", "head"), "output_maps": {"action_head": (0, 2)}}

@@ -46,19 +46,19 @@ def with_maps(
     inputs: dict[str, Map] = {}
     for selector, given in verbs.input_maps.items():
         indices = tuple(_index(each, source, f"strategy.input_maps.{selector}") for each in given)
-        inputs |= dict.fromkeys(_places(selector, parts, traits, copied), indices)
+        inputs |= dict.fromkeys(_places("input_maps", selector, parts, traits, copied), indices)
     outputs: dict[str, Map] = {}
     for selector, actions in verbs.output_maps.items():
         rows = _quantiles(actions, source) if traits.quantiles == "head" and source is not None else actions
-        outputs |= dict.fromkeys(_places(selector, parts, traits, copied), rows)
+        outputs |= dict.fromkeys(_places("output_maps", selector, parts, traits, copied), rows)
     return replace(strategy, input_maps=inputs, output_maps=outputs)
 
 
-def _places(selector: str, parts: PartMap, traits: Traits, copied: set[str]) -> Iterator[str]:
+def _places(verb: str, selector: str, parts: PartMap, traits: Traits, copied: set[str]) -> Iterator[str]:
     """The selector, groups written out, and the same layers of copied target networks."""
     for each in expand([selector], parts):
         yield each
-        for layer in parts.layers([each], key="strategy"):
+        for layer in parts.layers([each], key=f"strategy.{verb}"):
             twins = {
                 name.replace(f"{online}.", f"{target}.", 1)
                 for name in layer.tensors
