@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rl_transfer.errors import ConfigError
-from rl_transfer.image.data.files import FileLoader, damage
+from rl_transfer.image.data.files import FileLoader, as_sixteen_bits, damage
 from rl_transfer.image.preprocessing import eight_bits
 from rl_transfer.image.room import IMAGES, ROOM
 from rl_transfer.spec import load
@@ -64,6 +64,14 @@ def test_values_of_unknown_range_are_refused_with_file_and_range(
 def test_sixteen_bits_are_scaled_down_in_order(values: list[int]) -> None:
     found = np.asarray(eight_bits(Image.fromarray(np.array([values], np.uint16))))[0]
     assert found.tolist() == [value // 256 for value in values]
+
+
+def test_a_png_of_16_bits_is_one_however_pillow_opens_it(tmp_path: Path) -> None:
+    opened = Image.fromarray(np.array([[0, 513, 65535]], np.int32))
+    opened.format = "PNG"  # older versions of Pillow open such a file as 32-bit integers
+    assert np.asarray(eight_bits(as_sixteen_bits(opened))).tolist() == [[0, 2, 255]]
+    Image.fromarray(np.array([[0, 513, 65535]], np.uint16)).save(tmp_path / "a.png")
+    assert np.asarray(decoded(tmp_path / "a.png")).tolist() == [[0, 2, 255]]
 
 
 def test_images_stand_as_their_exif_orientation_says(tmp_path: Path) -> None:

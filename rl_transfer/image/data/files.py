@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageOps
 
 from rl_transfer.errors import ConfigError
@@ -73,8 +74,19 @@ def reason(error: Exception, path: Path) -> str:
 def _decoded(path: Path) -> Image.Image:
     with _quiet(), Image.open(path) as image:
         image.load()
-        upright = ImageOps.exif_transpose(image)
+        upright = ImageOps.exif_transpose(as_sixteen_bits(image))
         return eight_bits(upright.convert("RGBA") if upright.mode == "P" else upright.copy())
+
+
+def as_sixteen_bits(image: Image.Image) -> Image.Image:
+    """A grey PNG of 16 bits in the mode that says so; older versions of Pillow open it as 32-bit integers.
+
+    Args:
+        image: as it was opened.
+    """
+    if image.format != "PNG" or image.mode != "I":
+        return image
+    return Image.fromarray(np.array(image).astype(np.uint16))
 
 
 def _quiet() -> warnings.catch_warnings[None]:
