@@ -11,7 +11,7 @@ import rl_transfer_envs as envs
 from support.physics import OWN, assert_bit_equal, at_default, base_of, both_ends, make
 
 ROBOTS = [env_id for env_id in OWN if env_id.endswith("-v5")]
-ON_THE_FLOOR = ["Hopper-v5", "HalfCheetah-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5"]
+ON_THE_FLOOR = ["Hopper-v5", "HalfCheetah-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5", "HumanoidStandup-v5"]
 
 
 @pytest.fixture(autouse=True)
@@ -36,12 +36,12 @@ def changed(model, pristine):
     return {name for name, value in arrays(model).items() if not np.array_equal(value, pristine[name])}
 
 
-def test_the_nine_robots_are_there():
+def test_the_eleven_robots_are_there():
     assert sorted(ROBOTS) == sorted(
         f"{name}-v5"
         for name in (
-            *("InvertedPendulum", "InvertedDoublePendulum", "Reacher", "Swimmer"),
-            *("Hopper", "HalfCheetah", "Walker2d", "Ant", "Humanoid"),
+            *("InvertedPendulum", "InvertedDoublePendulum", "Reacher", "Pusher", "Swimmer"),
+            *("Hopper", "HalfCheetah", "Walker2d", "Ant", "Humanoid", "HumanoidStandup"),
         )
     )
 
@@ -126,3 +126,20 @@ def test_every_body_and_every_joint_can_be_named(env_id):
                 name,
                 element,
             )
+
+
+def test_no_parameter_of_the_arm_is_of_what_it_pushes():
+    base = base_of("Pusher-v5").unwrapped
+    for name in ("body_mass", "link_length", "joint_damping", "armature", "gear"):
+        assert not {"object", "goal"} & set(OWN["Pusher-v5"][name].get(base)), name
+    assert not {"gravity", "slope"} & set(OWN["Pusher-v5"])  # its model has no gravity that could change
+    assert not base.model.opt.gravity.any()
+
+
+def test_a_longer_arm_reaches_further():
+    """Straight ahead, the elbow lies 0.4 m before the shoulder: x1.2 makes it 0.48 m."""
+    base, longer = base_of("Pusher-v5").unwrapped, make("Pusher-v5", {"link_length": "x1.2"}).unwrapped
+    for env, reach in ((base, 0.4), (longer, 0.48)):
+        env.reset(seed=0)
+        elbow = env.model.body("r_elbow_flex_link").pos
+        assert elbow[0] == pytest.approx(reach)

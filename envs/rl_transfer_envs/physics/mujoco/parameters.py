@@ -1,4 +1,4 @@
-"""MuJoCo v5: the parameters of Gymnasium's nine robots.
+"""MuJoCo v5: the parameters of Gymnasium's eleven robots.
 
 Parameters by element are keyed by body or joint name: ``{body_mass: x1.5}`` for all bodies,
 ``{body_mass: {torso: x1.5}}`` for one. MuJoCo itself is imported only when a robot is built.
@@ -69,16 +69,17 @@ def _world(robot: Robot) -> Iterator[Parameter]:
             bounds=(1.0, 25.0),
             summary="gravitational acceleration (Moon 1.6, Jupiter 24.8)",
         )
-    yield _parameter(
-        robot,
-        "slope",
-        "option/gravity",
-        lambda _: 0.0,
-        unit="rad",
-        default=0.0,
-        bounds=(-0.3, 0.3),
-        summary="ground that rises towards +x: gravity is tilted towards -x",
-    )
+    if not robot.weightless:
+        yield _parameter(
+            robot,
+            "slope",
+            "option/gravity",
+            lambda _: 0.0,
+            unit="rad",
+            default=0.0,
+            bounds=(-0.3, 0.3),
+            summary="ground that rises towards +x: gravity is tilted towards -x",
+        )
     if robot.medium is None:
         return
     for name, unit, bound, default, what in zip(
@@ -118,7 +119,7 @@ def _bodies(robot: Robot) -> Iterator[Parameter]:
         robot,
         "body_mass",
         "body mass",
-        _masses,
+        partial(_masses, scenery=robot.scenery),
         keyed=True,
         unit="kg",
         default=None,
@@ -127,7 +128,7 @@ def _bodies(robot: Robot) -> Iterator[Parameter]:
         summary="mass of each body; inertia follows; a multiple is of what it weighs in its shape",
         note_multiples=model.note_mass_multiples,
     )
-    yield dataclasses.replace(masses, get=lambda env: _masses(env.model))
+    yield dataclasses.replace(masses, get=lambda env: _masses(env.model, robot.scenery))
     if robot.length is not None:
         yield _parameter(
             robot,
@@ -235,11 +236,7 @@ def _start(robot: Robot) -> Iterator[Parameter]:
             source=f"gymnasium/envs/mujoco/{robot.module}: argument reset_noise_scale",
             summary="scale of the noise on every initial position and velocity",
         )
-        return
-    for name, unit, default, bounds, summary in (
-        ("initial_spread", "rad", 0.1, (0.0, 1.0), "joint angles start in ± this value"),
-        ("target_radius", "m", 0.2, (0.05, 0.25), "targets lie in a disc of this radius around the shoulder"),
-    ):
+    for name, unit, default, bounds, summary in robot.literals:
         yield attribute_parameter(
             name,
             unit=unit,
@@ -247,12 +244,8 @@ def _start(robot: Robot) -> Iterator[Parameter]:
             bounds=bounds,
             source=f"gymnasium/envs/mujoco/{robot.module}: literal in reset_model",
             summary=summary,
-            entry_point="rl_transfer_envs.physics.mujoco.equations:Reacher",
+            entry_point=f"rl_transfer_envs.physics.mujoco.equations:{robot.env_id.partition('-')[0]}",
         )
-
-
-def _masses(m: mujoco.MjModel) -> dict[str, float]:
-    return {name: float(m.body_mass[i]) for name, i in elements.bodies(m).items() if name != "target"}
 
 
 def _option(name: str, m: mujoco.MjModel) -> float:
@@ -261,6 +254,10 @@ def _option(name: str, m: mujoco.MjModel) -> float:
 
 def _gears(m: mujoco.MjModel) -> dict[str, float]:
     return {joint: float(m.actuator_gear[i, 0]) for joint, i in elements.motors(m).items()}
+
+
+def _masses(m: mujoco.MjModel, scenery: tuple[str, ...]) -> dict[str, float]:
+    return {name: float(m.body_mass[i]) for name, i in elements.bodies(m).items() if name not in scenery}
 
 
 def _lengths(m: mujoco.MjModel, rigid: tuple[str, ...]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Gymnasium's nine MuJoCo robots (v5): what their models hold, and how far each value may go.
+"""Gymnasium's eleven MuJoCo robots (v5): what their models hold, and how far each value may go.
 
 At either end of each range the robot survives the start of an episode and the simulation stays
 stable under random and full throttle (tests/envs proves it).
@@ -6,7 +6,7 @@ stable under random and full throttle (tests/envs proves it).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 _EREZ = "Erez, Tassa & Todorov 2011"
 
@@ -40,11 +40,15 @@ class Robot:
         length, radius: factors on the links' lengths and radii; None where it is not offered.
         length_entry_point: equations that the length needs.
         rigid: bodies whose length is not a link's.
+        scenery: bodies that are no part of the robot.
         falls: whether gravity moves it (not in the horizontal plane).
+        weightless: whether its world has no gravity at all, so that a slope is none.
         medium: largest density [kg/m^3] and viscosity [Pa s]; None where nothing drags.
         medium_default: density and viscosity of the unperturbed medium.
         wind: largest speed of the medium [m/s].
-        spread: initial spread and its bounds.
+        spread: initial spread and its bounds; None where it is a literal.
+        literals: name, unit, default, bounds and summary of literals of ``reset_model``, which are attributes
+            of the class of :mod:`~rl_transfer_envs.physics.mujoco.equations` named after the robot.
     """
 
     env_id: str
@@ -61,12 +65,38 @@ class Robot:
     radius: Range | None = None
     length_entry_point: str | None = None
     rigid: tuple[str, ...] = ()
+    scenery: tuple[str, ...] = ()
     falls: bool = True
+    weightless: bool = False
     medium: Range | None = None
     medium_default: Range = (0.0, 0.0)
     wind: float = 20.0
     spread: tuple[float, Range] | None = None
+    literals: tuple[tuple[str, str, float, Range, str], ...] = ()
 
+
+_HUMANOID = Robot(
+    env_id="Humanoid-v5",
+    module="humanoid_v5.py",
+    asset="humanoid.xml",
+    paper="Tassa, Erez & Todorov 2012",
+    motors=17,
+    control=0.4,
+    timestep=0.003,
+    frame_skip=5,
+    elements={
+        "joint_damping": Elements(factors=(0.2, 3.0), bounds=(0.0, 15.0)),
+        "joint_stiffness": Elements(factors=(0.0, 10.0), bounds=(0.0, 200.0)),
+        "joint_friction": Elements(default=0.0, bounds=(0.0, 20.0)),
+        "armature": Elements(factors=(0.5, 20.0), bounds=(0.0, 1.0)),
+        "gear": Elements(factors=(0.2, 2.0), bounds=(1.0, 1000.0)),
+        "friction": Elements(default=1.0, bounds=(0.02, 3.0)),
+    },
+    length=(0.85, 1.3),
+    radius=(0.8, 1.2),
+    medium=(100.0, 5.0),
+    spread=(0.01, (0.0, 0.1)),
+)
 
 ROBOTS = (
     Robot(
@@ -130,7 +160,40 @@ ROBOTS = (
         },
         mass=(0.1, 1000.0),
         length=(0.5, 1.5),
+        scenery=("target",),
         falls=False,
+        literals=(
+            ("initial_spread", "rad", 0.1, (0.0, 1.0), "joint angles start in ± this value"),
+            (
+                "target_radius",
+                "m",
+                0.2,
+                (0.05, 0.25),
+                "targets lie in a disc of this radius around the shoulder",
+            ),
+        ),
+    ),
+    Robot(
+        env_id="Pusher-v5",
+        module="pusher_v5.py",
+        asset="pusher_v5.xml",
+        paper="Gymnasium's own seven-joint arm",
+        motors=7,
+        control=2.0,
+        timestep=0.01,
+        frame_skip=5,
+        elements={
+            "joint_damping": Elements(factors=(0.2, 10.0), bounds=(0.0, 20.0)),
+            "joint_stiffness": Elements(default=0.0, bounds=(0.0, 5.0)),
+            "joint_friction": Elements(default=0.0, bounds=(0.0, 2.0)),
+            "armature": Elements(default=0.04, bounds=(0.01, 0.4)),
+            "gear": Elements(default=1.0, bounds=(0.2, 3.0)),
+        },
+        length=(0.8, 1.2),
+        rigid=("r_shoulder_pan_link",),
+        scenery=("object", "goal"),
+        falls=False,
+        weightless=True,
     ),
     Robot(
         env_id="Swimmer-v5",
@@ -244,26 +307,11 @@ ROBOTS = (
         wind=8.0,
         spread=(0.1, (0.0, 0.2)),
     ),
-    Robot(
-        env_id="Humanoid-v5",
-        module="humanoid_v5.py",
-        asset="humanoid.xml",
-        paper="Tassa, Erez & Todorov 2012",
-        motors=17,
-        control=0.4,
-        timestep=0.003,
-        frame_skip=5,
-        elements={
-            "joint_damping": Elements(factors=(0.2, 3.0), bounds=(0.0, 15.0)),
-            "joint_stiffness": Elements(factors=(0.0, 10.0), bounds=(0.0, 200.0)),
-            "joint_friction": Elements(default=0.0, bounds=(0.0, 20.0)),
-            "armature": Elements(factors=(0.5, 20.0), bounds=(0.0, 1.0)),
-            "gear": Elements(factors=(0.2, 2.0), bounds=(1.0, 1000.0)),
-            "friction": Elements(default=1.0, bounds=(0.02, 3.0)),
-        },
-        length=(0.85, 1.3),
-        radius=(0.8, 1.2),
-        medium=(100.0, 5.0),
-        spread=(0.01, (0.0, 0.1)),
+    _HUMANOID,
+    replace(
+        _HUMANOID,
+        env_id="HumanoidStandup-v5",
+        module="humanoidstandup_v5.py",
+        asset="humanoidstandup.xml",
     ),
 )
