@@ -29,6 +29,7 @@ DISCRETE: dict[str, list[Any]] = {
 }
 RESHAPED: dict[str, list[Any]] = {
     "observation_missing": [[2, 0], [1, 3]],
+    "observation_context": [["length"], ["masspole"]],
     "observation_distractors": [2, {"count": 2, "std": 0.5, "correlation": 0.9}],
     "time_feature": ["remaining", "constant"],
     "extra_actions": [2, {"count": 2, "noop": 1}],

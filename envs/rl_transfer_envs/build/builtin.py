@@ -7,6 +7,7 @@ import importlib
 MODULES = (
     "wrappers.observation_values",
     "wrappers.observation_shape",
+    "wrappers.observation_context",
     "wrappers.action_values",
     "wrappers.action_choice",
     "wrappers.reward",

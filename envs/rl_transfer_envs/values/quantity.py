@@ -17,7 +17,7 @@ from rl_transfer_envs.aliases import Value
 from rl_transfer_envs.errors import InvalidValueError, OutOfBoundsError
 
 Number = int | float
-Kind = Literal["number", "integer", "numbers", "integers", "flag", "word"]
+Kind = Literal["number", "integer", "numbers", "integers", "flag", "word", "names"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ class Quantity:
         source: where default and meaning come from (Gymnasium file, paper).
         summary: one line.
         kind: ``number``, ``integer``, ``numbers`` (one number or one per dimension),
-            ``integers`` (a list), ``flag``, or ``word`` (one of ``words``, or a list of
-            integers where ``list_allowed``).
+            ``integers`` (a list), ``flag``, ``word`` (one of ``words``, or a list of
+            integers where ``list_allowed``), or ``names`` (a list of words, none twice).
         words: the words a ``word`` may be.
         list_allowed: whether a ``word`` may be a list of integers instead.
         factors: smallest and largest multiple of the default, for parameters whose

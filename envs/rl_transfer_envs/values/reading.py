@@ -53,6 +53,8 @@ def canonical_value(quantity: Quantity, raw: object, key: str) -> Value:
         return _word(quantity, raw, key)
     if quantity.kind == "integers":
         return [_number(quantity, item, f"{key}.{i}") for i, item in enumerate(_list(quantity, raw, key))]
+    if quantity.kind == "names":
+        return _names(quantity, raw, key)
     if isinstance(raw, Mapping):
         return _mapping(quantity, raw, key)
     if quantity.kind == "numbers" and isinstance(raw, Sequence) and not isinstance(raw, str):
@@ -303,3 +305,14 @@ def _word(quantity: Quantity, raw: object, key: str) -> str | list[int]:
     raise InvalidValueError(
         f"{quantity.name}: expected {expected}, not {raw!r}.{did_you_mean(str(raw), quantity.words)}", key=key
     )
+
+
+def _names(quantity: Quantity, raw: object, key: str) -> list[str]:
+    names: list[str] = []
+    for i, item in enumerate(_list(quantity, raw, key)):
+        if not isinstance(item, str):
+            raise InvalidValueError(f"{quantity.name}: {item!r} is no name.", key=f"{key}.{i}")
+        if item in names:
+            raise InvalidValueError(f"{quantity.name} lists {item!r} twice.", key=f"{key}.{i}")
+        names.append(item)
+    return names

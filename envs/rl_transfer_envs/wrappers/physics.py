@@ -86,7 +86,7 @@ class Physics(Guarded, RecordConstructorArgs):
         return {**info, "context": {**info.get("context", {}), **context}}
 
     def _write(self, values: list[Value]) -> None:
-        env = self.env.unwrapped
+        env, self._written = self.env.unwrapped, values
         for entry, value in zip(self._entries, values, strict=True):
             if entry.parameter.note_multiples is not None:
                 entry.parameter.note_multiples(env, entry.multiples)
@@ -97,6 +97,21 @@ class Physics(Guarded, RecordConstructorArgs):
         hooks = dict.fromkeys(e.parameter.derive for e in self._entries if e.parameter.derive)
         for derive in hooks:
             derive(env)
+
+    def level(self, name: str) -> object:
+        """The present value of a parameter that is perturbed.
+
+        Args:
+            name: of the parameter.
+
+        Returns:
+            The value in its unit; keyed: element → value, or multiple of its default where the
+            parameter's range is one of multiples. None where the parameter is not perturbed.
+        """
+        for entry, value in zip(self._entries, self._written, strict=True):
+            if entry.name == name:
+                return entry.level(value)
+        return None
 
     def _unite_spaces(self) -> None:
         """Apply the values; under distributions, fix spaces that hold for every episode."""
@@ -150,6 +165,12 @@ class _Entry:
             return draw(self.parameter, value, default, shared if self._shared else stream.of(key), key)
 
         return self._each(one)
+
+    def level(self, value: object) -> object:
+        """A value as :meth:`Physics.level` gives it."""
+        if not (isinstance(value, Mapping) and self.parameter.factors):
+            return value
+        return {name: each / self._default[name] for name, each in value.items()}
 
     @property
     def moved(self) -> bool:
