@@ -124,3 +124,12 @@ def test_the_later_verbs_leave_no_trace_at_their_defaults() -> None:
     assert run_id(again) != run_id(StrategyVerbs())
     for path in shipped("strategies").values():
         assert "as_copied" not in parse(StrategyConfig, read_yaml(path).data).plain()
+
+
+def test_gsde_of_trpo_leaves_no_trace_at_its_default() -> None:
+    plain = parse(Algorithm, {"name": "TRPO", "use_sde": False, "sde_sample_freq": -1}).plain()
+    assert plain == parse(Algorithm, {"name": "TRPO"}).plain()
+    assert not {"use_sde", "sde_sample_freq"} & plain.keys()
+    said = parse(Algorithm, {"name": "TRPO", "use_sde": True, "sde_sample_freq": 4})
+    assert said.plain() == {**plain, "use_sde": True, "sde_sample_freq": 4}
+    assert parse(Algorithm, said.plain()) == said

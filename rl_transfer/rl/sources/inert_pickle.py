@@ -33,10 +33,10 @@ class Built:
     state: Any = None
 
 
-MOST_OPCODES = 2**18
+MOST_OPCODES = 2**16
 """More than a list of tensors or normalisation statistics needs; each makes up to 72 bytes."""
 
-_MOST_COPIED = 2**18
+_MOST_COPIED = 2**16
 
 
 def refuse_long(stream: IO[bytes]) -> None:
