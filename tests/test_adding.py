@@ -37,6 +37,7 @@ def test_the_page_has_a_recipe_for_each() -> None:
         "A perturbation",
         "An environment family",
         "A strategy verb",
+        "Names of observations",
         "A metric",
         "An executor",
         "An engine",
