@@ -43,6 +43,9 @@ def run_identity(path: Path, digest: str) -> str:
 
     Returns:
         The run's id where a run of ours made the bundle, ``digest:…`` where it is foreign.
+
+    Raises:
+        BundleError: there is no bundle.
     """
     folder = RunFolder(bundle_folder(path).parent)
     return str(folder.record()["id"]) if folder.finished else f"digest:{digest}"

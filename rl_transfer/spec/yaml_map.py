@@ -83,6 +83,9 @@ def parse_value(text: str) -> Any:
 
     Args:
         text: YAML.
+
+    Raises:
+        ConfigError: it is no YAML, or has a key twice.
     """
     return _parse(text, "command line").data
 

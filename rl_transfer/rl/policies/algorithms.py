@@ -150,6 +150,8 @@ def build_model(config: Algorithm, env: VecEnv, seed: int) -> BaseAlgorithm:
 
     Raises:
         TransferError: the algorithm cannot act in the environment's spaces.
+        ConfigError: the network cannot be built as its config says.
+        MissingExtraError: sb3-contrib is not installed.
     """
     arguments: dict[str, Any] = {}
     for name in type(config).model_fields:

@@ -150,6 +150,7 @@ def import_source(
 
     Raises:
         BundleError: ``folder`` exists, or as :func:`load_source`.
+        ConfigError: ``algorithm`` or ``policy_kwargs`` are malformed.
     """
     hints = replace(_hints(env, algorithm, name_map, policy_kwargs, statistics), mask_zeros=mask_zeros)
     with isolated(seed=0):
