@@ -17,7 +17,7 @@ from rl_transfer_envs.aliases import Value
 from rl_transfer_envs.errors import InvalidValueError, OutOfBoundsError
 
 Number = int | float
-Kind = Literal["number", "integer", "numbers", "integers", "flag", "word", "names"]
+Kind = Literal["number", "integer", "numbers", "integers", "flag", "word", "name", "names"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Quantity:
         summary: one line.
         kind: ``number``, ``integer``, ``numbers`` (one number or one per dimension),
             ``integers`` (a list), ``flag``, ``word`` (one of ``words``, or a list of
-            integers where ``list_allowed``), or ``names`` (a list of words, none twice).
+            integers where ``list_allowed``), ``name`` (any word), or ``names`` (a list of them, none twice).
         words: the words a ``word`` may be.
         list_allowed: whether a ``word`` may be a list of integers instead.
         factors: smallest and largest multiple of the default, for parameters whose
@@ -73,7 +73,7 @@ def resolve(quantity: Quantity, value: Value, default: Value, key: str) -> Value
         InvalidValueError: relative to a default of 0 or to no default.
         OutOfBoundsError: the absolute value lies outside the bounds.
     """
-    if not isinstance(value, str) or quantity.kind == "word":
+    if not isinstance(value, str) or quantity.kind in ("word", "name"):
         return value
     factor = float(value[1:])
     if default is None or isinstance(default, list):

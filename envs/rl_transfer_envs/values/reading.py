@@ -53,6 +53,8 @@ def canonical_value(quantity: Quantity, raw: object, key: str) -> Value:
         return _word(quantity, raw, key)
     if quantity.kind == "integers":
         return [_number(quantity, item, f"{key}.{i}") for i, item in enumerate(_list(quantity, raw, key))]
+    if quantity.kind == "name":
+        return _names(quantity, [raw], key)[0]
     if quantity.kind == "names":
         return _names(quantity, raw, key)
     if isinstance(raw, Mapping):
@@ -311,7 +313,8 @@ def _names(quantity: Quantity, raw: object, key: str) -> list[str]:
     names: list[str] = []
     for i, item in enumerate(_list(quantity, raw, key)):
         if not isinstance(item, str):
-            raise InvalidValueError(f"{quantity.name}: {item!r} is no name.", key=f"{key}.{i}")
+            place = key if quantity.kind == "name" else f"{key}.{i}"
+            raise InvalidValueError(f"{quantity.name}: {item!r} is no name.", key=place)
         if item in names:
             raise InvalidValueError(f"{quantity.name} lists {item!r} twice.", key=f"{key}.{i}")
         names.append(item)

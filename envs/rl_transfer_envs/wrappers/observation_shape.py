@@ -229,7 +229,7 @@ class ObservationDistractors(ObservationPerturbation):
 
 
 @register_perturbation
-class TimeFeature(ObservationPerturbation):
+class TimeFeature(ObservationPerturbation, parts=False):
     """Appends the share of the episode's time that is left: ``1 − t / T``, never below 0.
 
     rl-zoo's and sb3-contrib's ``TimeFeatureWrapper``; ``constant`` is its ``test_mode``, a 1 that never

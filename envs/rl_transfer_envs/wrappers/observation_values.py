@@ -46,7 +46,7 @@ class _Elementwise(ObservationPerturbation):
             self.observation_space = spaces.Box(low.astype(dtype), high.astype(dtype), dtype=dtype)
 
     def _cast(self, values: Array) -> Array:
-        space = self.env.observation_space
+        space = self.seen_space()
         assert isinstance(space, spaces.Box)
         if np.issubdtype(space.dtype, np.integer):
             values = np.clip(np.round(values), space.low, space.high)
