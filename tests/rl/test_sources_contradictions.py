@@ -7,9 +7,11 @@ import pytest
 from gymnasium import spaces
 
 from rl_transfer.errors import BundleError
+from rl_transfer.results import RunStore, run_id
 from rl_transfer.rl.sources.env_names import same_task
 from rl_transfer.rl.sources.load import load_source
-from rl_transfer.spec import Environment
+from rl_transfer.rl.training.run import execute
+from rl_transfer.spec import Environment, Evaluation, RLRun
 from support.cli import Call, calling
 from support.foreign import CONTINUOUS, edit_data, saved, sb3_model
 
@@ -59,6 +61,21 @@ def test_an_environment_with_other_spaces_is_refused_where_the_name_says_none(tm
     ):
         load_source(three, env=Environment(id="CartPole-v1"))
     assert load_source(path, env=Environment(id="CartPole-v1")).env.id == "CartPole-v1"
+
+
+@pytest.mark.parametrize("name", ["ppo-CartPole-v1.zip", "ppo-CartPole-v0.zip"])
+def test_saying_what_the_file_says_changes_nothing(name: str, tmp_path: Path) -> None:
+    """A sweep resolves a zip before its runs, which load it again in the environment that was found."""
+    path = saved(sb3_model("PPO", CARTPOLE, TWO), tmp_path / name)
+    policy = load_source(path)
+    assert load_source(path, env=policy.env).digest == policy.digest
+    run = RLRun(
+        policy="given", env=policy.env, evaluation=Evaluation(every=1, episodes=2),
+        source=f"digest:{policy.digest}", given=str(path),
+    )  # fmt: skip
+    folder = RunStore(tmp_path / "store").folder(run_id(run))
+    execute(run, folder, say=lambda _: None)
+    assert folder.finished
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ def test_the_time_feature_is_noticed(
     assert play(policy, None, 2, 0, True)[1].lengths == [200, 200]
     again = load_source(path, env=policy.env)
     assert again.env == policy.env, "it is not added twice"
+    assert again.digest == policy.digest
     assert load_source(path, env=Environment(id="Pendulum-v1")).env == policy.env
 
 

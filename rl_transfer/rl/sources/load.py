@@ -25,7 +25,7 @@ from rl_transfer.rl.sources.hub import SCHEME, fetch
 from rl_transfer.rl.sources.sb3_zip import ForeignPolicy, read_zip
 from rl_transfer.rl.sources.tensor_files import SUFFIXES, read_tensor_file
 from rl_transfer.rl.sources.upbringing import CONFIG_NAME, masked, read_wrappers, still_inputs, wrapped
-from rl_transfer.rl.sources.vec_normalize import FILE_NAMES, read_statistics
+from rl_transfer.rl.sources.vec_normalize import FILE_NAMES, Statistics, read_statistics
 from rl_transfer.spec import Environment, PolicyConfig, parse
 from rl_transfer.spec.base import Json
 from rl_transfer.wording import did_you_mean
@@ -237,11 +237,8 @@ def _content(argument: str | Path, hints: _Hints) -> tuple[dict[str, Tensor], di
     """Tensors and metadata of the bundle that a foreign policy becomes."""
     located = _locate(argument, hints)
     foreign = read_zip(located.path) if located.path.suffix == ".zip" else _state_dict(located.path, hints)
-    env, notes = _environment(located, hints)
     statistics = read_statistics(located.statistics) if located.statistics else None
-    wrappers, unread = read_wrappers(located.config) if located.config else ([], [])
-    env, wrapping = wrapped(env, wrappers)
-    env, masking = masked(env, still_inputs(statistics), hints.mask_zeros)
+    env, notes = _surroundings(located, hints, statistics)
     known = Known(
         where=located.path.name,
         env=env,
@@ -251,7 +248,7 @@ def _content(argument: str | Path, hints: _Hints) -> tuple[dict[str, Tensor], di
         policy_kwargs=hints.policy_kwargs,
         statistics=statistics,
         repository=located.repository,
-        notes=(*notes, *unread, *wrapping, *masking),
+        notes=notes,
         doubtful=hints.env is not None and located.env is None,
     )
     return assemble(foreign, known)
@@ -265,6 +262,24 @@ def _state_dict(path: Path, hints: _Hints) -> ForeignPolicy:
         )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return ForeignPolicy(read_tensor_file(path), None, None, {}, "state dict", digest)
+
+
+def _surroundings(
+    located: _Located, hints: _Hints, statistics: Statistics | None
+) -> tuple[Environment, tuple[str, ...]]:
+    """Where the policy was trained, and what was assumed of it.
+
+    Who says what the files say anyway gets the same policy with the same notes, and so the same digest.
+    """
+    if hints.env is not None and located.env is not None:
+        unsaid = _surroundings(located, replace(hints, env=None), statistics)
+        if unsaid[0] == hints.env:
+            return unsaid
+    env, notes = _environment(located, hints)
+    wrappers, unread = read_wrappers(located.config) if located.config else ([], [])
+    env, wrapping = wrapped(env, wrappers)
+    env, masking = masked(env, still_inputs(statistics), hints.mask_zeros)
+    return env, (*notes, *unread, *wrapping, *masking)
 
 
 def _environment(located: _Located, hints: _Hints) -> tuple[Environment, tuple[str, ...]]:
