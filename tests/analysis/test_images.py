@@ -132,7 +132,7 @@ def several_sources():
         "scratch": {},
         "frozen": {"freeze": ["trunk"]},
         "random": CONTROL,
-        "shuffled": CONTROL,
+        "shuffled": {**CONTROL, "copy": ["trunk"]},
     }
     return analyse(sweep(arms, strategies=strategies, bar=99))
 
