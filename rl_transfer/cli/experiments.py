@@ -76,6 +76,8 @@ def transfer(
     with located(loaded):
         folder = output or Path("results", loaded.config.name)
         found = room(loaded.config.kind).find_source(source, folder)
+        for note in found.notes:
+            _say(f"note: {note}")
         run = loaded.config.transfer_run(found.identity, found.described)
         _single_run(run, folder, found.bundle if run.source else None)
 

@@ -33,11 +33,13 @@ class FoundSource:
         bundle: folder of the source's bundle.
         identity: what the run id hashes: a run id, or ``digest:…`` of a foreign bundle.
         described: what the bundle says of itself that a run may take over.
+        notes: what was assumed while a foreign source was read, one sentence each.
     """
 
     bundle: Path
     identity: str
     described: Mapping[str, Json] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

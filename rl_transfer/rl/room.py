@@ -76,7 +76,8 @@ class RLRoom:
         folder = output / "sources" / policy.digest[:16]
         if not folder.exists():
             import_source(argument, folder)
-        return FoundSource(folder, f"digest:{policy.digest}", {"algorithm": policy.algorithm.plain()})
+        described = {"algorithm": policy.algorithm.plain()}
+        return FoundSource(folder, f"digest:{policy.digest}", described, _notes(policy))
 
     def inspect(self, argument: str, hints: InspectionHints) -> Sequence[Mapping[str, Json]]:
         """The tensors of a policy, with its normalisation statistics."""
@@ -100,7 +101,7 @@ class RLRoom:
         mask = bool(request.mask_zeros)
         policy = load_source(argument, algorithm=request.algorithm, mask_zeros=mask, otherwise=env)
         target, played = play(policy, env, episodes, seed, request.deterministic is not False)
-        notes = [str(note) for note in policy.metadata.get("notes", [])] if is_foreign(argument) else []
+        notes = _notes(policy) if is_foreign(argument) else ()
         mean, length = played.mean_return, float(np.mean(played.lengths))
         std = float(np.std(played.returns, ddof=1)) if episodes > 1 else 0.0
         low, high = min(played.returns), max(played.returns)
@@ -149,6 +150,10 @@ def read_environment(argument: str | None) -> Environment | None:
         found = validate(Environment, Document(data, document.places))
     import_named(found)
     return found
+
+
+def _notes(policy: Policy) -> tuple[str, ...]:
+    return tuple(map(str, policy.metadata.get("notes") or ()))
 
 
 def play(

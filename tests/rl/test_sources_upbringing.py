@@ -184,6 +184,24 @@ def test_ants_of_v3_saw_no_contacts(tmp_path: Path) -> None:
     )
 
 
+def test_a_transfer_tells_what_was_assumed_of_its_source(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    call: Call = calling(capfd)
+    box = spaces.Box(-1, 1, (4,))
+    path = saved(sb3_model("PPO", box, spaces.Discrete(2)), tmp_path / "ppo-CartPole-v0.zip")
+    env = normalized(box, spaces.Discrete(2))
+    env.obs_rms.mean[3], env.obs_rms.var[3] = 0, 1e-11
+    env.save(str(path.with_name("vecnormalize.pkl")))
+    short = ["training.total_steps=512", "evaluation.every=512", "evaluation.episodes=1"]
+    outcome = call(
+        "transfer", "cartpole-reversed", "--source", str(path), "-o", str(tmp_path / "out"), *short,
+        "strategy.normalization=fresh",
+    )  # fmt: skip
+    assert "note: environment CartPole-v0 is now CartPole-v1" in outcome.out, outcome.err
+    assert "note: 1 of its inputs (3) were always 0" in outcome.out
+
+
 def test_the_command_line_masks(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     call: Call = calling(capfd)
     path = agent(tmp_path, None, seen=PENDULUM)
