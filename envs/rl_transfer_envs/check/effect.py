@@ -34,6 +34,7 @@ from rl_transfer_envs.registry.parameters import parameters
 from rl_transfer_envs.registry.perturbations import perturbations
 from rl_transfer_envs.registry.probes import ProbePolicy, probes
 from rl_transfer_envs.registry.wrapping import layers
+from rl_transfer_envs.values.drift import held
 
 SECONDS = 10.0
 """Time that the probe of one specification takes at most."""
@@ -110,6 +111,9 @@ def check_effect(
         return []
     with quiet():
         probe = _Probe(full, positions, Clock(seconds), say)
+        for i, entry in enumerate(full["perturb"]):
+            if held(entry) != entry:
+                probe.prove_drift(i)
         found = {left_out: probe.prove(left_out) for left_out in _left_out(len(positions))}
     whole = found[tuple(range(len(positions)))][1]
     reports = []
@@ -187,6 +191,31 @@ class _Probe:
             raise NonFiniteError(
                 f"{shown([entries[i] for i in left_out])}: {error.message}", key=self._key(left_out)
             ) from error
+
+    def prove_drift(self, index: int) -> None:
+        """That a drift is no constant: its environment reads the parameter within an episode.
+
+        Args:
+            index: the entry's position in the canonical list.
+
+        Raises:
+            InertPerturbationError: it plays as if it stayed at its first value.
+            NonFiniteError: the environment with it returned NaN or infinity.
+        """
+        entries = self._spec["perturb"]
+        (name,) = entries[index]
+        self._say(f"{self._spec['id']}: with {name} drifting and at its first value")
+        stays = [held(entry) if i == index else entry for i, entry in enumerate(entries)]
+        with _built(self._with(stays), self._spec) as (base, other):
+            try:
+                self._compare(base, other, (index,), stays)
+            except InertPerturbationError as error:
+                raise InertPerturbationError(
+                    f"{shown([entries[index]])} on {self._spec['id']} plays as if it stayed at its first "
+                    "value: the environment does not read it within an episode, or the drift is too slow to "
+                    "be one; give a value, or a distribution that is drawn at every reset.",
+                    key=error.key,
+                ) from error
 
     def _compare(
         self, base: Env, other: Env, left_out: tuple[int, ...], rest: list[Entry]

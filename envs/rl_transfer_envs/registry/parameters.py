@@ -40,6 +40,8 @@ class Parameter(Quantity):
             default, before ``set``. Where other parameters move that default (a longer link is
             heavier), it is the moved one that is multiplied.
         probes: names of probe policies to try first (see ``registry.probes``).
+        drifts: whether it may be written within an episode: never in ``reset_options`` or where it is a whole
+            number, and False for what the environment reads when it is built or reset.
     """
 
     get: Callable[[Simulator], Value]
@@ -51,10 +53,13 @@ class Parameter(Quantity):
     reset_options: Callable[[Value], dict[str, Value]] | None = None
     note_multiples: Callable[[object, Collection[str]], None] | None = None
     probes: tuple[str, ...] = ()
+    drifts: bool = True
 
     def __post_init__(self) -> None:
         if self.set is None and self.reset_options is None:
             raise EnvError(f"parameter {self.name!r} needs a setter or reset options.")
+        if self.set is None or self.kind == "integer":
+            object.__setattr__(self, "drifts", False)
 
 
 _parameters: dict[str, dict[str, Parameter]] = {}

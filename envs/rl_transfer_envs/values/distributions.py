@@ -19,10 +19,11 @@ import numpy as np
 
 from rl_transfer_envs.aliases import Value
 from rl_transfer_envs.errors import InvalidValueError
+from rl_transfer_envs.values.drift import DRIFT, ends, is_drift
 from rl_transfer_envs.values.quantity import Number, Quantity, resolve
 
 DISTRIBUTIONS = ("uniform", "log_uniform", "normal", "choice")
-RESERVED = frozenset({*DISTRIBUTIONS, "severity", "towards"})
+RESERVED = frozenset({*DISTRIBUTIONS, DRIFT, "severity", "towards"})
 
 LEAST_SHARE = 0.01
 """Share of a normal distribution that must lie within the bounds: what is cut down further is another one."""
@@ -49,7 +50,7 @@ def is_relative(value: Value) -> bool:
     Returns:
         True for ``"x1.5"`` and for ``{"choice": ["x0.5", "x2"]}``.
     """
-    if is_distribution(value):
+    if is_distribution(value) or is_drift(value):
         value = next(iter(value.values()))[0]
         value = value[0] if isinstance(value, list) else value
     return isinstance(value, str)
@@ -96,7 +97,7 @@ def extremes(quantity: Quantity, value: Value, default: Value, key: str) -> tupl
 
     Args:
         quantity: what the value is of.
-        value: a canonical value; one that is no distribution is both.
+        value: a canonical value; one that is neither drawn nor drifts is both.
         default: the environment's own value, which relative values multiply.
         key: key path for errors.
 
@@ -108,6 +109,9 @@ def extremes(quantity: Quantity, value: Value, default: Value, key: str) -> tupl
             distribution lies out of the bounds.
         OutOfBoundsError: either lies outside the bounds.
     """
+    if is_drift(value):
+        both = ends(quantity, value, default, key)
+        return min(both), max(both)
     if not is_distribution(value):
         fixed = resolve(quantity, value, default, key)
         return fixed, fixed

@@ -5,6 +5,7 @@
 | ``1.5`` | absolute, in the parameter's unit |
 | ``"x1.5"`` | relative to the environment's own default |
 | ``{severity: 0.7}`` / ``{severity: 0.7, towards: low}`` | share of the way from default to bound |
+| ``{drift: [first, last]}`` | moves within every episode (``values.drift``) |
 | a distribution, such as ``{uniform: [lo, hi]}`` | drawn at every reset (``values.distributions``) |
 """
 
@@ -41,6 +42,7 @@ class Quantity:
             default differs from element to element; severity is then a multiple too.
         severity_scale: whether severity moves linearly or geometrically to the bound.
         per_episode: whether the value may be a distribution.
+        drifts: whether the value may move within an episode.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Quantity:
     factors: tuple[float, float] | None = None
     severity_scale: Literal["linear", "log"] = "linear"
     per_episode: bool = True
+    drifts: bool = False
 
 
 def resolve(quantity: Quantity, value: Value, default: Value, key: str) -> Value:

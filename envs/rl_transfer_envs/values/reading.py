@@ -5,21 +5,18 @@ The forms a value may take are listed in ``values.quantity`` and ``values.distri
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from itertools import pairwise
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 
 from rl_transfer_envs.aliases import Entry, Value
 from rl_transfer_envs.errors import EnvError, InvalidValueError, OutOfBoundsError, did_you_mean
-from rl_transfer_envs.values.distributions import DISTRIBUTIONS, RESERVED, truncated_normal
-from rl_transfer_envs.values.quantity import Number, Quantity, cast, check_bounds, resolve
-
-_RELATIVE = re.compile(r"x\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
+from rl_transfer_envs.values.distributions import DISTRIBUTIONS, RESERVED
+from rl_transfer_envs.values.drift import DRIFT
+from rl_transfer_envs.values.quantity import Quantity
+from rl_transfer_envs.values.single import number, sequence
+from rl_transfer_envs.values.varying import distribution, drift
 
 
 def canonical_value(quantity: Quantity, raw: object, key: str) -> Value:
@@ -52,7 +49,7 @@ def canonical_value(quantity: Quantity, raw: object, key: str) -> Value:
     if quantity.kind == "word":
         return _word(quantity, raw, key)
     if quantity.kind == "integers":
-        return [_number(quantity, item, f"{key}.{i}") for i, item in enumerate(_list(quantity, raw, key))]
+        return [number(quantity, item, f"{key}.{i}") for i, item in enumerate(sequence(quantity, raw, key))]
     if quantity.kind == "name":
         return _names(quantity, [raw], key)[0]
     if quantity.kind == "names":
@@ -62,8 +59,8 @@ def canonical_value(quantity: Quantity, raw: object, key: str) -> Value:
     if quantity.kind == "numbers" and isinstance(raw, Sequence) and not isinstance(raw, str):
         if not raw:
             raise InvalidValueError(f"{quantity.name} is an empty list.", key=key)
-        return [_number(quantity, item, f"{key}.{i}") for i, item in enumerate(raw)]
-    return _number(quantity, raw, key)
+        return [number(quantity, item, f"{key}.{i}") for i, item in enumerate(raw)]
+    return number(quantity, raw, key)
 
 
 def canonical_arguments(name: str, quantities: Sequence[Quantity], raw: object, key: str) -> Entry:
@@ -101,135 +98,21 @@ def canonical_arguments(name: str, quantities: Sequence[Quantity], raw: object, 
     return {argument: arguments[argument] for argument in known if argument in arguments}
 
 
-def _number(quantity: Quantity, raw: object, key: str) -> Number | str:
-    """A finite number within bounds, or a relative value as ``"x<factor>"``."""
-    if isinstance(raw, str) and quantity.kind != "integers":
-        return _relative(quantity, raw, key)
-    if isinstance(raw, bool | np.bool_) or not isinstance(raw, Real | Integral):
-        raise InvalidValueError(
-            f"{quantity.name} must be a number in {quantity.unit}, not {raw!r} ({type(raw).__name__}).",
-            key=key,
-        )
-    if not math.isfinite(raw):
-        raise InvalidValueError(f"{quantity.name} must be finite, not {float(raw)}.", key=key)
-    return check_bounds(quantity, cast(quantity, float(raw), key), key)
-
-
-def _relative(quantity: Quantity, raw: str, key: str) -> Number | str:
-    match = _RELATIVE.fullmatch(raw.strip())
-    if match is None:
-        raise InvalidValueError(
-            f"{quantity.name}: cannot read {raw!r}; give a number in {quantity.unit}, "
-            "a multiple of the default such as 'x1.5', a severity or a distribution.",
-            key=key,
-        )
-    factor = float(match.group(1))
-    if not math.isfinite(factor):
-        raise InvalidValueError(f"{quantity.name} must be finite, not {raw!r}.", key=key)
-    if quantity.factors and not quantity.factors[0] <= factor <= quantity.factors[1]:
-        low, high = quantity.factors
-        raise OutOfBoundsError(
-            f"{quantity.name} = {raw} is outside x{low:g} to x{high:g} of the default.", key=key
-        )
-    text = f"x{factor!r}"
-    if isinstance(quantity.default, int | float):
-        resolve(quantity, text, quantity.default, key)
-    return text
-
-
 def _mapping(quantity: Quantity, raw: Mapping[object, object], key: str) -> Value:
     keys = {str(name) for name in raw}
     if "severity" in keys:
         return _severity(quantity, raw, key)
+    if keys == {DRIFT}:
+        return drift(quantity, raw[DRIFT], f"{key}.{DRIFT}")
     if len(keys) != 1 or not keys <= set(DISTRIBUTIONS):
         given = ", ".join(sorted(keys))
         raise InvalidValueError(
-            f"{quantity.name}: {{{given}}} is no value; expected exactly one of severity, "
+            f"{quantity.name}: {{{given}}} is no value; expected exactly one of severity, drift, "
             f"{', '.join(DISTRIBUTIONS)}.{did_you_mean(given, RESERVED)}",
             key=key,
         )
     name, items = next(iter(raw.items()))
-    return _distribution(quantity, str(name), items, f"{key}.{name}")
-
-
-def _distribution(quantity: Quantity, name: str, items: object, key: str) -> Entry:
-    if not quantity.per_episode:
-        raise InvalidValueError(
-            f"{quantity.name} cannot be drawn per episode (it shapes the spaces); give one value.", key=key
-        )
-    given = _list(quantity, items, key)
-    if name == "normal":
-        return {name: _normal(quantity, given, key)}
-    if name != "choice" and given and all(isinstance(item, list | tuple) for item in given):
-        return {name: _union(quantity, name, given, key)}
-    values = _numbers(quantity, name, given, key)
-    if name != "choice":
-        _check_interval(quantity, name, values, key)
-    return {name: values}
-
-
-def _numbers(quantity: Quantity, name: str, items: Sequence[object], key: str) -> list[Number | str]:
-    values = [_number(quantity, item, f"{key}.{i}") for i, item in enumerate(items)]
-    if not values:
-        raise InvalidValueError(f"{quantity.name}: {name} needs values.", key=key)
-    _check_same(quantity, name, values, key)
-    return values
-
-
-def _check_same(quantity: Quantity, name: str, values: Sequence[Number | str], key: str) -> None:
-    if len({isinstance(value, str) for value in values}) == 2:
-        raise InvalidValueError(f"{quantity.name}: mix of relative and absolute values in {name}.", key=key)
-
-
-def _check_interval(quantity: Quantity, name: str, values: Sequence[Number | str], key: str) -> None:
-    sizes = [_size(value) for value in values]
-    if len(sizes) != 2 or not sizes[0] < sizes[1]:
-        raise InvalidValueError(f"{quantity.name}: {name} needs [low, high] with low < high.", key=key)
-    if name == "log_uniform" and (sizes[0] <= 0 or quantity.kind == "integer"):
-        raise InvalidValueError(f"{quantity.name}: log_uniform needs real numbers above 0.", key=key)
-
-
-def _size(value: Number | str) -> float:
-    """A number, or the factor of a relative value."""
-    return float(value[1:]) if isinstance(value, str) else float(value)
-
-
-def _union(quantity: Quantity, name: str, items: Sequence[object], key: str) -> Sequence[object]:
-    """Intervals in rising order; a single one stands for itself."""
-    found = []
-    for i, item in enumerate(items):
-        values = _numbers(quantity, name, _list(quantity, item, f"{key}.{i}"), f"{key}.{i}")
-        _check_interval(quantity, name, values, f"{key}.{i}")
-        found.append(values)
-    _check_same(quantity, name, [value for values in found for value in values], key)
-    found.sort(key=lambda values: _size(values[0]))
-    for before, after in pairwise(found):
-        if _size(after[0]) <= _size(before[1]):
-            raise InvalidValueError(
-                f"{quantity.name}: the intervals {before} and {after} of {name} overlap or touch; "
-                "give one for both.",
-                key=key,
-            )
-    return found if len(found) > 1 else found[0]
-
-
-def _normal(quantity: Quantity, items: Sequence[object], key: str) -> list[Number | str]:
-    """Mean and standard deviation, checked against the bounds as far as the default is known."""
-    if quantity.kind == "integer":
-        raise InvalidValueError(f"{quantity.name}: normal needs real numbers, and these are whole.", key=key)
-    if len(items) != 2:
-        raise InvalidValueError(f"{quantity.name}: normal needs [mean, standard deviation].", key=key)
-    unbounded = replace(quantity, bounds=None, factors=None)
-    moments = [_number(quantity, items[0], f"{key}.0"), _number(unbounded, items[1], f"{key}.1")]
-    _check_same(quantity, "normal", moments, key)
-    if _size(moments[1]) <= 0:
-        raise InvalidValueError(
-            f"{quantity.name}: a standard deviation is above 0, not {items[1]!r}.", key=f"{key}.1"
-        )
-    needs_default = isinstance(moments[0], str) or quantity.factors is not None
-    if isinstance(quantity.default, int | float) or not needs_default:
-        truncated_normal(quantity, moments, quantity.default, key)
-    return moments
+    return distribution(quantity, str(name), items, f"{key}.{name}")
 
 
 def _severity(quantity: Quantity, raw: Mapping[object, object], key: str) -> Value:
@@ -287,12 +170,6 @@ def _interpolate(quantity: Quantity, default: float, bound: float, severity: flo
     return float(default * (bound / default) ** severity)
 
 
-def _list(quantity: Quantity, raw: object, key: str) -> Sequence[object]:
-    if isinstance(raw, str | bytes) or not isinstance(raw, Sequence):
-        raise InvalidValueError(f"{quantity.name}: expected a list, not {raw!r}.", key=key)
-    return raw
-
-
 def _word(quantity: Quantity, raw: object, key: str) -> str | list[int]:
     if isinstance(raw, str) and raw in quantity.words:
         return raw
@@ -311,7 +188,7 @@ def _word(quantity: Quantity, raw: object, key: str) -> str | list[int]:
 
 def _names(quantity: Quantity, raw: object, key: str) -> list[str]:
     names: list[str] = []
-    for i, item in enumerate(_list(quantity, raw, key)):
+    for i, item in enumerate(sequence(quantity, raw, key)):
         if not isinstance(item, str):
             place = key if quantity.kind == "name" else f"{key}.{i}"
             raise InvalidValueError(f"{quantity.name}: {item!r} is no name.", key=place)

@@ -100,6 +100,12 @@ def _check(env: Env, inner: Env) -> None:
             key="id",
         )
     for layer in layers(inner):
+        if isinstance(layer, Physics) and layer.drifting:
+            raise IncompatiblePerturbationError(
+                f"{label} has physics that drift within an episode, and a batch reads physics at "
+                f"resets only. {USE_SYNC}",
+                key="perturb",
+            )
         if layer is not base and not isinstance(layer, _INNER):
             raise IncompatiblePerturbationError(
                 f"{label} is wrapped by {type(layer).__name__}, which does not vectorise. {USE_SYNC}",

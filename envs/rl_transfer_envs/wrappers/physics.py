@@ -30,7 +30,9 @@ from rl_transfer_envs.errors import (
 )
 from rl_transfer_envs.registry.parameters import Parameter, parameters
 from rl_transfer_envs.registry.wrapping import Guarded, Stream, layers
+from rl_transfer_envs.values import drift
 from rl_transfer_envs.values.distributions import draw, extremes, is_distribution, is_relative
+from rl_transfer_envs.values.drift import is_drift
 from rl_transfer_envs.values.quantity import resolve
 
 
@@ -58,6 +60,10 @@ class Physics(Guarded, RecordConstructorArgs):
                 self._entries.append(_Entry(env.unwrapped, dict(entry)))
         self._stream = Stream(env, Physics)
         self._random = any(entry.random for entry in self._entries)
+        self._drifting = any(entry.drifting for entry in self._entries)
+        self._steps = 0
+        if self._drifting:
+            self._check_limit()
         self._options: dict[str, Value] = {}
         self._context: Info = {}
         self._unite_spaces()
@@ -66,8 +72,10 @@ class Physics(Guarded, RecordConstructorArgs):
     def reset(self, *, seed: int | None = None, options: Options = None) -> Start:
         """Draw the per-episode parameters, apply them, and reset the environment."""
         self._stream.reseed(seed)
-        if self._random:
+        self._steps = 0
+        if self._random or self._drifting:
             self._context = {e.name: e.draw(self._stream) for e in self._entries if e.random}
+            self._context |= self._drifted()
             self._write([self._context.get(e.name, e.extremes[0]) for e in self._entries])
             self._context.update({e.name: e.in_effect() for e in self._entries if e.random and e.moved})
         merged = {**self._options, **(options or {})}
@@ -75,12 +83,44 @@ class Physics(Guarded, RecordConstructorArgs):
         return observation, self._with_context(info)
 
     def step(self, action: Action) -> Transition:
-        """One step; ``info["context"]`` holds the drawn parameters, if any are drawn."""
+        """One step; ``info["context"]`` holds the parameters that are drawn or drift, if any are."""
+        if self._drifting:
+            moved = self._drifted()
+            if any(self._context[name] != value for name, value in moved.items()):
+                self._context |= moved
+                self._write([self._context.get(e.name, e.extremes[0]) for e in self._entries])
+            self._steps += 1
         observation, reward, terminated, truncated, info = self.env.step(action)
         return observation, reward, terminated, truncated, self._with_context(info)
 
+    @property
+    def drifting(self) -> bool:
+        """Whether a parameter moves within an episode."""
+        return self._drifting
+
+    def _drifted(self) -> dict[str, object]:
+        """Parameter → its value at the coming step."""
+        if not self._drifting:
+            return {}
+        limit = self._limit()
+        return {e.name: e.at(self._steps, limit) for e in self._entries if e.drifting}
+
+    def _limit(self) -> int | None:
+        """The time limit of the coming episode, in steps."""
+        timers = [each for each in layers(self.env) if isinstance(each, gym.wrappers.TimeLimit)]
+        return min((timer._max_episode_steps for timer in timers), default=None)
+
+    def _check_limit(self) -> None:
+        for i, entry in enumerate(self._entries):
+            if entry.drifting and not entry.timed and self._limit() is None:
+                raise IncompatiblePerturbationError(
+                    f"{entry.name} drifts over the whole episode, and the environment has no time limit; "
+                    "give the steps, such as {drift: [x1, x2, 200]}.",
+                    key=f"perturb.{i}.{entry.name}",
+                )
+
     def _with_context(self, info: Info) -> Info:
-        if not self._random:
+        if not (self._random or self._drifting):
             return info
         context = {n: dict(v) if isinstance(v, Mapping) else v for n, v in self._context.items()}
         return {**info, "context": {**info.get("context", {}), **context}}
@@ -114,8 +154,8 @@ class Physics(Guarded, RecordConstructorArgs):
         return None
 
     def _unite_spaces(self) -> None:
-        """Apply the values; under distributions, fix spaces that hold for every episode."""
-        if not self._random:
+        """Apply the values; where they are drawn or drift, fix spaces that hold for all of them."""
+        if not (self._random or self._drifting):
             self._write([entry.extremes[0] for entry in self._entries])
             return
         seen = []
@@ -146,6 +186,13 @@ class _Entry:
         self.random = is_distribution(value) or (
             isinstance(self._value, Mapping) and any(map(is_distribution, self._value.values()))
         )
+        each = [*self._value.values()] if self.parameter.keyed else [value]
+        moving = [value for value in each if is_drift(value)]
+        self.drifting, self.timed = bool(moving), all(len(value["drift"]) > 2 for value in moving)
+        if self.drifting and self.random:
+            raise IncompatiblePerturbationError(
+                f"{self.name}: some elements are drawn and others drift; let all do the same.", key=self._key
+            )
         ends = self._each(lambda v, d, key: extremes(self.parameter, v, d, key))
         self.extremes = tuple(
             {n: pair[side] for n, pair in ends.items()} if self.parameter.keyed else ends[side]
@@ -172,6 +219,17 @@ class _Entry:
             return value
         return {name: each / self._default[name] for name, each in value.items()}
 
+    def at(self, step: int, limit: int | None) -> object:
+        """Absolute value(s) at a step of an episode with a time limit."""
+
+        def one(value: object, default: object, key: str) -> object:
+            if not is_drift(value):
+                return resolve(self.parameter, value, default, key)
+            first, last = drift.ends(self.parameter, value, default, key)
+            return first + (last - first) * drift.share(value, step, limit)
+
+        return self._each(one)
+
     @property
     def moved(self) -> bool:
         """Whether multiples are of what other parameters make of the default."""
@@ -192,7 +250,7 @@ class _Entry:
 
     def _by_element(self, value: Value) -> dict[str, Value]:
         """Element → value; a single value stands for all elements (zero defaults left out)."""
-        self._shared = not isinstance(value, Mapping) or is_distribution(value)
+        self._shared = not isinstance(value, Mapping) or is_distribution(value) or is_drift(value)
         if not self._shared:
             unknown = [] if self.parameter.free_elements else [n for n in value if n not in self._default]
             if unknown:

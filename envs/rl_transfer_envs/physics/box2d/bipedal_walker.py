@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium import spaces
 
 from rl_transfer_envs.aliases import Simulator
-from rl_transfer_envs.physics.box2d.literals import derive_render_fps, literal_parameter
+from rl_transfer_envs.physics.box2d.literals import derive_render_fps, literal_parameter, read_at_every_step
 from rl_transfer_envs.registry.observations import register_observation_names
 from rl_transfer_envs.registry.parameters import Parameter, register_parameter
 
@@ -172,7 +172,11 @@ def _world() -> list[Parameter]:
     ]
 
 
-register_parameter(WALKER_IDS, *_body(), *_world())
+_EVERY_STEP = ("motor_torque", "hip_speed", "knee_speed", "wind", "linear_damping", "timestep")
+
+register_parameter(
+    WALKER_IDS, *read_at_every_step(_EVERY_STEP, _body()), *read_at_every_step(_EVERY_STEP, _world())
+)
 _LEG = ("hip_{}_angle", "hip_{}_speed", "knee_{}_angle", "knee_{}_speed", "leg_{}_contact")
 register_observation_names(
     WALKER_IDS,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from rl_transfer_envs.aliases import Simulator
@@ -36,3 +38,17 @@ def derive_render_fps(env: Simulator) -> None:
         env: ``env.unwrapped``; changed in place.
     """
     env.metadata = {**env.metadata, "render_fps": round(1 / env.timestep)}
+
+
+def read_at_every_step(names: Collection[str], found: Iterable[Parameter]) -> Iterator[Parameter]:
+    """The parameters of a world that is built at resets: those of these names may drift, the others may not.
+
+    Args:
+        names: parameters that the environment reads at every step.
+        found: all its parameters.
+
+    Yields:
+        All of them.
+    """
+    for parameter in found:
+        yield dataclasses.replace(parameter, drifts=parameter.name in names)

@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium import spaces
 
 from rl_transfer_envs.aliases import Action, Observation, Simulator, Space
-from rl_transfer_envs.physics.box2d.literals import derive_render_fps, literal_parameter
+from rl_transfer_envs.physics.box2d.literals import derive_render_fps, literal_parameter, read_at_every_step
 from rl_transfer_envs.registry.observations import register_observation_names
 from rl_transfer_envs.registry.parameters import Parameter, register_parameter
 from rl_transfer_envs.registry.probes import register_probe
@@ -224,7 +224,7 @@ def land(space: Space, observation: Observation) -> Action:
     return action
 
 
-register_parameter(LANDER_IDS, *_air(), *_body())
+register_parameter(LANDER_IDS, *read_at_every_step(("timestep",), (*_air(), *_body())))
 register_probe(LANDER_IDS, _LAND, land, with_space=True)
 register_observation_names(
     LANDER_IDS,

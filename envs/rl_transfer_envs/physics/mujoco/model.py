@@ -43,6 +43,8 @@ class Tuning:
         options: name → copy of the pristine field of ``env.model.opt``.
         values: parameter → the value noted for it.
         mass_multiples: bodies whose noted mass is a multiple of the pristine one.
+        scratch: data of the model for what is computed along the way; an episode may be going on in the
+            environment's own.
         fields: (array, index) → a single number that was written by attribute path.
 
     Args:
@@ -50,6 +52,7 @@ class Tuning:
     """
 
     def __init__(self, env: Simulator) -> None:
+        self.scratch: mujoco.MjData | None = None
         self.arrays = {name: getattr(env.model, name).copy() for name in _ARRAYS}
         self.options = {name: np.copy(getattr(env.model.opt, name)) for name in _OPTIONS}
         self.frame_skip = int(env.frame_skip)
@@ -126,8 +129,9 @@ def apply(env: Simulator) -> None:
 
     state = tuning(env)
     model, values = env.model, state.values
+    state.scratch = state.scratch or mujoco.MjData(model)
     _restore(env, state)
-    _write_shapes(env, values)
+    _write_shapes(env, state.scratch, values)
     _write_masses(model, state)
     _write_joints(model, values)
     _write_friction(model, values.get("friction", {}))
@@ -136,7 +140,7 @@ def apply(env: Simulator) -> None:
     _write_clock(env, state)
     for (path, index), value in state.fields.items():
         elements.array_at(model, path)[index] = value
-    mujoco.mj_setConst(model, env.data)
+    mujoco.mj_setConst(model, state.scratch)
 
 
 def _restore(env: Simulator, state: Tuning) -> None:
@@ -147,7 +151,7 @@ def _restore(env: Simulator, state: Tuning) -> None:
     env.init_qpos = state.init_qpos.copy()
 
 
-def _write_shapes(env: Simulator, values: Mapping[str, Value]) -> None:
+def _write_shapes(env: Simulator, data: mujoco.MjData, values: Mapping[str, Value]) -> None:
     import mujoco
 
     model, index = env.model, elements.bodies(env.model)
@@ -165,9 +169,9 @@ def _write_shapes(env: Simulator, values: Mapping[str, Value]) -> None:
         if change:
             geometry.reshape(model, *change)
         if height is not None:
-            env.data.qpos[:] = env.init_qpos
-            mujoco.mj_kinematics(model, env.data)
-            lows.append(geometry.lowest_point(model, env.data))
+            data.qpos[:] = env.init_qpos
+            mujoco.mj_kinematics(model, data)
+            lows.append(geometry.lowest_point(model, data))
     if height is not None:
         env.init_qpos[height] += lows[0] - lows[1]
 

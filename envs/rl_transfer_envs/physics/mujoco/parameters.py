@@ -136,6 +136,7 @@ def _bodies(robot: Robot) -> Iterator[Parameter]:
             "geom/size",
             partial(_lengths, rigid=robot.rigid),
             keyed=True,
+            drifts=False,
             unit="m",
             default=None,
             factors=robot.length,
@@ -155,6 +156,7 @@ def _bodies(robot: Robot) -> Iterator[Parameter]:
                 if i in geometry.links(m)
             },
             keyed=True,
+            drifts=False,
             unit="m",
             default=None,
             factors=robot.radius,
@@ -193,6 +195,7 @@ def _control(robot: Robot) -> Iterator[Parameter]:
         "control_range",
         "motor/ctrlrange",
         lambda m: float(m.actuator_ctrlrange[0, 1]),
+        drifts=False,
         unit="1",
         default=robot.control,
         bounds=(robot.control / 5, robot.control * 2),
@@ -204,6 +207,7 @@ def _control(robot: Robot) -> Iterator[Parameter]:
         "timestep",
         "option/timestep",
         partial(_option, "timestep"),
+        drifts=False,
         unit="s",
         default=robot.timestep,
         bounds=(robot.timestep / 2, robot.timestep * 2),
@@ -230,6 +234,7 @@ def _start(robot: Robot) -> Iterator[Parameter]:
         yield attribute_parameter(
             "initial_spread",
             "_reset_noise_scale",
+            drifts=False,
             unit="m, rad, m/s, rad/s",
             default=default,
             bounds=bounds,
@@ -239,6 +244,7 @@ def _start(robot: Robot) -> Iterator[Parameter]:
     for name, unit, default, bounds, summary in robot.literals:
         yield attribute_parameter(
             name,
+            drifts=False,
             unit=unit,
             default=default,
             bounds=bounds,
