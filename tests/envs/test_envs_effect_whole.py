@@ -167,7 +167,7 @@ class Logistic(gym.Env):
 
     def __init__(self, render_mode=None):
         self.action_space = gym.spaces.Discrete(2)
-        self.observation_space = gym.spaces.Box(-10, 10, (2,), np.float64)
+        self.observation_space = gym.spaces.Box(-100, 100, (2,), np.float64)
         self.rate, self.spring = 3.7, 1.0
 
     def reset(self, *, seed=None, options=None):
