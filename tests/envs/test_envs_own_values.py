@@ -9,6 +9,7 @@ import rl_transfer_envs as envs
 from rl_transfer_envs.check import conformance
 from rl_transfer_envs.check.bounds import spaces_hold
 from rl_transfer_envs.check.play import quiet
+from rl_transfer_envs.registry.parameters import _parameters
 from rl_transfer_envs.wrappers.reward import RewardScale
 from support.untyped import untyped
 
@@ -105,6 +106,25 @@ class TestConstructorArguments:
         with pytest.raises(envs.OutOfBoundsError) as caught:
             envs.make({**spec, "perturb": [{"gravity": "x7"}]})
         assert caught.value.key == "perturb.0.gravity"
+
+    def test_and_so_does_that_of_a_parameter_by_element(self, monkeypatch):
+        parameter = envs.Parameter(
+            name="masses",
+            unit="kg",
+            default=1.0,
+            bounds=(0.0, 9.0),
+            source="here",
+            summary="mass of each cell",
+            get=lambda env: {"left": float(env.view), "right": float(env.view)},
+            set=lambda env, value: setattr(env, "written", value),
+            keyed=True,
+        )
+        monkeypatch.setitem(_parameters, "View-v0", {"masses": parameter})
+        value = {"severity": 0.5, "towards": "high"}
+        # from 5, which the argument sets, half way to 9 is 7; from the registered 1 it is 5
+        for kwargs, expected in (({"view": 5}, 7.0), ({}, 5.0)):
+            spec = {"id": "View-v0", "kwargs": kwargs, "perturb": [{"masses": value}]}
+            assert untyped(envs.make(spec).unwrapped).written == {"left": expected, "right": expected}
 
     def test_without_arguments_severity_is_as_it_was(self):
         spec = {"id": "Pendulum-v1", "perturb": [{"gravity": {"severity": 0.5, "towards": "low"}}]}

@@ -99,13 +99,15 @@ def with_own_default(
     Raises:
         EnvError: the environment cannot be built.
     """
-    if not kwargs or parameter.keyed or not _goes_by_default(raw):
+    if not kwargs or parameter.default is None or not _goes_by_default(raw):
         return parameter
     env = bare({"id": env_id, "kwargs": dict(kwargs), "perturb": [{parameter.name: None}]})
     try:
         own = parameter.get(env.unwrapped)
     finally:
         env.close()
+    if isinstance(own, Mapping):  # one default for all elements, if they still have one
+        own = next(iter(own.values())) if len(set(own.values())) == 1 else parameter.default
     return dataclasses.replace(parameter, default=own.item() if isinstance(own, np.generic) else own)
 
 
