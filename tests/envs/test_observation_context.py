@@ -63,6 +63,14 @@ class TestValues:
         parameter = envs.parameters("Acrobot-v1")["gravity"]
         assert shown(env, 1) == [scaled(parameter.default, *untyped(parameter.bounds))]
 
+    def test_a_drifting_parameter_is_followed(self):
+        env = make({"gravity": {"drift": [5.0, 20.0, 4]}}, {"observation_context": ["gravity"]})
+        observation, info = env.reset(seed=0)
+        for _ in range(5):
+            assert observation[-1] == scaled(info["context"]["gravity"], 1, 25)
+            observation, *_, info = env.step(1)
+        assert observation[-1] == scaled(20.0, 1, 25)
+
     def test_the_context_has_names(self):
         names = envs.observation_names(make({"observation_context": ["length"]}))
         assert untyped(names)[-1] == "length"
