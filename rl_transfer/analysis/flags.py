@@ -99,6 +99,7 @@ def arm_flags(
                 "these steps; the from-scratch arm learned from all of its own",
             )
         )
+    found += _seen_by_source(arm, labels)
     both = [*arm.runs, *(scratch.runs if scratch else ())]
     found += [Flag("versions", message) for message in version_mismatches(both)]
     if scale.is_raw:
@@ -109,6 +110,19 @@ def arm_flags(
     elif scale.reason:
         found.append(Flag("reference-fallback", f"the reference is the {scale.mode}: {scale.reason}"))
     return found
+
+
+def _seen_by_source(arm: Arm, labels: Labels) -> list[Flag]:
+    """Whether the source was trained on what the arm is measured on."""
+    known = [each for run in arm.runs if (each := (run.record or {}).get("seen_by_source"))]
+    worst = max(known, key=lambda each: each["seen"], default=None)
+    if worst is None or not worst["seen"]:
+        return []
+    text = (
+        f"the source was trained on {worst['seen']} of the {worst['items']} {labels.samples}: "
+        "a gain there may be memory, not transfer; give the source other data"
+    )
+    return [Flag("test-seen-by-source", text)]
 
 
 def control_knobs(arm: Arm, control: Arm) -> list[Flag]:

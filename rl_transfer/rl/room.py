@@ -94,6 +94,8 @@ class RLRoom:
             TransferError: the policy's spaces do not fit the environment's.
         """
         if request.data is not None:
+            if not is_foreign(argument):
+                bundle_folder(Path(argument))
             raise ConfigError(f"{argument} is a policy; it is measured in an --env, not on --data")
         episodes = EPISODES if request.episodes is None else request.episodes
         seed = 0 if request.seed is None else request.seed

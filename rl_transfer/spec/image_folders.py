@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rl_transfer.errors import ConfigError
+from rl_transfer.wording import listing
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 TRAIN = ("train", "training")
@@ -160,12 +162,28 @@ def _labelled(root: Path, rows: Iterable[Mapping[str, object]], source: Path, ke
                 f"{source}, row {number}: expected file_name and label, got {', '.join(map(str, row))}",
                 key=f"{key}.path",
             )
-        path = root / str(row["file_name"])
+        path, label = root / str(row["file_name"]), row["label"]
         if not _is_file(path):
-            raise ConfigError(f"{source}, row {number}: {path} does not exist", key=f"{key}.path")
-        found.append((path, str(row["label"])))
+            raise ConfigError(
+                f"{source}, row {number}: {path} {'is no file' if path == root else 'does not exist'}",
+                key=f"{key}.path",
+            )
+        if not isinstance(label, str | int) or label == "":
+            raise ConfigError(
+                f"{source}, row {number}: the label is {label!r}; expected one class, "
+                "a text or a whole number",
+                key=f"{key}.path",
+            )
+        found.append((path, str(label)))
     if not found:
         raise ConfigError(f"{source} lists no images", key=f"{key}.path")
+    twice = [path for path, count in Counter(path for path, _ in found).items() if count > 1]
+    if twice:
+        raise ConfigError(
+            f"{source} lists {listing([*map(str, twice)], 3)} more than once; "
+            "an image has one row and one class",
+            key=f"{key}.path",
+        )
     return found
 
 

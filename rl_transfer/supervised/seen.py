@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -73,6 +73,23 @@ def seen_by(kind: DataKind, network: Network) -> Set[str] | None:
     return {str(each) for each in trained_on(splits, network.classifier.preprocessing, None)}
 
 
+def seen_by_source(test: LabelledSet, source: Network | None) -> dict[str, Json] | None:
+    """How much of a test part the source was trained on: there a gain may be memory, not transfer.
+
+    Args:
+        test: what the target is measured on.
+        source: what was copied from, if anything.
+
+    Returns:
+        ``seen`` of ``items``; None without a source, and where nobody knows what it was trained on.
+    """
+    known = None if source is None else _kept(source)
+    if source is None or known is None:
+        return None
+    digests = input_digests(test, source.classifier.preprocessing)
+    return {"seen": sum(each in known for each in digests), "items": len(digests)}
+
+
 @dataclass(frozen=True)
 class Measurable:
     """What of some data may be measured on.
@@ -96,7 +113,7 @@ def measurable(kind: DataKind, network: Network, data: LabelledData | None) -> M
     """What a classifier can be measured on.
 
     Its own data keep the split that they were trained with. Of other data everything is measured, or
-    their test part if they have one of their own, without what was trained on.
+    their test part if they have one of their own. What it or its source was trained on is left out of either.
 
     Args:
         kind: of the data.
@@ -116,7 +133,7 @@ def measurable(kind: DataKind, network: Network, data: LabelledData | None) -> M
         classes, test = splits.classes, splits.test
         if data is not None and data.classes is not None:
             classes, test = data.classes, test.with_classes(classes, data.classes)
-        return Measurable(classes, test, f"test {kind.items}", splits.notes)
+        return _unseen(kind, network, Measurable(classes, test, f"test {kind.items}", splits.notes))
     if data is None:
         raise TransferError("the bundle does not say what it was trained on; name the data to measure on")
     opened = kind.open_data(data)
@@ -126,20 +143,29 @@ def measurable(kind: DataKind, network: Network, data: LabelledData | None) -> M
         name = f"test {kind.items}"
         rest = f"{len(opened.pool)} {kind.items} to learn from are not measured"
         notes = (f"the data have a test part of their own; their {rest}", *notes)
-    seen = seen_by(kind, network)
-    if seen is None:
-        text = f"{name} (which of them it was trained on is not known)"
-        return Measurable(opened.classes, items, text, notes)
+    found = Measurable(opened.classes, items, name, notes)
+    if seen_by(kind, network) is None:
+        return replace(found, text=f"{name} (which of them it was trained on is not known)")
+    return _unseen(kind, network, found)
+
+
+def _unseen(kind: DataKind, network: Network, found: Measurable) -> Measurable:
+    """Without what the network, or its source, was trained on; as it is where nobody knows."""
+    items, seen = found.items, seen_by(kind, network) or frozenset()
+    if not len(items) or not seen:
+        return found
     digests = input_digests(items, network.classifier.preprocessing)
     fresh = np.array([digest not in seen for digest in digests])
     if not fresh.any():
         raise TransferError(
-            f"the classifier was trained on all of the {len(items)} {name}; measure it on others, or leave "
-            "--data out to measure it on the test part of its own data"
+            f"the classifier, or its source, was trained on all of the {len(items)} {found.text}; "
+            "measure it on others with --data"
         )
     left_out = len(items) - int(fresh.sum())
     note = f" ({left_out} of {len(items)} left out: it was trained on them)" if left_out else ""
-    return Measurable(opened.classes, items.subset(np.flatnonzero(fresh)), f"{name}{note}", notes, left_out)
+    return replace(
+        found, items=items.subset(np.flatnonzero(fresh)), text=f"{found.text}{note}", left_out=left_out
+    )
 
 
 def _own_splits(kind: DataKind, network: Network, own: LabelledData) -> Splits:

@@ -24,7 +24,7 @@ from rl_transfer.supervised.kind import DataKind
 from rl_transfer.supervised.loop import TrainingLoop, choose_device
 from rl_transfer.supervised.measures import Home
 from rl_transfer.supervised.probe import ProbeResult, probe_features
-from rl_transfer.supervised.seen import KEY, trained_on
+from rl_transfer.supervised.seen import KEY, seen_by_source, trained_on
 from rl_transfer.supervised.sources import read_source
 from rl_transfer.supervised.splits import Splits
 from rl_transfer.supervised.transfer import ClassifierTransfer
@@ -246,6 +246,7 @@ class ClassifierTraining:
             "source_run": self.run.source,
             "source_steps": budget.get("epochs") if isinstance(budget, dict) else None,
             "source_score": metadata.get("score"),
+            "seen_by_source": seen_by_source(splits.test, self.source),
             "zero_shot": zero_shot,
             "retention": retention,
             "weights_digest": core.digest_tensors(state),

@@ -163,3 +163,15 @@ def test_what_the_data_hold_and_nobody_reads_is_said_above_the_matrix():
     }
     matrix = analyse(replace(planned, manifest={**planned.manifest, "config": config}))
     assert "base and task: nothing is read from photos/val" in matrix.warnings
+
+
+@pytest.mark.parametrize(("seen", "flagged"), [(0, False), (3, True)])
+def test_test_images_that_the_source_was_trained_on_are_a_reservation(seen: int, flagged: bool) -> None:
+    arms: dict[Any, Any] = {SCRATCH: arm(SCRATCH, [SLOW] * 4), TUNED: arm(TUNED, [FAST] * 4)}
+    first, *rest = arms[TUNED]
+    told = untyped(first.record) | {"seen_by_source": {"seen": seen, "items": 12}}
+    arms[TUNED] = (replace(first, record=told), *rest)
+    (cell,) = analyse(sweep(arms)).select(kind="transfer")
+    found = [flag.message for flag in cell.flags if flag.code == "test-seen-by-source"]
+    assert bool(found) is flagged
+    assert all("trained on 3 of the 12 " in message for message in found)

@@ -35,8 +35,12 @@ def test_a_kinds_configs_say_its_name(kind: str) -> None:
     assert issubclass(row.suite, MatrixConfig)
 
 
-def test_a_request_that_makes_no_sense_for_the_kind_is_refused() -> None:
-    with pytest.raises(ConfigError, match="not on --data"):
+def test_a_request_that_makes_no_sense_for_the_kind_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bundle.json").write_text("{}", encoding="utf-8")
+    for policy in (str(tmp_path), "ppo.zip"):
+        with pytest.raises(ConfigError, match=f"{policy} is a policy; .* not on --data"):
+            room("rl").evaluate(policy, EvaluationRequest(data="images"))
+    with pytest.raises(BundleError, match="nowhere: no such bundle or run folder"):
         room("rl").evaluate("nowhere", EvaluationRequest(data="images"))
     with pytest.raises(ConfigError, match=r"and --env is for policies only\. Leave it out"):
         room("image").evaluate("nowhere", EvaluationRequest(env="CartPole-v1"))

@@ -117,7 +117,7 @@ def test_only_trained_images_are_refused(trained: RunFolder, tmp_path: Path) -> 
     split = parts(trained)
     for name in ("train", "validation"):
         folder = copied(split[name], tmp_path / name)
-        with pytest.raises(TransferError, match=f"was trained on all of the {len(split[name])} images"):
+        with pytest.raises(TransferError, match=f"trained on all of the {len(split[name])} images"):
             evaluate(trained, folder)
 
 
@@ -146,6 +146,25 @@ def test_what_the_source_was_trained_on_counts_as_well(
         evaluate(target, copied(parts(trained)["train"], tmp_path / "train"))
     unmoved = run(data=data, model=MODEL, strategy={"copy": ["all"], "train": False}, source=trained)
     assert images(evaluate(unmoved, away)) == 2  # its own test part
+
+
+def test_a_test_part_that_the_source_was_trained_on_is_told_and_not_measured(
+    run: Execute, tmp_path: Path
+) -> None:
+    root = save_folder(tmp_path / "shared", {"a": 12, "b": 12, "c": 12})
+    data = {"name": "folder", "path": str(root), "validation": 0.2}
+    source = run(data=data | {"classes": ["a", "b"]}, model=MODEL)
+    other = run(data=data | {"classes": ["b", "c"]}, model=MODEL, strategy={"copy": ["trunk"]}, source=source)
+    theirs, ours = parts(source), parts(other)
+    seen = {*theirs["train"], *theirs["validation"]} & {*ours["test"]}
+    assert seen
+    assert other.record()["seen_by_source"] == {"seen": len(seen), "items": 6}
+    assert source.record()["seen_by_source"] is None
+    measured = ROOM.evaluate(str(other.bundle), EvaluationRequest())
+    assert images(measured) == 6 - len(seen)
+    assert f"{len(seen)} of 6 left out: it was trained on them" in measured.text
+    same = run(data=data | {"classes": ["a", "b"]}, model=MODEL, strategy={"copy": ["all"]}, source=source)
+    assert same.record()["seen_by_source"] == {"seen": 0, "items": 6}
 
 
 def test_a_val_folder_is_the_test_part_or_said_to_be_ignored(

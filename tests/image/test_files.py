@@ -1,6 +1,7 @@
 """Image files as people have them: dark, turned, huge, torn, linked to nowhere; and tables of labels."""
 
 import json
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -127,6 +128,14 @@ def test_any_bytes_are_an_image_or_have_a_reason(
                 decoded(path)
 
 
+def test_a_pipe_among_the_images_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    root = save_folder(tmp_path / "data", {"ants": 3, "bees": 3})
+    os.mkfifo(root / "ants" / "7.png")
+    (root / "ants" / "8.png").mkdir()
+    with pytest.raises(ConfigError, match=r"7\.png \(neither a file nor a folder\); .*8\.png \(a folder\)"):
+        IMAGES.open_data(data(root))
+
+
 SUITE = """\
 kind: image
 name: tiny
@@ -182,6 +191,18 @@ def test_images_of_the_same_folder_are_decoded_once(tmp_path: Path, monkeypatch:
         ("metadata.csv", "file_name,label\nimages/0.png,fünf\n".encode("latin-1"), "line 2: .*not in UTF-8"),
         ("metadata.csv", b"file_name,label\n\0,a\n", "does not exist"),
         ("metadata.csv", b"file_name,label\nimages/0.png\n", "row 1: expected file_name and label"),
+        ("metadata.csv", b"file_name,label\n,a\n", "row 1: .* is no file"),
+        ("metadata.csv", b"file_name,label\nimages/0.png,\n", "row 1: the label is ''; expected one class"),
+        (
+            "metadata.jsonl",
+            b'{"file_name": "images/0.png", "label": ["a", "b"]}\n',
+            r"row 1: the label is \['a', 'b'\]; expected one class",
+        ),
+        (
+            "metadata.csv",
+            b"file_name,label\nimages/0.png,a\nimages/1.png,b\nimages/0.png,b\n",
+            r"lists .*0\.png more than once",
+        ),
     ],
 )
 def test_damaged_tables_of_labels_are_refused_with_their_line(

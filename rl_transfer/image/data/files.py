@@ -50,6 +50,7 @@ def damage(path: Path, decode: bool) -> str | None:
         if decode:
             _decoded(path)
         else:
+            _refuse_no_file(path)
             with _quiet(), Image.open(path) as image:
                 image.verify()
     except Exception as error:  # noqa: BLE001 - decoders of foreign bytes raise anything
@@ -72,6 +73,7 @@ def reason(error: Exception, path: Path) -> str:
 
 
 def _decoded(path: Path) -> Image.Image:
+    _refuse_no_file(path)
     with _quiet(), Image.open(path) as image:
         image.load()
         upright = ImageOps.exif_transpose(as_sixteen_bits(image))
@@ -87,6 +89,12 @@ def as_sixteen_bits(image: Image.Image) -> Image.Image:
     if image.format != "PNG" or image.mode != "I":
         return image
     return Image.fromarray(np.array(image).astype(np.uint16))
+
+
+def _refuse_no_file(path: Path) -> None:
+    """Opening a pipe or a device would wait for ever."""
+    if path.exists() and not path.is_file():
+        raise ValueError("a folder" if path.is_dir() else "neither a file nor a folder")
 
 
 def _quiet() -> warnings.catch_warnings[None]:
