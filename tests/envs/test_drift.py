@@ -193,3 +193,27 @@ def test_the_conformance_kit_passes_a_drift() -> None:
     assert {row.check: row.status for row in rows} == dict.fromkeys(
         ("effect", "spaces", "rebuild", "leak"), "pass"
     )
+
+
+def test_what_was_drawn_for_the_episode_stays_while_something_drifts() -> None:
+    """Multiples of masses are of the longer links' own: written anew at every step, they must not add up."""
+    masses, legs = {"body_mass": {"uniform": ["x1.5", "x1.6"]}}, {"link_length": "x1.2"}
+    env = made("Hopper-v5", masses, legs, {"gravity": {"drift": [9.81, 5.0, 4]}})
+    env.reset(seed=0)
+    before = env.unwrapped.model.body_mass.copy()
+    for _ in range(3):
+        env.step(np.zeros(3, dtype=np.float32))
+    np.testing.assert_array_equal(env.unwrapped.model.body_mass, before)
+    assert env.unwrapped.model.opt.gravity[2] < -4.9
+    env.step(np.zeros(3, dtype=np.float32))
+    assert env.unwrapped.model.opt.gravity[2] == pytest.approx(-5.0)
+
+
+def test_the_context_shows_the_masses_in_effect() -> None:
+    env = made("Hopper-v5", {"body_mass": {"drift": ["x1", "x2", 3]}}, {"link_length": "x1.2"})
+    longer = made("Hopper-v5", {"link_length": "x1.2"}).unwrapped.model.body_mass
+    env.reset(seed=0)
+    for factor in (1.0, 1.5, 2.0, 2.0):
+        info = env.step(np.zeros(3, dtype=np.float32))[4]
+        assert list(info["context"]["body_mass"].values()) == pytest.approx(factor * longer[1:])
+        assert env.unwrapped.model.body_mass == pytest.approx(factor * longer)

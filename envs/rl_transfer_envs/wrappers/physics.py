@@ -75,9 +75,11 @@ class Physics(Guarded, RecordConstructorArgs):
         self._steps = 0
         if self._random or self._drifting:
             self._context = {e.name: e.draw(self._stream) for e in self._entries if e.random}
-            self._context |= self._drifted()
-            self._write([self._context.get(e.name, e.extremes[0]) for e in self._entries])
+            drifted = self._drifted()
+            values = {**self._context, **drifted}
+            self._write([values.get(e.name, e.extremes[0]) for e in self._entries])
             self._context.update({e.name: e.in_effect() for e in self._entries if e.random and e.moved})
+            self._note(drifted)
         merged = {**self._options, **(options or {})}
         observation, info = self.env.reset(seed=seed, options=merged or None)
         return observation, self._with_context(info)
@@ -86,9 +88,12 @@ class Physics(Guarded, RecordConstructorArgs):
         """One step; ``info["context"]`` holds the parameters that are drawn or drift, if any are."""
         if self._drifting:
             moved = self._drifted()
-            if any(self._context[name] != value for name, value in moved.items()):
-                self._context |= moved
-                self._write([self._context.get(e.name, e.extremes[0]) for e in self._entries])
+            # Not from the context: it says of masses what longer links made of them.
+            pairs = zip(self._entries, self._written, strict=True)
+            values = [moved.get(entry.name, written) for entry, written in pairs]
+            if values != self._written:
+                self._write(values)
+                self._note(moved)
             self._steps += 1
         observation, reward, terminated, truncated, info = self.env.step(action)
         return observation, reward, terminated, truncated, self._with_context(info)
@@ -104,6 +109,11 @@ class Physics(Guarded, RecordConstructorArgs):
             return {}
         limit = self._limit()
         return {e.name: e.at(self._steps, limit) for e in self._entries if e.drifting}
+
+    def _note(self, drifted: dict[str, object]) -> None:
+        """Put what drifts into the context, as it is in effect."""
+        shown = {e.name: e.in_effect() for e in self._entries if e.drifting and e.moved}
+        self._context |= {**drifted, **shown}
 
     def _limit(self) -> int | None:
         """The time limit of the coming episode, in steps."""
