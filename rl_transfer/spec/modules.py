@@ -16,7 +16,9 @@ from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.spec.base import Frozen, Json
 from rl_transfer.spec.moved import current_path
 
-_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w./-]*")
+_PATH = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w./-]*")
+_PATHS = ("id", "base", "features_extractor")
+"""Keys whose value is an import path wherever it has a colon: modules are imported before names are read."""
 _USERS = ("id", "env_module", "base", "features_extractor", "hooks")
 # What this package and SB3 bring themselves; importing them does nothing but define classes.
 _OURS = ("rl_transfer.rl.policies.extractors", "stable_baselines3.common.torch_layers")
@@ -104,5 +106,5 @@ def _named(plain: Json, key: str) -> Iterator[tuple[str, str]]:
     elif isinstance(plain, str):
         if key == "env_module":
             yield key, plain
-        elif (key == "id" and ":" in plain) or _PATH.fullmatch(plain):
+        elif (key in _PATHS and ":" in plain) or _PATH.fullmatch(plain):
             yield key, current_path(plain).rpartition(":")[0]

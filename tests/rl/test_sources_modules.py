@@ -1,6 +1,7 @@
 """A file never has a module imported that the user did not name."""
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,6 +113,24 @@ def test_a_bundles_features_extractor_imports_nothing(harmful: Path, tmp_path: P
     assert not harmful.exists()
     import_named(Environment(id="CartPole-v1", env_module="harmful"))
     assert type(load_policy(folder).module.features_extractor).__name__ == "Extractor"
+
+
+@pytest.mark.parametrize("name", ["Extractor!", "Extractor\n", "Extractor ", "Ex:tractor", "", "9", "é"])
+@pytest.mark.parametrize("module", ["harmful", "härmful", "harm-ful"])
+def test_a_name_that_nothing_has_imports_nothing(
+    module: str, name: str, harmful: Path, tmp_path: Path
+) -> None:
+    harmful.with_name("harmful.py").rename(harmful.with_name(f"{module}.py"))
+    folder = bundle(tmp_path / "bundle", policy_kwargs={"features_extractor": f"{module}:{name}"})
+    with pytest.raises(BundleError):
+        load_policy(folder)
+    shutil.rmtree(folder.with_name("changed"))
+    for env in ({"id": f"{module}:{name}"}, {"id": "Perturbed-v0", "kwargs": {"base": f"{module}:{name}"}}):
+        with pytest.raises(BundleError):
+            play(load_policy(bundle(tmp_path / "bundle", env=env)), None, 1, 0, True)
+        shutil.rmtree(tmp_path / "changed")
+    assert not harmful.exists()
+    assert module not in sys.modules
 
 
 @pytest.mark.parametrize(
