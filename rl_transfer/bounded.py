@@ -27,13 +27,38 @@ def read_bytes(path: Path, most: int) -> bytes:
         OSError: it is missing or cannot be read.
         ValueError: it is larger, or no regular file.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError("it is no regular file")
+    size = regular_size(path, most)
     with path.open("rb") as stream:
-        content = stream.read(min(most + 1, path.stat().st_size + 1))
+        content = stream.read(min(most, size) + 1)
     if len(content) > most:
-        raise ValueError(f"it is larger than {most >> 20} MiB")
+        raise ValueError(f"it is larger than {_in_words(most)}")
     return content
+
+
+def regular_size(path: Path, most: int | None = None) -> int:
+    """The size of a regular file; opening anything else may wait for ever.
+
+    Args:
+        path: the file; devices, pipes and folders are no regular files, nor are links to them.
+        most: bytes that it may have; None: any number.
+
+    Returns:
+        Bytes.
+
+    Raises:
+        OSError: it is missing.
+        ValueError: it is larger, or no regular file.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is no regular file")
+    if most is not None and status.st_size > most:
+        raise ValueError(f"it is larger than {_in_words(most)}")
+    return status.st_size
+
+
+def _in_words(size: int) -> str:
+    return f"{size >> 20} MiB" if size >= 2**20 else f"{size >> 10} KiB"
 
 
 def parse_json(content: bytes) -> object:

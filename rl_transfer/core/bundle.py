@@ -186,6 +186,7 @@ def stored_shapes(path: Path) -> dict[str, object]:
         OSError: it is missing or cannot be read.
         ValueError: it has no such header, or one larger than any of ours.
     """
+    bounded.regular_size(path)
     with path.open("rb") as stream:
         size = int.from_bytes(stream.read(8), "little")
         if size > MOST_JSON_BYTES:

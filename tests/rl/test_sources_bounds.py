@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import pickle
 import struct
 import sys
@@ -91,6 +92,49 @@ def swelling(copies: int) -> bytes:
     return b"\x80\x02" + b"(" + pairs + b"r\xff\xff\xff\x00" + call * copies + b"l."
 
 
+def torch_zip(pickled: bytes) -> bytes:
+    """A file of ``torch.save`` around a pickle."""
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("archive/data.pkl", pickled)
+        archive.writestr("archive/version", b"3\n")
+    return inner.getvalue()
+
+
+def doubled_dicts(levels: int) -> bytes:
+    """A dict of two references to a dict of two references to …, down to a tensor."""
+    import torch
+
+    nested: dict[str, object] = {"w": torch.zeros(2)}
+    for _ in range(levels):
+        nested = {"a": nested, "b": nested}
+    return torch_bytes(nested)
+
+
+def dict_in_itself() -> bytes:
+    import torch
+
+    nested: dict[str, object] = {"w": torch.zeros(2)}
+    nested["itself"] = nested
+    return torch_bytes(nested)
+
+
+def doubled_tuple(levels: int) -> bytes:
+    """Opcodes of a dict; its value at 0, and the last of the memo, is a tuple of 2 ** levels empty ones."""
+    doubled = b"".join(
+        b"K\x00h" + bytes([i]) + b"h" + bytes([i]) + b"\x86q" + bytes([i + 1]) + b"s"
+        for i in range(1, levels)
+    )
+    return b"}K\x00)q\x01s" + doubled
+
+
+KEYS = {
+    "a key that takes for ever": doubled_tuple(40) + b"h\x28K\x01s.",
+    "pairs whose key takes for ever": b"0ccollections\nOrderedDict\n(]](h\x28K\x01eatR.",
+    "a set whose member takes for ever": b"0c__builtin__\nset\n(](h\x28etR.",
+}
+KEYS = {name: code if code.startswith(b"}") else doubled_tuple(40) + code for name, code in KEYS.items()}
+
 WIDE = {"type": "Box", "shape": [2**40], "dtype": "float32", "low": "-1.0", "high": "1.0"}
 # Changes of a bundle's metadata that describe other networks than the tensors form.
 METADATA: dict[str, dict[str, object]] = {
@@ -139,6 +183,25 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, st
     old = torch_bytes({}, _use_new_zipfile_serialization=False)
     magic = old[: old.index(b".", 2) + 1]
     attack("an old tensor file", "tensors", "m.pth").write_bytes(magic + b"]" * (24 * 2**20) + b".")
+    for name, code in KEYS.items():
+        attack(f"tensors with {name}", "tensors", "m.pth").write_bytes(torch_zip(b"\x80\x02" + code))
+        attack(f"old tensors with {name}", "tensors", "m.pth").write_bytes(magic + b"\x80\x02" + code)
+    attack("statistics with a key that takes for ever", "statistics", "v.pkl").write_bytes(
+        b"\x80\x02" + KEYS["a key that takes for ever"]
+    )
+    attack("statistics with pairs whose key takes for ever", "statistics", "v.pkl").write_bytes(
+        b"\x80\x02" + KEYS["pairs whose key takes for ever"]
+    )
+    attack("a set of statistics that takes for ever", "statistics", "v.pkl").write_bytes(
+        b"\x80\x04(" + b")" + b"2\x86" * 40 + b"\x91."
+    )
+    attack("dicts that double", "tensors", "m.pth").write_bytes(doubled_dicts(40))
+    attack("a dict in itself", "tensors", "m.pth").write_bytes(dict_in_itself())
+    for suffix in ("pth", "safetensors"):
+        header = json.dumps({"w": {"dtype": "F32", "shape": [2**30], "data_offsets": [0, 2**32]}}).encode()
+        start = struct.pack("<Q", len(header)) + header
+        sparse(attack(f"a giant {suffix}", "state dict", f"m.{suffix}"), len(start) + 2**32, start)
+    sparse(attack("a large pth of nothing", "state dict", "m.pth"), GIGABYTE)
     sparse(
         attack("a header of safetensors", "tensors", "m.safetensors"), GIGABYTE, struct.pack("<Q", 90 * 2**20)
     )
@@ -162,6 +225,10 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, st
         else:
             filler = "[" * 5000 + "]" * 5000 if name == "deep" else "[" + "[]," * (2 * 2**20) + "[]]"
             described.write_text(text.replace('"metadata": {', f'"metadata": {{"more": {filler}, ', 1))
+    folder = attack("a pipe for tensors", "bundle", "bundle")
+    import_source(agent, folder, env=ANYWHERE)
+    (folder / "tensors.safetensors").unlink()
+    os.mkfifo(folder / "tensors.safetensors")
     folder = attack("other shapes than declared", "bundle", "bundle")
     import_source(agent, folder, env=ANYWHERE)
     declared = json.loads((folder / "bundle.json").read_text())["tensors"]
@@ -180,7 +247,11 @@ NAMES = (
     "a lying header", "a long directory", "a giant zip", "a pickle of lists", "a list of tensors without end",
     "an old tensor file", "a header of safetensors", "statistics of lists", "statistics that swell",
     *METADATA, "a endless description", "a giant description", "a deep description", "a full description",
-    "other shapes than declared",
+    "other shapes than declared", "a pipe for tensors",
+    *(f"{age}tensors with {name}" for name in KEYS for age in ("", "old ")),
+    "statistics with a key that takes for ever", "statistics with pairs whose key takes for ever",
+    "a set of statistics that takes for ever", "dicts that double", "a dict in itself", "a giant pth",
+    "a giant safetensors", "a large pth of nothing",
 )  # fmt: skip
 
 
@@ -242,8 +313,6 @@ def test_a_member_that_claims_more_than_it_has_is_refused(tmp_path: Path) -> Non
 
 
 def test_no_device_and_no_pipe_is_read(tmp_path: Path) -> None:
-    import os
-
     os.mkfifo(tmp_path / "pipe")
     for path in (Path("/dev/zero"), tmp_path / "pipe"):
         with pytest.raises(ValueError, match="no regular file"):

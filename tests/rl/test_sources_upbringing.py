@@ -98,13 +98,27 @@ def test_other_wrappers_are_told(tmp_path: Path) -> None:
         "env_wrapper: !!python/name:os.system ''",
         "[" * 5000,
         "a: &a [x, x]\n" + "".join(f"b{i}: &b{i} [*a, *a, *a, *a]\n" for i in range(9)),
+        "a0: &a0 []\n"
+        + "".join(f"a{i}: &a{i} [*a{i - 1},*a{i - 1}]\n" for i in range(1, 40))
+        + "env_wrapper: [*a39]\n",
         "env_wrapper: [1, 2, {3: 4}]",
         "just text",
         "\x00",
         "key: 1\nkey: 2",
         "",
     ],
-    ids=["object", "name", "deep", "aliases", "numbers", "text", "zero", "twice", "nothing"],
+    ids=[
+        "object",
+        "name",
+        "deep",
+        "aliases",
+        "aliases in brackets",
+        "numbers",
+        "text",
+        "zero",
+        "twice",
+        "nothing",
+    ],
 )
 def test_whatever_a_config_holds_the_policy_is_read_and_nothing_run(text: str, tmp_path: Path) -> None:
     policy = load_source(agent(tmp_path, text, seen=PENDULUM))
@@ -114,10 +128,10 @@ def test_whatever_a_config_holds_the_policy_is_read_and_nothing_run(text: str, t
 def test_a_config_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "config.yml").write_text("env_wrapper: {")
     assert read_wrappers(tmp_path / "config.yml")[1][0].startswith("config.yml beside it was not read: ")
-    (tmp_path / "big.yml").write_bytes(b"#" * (2**20 + 1))
+    (tmp_path / "big.yml").write_bytes(b"#" * (2**16 + 1))
     assert read_wrappers(tmp_path / "big.yml") == (
         [],
-        ["big.yml beside it was not read: it is larger than 1 MiB"],
+        ["big.yml beside it was not read: it is larger than 64 KiB"],
     )
 
 

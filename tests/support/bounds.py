@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import warnings
@@ -20,6 +21,10 @@ from typing import Any
 
 MOST_ADDRESSES = 3 * 2**30
 """Address space that a fork may add: what escapes a bound ends with an error, not with the machine."""
+
+
+MOST_CPU_SECONDS = 120
+"""What never ends is ended, and has no line."""
 
 
 def _readers() -> dict[str, Callable[[Path], object]]:
@@ -34,6 +39,7 @@ def _readers() -> dict[str, Callable[[Path], object]]:
         "bundle": load_bundle,
         "policy": load_policy,
         "source": lambda path: load_source(path, env=Environment(id="Anywhere-v0")),
+        "state dict": lambda path: load_source(path, env=Environment(id="Anywhere-v0"), algorithm="PPO"),
         "statistics": read_statistics,
         "tensors": read_tensor_file,
     }
@@ -84,6 +90,8 @@ def _main(words: list[str]) -> None:
         child = os.fork()
         if child == 0:
             resource.setrlimit(resource.RLIMIT_AS, (most, most))
+            resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_SECONDS, MOST_CPU_SECONDS))
+            signal.alarm(MOST_CPU_SECONDS)  # a pipe takes no CPU time
             sys.stdout.write(json.dumps(_read(readers[kind], Path(path))) + "\n")
             sys.stdout.flush()
             os._exit(0)

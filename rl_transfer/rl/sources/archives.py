@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import IO
 
+from rl_transfer import bounded
 from rl_transfer.errors import BundleError
 
 MOST_FILE_BYTES = 2**30
@@ -58,8 +59,7 @@ def file_digest(path: Path) -> str:
         OSError: it is missing or cannot be read.
         ValueError: it is larger than any policy.
     """
-    if path.stat().st_size > MOST_FILE_BYTES:
-        raise ValueError(f"it is larger than {MOST_FILE_BYTES >> 20} MiB, which no policy is")
+    bounded.regular_size(path, MOST_FILE_BYTES)
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickletools
 import struct
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -39,29 +39,15 @@ MOST_OPCODES = 2**16
 _MOST_COPIED = 2**16
 
 
-def refuse_long(stream: IO[bytes]) -> None:
-    """Go past one pickle, without making anything of it.
-
-    Args:
-        stream: at the pickle's beginning; afterwards behind its end.
-
-    Raises:
-        ValueError: it has more than ``MOST_OPCODES``, or is none.
-    """
-    for count, _ in enumerate(pickletools.genops(stream)):
-        if count >= MOST_OPCODES:
-            raise ValueError(f"a pickle of more than {MOST_OPCODES:,} opcodes")
-
-
 class _Refused(ValueError):
     """The pickle names or does something that is not allowed."""
 
 
-def read_pickle(content: bytes, allowed: Callable[[str], bool], where: str) -> object:
+def read_pickle(content: bytes | IO[bytes], allowed: Callable[[str], bool], where: str) -> object:
     """The object that a pickle describes, as plain data.
 
     Args:
-        content: the pickle, of any protocol.
+        content: the pickle, of any protocol; a stream is left behind its end.
         allowed: whether a dotted name may occur.
         where: the file's name, for errors.
 
@@ -98,7 +84,7 @@ _EMPTY: dict[str, Callable[[], object]] = {
 _COLLECTED: dict[str, Callable[[list[object]], object]] = {
     "LIST": list,
     "TUPLE": tuple,
-    "FROZENSET": frozenset,
+    "FROZENSET": lambda items: frozenset(_hashed(items)),
     "DICT": lambda items: _pairs(items),
 }
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
@@ -114,7 +100,7 @@ class _Machine:
         self.memo: dict[int, object] = {}
         self.copied = 0
 
-    def run(self, content: bytes) -> object:
+    def run(self, content: bytes | IO[bytes]) -> object:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
             if opcode.name == "STOP":
                 break
@@ -167,7 +153,7 @@ class _Machine:
         elif isinstance(target, dict):
             target.update(_pairs(items))
         elif isinstance(target, set):
-            target.update(items)
+            target.update(_hashed(items))
         elif not isinstance(target, Built):
             raise _Refused(f"it adds items to a {type(target).__name__}")
 
@@ -193,20 +179,40 @@ class _Machine:
             self.copied += sum(len(each) for each in arguments)
             if self.copied > _MOST_COPIED:
                 raise _Refused(f"it copies more than {_MOST_COPIED:,} items")
-            self.stack.append(dict(*arguments))
+            self.stack.append(_copied(*arguments))
         else:
             self.stack.append(Built(called.name, arguments))
 
     def build(self, _: object) -> None:
         state = self.stack.pop()
         target = self.stack[-1]
+        if isinstance(target, dict):  # an OrderedDict with attributes, which are left out
+            return
         if not isinstance(target, Built):
             raise _Refused(f"it sets the state of a {type(target).__name__}")
         target.state = state
 
 
 def _pairs(items: list[object]) -> dict[object, object]:
-    return dict(zip(items[::2], items[1::2], strict=True))
+    return dict(zip(_hashed(items[::2]), items[1::2], strict=True))
+
+
+def _copied(*given: object) -> dict[object, object]:
+    """What an OrderedDict is made of: nothing, a dict, or pairs in a list."""
+    pairs = given[0] if given else {}
+    if isinstance(pairs, dict):
+        return dict(pairs)
+    if not isinstance(pairs, list):
+        raise _Refused(f"it makes a dict of a {type(pairs).__name__}")
+    return _pairs([each for pair in pairs for each in pair])
+
+
+def _hashed(items: Iterable[object]) -> Iterable[object]:
+    """Keys of dicts and members of sets: a tuple among them may take for ever to hash."""
+    for each in items:
+        if isinstance(each, tuple | frozenset):
+            raise _Refused(f"it has a {type(each).__name__} for a key, which only the hostile need")
+    return items
 
 
 _STEPS: dict[str, Callable[[_Machine, Any], object]] = {
@@ -232,4 +238,5 @@ _STEPS: dict[str, Callable[[_Machine, Any], object]] = {
     "NEWOBJ": lambda machine, _: machine.call(2),
     "NEWOBJ_EX": lambda machine, _: machine.call(3),
     "BUILD": _Machine.build,
+    "BINPERSID": lambda machine, _: machine.stack.append(Built("persistent", (machine.stack.pop(),))),
 }

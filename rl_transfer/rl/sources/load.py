@@ -7,7 +7,6 @@ changed on the way stands in ``metadata["notes"]``, one sentence each.
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from rl_transfer.core import isolated, save_bundle
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.traits import ALGORITHMS
+from rl_transfer.rl.sources.archives import file_digest
 from rl_transfer.rl.sources.assembly import Known, assemble
 from rl_transfer.rl.sources.env_names import current, read_name, same_task
 from rl_transfer.rl.sources.hub import SCHEME, fetch
@@ -260,8 +260,8 @@ def _state_dict(path: Path, hints: _Hints) -> ForeignPolicy:
         raise BundleError(
             f"{path.name} is a state dict, which holds tensors alone; say its {' and '.join(missing)} as well"
         )
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return ForeignPolicy(read_tensor_file(path), None, None, {}, "state dict", digest)
+    state = read_tensor_file(path)
+    return ForeignPolicy(state, None, None, {}, "state dict", file_digest(path))
 
 
 def _surroundings(

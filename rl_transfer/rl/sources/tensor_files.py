@@ -8,7 +8,7 @@ import re
 import struct
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -19,8 +19,8 @@ from torch import Tensor
 from rl_transfer import bounded
 from rl_transfer.core.bundle import stored_shapes
 from rl_transfer.errors import BundleError
-from rl_transfer.rl.sources.archives import MOST_FILE_BYTES, open_archive
-from rl_transfer.rl.sources.inert_pickle import refuse_long
+from rl_transfer.rl.sources.archives import MOST_FILE_BYTES, open_archive, unpack
+from rl_transfer.rl.sources.inert_pickle import read_pickle
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
@@ -33,6 +33,10 @@ _DAMAGE = (  # what torch.load is seen to raise on damaged and hostile files
 )  # fmt: skip
 _OLD_PICKLES = 4  # magic number, protocol, machine, the object itself; then keys and raw numbers
 _MOST_PICKLE_BYTES = 2**20
+_MOST_ENTRIES = 2**16
+"""Of a file's dicts, each as often as it is referred to."""
+_LONGEST_NAME = 1000
+_HASHING = ("__builtin__.set", "builtins.set", "builtins.frozenset", "collections.Counter")
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
@@ -53,9 +57,12 @@ def read_tensor_file(path: Path) -> dict[str, Tensor]:
     """
     try:
         if path.suffix == ".safetensors":
+            bounded.regular_size(path, MOST_FILE_BYTES)
             stored_shapes(path)
             tensors = checked(load_file(path), path.name)
         else:
+            with path.open("rb") as stream:
+                _refuse_unmarked(stream.read(16), path.name)
             tensors = load_tensors(bounded.read_bytes(path, MOST_FILE_BYTES), path.name)
     except (SafetensorError, ValueError) as error:
         raise BundleError(f"{path.name} is truncated or no {path.suffix} file: {error}") from None
@@ -79,13 +86,12 @@ def load_tensors(content: bytes, where: str) -> dict[str, Tensor]:
     Raises:
         BundleError: it is damaged, or names anything but tensors and plain data.
     """
-    if not content.startswith(_MAGIC):
-        raise BundleError(f"{where} was not written by torch.save, or is truncated")
+    _refuse_unmarked(content, where)
     try:
         _refuse_bombs(content, where)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch on pickle protocols that it may not know
-            found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            flat = _flat(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
     except _DAMAGE as error:
         named = _GLOBAL.search(str(error))
         if named:
@@ -94,7 +100,7 @@ def load_tensors(content: bytes, where: str) -> dict[str, Tensor]:
             ) from None
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise BundleError(f"{where} is truncated or damaged: {reason}") from None
-    return checked(dict(_flat(found, "")), where)
+    return checked(flat, where)
 
 
 def checked(tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
@@ -124,26 +130,48 @@ def checked(tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
 
 def _refuse_bombs(content: bytes, where: str) -> None:
     """Refuse archives with compressed members (torch.save stores them as they are) and endless pickles."""
+
+    def allowed(name: str) -> bool:  # the rest is torch's to refuse
+        return name not in _HASHING
+
     if not content.startswith(b"PK"):
         stream = io.BytesIO(content)
         for _ in range(_OLD_PICKLES):
-            refuse_long(stream)
+            read_pickle(stream, allowed, where)
         return
     with open_archive(io.BytesIO(content), where) as archive:
         members = archive.infolist()
+        pickles = [each for each in members if each.filename.endswith(".pkl")]
+        short = [unpack(archive, each, where) for each in pickles if each.file_size <= _MOST_PICKLE_BYTES]
     size = sum(member.file_size for member in members)
     if size > len(content):
         raise BundleError(f"{where} is refused: it unpacks from {len(content):,} to {size:,} bytes")
-    if any(each.file_size > _MOST_PICKLE_BYTES for each in members if each.filename.endswith(".pkl")):
+    if len(short) < len(pickles):
         raise BundleError(f"{where} is refused: its list of tensors is longer than that of any policy")
+    for each in short:
+        read_pickle(each, allowed, where)
 
 
-def _flat(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
-    if isinstance(value, Tensor):
-        yield name, value
-    elif isinstance(value, Mapping):
-        for key, each in value.items():
-            yield from _flat(each, f"{name}.{key}" if name else str(key))
+def _refuse_unmarked(start: bytes, where: str) -> None:
+    if not start.startswith(_MAGIC):
+        raise BundleError(f"{where} was not written by torch.save, or is truncated")
+
+
+def _flat(found: object) -> dict[str, Tensor]:
+    """Tensors of dicts within dicts, by dotted name; dicts may be within themselves, or multiply."""
+    tensors: dict[str, Tensor] = {}
+    waiting, entries = [("", found, 0)], 0
+    while waiting:
+        name, value, depth = waiting.pop()
+        entries += len(value) if isinstance(value, Mapping) else 0
+        if entries > _MOST_ENTRIES or depth > bounded.DEEPEST or len(name) > _LONGEST_NAME:
+            raise ValueError("its dicts are nested too deeply, or hold more than any policy")
+        if isinstance(value, Tensor):
+            tensors[name] = value
+        elif isinstance(value, Mapping):
+            inner = [(f"{name}.{key}" if name else str(key), each, depth + 1) for key, each in value.items()]
+            waiting += reversed(inner)
+    return tensors
 
 
 def _dense(tensor: Tensor) -> bool:
