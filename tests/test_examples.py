@@ -124,8 +124,8 @@ def test_yaml_is_read(example: Example, call: Call, workspace: Path) -> None:
             assert found.code == 0, found.err
         elif "kind" in document:
             load(str(file), TRAIN, "train")
-        elif "id" in document:
-            parse(Environment, document)
+        elif "id" in document or document.keys() == {"perturb"}:
+            parse(Environment, {"id": "CartPole-v1", **document})
         elif document.keys() & {"copy", "freeze", "hooks"}:
             parse(StrategyConfig, {"name": "example", **document})
         else:
