@@ -10,7 +10,7 @@ from rl_transfer.analysis.inputs import Run, Sweep
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.power import smallest_p
 from rl_transfer.analysis.verdict import Verdict
-from rl_transfer.wording import in_words
+from rl_transfer.wording import counted, in_words
 
 
 def counts(runs: Sequence[Run]) -> dict[str, int]:
@@ -73,7 +73,8 @@ def warnings(
     elif seeds < least_seeds and (without := _without_effects(family)):
         place = "" if len(without) == len(JUDGED) else f" on {METRICS[without[0]].claim}"
         found.append(
-            f"no gain or loss could be settled{place}, and {seeds} seeds per arm are too few for a lone one "
+            f"no gain or loss could be settled{place}, and {counted(seeds, 'seed')} per arm "
+            f"{'is' if seeds == 1 else 'are'} too few for a lone one "
             f"among {cells} cells (the smallest p of the exact test is {smallest_p(seeds, seeds):.3g}): "
             f"take at least {least_seeds}"
         )

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.power import LEAST_SEEDS
+from rl_transfer.wording import counted
 
 
 class Verdict(StrEnum):
@@ -49,7 +50,8 @@ def decide(
     if obstacle is not None:
         return Verdict.INCONCLUSIVE, obstacle
     if runs < LEAST_SEEDS or not gain.defined:
-        return Verdict.INCONCLUSIVE, f"{runs} seeds per arm are too few for any verdict (least {LEAST_SEEDS})"
+        few = f"{counted(runs, 'seed')} per arm {'is' if runs == 1 else 'are'} too few"
+        return Verdict.INCONCLUSIVE, f"{few} for any verdict (least {LEAST_SEEDS})"
     if p < q and gain.low > 0 and gain.point >= delta:
         return Verdict.POSITIVE, "the interval lies above 0 and the gain is relevant"
     if p < q and gain.high < 0 and gain.point <= -delta:

@@ -85,4 +85,6 @@ def _link(link: Path, events: Path) -> None:
         if os.readlink(link) == target:
             return
         link.unlink()
+    elif link.exists():
+        return  # the sweep was copied with what its links lead to
     link.symlink_to(target, target_is_directory=True)

@@ -111,9 +111,11 @@ def test_a_run_that_is_not_finished_is_not_measured():
 
 
 def test_one_seed_is_a_sweep_too():
-    cell = tuned(analyse(two_arms([FAST], [SLOW])))
+    matrix = analyse(two_arms([FAST], [SLOW]))
+    cell = tuned(matrix)
     assert cell.metrics["auc_gain"].value.mean == 24
-    assert "1 seeds per arm are too few" in cell.comparisons["auc_gain"].reason
+    assert any("1 seed per arm is too few" in text for text in matrix.warnings)
+    assert "1 seed per arm is too few" in cell.comparisons["auc_gain"].reason
 
 
 def test_each_target_has_the_budget_of_its_own_arms():

@@ -237,6 +237,20 @@ def test_seeds_and_their_mean_have_the_same_tag(complete, matrix, tmp_path):
     assert np.allclose([point.value for point in points], cell.band.mean)
 
 
+def test_a_sweep_that_was_copied_with_what_its_links_lead_to_is_reported_again(complete, tmp_path):
+    folder = tmp_path / "sweep"
+    shutil.copytree(complete.folder, folder)
+    row = next(run for run in read_sweep(folder).runs if run.strategy == "fine-tune" and run.seed == 3)
+    own = folder / "runs" / row.id / "tensorboard"
+    own.mkdir()
+    (own / "events.out.tfevents.1.host").write_text("")
+    write_report(folder)
+    copied = shutil.copytree(folder, tmp_path / "copied", symlinks=False)
+    seeds = write_report(copied).seeds / str(row.target) / "fine-tune"
+    assert [path.name for path in (seeds / "seed-3").iterdir()] == ["events.out.tfevents.1.host"]
+    assert {path.name for path in seeds.iterdir()} == {"mean", "seed-3"}
+
+
 def test_a_sweep_that_has_not_begun_has_an_overview_alone(tmp_path):
     pending = SyntheticSweep(shapes={"task": QUICKSTART["longer-pole"]}, seeds=2)
     pending.unfinished = [row["id"] for row in pending.rows()]
