@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.spec.base import Frozen, Json
 from rl_transfer.spec.moved import current_path
+from rl_transfer.wording import what_was_raised
 
 _PATH = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w./-]*")
 _PATHS = ("id", "base", "features_extractor")
@@ -52,7 +53,7 @@ def import_named(config: Frozen) -> set[str]:
     """
     names = {module for key, module in _named(config.plain(), "") if key in _USERS}
     for name in names:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception, SystemExit):
             importlib.import_module(name)
     return names
 
@@ -69,9 +70,10 @@ def import_modules(names: Iterable[str]) -> None:
     for name in names:
         try:
             importlib.import_module(name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            reason = error if isinstance(error, ImportError) else what_was_raised(error)
             raise ConfigError(
-                f"module {name!r} cannot be imported: {error}; give the name of a module that is installed "
+                f"module {name!r} cannot be imported: {reason}; give the name of a module that is installed "
                 "or lies in this folder"
             ) from error
 

@@ -107,7 +107,7 @@ class Guide(Frozen):
     stages: PositiveInt = 10
     """Steps of the curriculum over the guide's horizon."""
     horizon: PositiveInt | None = None
-    """Environment steps that the guide acts at first; none: its own mean episode length."""
+    """Environment steps that the guide acts at first; none: half its mean episode length."""
     tolerance: NonNegativeFloat = 0.1
     """The horizon shrinks when the return is at least (1 − tolerance) of the best so far."""
     share: InnerShare | None = None

@@ -10,11 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from rl_transfer.errors import BundleError, ConfigError, RLTransferError, TransferError
+from rl_transfer.errors import BundleError, ConfigError, EnvironmentSpecError, RLTransferError, TransferError
 from rl_transfer.results import RunFolder
+from rl_transfer.rl.environments.build import make_env
 from rl_transfer.rl.policies.bundle import load_policy
 from rl_transfer.rl.training.preflight import preflight
-from rl_transfer.spec import RLSuite
+from rl_transfer.spec import Environment, RLSuite
+from rl_transfer.spec.modules import import_modules, import_named
 from support.algorithms import run_of, target_of
 from support.examples import ROOT, examples
 from support.rl import Execute
@@ -206,10 +208,21 @@ def test_a_buffer_of_another_family_is_found_before_training(refused: Any) -> No
         (lambda model: model.policy.action_net.bias, "of shape [2]"),
         (lambda model: model.policy.action_net.bias.sum().detach(), "without gradient"),
         (lambda model: model.policy.action_net.bias.sum() * float("nan"), "finite number"),
+        (
+            lambda model: torch.ones(2, requires_grad=True).sum(),
+            "depends on none of model.policy's parameters",
+        ),
     ],
 )
 def test_a_loss_must_be_a_finite_scalar_with_gradient(given: Any, said: str, refused: Any) -> None:
     assert said in refused("loss", lambda self, model, parts, progress: given(model)).message
+
+
+def test_a_hook_that_exits_ends_in_a_message(refused: Any) -> None:
+    def loss(self: Any, model: Any, parts: Any, progress: float) -> Any:
+        sys.exit("enough")
+
+    assert "raised SystemExit: enough (test_hooks.py" in refused("loss", loss).message
 
 
 def test_a_loss_of_frozen_parameters_may_lack_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,3 +323,19 @@ def test_a_path_that_leads_to_no_hook_is_refused_with_what_there_is(path: str, s
         preflight(suite_of("PPO", {"copy": ("all",), "hooks": {"loss": path}}))
     assert said in caught.value.message
     assert caught.value.key == "strategies.1.hooks.loss"
+
+
+def test_a_module_that_exits_on_import_ends_in_a_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script without a guard: its exit, with code 0 as a rule, would be taken for the command's."""
+    (tmp_path / "my_script.py").write_text("import sys\nsys.exit(0)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    env = Environment(id="CartPole-v1", env_module="my_script")
+    assert import_named(env) == {"my_script"}
+    with pytest.raises(ConfigError, match=r"SystemExit: 0 \(my_script\.py, line 2\)"):
+        import_modules(["my_script"])
+    with pytest.raises(ConfigError, match=r"SystemExit: 0 \(my_script\.py, line 2\)"):
+        preflight(suite_of("PPO", {"copy": ("all",), "hooks": {"loss": "my_script:Hook"}}))
+    with pytest.raises(EnvironmentSpecError, match="fails on import with SystemExit: 0"):
+        make_env(env)

@@ -179,7 +179,7 @@ def import_module(module: str | None) -> None:
             f"env_module {module!r} needs {missing!r}; pip install {missing.split('.')[0]}.",
             key="env_module",
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InvalidSpecError(
             f"env_module {module!r} fails on import with {type(error).__name__}: {error}", key="env_module"
         ) from error

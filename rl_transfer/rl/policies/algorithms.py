@@ -128,7 +128,7 @@ def import_object(path: str, key: str) -> object:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise ConfigError(f"{path!r} cannot be imported: {error}", key=key) from None
-    except Exception as error:  # a module is anybody's code
+    except (Exception, SystemExit) as error:  # a module is anybody's code
         raise ConfigError(f"{path!r} cannot be imported: {what_was_raised(error)}", key=key) from error
     if not hasattr(module, name):
         meant = did_you_mean(name, [each for each in vars(module) if not each.startswith("_")])

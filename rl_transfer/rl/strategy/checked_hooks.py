@@ -59,7 +59,7 @@ class CheckedHook:
             hook: object = maker(context)
         except RLTransferError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ConfigError(f"{path} cannot be built: {what_was_raised(error)}", key=self._key) from error
         method = getattr(hook, name, None)
         if not callable(method):
@@ -67,6 +67,7 @@ class CheckedHook:
         self._refuse_other_arguments(
             method, arguments, f"is called with def {name}(self, {', '.join(arguments)})", f".{name}"
         )
+        self._reaches = False
         self._method: Callable[..., object] = method
 
     def loss(self, model: BaseAlgorithm, parts: PartMap, progress: float) -> Tensor | None:
@@ -87,6 +88,8 @@ class CheckedHook:
                 "gave a number without gradient, which changes nothing: compute it from model.policy's "
                 "parameters without detach, item or no_grad, or give None"
             )
+        if term.requires_grad and not self._reaches:
+            self._refuse_out_of_reach(term, [*model.policy.parameters()])
         if not torch.isfinite(term).all():
             raise self._wrong(
                 f"gave {term.item()} at {progress:.0%} of the budget; expected is a finite number"
@@ -138,12 +141,22 @@ class CheckedHook:
                 "or set their requires_grad to False"
             )
 
+    def _refuse_out_of_reach(self, term: Tensor, parameters: list[Tensor]) -> None:
+        """Refuse a first term whose gradient reaches no parameter, unless some are frozen."""
+        trained = [each for each in parameters if each.requires_grad]
+        found = torch.autograd.grad(term.sum(), trained, allow_unused=True, retain_graph=True)
+        if len(trained) == len(parameters) and all(each is None for each in found):
+            raise self._wrong(
+                "gave a number that depends on none of model.policy's parameters, which changes nothing"
+            )
+        self._reaches = True
+
     def _called(self, *arguments: object, model: BaseAlgorithm | None = None) -> object:
         try:
             return self._method(*arguments)
         except RLTransferError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             hint = ""
             if model is not None:
                 name = type(model).__name__
