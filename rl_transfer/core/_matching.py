@@ -19,6 +19,8 @@ from rl_transfer.errors import TransferError
 from rl_transfer.wording import listing
 
 SourceParts = PartMap | Mapping[str, Sequence[str]]
+MOST_PROBLEMS = 10
+"""Lines of a refusal; a network of a hundred broken tensors is told by the first."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,9 @@ def _reset_layer(matches: Mapping[str, Match], wanted: set[str], note: str) -> d
 
 def _refusal(strategy: Strategy, problems: list[str], tables: list[str]) -> TransferError:
     lines = [f"{strategy.called} cannot copy from this source; nothing was touched:"]
-    lines += [f"  {problem}" for problem in problems]
+    lines += [f"  {problem}" for problem in problems[:MOST_PROBLEMS]]
+    if len(problems) > MOST_PROBLEMS:
+        lines.append(f"  and {len(problems) - MOST_PROBLEMS} more tensors")
     if tables:
         lines += ["", *tables, ""]
         lines.append(

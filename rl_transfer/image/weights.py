@@ -183,8 +183,8 @@ def _load(
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:4]]
         raise BundleError(
-            f"{path.name} does not fit {type(module).__name__}: {' '.join(lines)[:400]}. Give the "
-            "architecture that the file was made with"
+            f"{path.name} does not fit {type(module).__name__}: {' '.join(lines)[:400].rstrip('.')}. Give "
+            "the architecture that the file was made with"
             + (", or weights.remap: true if only the names differ" if isinstance(config, TimmConfig) else ""),
             key=key,
         ) from None

@@ -115,7 +115,8 @@ class ClassifierTransfer:
             f"{part.ljust(width)}  {', '.join(f'{action} {count}' for action, count in found.items())}"
             for part, found in counts.items()
         ]
-        return "\n".join([*lines, f"{self.plan.strategy}: {self.plan.summary()} tensors"])
+        name = f"{self.plan.strategy}: " if self.plan.strategy else ""
+        return "\n".join([*lines, f"{name}{self.plan.summary()} tensors"])
 
     def schedule(self) -> str | None:
         """Gradual unfreezing for people.

@@ -216,6 +216,17 @@ def test_unsound_source_values_are_refused_even_where_resets_are_allowed(spoil, 
         plan(state, target, target.parts(), strategy)
 
 
+def test_a_network_of_many_unsound_tensors_is_told_by_the_first():
+    target = ActorCritic()
+    state = {name: torch.full_like(value, torch.nan) for name, value in snapshot(ActorCritic()).items()}
+    assert len(state) > 10
+    with pytest.raises(TransferError) as error:
+        plan(state, target, target.parts(), Strategy("s", copy=("all",)))
+    lines = error.value.message.splitlines()
+    assert len(lines) == 12
+    assert lines[-1] == f"  and {len(state) - 10} more tensors"
+
+
 def test_unsound_values_do_not_matter_where_nothing_is_copied():
     target = ActorCritic()
     state = snapshot(ActorCritic())

@@ -453,3 +453,16 @@ def test_a_bundle_is_built_again_from_data_alone(run: Execute) -> None:
     assert network.classes == ("a", "b", "c")
     assert core.digest_tensors(network.state) == folder.record()["weights_digest"]
     assert not network.module.training
+
+
+def test_a_long_plan_of_a_strategy_without_a_name_is_told_part_by_part(
+    run: Execute, arrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rl_transfer.supervised.transfer.LONG_PLAN", 1)
+    source = run()
+    said: list[str] = []
+    spec = make_run(arrays, strategy=FINE_TUNE, source=source.path.name)
+    ROOM.execute(spec, RunFolder(tmp_path / "told"), source.bundle, said.append)
+    told = said[0].splitlines()
+    assert told[0].split() == ["stem", "copied", "6"]
+    assert told[-1].startswith("copied ")
