@@ -51,7 +51,7 @@ class Progress:
             self._live.update(_panel(state, self._labels))
         elif time.monotonic() - self._last_line >= PLAIN_SECONDS or not (state.waiting or state.running):
             self._last_line = time.monotonic()
-            self._console.print(headline(state, self._labels), highlight=False)
+            self._console.print(headline(state, self._labels), highlight=False, soft_wrap=True)
 
 
 def headline(state: State, labels: Labels) -> str:
