@@ -160,3 +160,31 @@ def test_a_single_file_keeps_the_fingerprint_that_it_had(tmp_path: Path) -> None
     run = make_run(path)
     assert run.data is not None
     assert run.data.fingerprint == file_digest(path)
+
+
+def test_a_digest_is_taken_again_where_the_time_of_modification_was_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rl_transfer.spec.labelled.SETTLED_NS", -(10**18))  # every file counts as settled
+    path = tmp_path / "a.png"
+    path.write_bytes(b"before")
+    before, found = path.stat(), file_digest(path)
+    while path.stat().st_ctime_ns == before.st_ctime_ns:  # clocks of file systems are coarse
+        path.write_bytes(b"after!")
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    assert file_digest(path) != found
+
+
+def test_a_file_that_has_just_changed_is_read_again_though_its_times_stand_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"before")
+    still, stat = path.stat(), Path.stat
+    monkeypatch.setattr(
+        Path, "stat", lambda self, **options: still if self == path else stat(self, **options)
+    )
+    found = file_digest(path)
+    path.write_bytes(b"after!")
+    assert file_digest(path) != found
