@@ -11,6 +11,7 @@ import torch
 from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
+from stable_baselines3.common.torch_layers import FlattenExtractor
 
 from rl_transfer.errors import TransferError
 from rl_transfer.results import RunFolder, RunStore, run_id
@@ -272,6 +273,28 @@ def test_features_extractors_are_compared_with_their_defaults(
         return
     with pytest.raises(TransferError, match=message):
         play(target, source)
+
+
+class Doubled(FlattenExtractor):
+    """No tensors, and yet other inputs for the trunks."""
+
+    def forward(self, observations: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(observations)
+
+
+@pytest.mark.parametrize("copy", ["policy_trunk", "value_trunk"])
+def test_an_extractor_without_tensors_is_compared_too(copy: str, play: Run) -> None:
+    source = play(make_run(**run_of("PPO")))
+    own = ALGORITHMS["PPO"]
+    kwargs = {**own["policy_kwargs"], "features_extractor": f"{__name__}:Doubled"}
+    target = target_of(
+        "PPO", algorithm={"name": "PPO", **own, "policy_kwargs": kwargs}, strategy={"copy": (copy,)},
+        source=source.path.name, env=run_of("PPO")["env"],
+    )  # fmt: skip
+    with pytest.raises(
+        TransferError, match=r"features_extractor: .*FlattenExtractor in the source, .*Doubled"
+    ):
+        play(make_run(**target), source)
 
 
 def test_other_widths_are_refused_with_both_sides(play: Run) -> None:

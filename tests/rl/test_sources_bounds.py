@@ -195,6 +195,9 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, st
     attack("a set of statistics that takes for ever", "statistics", "v.pkl").write_bytes(
         b"\x80\x04(" + b")" + b"2\x86" * 40 + b"\x91."
     )
+    attack("a set of statistics that grows for ever", "statistics", "v.pkl").write_bytes(
+        b"\x80\x04\x8f(" + b")" + b"2\x86" * 40 + b"\x90."
+    )
     attack("dicts that double", "tensors", "m.pth").write_bytes(doubled_dicts(40))
     attack("a dict in itself", "tensors", "m.pth").write_bytes(dict_in_itself())
     for suffix in ("pth", "safetensors"):
@@ -250,7 +253,8 @@ NAMES = (
     "other shapes than declared", "a pipe for tensors",
     *(f"{age}tensors with {name}" for name in KEYS for age in ("", "old ")),
     "statistics with a key that takes for ever", "statistics with pairs whose key takes for ever",
-    "a set of statistics that takes for ever", "dicts that double", "a dict in itself", "a giant pth",
+    "a set of statistics that takes for ever", "a set of statistics that grows for ever",
+    "dicts that double", "a dict in itself", "a giant pth",
     "a giant safetensors", "a large pth of nothing",
 )  # fmt: skip
 

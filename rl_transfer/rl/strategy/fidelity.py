@@ -78,7 +78,7 @@ class _Dependence:
             return any("_trunk" in part for part in self.copied)
         if name in _EXTRACTOR:
             own = self.copied & {"features", "value_features"}
-            return bool(own) or (self.flat and "policy_trunk" in self.copied)
+            return bool(own) or (self.flat and any("_trunk" in part for part in self.copied))
         if name == "share_features_extractor":  # separate ones that become one; not the other way round
             return critic and self.features and theirs is False
         if name == "n_critics":
