@@ -237,3 +237,10 @@ def test_a_torn_file_of_arrays_is_refused(tmp_path: Path) -> None:
         path.write_bytes(whole[:length])
         with pytest.raises(ConfigError, match=r"cannot be read as a \.npz file"):
             IMAGES.open_data(ArrayData(name="arrays", path=str(path)))
+
+
+def test_a_class_named_like_a_part_stays_a_class_beside_others(tmp_path: Path) -> None:
+    root = save_folder(tmp_path / "data", {"ants": 1, "bees": 1, "test/deep": 1})
+    found = find_images(root, "classes")
+    assert found.test is None
+    assert [label for _, label in found.pool] == ["ants", "bees", "test"]
