@@ -336,7 +336,13 @@ def test_budgets_that_leave_the_learner_too_few_updates_are_refused_with_the_ari
     with pytest.raises(TransferError) as caught:
         check_guide_budget(guided_run("PPO", 416))
     message = caught.value.message
-    for part in ("25% of the 416 steps", "guide.share): 104", "9 updates of 32 steps", "10 stages", "to 448"):
+    for part in (
+        "25 % of the 416 steps",
+        "guide.share): 104",
+        "9 updates of 32 steps",
+        "10 stages",
+        "to 448",
+    ):
         assert part in message
     assert caught.value.key == "strategy.guide"
     check_guide_budget(guided_run("PPO", 416, stages=9))
