@@ -133,8 +133,8 @@ def check_guide_budget(run: RLRun) -> None:
     share = ON_POLICY_SHARE if guide.share is None else guide.share
     enough = math.ceil(guide.stages / (1 - share)) * rollout
     raise TransferError(
-        f"{run.algorithm.name} cannot learn from the guide's steps, and the guide may take {100 * share:.3g} % "
-        f"of the {total:,} steps of the budget (guide.share): {allowance:,}. The rest is "
+        f"{run.algorithm.name} cannot learn from the guide's steps, and the guide may take "
+        f"{100 * share:.3g} % of the {total:,} steps of the budget (guide.share): {allowance:,}. The rest is "
         f"{counted(updates, 'update')} of {rollout:,} steps each (n_steps × n_envs), fewer than the "
         f"{counted(guide.stages, 'stage')} of the guide's curriculum (guide.stages). Raise "
         f"training.total_steps to {enough:,}, or lower n_steps, n_envs, guide.share or guide.stages",
