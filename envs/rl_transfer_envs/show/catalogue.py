@@ -96,7 +96,7 @@ def format_default(quantity: Quantity) -> str:
         return f"{default:.6g}"
     if default is None:
         return "per element" if isinstance(quantity, Parameter) and quantity.keyed else "as registered"
-    return str(default)
+    return str(default) or "none"
 
 
 def format_bounds(quantity: Quantity) -> str:
@@ -112,6 +112,8 @@ def format_bounds(quantity: Quantity) -> str:
         return ", ".join(quantity.words) + (", list" if quantity.list_allowed else "")
     if quantity.kind == "flag":
         return "true, false"
+    if quantity.kind in ("name", "names"):
+        return f"any {quantity.kind}"
     if quantity.factors is not None:
         return "x{:g} to x{:g}".format(*quantity.factors)
     if quantity.bounds is None:
