@@ -6,6 +6,7 @@ import pytest
 
 import rl_transfer_envs as envs
 from rl_transfer_envs.check.play import first_divergence
+from rl_transfer_envs.registry.parameters import _parameters
 from rl_transfer_envs.registry.probes import probes
 from support.untyped import untyped
 
@@ -144,8 +145,10 @@ class TestPerElement:
         assert info["context"] == {"attribute": drawn}
         assert unwrapped.gravity / 9.8 != pytest.approx(unwrapped.force_mag / 10.0)
 
-    def test_one_distribution_for_all_elements_is_drawn_once(self):
-        gym.register("Elements-v0", entry_point=untyped(Elements))
+    def test_one_distribution_for_all_elements_is_drawn_once(self, monkeypatch):
+        monkeypatch.setitem(_parameters, "Elements-v0", {})
+        spec = gym.envs.registration.EnvSpec("Elements-v0", entry_point=untyped(Elements))
+        monkeypatch.setitem(gym.registry, "Elements-v0", spec)
         parameter = envs.Parameter(
             name="mass",
             unit="kg",
@@ -182,7 +185,6 @@ class TestPerElement:
         assert refused.value.key == "perturb.0.mass.base"
         with pytest.raises(envs.OutOfBoundsError, match=r"x0\.5 to x4"):
             masses("x9")
-        del gym.registry["Elements-v0"]
 
 
 class Elements(gym.Env):
