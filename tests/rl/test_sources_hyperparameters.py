@@ -40,6 +40,9 @@ ZOO: dict[str, dict[str, Any]] = {
     "DDPG": {"tau": 0.01, "batch_size": 100},
 }  # fmt: skip
 
+NORMAL = "<class 'stable_baselines3.common.noise.NormalActionNoise'>"
+RMSPROP = "<class 'torch.optim.rmsprop.RMSprop'>"
+
 
 def zip_of(name: str, folder: Path, **kwargs: Any) -> Path:
     actions = DISCRETE if name in ("PPO", "DQN", "QRDQN") else CONTINUOUS
@@ -142,6 +145,23 @@ def test_gaussian_noise_is_read_and_other_noise_told(tmp_path: Path) -> None:
         other = read(zip_of("TD3", tmp_path / str(index), action_noise=noise))
         assert untyped(other.algorithm).action_noise_std == 0
         assert "action_noise_std (0)" in other.metadata["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("TD3", {"action_noise": {":type:": NORMAL, "_mu": "[0. 0.]", "_sigma": "e"}}),
+        ("TD3", {"action_noise": {":type:": NORMAL, "_mu": "[0. 0.]", "_sigma": "[0.1 ... 0.1]"}}),
+        ("TD3", {"action_noise": {":type:": NORMAL, "_mu": "array([0.], dtype=float32)", "_sigma": "[0.1]"}}),
+        ("PPO", {"learning_rate": {"value_schedule": "ConstantSchedule(val=e)"}}),
+        ("PPO", {"clip_range": {"value_schedule": "ConstantSchedule(val=1-2)"}}),
+        ("A2C", {"policy_kwargs": {"optimizer_class": RMSPROP, "optimizer_kwargs": "{'eps': 1.2.3}"}}),
+    ],
+)
+def test_what_looks_like_a_number_and_is_none_is_told_not_raised(name: str, data: dict[str, Any]) -> None:
+    completed, notes = with_hyperparameters({"name": name}, data, CONTINUOUS)
+    assert {"name": name, "use_rms_prop": True, **completed} == {"name": name, "use_rms_prop": True}
+    assert "pickles alone" in notes[0]
 
 
 def test_the_optimizer_of_a2c_is_read(tmp_path: Path) -> None:

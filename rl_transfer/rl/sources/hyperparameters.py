@@ -13,11 +13,11 @@ from rl_transfer.spec import Algorithm, parse
 from rl_transfer.spec.base import Json
 from rl_transfer.wording import listing
 
-_NUMBER = r"([-+\d.e]+)"
+_NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)"
 _CONSTANT = re.compile(rf"ConstantSchedule\(val={_NUMBER}\)")
 _LINEAR = re.compile(rf"LinearSchedule\(start={_NUMBER}, end={_NUMBER}, end_fraction={_NUMBER}\)")
 _RMSPROP = "<class 'torch.optim.rmsprop.RMSprop'>"
-_EPSILON = re.compile(rf"'eps': {_NUMBER}")
+_EPSILON = re.compile(rf"'eps': {_NUMBER}[,}}]")
 _NORMAL_NOISE = "<class 'stable_baselines3.common.noise.NormalActionNoise'>"
 _MOST_LEFT_OUT = 2
 # Read off tensors, statistics and names elsewhere.
@@ -106,16 +106,14 @@ def _noise(value: Json) -> Iterator[tuple[str, Json]]:
     if value is None:
         return
     said = value if isinstance(value, Mapping) else {}
-    mean, sigma = (
-        {float(word) for word in re.findall(r"[-+\d.e]+", str(said.get(key, "")))}
-        for key in ("_mu", "_sigma")
-    )
+    mean, sigma = (_numbers(said.get(key)) for key in ("_mu", "_sigma"))
     if said.get(":type:") != _NORMAL_NOISE or mean != {0.0} or len(sigma) != 1:
         raise _NotPlain
     yield "action_noise_std", sigma.pop()
 
 
 def _numbers(printed: Json) -> set[float]:
+    """What NumPy printed of a vector; nothing where that is not all numbers."""
     try:
         return {float(word) for word in str(printed).strip("[]").split()}
     except ValueError:
@@ -133,7 +131,9 @@ def _rms_prop(field: str, data: Data) -> Iterator[tuple[str, Json]]:
     epsilon = _EPSILON.search(str(found.get("optimizer_kwargs", "")))
     if field == "use_rms_prop":
         yield field, optimizer is not None
-    elif optimizer is not None and epsilon:
+    elif optimizer is not None:
+        if epsilon is None:
+            raise _NotPlain
         yield field, float(epsilon[1])
 
 
