@@ -171,6 +171,25 @@ def test_the_optimizer_of_a2c_is_read(tmp_path: Path) -> None:
     assert "use_rms_prop (True)" in other.metadata["notes"][0]
 
 
+@pytest.mark.parametrize(
+    ("name", "kwargs", "told"),
+    [
+        ("PPO", {"optimizer_class": torch.optim.SGD}, "optimizer_class=<class 'torch.optim.sgd.SGD'>"),
+        ("PPO", {"optimizer_kwargs": {"weight_decay": 0.1}}, "optimizer_kwargs.weight_decay=0.1"),
+        ("A2C", {"optimizer_class": torch.optim.RMSprop, "optimizer_kwargs": {"alpha": 0.5, "eps": 1e-4}},
+         "optimizer_kwargs.alpha=0.5"),
+    ],
+)  # fmt: skip
+def test_another_optimizer_is_told(name: str, kwargs: dict[str, Any], told: str, tmp_path: Path) -> None:
+    notes = read(zip_of(name, tmp_path, policy_kwargs=kwargs)).metadata["notes"]
+    assert f"a config cannot say {told}; the defaults were assumed" in notes
+
+
+@pytest.mark.parametrize("name", ["PPO", "A2C", "QRDQN", "SAC"])
+def test_the_usual_optimizer_needs_no_word(name: str, tmp_path: Path) -> None:
+    assert "optimizer" not in str(read(zip_of(name, tmp_path)).metadata["notes"])
+
+
 def test_arguments_of_a_fresh_network_are_read(tmp_path: Path) -> None:
     kwargs = {"activation_fn": nn.ReLU, "ortho_init": False, "log_std_init": -2.0, "normalize_images": False}
     path = saved(sb3_model("PPO", BOX, CONTINUOUS, policy_kwargs=kwargs), tmp_path / "m.zip")

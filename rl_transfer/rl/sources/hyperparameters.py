@@ -17,6 +17,7 @@ _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)"
 _CONSTANT = re.compile(rf"ConstantSchedule\(val={_NUMBER}\)")
 _LINEAR = re.compile(rf"LinearSchedule\(start={_NUMBER}, end={_NUMBER}, end_fraction={_NUMBER}\)")
 _RMSPROP = "<class 'torch.optim.rmsprop.RMSprop'>"
+_ADAM = "<class 'torch.optim.adam.Adam'>"
 _EPSILON = re.compile(rf"'eps': {_NUMBER}[,}}]")
 _NORMAL_NOISE = "<class 'stable_baselines3.common.noise.NormalActionNoise'>"
 _MOST_LEFT_OUT = 2
@@ -65,7 +66,7 @@ def with_hyperparameters(
     odd = [f"{key}={data[key]}" for key, usual in _UNSAYABLE.items() if data.get(key, usual) != usual]
     if not hasattr(defaults, "n_steps") and data.get("n_steps", 1) != 1:
         odd.append(f"n_steps={data['n_steps']}")
-    odd += refused
+    odd += [*_optimizer(str(config["name"]), data), *refused]
     if odd:
         notes.append(f"a config cannot say {listing(odd, limit=20)}; the defaults were assumed")
     return accepted, notes
@@ -135,6 +136,25 @@ def _rms_prop(field: str, data: Data) -> Iterator[tuple[str, Json]]:
         if epsilon is None:
             raise _NotPlain
         yield field, float(epsilon[1])
+
+
+def _optimizer(name: str, data: Data) -> Iterator[str]:
+    """What the policy's optimizer was given and no config can say."""
+    found = data.get("policy_kwargs")
+    if not isinstance(found, Mapping):
+        return
+    chosen = found.get("optimizer_class")
+    if name != "A2C" and chosen not in (None, _ADAM):
+        yield f"optimizer_class={str(chosen)[:80]}"
+    usual: dict[str, Json] = {}
+    if name == "A2C":  # its eps is rms_prop_eps
+        usual = {"alpha": 0.99, "weight_decay": 0}
+    elif name == "QRDQN" and isinstance(size := data.get("batch_size"), int) and size > 0:
+        usual = {"eps": 0.01 / size}
+    given = found.get("optimizer_kwargs")
+    for key, value in given.items() if isinstance(given, Mapping) else ():
+        if (name, key) != ("A2C", "eps") and (key not in usual or usual[key] != value):
+            yield f"optimizer_kwargs.{key[:40]}={str(value)[:40]}"
 
 
 def _accepted(config: Mapping[str, Json], read: Mapping[str, Json]) -> tuple[dict[str, Json], list[str]]:
