@@ -27,6 +27,10 @@ class View(gym.Env):
         self.x = 0.0
         return self.look(), {}
 
+    @property
+    def cells(self):
+        return 2 * self.view + 1
+
     def look(self):
         return np.full(self.view, self.x, dtype=np.float32)
 
@@ -52,6 +56,12 @@ class TestSpaces:
             envs.check_effect({"id": env_id, "perturb": [{"attribute": attribute}]})
         assert caught.value.key == "perturb.0.attribute"
         assert "observation space" in caught.value.message
+
+    @pytest.mark.parametrize("path", ["cells", "x.real"])
+    def test_an_attribute_that_is_computed_is_refused(self, path):
+        with pytest.raises(envs.EnvError, match="can be read and not written") as caught:
+            envs.make({"id": "View-v0", "perturb": [{"attribute": {path: 5.0}}]})
+        assert path in str(caught.value.key)
 
     def test_an_attribute_that_stays_inside_is_accepted(self):
         assert envs.check_effect({"id": "View-v0", "perturb": [{"attribute": {"track": 5.0}}]})

@@ -119,7 +119,14 @@ def _set(env: Simulator, values: Mapping[str, float]) -> None:
         _, last = owner_of(env, path)
         owner = _own(env, path)
         whole = isinstance(getattr(owner, last), int | np.integer) and float(value).is_integer()
-        setattr(owner, last, int(value) if whole else value)
+        try:
+            setattr(owner, last, int(value) if whole else value)
+        except AttributeError as error:
+            raise IncompatiblePerturbationError(
+                f"attribute {path!r} of {type(env).__name__} can be read and not written: {error}; "
+                "name the attributes that it is computed from.",
+                key=f"attribute.{path}",
+            ) from error
 
 
 register_parameter(
