@@ -32,7 +32,7 @@ class Reusing(gym.Env):
     def step(self, action):
         observation, *rest = super().step(copy.deepcopy(action))
         if isinstance(action, np.ndarray):
-            action[...] = 0
+            action[...] = -1  # and not 0, which a delayed action is at first
         self.shown[:] = observation
         return self.shown, *rest
 
