@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, StrictInt, model_serializer, model_validator
 
 from rl_transfer.spec.base import (
     FiniteFloat,
@@ -142,11 +142,11 @@ class StrategyVerbs(Frozen):
     """Exceptions from ``copy`` that start fresh."""
     reset_on_mismatch: Selectors = ()
     """Layers that start fresh where their shape differs from the source's (else: refused)."""
-    input_maps: dict[str, tuple[int | str | None, ...]] = Field(default_factory=dict)
+    input_maps: dict[str, tuple[StrictInt | str | None, ...]] = Field(default_factory=dict)
     """First layers → for each target feature the source's, by index or name, or null."""
     input_fill: Literal["zero", "fresh"] = "zero"
     """Weights of features that the source lacks."""
-    output_maps: dict[str, tuple[int | None, ...]] = Field(default_factory=dict)
+    output_maps: dict[str, tuple[StrictInt | None, ...]] = Field(default_factory=dict)
     """Heads → for each target action the index of the source's, or null: that one starts fresh."""
     adapt: Literal["spaces"] | None = None
     """Freeze all but the layers that depend on a space in which source and target differ (RL only)."""

@@ -155,3 +155,9 @@ def test_with_an_unknown_sensor_actor_and_critics_compute_what_the_sources_do(
         theirs = before.module.get_submodule("critic")(torch.from_numpy(seen), actions)
         mine = getattr(after.module, network)(torch.from_numpy(np.hstack([seen, noise])), actions)
         assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(theirs, mine, strict=True))
+
+
+@pytest.mark.parametrize("verb", ["input_maps", "output_maps"])
+def test_false_in_a_map_is_not_the_first_entry(verb: str) -> None:
+    with pytest.raises(ValueError, match=verb):
+        make_run(strategy={"copy": ("all",), verb: {"action_head": (False, 1)}})
