@@ -229,7 +229,7 @@ def _run_sweep(graph: Graph, store: RunStore, workers: int, folder: Path, kind: 
             soft_wrap=True,
         )
         raise
-    out.print(headline(state, labels), highlight=False)
+    out.print(headline(state, labels), highlight=False, soft_wrap=True)
     for group, what in ((state.failed, "failed"), (state.skipped, "skipped")):
         for identifier, reason in group.items():
             err.print(
