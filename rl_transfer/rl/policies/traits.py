@@ -43,6 +43,9 @@ class Traits:
         learns_entropy: whether ``ent_coef: auto`` is learned, outside the policy.
         quantiles: what has ``n_quantiles`` outputs per value: the action ``head``, or the ``critics``.
         policy_defaults: ``policy_kwargs`` that SB3's class fills in and its policy alone does not.
+        optimizer_kwargs: arguments of the optimizer that SB3's class sets where the user sets none, with
+            their values or ``ANY`` for one that is a hyperparameter; ``None``: it leaves the optimizer alone.
+        epsilon_per_batch: ``eps`` of the optimizer times the batch size, where SB3's class derives it so.
         signature: hyperparameters by which SB3's ``data`` tell it from algorithms with the same
             tensors, with their values or ``ANY``.
     """
@@ -58,6 +61,8 @@ class Traits:
     learns_entropy: bool = False
     quantiles: Literal["head", "critics"] | None = None
     policy_defaults: Mapping[str, int] = field(default_factory=dict)
+    optimizer_kwargs: Mapping[str, float | None] | None = None
+    epsilon_per_batch: float | None = None
     signature: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
@@ -79,7 +84,10 @@ TRAITS: dict[str, Traits] = {
         "stable_baselines3", "on-policy", "distribution", several_epochs=True,
         signature={"gae_lambda": ANY, "clip_range": ANY},
     ),
-    "A2C": Traits("stable_baselines3", "on-policy", "distribution", signature={"gae_lambda": ANY}),
+    "A2C": Traits(
+        "stable_baselines3", "on-policy", "distribution",
+        optimizer_kwargs={"alpha": 0.99, "eps": ANY, "weight_decay": 0}, signature={"gae_lambda": ANY},
+    ),
     "TRPO": Traits(
         "sb3_contrib", "on-policy", "distribution", separate_critic=True, natural_gradient=True,
         signature={"gae_lambda": ANY, "cg_max_steps": ANY},
@@ -90,7 +98,7 @@ TRAITS: dict[str, Traits] = {
     "QRDQN": Traits(
         "sb3_contrib", "q-learning", "greedy", network="quantile_net",
         targets=(("quantile_net", "quantile_net_target"),),
-        quantiles="head", policy_defaults={"n_quantiles": 200},
+        quantiles="head", policy_defaults={"n_quantiles": 200}, epsilon_per_batch=0.01,
     ),
     "SAC": Traits(
         "stable_baselines3", "actor-critic", "distribution", targets=_CRITIC, separate_critic=True,

@@ -8,6 +8,7 @@ from itertools import combinations
 
 from rl_transfer.errors import ConfigError
 from rl_transfer.rl.environments.spaces import Space
+from rl_transfer.rl.policies.traits import ANY, traits_of
 from rl_transfer.rl.sources.deduce_algorithm import Data
 from rl_transfer.spec import Algorithm, parse
 from rl_transfer.spec.base import Json
@@ -122,7 +123,7 @@ def _numbers(printed: Json) -> set[float]:
 
 
 def _rms_prop(field: str, data: Data) -> Iterator[tuple[str, Json]]:
-    """A2C's optimizer, which SB3 writes into the policy's arguments."""
+    """RMSprop or Adam, which SB3 writes into the policy's arguments."""
     found = data.get("policy_kwargs")
     if not isinstance(found, Mapping):
         return
@@ -143,17 +144,17 @@ def _optimizer(name: str, data: Data) -> Iterator[str]:
     found = data.get("policy_kwargs")
     if not isinstance(found, Mapping):
         return
+    traits = traits_of(name)
     chosen = found.get("optimizer_class")
-    if name != "A2C" and chosen not in (None, _ADAM):
+    if traits.optimizer_kwargs is None and chosen not in (None, _ADAM):
         yield f"optimizer_class={str(chosen)[:80]}"
-    usual: dict[str, Json] = {}
-    if name == "A2C":  # its eps is rms_prop_eps
-        usual = {"alpha": 0.99, "weight_decay": 0}
-    elif name == "QRDQN" and isinstance(size := data.get("batch_size"), int) and size > 0:
-        usual = {"eps": 0.01 / size}
+    usual = dict(traits.optimizer_kwargs or {})
+    size = data.get("batch_size")
+    if traits.epsilon_per_batch is not None and isinstance(size, int) and size > 0:
+        usual["eps"] = traits.epsilon_per_batch / size
     given = found.get("optimizer_kwargs")
     for key, value in given.items() if isinstance(given, Mapping) else ():
-        if (name, key) != ("A2C", "eps") and (key not in usual or usual[key] != value):
+        if key not in usual or usual[key] not in (ANY, value):
             yield f"optimizer_kwargs.{key[:40]}={str(value)[:40]}"
 
 
