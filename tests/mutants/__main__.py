@@ -9,12 +9,14 @@ import random
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from mutants import warm
 from mutants.operators import Mutant, mutants, mutated, read
 from mutants.process import ROOT, Outcome, prepare, run
 from mutants.reach import Reach, measure
 from mutants.rows import NAMED, TARGETS, Named
+from mutants.warm import Task
 
 NAMED_SECONDS = 120.0
 """Limit of one named row; most of it is for a machine that is busy with other things."""
@@ -41,7 +43,7 @@ def main() -> int:
     if arguments.sample and arguments.sample < len(chosen):
         chosen = random.Random(arguments.seed).sample(chosen, arguments.sample)
     reach = measure(targets)
-    judged = judge(chosen, reach, arguments.seconds)
+    judged = judge(chosen, reach, arguments.seconds, arguments.jobs)
     return report(judged, f"sample {arguments.sample or 'all'}, seed {arguments.seed}")
 
 
@@ -58,23 +60,37 @@ def modules() -> dict[str, list[str]]:
     }
 
 
-def judge(chosen: Iterable[Mutant], reach: Reach, seconds: float) -> list[tuple[Mutant, str]]:
-    """The outcome of every mutant, told as it is found; Ctrl-C ends the search and keeps what is known.
-
-    The order is that of the draw: the first hundred are a sample too.
-    """
+def judge(chosen: Sequence[Mutant], reach: Reach, seconds: float, jobs: int) -> list[tuple[Mutant, str]]:
+    """The outcome of every mutant, told as it is found; Ctrl-C ends the search and keeps what is known."""
     judged: list[tuple[Mutant, str]] = []
+    tasks: dict[str, list[tuple[Mutant, Task]]] = defaultdict(list)
+    cold: list[tuple[Mutant, Task]] = []
+
+    def tell(mutant: Mutant, outcome: str) -> None:
+        judged.append((mutant, outcome))
+        clock = f"[{len(judged)} of {len(chosen)}, {time.monotonic() - start:.0f} s]"
+        print(f"{outcome:9} {mutant.path}:{mutant.line}: {mutant.change}  {clock}", flush=True)
+
+    start = time.monotonic()
     with contextlib.suppress(KeyboardInterrupt):
         for mutant in chosen:
-            start = time.monotonic()
             tests, cost = reach.tests_of(mutant, seconds)
-            outcome: str = "unreached"
-            if tests:
-                tree = mutated(mutant, read(ROOT, mutant.path))
-                outcome = run(tests, 3 * cost + GRACE, (mutant.path, tree))
-            judged.append((mutant, outcome))
-            took = time.monotonic() - start
-            print(f"{outcome:9} {mutant.path}:{mutant.line}: {mutant.change}  [{took:.1f} s]", flush=True)
+            if not tests:
+                tell(mutant, "unreached")
+                continue
+            task = Task(mutant.path, mutated(mutant, read(ROOT, mutant.path)), tests, 3 * cost + GRACE)
+            if reach.at_import(mutant):
+                cold.append((mutant, task))
+            else:
+                tasks[reach.room(tests[0])].append((mutant, task))
+        for room, pairs in tasks.items():
+            for index, outcome in warm.judge(room, [task for _, task in pairs], jobs):
+                if outcome is None:
+                    cold.append(pairs[index])
+                else:
+                    tell(pairs[index][0], outcome)
+        for mutant, task in cold:
+            tell(mutant, run(task.tests, task.limit, (task.path, task.tree)))
     return judged
 
 
@@ -135,6 +151,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, default=0, help="how many mutants to draw; 0: all")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--at", default="", help="only mutants of these modules or lines: path or path:line")
+    parser.add_argument("--jobs", type=int, default=2, help="processes side by side")
     parser.add_argument("--seconds", type=float, default=20, help="seconds of tests to try on one mutant")
     return parser.parse_args()
 

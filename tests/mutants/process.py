@@ -108,7 +108,7 @@ def run(
     child = os.fork()
     if child == 0:
         os._exit(_child(tests, change, plugins))
-    code = _wait(child, limit)
+    code = wait(child, limit)
     if code is None:
         return "timeout"
     if code == pytest.ExitCode.OK:
@@ -125,10 +125,7 @@ def _child(tests: Sequence[str], change: tuple[str, ast.Module] | None, plugins:
     os.setsid()
     code = FAILED_TO_START
     try:
-        if not os.environ.get("MUTANTS_LOUD"):
-            silence = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(silence, 1)
-            os.dup2(silence, 2)
+        silence()
         if change is not None:
             sys.meta_path.insert(0, Finder(*change))
         code = int(pytest.main([*QUIET, f"--rootdir={ROOT}", *tests], plugins=list(plugins)))
@@ -139,7 +136,15 @@ def _child(tests: Sequence[str], change: tuple[str, ast.Module] | None, plugins:
         os._exit(code)  # a child never goes on with its parent's work
 
 
-def _wait(child: int, limit: float) -> int | None:
+def silence() -> None:
+    """Send what this process prints nowhere, unless ``MUTANTS_LOUD`` is set."""
+    if not os.environ.get("MUTANTS_LOUD"):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+
+
+def wait(child: int, limit: float) -> int | None:
     """The child's exit code, below 0 for a signal; None if it was stopped at the limit."""
     deadline = time.monotonic() + limit
     pause = 0.005

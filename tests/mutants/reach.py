@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -29,6 +29,8 @@ class Reach:
 
     lines: dict[str, dict[int, list[str]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    rooms: tuple[str, ...] = ()
+    """Test paths that were measured, as ``rows.TARGETS`` names them."""
 
     def tests_of(self, mutant: Mutant, budget: float) -> tuple[list[str], float]:
         """The tests to try on a mutant, and the seconds that they take on unchanged code.
@@ -53,9 +55,21 @@ class Reach:
         for name in sorted(files, key=lambda name: (stem not in Path(name).stem, cost[name], name)):
             if chosen and total + cost[name] > budget:
                 break
-            chosen += files[name]
+            chosen += sorted(files[name], key=lambda test: (self.seconds[test], test))
             total += cost[name]
         return chosen, total
+
+    def at_import(self, mutant: Mutant) -> bool:
+        """Whether a changed line runs when its module is imported."""
+        lines = self.lines.get(mutant.path, {})
+        return any(IMPORT in lines.get(line, ()) for line in mutant.lines)
+
+    def room(self, test: str) -> str:
+        """The test paths that a test was measured with."""
+        file = test.partition("::")[0]
+        return next(
+            room for room in self.rooms if any(file == p or file.startswith(f"{p}/") for p in room.split())
+        )
 
 
 class Recorder:
@@ -115,7 +129,7 @@ def measure(targets: dict[str, list[str]]) -> Reach:
     if CACHE.exists():
         kept = json.loads(CACHE.read_text(encoding="utf-8"))
         if kept["key"] == key:
-            return _reach(kept["parts"])
+            return _reach(targets, kept["parts"])
     CACHE.parent.mkdir(exist_ok=True)
     part = CACHE.with_suffix(".part")
     parts = []
@@ -126,11 +140,11 @@ def measure(targets: dict[str, list[str]]) -> Reach:
         parts.append(json.loads(part.read_text(encoding="utf-8")))
         part.unlink()
     CACHE.write_text(json.dumps({"key": key, "parts": parts}), encoding="utf-8")
-    return _reach(parts)
+    return _reach(targets, parts)
 
 
-def _reach(parts: Sequence[dict[str, Any]]) -> Reach:
-    reach = Reach()
+def _reach(targets: Iterable[str], parts: Sequence[dict[str, Any]]) -> Reach:
+    reach = Reach(rooms=tuple(targets))
     for part in parts:
         reach.seconds |= part["seconds"]
         for path, lines in part["lines"].items():
