@@ -13,6 +13,7 @@ from mutants.operators import Mutant, mutants, mutated
 from mutants.process import ROOT, module_name
 from mutants.reach import IMPORT, Reach
 from mutants.rows import NAMED, Named
+from mutants.warm import changed_functions
 
 
 def in_a_process_of_its_own(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -126,3 +127,48 @@ def test_a_child_tells_passed_failed_late_and_unknown_apart(tmp_path: Path) -> N
     )
     done = in_a_process_of_its_own(str(script))
     assert done.stdout.split() == ["survived", "killed", "timeout", "broken"], done.stderr
+
+
+def test_a_change_inside_functions_is_told_from_one_that_runs_at_import() -> None:
+    path = "rl_transfer/core/limits.py"
+    before = (
+        "LIMIT = 3\ndef f(a, b=2):\n    return [each + a for each in b]\n"
+        "class C:\n    x = 1\n    def g(self):\n        return 1\n"
+    )
+
+    def places(old: str, new: str) -> set[str] | None:
+        changed = changed_functions(path, before, ast.parse(before.replace(old, new)))
+        return None if changed is None else {name for name, _ in changed}
+
+    assert places("each + a", "each - a") == {"f"}
+    assert places("return 1", "return 2") == {"C.g"}
+    assert places("LIMIT = 3", "LIMIT = 4") is None
+    assert places("b=2", "b=3") is None, "a default is made when the module is imported"
+    assert places("x = 1", "x = 2") is None
+
+
+def test_a_warm_process_judges_as_one_of_its_own_does(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import ast\n"
+        "from mutants.process import ROOT, prepare\n"
+        "from mutants.warm import Task, judge\n"
+        "prepare()\n"
+        "path = 'rl_transfer/wording.py'\n"
+        "name = 'test_an_error_without_a_users_line_names_the_last_one_it_has_or_none'\n"
+        "text = (ROOT / path).read_text(encoding='utf-8')\n"
+        "def task(old, new, test=name):\n"
+        "    assert text.count(old) == 1, old\n"
+        "    tree = ast.parse(text.replace(old, new))\n"
+        "    return Task(path, tree, [f'tests/test_wording.py::{test}'], 300)\n"
+        "old, new = '    by_folded = {', '    return None; by_folded = {'\n"
+        "tasks = [\n"
+        "    task(old, new, 'test_environments_hint_alike'),\n"
+        "    task(old, new),\n"
+        "    task('_SHOWN = 8', '_SHOWN = 9'),\n"
+        "    task(old, new, 'test_of_no_such_name'),\n"
+        "]\n"
+        "print(*(outcome for _, outcome in sorted(judge('tests/test_wording.py', tasks, 2))))\n"
+    )
+    done = in_a_process_of_its_own(str(script))
+    assert done.stdout.split() == ["killed", "survived", "None", "None"], done.stdout + done.stderr
