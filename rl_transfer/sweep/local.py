@@ -16,27 +16,14 @@ from concurrent.futures import Future
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rl_transfer.errors import RLTransferError
 from rl_transfer.results import RunFolder
 from rl_transfer.sweep.dispatch import Job
+from rl_transfer.sweep.executor import RunFailed
 
 PRELOAD = ["rl_transfer.sweep.preload"]
-
-
-class Executor(Protocol):
-    """Where jobs run: local processes here, a cluster elsewhere."""
-
-    def submit(self, job: str) -> Future[None]:
-        """Start a job (as JSON); the future fails if the run does."""
-
-    def close(self) -> None:
-        """Stop what is running and free everything."""
-
-
-class RunFailed(RLTransferError):
-    """A run failed in its worker; the message says why and where its log is."""
 
 
 class LocalExecutor:
@@ -48,6 +35,8 @@ class LocalExecutor:
         if method == "forkserver":
             self._context.set_forkserver_preload(PRELOAD)
         self._processes: dict[BaseProcess, threading.Thread] = {}
+        self._of: dict[Future[None], BaseProcess] = {}
+        self._cancelled: set[Future[None]] = set()
         self._closed = False
 
     def submit(self, job: str) -> Future[None]:
@@ -57,7 +46,9 @@ class LocalExecutor:
         folder.forget_failure()
         process = self._context.Process(target=_work, args=(job, str(folder.log)), daemon=True)
         future: Future[None] = Future()
+        future.set_running_or_notify_cancel()
         process.start()
+        self._of[future] = process
         thread = threading.Thread(target=self._watch, args=(process, folder, future), daemon=True)
         self._processes[process] = thread
         thread.start()
@@ -67,6 +58,7 @@ class LocalExecutor:
         wait([process.sentinel])
         process.join()
         code = process.exitcode
+        del self._of[future]
         if not self._closed:
             del self._processes[process]
             process.close()
@@ -74,13 +66,20 @@ class LocalExecutor:
             future.set_result(None)
             return
         failure = folder.failure()
-        if failure is None and not self._closed:
+        if failure is None and not (self._closed or future in self._cancelled):
             reason = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
             failure = {"error": "WorkerDied", "message": f"the worker process died ({reason})"}
             with contextlib.suppress(RLTransferError):
                 folder.fail(failure["error"], failure["message"])
         message = failure["message"] if failure else "stopped"
         future.set_exception(RunFailed(f"{message}\n  log: {folder.log}"))
+
+    def cancel(self, future: Future[None]) -> None:
+        """Stop the process of a job."""
+        process = self._of.get(future)
+        if process is not None:
+            self._cancelled.add(future)
+            process.terminate()
 
     def close(self) -> None:
         """Stop all running jobs; their folders stay unfinished and are begun anew next time."""

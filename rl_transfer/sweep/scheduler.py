@@ -11,8 +11,8 @@ from typing import Any
 
 from rl_transfer.results import RunStore
 from rl_transfer.sweep.dispatch import Job
+from rl_transfer.sweep.executor import Executor
 from rl_transfer.sweep.graph import Graph
-from rl_transfer.sweep.local import Executor
 
 POLL_SECONDS = 0.25
 
@@ -89,12 +89,16 @@ def run_graph(
     # The longest budgets first among those that others wait for: sources are what a sweep waits for.
     needed = {need for row in graph.rows for need in row.needs}
     state.waiting.sort(key=lambda each: (each not in needed, -state.steps(each)))
-    while state.waiting or state.running:
-        _skip_orphans(state)
-        _start_ready(state, executor)
-        on_change(state)
-        wait(state.running.values(), timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-        _collect(state)
+    try:
+        while state.waiting or state.running:
+            _skip_orphans(state)
+            _start_ready(state, executor)
+            on_change(state)
+            wait(state.running.values(), timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+            _collect(state)
+    finally:
+        for future in state.running.values():
+            executor.cancel(future)
     on_change(state)
     return state
 

@@ -53,5 +53,8 @@ class InThisProcess:
             future.set_result(None)
         return future
 
+    def cancel(self, future: Future[None]) -> None:
+        """Nothing is running."""
+
     def close(self) -> None:
         """Nothing is held."""
