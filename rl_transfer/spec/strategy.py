@@ -147,7 +147,7 @@ class StrategyVerbs(Frozen):
     input_fill: Literal["zero", "fresh"] = "zero"
     """Weights of features that the source lacks."""
     output_maps: dict[str, tuple[StrictInt | None, ...]] = Field(default_factory=dict)
-    """Heads → for each target action the index of the source's, or null: that one starts fresh."""
+    """Heads, or ``actions`` for all in their order → for each target action the source's, or null: fresh."""
     adapt: Literal["spaces"] | None = None
     """Freeze all but the layers that depend on a space in which source and target differ (RL only)."""
     freeze: Selectors = ()
@@ -234,6 +234,12 @@ class StrategyVerbs(Frozen):
         for key in ("input_maps", "output_maps"):
             if isinstance(self.anchor, EWCConfig) and getattr(self, key):
                 raise KeyedValueError("anchor", f"ewc cannot be combined with {key}; l2_sp can")
+            for acting in ("kickstart", "guide"):
+                if getattr(self, acting) and getattr(self, key):
+                    raise KeyedValueError(
+                        acting,
+                        f"{acting} cannot be combined with {key}: there the source itself acts, without maps",
+                    )
         useless = [key for key in idle if not self.train and getattr(self, key)]
         if useless:
             raise KeyedValueError("train", f"train is false, so {', '.join(useless)} would do nothing")

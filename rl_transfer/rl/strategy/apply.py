@@ -19,6 +19,7 @@ from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.policies.parts import policy_parts
 from rl_transfer.rl.policies.traits import traits_of
 from rl_transfer.rl.strategy import cached_features
+from rl_transfer.rl.strategy.action_maps import refuse_half_maps
 from rl_transfer.rl.strategy.adapt import with_adaptation
 from rl_transfer.rl.strategy.anchors import anchor_loss
 from rl_transfer.rl.strategy.architecture import add_low_rank, add_progressive, merge, optimizers
@@ -75,6 +76,7 @@ class PolicyTransfer:
             initial = apply_initial(model.policy, self.parts, strategy, self._verbs, given, seed)
         self.plan, self._reference = initial.plan, initial.reference
         if source is not None and self._verbs.copy_:
+            refuse_half_maps(self.plan, strategy, self._verbs, self._name, self.parts, source)
             space, statistics = model.observation_space, self._verbs.normalization
             refuse_other_function(self.plan, run.algorithm, space, source, statistics)
         self._knobs = apply_knobs(model, run.algorithm, self._verbs, source, self.plan.names("copied"))

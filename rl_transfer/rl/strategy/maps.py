@@ -11,11 +11,10 @@ from rl_transfer.errors import TransferError
 from rl_transfer.rl.environments.build import observation_names
 from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.policies.traits import Traits, traits_of
+from rl_transfer.rl.strategy.action_maps import ACTIONS, OUTPUTS, Map, action_count, critic_inputs
 from rl_transfer.rl.strategy.translate import expand
 from rl_transfer.spec import StrategyVerbs
 from rl_transfer.wording import did_you_mean, listing
-
-Map = tuple[int | None, ...]
 
 
 def with_maps(
@@ -23,8 +22,9 @@ def with_maps(
 ) -> core.Strategy:
     """A strategy with its declared maps.
 
-    Names of observations become indices, the actions of a quantile head become its outputs, and a map
-    of a network holds for its target network too, where that is copied.
+    Names of observations become indices, the actions of a quantile head become its outputs, ``actions``
+    becomes the maps of all that is in their order, and a map of a network holds for its target network
+    too, where that is copied.
 
     Args:
         strategy: in the core's words, without maps.
@@ -37,21 +37,69 @@ def with_maps(
         The strategy, with ``input_maps`` and ``output_maps``.
 
     Raises:
-        TransferError: a name that the source's environment does not have, or gives to no entry.
+        TransferError: a name that the source's environment does not have, or gives to no entry; ``actions``
+            beside other output maps, of another length, or where nothing that it maps is copied.
     """
     if not (verbs.input_maps or verbs.output_maps):
         return strategy
     traits = traits_of(algorithm)
     copied = set(parts.select(strategy.copy)) - set(parts.select(strategy.reset))
+    declared_inputs, declared_outputs = dict(verbs.input_maps), dict(verbs.output_maps)
+    if ACTIONS in declared_outputs and source is not None:
+        of_critics, declared_outputs = _of_actions(verbs, algorithm, parts, source, copied)
+        declared_inputs |= of_critics
     inputs: dict[str, Map] = {}
-    for selector, given in verbs.input_maps.items():
+    for selector, given in declared_inputs.items():
         indices = tuple(_index(each, source, f"strategy.input_maps.{selector}") for each in given)
         inputs |= dict.fromkeys(_places("input_maps", selector, parts, traits, copied), indices)
     outputs: dict[str, Map] = {}
-    for selector, actions in verbs.output_maps.items():
+    for selector, actions in declared_outputs.items():
         rows = _quantiles(actions, source) if traits.quantiles == "head" and source is not None else actions
         outputs |= dict.fromkeys(_places("output_maps", selector, parts, traits, copied), rows)
     return replace(strategy, input_maps=inputs, output_maps=outputs)
+
+
+def _of_actions(
+    verbs: StrategyVerbs, algorithm: str, parts: PartMap, source: Policy, copied: set[str]
+) -> tuple[dict[str, Map], dict[str, Map]]:
+    """The map of ``actions`` as input maps of critics and output maps, of what is copied."""
+    key = f"strategy.output_maps.{ACTIONS}"
+    others = [selector for selector in verbs.output_maps if selector != ACTIONS]
+    if others:
+        raise TransferError(
+            f"{ACTIONS} maps all that is in the order of the actions; leave out {listing(others)}", key=key
+        )
+    actions = verbs.output_maps[ACTIONS]
+    if traits_of(algorithm).family != "q-learning":  # whose heads are checked where they are mapped
+        _check_actions(actions, action_count(parts), action_count(source.parts), key)
+    mapped = parts.layers(expand(verbs.input_maps, parts), key="strategy.input_maps")
+    inputs: dict[str, Map] = {
+        critic.selector: critic.columns(actions)
+        for critic in critic_inputs(algorithm, parts, source)
+        if copied.intersection(critic.layer.tensors)
+        and critic.layer not in mapped
+        and critic.features == critic.source_features
+    }
+    heads = [
+        name for name in OUTPUTS if name in parts.names and copied.intersection(parts[name].tensor_names)
+    ]
+    if not inputs and not heads:
+        raise TransferError("nothing that is in the order of the actions is copied", key=key)
+    return inputs, dict.fromkeys(heads, actions)
+
+
+def _check_actions(actions: Map, here: int, there: int, key: str) -> None:
+    if len(actions) != here:
+        raise TransferError(
+            f"the map has {len(actions)} entries, but the target has {here} actions; give one source action "
+            "or null per target action",
+            key=key,
+        )
+    outside = [str(each) for each in actions if each is not None and not 0 <= each < there]
+    if outside:
+        raise TransferError(
+            f"output map index {listing(outside)} is outside the source's actions 0 to {there - 1}", key=key
+        )
 
 
 def _places(verb: str, selector: str, parts: PartMap, traits: Traits, copied: set[str]) -> Iterator[str]:
