@@ -30,6 +30,25 @@ def model_of(env_id, *perturb):
     return make(env_id, *perturb).unwrapped.model
 
 
+class TestWarnings:
+    def test_what_gymnasium_alone_can_mend_is_told_nowhere(self, capfd, tmp_path):
+        make("HalfCheetah-v5").close()
+        assert capfd.readouterr() == ("", "")
+        assert not list(tmp_path.iterdir()), "MuJoCo keeps a log of its warnings where it stands"
+
+    def test_any_other_is_a_warning_of_python(self, monkeypatch):
+        build = gym.make
+
+        def warned(*args, **kwargs):
+            mujoco.get_mju_user_warning()("a body without mass")
+            return build(*args, **kwargs)
+
+        monkeypatch.setattr(gym, "make", warned)
+        with pytest.warns(UserWarning, match="a body without mass"):
+            make("Hopper-v5")
+        assert mujoco.get_mju_user_warning() is None
+
+
 class TestMass:
     def test_inertia_and_all_that_mujoco_caches_follow_the_mass(self):
         base, model = model_of("Hopper-v5"), model_of("Hopper-v5", {"body_mass": {"torso": "x1.5"}})

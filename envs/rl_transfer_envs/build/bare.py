@@ -7,7 +7,8 @@ import dataclasses
 import importlib
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import gymnasium as gym
 import numpy as np
@@ -52,7 +53,8 @@ def bare(spec: Spec, render_mode: str | None = None) -> Env:
     kwargs = spec["kwargs"] if render_mode is None else {**spec["kwargs"], "render_mode": render_mode}
     try:
         _import_entry_point(registered.entry_point)
-        return gym.make(registered, **copy.deepcopy(kwargs))
+        with _mujoco_warns_in_python():
+            return gym.make(registered, **copy.deepcopy(kwargs))
     except (gym.error.DependencyNotInstalled, ImportError) as error:
         raise _missing(spec["id"], error) from error
     except EnvError:
@@ -70,6 +72,28 @@ def _import_entry_point(entry_point: object) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             importlib.import_module(module)
+
+
+@contextmanager
+def _mujoco_warns_in_python() -> Iterator[None]:
+    """MuJoCo's warnings on a model as Python's, not on stderr and in MUJOCO_LOG.TXT in the current folder.
+
+    What it calls deprecated is left out: HalfCheetah's model is Gymnasium's, and no user can mend it.
+    """
+    mujoco = sys.modules.get("mujoco")
+    if mujoco is None:
+        yield
+        return
+    heard: list[str] = []
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(heard.append)
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(before)
+    for text in heard:
+        if "is deprecated" not in text:
+            warnings.warn(text, stacklevel=2)
 
 
 def _missing(env_id: str, error: Exception) -> MissingExtraError:
