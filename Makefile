@@ -46,6 +46,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/cached_features.py --repeats 1
 	$(BIN)/python benchmarks/image_throughput.py --epochs 1 --repeats 1
 	$(BIN)/python benchmarks/jump_start.py --seeds 1
+	$(BIN)/python benchmarks/scheduler.py
 	@echo "Short forms. Each file in benchmarks/ says its full command in its first lines."
 
 ## The tests under branch coverage; fails below the floor in pyproject.toml. Worker processes are not measured.

@@ -28,8 +28,8 @@ def write_seeds(sweep: Sweep, matrix: Matrix, root: Path, folder: Path) -> Path:
         ``folder``.
     """
     remove_own(folder)
-    link_events(root, sweep.runs)
     several = len(matrix.sources) > 1
+    link_events(root, sweep.runs, several=several)
     for cell in matrix.cells:
         if cell.band is None:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -193,6 +194,17 @@ class RunStore:
             identifier: the run's id.
         """
         return RunFolder(self.root / "runs" / identifier)
+
+    def identifiers(self) -> set[str]:
+        """The ids of all runs that have a folder, finished or not.
+
+        Returns:
+            Names of folders; none where the store does not exist.
+        """
+        try:
+            return {entry.name for entry in os.scandir(self.root / "runs")}
+        except FileNotFoundError:
+            return set()
 
     def open(self) -> RunStore:
         """Create the store's folder.

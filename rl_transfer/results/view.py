@@ -54,7 +54,7 @@ def arm_place(target: str, strategy: str, source: str | None, *, several: bool) 
     return Path(target, f"{strategy}--from-{source}" if source and several else strategy)
 
 
-def link_events(root: Path, rows: Iterable[Planned], only: str | None = None) -> None:
+def link_events(root: Path, rows: Iterable[Planned], *, several: bool) -> None:
     """Link event files of runs under ``tensorboard-seeds/<target>/<strategy>/seed-<i>``.
 
     Sources lie under ``sources/<source>/seed-<i>``. Runs without event files get no link; links of runs that
@@ -62,14 +62,12 @@ def link_events(root: Path, rows: Iterable[Planned], only: str | None = None) ->
 
     Args:
         root: the sweep's folder.
-        rows: every row of the sweep.
-        only: the one run to link; None: all of them.
+        rows: of the sweep, all of them or those of some runs.
+        several: whether the sweep has more than one source.
     """
-    rows = list(rows)
-    several = len({row.source for row in rows if row.source}) > 1
     for row in rows:
         events = root / "runs" / row.id / "tensorboard"
-        if row.role == "random" or only not in (None, row.id) or not events.is_dir():
+        if row.role == "random" or not events.is_dir():
             continue
         if row.role == "source":
             place = Path("sources", str(row.source))

@@ -42,6 +42,7 @@ __all__ = [
     "PositiveInt",
     "Score",
     "Share",
+    "canonical_json",
     "digest",
 ]
 
@@ -83,5 +84,19 @@ def digest(data: object, length: int = 16) -> str:
     Returns:
         Lower-case hexadecimal digits.
     """
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:length]
+    return hashlib.sha256(canonical_json(data).encode()).hexdigest()[:length]
+
+
+def canonical_json(data: object) -> str:
+    """The one text of ``data``, whatever the order of its keys.
+
+    >>> canonical_json({"b": 1, "a": None})
+    '{"a":null,"b":1}'
+
+    Args:
+        data: what JSON can say.
+
+    Returns:
+        JSON with sorted keys and without spaces.
+    """
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -138,6 +138,9 @@ class MatrixConfig(Frozen, ABC):
     def trained_run(self, entry: Entry, verbs: StrategyVerbs, source: str | None, seed: int) -> RunConfig:
         """The run that trains on an entry's task.
 
+        Seed and source enter its fields ``seed`` and ``source`` and nothing else of it: the runs of a
+        cell are made from one of them.
+
         Args:
             entry: a source or a target of this suite.
             verbs: the strategy; an empty one trains from scratch.

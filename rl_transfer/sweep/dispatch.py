@@ -108,6 +108,8 @@ class Job:
     """Bundle of the source policy."""
     modules: tuple[str, ...] = ()
     """What the suite names of the user's own modules; the source's bundle may name them."""
+    alone: bool = False
+    """Whether it executes these modules, so that its process must not run anything after it."""
 
     def to_json(self) -> str:
         """The job as text."""
@@ -117,6 +119,7 @@ class Job:
                 "folder": str(self.folder),
                 "source": None if self.source is None else str(self.source),
                 "modules": list(self.modules),
+                "alone": self.alone,
             }
         )
 
@@ -126,7 +129,7 @@ class Job:
         data = json.loads(text)
         run = KINDS[data["run"]["kind"]].run.model_validate_json(json.dumps(data["run"]))
         source = None if data["source"] is None else Path(data["source"])
-        return cls(run, Path(data["folder"]), source, tuple(data["modules"]))
+        return cls(run, Path(data["folder"]), source, tuple(data["modules"]), data["alone"])
 
     def execute(self) -> None:
         """Run it in this process."""

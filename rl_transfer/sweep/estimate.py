@@ -3,37 +3,152 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 
-from rl_transfer.sweep.scheduler import State
+from rl_transfer.sweep.graph import Graph
+
+FEW = 100
+"""Waiting places of the matrix that are looked at one by one; with more, no single run decides the end."""
+
+Place = tuple[str, str | None, str | None, str | None]
 
 
-def seconds_left(state: State, now: float) -> float | None:
-    """Seconds until the last run ends.
+@dataclass
+class _Group:
+    """The runs of one place of the matrix: what is known of their duration, and how many still wait."""
+
+    seconds: float = 0.0
+    finished: int = 0
+    waiting: int = 0
+    steps: int = 0
+
+    @property
+    def mean(self) -> float:
+        return self.seconds / self.finished
+
+
+class Estimate:
+    """Counts what waits and what was finished: asking for the time left looks at no single waiting run.
 
     A run is taken to last as long as the finished ones in its place of the matrix (the same source, target
     and strategy, another seed), else as long as finished runs last per step of budget: an epoch of a frozen
     trunk costs a fraction of one of a whole network, and the start of a run costs more than either.
 
     Args:
-        state: where the sweep stands.
-        now: monotonic seconds.
+        graph: the runs.
+        workers: how many run at a time.
 
-    Returns:
-        None until a run with a budget has been finished in this session: nothing is known before.
+    Attributes:
+        begun: when each running run began, in monotonic seconds.
     """
-    trained = {each: seconds for each, seconds in state.seconds.items() if state.steps(each) > 0}
-    if not trained:
-        return None
-    like: dict[tuple[str | None, ...], list[float]] = defaultdict(list)
-    places = {row.id: (row.role, row.source, row.target, row.strategy) for row in reversed(state.graph.rows)}
-    for each, seconds in state.seconds.items():
-        like[places[each]].append(seconds)
-    per_step = sum(trained.values()) / sum(map(state.steps, trained))
 
-    def expected(identifier: str) -> float:
-        known = like.get(places[identifier])
-        return sum(known) / len(known) if known else per_step * state.steps(identifier)
+    def __init__(self, graph: Graph, workers: int) -> None:
+        self._graph, self._workers = graph, workers
+        self._groups: dict[Place, _Group] = defaultdict(_Group)
+        self._waiting: dict[Place, _Group] = {}
+        self.begun: dict[str, float] = {}
+        self._known = 0.0
+        self._unknown_steps = 0
+        self._seconds = 0.0
+        self._steps = 0
 
-    running = [max(expected(each) - (now - state.begun[each]), 0.0) for each in state.running]
-    left = [*running, *map(expected, state.waiting)]
-    return max([sum(left) / state.workers, *left]) if left else 0.0
+    def wait(self, identifier: str) -> None:
+        """A run of this session waits.
+
+        Args:
+            identifier: of the run.
+        """
+        self._count(identifier, 1)
+
+    def leave(self, identifier: str) -> None:
+        """A run waits no more.
+
+        Args:
+            identifier: of the run.
+        """
+        self._count(identifier, -1)
+
+    def begin(self, identifier: str, now: float) -> None:
+        """A run began.
+
+        Args:
+            identifier: of the run.
+            now: monotonic seconds.
+        """
+        self.begun[identifier] = now
+
+    def drop(self, identifier: str) -> None:
+        """A run failed, which says nothing of the others.
+
+        Args:
+            identifier: of the run.
+        """
+        del self.begun[identifier]
+
+    def finish(self, identifier: str, seconds: float) -> None:
+        """A run ended well.
+
+        Args:
+            identifier: of the run.
+            seconds: how long it took.
+        """
+        del self.begun[identifier]
+        steps = self._graph.specs[identifier].total_steps
+        if steps > 0:
+            self._seconds += seconds
+            self._steps += steps
+        group = self._groups[self._place(identifier)]
+        self._weigh(group, -1)
+        group.seconds += seconds
+        group.finished += 1
+        self._weigh(group, 1)
+
+    def seconds_left(self, now: float) -> float | None:
+        """Seconds until the last run ends.
+
+        Args:
+            now: monotonic seconds.
+
+        Returns:
+            None until a run with a budget has been finished in this session: nothing is known before.
+        """
+        if not self._steps:
+            return None
+        per_step = self._seconds / self._steps
+        longest = [self._remaining(each, per_step, now) for each in self.begun]
+        total = sum(longest) + self._known + per_step * self._unknown_steps
+        if len(self._waiting) <= FEW:
+            longest += [
+                group.mean if group.finished else per_step * group.steps / group.waiting
+                for group in self._waiting.values()
+            ]
+        return max([total / self._workers, *longest])
+
+    def _remaining(self, identifier: str, per_step: float, now: float) -> float:
+        group = self._groups[self._place(identifier)]
+        steps = self._graph.specs[identifier].total_steps
+        expected = group.mean if group.finished else per_step * steps
+        return max(expected - (now - self.begun[identifier]), 0.0)
+
+    def _place(self, identifier: str) -> Place:
+        row = self._graph.rows_of[identifier][0]
+        return row.role, row.source, row.target, row.strategy
+
+    def _count(self, identifier: str, change: int) -> None:
+        place = self._place(identifier)
+        group = self._groups[place]
+        self._weigh(group, -1)
+        group.waiting += change
+        group.steps += change * self._graph.specs[identifier].total_steps
+        self._weigh(group, 1)
+        if group.waiting:
+            self._waiting[place] = group
+        else:
+            del self._waiting[place]
+
+    def _weigh(self, group: _Group, sign: int) -> None:
+        """Add what waits in a group to the sums over all of them, or take it out before it changes."""
+        if group.finished:
+            self._known += sign * group.mean * group.waiting
+        else:
+            self._unknown_steps += sign * group.steps

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 import sys
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 from rl_transfer.frame import Facts
 from rl_transfer.results import SCHEMA, Labels, run_id
 from rl_transfer.spec import MatrixConfig
-from rl_transfer.spec.base import Json
+from rl_transfer.spec.base import Json, canonical_json, digest
 from rl_transfer.spec.experiment import RunConfig
-from rl_transfer.spec.modules import import_named
+from rl_transfer.spec.modules import import_named, named_modules
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One place of the matrix, and the run that fills it; several rows may share a run."""
 
@@ -29,10 +33,39 @@ class Row:
 
 @dataclass(frozen=True)
 class Graph:
-    """Rows of the matrix, and each run once: ``specs[id]``, in an order that trains sources first."""
+    """Rows of the matrix, and each run once: ``specs[id]``, in an order that trains sources first.
+
+    Attributes:
+        rows: places of the matrix.
+        specs: the runs that fill them.
+        modules: the user's own modules that the suite names and that can be imported.
+    """
 
     rows: tuple[Row, ...]
     specs: dict[str, RunConfig]
+    modules: tuple[str, ...] = ()
+
+    @cached_property
+    def rows_of(self) -> dict[str, list[Row]]:
+        """The rows that each run fills, in the order of :attr:`rows`."""
+        found: dict[str, list[Row]] = defaultdict(list)
+        for row in self.rows:
+            found[row.id].append(row)
+        return found
+
+    @cached_property
+    def dependants(self) -> dict[str, list[str]]:
+        """The runs that wait for each run that others wait for."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for identifier in self.specs:
+            for need in self.needs(identifier):
+                found[need].append(identifier)
+        return found
+
+    @cached_property
+    def several_sources(self) -> bool:
+        """Whether names of strategies must say which source feeds them."""
+        return len({row.source for row in self.rows if row.source}) > 1
 
     def needs(self, identifier: str) -> tuple[str, ...]:
         """The runs that must be finished before one starts.
@@ -43,13 +76,21 @@ class Graph:
         Returns:
             Run ids; empty where it needs no source.
         """
-        return next(row.needs for row in self.rows if row.id == identifier)
+        return self.rows_of[identifier][0].needs
 
-    @cached_property
-    def modules(self) -> tuple[str, ...]:
-        """The user's own modules that any of the runs names and that can be imported."""
-        names = {name for spec in self.specs.values() for name in import_named(spec)}
-        return tuple(sorted(names & sys.modules.keys()))
+    def alone(self, identifier: str) -> bool:
+        """Whether a run executes the user's own modules, which may leave anything behind in their process.
+
+        Args:
+            identifier: of the run.
+
+        Returns:
+            Whether it, or the source whose policy it loads, names one of :attr:`modules`.
+        """
+        if not self.modules:
+            return False
+        specs = [self.specs[each] for each in (identifier, *self.needs(identifier))]
+        return any(named_modules(spec.plain()) & {*self.modules} for spec in specs)
 
     def label(self, identifier: str) -> str:
         """What people call a run.
@@ -60,13 +101,38 @@ class Graph:
         Returns:
             ``target/strategy/seed-0`` and the like.
         """
-        row = next(row for row in self.rows if row.id == identifier)
+        row = self.rows_of[identifier][0]
         if row.role == "random":
             return f"{row.target}/random"
         if row.role == "source":
             return f"source {row.source}/seed-{row.seed}"
         origin = f"{row.source}→" if row.source else ""
         return f"{origin}{row.target}/{row.strategy}/seed-{row.seed}"
+
+
+class _Cell:
+    """The runs of one place of the matrix; they differ in their seed and in the run that feeds them.
+
+    A config is validated and written out once for all of them: what is hashed for an id is one text with
+    two gaps.
+    """
+
+    def __init__(self, run: RunConfig) -> None:
+        self._run = run
+        marked = run.model_copy(update={"seed": _GAP, "source": str(_GAP)})
+        text = canonical_json({"schema": SCHEMA, "spec": marked.identity()})
+        before, self._between, self._after = re.split(f'"?{_GAP}"?', text)
+        self._begun = hashlib.sha256(before.encode())
+
+    def at(self, seed: int, source: str | None) -> tuple[str, RunConfig]:
+        """The id that ``run_id`` gives, and the run."""
+        hashed = self._begun.copy()
+        hashed.update(f"{seed}{self._between}{json.dumps(source)}{self._after}".encode())
+        return hashed.hexdigest()[:_ID], self._run.model_copy(update={"seed": seed, "source": source})
+
+
+_GAP = 909_090_909_090_909_090
+_ID = len(digest(None))
 
 
 def build_graph(suite: MatrixConfig) -> Graph:
@@ -85,43 +151,45 @@ def build_graph(suite: MatrixConfig) -> Graph:
     rows: list[Row] = []
     specs: dict[str, RunConfig] = {}
 
-    def add(
-        spec: RunConfig,
-        role: str,
-        needs: tuple[str, ...] = (),
-        *,
-        source: str | None = None,
-        target: str | None = None,
-        strategy: str | None = None,
-        seed: int = 0,
-    ) -> str:
-        identifier = run_id(spec)
+    def add(run: tuple[str, RunConfig], role: str, seed: int, needs: str | None = None, **names: str) -> str:
+        identifier, spec = run
         specs.setdefault(identifier, spec)
-        rows.append(Row(identifier, role, source, target, strategy, seed, needs))
+        source, target, strategy = (names.get(each) for each in ("source", "target", "strategy"))
+        rows.append(Row(identifier, role, source, target, strategy, seed, (needs,) if needs else ()))
         return identifier
 
-    sources = {
-        (name, seed): add(suite.source_run(name, seed), "source", source=name, seed=seed)
-        for seed in suite.seeds
-        for name in suite.sources
-    }
-    for target in suite.targets:
-        add(suite.random_run(target), "random", target=target)
+    sources: dict[tuple[str, int], str] = {}
+    first = suite.seeds[0]
+    made = {name: suite.source_run(name, first) for name in suite.sources}
+    trained = {name: _Cell(run) for name, run in made.items() if not suite.sources[name].exists}
+    given = {name: (run_id(run), run) for name, run in made.items() if name not in trained}
     for seed in suite.seeds:
-        for target in suite.targets:
-            for strategy in suite.strategies:
-                add_here = partial(add, role="target", target=target, strategy=strategy.name, seed=seed)
-                runs = {
-                    name: suite.target_run(target, strategy, name, sources[name, seed], seed)
-                    for name in suite.sources
-                }
-                if not strategy.needs_source and len({*map(run_id, runs.values())}) == 1:
-                    add_here(next(iter(runs.values())))
-                    continue
-                for name, spec in runs.items():
-                    needs = (sources[name, seed],) if strategy.needs_source else ()
-                    add_here(spec, needs=needs, source=name)
-    return Graph(tuple(rows), specs)
+        for name in suite.sources:
+            run = trained[name].at(seed, None) if name in trained else given[name]
+            sources[name, seed] = add(run, "source", seed, source=name)
+    for target in suite.targets:
+        chance = suite.random_run(target)
+        add((run_id(chance), chance), "random", 0, target=target)
+    places = []
+    for target in suite.targets:
+        for strategy in suite.strategies:
+            runs = {
+                name: suite.target_run(target, strategy, name, sources[name, first], first)
+                for name in suite.sources
+            }
+            shared = not strategy.needs_source and len({*map(run_id, runs.values())}) == 1
+            cells = {name: _Cell(run) for name, run in runs.items()}
+            places.append((target, strategy, next(iter(cells.values())) if shared else None, cells))
+    for seed in suite.seeds:
+        for target, strategy, shared_cell, cells in places:
+            here = partial(add, role="target", seed=seed, target=target, strategy=strategy.name)
+            if shared_cell is not None:
+                here(shared_cell.at(seed, None))
+                continue
+            for name, cell in cells.items():
+                needs = sources[name, seed] if strategy.needs_source else None
+                here(cell.at(seed, needs), needs=needs, source=name)
+    return Graph(tuple(rows), specs, tuple(sorted(import_named(suite) & sys.modules.keys())))
 
 
 def manifest(suite: MatrixConfig, graph: Graph, labels: Labels, facts: Facts) -> dict[str, Json]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -11,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from rl_transfer.results import Labels
-from rl_transfer.sweep.estimate import seconds_left
-from rl_transfer.sweep.scheduler import State
+from rl_transfer.sweep.scheduler import Event, State
 
-PLAIN_SECONDS = 10.0
+LINE_SECONDS = 10.0
+PANEL_SECONDS = 0.25
 
 
 class Progress:
@@ -30,7 +31,8 @@ class Progress:
         self._live = (
             Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
         )
-        self._last_line = float("-inf")
+        self._every = PANEL_SECONDS if self._live else LINE_SECONDS
+        self._shown = float("-inf")
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -41,16 +43,18 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def update(self, state: State) -> None:
-        """Show where the sweep stands.
+    def update(self, state: State, _events: Sequence[Event] = ()) -> None:
+        """Show where the sweep stands, unless that was done just now.
 
         Args:
             state: where the sweep stands.
         """
+        if state.active and time.monotonic() - self._shown < self._every:
+            return
+        self._shown = time.monotonic()
         if self._live:
             self._live.update(_panel(state, self._labels))
-        elif time.monotonic() - self._last_line >= PLAIN_SECONDS or not (state.waiting or state.running):
-            self._last_line = time.monotonic()
+        else:
             self._console.print(headline(state, self._labels), highlight=False, soft_wrap=True)
 
 
@@ -76,19 +80,13 @@ def headline(state: State, labels: Labels) -> str:
     rate = state.steps_done() / elapsed if elapsed > 0 else 0.0
     if rate > 0:
         parts.append(f"{rate:,.0f} {labels.rate}" if rate >= 10 else f"{rate:.2g} {labels.rate}")
-    left = seconds_left(state, time.monotonic())
-    if left is not None and (state.waiting or state.running):
+    left = state.estimate.seconds_left(time.monotonic())
+    if left is not None and state.active:
         parts.append(f"ETA {clock(left)}")
     parts.append(f"elapsed {clock(elapsed)}")
-    if not (state.waiting or state.running):
-        parts.append(f"CPU time {clock(_cpu_seconds(state))}")
+    if not state.active:
+        parts.append(f"CPU time {clock(state.cpu_seconds)}")
     return " · ".join(parts)
-
-
-def _cpu_seconds(state: State) -> float:
-    """What the runs of this session took of processors, without starting their processes."""
-    records = [state.store.folder(identifier).record() for identifier in state.done]
-    return sum(float(record.get("cpu_seconds", 0.0)) for record in records if record)
 
 
 def clock(seconds: float) -> str:
@@ -114,5 +112,5 @@ def _panel(state: State, labels: Labels) -> RenderableType:
         Text(f"failed: {state.graph.label(each)}: {reason.splitlines()[0]}", style="red")
         for each, reason in list(state.failed.items())[-3:]
     ]
-    bar = ProgressBar(total=max(state.steps_to_do(), 1), completed=state.steps_done(), width=60)
+    bar = ProgressBar(total=max(state.steps_planned, 1), completed=state.steps_done(), width=60)
     return Group(Text(headline(state, labels)), bar, table, *failures)

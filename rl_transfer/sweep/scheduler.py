@@ -1,55 +1,134 @@
-"""Executes a graph of runs: reuse what is finished, start what is ready, skip what lost its source."""
+"""Executes a graph of runs: reuse what is finished, start what is ready, skip what lost its source.
+
+What happens costs what it touches: the run that ended and those that waited for it. Nothing looks at all
+waiting runs.
+"""
 
 from __future__ import annotations
 
+import heapq
 import os
 import time
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Literal
 
+from rl_transfer.errors import StoreError
 from rl_transfer.results import RunStore
 from rl_transfer.sweep.dispatch import Job
+from rl_transfer.sweep.estimate import Estimate
 from rl_transfer.sweep.executor import Executor
 from rl_transfer.sweep.graph import Graph
 
-POLL_SECONDS = 0.25
+SIGN_OF_LIFE = 0.25
+"""Seconds without an end of a run after which the state is shown anyway."""
+AHEAD = 1
+"""Jobs handed to the executor, per run at a time: none of its workers waits for the scheduler."""
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened to a run: it started, or came to an end, for the reason that people are told."""
+
+    what: Literal["started", "finished", "failed", "skipped"]
+    id: str
+    reason: str = ""
+
+
 class State:
-    """Where a sweep stands; the progress display reads it."""
+    """Where a sweep stands; the progress display reads it.
 
-    graph: Graph
-    store: RunStore
-    workers: int
-    reused: set[str] = field(default_factory=set)
-    waiting: list[str] = field(default_factory=list)
-    running: dict[str, Future[None]] = field(default_factory=dict)
-    done: set[str] = field(default_factory=set)
-    failed: dict[str, str] = field(default_factory=dict)
-    skipped: dict[str, str] = field(default_factory=dict)
-    started: float = field(default_factory=time.monotonic)
-    begun: dict[str, float] = field(default_factory=dict)
-    """Run → when it was submitted in this session (monotonic seconds)."""
-    seconds: dict[str, float] = field(default_factory=dict)
-    """Run → how long it took, where this session finished it."""
+    Args:
+        graph: what to run.
+        store: where the runs lie.
+        workers: how many run at a time.
+
+    Attributes:
+        reused: runs that were finished before.
+        waiting: runs that have not begun, those that the executor holds already included.
+        running: runs that are being executed.
+        done: runs that this session finished.
+        failed: run → why.
+        skipped: run → why.
+        started: monotonic seconds.
+        steps_finished: budgets of ``done``.
+        steps_planned: budgets of everything but the reused, failed and skipped runs.
+        cpu_seconds: what ``done`` took of processors, without starting their processes.
+    """
+
+    def __init__(self, graph: Graph, store: RunStore, workers: int) -> None:
+        self.graph, self.store, self.workers = graph, store, workers
+        self.estimate = Estimate(graph, workers)
+        self.reused: set[str] = set()
+        self.waiting: set[str] = set()
+        self.running: set[str] = set()
+        self.done: set[str] = set()
+        self.failed: dict[str, str] = {}
+        self.skipped: dict[str, str] = {}
+        self.started = time.monotonic()
+        self.steps_finished = self.steps_planned = 0
+        self.cpu_seconds = 0.0
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is left to do."""
+        return bool(self.waiting or self.running)
 
     def steps(self, identifier: str) -> int:
         """The training budget of a run."""
-        budget: int = getattr(self.graph.specs[identifier], "total_steps", 0)
-        return budget
+        return self.graph.specs[identifier].total_steps
 
     def steps_done(self) -> int:
         """Steps trained in this session, running ones included (from their heartbeats)."""
-        finished = sum(self.steps(identifier) for identifier in self.done)
-        beats: list[dict[str, Any]] = [self.store.folder(each).heartbeat() for each in self.running]
-        return finished + sum(int(beat.get("step", 0)) for beat in beats)
+        beats = [self.store.folder(each).heartbeat() for each in self.running]
+        return self.steps_finished + sum(int(beat.get("step", 0)) for beat in beats)
 
-    def steps_to_do(self) -> int:
-        """Steps of this session in total: everything but the reused, failed and skipped runs."""
-        return sum(self.steps(each) for each in (*self.done, *self.running, *self.waiting))
+    def wait(self, identifier: str) -> None:
+        """A run is to be done."""
+        self.waiting.add(identifier)
+        self.steps_planned += self.steps(identifier)
+        self.estimate.wait(identifier)
+
+    def begin(self, identifier: str) -> None:
+        """A waiting run began."""
+        self.waiting.remove(identifier)
+        self.running.add(identifier)
+        self.estimate.leave(identifier)
+        self.estimate.begin(identifier, time.monotonic())
+
+    def finish(self, identifier: str) -> None:
+        """A running run has its record."""
+        self.running.remove(identifier)
+        self.done.add(identifier)
+        self.steps_finished += self.steps(identifier)
+        try:
+            record = self.store.folder(identifier).record()
+        except StoreError:
+            record = {}
+        self.cpu_seconds += float(record.get("cpu_seconds", 0.0))
+        took = time.monotonic() - self.estimate.begun[identifier]
+        self.estimate.finish(identifier, float(record.get("wall_seconds", took)))
+
+    def fail(self, identifier: str, reason: str) -> None:
+        """A running run failed."""
+        self.running.remove(identifier)
+        self.failed[identifier] = reason
+        self.steps_planned -= self.steps(identifier)
+        self.estimate.drop(identifier)
+
+    def skip(self, identifier: str, reason: str) -> None:
+        """A waiting run is given up."""
+        self.waiting.remove(identifier)
+        self.skipped[identifier] = reason
+        self.steps_planned -= self.steps(identifier)
+        self.estimate.leave(identifier)
+
+
+OnChange = Callable[[State, Sequence[Event]], None]
+"""Gets the state and what happened since the last call: at every end of a run, and a few times a second."""
 
 
 def default_workers() -> int:
@@ -64,13 +143,7 @@ def default_workers() -> int:
         return max(1, os.cpu_count() or 1)
 
 
-def run_graph(
-    graph: Graph,
-    store: RunStore,
-    executor: Executor,
-    workers: int,
-    on_change: Callable[[State], None],
-) -> State:
+def run_graph(graph: Graph, store: RunStore, executor: Executor, workers: int, on_change: OnChange) -> State:
     """Bring every run of the graph to an end.
 
     Finished runs are reused. A failed run leaves the others alone; what needs it is skipped.
@@ -80,61 +153,118 @@ def run_graph(
         store: where the runs lie.
         executor: where they execute; closed by the caller.
         workers: how many at a time.
-        on_change: called a few times per second with the current state.
+        on_change: is told what happens.
+
+    Returns:
+        The state at the end.
     """
-    state = State(graph, store, workers)
-    for identifier in graph.specs:
-        bucket = state.reused.add if store.folder(identifier).finished else state.waiting.append
-        bucket(identifier)
-    # The longest budgets first among those that others wait for: sources are what a sweep waits for.
-    needed = {need for row in graph.rows for need in row.needs}
-    state.waiting.sort(key=lambda each: (each not in needed, -state.steps(each)))
-    try:
-        while state.waiting or state.running:
-            _skip_orphans(state)
-            _start_ready(state, executor)
-            on_change(state)
-            wait(state.running.values(), timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-            _collect(state)
-    finally:
-        for future in state.running.values():
-            executor.cancel(future)
-    on_change(state)
-    return state
+    return _Scheduler(State(graph, store, workers), executor).run(on_change)
 
 
-def _skip_orphans(state: State) -> None:
-    """Give up runs whose source failed or was itself given up."""
-    for identifier in tuple(state.waiting):
-        dead = [
-            need for need in state.graph.needs(identifier) if need in state.failed or need in state.skipped
-        ]
-        if dead:
-            state.waiting.remove(identifier)
-            state.skipped[identifier] = f"its source {state.graph.label(dead[0])} failed"
+class _Scheduler:
+    def __init__(self, state: State, executor: Executor) -> None:
+        self._state, self._executor = state, executor
+        self._graph = state.graph
+        self._order = {identifier: place for place, identifier in enumerate(state.graph.specs)}
+        self._ready: list[tuple[bool, int, int, str]] = []
+        self._missing: dict[str, int] = {}
+        self._submitted: dict[str, Future[None]] = {}
+        self._ended: SimpleQueue[str] = SimpleQueue()
+        self._events: list[Event] = []
 
+    def run(self, on_change: OnChange) -> State:
+        state = self._state
+        self._sort_out()
+        try:
+            while state.active:
+                self._submit()
+                self._notice_begun()
+                on_change(state, self._take_events())
+                for identifier in self._wait():
+                    self._collect(identifier)
+        finally:
+            for future in self._submitted.values():
+                self._executor.cancel(future)
+        on_change(state, self._take_events())
+        return state
 
-def _start_ready(state: State, executor: Executor) -> None:
-    for identifier in tuple(state.waiting):
-        if len(state.running) >= state.workers:
-            return
-        needs = state.graph.needs(identifier)
-        if all(need in state.done or need in state.reused for need in needs):
+    def _sort_out(self) -> None:
+        """What is finished is reused; what needs nothing that is not is ready."""
+        state = self._state
+        there = state.store.identifiers()
+        for identifier in self._graph.specs:
+            if identifier in there and state.store.folder(identifier).finished:
+                state.reused.add(identifier)
+            else:
+                state.wait(identifier)
+        for identifier in self._graph.specs:
+            if identifier in state.waiting:
+                missing = sum(need in state.waiting for need in self._graph.needs(identifier))
+                self._missing[identifier] = missing
+                if not missing:
+                    self._make_ready(identifier)
+
+    def _make_ready(self, identifier: str) -> None:
+        """The longest budgets first among those that others wait for: sources are what a sweep waits for."""
+        needed = identifier in self._graph.dependants
+        rank = (not needed, -self._state.steps(identifier), self._order[identifier], identifier)
+        heapq.heappush(self._ready, rank)
+
+    def _submit(self) -> None:
+        state = self._state
+        while self._ready and len(self._submitted) < AHEAD * state.workers:
+            identifier = heapq.heappop(self._ready)[-1]
+            needs = self._graph.needs(identifier)
             source = state.store.folder(needs[0]).bundle if needs else None
             place = state.store.folder(identifier).path
-            job = Job(state.graph.specs[identifier], place, source, state.graph.modules)
-            state.waiting.remove(identifier)
-            state.begun[identifier] = time.monotonic()
-            state.running[identifier] = executor.submit(job.to_json())
+            alone = self._graph.alone(identifier)
+            job = Job(self._graph.specs[identifier], place, source, self._graph.modules, alone)
+            future = self._executor.submit(job.to_json())
+            self._submitted[identifier] = future
+            future.add_done_callback(partial(self._note_end, identifier))
 
+    def _note_end(self, identifier: str, _future: Future[None]) -> None:
+        self._ended.put(identifier)
 
-def _collect(state: State) -> None:
-    for identifier, future in tuple(state.running.items()):
-        if future.done():
-            del state.running[identifier]
-            error = future.exception()
-            if error is None:
-                state.done.add(identifier)
-                state.seconds[identifier] = time.monotonic() - state.begun[identifier]
-            else:
-                state.failed[identifier] = str(error)
+    def _notice_begun(self) -> None:
+        for identifier, future in self._submitted.items():
+            if identifier in self._state.waiting and (future.running() or future.done()):
+                self._state.begin(identifier)
+                self._events.append(Event("started", identifier))
+
+    def _wait(self) -> Iterator[str]:
+        """Runs that ended; a short while without any ends the wait."""
+        try:
+            yield self._ended.get(timeout=SIGN_OF_LIFE)
+            while True:
+                yield self._ended.get_nowait()
+        except Empty:
+            return
+
+    def _collect(self, identifier: str) -> None:
+        self._notice_begun()
+        error = self._submitted.pop(identifier).exception()
+        if error is None:
+            self._state.finish(identifier)
+            self._events.append(Event("finished", identifier))
+            for each in self._graph.dependants.get(identifier, ()):
+                self._missing[each] -= 1
+                if not self._missing[each]:
+                    self._make_ready(each)
+        else:
+            self._state.fail(identifier, str(error))
+            self._events.append(Event("failed", identifier, str(error)))
+            self._skip_dependants(identifier)
+
+    def _skip_dependants(self, identifier: str) -> None:
+        """Give up runs whose source failed or was itself given up."""
+        reason = f"its source {self._graph.label(identifier)} failed"
+        for each in self._graph.dependants.get(identifier, ()):
+            if each in self._state.waiting:
+                self._state.skip(each, reason)
+                self._events.append(Event("skipped", each, reason))
+                self._skip_dependants(each)
+
+    def _take_events(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events

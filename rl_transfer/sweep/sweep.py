@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from rl_transfer.spec import MatrixConfig
 from rl_transfer.sweep.dispatch import room
 from rl_transfer.sweep.graph import Graph, build_graph, manifest
 from rl_transfer.sweep.local import LocalExecutor
-from rl_transfer.sweep.scheduler import State, run_graph
+from rl_transfer.sweep.scheduler import Event, OnChange, State, run_graph
 
 
 def prepare(suite: MatrixConfig, output: Path, say: Say = silent) -> tuple[Graph, RunStore]:
@@ -39,26 +39,27 @@ def prepare(suite: MatrixConfig, output: Path, say: Say = silent) -> tuple[Graph
     return graph, store
 
 
-def run_sweep(graph: Graph, store: RunStore, workers: int, on_change: Callable[[State], None]) -> State:
+def run_sweep(graph: Graph, store: RunStore, workers: int, on_change: OnChange) -> State:
     """Execute the graph in local processes and keep the readable TensorBoard view up to date.
 
     Args:
         graph: what to run.
         store: where the runs lie.
         workers: processes at a time, ≥ 1.
-        on_change: called a few times per second with the current state.
+        on_change: is told what happens, and where the sweep stands a few times per second.
 
     Returns:
         Where the sweep stands at its end: what was reused, done, failed and skipped.
     """
     linked: set[str] = set()
 
-    def changed(state: State) -> None:
-        for identifier in {*state.reused, *state.done, *state.running} - linked:
+    def changed(state: State, events: Sequence[Event]) -> None:
+        ended = {event.id for event in events if event.what == "finished"}
+        for identifier in (ended | state.running) - linked:
             if store.folder(identifier).tensorboard.is_dir():
-                link_events(store.root, graph.rows, identifier)
+                link_events(store.root, graph.rows_of[identifier], several=graph.several_sources)
                 linked.add(identifier)
-        on_change(state)
+        on_change(state, events)
 
     with store.lock(), closing(LocalExecutor()) as executor:
         return run_graph(graph, store, executor, workers, changed)
