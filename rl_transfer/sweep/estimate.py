@@ -27,7 +27,7 @@ class _Group:
         return self.seconds / self.finished
 
 
-class Estimate:
+class TimeLeft:
     """Counts what waits and what was finished: asking for the time left looks at no single waiting run.
 
     A run is taken to last as long as the finished ones in its place of the matrix (the same source, target

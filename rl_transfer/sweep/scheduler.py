@@ -19,7 +19,7 @@ from typing import Literal
 from rl_transfer.errors import StoreError
 from rl_transfer.results import RunStore
 from rl_transfer.sweep.dispatch import Job
-from rl_transfer.sweep.estimate import Estimate
+from rl_transfer.sweep.estimate import TimeLeft
 from rl_transfer.sweep.executor import Executor
 from rl_transfer.sweep.graph import Graph
 
@@ -61,7 +61,7 @@ class State:
 
     def __init__(self, graph: Graph, store: RunStore, workers: int) -> None:
         self.graph, self.store, self.workers = graph, store, workers
-        self.estimate = Estimate(graph, workers)
+        self.estimate = TimeLeft(graph, workers)
         self.reused: set[str] = set()
         self.waiting: set[str] = set()
         self.running: set[str] = set()

@@ -6,24 +6,24 @@ from typing import Any
 
 import pytest
 
-from rl_transfer.sweep.estimate import Estimate
+from rl_transfer.sweep.estimate import TimeLeft
 from rl_transfer.sweep.graph import Graph, Row
 
 
-def estimate(budgets: Mapping[str, int], workers: int = 1) -> Estimate:
+def estimate(budgets: Mapping[str, int], workers: int = 1) -> TimeLeft:
     """Of a sweep of runs ``cell-seed`` with these budgets, all waiting; seeds of a cell share their place."""
     rows = []
     for name in budgets:
         cell, _, seed = name.partition("-")
         rows.append(Row(name, "target", None, "task", cell, int(seed), ()))
     specs: Any = {name: SimpleNamespace(total_steps=steps) for name, steps in budgets.items()}
-    found = Estimate(Graph(tuple(rows), specs), workers)
+    found = TimeLeft(Graph(tuple(rows), specs), workers)
     for name in budgets:
         found.wait(name)
     return found
 
 
-def finish(found: Estimate, name: str, seconds: float, begun: float = 0.0) -> None:
+def finish(found: TimeLeft, name: str, seconds: float, begun: float = 0.0) -> None:
     found.leave(name)
     found.begin(name, begun)
     found.finish(name, seconds)
