@@ -1,13 +1,12 @@
-"""What the analysis reads: the sweep's manifest, and of each run its record and learning curve.
+"""What the analysis works on: the sweep's manifest, and of each run its record and learning curve.
 
-A run that cannot be used says why (:attr:`Run.problem`) instead of vanishing: completeness gates the verdict.
+Files are read and checked by :mod:`rl_transfer.results`. A run that cannot be used says why
+(:attr:`Run.problem`) instead of vanishing: completeness gates the verdict.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -17,11 +16,10 @@ import numpy as np
 from rl_transfer.analysis.arm_statistics import FloatArray
 from rl_transfer.analysis.settings import StrategyInfo, read_settings, read_strategies
 from rl_transfer.errors import StoreError
-from rl_transfer.results import Labels, read_labels
+from rl_transfer.results import Labels, RunFolder, read_labels, read_manifest
 from rl_transfer.spec import Analysis, JsonObject
 
 Role = Literal["source", "target", "random"]
-SCHEMA = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +72,8 @@ class Run:
 
     ``unfinished``, ``failed: …``, ``damaged: …``, or ``skipped: …`` where the run that it needs failed.
     """
+    on_trust: bool = False
+    """Whether its record is of 0.1.0, without digests."""
 
     @property
     def finished(self) -> bool:
@@ -170,20 +170,12 @@ def read_sweep(folder: str | Path) -> Sweep:
         The manifest and every run that it plans; runs that cannot be used say why.
 
     Raises:
-        StoreError: the folder is no sweep folder, or its manifest is broken or of another schema.
+        StoreError: the folder is no sweep folder, its manifest is damaged, changed or of another schema, or
+            a newer version wrote a record.
     """
     folder = Path(folder)
-    path = folder / "sweep.json"
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StoreError(f"{folder} is no sweep folder: it has no sweep.json") from None
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read: {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
-        found = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
-        raise StoreError(f"{path} has schema {found}; this version reads schema {SCHEMA}")
-    loaded: dict[str, tuple[JsonObject | None, Curve | None, str | None]] = {}
+    manifest = read_manifest(folder)
+    loaded: dict[str, Run] = {}
     runs = []
     for row in manifest.get("runs", []):
         try:
@@ -197,13 +189,20 @@ def read_sweep(folder: str | Path) -> Sweep:
                 needs=tuple(row.get("needs") or ()),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"{path}: a run needs id, role and seed, got {row!r}") from error
+            raise StoreError(
+                f"{folder / 'sweep.json'}: a run needs id, role and seed, got {row!r}"
+            ) from error
         if identity.id not in loaded:
-            loaded[identity.id] = _read_run(folder / "runs" / identity.id)
-        record, curve, problem = loaded[identity.id]
-        if curve is None and problem is None and identity.role != "source":
+            loaded[identity.id] = _read_run(identity, folder)
+        found = loaded[identity.id]
+        problem = found.problem
+        if found.curve is None and problem is None and identity.role != "source":
             problem = "damaged: only a source may be without a curve.jsonl"
-        runs.append(_filled(identity, record, curve, problem))
+        runs.append(
+            replace(
+                identity, record=found.record, curve=found.curve, problem=problem, on_trust=found.on_trust
+            )
+        )
     problems = {run.id: run.problem for run in runs}
     return Sweep(manifest, tuple(_skipped(run, problems) for run in runs))
 
@@ -216,66 +215,20 @@ def _skipped(run: Run, problems: Mapping[str, str | None]) -> Run:
     return replace(run, problem=f"skipped: its source run {causes[0]}")
 
 
-def _filled(run: Run, record: JsonObject | None, curve: Curve | None, problem: str | None) -> Run:
-    return Run(
-        run.id, run.role, run.source, run.target, run.strategy, run.seed, run.needs, record, curve, problem
+def _read_run(run: Run, folder: Path) -> Run:
+    reading = RunFolder(folder / "runs" / run.id).read()
+    curve = None if reading.curve is None else _curve(reading.curve)
+    return replace(
+        run, record=reading.record, curve=curve, problem=reading.problem, on_trust=reading.on_trust
     )
 
 
-def _read_run(folder: Path) -> tuple[JsonObject | None, Curve | None, str | None]:
-    """Record, curve and, where the run cannot be used, the reason."""
-    try:
-        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None, None, _failure(folder)
-    except (OSError, ValueError) as error:
-        return None, None, f"damaged: record.json cannot be read ({error})"
-    if not isinstance(record, dict):
-        return None, None, "damaged: record.json is no JSON object"
-    path = folder / "curve.jsonl"
-    if _says_unmeasured(record) and not path.exists():
-        return record, None, None
-    try:
-        curve = read_curve(path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return record, None, f"damaged: curve.jsonl cannot be used ({error})"
-    total = record.get("total_steps")
-    if total is not None and not math.isclose(curve.budget, total):
-        return record, None, f"damaged: the curve ends at {curve.budget:g} of {total:g} steps"
-    return record, curve, None
+def _curve(points: Sequence[JsonObject]) -> Curve:
+    return Curve(
+        np.array([point["step"] for point in points], dtype=np.float64),
+        tuple(np.array(point["returns"], dtype=np.float64) for point in points),
+    )
 
 
 def _says_unmeasured(record: JsonObject | None) -> bool:
     return record is not None and record.get("measured") is False
-
-
-def read_curve(path: Path) -> Curve:
-    """The learning curve in a ``curve.jsonl``: one object per evaluation.
-
-    Args:
-        path: a ``curve.jsonl``.
-
-    Returns:
-        Steps in the sweep's unit, returns in its measure.
-
-    Raises:
-        ValueError: a line is no JSON, or the curve is empty, unordered or not finite.
-    """
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return Curve(
-        np.array([row["step"] for row in rows], dtype=np.float64),
-        tuple(np.array(row["returns"], dtype=np.float64) for row in rows),
-    )
-
-
-def _failure(folder: Path) -> str:
-    path = folder / "failure.json"
-    try:
-        failure = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return "unfinished"
-    except (OSError, ValueError) as error:
-        return f"failed: {path.name} cannot be read ({error})"
-    text = failure.get("message") or failure.get("error") if isinstance(failure, dict) else failure
-    first = str(text or "see its log.txt").strip().splitlines()[0]
-    return f"failed: {first}"

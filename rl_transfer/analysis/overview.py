@@ -10,7 +10,7 @@ from rl_transfer.analysis.inputs import Run, Sweep
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.power import smallest_p
 from rl_transfer.analysis.verdict import Verdict
-from rl_transfer.wording import counted, in_words
+from rl_transfer.wording import counted, in_words, listing
 
 
 def counts(runs: Sequence[Run]) -> dict[str, int]:
@@ -84,7 +84,31 @@ def warnings(
             f"{state['finished']} of {state['planned']} runs are finished, {state['failed']} failed: "
             "cells with missing runs are inconclusive"
         )
-    return (*found, *_data_notes(sweep), *version_mismatches(sweep.runs))
+    return (*found, *_soundness(sweep.runs), *_data_notes(sweep), *version_mismatches(sweep.runs))
+
+
+def _soundness(runs: Sequence[Run]) -> list[str]:
+    """Runs that are not what they were when they ended, and runs of which nobody can tell."""
+    distinct = {run.id: run for run in runs}
+    damaged = [
+        f"{name} {problem.removeprefix('damaged: ')}"
+        for name, run in distinct.items()
+        if (problem := run.problem or "").startswith("damaged: ")
+    ]
+    trusted = sum(run.on_trust for run in distinct.values())
+    found = []
+    if damaged:
+        named = listing(damaged, 3, "; ")
+        found.append(
+            f"damaged: {named}; the next sweep moves {counted(len(damaged), 'run')} aside and computes "
+            f"{'it' if len(damaged) == 1 else 'them'} again"
+        )
+    if trusted:
+        found.append(
+            f"{counted(trusted, 'run')} of rl-transfer 0.1.0 taken on trust: its records have no digests of "
+            "curves and bundles"
+        )
+    return found
 
 
 def _data_notes(sweep: Sweep) -> list[str]:

@@ -22,7 +22,7 @@ from rl_transfer.cli.common import (
     out,
     read_config,
 )
-from rl_transfer.errors import RLTransferError, SweepFailed
+from rl_transfer.errors import RLTransferError, StoreError, SweepFailed
 
 if TYPE_CHECKING:
     from rl_transfer.results import RunStore
@@ -161,8 +161,9 @@ def sweep(
         graph, store = prepare(suite, folder, lambda line: status.update(escape(line)))
     if dry_run:
         for identifier in graph.specs:
-            finished = " (finished)" if store.folder(identifier).finished else ""
-            out.print(f"{identifier}  {graph.label(identifier)}{finished}", highlight=False)
+            reading = store.folder(identifier).read()
+            stands = {"finished": " (finished)", "damaged": f" ({reading.problem})"}.get(reading.state, "")
+            _say(f"{identifier}  {graph.label(identifier)}{stands}")
         out.print(f"{len(graph.specs)} runs for {len(graph.rows)} places of the matrix", highlight=False)
         return
     _run_sweep(graph, store, workers or default_workers(), folder, suite.kind)
@@ -190,7 +191,11 @@ def _single_run(run: RunConfig, output: Path, bundle: Path | None) -> None:
     store = RunStore(output).open()
     folder = store.folder(run_id(run))
     with store.lock():
-        if folder.finished:
+        reading = folder.read()
+        if reading.state == "damaged":
+            place = store.set_aside(folder.path.name)
+            _say(f"this run is {reading.problem}; moved to {place}, computed again")
+        if reading.state == "finished":
             out.print("this run is finished already; its results are reused", highlight=False)
         else:
             try:
@@ -198,7 +203,10 @@ def _single_run(run: RunConfig, output: Path, bundle: Path | None) -> None:
             except RLTransferError as error:
                 folder.fail(type(error).__name__, error.message)
                 raise
-    curve = folder.curve()
+    reading = folder.read()
+    curve = reading.curve
+    if curve is None:
+        raise StoreError(f"{folder.path} is {reading.problem or 'not measured'}")
     first, last = (sum(point["returns"]) / len(point["returns"]) for point in (curve[0], curve[-1]))
     out.print(
         f"{runner.labels.measure} {first:.4g} at {curve[0]['step']:,}, {last:.4g} at {curve[-1]['step']:,} "
@@ -219,7 +227,7 @@ def _run_sweep(graph: Graph, store: RunStore, workers: int, folder: Path, kind: 
     try:
         labels = room(kind).labels
         with Progress(out, labels) as progress:
-            state = run_sweep(graph, store, workers, progress.update)
+            state = run_sweep(graph, store, workers, progress.update, _say)
     except KeyboardInterrupt:
         finished = sum(store.folder(each).finished for each in graph.specs)
         err.print(

@@ -4,7 +4,7 @@ The stages that need torch (``run``, ``initial``, ``freezing``) are imported by 
 a command line that only reads a config starts at once.
 """
 
-from rl_transfer.frame.bundles import bundle_folder, run_identity
+from rl_transfer.frame.bundles import bundle_folder, run_identity, source_problem
 from rl_transfer.frame.preflight import located
 from rl_transfer.frame.room import (
     EvaluationRequest,
@@ -29,4 +29,5 @@ __all__ = [
     "located",
     "run_identity",
     "silent",
+    "source_problem",
 ]

@@ -1,11 +1,11 @@
-"""Which bundle a path means, and what a transfer from it is recorded as."""
+"""Which bundle a path means, whether it is sound, and what a transfer from it is recorded as."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from rl_transfer.errors import BundleError, StoreError
-from rl_transfer.results import RunFolder, find_run
+from rl_transfer.results import RunFolder, find_run, run_of_bundle
 
 
 def bundle_folder(path: Path, *, hint: str = "") -> Path:
@@ -16,13 +16,15 @@ def bundle_folder(path: Path, *, hint: str = "") -> Path:
         hint: a sentence that errors end with: where else the kind's sources come from.
 
     Returns:
-        A folder; whether the bundle in it is sound, its reader finds out.
+        A folder. A run's bundle is the one that its record speaks of; whether one that stands alone is
+        sound, its reader finds out.
 
     Raises:
-        BundleError: there is none, or more than one.
+        BundleError: there is none, or more than one, or its run is damaged.
     """
     tail = f". {hint}" if hint else ""
     if (path / "bundle.json").is_file() or (path / "tensors.safetensors").is_file():
+        _run_of(path)
         return path
     if not path.exists():
         raise BundleError(f"{path}: no such bundle or run folder{tail}")
@@ -45,7 +47,36 @@ def run_identity(path: Path, digest: str) -> str:
         The run's id where a run of ours made the bundle, ``digest:…`` where it is foreign.
 
     Raises:
-        BundleError: there is no bundle.
+        BundleError: there is no bundle, or its run is damaged.
     """
-    folder = RunFolder(bundle_folder(path).parent)
-    return str(folder.record()["id"]) if folder.finished else f"digest:{digest}"
+    run = _run_of(bundle_folder(path))
+    return f"digest:{digest}" if run is None else run
+
+
+def _run_of(bundle: Path) -> str | None:
+    """The id of the sound run that a bundle belongs to; None if it stands alone."""
+    try:
+        return run_of_bundle(bundle)
+    except StoreError as error:
+        raise BundleError(error.message) from None
+
+
+def source_problem(run: RunFolder) -> str | None:
+    """What is the matter with a finished run that others are to start from.
+
+    Args:
+        run: its folder; the whole bundle is read.
+
+    Returns:
+        ``damaged: …``, or None if everything is as the run left it.
+    """
+    reading = run.read(bundle=True)
+    if reading.problem is not None or not reading.on_trust:
+        return reading.problem
+    from rl_transfer.core import load_bundle  # heavy: only records of 0.1.0 need it
+
+    try:
+        load_bundle(run.bundle)
+    except BundleError as error:
+        return f"damaged: {error.message}"
+    return None

@@ -2,17 +2,20 @@
 
 from rl_transfer.results.files import make_folder, read_json, write_json, write_text
 from rl_transfer.results.labels import ACCURACY_DIGITS, PLAYED, Labels, read_labels
-from rl_transfer.results.store import SCHEMA, RunFolder, RunStore, find_run, run_id
+from rl_transfer.results.manifest import read_manifest, write_manifest
+from rl_transfer.results.reading import RunReading
+from rl_transfer.results.store import ID_SCHEMA, RunFolder, RunStore, find_run, run_id, run_of_bundle
 from rl_transfer.results.versions import library_versions
 from rl_transfer.results.view import SEEDS, arm_place, link_events
 
 __all__ = [
     "ACCURACY_DIGITS",
+    "ID_SCHEMA",
     "PLAYED",
-    "SCHEMA",
     "SEEDS",
     "Labels",
     "RunFolder",
+    "RunReading",
     "RunStore",
     "arm_place",
     "find_run",
@@ -21,7 +24,10 @@ __all__ = [
     "make_folder",
     "read_json",
     "read_labels",
+    "read_manifest",
     "run_id",
+    "run_of_bundle",
     "write_json",
+    "write_manifest",
     "write_text",
 ]

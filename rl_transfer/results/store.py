@@ -1,4 +1,4 @@
-"""The run store: one folder per run id; ``record.json`` is written last and means "finished"."""
+"""The run store: one folder per run id; ``record.json`` is written last, with digests of the rest."""
 
 from __future__ import annotations
 
@@ -9,24 +9,34 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from rl_transfer.errors import StoreError
-from rl_transfer.results.files import make_folder, read_json, write_json
+from rl_transfer.results.files import (
+    file_digest,
+    make_folder,
+    read_json,
+    sync_file,
+    sync_folder,
+    write_json,
+)
+from rl_transfer.results.reading import COVERED, CURVE, SPEC, RunReading, read_run
+from rl_transfer.results.seal import SCHEMA, sealed
 from rl_transfer.spec import Frozen, JsonObject, digest
 from rl_transfer.wording import listing
 
-SCHEMA = 1
-"""Version of the record format; it enters every run id."""
+ID_SCHEMA = 1
+"""Enters every run id. It stays when the format of records changes: the same run keeps its id."""
 
 
 def run_id(spec: Frozen) -> str:
-    """The id of a run: a hash of everything that can change its result, and of the record format.
+    """The id of a run: a hash of everything that can change its result.
 
     Args:
         spec: the resolved config of the run; ``spec.identity()`` is what counts.
     """
-    return digest({"schema": SCHEMA, "spec": spec.identity()})
+    return digest({"schema": ID_SCHEMA, "spec": spec.identity()})
 
 
 @dataclass(frozen=True)
@@ -50,19 +60,38 @@ class RunFolder:
         """What the run printed."""
         return self.path / "log.txt"
 
+    def read(self, *, bundle: bool = False) -> RunReading:
+        """Read the run and check it: its record, its config, its curve.
+
+        Args:
+            bundle: check the bundle's files too, which may be large.
+
+        Returns:
+            Record and curve of a finished, sound run; of any other, why it cannot be used.
+
+        Raises:
+            StoreError: a newer version wrote the record.
+        """
+        return read_run(self.path, self.path.name, bundle=bundle)
+
     @property
     def finished(self) -> bool:
-        """Whether the run ended well; its record is then complete."""
-        return (self.path / "record.json").is_file()
+        """Whether the run ended well, and its record, config and curve are still those that it wrote."""
+        return self.read().state == "finished"
 
     def record(self) -> JsonObject:
         """The finished run's record.
 
         Returns:
             The content of ``record.json`` (docs/architecture.md).
+
+        Raises:
+            StoreError: the run is not finished, or damaged.
         """
-        record: JsonObject = read_json(self.path / "record.json")
-        return record
+        reading = self.read()
+        if reading.record is None:
+            raise StoreError(f"{self.path} is {reading.problem}")
+        return reading.record
 
     def failure(self) -> JsonObject | None:
         """What made the run fail: ``error`` and ``message``; none if it did not fail.
@@ -91,13 +120,13 @@ class RunFolder:
         return beat
 
     def curve(self) -> list[JsonObject]:
-        """The evaluations so far.
+        """The evaluations so far, as they lie there; :meth:`read` gives those of a finished run, checked.
 
         Returns:
             One object per evaluation, in order: ``evaluation``, ``step``, ``returns[episode]``,
             ``lengths[episode]``; empty before the first.
         """
-        path = self.path / "curve.jsonl"
+        path = self.path / CURVE
         if not path.is_file():
             return []
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
@@ -109,18 +138,20 @@ class RunFolder:
             spec: the resolved config of the run.
 
         Raises:
-            StoreError: the run is finished (results are never overwritten), or the folder cannot
-                be written.
+            StoreError: the folder has a record (results are never overwritten), or cannot be written.
         """
-        if self.finished:
-            raise StoreError(f"{self.path} holds a finished run, which is never overwritten")
+        self._refuse_record()
         if self.path.exists():
             for child in self.path.iterdir():
                 if child == self.log:
                     continue
                 shutil.rmtree(child) if child.is_dir() else child.unlink()
         make_folder(self.path)
-        write_json(self.path / "spec.json", spec.plain())
+        write_json(self.path / SPEC, spec.plain(), durable=False)
+
+    def _refuse_record(self) -> None:
+        if (self.path / "record.json").exists():
+            raise StoreError(f"{self.path} holds a finished run, which is never overwritten")
 
     def append_evaluation(
         self, evaluation: int, step: int, returns: Sequence[float], lengths: Sequence[int]
@@ -143,7 +174,7 @@ class RunFolder:
             "lengths": [int(value) for value in lengths],
         }
         try:
-            with (self.path / "curve.jsonl").open("a", encoding="utf-8") as stream:
+            with (self.path / CURVE).open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(line, allow_nan=False) + "\n")
         except OSError as error:
             raise StoreError(f"{self.path}: curve.jsonl cannot be written: {error.strerror}") from None
@@ -157,15 +188,42 @@ class RunFolder:
             score: mean of the last evaluation, None before the first.
         """
         data = {"step": step, "total_steps": total_steps, "score": score, "time": time.time()}
-        write_json(self.path / "heartbeat.json", data, compact=True)
+        write_json(self.path / "heartbeat.json", data, compact=True, durable=False)
 
     def finish(self, record: JsonObject) -> None:
-        """Write the record; from now on the run is finished.
+        """Write the record, once everything that it speaks of is on the disk; now the run is finished.
 
         Args:
-            record: all of ``record.json`` but ``schema`` and ``id`` (docs/architecture.md).
+            record: all of ``record.json`` but ``schema``, ``id``, ``files``, ``sync_seconds`` and ``digest``
+                (docs/architecture.md).
+
+        Raises:
+            StoreError: there is a record already, or the disk is full or failed.
         """
-        write_json(self.path / "record.json", {"schema": SCHEMA, "id": self.path.name, **record})
+        self._refuse_record()
+        clock = time.monotonic()
+        try:
+            files = self._sync()
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{self.path}: its files cannot be kept ({error})") from None
+        whole = {
+            "schema": SCHEMA,
+            "id": self.path.name,
+            **record,
+            "files": files,
+            "sync_seconds": time.monotonic() - clock,
+        }
+        write_json(self.path / "record.json", sealed(whole))
+
+    def _sync(self) -> dict[str, str]:
+        """Wait until the run's files are on the disk; returns name → SHA-256."""
+        names = [name for name in COVERED if (self.path / name).exists()]
+        for name in names:
+            sync_file(self.path / name)
+        folders = {(self.path / name).parent for name in names} | {self.path, self.path.parent}
+        for folder in sorted(folders, reverse=True):
+            sync_folder(folder)
+        return {name: file_digest(self.path / name) for name in names}
 
     def fail(self, error: str, message: str) -> None:
         """Note that the run failed, and why.
@@ -218,6 +276,30 @@ class RunStore:
         make_folder(self.root / "runs")
         return self
 
+    def set_aside(self, identifier: str) -> Path:
+        """Move a damaged run to ``damaged/<id>-<n>``, where nothing reads it and nobody deletes it.
+
+        Args:
+            identifier: the run's id.
+
+        Returns:
+            Where it lies now.
+
+        Raises:
+            StoreError: it cannot be moved.
+        """
+        home = make_folder(self.root / "damaged")
+        place = next(each for n in count(1) if not (each := home / f"{identifier}-{n}").exists())
+        try:
+            self.folder(identifier).path.rename(place)
+            sync_folder(home)
+            sync_folder(self.root / "runs")
+        except OSError as error:
+            raise StoreError(
+                f"{self.folder(identifier).path} is damaged and cannot be moved to {place}: {error.strerror}"
+            ) from None
+        return place
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the store for one writer; a second one is refused at once.
@@ -245,23 +327,55 @@ class RunStore:
 def find_run(path: Path) -> RunFolder:
     """The finished run at ``path``: a run folder, or an output folder that holds exactly one run.
 
+    A run folder may have been renamed since; its record knows its id.
+
     Args:
         path: an existing folder.
 
     Returns:
-        The run's folder.
+        The run's folder; record, config, curve and bundle are sound.
 
     Raises:
-        StoreError: there is none, or more than one.
+        StoreError: there is none, or more than one, or it is damaged.
     """
-    if (path / "record.json").is_file():
-        return RunFolder(path)
-    found = sorted(folder.parent for folder in (path / "runs").glob("*/record.json"))
+    here = (path / "record.json").is_file()
+    found = [path] if here else sorted(each.parent for each in (path / "runs").glob("*/record.json"))
     if len(found) == 1:
-        return RunFolder(found[0])
+        folder = RunFolder(found[0])
+        _checked(folder)
+        return folder
     if found:
         names = listing([str(folder) for folder in found], 5)
         raise StoreError(f"{path} holds {len(found)} finished runs; name one of them: {names}")
-    if (path / "spec.json").is_file():
+    if (path / SPEC).is_file():
         raise StoreError(f"{path} is a run that has not finished; run it again to finish it")
     raise StoreError(f"{path} is neither a finished run nor a policy bundle")
+
+
+def run_of_bundle(bundle: Path) -> str | None:
+    """The id of the run of ours that a bundle folder belongs to.
+
+    Args:
+        bundle: a bundle folder.
+
+    Returns:
+        The id in the record of a sound run; None for a bundle that stands alone.
+
+    Raises:
+        StoreError: the run is damaged, its bundle included.
+    """
+    folder = RunFolder(bundle.parent)
+    if bundle.name != folder.bundle.name or not (folder.path / "record.json").exists():
+        return None
+    return str(_checked(folder)["id"])
+
+
+def _checked(folder: RunFolder) -> JsonObject:
+    """The record of a run, everything that it speaks of checked; its folder may have any name."""
+    reading = read_run(folder.path, None, bundle=True)
+    if reading.record is None:
+        raise StoreError(
+            f"{folder.path} is {reading.problem}. Restore it from a copy, or run what made it again: the "
+            "damaged run is moved aside and computed anew"
+        )
+    return reading.record

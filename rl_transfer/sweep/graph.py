@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from rl_transfer.frame import Facts
-from rl_transfer.results import SCHEMA, Labels, run_id
+from rl_transfer.results import ID_SCHEMA, Labels, run_id
 from rl_transfer.spec import MatrixConfig
 from rl_transfer.spec.base import Json, canonical_json, digest
 from rl_transfer.spec.experiment import RunConfig
@@ -120,7 +120,7 @@ class _Cell:
     def __init__(self, run: RunConfig) -> None:
         self._run = run
         marked = run.model_copy(update={"seed": _GAP, "source": str(_GAP)})
-        text = canonical_json({"schema": SCHEMA, "spec": marked.identity()})
+        text = canonical_json({"schema": ID_SCHEMA, "spec": marked.identity()})
         before, self._between, self._after = re.split(f'"?{_GAP}"?', text)
         self._begun = hashlib.sha256(before.encode())
 
@@ -193,7 +193,7 @@ def build_graph(suite: MatrixConfig) -> Graph:
 
 
 def manifest(suite: MatrixConfig, graph: Graph, labels: Labels, facts: Facts) -> dict[str, Json]:
-    """The content of ``sweep.json``.
+    """The content of ``sweep.json``, but for its schema and digest.
 
     Args:
         suite: the resolved suite.
@@ -209,7 +209,6 @@ def manifest(suite: MatrixConfig, graph: Graph, labels: Labels, facts: Facts) ->
                 if config[group][name].get(key) is None:
                     config[group][name][key] = value
     return {
-        "schema": SCHEMA,
         "name": suite.name,
         "kind": suite.kind,
         "unit": labels.unit,

@@ -62,12 +62,14 @@ class LocalExecutor:
         if not self._closed:
             del self._processes[process]
             process.close()
-        if folder.finished:
+        problem = folder.read().problem
+        if problem is None:
             future.set_result(None)
             return
         failure = folder.failure()
         if failure is None and not (self._closed or future in self._cancelled):
             reason = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+            reason += "" if problem == "unfinished" else f"; what it left is {problem}"
             failure = {"error": "WorkerDied", "message": f"the worker process died ({reason})"}
             with contextlib.suppress(RLTransferError):
                 folder.fail(failure["error"], failure["message"])

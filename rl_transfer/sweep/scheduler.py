@@ -17,11 +17,13 @@ from queue import Empty, SimpleQueue
 from typing import Literal
 
 from rl_transfer.errors import StoreError
+from rl_transfer.frame import Say, silent
 from rl_transfer.results import RunStore
 from rl_transfer.sweep.dispatch import Job
 from rl_transfer.sweep.estimate import TimeLeft
 from rl_transfer.sweep.executor import Executor
 from rl_transfer.sweep.graph import Graph
+from rl_transfer.sweep.reuse import take_stock
 
 SIGN_OF_LIFE = 0.25
 """Seconds without an end of a run after which the state is shown anyway."""
@@ -143,10 +145,17 @@ def default_workers() -> int:
         return max(1, os.cpu_count() or 1)
 
 
-def run_graph(graph: Graph, store: RunStore, executor: Executor, workers: int, on_change: OnChange) -> State:
+def run_graph(
+    graph: Graph,
+    store: RunStore,
+    executor: Executor,
+    workers: int,
+    on_change: OnChange,
+    say: Say = silent,
+) -> State:
     """Bring every run of the graph to an end.
 
-    Finished runs are reused. A failed run leaves the others alone; what needs it is skipped.
+    Finished runs are reused; damaged ones are moved aside and computed again. A failed run leaves the others alone; what needs it is skipped.
 
     Args:
         graph: what to run.
@@ -154,11 +163,13 @@ def run_graph(graph: Graph, store: RunStore, executor: Executor, workers: int, o
         executor: where they execute; closed by the caller.
         workers: how many at a time.
         on_change: is told what happens.
+        say: is told of damaged runs that were moved aside, and of runs that are taken on trust.
 
     Returns:
         The state at the end.
     """
-    return _Scheduler(State(graph, store, workers), executor).run(on_change)
+    reused = take_stock(graph, store, say)
+    return _Scheduler(State(graph, store, workers), executor).run(reused, on_change)
 
 
 class _Scheduler:
@@ -172,9 +183,9 @@ class _Scheduler:
         self._ended: SimpleQueue[str] = SimpleQueue()
         self._events: list[Event] = []
 
-    def run(self, on_change: OnChange) -> State:
+    def run(self, reused: set[str], on_change: OnChange) -> State:
         state = self._state
-        self._sort_out()
+        self._sort_out(reused)
         try:
             while state.active:
                 self._submit()
@@ -188,14 +199,12 @@ class _Scheduler:
         on_change(state, self._take_events())
         return state
 
-    def _sort_out(self) -> None:
-        """What is finished is reused; what needs nothing that is not is ready."""
+    def _sort_out(self, reused: set[str]) -> None:
+        """What is not reused waits; what needs nothing that waits is ready."""
         state = self._state
-        there = state.store.identifiers()
+        state.reused = reused
         for identifier in self._graph.specs:
-            if identifier in there and state.store.folder(identifier).finished:
-                state.reused.add(identifier)
-            else:
+            if identifier not in reused:
                 state.wait(identifier)
         for identifier in self._graph.specs:
             if identifier in state.waiting:

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from rl_transfer.frame import Say, silent
-from rl_transfer.results import RunStore, link_events, write_json
+from rl_transfer.results import RunStore, link_events, write_manifest
 from rl_transfer.spec import MatrixConfig
 from rl_transfer.sweep.dispatch import room
 from rl_transfer.sweep.graph import Graph, build_graph, manifest
@@ -35,11 +35,11 @@ def prepare(suite: MatrixConfig, output: Path, say: Say = silent) -> tuple[Graph
     suite = runner.resolve(suite)
     graph = build_graph(suite)
     facts = runner.preflight(suite, say)
-    write_json(output / "sweep.json", manifest(suite, graph, runner.labels, facts))
+    write_manifest(output, manifest(suite, graph, runner.labels, facts))
     return graph, store
 
 
-def run_sweep(graph: Graph, store: RunStore, workers: int, on_change: OnChange) -> State:
+def run_sweep(graph: Graph, store: RunStore, workers: int, on_change: OnChange, say: Say = silent) -> State:
     """Execute the graph in local processes and keep the readable TensorBoard view up to date.
 
     Args:
@@ -47,6 +47,7 @@ def run_sweep(graph: Graph, store: RunStore, workers: int, on_change: OnChange) 
         store: where the runs lie.
         workers: processes at a time, ≥ 1.
         on_change: is told what happens, and where the sweep stands a few times per second.
+        say: is told of damaged runs that were moved aside, and of runs that are taken on trust.
 
     Returns:
         Where the sweep stands at its end: what was reused, done, failed and skipped.
@@ -62,4 +63,4 @@ def run_sweep(graph: Graph, store: RunStore, workers: int, on_change: OnChange) 
         on_change(state, events)
 
     with store.lock(), closing(LocalExecutor()) as executor:
-        return run_graph(graph, store, executor, workers, changed)
+        return run_graph(graph, store, executor, workers, changed, say)

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from rl_transfer.results.seal import SCHEMA, sealed
+from support.records import write_record
+
 VERSIONS = {"gymnasium": "1.4.0", "stable_baselines3": "2.9.0", "torch": "2.13.0", "numpy": "2.4.0"}
 
 
@@ -125,7 +128,7 @@ class SyntheticSweep:
     def write(self, folder: Path) -> Path:
         rows = self.rows()
         manifest = {
-            "schema": 1,
+            "schema": SCHEMA,
             "name": "synthetic",
             "kind": self.kind,
             "config": self.config(),
@@ -134,7 +137,7 @@ class SyntheticSweep:
             "runs": rows,
         }
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "sweep.json").write_text(json.dumps(manifest))
+        (folder / "sweep.json").write_text(json.dumps(sealed(manifest)))
         for row in rows:
             run = folder / "runs" / row["id"]
             run.mkdir(parents=True)
@@ -160,7 +163,7 @@ class SyntheticSweep:
             for k, (step, values) in enumerate(zip(steps, returns.tolist(), strict=True))
         ]
         (folder / "curve.jsonl").write_text("\n".join(lines) + "\n")
-        (folder / "record.json").write_text(json.dumps(self._record(row, int(steps[-1]), returns)))
+        write_record(folder, self._record(row, int(steps[-1]), returns))
 
     def _returns(self, shape: Shape, steps: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         progress = steps / steps[-1]
@@ -176,7 +179,6 @@ class SyntheticSweep:
     def _record(self, row: Mapping[str, Any], steps: int, returns: np.ndarray) -> dict[str, Any]:
         fed = bool(row["needs"])
         return {
-            "schema": 1,
             "id": row["id"],
             "kind": self.kind,
             "spec": {},

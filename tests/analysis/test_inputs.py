@@ -1,13 +1,16 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
 
-from rl_transfer.analysis import read_sweep
+from rl_transfer.analysis import analyse, read_sweep, text_table
 from rl_transfer.analysis.inputs import Curve
 from rl_transfer.analysis.settings import read_settings
 from rl_transfer.errors import StoreError
+from rl_transfer.results.seal import sealed
 from rl_transfer.spec import Analysis
+from support.records import as_old, change_manifest, change_record
 
 from .synthetic import SyntheticSweep
 
@@ -40,18 +43,14 @@ def test_a_sweep_folder_is_read_back(tmp_path):
 
 def test_strategies_may_be_a_map_and_keys_may_be_missing(tmp_path):
     folder = SyntheticSweep(seeds=1, budget=512).write(tmp_path / "sweep")
-    manifest = json.loads((folder / "sweep.json").read_text())
-    manifest["config"] = {
-        "strategies": {"random-frozen": {"control": True, "control_for": "fine-tune", "freeze": None}}
-    }
-    (folder / "sweep.json").write_text(json.dumps(manifest))
+    config = {"strategies": {"random-frozen": {"control": True, "control_for": "fine-tune", "freeze": None}}}
+    change_manifest(folder, config=config)
     sweep = read_sweep(folder)
     assert sweep.settings == Analysis()
     assert sweep.strategies["random-frozen"].control_for == ("fine-tune",)
     assert {*sweep.strategies} == {"scratch", "fine-tune", "frozen-trunk-new-head", "random-frozen"}
     assert sweep.seeds == (0,)
-    manifest["config"]["seeds"] = 3
-    (folder / "sweep.json").write_text(json.dumps(manifest))
+    change_manifest(folder, config={**config, "seeds": 3})
     assert read_sweep(folder).seeds == (0, 1, 2), "a number of seeds means that many indices"
 
 
@@ -63,20 +62,35 @@ def test_strategies_may_be_a_map_and_keys_may_be_missing(tmp_path):
         (lambda run: (run / "record.json").write_text("[]"), "damaged: record.json"),
         (lambda run: (run / "curve.jsonl").unlink(), "damaged: curve.jsonl"),
         (lambda run: (run / "curve.jsonl").write_text(""), "damaged: curve.jsonl"),
-        (lambda run: (run / "curve.jsonl").write_text('{"step": 0}\n'), "damaged: curve.jsonl"),
-        (
-            lambda run: (run / "curve.jsonl").write_text('{"step": 0, "returns": [1, NaN]}\n'),
-            "damaged: curve.jsonl cannot be used (every evaluation needs",
-        ),
-        (
-            lambda run: (run / "curve.jsonl").write_text('{"step": 0, "returns": [1.0]}\n'),
-            "damaged: the curve ends at 0 of 512 steps",
-        ),
     ],
 )
 def test_a_run_that_cannot_be_used_says_why(tmp_path, spoil, problem):
     folder = SyntheticSweep(seeds=3, budget=512).write(tmp_path / "sweep")
     spoil(folder / "runs" / FINE_TUNED)
+    run = run_of(read_sweep(folder), FINE_TUNED)
+    assert not run.finished
+    assert run.curve is None
+    assert run.problem.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("curve", "problem"),
+    [
+        ('{"step": 0}\n', "damaged: curve.jsonl cannot be used"),
+        ('{"returns": [1.0]}\n', "damaged: curve.jsonl cannot be used"),
+        ('{"step": 0, "returns": []}\n', "damaged: curve.jsonl cannot be used (every evaluation needs"),
+        ('{"step": 0, "returns": [1, NaN]}\n', "damaged: curve.jsonl cannot be used (every evaluation needs"),
+        ('{"step": 0, "returns": [1' + "0" * 400 + "]}\n", "damaged: curve.jsonl cannot be used"),
+        ('{"step": 512, "returns": [1]}\n' * 2, "damaged: curve.jsonl cannot be used (evaluation steps must"),
+        ('{"step": 0, "returns": [1.0]}\n', "damaged: the curve ends at 0 of 512 steps"),
+        ("[" * 100_000, "damaged: curve.jsonl cannot be used"),
+    ],
+)
+def test_a_curve_that_no_digest_guards_is_checked_all_the_same(tmp_path, curve, problem):
+    folder = SyntheticSweep(seeds=3, budget=512).write(tmp_path / "sweep")
+    as_old(folder / "runs" / FINE_TUNED)
+    assert run_of(read_sweep(folder), FINE_TUNED).finished
+    (folder / "runs" / FINE_TUNED / "curve.jsonl").write_text(curve)
     run = run_of(read_sweep(folder), FINE_TUNED)
     assert not run.finished
     assert run.curve is None
@@ -92,9 +106,10 @@ def test_a_failed_run_gives_the_first_line_of_its_failure(tmp_path):
     ("content", "message"),
     [
         (None, "is no sweep folder"),
-        ("{", "cannot be read"),
-        ("[]", "has schema list"),
-        ('{"schema": 99}', "has schema 99; this version reads schema 1"),
+        ("{", "is damaged: .*Run the same sweep again"),
+        ("[]", "is no JSON object"),
+        ('{"schema": 99}', "has schema 99; this version reads 1 and 2"),
+        ('{"schema": 2, "runs": []}', "has schema 2"),
         ('{"schema": 1, "runs": [{"id": "a"}]}', "a run needs id, role and seed"),
     ],
 )
@@ -131,8 +146,7 @@ def unmeasured(folder, identity, **fields):
     """Make a run one that has a record but was never measured."""
     run = folder / "runs" / identity
     (run / "curve.jsonl").unlink()
-    record = json.loads((run / "record.json").read_text())
-    (run / "record.json").write_text(json.dumps({**record, "total_steps": 0, **fields}))
+    change_record(run, total_steps=0, **fields)
 
 
 def test_a_source_without_measurements_is_finished(tmp_path):
@@ -146,8 +160,8 @@ def test_a_source_without_measurements_is_finished(tmp_path):
 @pytest.mark.parametrize(
     ("identity", "fields", "problem"),
     [
-        ("source-cartpole-0", {"measured": True}, "damaged: curve.jsonl cannot be used"),
-        ("source-cartpole-0", {}, "damaged: curve.jsonl cannot be used"),
+        ("source-cartpole-0", {"measured": True}, "damaged: the record speaks of no curve.jsonl"),
+        ("source-cartpole-0", {}, "damaged: the record speaks of no curve.jsonl"),
         ("cartpole-longer-pole-fine-tune-0", {"measured": False}, "damaged: only a source may be without"),
     ],
 )
@@ -164,7 +178,7 @@ def test_an_unmeasured_run_with_a_broken_curve_is_damaged(tmp_path):
     unmeasured(folder, "source-cartpole-0", measured=False)
     (folder / "runs" / "source-cartpole-0" / "curve.jsonl").write_text("{")
     run = run_of(read_sweep(folder), "source-cartpole-0")
-    assert run.problem.startswith("damaged: curve.jsonl")
+    assert run.problem == "damaged: the record speaks of no curve.jsonl, and one is there"
     assert not run.finished
 
 
@@ -173,5 +187,36 @@ def test_a_sweep_without_a_name_is_called_sweep(tmp_path):
     assert read_sweep(folder).name == "synthetic"
     manifest = json.loads((folder / "sweep.json").read_text())
     del manifest["name"]
-    (folder / "sweep.json").write_text(json.dumps(manifest))
+    (folder / "sweep.json").write_text(json.dumps(sealed(manifest)))
     assert read_sweep(folder).name == "sweep"
+
+
+def test_a_manifest_changed_by_hand_is_refused_with_the_way_out(tmp_path):
+    folder = SyntheticSweep(seeds=2, budget=512).write(tmp_path / "sweep")
+    path = folder / "sweep.json"
+    path.write_text(path.read_text().replace('"delta"', '"Delta"').replace('"seeds": [0, 1]', '"seeds": [0]'))
+    with pytest.raises(StoreError, match=r"changed after it was written.* Run the same sweep again"):
+        read_sweep(folder)
+
+
+def test_another_runs_curve_gives_no_verdict_and_is_named(tmp_path):
+    folder = SyntheticSweep(budget=512).write(tmp_path / "sweep")
+    runs = folder / "runs"
+    shutil.copy(runs / "longer-pole-scratch-0" / "curve.jsonl", runs / FINE_TUNED / "curve.jsonl")
+    matrix = analyse(read_sweep(folder))
+    (cell,) = matrix.select(target="longer-pole", strategy="fine-tune")
+    assert {str(each.verdict) for each in cell.comparisons.values()} == {"inconclusive"}
+    (warning,) = [text for text in matrix.warnings if text.startswith("damaged: ")]
+    assert warning == (
+        f"damaged: {FINE_TUNED} curve.jsonl was changed, or is of another run: its digest is not the one in "
+        "the record; the next sweep moves 1 run aside and computes it again"
+    )
+    assert warning in " ".join(text_table(matrix).split())
+
+
+def test_runs_without_digests_are_counted(tmp_path):
+    folder = SyntheticSweep(seeds=2, budget=512).write(tmp_path / "sweep")
+    assert "on trust" not in text_table(analyse(read_sweep(folder)))
+    for name in (FINE_TUNED.replace("-2", "-0"), FINE_TUNED.replace("-2", "-1")):
+        as_old(folder / "runs" / name)
+    assert "2 runs of rl-transfer 0.1.0 taken on trust" in text_table(analyse(read_sweep(folder)))

@@ -10,6 +10,7 @@ from rl_transfer.report import write_report
 from rl_transfer.report.markup import Html, esc, table, tag
 from rl_transfer.results import Labels
 from rl_transfer.spec import Analysis
+from support.records import change_manifest
 
 VOID = {"meta", "br", "img"}
 
@@ -113,10 +114,7 @@ def test_text_from_configs_and_records_is_escaped(tmp_path):
         failed=["cartpole-task-fine-tune-1"],
     )
     folder = sweep.write(tmp_path / "sweep")
-    manifest = json.loads((folder / "sweep.json").read_text())
-    manifest["name"] = f"$name_1$ {evil}"
-    manifest["config"]["summary"] = evil
-    (folder / "sweep.json").write_text(json.dumps(manifest))
+    change_manifest(folder, name=f"$name_1$ {evil}", config={**sweep.config(), "summary": evil})
     failure = folder / "runs" / "cartpole-task-fine-tune-1" / "failure.json"
     failure.write_text(json.dumps({"error": "E", "message": evil}))
     page = check(write_report(folder).page)

@@ -1,7 +1,6 @@
 """The report of an image sweep: pictures of its runs, linear probes, unknown sources, accuracies."""
 
 import base64
-import json
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +12,7 @@ from rl_transfer.report import write_report
 from rl_transfer.report.heatmap import heatmap
 from rl_transfer.report.pictures import MOST_BYTES, run_pictures, section
 from rl_transfer.report.style import png
+from support.records import change_record
 
 from .test_page import check
 
@@ -40,9 +40,8 @@ def image_sweep(folder, **options):
         run = folder / "runs" / row["id"]
         if row["role"] != "target" or not (run / "record.json").exists():
             continue
-        record = json.loads((run / "record.json").read_text())
         probe = {"accuracy": 0.75 + 0.1 * row["seed"]} if row["source"] else None
-        (run / "record.json").write_text(json.dumps({**record, "probe": probe}))
+        change_record(run, probe=probe)
         (run / "figures").mkdir()
         for name in ("predictions", "confusion"):
             (run / "figures" / f"{name}.png").write_bytes(blank + f"{row['id']} {name}".encode())
@@ -138,12 +137,11 @@ def test_the_heatmap_gives_accuracies_three_decimals(images):
 def test_an_unmeasured_source_is_told_as_such(tmp_path):
     folder = image_sweep(tmp_path / "sweep")
     for path in (folder / "runs").iterdir():
-        record = json.loads((path / "record.json").read_text())
+        fields: dict[str, object] = {"source_score": None}
         if path.name.startswith("source-left"):
             (path / "curve.jsonl").unlink()
-            record |= {"measured": False, "total_steps": 0}
-        record["source_score"] = None
-        (path / "record.json").write_text(json.dumps(record))
+            fields |= {"measured": False, "total_steps": 0}
+        change_record(path, **fields)
     text = " ".join(check(write_report(folder).page).text)
     assert "unknown, not measured" in text
     assert "the bar is not checked" in text

@@ -1,4 +1,4 @@
-"""The run store: a record means finished, finished is never overwritten, leftovers are cleared."""
+"""The run store: finished means verified, finished is never overwritten, leftovers are cleared."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from rl_transfer.errors import StoreError
-from rl_transfer.results import RunStore, find_run, read_json, run_id, write_json
+from rl_transfer.results import RunFolder, RunStore, find_run, read_json, run_id, write_json
+from rl_transfer.results.seal import sealed
 from rl_transfer.spec import Environment, Evaluation, RLRun
 from support.untyped import untyped
 
@@ -31,12 +32,64 @@ def test_a_run_is_finished_once_its_record_is_there(tmp_path: Path) -> None:
     assert folder.curve() == [{"evaluation": 0, "step": 0, "returns": [1.0, 2.0], "lengths": [3, 4]}]
 
 
+def finished(folder: RunFolder, seed: int = 0) -> RunFolder:
+    folder.begin(spec(seed))
+    folder.append_evaluation(0, 0, [1.0], [1])
+    folder.finish({"total_steps": 0})
+    return folder
+
+
 def test_a_finished_run_is_never_overwritten(tmp_path: Path) -> None:
-    folder = RunStore(tmp_path).folder("abc")
-    folder.begin(spec())
-    folder.finish({})
+    folder = finished(RunStore(tmp_path).folder("abc"))
     with pytest.raises(StoreError, match="never overwritten"):
         folder.begin(spec())
+    with pytest.raises(StoreError, match="never overwritten"):
+        folder.finish({"total_steps": 0})
+
+
+def test_a_record_says_how_long_it_waited_for_the_disk(tmp_path: Path) -> None:
+    record = finished(RunStore(tmp_path).folder("abc")).record()
+    assert record["sync_seconds"] > 0
+    assert list(record["files"]) == ["spec.json", "curve.jsonl"]
+
+
+def test_values_are_sealed_as_they_are_read_back(tmp_path: Path) -> None:
+    """Keys that are numbers are sorted as numbers before they are written, and as texts after."""
+    folder = RunStore(tmp_path).folder("abc")
+    folder.begin(spec())
+    folder.append_evaluation(0, 0, [1.0], [1])
+    folder.finish({"total_steps": 0, "by_layer": {2: "ä", 10: (1, 2.5e-300)}})
+    assert folder.record()["by_layer"] == {"2": "ä", "10": [1, 2.5e-300]}
+
+
+def test_a_damaged_run_is_moved_aside_and_never_deleted(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    for n in (1, 2):
+        folder = finished(store.folder("abc"))
+        (folder.path / "curve.jsonl").write_text(f"{n}", encoding="utf-8")
+        assert folder.read().state == "damaged"
+        assert store.set_aside("abc") == tmp_path / "damaged" / f"abc-{n}"
+        assert (tmp_path / "damaged" / f"abc-{n}" / "curve.jsonl").read_text(encoding="utf-8") == f"{n}"
+        assert folder.read().state == "unfinished"
+
+
+def test_a_record_of_a_newer_version_is_no_damage(tmp_path: Path) -> None:
+    folder = finished(RunStore(tmp_path).folder("abc"))
+    record = folder.record()
+    write_json(folder.path / "record.json", sealed({**record, "schema": 3}))
+    with pytest.raises(StoreError, match=r"has schema 3; this version reads up to 2\. Install a newer"):
+        folder.read()
+    write_json(folder.path / "record.json", {**record, "schema": 3})
+    assert folder.read().state == "damaged", "its digest does not match: nobody wrote that"
+
+
+def test_a_record_speaks_of_files_of_its_run_only(tmp_path: Path) -> None:
+    folder = finished(RunStore(tmp_path).folder("abc"))
+    record = folder.record()
+    given: list[object] = [{}, {**record["files"], "../../secret": "0"}, [], None]
+    for files in given:
+        write_json(folder.path / "record.json", sealed({**record, "files": files}))
+        assert folder.read().problem == "damaged: record.json does not say which files it speaks of"
 
 
 def test_what_an_interrupted_attempt_left_behind_is_cleared(tmp_path: Path) -> None:
@@ -93,10 +146,17 @@ def test_a_run_is_found_by_its_folder_or_its_only_store(tmp_path: Path) -> None:
     first.begin(spec())
     with pytest.raises(StoreError, match="has not finished"):
         find_run(first.path)
-    first.finish({})
+    finished(first)
     assert find_run(tmp_path) == find_run(first.path) == first
-    second = store.folder("b")
-    second.begin(spec(1))
-    second.finish({})
+    finished(store.folder("b"), seed=1)
     with pytest.raises(StoreError, match="holds 2 finished runs"):
         find_run(tmp_path)
+
+
+def test_a_run_that_is_named_may_lie_under_any_name_but_must_be_sound(tmp_path: Path) -> None:
+    run = finished(RunStore(tmp_path).folder("a"))
+    best = run.path.rename(tmp_path / "best")
+    assert find_run(best).path == best
+    (best / "spec.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(StoreError, match=r"best is damaged: spec\.json was changed.* Restore it from a copy"):
+        find_run(best)

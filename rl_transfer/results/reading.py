@@ -1,0 +1,216 @@
+"""What is on disk of one run, and whether it is sound; nothing is used before its digest was checked.
+
+The bytes that are hashed are the bytes that are parsed: each file is read once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+from rl_transfer import bounded
+from rl_transfer.errors import StoreError
+from rl_transfer.results.files import MOST_BYTES, file_digest, read_json
+from rl_transfer.results.seal import SCHEMA, intact
+from rl_transfer.spec import JsonObject
+
+SPEC, CURVE = "spec.json", "curve.jsonl"
+BUNDLE = ("bundle/bundle.json", "bundle/tensors.safetensors")
+COVERED = (SPEC, CURVE, *BUNDLE)
+"""The files that a record has digests of, where the run has them."""
+
+MOST_CURVE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class RunReading:
+    """What was read of a run.
+
+    Attributes:
+        state: ``damaged`` where a record is there, but it or what it speaks of is not what the run wrote.
+        problem: why the run cannot be used, for people: ``unfinished``, ``failed: …``, ``damaged: …``; None
+            if it is finished.
+        record: of a finished run only (docs/architecture.md).
+        curve: one object per evaluation; None unless the run is finished and was measured.
+        on_trust: whether the record is of 0.1.0 and has no digests to check files by.
+    """
+
+    state: Literal["finished", "unfinished", "failed", "damaged"]
+    problem: str | None = None
+    record: JsonObject | None = None
+    curve: tuple[JsonObject, ...] | None = None
+    on_trust: bool = False
+
+
+class _DamagedError(Exception):
+    """What is wrong with a run that has a record."""
+
+
+def read_run(path: Path, name: str | None, *, bundle: bool = False) -> RunReading:
+    """Read a run's record, config and curve, and check that they belong together.
+
+    Args:
+        path: the run's folder.
+        name: the id that the run must have; None: any.
+        bundle: check the bundle's files too.
+
+    Returns:
+        Record and curve of a sound run; of any other, why it cannot be used.
+
+    Raises:
+        StoreError: a newer version wrote the record.
+    """
+    try:
+        record = _record(path / "record.json")
+        if record is None:
+            return _without_record(path)
+        if name is not None and record.get("id") != name:
+            raise _DamagedError(f"it is run {record.get('id')}, renamed or copied into this folder")
+        _check_spec(path, record)
+        curve = _curve(path, record)
+        if bundle:
+            _check_bundle(path, record)
+    except _DamagedError as damage:
+        return RunReading("damaged", f"damaged: {damage}")
+    return RunReading("finished", None, record, curve, on_trust=record["files"] is None)
+
+
+def _record(path: Path) -> JsonObject | None:
+    try:
+        record = bounded.parse_json(bounded.read_bytes(path, MOST_BYTES))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise _DamagedError(f"record.json cannot be read ({error})") from None
+    if not isinstance(record, dict):
+        raise _DamagedError("record.json is no JSON object")
+    if record.get("schema") == 1 and "digest" not in record:
+        return _migrated(record)
+    if not intact(record):
+        raise _DamagedError("record.json was changed after it was written: its digest does not match")
+    if record.get("schema") != SCHEMA:
+        raise StoreError(
+            f"{path} has schema {record.get('schema')}; this version reads up to {SCHEMA}. "
+            "Install a newer rl-transfer, or choose another folder"
+        )
+    files = record.get("files")
+    if not isinstance(files, dict) or not {SPEC} <= set(files) <= set(COVERED):
+        raise _DamagedError("record.json does not say which files it speaks of")
+    return record
+
+
+def _migrated(record: JsonObject) -> JsonObject:
+    """A record of 0.1.0 in today's form: of its files no digests are known."""
+    return {**record, "schema": SCHEMA, "files": None}
+
+
+def _content(path: Path, name: str, record: JsonObject, most: int) -> bytes:
+    """The bytes of a file of the run, checked where the record has a digest of them."""
+    try:
+        content = bounded.read_bytes(path / name, most)
+    except FileNotFoundError:
+        raise _DamagedError(f"{name} is missing") from None
+    except (OSError, ValueError) as error:
+        raise _DamagedError(f"{name} cannot be read ({error})") from None
+    files = record["files"]
+    if files is not None:
+        _compare(name, files, hashlib.sha256(content).hexdigest())
+    return content
+
+
+def _compare(name: str, files: dict[str, str], found: str) -> None:
+    if files[name] != found:
+        raise _DamagedError(
+            f"{name} was changed, or is of another run: its digest is not the one in the record"
+        )
+
+
+def _check_spec(path: Path, record: JsonObject) -> None:
+    content = _content(path, SPEC, record, MOST_BYTES)
+    if record["files"] is not None:
+        return
+    try:
+        spec = bounded.parse_json(content)
+    except ValueError as error:
+        raise _DamagedError(f"{SPEC} cannot be read ({error})") from None
+    if spec != record.get("spec"):
+        raise _DamagedError(f"{SPEC} is not the config in the record")
+
+
+def _curve(path: Path, record: JsonObject) -> tuple[JsonObject, ...] | None:
+    files = record["files"]
+    there = (path / CURVE).exists()
+    if not there and record.get("measured") is False and (files is None or CURVE not in files):
+        return None
+    if files is not None and CURVE not in files:
+        raise _DamagedError(f"the record speaks of no {CURVE}" + (", and one is there" if there else ""))
+    content = _content(path, CURVE, record, MOST_CURVE_BYTES)
+    try:
+        points = tuple(json.loads(line) for line in content.decode().splitlines() if line.strip())
+        _check_points(points)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise _DamagedError(f"{CURVE} cannot be used ({error})") from None
+    last, total = points[-1]["step"], record.get("total_steps")
+    if isinstance(total, int | float) and not math.isclose(last, total):
+        raise _DamagedError(f"the curve ends at {last:g} of {total:g} steps")
+    return points
+
+
+def _check_points(points: tuple[JsonObject, ...]) -> None:
+    if not points:
+        raise ValueError("it is empty")
+    steps = [float(point["step"]) for point in points]
+    if any(not after > before for before, after in pairwise(steps)):
+        raise ValueError("evaluation steps must increase")
+    for point in points:
+        if not point["returns"] or not all(map(math.isfinite, point["returns"])):
+            raise ValueError("every evaluation needs at least one return, all of them finite")
+
+
+def _check_bundle(path: Path, record: JsonObject) -> None:
+    files = record["files"]
+    if files is None:
+        _check_old_bundle(path, record)
+        return
+    for name in BUNDLE:
+        there = (path / name).exists()
+        if name not in files and there:
+            raise _DamagedError(f"{name} is there, and the record speaks of none")
+        if name in files:
+            try:
+                _compare(name, files, file_digest(path / name))
+            except FileNotFoundError:
+                raise _DamagedError(f"{name} is missing") from None
+            except (OSError, ValueError) as error:
+                raise _DamagedError(f"{name} cannot be read ({error})") from None
+
+
+def _check_old_bundle(path: Path, record: JsonObject) -> None:
+    """A bundle of 0.1.0 names its run; whoever loads it checks its own digest."""
+    if not (path / BUNDLE[0]).exists():
+        return
+    try:
+        content = read_json(path / BUNDLE[0])
+    except StoreError as error:
+        raise _DamagedError(error.message) from None
+    metadata = content.get("metadata") if isinstance(content, dict) else None
+    run = metadata.get("run") if isinstance(metadata, dict) else None
+    if run is not None and run != record.get("id"):
+        raise _DamagedError(f"the bundle is that of run {run}")
+
+
+def _without_record(path: Path) -> RunReading:
+    try:
+        failure = read_json(path / "failure.json")
+    except StoreError as error:
+        if not (path / "failure.json").exists():
+            return RunReading("unfinished", "unfinished")
+        return RunReading("failed", f"failed: failure.json cannot be read ({error.message})")
+    text = failure.get("message") or failure.get("error") if isinstance(failure, dict) else failure
+    lines = str(text or "").strip().splitlines() or ["see its log.txt"]
+    return RunReading("failed", f"failed: {lines[0]}")
