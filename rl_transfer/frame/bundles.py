@@ -78,5 +78,5 @@ def source_problem(run: RunFolder) -> str | None:
     try:
         load_bundle(run.bundle)
     except BundleError as error:
-        return f"damaged: {error.message}"
+        return f"damaged: {error.message.rstrip('.')}"
     return None

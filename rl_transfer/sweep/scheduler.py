@@ -155,7 +155,8 @@ def run_graph(
 ) -> State:
     """Bring every run of the graph to an end.
 
-    Finished runs are reused; damaged ones are moved aside and computed again. A failed run leaves the others alone; what needs it is skipped.
+    Finished runs are reused; damaged ones are moved aside and computed again.
+    A failed run leaves the others alone; what needs it is skipped.
 
     Args:
         graph: what to run.

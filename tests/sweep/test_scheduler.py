@@ -13,6 +13,7 @@ from rl_transfer.sweep.dispatch import Job
 from rl_transfer.sweep.executor import RunFailed
 from rl_transfer.sweep.graph import Graph, Row
 from rl_transfer.sweep.scheduler import Event, State, run_graph
+from support.records import write_finished
 
 
 class Spec:
@@ -91,8 +92,7 @@ def test_a_failed_source_skips_what_needs_it_and_nothing_else(tmp_path: Path) ->
 
 def test_finished_runs_are_reused_and_count_as_no_work(tmp_path: Path) -> None:
     store = RunStore(tmp_path).open()
-    store.folder("s").path.mkdir()
-    store.folder("s").finish({})
+    write_finished(store.folder("s").path)
     executor = Fake()
     state = run_graph(graph(2), store, executor, 1, lambda state, events: None)
     assert executor.order == ["long", "t0", "t1"]
