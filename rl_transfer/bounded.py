@@ -57,6 +57,21 @@ def regular_size(path: Path, most: int | None = None) -> int:
     return status.st_size
 
 
+def is_file(path: Path) -> bool:
+    """Whether it is a file that can be seen; text that can name none (a NUL in it, too long) is none.
+
+    Args:
+        path: whatever somebody wrote.
+
+    Returns:
+        False also where the folder may not be looked into.
+    """
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def _in_words(size: int) -> str:
     return f"{size >> 20} MiB" if size >= 2**20 else f"{size >> 10} KiB"
 

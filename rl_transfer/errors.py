@@ -10,7 +10,8 @@
     ├── MissingExtraError      9   an optional dependency is not installed
     └── SweepFailed            8   a sweep ended with failed runs
 
-Ctrl-C ends with 130, wrong command-line usage with 2.
+Ctrl-C ends with 130, wrong command-line usage with 2, and what the operating system refuses (a full
+disk, no memory) with 1.
 """
 
 from __future__ import annotations

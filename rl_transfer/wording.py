@@ -80,6 +80,22 @@ def listing(items: Sequence[str], limit: int = _SHOWN, separator: str = ", ") ->
     return f"{shown} and {len(items) - limit} more" if len(items) > limit else shown
 
 
+def shortened(text: str, limit: int = 80) -> str:
+    """The beginning of a text that may be long.
+
+    >>> shortened("abcdefgh", 4)
+    'abc…'
+
+    Args:
+        text: what somebody wrote.
+        limit: most characters that are shown.
+
+    Returns:
+        The text, or its beginning and an ellipsis.
+    """
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
 def counted(count: int, one: str, many: str = "") -> str:
     """A number with its noun.
 

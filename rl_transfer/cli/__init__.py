@@ -1,68 +1,20 @@
-"""The command line: arguments, exit codes, progress. Heavy imports happen inside commands."""
+"""The command line: arguments, exit codes, progress.
+
+Nothing heavy is imported before signals are answered.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TextIO
 
-import typer
-from rich.markup import escape
-
-from rl_transfer.cli import board, configs, environments, experiments, policies
-from rl_transfer.cli.common import err, make_importable, out
 from rl_transfer.errors import RLTransferError
 
-app = typer.Typer(
-    name="rl-transfer",
-    help="Does a policy trained in environment A help in environment B? Train sources, transfer them, "
-    "measure against baselines and controls, and get verdicts.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 fine · 2 wrong usage · 3 config · 4 environment · 5 transfer · 6 bundle · "
-    "7 results folder · 8 failed runs · 9 missing extra · 130 interrupted.",
-)
-for command in (
-    experiments.train,
-    experiments.transfer,
-    experiments.evaluate,
-    experiments.sweep,
-    experiments.report,
-    board.board,
-):
-    app.command()(command)
-app.add_typer(environments.app, name="envs")
-app.add_typer(policies.app, name="policies")
-app.add_typer(configs.app, name="configs")
-
-
-# Newer typer carries its own click; either one's classes are reached through typer's names.
-UsageProblem = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from rl_transfer import __version__
-
-        out.print(__version__, highlight=False)
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool,
-        typer.Option("--version", help="Print the version and stop.", callback=_print_version, is_eager=True),
-    ] = False,
-) -> None:
-    del version  # read before a command is asked for
-
-
-def _terminate(*_: object) -> None:
-    raise KeyboardInterrupt
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -71,21 +23,81 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: the words after the program's name; None for those of this process.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in _STOPS:
+        signal.signal(number, _interrupt)
+    try:
+        code = _answer(arguments)
+    except KeyboardInterrupt as stop:
+        _ignore_stops(arguments)
+        _complain(str(stop) or "interrupted")
+        code = 130
+    _ignore_stops(arguments)
+    sys.exit(code)
+
+
+def _interrupt(*_: object) -> None:
+    """Stop once: while that is being answered, more of the same would only cut the tidying short."""
+    error = sys.exception() if sys.version_info >= (3, 12) else sys.exc_info()[1]
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return
+        error = error.__context__
+    raise KeyboardInterrupt
+
+
+def _ignore_stops(arguments: list[str] | None) -> None:
+    """What comes while the process ends is too late; a process of somebody else's goes on."""
+    if arguments is None:
+        for number in _STOPS:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _answer(arguments: list[str] | None) -> int:
+    """Run a command; its exit code, or that of its error, which is told."""
+    from rl_transfer.cli.app import run
+    from rl_transfer.cli.common import make_importable
+
     make_importable(Path())
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = run(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except RLTransferError as error:
-        err.print(f"[bold red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        err.print("interrupted", highlight=False)
-        sys.exit(130)
+        _complain(error.message, "error: ")
+        return error.exit_code
     except BrokenPipeError:
-        sys.exit(141)
-    except Exception as error:
-        if not isinstance(error, UsageProblem):
-            raise
-        error.show()  # type: ignore[attr-defined]
-        sys.exit(error.exit_code)  # type: ignore[attr-defined]
-    sys.exit(code if isinstance(code, int) else 0)
+        _can_be_written(sys.stdout)
+        return 141
+    except OSError as error:
+        what = "" if error.filename is None else f"{error.filename}: "
+        if not _can_be_written(sys.stdout):
+            what = "standard output cannot be written: "
+        _complain(f"{what}{error.strerror or error}", "error: ")
+        return 1
+    except MemoryError:
+        _complain("there is not enough memory for this", "error: ")
+        return 1
+    return code
+
+
+def _complain(message: str, kind: str = "") -> None:
+    from rich.text import Text
+
+    from rl_transfer.cli.common import err
+
+    with contextlib.suppress(OSError):  # nobody to tell
+        err.print(Text.assemble((kind, "bold red"), message), soft_wrap=True)
+    _can_be_written(sys.stderr)
+
+
+def _can_be_written(stream: TextIO | None) -> bool:
+    """Whether a stream takes what it was given; one that does not is closed to more of it."""
+    if stream is None:
+        return True
+    try:
+        stream.flush()
+    except OSError:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), stream.fileno())
+        return False
+    return True

@@ -41,7 +41,7 @@ def board(
     address = start_board(shown, port, title=f"{folder.resolve().name}: rl_transfer")
     text = f"TensorBoard of {shown}: {address}\nCtrl-C ends it"
     with suppress(KeyboardInterrupt):
-        out.print(text, highlight=False, markup=False, soft_wrap=True)
+        out.print(text, soft_wrap=True)
         sys.stdout.flush()
         if browser and _has_display():
             webbrowser.open(address)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,8 +20,19 @@ if TYPE_CHECKING:
     from rl_transfer.spec import Loaded
 
 Config = TypeVar("Config", bound="BaseModel")
-out = Console()
-err = Console(stderr=True)
+
+
+class _Plain(Console):
+    """Prints text as it is; that nobody reads on (``| head``) stops no sweep."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), self.file.fileno())
+
+
+out = _Plain(markup=False, emoji=False, highlight=False)
+err = _Plain(markup=False, emoji=False, highlight=False, stderr=True)
 
 Overrides = Annotated[
     list[str] | None,
@@ -85,9 +97,10 @@ def make_folder_importable(argument: str | None) -> None:
     Args:
         argument: what a person gave: a path to a YAML file; everything else is passed over.
     """
+    from rl_transfer.bounded import is_file
     from rl_transfer.spec.shipped import configs_folder, is_path
 
-    if argument is None or not (is_path(argument) and Path(argument).is_file()):
+    if argument is None or not (is_path(argument) and is_file(Path(argument))):
         return
     if not Path(argument).resolve().is_relative_to(configs_folder()):
         make_importable(Path(argument).parent)

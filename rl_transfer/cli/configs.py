@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from rl_transfer.cli.common import out
 from rl_transfer.errors import ConfigError, StoreError
@@ -28,7 +27,7 @@ def list_() -> None:
     table = Table("kind", "name", "summary", box=None)
     for category in CATEGORIES:
         for name, path in shipped(category).items():
-            table.add_row(category, name, escape(str(read_yaml(path).data.get("summary", ""))))
+            table.add_row(category, name, str(read_yaml(path).data.get("summary", "")))
     out.print(table)
 
 
@@ -54,7 +53,7 @@ def copy(
         shutil.copyfile(path, target)
     except OSError as error:
         raise StoreError(f"{target} cannot be written: {error.strerror}") from None
-    out.print(f"{target} written; run it by its path: ./{target}", highlight=False)
+    out.print(f"{target} written; run it by its path: ./{target}", soft_wrap=True)
 
 
 def _shipped(name: str) -> Path:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from rl_transfer.cli.common import err, make_folder_importable, out
 from rl_transfer.errors import ConfigError, EnvironmentSpecError
@@ -39,7 +39,7 @@ def list_() -> None:
         missing = "" if row["installed"] else f" (pip install 'rl-transfer[{row['extra']}]')"
         table.add_row(row["environment"], row["family"] + missing, ", ".join(row["parameters"]))
     out.print(table)
-    out.print(" · ".join(f"{count} {what}" for what, count in catalogue.counts().items()), highlight=False)
+    out.print(" · ".join(f"{count} {what}" for what, count in catalogue.counts().items()))
 
 
 @app.command()
@@ -55,7 +55,7 @@ def show(env: Target) -> None:
     with _translated():
         for row in catalogue.show_rows(canonical(_spec(env))["id"]):
             columns = ("name", "kind", "unit", "default", "bounds", "source")
-            table.add_row(*(escape(str(row[column])) for column in columns))
+            table.add_row(*(str(row[column]) for column in columns))
     out.print(table)
     with suppress(EnvError):  # parameters are shown where the environment itself is not installed, too
         built = make(_spec(env))
@@ -63,7 +63,7 @@ def show(env: Target) -> None:
         built.close()
         numbered = [f"{index} {name}" for index, name in enumerate(names or ())]
         if numbered:
-            out.print(f"observations: {', '.join(numbered)}", highlight=False, markup=False, soft_wrap=True)
+            out.print(f"observations: {', '.join(numbered)}", soft_wrap=True)
 
 
 @app.command()
@@ -89,13 +89,13 @@ def check(
     with _translated(), err.status("checking") as status:
         for row in conformance.check_rows(None if env is None else _spec(env), wrappers=wrappers):
             told = " ".join(row[key] for key in ("environment", "perturbation", "check", "value"))
-            status.update(escape(told))
+            status.update(Text(told))
             counts[row["status"]] += 1
             if verbose or row["status"] == "fail":
                 keys = ("status", "environment", "perturbation", "check", "value", "detail")
                 line = "  ".join(str(row[key]) for key in keys)
-                out.print(line, highlight=False, markup=False, soft_wrap=True)
-    out.print(", ".join(f"{count} {status}" for status, count in sorted(counts.items())), highlight=False)
+                out.print(line, soft_wrap=True)
+    out.print(", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
     if counts["fail"]:
         raise EnvironmentSpecError(f"{counts['fail']} of {counts.total()} checks failed")
 
@@ -118,7 +118,7 @@ def preview(
 
     with _translated():
         path = draw(_spec(env), output, steps=steps, seed=seed)
-    out.print(f"{path} written", highlight=False)
+    out.print(f"{path} written", soft_wrap=True)
 
 
 def _spec(argument: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from rl_transfer.cli.common import (
     Algorithm,
@@ -130,7 +130,7 @@ def evaluate(
     if as_json:
         sys.stdout.write(json.dumps(measured.data, indent=2) + "\n")
     else:
-        out.print(measured.text, highlight=False, soft_wrap=True)
+        out.print(measured.text, soft_wrap=True)
 
 
 def sweep(
@@ -158,13 +158,13 @@ def sweep(
     suite = loaded.config
     folder = output or Path("results", suite.name)
     with located(loaded), err.status("checking everything") as status:
-        graph, store = prepare(suite, folder, lambda line: status.update(escape(line)))
+        graph, store = prepare(suite, folder, lambda line: status.update(Text(line)))
     if dry_run:
         for identifier in graph.specs:
             reading = store.folder(identifier).read()
             stands = {"finished": " (finished)", "damaged": f" ({reading.problem})"}.get(reading.state, "")
             _say(f"{identifier}  {graph.label(identifier)}{stands}")
-        out.print(f"{len(graph.specs)} runs for {len(graph.rows)} places of the matrix", highlight=False)
+        out.print(f"{len(graph.specs)} runs for {len(graph.rows)} places of the matrix")
         return
     _run_sweep(graph, store, workers or default_workers(), folder, suite.kind)
 
@@ -180,7 +180,7 @@ def report(
 
 
 def _say(text: str) -> None:
-    out.print(text, highlight=False, markup=False, soft_wrap=True)
+    out.print(text, soft_wrap=True)
 
 
 def _single_run(run: RunConfig, output: Path, bundle: Path | None) -> None:
@@ -196,7 +196,7 @@ def _single_run(run: RunConfig, output: Path, bundle: Path | None) -> None:
             place = store.set_aside(folder.path.name)
             _say(f"this run is {reading.problem}; moved to {place}, computed again")
         if reading.state == "finished":
-            out.print("this run is finished already; its results are reused", highlight=False)
+            out.print("this run is finished already; its results are reused")
         else:
             try:
                 runner.execute(run, folder, bundle, say=_say)
@@ -213,7 +213,6 @@ def _single_run(run: RunConfig, output: Path, bundle: Path | None) -> None:
         f"{runner.labels.unit}\n"
         f"run folder:  {folder.path}\nbundle:      {folder.bundle}\n"
         f"TensorBoard: tensorboard --logdir {folder.path}",
-        highlight=False,
         soft_wrap=True,
     )
 
@@ -223,26 +222,21 @@ def _run_sweep(graph: Graph, store: RunStore, workers: int, folder: Path, kind: 
     from rl_transfer.sweep.progress import Progress, headline
     from rl_transfer.sweep.sweep import run_sweep
 
-    out.print(f"{len(graph.specs)} runs, {workers} at a time → {folder}", highlight=False)
+    out.print(f"{len(graph.specs)} runs, {workers} at a time → {folder}", soft_wrap=True)
     try:
         labels = room(kind).labels
         with Progress(out, labels) as progress:
             state = run_sweep(graph, store, workers, progress.update, _say)
     except KeyboardInterrupt:
         finished = sum(store.folder(each).finished for each in graph.specs)
-        err.print(
+        raise KeyboardInterrupt(
             f"interrupted: {finished} of {len(graph.specs)} runs are finished and kept in {folder}; "
-            "the same command continues from here",
-            highlight=False,
-            soft_wrap=True,
-        )
-        raise
-    out.print(headline(state, labels), highlight=False, soft_wrap=True)
+            "the same command continues from here"
+        ) from None
+    out.print(headline(state, labels), soft_wrap=True)
     for group, what in ((state.failed, "failed"), (state.skipped, "skipped")):
         for identifier, reason in group.items():
-            err.print(
-                f"{what}: {graph.label(identifier)}: {reason}", highlight=False, markup=False, soft_wrap=True
-            )
+            err.print(f"{what}: {graph.label(identifier)}: {reason}", soft_wrap=True)
     _write_report(folder)
     if state.failed:
         raise SweepFailed(
@@ -255,10 +249,9 @@ def _write_report(folder: Path) -> None:
     from rl_transfer.report import write_report
 
     paths = write_report(folder)
-    out.print(paths.table, highlight=False, markup=False, soft_wrap=True)
+    out.print(paths.table, soft_wrap=True)
     out.print(
         f"summary:     {paths.summary}\nreport page: {paths.page}\nfigures:     {paths.figures}\n"
         f"TensorBoard: rl-transfer board {folder}",
-        highlight=False,
         soft_wrap=True,
     )

@@ -40,7 +40,7 @@ def inspect(
 
     make_folder_importable(env)
     rows = room(bundle_kind(policy)).inspect(policy, InspectionHints(env, algorithm))
-    out.print(inventory_table(rows), highlight=False, markup=False, soft_wrap=True)
+    out.print(inventory_table(rows), soft_wrap=True)
 
 
 @app.command("import")
@@ -73,8 +73,8 @@ def import_(
         mask_zeros=mask_zeros,
     )
     for note in found.metadata.get("notes", []):
-        out.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
-    out.print(f"bundle: {output}\ndigest: {found.digest}", highlight=False)
+        out.print(f"note: {note}", soft_wrap=True)
+    out.print(f"bundle: {output}\ndigest: {found.digest}", soft_wrap=True)
 
 
 @app.command()
@@ -90,7 +90,7 @@ def export(
     from rl_transfer.rl.policies.export import export_sb3
 
     export_sb3(Path(policy), sb3)
-    out.print(f"{sb3} written", highlight=False)
+    out.print(f"{sb3} written", soft_wrap=True)
 
 
 @app.command()
@@ -109,14 +109,14 @@ def table(
     from rl_transfer.rl.agents import table_of
 
     def say(agent: str) -> None:
-        err.print(agent, highlight=False, markup=False, soft_wrap=True)
+        err.print(agent, soft_wrap=True)
 
     found = table_of(folder, episodes, seed, mask_zeros=mask_zeros, say=say)
     if as_json:
         rows = {"agents": [each.plain() for each in found.rows], "notes": [*found.notes]}
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
     else:
-        out.print(found.text(), highlight=False, markup=False, soft_wrap=True)
+        out.print(found.text(), soft_wrap=True)
 
 
 def _name_map(renames: list[str] | None) -> dict[str, Any] | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from rl_transfer.spec.base import (
+    MOST,
     FiniteFloat,
     Frozen,
     JsonValue,
@@ -16,7 +18,18 @@ from rl_transfer.spec.base import (
     PositiveFloat,
     PositiveInt,
     Share,
+    at_most,
 )
+from rl_transfer.wording import shortened
+
+Width = Annotated[PositiveInt, at_most(16_384, "one layer of that width and its gradients take gigabytes")]
+Widths = Annotated[tuple[Width, ...], Field(max_length=64)]
+Repeats = Annotated[PositiveInt, at_most(10_000, "it is repeated in every update")]
+Steps = Annotated[PositiveInt, at_most(10_000_000, "all of a rollout is in memory")]
+MOST_WEIGHTS = 2**28
+"""Between the hidden layers of one network: a gigabyte, and three more for gradients and moments."""
+MOST_RATE = 10
+"""Of learning; weights of networks overflow a few updates beyond it."""
 
 
 class LinearSchedule(Frozen):
@@ -43,7 +56,7 @@ class Normalization(Frozen):
 class PolicyConfig(Frozen):
     """The network: SB3's ``policy_kwargs`` as data."""
 
-    net_arch: tuple[PositiveInt, ...] | dict[str, tuple[PositiveInt, ...]] | None = None
+    net_arch: Widths | dict[str, Widths] | None = None
     """Hidden widths, for both networks or by name (``pi``, ``vf`` or ``qf``); none: SB3's default."""
     activation: Literal["tanh", "relu", "elu", "leaky_relu", "silu", "gelu"] | None = None
     """Activation function; none: SB3's default for the algorithm."""
@@ -53,9 +66,9 @@ class PolicyConfig(Frozen):
     """Initial log standard deviation of a Gaussian policy."""
     share_features_extractor: bool | None = None
     """Whether actor and critic share the features extractor."""
-    n_critics: PositiveInt | None = None
+    n_critics: Annotated[PositiveInt, at_most(100, "each is a network of its own")] | None = None
     """Number of critics (SAC, TD3, DDPG, TQC)."""
-    n_quantiles: PositiveInt | None = None
+    n_quantiles: Annotated[PositiveInt, at_most(10_000, "each is an output of every action")] | None = None
     """Number of quantiles (QR-DQN, TQC)."""
     features_extractor: str | None = None
     """Import path ``module:Class`` of a custom features extractor."""
@@ -63,6 +76,18 @@ class PolicyConfig(Frozen):
     """Its constructor arguments."""
     normalize_images: bool | None = None
     """Whether uint8 images are divided by 255 (SB3's default: yes)."""
+
+    @field_validator("net_arch")
+    @classmethod
+    def _fits(cls, given: Widths | dict[str, Widths] | None) -> Widths | dict[str, Widths] | None:
+        for widths in given.values() if isinstance(given, dict) else [given or ()]:
+            weights = sum(before * after for before, after in itertools.pairwise(widths))
+            if weights > MOST_WEIGHTS:
+                raise ValueError(
+                    f"got {shortened(str(list(widths)))}, which has {weights:,} weights between its layers, "
+                    f"expected at most {MOST_WEIGHTS:,}: with gradients and moments they take 4 GiB"
+                )
+        return given
 
 
 @dataclass(frozen=True)
@@ -92,11 +117,21 @@ class _Algorithm(Frozen):
     network_defaults: ClassVar[NetworkDefaults]
     policy: Literal["MlpPolicy", "CnnPolicy", "MultiInputPolicy"] = "MlpPolicy"
     policy_kwargs: PolicyConfig = PolicyConfig()
-    n_envs: PositiveInt = 1
+    n_envs: Annotated[PositiveInt, at_most(65_536, "each is an environment in memory")] = 1
     """Number of training environments stepped in lockstep."""
     gamma: Share = 0.99
     learning_rate: Rate = 3e-4
     normalize: Normalization | None = None
+
+    @field_validator("learning_rate", check_fields=False)
+    @classmethod
+    def _bounded(cls, rate: Rate) -> Rate:
+        first = max(rate.linear, rate.final) if isinstance(rate, LinearSchedule) else rate
+        if first > MOST_RATE:
+            raise ValueError(
+                f"got {first:,}, expected at most {MOST_RATE}: weights overflow within a few updates"
+            )
+        return rate
 
     @property
     def step_multiple(self) -> int:
@@ -106,7 +141,7 @@ class _Algorithm(Frozen):
 
 class _OnPolicy(_Algorithm):
     network_defaults = NetworkDefaults("tanh", (64, 64), (), "vf", share=True)
-    n_steps: PositiveInt
+    n_steps: Steps
     """Steps of the vector environment between updates."""
 
     @property
@@ -119,9 +154,9 @@ class PPOConfig(_OnPolicy):
     """Proximal policy optimisation (Schulman et al. 2017), SB3's defaults."""
 
     name: Literal["PPO"]
-    n_steps: PositiveInt = 2048
+    n_steps: Steps = 2048
     batch_size: PositiveInt = 64
-    n_epochs: PositiveInt = 10
+    n_epochs: Repeats = 10
     gae_lambda: Share = 0.95
     clip_range: Rate = 0.2
     clip_range_vf: Rate | None = None
@@ -131,7 +166,7 @@ class PPOConfig(_OnPolicy):
     max_grad_norm: PositiveFloat = 0.5
     target_kl: PositiveFloat | None = None
     use_sde: bool = False
-    sde_sample_freq: int = -1
+    sde_sample_freq: Annotated[int, Field(ge=-1, le=MOST)] = -1
 
     @model_validator(mode="after")
     def _check(self) -> PPOConfig:
@@ -151,7 +186,7 @@ class A2CConfig(_OnPolicy):
 
     name: Literal["A2C"]
     learning_rate: Rate = 7e-4
-    n_steps: PositiveInt = 5
+    n_steps: Steps = 5
     gae_lambda: Share = 1.0
     ent_coef: NonNegativeFloat = 0.0
     vf_coef: NonNegativeFloat = 0.5
@@ -159,7 +194,7 @@ class A2CConfig(_OnPolicy):
     rms_prop_eps: PositiveFloat = 1e-5
     use_rms_prop: bool = True
     use_sde: bool = False
-    sde_sample_freq: int = -1
+    sde_sample_freq: Annotated[int, Field(ge=-1, le=MOST)] = -1
     normalize_advantage: bool = False
 
 
@@ -168,19 +203,19 @@ class TRPOConfig(_OnPolicy):
 
     name: Literal["TRPO"]
     learning_rate: Rate = 1e-3
-    n_steps: PositiveInt = 2048
+    n_steps: Steps = 2048
     batch_size: PositiveInt = 128
-    cg_max_steps: PositiveInt = 15
+    cg_max_steps: Repeats = 15
     cg_damping: NonNegativeFloat = 0.1
     line_search_shrinking_factor: PositiveFloat = 0.8
-    line_search_max_iter: PositiveInt = 10
-    n_critic_updates: PositiveInt = 10
+    line_search_max_iter: Repeats = 10
+    n_critic_updates: Repeats = 10
     gae_lambda: Share = 0.95
     normalize_advantage: bool = True
     target_kl: PositiveFloat = 0.01
     sub_sampling_factor: PositiveInt = 1
     use_sde: bool = False
-    sde_sample_freq: int = -1
+    sde_sample_freq: Annotated[int, Field(ge=-1, le=MOST)] = -1
 
     @model_serializer(mode="wrap")
     def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
@@ -193,13 +228,15 @@ class TRPOConfig(_OnPolicy):
 
 
 class _OffPolicy(_Algorithm):
-    buffer_size: PositiveInt = 1_000_000
+    buffer_size: Annotated[PositiveInt, at_most(10**8, "all of it is in memory")] = 1_000_000
     learning_starts: NonNegativeInt = 100
     """Environment steps of uniform-random actions before the first update of a from-scratch run."""
     batch_size: PositiveInt = 256
     train_freq: PositiveInt = 1
     """Steps of the vector environment between updates."""
-    gradient_steps: int = Field(default=1, ge=-1)
+    gradient_steps: Annotated[
+        int, Field(ge=-1), at_most(10_000, "each is a pass through the networks in every update")
+    ] = 1
     """Gradient steps per update; −1: as many as environment steps were taken."""
 
     @property
@@ -253,7 +290,7 @@ class SACConfig(_Continuous):
     target_update_interval: PositiveInt = 1
     target_entropy: FiniteFloat | Literal["auto"] = "auto"
     use_sde: bool = False
-    sde_sample_freq: int = -1
+    sde_sample_freq: Annotated[int, Field(ge=-1, le=MOST)] = -1
 
 
 class TQCConfig(_Continuous):
@@ -266,7 +303,7 @@ class TQCConfig(_Continuous):
     target_entropy: FiniteFloat | Literal["auto"] = "auto"
     top_quantiles_to_drop_per_net: NonNegativeInt = 2
     use_sde: bool = False
-    sde_sample_freq: int = -1
+    sde_sample_freq: Annotated[int, Field(ge=-1, le=MOST)] = -1
 
 
 class TD3Config(_Continuous):

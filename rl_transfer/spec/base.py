@@ -6,18 +6,23 @@ import hashlib
 import json
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-PositiveInt = Annotated[int, Field(gt=0)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+LARGEST = 1e12
+"""No return is larger than this; beyond it differences of floats mean nothing."""
+LARGEST_INT = 2**128 - 1
+"""As many bits as numpy draws a root seed with."""
+MOST = 10**12
+"""Steps, episodes, items: ten years at 3,000 a second."""
+PositiveInt = Annotated[int, Field(gt=0, le=MOST)]
+NonNegativeInt = Annotated[int, Field(ge=0, le=MOST)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_INT)]
+PositiveFloat = Annotated[float, Field(gt=0, le=LARGEST)]
+NonNegativeFloat = Annotated[float, Field(ge=0, le=LARGEST)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 InnerShare = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 """A share that is neither nothing nor all."""
-FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
-LARGEST = 1e12
-"""No return is larger than this; beyond it differences of floats mean nothing."""
+FiniteFloat = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 Score = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 """A value of the measure that a config names: a bar, a threshold, a reference."""
 Json = JsonValue
@@ -28,6 +33,8 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=
 
 __all__ = [
     "LARGEST",
+    "LARGEST_INT",
+    "MOST",
     "FiniteFloat",
     "Frozen",
     "InnerShare",
@@ -41,10 +48,31 @@ __all__ = [
     "PositiveFloat",
     "PositiveInt",
     "Score",
+    "Seed",
     "Share",
+    "at_most",
     "canonical_json",
     "digest",
 ]
+
+
+def at_most(limit: float, why: str) -> AfterValidator:
+    """A bound that no honest config meets, and that says why it is there.
+
+    Args:
+        limit: the largest value that is taken.
+        why: what a larger one would do.
+
+    Returns:
+        A validator for ``Annotated``.
+    """
+
+    def check(value: float) -> float:
+        if value > limit:
+            raise ValueError(f"got {value:,}, expected at most {limit:,}: {why}")
+        return value
+
+    return AfterValidator(check)
 
 
 class KeyedValueError(ValueError):

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from rl_transfer.spec.base import Frozen, Json, Name, NonNegativeInt, Score
+from rl_transfer.spec.base import Frozen, Json, Name, Score, Seed
 from rl_transfer.spec.strategy import StrategyVerbs
 
 NOTHING: Mapping[str, Json] = MappingProxyType({})
@@ -21,8 +21,8 @@ class RunConfig(Frozen, ABC):
     strategy: StrategyVerbs | None = None
     source: str | None = None
     """Run id of the source, or ``digest:…`` of a bundle that no run of ours made."""
-    root_seed: NonNegativeInt = 0
-    seed: NonNegativeInt = 0
+    root_seed: Seed = 0
+    seed: Seed = 0
     """Seed index: source seed i feeds target seed i."""
 
     @property
@@ -37,8 +37,8 @@ class SingleConfig(Frozen, ABC):
     kind: str
     name: Name
     summary: str = ""
-    root_seed: NonNegativeInt = 0
-    seed: NonNegativeInt = 0
+    root_seed: Seed = 0
+    seed: Seed = 0
 
     @abstractmethod
     def run(self) -> RunConfig:

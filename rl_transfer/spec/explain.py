@@ -11,8 +11,11 @@ from pydantic_core import ErrorDetails
 
 from rl_transfer.spec.base import KeyedValueError
 from rl_transfer.spec.yaml_map import Document, Key
-from rl_transfer.wording import did_you_mean
+from rl_transfer.wording import did_you_mean, shortened
 
+_SHOWN = 50
+"""Mistakes that are told at once."""
+_KINDS = ("Value", "Dictionary", "Tuple", "List", "String")
 _PLAIN = {
     "a valid integer": "an integer",
     "a valid array": "a list",
@@ -24,7 +27,7 @@ _PLAIN = {
 
 
 def explain(error: ValidationError, model: object, document: Document) -> str:
-    """All mistakes of a config, one line each.
+    """The mistakes of a config, one line each; of very many, the first.
 
     Args:
         error: what pydantic found.
@@ -42,11 +45,14 @@ def explain(error: ValidationError, model: object, document: Document) -> str:
             key = (*key, *cause.key)
         found.setdefault(key, []).append(item)
     lines = []
-    for key, items in found.items():
+    for key, items in [*found.items()][:_SHOWN]:
         text = _sentence(items, key, model)
         dotted = ".".join(map(str, key))
         place = document.place(document.key_of(dotted))
-        lines.append(": ".join(part for part in (str(place) if place else "", dotted, text) if part))
+        parts = (str(place) if place else "", shortened(dotted, 200), text)
+        lines.append(": ".join(part for part in parts if part))
+    if len(found) > _SHOWN:
+        lines.append(f"and {len(found) - _SHOWN} more")
     return "\n".join(lines)
 
 
@@ -72,7 +78,9 @@ def _sentence(items: list[ErrorDetails], key: Key, model: object) -> str:
     if kind == "extra_forbidden":
         name = str(key[-1])
         accepted = sorted(_fields_at(model, item["loc"][:-1]))
-        return f"unknown key {name!r}.{did_you_mean(name, accepted)} Accepted: {', '.join(accepted)}."
+        return (
+            f"unknown key {shortened(name)!r}.{did_you_mean(name, accepted)} Accepted: {', '.join(accepted)}."
+        )
     if kind == "missing":
         return "this key is required and missing"
     if kind == "value_error":
@@ -93,7 +101,7 @@ def _sentence(items: list[ErrorDetails], key: Key, model: object) -> str:
 
 def _expected(item: ErrorDetails) -> str:
     message = str(item["msg"])
-    for prefix in ("Input should be ", "Value should have ", "Dictionary should have "):
+    for prefix in ("Input should be ", *(f"{kind} should have " for kind in _KINDS)):
         message = message.removeprefix(prefix)
     for formal, plain in _PLAIN.items():
         message = message.replace(formal, plain)
@@ -106,8 +114,7 @@ def _yaml_type(value: object) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
+    return shortened(repr(value), 60)
 
 
 def _fields_at(model: object, loc: tuple[str | int, ...]) -> set[str]:

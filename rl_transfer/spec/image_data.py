@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag
 
 from rl_transfer.errors import ConfigError
-from rl_transfer.spec.base import JsonValue, NonNegativeFloat, PositiveFloat, PositiveInt
+from rl_transfer.spec.base import JsonValue, NonNegativeFloat, PositiveFloat, PositiveInt, at_most
 from rl_transfer.spec.image_folders import find_images
 from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.spec.shorthand import FromText, tag_of
@@ -25,13 +25,13 @@ class GlyphData(LabelledData):
     """Font faces: file names in matplotlib's font folder without ``.ttf``, or paths of font files."""
     label: Literal["character", "face"] = "character"
     """What the classes are."""
-    variants: PositiveInt = 20
+    variants: Annotated[PositiveInt, at_most(10_000, "all images are in memory")] = 20
     """Images per character and face."""
-    size: PositiveInt = 16
+    size: Annotated[PositiveInt, at_most(1_024, "all images are in memory")] = 16
     """Height and width of the images in pixels."""
-    scale: PositiveFloat = 0.75
+    scale: Annotated[PositiveFloat, at_most(10, "nothing of a character is left")] = 0.75
     """Font size as a share of the image's height; a capital letter is about 0.7 of the font size."""
-    jitter: NonNegativeFloat = 1.0
+    jitter: Annotated[NonNegativeFloat, at_most(100, "nothing of a character is left")] = 1.0
     """Strength of the turns, shifts and size changes; 0: every variant is the same image."""
 
     def read_files(self) -> Iterable[Path]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rl_transfer.bounded import is_file
 from rl_transfer.errors import ConfigError
 from rl_transfer.wording import listing
 
@@ -163,7 +164,7 @@ def _labelled(root: Path, rows: Iterable[Mapping[str, object]], source: Path, ke
                 key=f"{key}.path",
             )
         path, label = root / str(row["file_name"]), row["label"]
-        if not _is_file(path):
+        if not is_file(path):
             raise ConfigError(
                 f"{source}, row {number}: {path} {'is no file' if path == root else 'does not exist'}",
                 key=f"{key}.path",
@@ -185,11 +186,3 @@ def _labelled(root: Path, rows: Iterable[Mapping[str, object]], source: Path, ke
             key=f"{key}.path",
         )
     return found
-
-
-def _is_file(path: Path) -> bool:
-    """Whether it is a file; text that can name none (a NUL in it, too long) is none."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False

@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from rl_transfer.spec.base import (
+    FiniteFloat,
     Frozen,
     JsonValue,
     KeyedValueError,
@@ -22,20 +23,25 @@ from rl_transfer.spec.base import (
     PositiveFloat,
     PositiveInt,
     Share,
+    at_most,
 )
 from rl_transfer.spec.optimization import SupervisedTraining
 from rl_transfer.spec.shorthand import FromText, tag_of
 from rl_transfer.spec.supervised import PretrainedWeights
 
+Pixels = Annotated[PositiveInt, at_most(4_096, "pictures of a batch are in memory as floats")]
+Shift = Annotated[NonNegativeInt, at_most(4_096, "nothing of a picture is left")]
+_STAGE = Annotated[PositiveInt, at_most(256, "each is two layers")]
+
 
 class InputConfig(Frozen):
     """How an image becomes the network's input; what is left out comes from the weights' metadata."""
 
-    size: PositiveInt | None = None
+    size: Pixels | None = None
     """Height and width in pixels."""
-    resize: PositiveInt | None = None
+    resize: Pixels | None = None
     """Length of the shorter side before the centre crop to ``size``; none: the metadata's, or ``size``."""
-    mean: tuple[float, ...] | None = None
+    mean: tuple[FiniteFloat, ...] | None = None
     """Per channel, on values in [0, 1]."""
     std: tuple[PositiveFloat, ...] | None = None
     interpolation: Literal["nearest", "bilinear", "bicubic"] | None = None
@@ -53,9 +59,9 @@ class SmallResNetConfig(ImageModel):
     """Our own small residual network (He et al. 2016, the CIFAR form): depth 2·sum(blocks) + 2."""
 
     name: Literal["small-resnet"]
-    width: PositiveInt = 16
+    width: Annotated[PositiveInt, at_most(1_024, "channels double with every stage")] = 16
     """Channels of the first stage; they double with every stage."""
-    blocks: tuple[PositiveInt, ...] = Field(default=(1, 1, 1), min_length=1)
+    blocks: tuple[_STAGE, ...] = Field(default=(1, 1, 1), min_length=1, max_length=6)
     """Residual blocks per stage; (1, 1, 1) is ResNet-8."""
     channels: Literal[1, 3] = 1
     norm: Literal["batch", "group"] = "batch"
@@ -164,7 +170,7 @@ class AugmentationConfig(Frozen):
     """Crop a random area with a share in this range and scale it to the input size."""
     horizontal_flip: Share = 0.0
     """Probability of a left-right flip."""
-    shift: NonNegativeInt = 0
+    shift: Shift = 0
     """Largest shift in pixels, each direction; uncovered pixels repeat the border's mean."""
     rotation: NonNegativeFloat = 0.0
     """Largest turn in degrees."""

@@ -14,8 +14,8 @@ from rl_transfer.errors import ConfigError, RLTransferError
 from rl_transfer.spec.explain import explain
 from rl_transfer.spec.severity import expand_severities
 from rl_transfer.spec.shipped import locate
-from rl_transfer.spec.yaml_map import Document, Key, Place, parse_value, read_yaml
-from rl_transfer.wording import did_you_mean
+from rl_transfer.spec.yaml_map import DEEPEST, Document, Key, Place, index_in, parse_value, read_yaml
+from rl_transfer.wording import did_you_mean, shortened
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -70,9 +70,9 @@ def load(
     _resolve(document, Path())
     expand_severities(document)
     kind = document.data.get("kind", "rl")
-    if kind not in models:
+    if not isinstance(kind, str) or kind not in models:
         place = document.place(("kind",))
-        raise ConfigError(f"{place}: kind: got {kind!r}, accepted: {', '.join(models)}")
+        raise ConfigError(f"{place}: kind: got {shortened(repr(kind))}, accepted: {', '.join(models)}")
     return Loaded(validate(models[kind], document), document)
 
 
@@ -155,43 +155,44 @@ def _replace(document: Document, key: Key, item: object, category: str, folder: 
     document.places.update({(*key, *inner): where for inner, where in part.places.items() if inner})
 
 
-def _index_of(items: list[object], step: str) -> str:
-    """The index of the item called ``step``, as text; ``step`` itself if no item has that name."""
+def _index_of(items: list[Any], step: str) -> int | None:
+    """The index of the item called ``step``, or the index that it says; None where it is neither."""
     names = [item.get("name") if isinstance(item, dict) else None for item in items]
-    return str(names.index(step)) if step in names else step
+    return names.index(step) if step in names else index_in(items, step)
 
 
 def _override(document: Document, text: str) -> None:
     """Apply one ``key.path=value``; list items are addressed by index, strategies and such by name."""
     name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise ConfigError(f"override {text!r}: expected key=value, for example training.total_steps=50000")
+    said = f"override {shortened(text)!r}"
+    if not equals or not name or not name.isprintable():
+        raise ConfigError(f"{said}: expected key=value, for example training.total_steps=50000")
     key: Key = ()
     parent = document.data
     steps = name.split(".")
+    if len(steps) > DEEPEST:
+        raise ConfigError(f"{said}: the key has {len(steps)} steps; no config is that deep")
     for position, step in enumerate(steps):
         last = position == len(steps) - 1
         if isinstance(parent, list):
-            step = _index_of(parent, step)
-            if not step.isdigit() or int(step) >= len(parent):
-                raise ConfigError(
-                    f"override {text!r}: {'.'.join(map(str, key))} is a list of {len(parent)}; "
-                    f"address an item by its index, 0 to {len(parent) - 1}"
-                )
-            part: str | int = int(step)
+            index = _index_of(parent, step)
+            if index is None:
+                hint = f"address an item by its index, 0 to {len(parent) - 1}" if parent else "give it whole"
+                raise ConfigError(f"{said}: {'.'.join(map(str, key))} is a list of {len(parent)}; {hint}")
+            part: str | int = index
         elif isinstance(parent, dict):
             part = step
             if not last and parent.get(part) is None:
                 if key in (("targets",), ("sources",)):
                     meant = did_you_mean(step, parent)
                     raise ConfigError(
-                        f"override {text!r}: there is no {step!r} in {key[0]}.{meant} "
+                        f"{said}: there is no {step!r} in {key[0]}.{meant} "
                         f"Known: {', '.join(parent)}. To add one, give it whole: {key[0]}.{step}={{…}}"
                     )
                 parent[part] = {}
         else:
             raise ConfigError(
-                f"override {text!r}: {'.'.join(map(str, key))} is the value {parent!r}, not a mapping"
+                f"{said}: {'.'.join(map(str, key))} is the value {shortened(repr(parent))}, not a mapping"
             )
         key = (*key, part)
         if last:
@@ -201,4 +202,4 @@ def _override(document: Document, text: str) -> None:
     stale = [known for known in document.places if known[: len(key)] == key]
     for known in stale:
         del document.places[known]
-    document.places[key] = Place(f"command line ({text})")
+    document.places[key] = Place(f"command line ({shortened(text)})")

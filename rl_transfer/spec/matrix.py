@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Literal
@@ -14,14 +15,18 @@ from rl_transfer.spec.base import (
     InnerShare,
     KeyedValueError,
     Name,
-    NonNegativeInt,
     Score,
+    Seed,
     Share,
 )
 from rl_transfer.spec.experiment import RunConfig, SourceConfig, TargetConfig
 from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
+from rl_transfer.wording import shortened
 
 Entry = SourceConfig | TargetConfig
+MOST_RUNS = 100_000
+"""Places of one matrix."""
+_TOO_MANY = "each is a run with a folder of its own, and is planned before the first begins"
 
 
 class Analysis(Frozen):
@@ -59,9 +64,9 @@ class MatrixConfig(Frozen, ABC):
     kind: str
     name: Name
     summary: str = ""
-    seeds: tuple[NonNegativeInt, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
+    seeds: tuple[Seed, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
     """Seed indices; a number n in YAML means 0 … n−1."""
-    root_seed: NonNegativeInt = 0
+    root_seed: Seed = 0
     strategies: tuple[StrategyConfig, ...] = Field(min_length=1)
     baseline: str = "scratch"
     """Name of the from-scratch strategy that differences are taken against."""
@@ -75,13 +80,24 @@ class MatrixConfig(Frozen, ABC):
         if isinstance(value, int) and not isinstance(value, bool):
             if value < 1:
                 raise ValueError("seeds must be at least 1")
+            if value > MOST_RUNS:
+                raise ValueError(f"got {value:,}, expected at most {MOST_RUNS:,}: {_TOO_MANY}")
             return tuple(range(value))
+        if isinstance(value, float):
+            raise ValueError(f"got {value}, expected a whole number, or a list of them")
         return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
     def _check(self) -> MatrixConfig:
+        shape = [len(self.sources), len(self.targets), len(self.strategies), len(self.seeds)]
+        if math.prod(shape) > MOST_RUNS:
+            counts = " × ".join(f"{each:,}" for each in shape)
+            raise ValueError(
+                f"sources × targets × strategies × seeds is {counts}, expected at most {MOST_RUNS:,} places: "
+                f"{_TOO_MANY}"
+            )
         if len(set(self.seeds)) != len(self.seeds):
-            raise KeyedValueError("seeds", f"seeds has duplicates: {list(self.seeds)}")
+            raise KeyedValueError("seeds", f"seeds has duplicates: {shortened(str(list(self.seeds)))}")
         names = [strategy.name for strategy in self.strategies]
         if len(set(names)) != len(names):
             raise KeyedValueError("strategies", f"strategies has two of the same name: {names}")

@@ -14,14 +14,17 @@ from rl_transfer.spec.base import (
     PositiveFloat,
     PositiveInt,
     Share,
+    at_most,
 )
+
+LearningRate = Annotated[PositiveFloat, at_most(1_000, "weights overflow within a few updates")]
 
 
 class SGDConfig(Frozen):
     """Stochastic gradient descent; the defaults are those of PyTorch's transfer-learning tutorial."""
 
     name: Literal["SGD"]
-    learning_rate: PositiveFloat = 0.001
+    learning_rate: LearningRate = 0.001
     momentum: Share = 0.9
     weight_decay: NonNegativeFloat = 0.0
     nesterov: bool = False
@@ -37,7 +40,7 @@ class AdamConfig(Frozen):
     """Adam (Kingma & Ba 2015)."""
 
     name: Literal["Adam"]
-    learning_rate: PositiveFloat = 0.001
+    learning_rate: LearningRate = 0.001
     weight_decay: NonNegativeFloat = 0.0
 
 
@@ -45,7 +48,7 @@ class AdamWConfig(Frozen):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
 
     name: Literal["AdamW"]
-    learning_rate: PositiveFloat = 0.001
+    learning_rate: LearningRate = 0.001
     weight_decay: NonNegativeFloat = 0.01
 
 
@@ -57,7 +60,7 @@ class StepScheduleConfig(Frozen):
 
     name: Literal["step"]
     every: PositiveInt = 7
-    factor: PositiveFloat = 0.1
+    factor: Annotated[PositiveFloat, at_most(10, "the rate overflows within a few steps")] = 0.1
 
 
 class CosineScheduleConfig(Frozen):
@@ -89,7 +92,7 @@ class EarlyStoppingConfig(Frozen):
 class SupervisedTraining(Frozen):
     """The budget of a run and how it is spent."""
 
-    epochs: NonNegativeInt = 25
+    epochs: Annotated[NonNegativeInt, at_most(1_000_000, "each passes over all items")] = 25
     """Passes over the labelled items; 0 leaves the network as it is (an untrained source)."""
     batch_size: PositiveInt = 32
     optimizer: Optimizer = SGDConfig(name="SGD")
@@ -104,7 +107,7 @@ class SupervisedTraining(Frozen):
     precision: Literal["float32", "bfloat16"] = "float32"
     """``bfloat16`` runs the forward passes of training under autocast."""
     device: Literal["cpu", "cuda", "auto"] = "cpu"
-    workers: NonNegativeInt = 0
+    workers: Annotated[NonNegativeInt, at_most(256, "each is a process")] = 0
     """Processes that decode and augment items; the numbers do not depend on it."""
     cache_features: Literal["auto", "never"] = "auto"
     """``auto`` computes the features of a wholly frozen trunk once, where nothing random precedes them."""

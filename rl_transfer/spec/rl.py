@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -15,6 +15,7 @@ from rl_transfer.spec.base import (
     KeyedValueError,
     Name,
     PositiveInt,
+    at_most,
     digest,
 )
 from rl_transfer.spec.experiment import (
@@ -78,7 +79,7 @@ class Evaluation(Frozen):
 
     every: PositiveInt
     """Environment steps between evaluations; there is one before the first and one after the last update."""
-    episodes: PositiveInt = 10
+    episodes: Annotated[PositiveInt, at_most(100_000, "every evaluation plays them all")] = 10
     deterministic: bool = True
 
 

@@ -14,7 +14,11 @@ import copy
 
 from rl_transfer.errors import ConfigError
 from rl_transfer.spec.base import JsonObject
-from rl_transfer.spec.yaml_map import Document, Key
+from rl_transfer.spec.yaml_map import Document, Key, Place
+from rl_transfer.wording import shortened
+
+_MOST = 100
+"""Points of one dose-response curve."""
 
 
 def expand_severities(document: Document) -> None:
@@ -31,6 +35,7 @@ def expand_severities(document: Document) -> None:
     if not isinstance(targets, dict):
         return
     written: JsonObject = {}
+    places = _places_of_targets(document)
     for name, target in targets.items():
         listed = isinstance(target, dict) and isinstance(target.get("severity"), list)
         if not listed or not isinstance(target.get("env"), dict):
@@ -42,9 +47,17 @@ def expand_severities(document: Document) -> None:
             if new in targets or new in written:
                 raise _wrong(document, key, f"severity {severity:g} makes a target {new!r}, and there is one")
             written[new] = _at(document, key, target, severity)
-            places = {known: place for known, place in document.places.items() if known[:2] == key[:2]}
-            document.places.update({("targets", new, *known[2:]): where for known, where in places.items()})
+            document.places.update({("targets", new, *known): where for known, where in places[name].items()})
     document.data["targets"] = written
+
+
+def _places_of_targets(document: Document) -> dict[str | int, dict[Key, Place]]:
+    """Target → its keys, from the target down, and their places."""
+    found: dict[str | int, dict[Key, Place]] = {}
+    for key, place in document.places.items():
+        if key[:1] == ("targets",) and len(key) > 1:
+            found.setdefault(key[1], {})[key[2:]] = place
+    return found
 
 
 def _severities(document: Document, key: Key, given: list[object]) -> list[float]:
@@ -53,9 +66,13 @@ def _severities(document: Document, key: Key, given: list[object]) -> list[float
         for each in given
         if isinstance(each, int | float) and not isinstance(each, bool) and 0 < each <= 1
     ]
+    if len(given) > _MOST:
+        raise _wrong(document, key, f"got {len(given):,} severities, expected at most {_MOST} of one target")
     if not found or len(found) != len(given):
         raise _wrong(
-            document, key, f"expected numbers above 0 (the default) up to 1 (the bound), got {given!r}"
+            document,
+            key,
+            f"expected numbers above 0 (the default) up to 1 (the bound), got {shortened(repr(given))}",
         )
     return found
 

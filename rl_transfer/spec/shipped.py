@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from rl_transfer.bounded import is_file
 from rl_transfer.errors import ConfigError
-from rl_transfer.wording import did_you_mean
+from rl_transfer.wording import did_you_mean, shortened
 
 CATEGORIES = ("suites", "train", "transfer", "targets", "strategies")
 
@@ -79,11 +80,11 @@ def locate(argument: str, category: str, relative_to: Path | None = None) -> Pat
         path = Path(argument)
         if relative_to is not None and not path.is_absolute():
             path = relative_to / path
-        if not path.is_file():
+        if not is_file(path):
             hint = ""
             if Path(argument).stem in shipped(category):
                 hint = f"; a shipped config is called by its bare name: {Path(argument).stem}"
-            raise ConfigError(f"{path}: no such file{hint}")
+            raise ConfigError(f"{shortened(str(path), 300)}: no such file{hint}")
         return path
     known = shipped(category)
     if argument in known:
@@ -92,8 +93,9 @@ def locate(argument: str, category: str, relative_to: Path | None = None) -> Pat
     elsewhere = [name for name in shipped() if name.endswith(f"/{argument}")]
     if elsewhere:
         meant = f" There is {elsewhere[0]}, but a config from {category} is expected here."
-    if Path(argument).exists() or Path(f"{argument}.yaml").exists():
+    if is_file(Path(argument)) or is_file(Path(f"{argument}.yaml")):
         meant += f" A file in this folder is named with its path: ./{argument}"
     raise ConfigError(
-        f"{argument!r} is no shipped config of {category}.{meant} Shipped: {', '.join(known) or 'none'}."
+        f"{shortened(argument)!r} is no shipped config of {category}.{meant} "
+        f"Shipped: {', '.join(known) or 'none'}."
     )

@@ -18,6 +18,7 @@ from rl_transfer.spec.base import (
     PositiveFloat,
     PositiveInt,
     Share,
+    at_most,
 )
 
 Selectors = tuple[str, ...]
@@ -57,7 +58,7 @@ class EWCConfig(Frozen):
     strength: PositiveFloat
     """λ: the loss gains λ/2 · Σ F (w − w_source)², F the diagonal Fisher information."""
     parts: Selectors = ("trunk",)
-    samples: PositiveInt = 512
+    samples: Annotated[PositiveInt, at_most(1_000_000, "each is a backward pass of its own")] = 512
     """Source states (images) from which the Fisher information is estimated."""
 
 
@@ -87,7 +88,7 @@ class LowRank(Frozen):
     """Low-rank adapters on frozen layers (Hu et al. 2021)."""
 
     parts: Selectors = ("trunk",)
-    rank: PositiveInt = 4
+    rank: Annotated[PositiveInt, at_most(16_384, "no layer is wider")] = 4
     alpha: PositiveFloat = 8.0
     """The adapter's output is scaled by alpha / rank."""
 
@@ -104,7 +105,7 @@ class Kickstart(Frozen):
 class Guide(Frozen):
     """Jump-start reinforcement learning: the source policy acts first (Uchendu et al. 2023)."""
 
-    stages: PositiveInt = 10
+    stages: Annotated[PositiveInt, at_most(10_000, "each takes an update of its own")] = 10
     """Steps of the curriculum over the guide's horizon."""
     horizon: PositiveInt | None = None
     """Environment steps that the guide acts at first; none: half its mean episode length."""
@@ -160,7 +161,9 @@ class StrategyVerbs(Frozen):
     """Thaw what is frozen layer by layer; instead of ``thaw``."""
     critic_warm_up: InnerShare | None = None
     """Share of the budget for which the policy waits for the critic (RL only)."""
-    learning_rates: dict[str, PositiveFloat] = Field(default_factory=dict)
+    learning_rates: dict[
+        str, Annotated[PositiveFloat, at_most(1_000, "weights overflow within a few updates")]
+    ] = Field(default_factory=dict)
     """Selector → multiplier of the learning rate."""
     anchor: Anchor | None = None
     initial: Initial | None = None

@@ -55,7 +55,7 @@ class Progress:
         if self._live:
             self._live.update(_panel(state, self._labels))
         else:
-            self._console.print(headline(state, self._labels), highlight=False, soft_wrap=True)
+            self._console.print(headline(state, self._labels), soft_wrap=True)
 
 
 def headline(state: State, labels: Labels) -> str:

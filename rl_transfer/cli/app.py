@@ -1,0 +1,80 @@
+"""The commands and their groups. Heavy imports happen inside commands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rl_transfer.cli import board, configs, environments, experiments, policies
+from rl_transfer.cli.common import out
+
+app = typer.Typer(
+    name="rl-transfer",
+    help="Does a policy trained in environment A help in environment B? Train sources, transfer them, "
+    "measure against baselines and controls, and get verdicts.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 fine · 1 the system refuses (disk, memory) · 2 wrong usage · 3 config · "
+    "4 environment · 5 transfer · 6 bundle · 7 results folder · 8 failed runs · 9 missing extra · 130 interrupted.",
+)
+for command in (
+    experiments.train,
+    experiments.transfer,
+    experiments.evaluate,
+    experiments.sweep,
+    experiments.report,
+    board.board,
+):
+    app.command()(command)
+app.add_typer(environments.app, name="envs")
+app.add_typer(policies.app, name="policies")
+app.add_typer(configs.app, name="configs")
+
+
+# Newer typer carries its own click; either one's classes are reached through typer's names.
+UsageProblem = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from rl_transfer import __version__
+
+        out.print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and stop.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    del version  # read before a command is asked for
+
+
+def run(arguments: list[str] | None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the words after the program's name; None for those of this process.
+
+    Returns:
+        Its exit code; wrong usage is told here.
+
+    Raises:
+        KeyboardInterrupt: somebody stopped it.
+    """
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except typer.Abort as abort:
+        raise KeyboardInterrupt(*getattr(abort.__cause__, "args", ())) from None
+    except Exception as error:
+        if not isinstance(error, UsageProblem):
+            raise
+        error.show()  # type: ignore[attr-defined]
+        return int(error.exit_code)  # type: ignore[attr-defined]
+    return code if isinstance(code, int) else 0
