@@ -18,7 +18,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 fine · 1 the system refuses (disk, memory) · 2 wrong usage · 3 config · "
-    "4 environment · 5 transfer · 6 bundle · 7 results folder · 8 failed runs · 9 missing extra · 130 interrupted.",
+    "4 environment · 5 transfer · 6 bundle · 7 results folder · 8 failed runs · 9 missing extra · "
+    "130 interrupted.",
 )
 for command in (
     experiments.train,

@@ -24,8 +24,9 @@ from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
 from rl_transfer.wording import shortened
 
 Entry = SourceConfig | TargetConfig
-MOST_RUNS = 100_000
-"""Places of one matrix."""
+MOST_SEEDS = 100_000
+MOST_PLACES = 1_000_000
+"""Of one matrix."""
 _TOO_MANY = "each is a run with a folder of its own, and is planned before the first begins"
 
 
@@ -80,8 +81,8 @@ class MatrixConfig(Frozen, ABC):
         if isinstance(value, int) and not isinstance(value, bool):
             if value < 1:
                 raise ValueError("seeds must be at least 1")
-            if value > MOST_RUNS:
-                raise ValueError(f"got {value:,}, expected at most {MOST_RUNS:,}: {_TOO_MANY}")
+            if value > MOST_SEEDS:
+                raise ValueError(f"got {value:,}, expected at most {MOST_SEEDS:,}: {_TOO_MANY}")
             return tuple(range(value))
         if isinstance(value, float):
             raise ValueError(f"got {value}, expected a whole number, or a list of them")
@@ -90,11 +91,11 @@ class MatrixConfig(Frozen, ABC):
     @model_validator(mode="after")
     def _check(self) -> MatrixConfig:
         shape = [len(self.sources), len(self.targets), len(self.strategies), len(self.seeds)]
-        if math.prod(shape) > MOST_RUNS:
+        if math.prod(shape) > MOST_PLACES:
             counts = " × ".join(f"{each:,}" for each in shape)
             raise ValueError(
-                f"sources × targets × strategies × seeds is {counts}, expected at most {MOST_RUNS:,} places: "
-                f"{_TOO_MANY}"
+                f"sources × targets × strategies × seeds is {counts}, expected at most {MOST_PLACES:,} "
+                f"places: {_TOO_MANY}"
             )
         if len(set(self.seeds)) != len(self.seeds):
             raise KeyedValueError("seeds", f"seeds has duplicates: {shortened(str(list(self.seeds)))}")
