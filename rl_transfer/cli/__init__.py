@@ -6,6 +6,7 @@ Nothing heavy is imported before signals are answered.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from typing import TextIO
 
 from rl_transfer.errors import RLTransferError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -55,7 +57,7 @@ def _ignore_stops(arguments: list[str] | None) -> None:
 def _answer(arguments: list[str] | None) -> int:
     """Run a command; its exit code, or that of its error, which is told."""
     from rl_transfer.cli.app import run
-    from rl_transfer.cli.common import make_importable
+    from rl_transfer.cli.common import make_importable, out
 
     make_importable(Path())
     try:
@@ -66,12 +68,12 @@ def _answer(arguments: list[str] | None) -> int:
         _complain(error.message, "error: ")
         return error.exit_code
     except BrokenPipeError:
-        _can_be_written(sys.stdout)
+        out.on_broken_pipe()
         return 141
     except OSError as error:
         what = "" if error.filename is None else f"{error.filename}: "
-        if not _can_be_written(sys.stdout):
-            what = "standard output cannot be written: "
+        if not _can_be_written(sys.stdout) or (error.errno in _FULL and not what):
+            what = "output cannot be written: "
         _complain(f"{what}{error.strerror or error}", "error: ")
         return 1
     except MemoryError:
