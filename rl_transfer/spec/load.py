@@ -155,7 +155,7 @@ def _replace(document: Document, key: Key, item: object, category: str, folder: 
     document.places.update({(*key, *inner): where for inner, where in part.places.items() if inner})
 
 
-def _index_of(items: list[Any], step: str) -> int | None:
+def _index_of(items: list[object], step: str) -> int | None:
     """The index of the item called ``step``, or the index that it says; None where it is neither."""
     names = [item.get("name") if isinstance(item, dict) else None for item in items]
     return names.index(step) if step in names else index_in(items, step)

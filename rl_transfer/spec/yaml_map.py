@@ -14,7 +14,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from rl_transfer import bounded
 from rl_transfer.errors import ConfigError
-from rl_transfer.spec.base import LARGEST_INT, JsonObject
+from rl_transfer.spec.base import LARGEST_INT, Json, JsonObject
 from rl_transfer.wording import shortened
 
 Key = tuple[str | int, ...]
@@ -89,7 +89,7 @@ class Document:
         return list(dict.fromkeys(place.source for place in self.places.values() if place.line is not None))
 
 
-def index_in(items: list[Any], step: str) -> int | None:
+def index_in(items: list[object], step: str) -> int | None:
     """The index that a step of a dotted path means in a list.
 
     Args:
@@ -197,7 +197,7 @@ class _Reader:
         self._values = 0
         self.places: dict[Key, Place] = {}
 
-    def value(self, node: Node, key: Key, parents: tuple[int, ...]) -> Any:
+    def value(self, node: Node, key: Key, parents: tuple[int, ...]) -> Json:
         """What a node says; an alias is written out wherever it stands."""
         place = self._place(node)
         self.places.setdefault(key, place)
@@ -232,7 +232,7 @@ class _Reader:
             )
         return _utf8(str(node.value), place)
 
-    def _scalar(self, node: Node, place: Place) -> Any:
+    def _scalar(self, node: Node, place: Place) -> Json:
         said, tag = shortened(str(node.value)), str(node.tag).rpartition(":")[2]
         try:
             value = self._yaml.constructor.construct_object(node, deep=True)
