@@ -1,7 +1,7 @@
 """The transfer core: parts, plans, freezing, digests and bundles, on any ``torch.nn.Module``."""
 
 from rl_transfer.core.anchors import EWC, L2SP, Anchor, fisher_diagonal
-from rl_transfer.core.bundle import Bundle, load_bundle, save_bundle
+from rl_transfer.core.bundle import Bundle, StoredBundle, load_bundle, open_bundle, save_bundle, verify_bundle
 from rl_transfer.core.digest import digest_model, digest_tensors, tensors_of
 from rl_transfer.core.distillation import AnnealedCoefficient, categorical_kl, gaussian_kl
 from rl_transfer.core.freeze import FrozenParts, freeze
@@ -33,6 +33,7 @@ __all__ = [
     "PlanRow",
     "ProgressiveTrunk",
     "Role",
+    "StoredBundle",
     "Strategy",
     "TensorInfo",
     "ThawSchedule",
@@ -54,10 +55,12 @@ __all__ = [
     "isolated",
     "learning_rates_by_part",
     "load_bundle",
+    "open_bundle",
     "plan",
     "rename_tensors",
     "save_bundle",
     "shrunk_and_perturbed",
     "shuffled",
     "tensors_of",
+    "verify_bundle",
 ]

@@ -11,22 +11,25 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from rl_transfer import bounded
 from rl_transfer.core._sorting import alias_groups
-from rl_transfer.core.digest import digest_tensors, dtype_name
+from rl_transfer.core.digest import digest_tensors, dtype_name, tensors_of
+from rl_transfer.core.limits import MOST_TENSOR_BYTES, Shape
+from rl_transfer.core.stored import MOST_HEADER_BYTES, StoredTensor, digest_stored, read_header
 from rl_transfer.errors import BundleError
 from rl_transfer.wording import listing
 
@@ -36,8 +39,7 @@ JSON_NAME = "bundle.json"
 TENSORS_NAME = "tensors.safetensors"
 NORMALIZATION = "normalization/"
 
-MOST_JSON_BYTES = 8 * 2**20
-"""More than ``bundle.json``, or the header of the tensors' file, ever needs."""
+T = TypeVar("T")
 
 _AGAIN = "Restore it from a copy, or train and save the source again."
 
@@ -66,10 +68,7 @@ class Bundle:
         Returns:
             State-dict name → tensor on the CPU; aliases share their tensor.
         """
-        state = {name: t for name, t in self.tensors.items() if not name.startswith(NORMALIZATION)}
-        for name, others in self.aliases.items():
-            state.update(dict.fromkeys(others, state[name]))
-        return state
+        return _state(self.tensors, self.aliases)
 
     def normalization(self) -> dict[str, NDArray[Any]]:
         """The normalisation statistics as arrays, names without the prefix; empty if none."""
@@ -78,6 +77,68 @@ class Bundle:
             for name, tensor in self.tensors.items()
             if name.startswith(NORMALIZATION)
         }
+
+
+@dataclass(frozen=True)
+class StoredBundle:
+    """A bundle on disk: its digest is checked, and none of its tensors is in memory.
+
+    Attributes:
+        folder: where it lies.
+        shapes: canonical name → shape; normalisation statistics included.
+        metadata: the JSON object that it was saved with.
+        kind: what was saved.
+        aliases: canonical name → the further state-dict names of the same tensor.
+        digest: the bundle's identity.
+    """
+
+    folder: Path
+    shapes: Mapping[str, Shape]
+    metadata: Mapping[str, Any]
+    kind: str
+    aliases: Mapping[str, tuple[str, ...]]
+    digest: str
+
+    def load(self) -> Bundle:
+        """Read the tensors into memory.
+
+        Returns:
+            The whole bundle.
+
+        Raises:
+            BundleError: a tensor is not finite, or the file is gone.
+        """
+        with _readable(self.folder):
+            tensors = load_file(self.folder / TENSORS_NAME)
+        _refuse_non_finite(tensors, f"{self.folder} cannot be used")
+        ordered = {name: tensors[name] for name in self.shapes}
+        return Bundle(ordered, self.metadata, self.kind, self.aliases, self.digest)
+
+    def fill(self, module: nn.Module) -> Bundle:
+        """Read the tensors into memory and into a network, if they are exactly the network's.
+
+        Args:
+            module: changed in place; its state dict says which names and shapes are needed.
+
+        Returns:
+            The whole bundle.
+
+        Raises:
+            BundleError: as :meth:`load`.
+            ValueError: the network has other tensors; none was read then.
+        """
+        stored = _state(self.shapes, self.aliases)
+        needed = {name: tuple(tensor.shape) for name, tensor in tensors_of(module).items()}
+        odd = [name for name in {**needed, **stored} if needed.get(name) != stored.get(name)]
+        if odd:
+            first = odd[0]
+            raise ValueError(
+                f"{listing([name[:80] for name in odd])} differ; {first[:80]} is {_of(needed.get(first))} "
+                f"in the network and {_of(stored.get(first))} in the file"
+            )
+        bundle = self.load()
+        module.load_state_dict(bundle.state())
+        return bundle
 
 
 def save_bundle(
@@ -110,15 +171,19 @@ def save_bundle(
     _refuse_non_finite(live, f"bundle not written to {folder}")
     groups = alias_groups(live)
     unique = {names[0]: live[names[0]].detach().cpu().contiguous().clone() for names in groups}
+    size = sum(tensor.nbytes for tensor in unique.values())
+    if size > MOST_TENSOR_BYTES - MOST_HEADER_BYTES:
+        raise BundleError(f"bundle not written to {folder}: {_too_large(size)}")
+    plain = _plain_json(metadata)
     content = {
         "format": FORMAT,
         "schema": SCHEMA,
         "kind": kind,
-        "metadata": _plain_json(metadata),
+        "metadata": plain,
         "aliases": {names[0]: list(names[1:]) for names in groups if len(names) > 1},
         "tensors": {n: {"dtype": dtype_name(t), "shape": list(t.shape)} for n, t in unique.items()},
     }
-    content["digest"] = _digest(content, unique)
+    content["digest"] = digest = _digest(content, digest_tensors(unique))
     temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.tmp"
     try:
         temporary.mkdir(parents=True)
@@ -129,13 +194,13 @@ def save_bundle(
         raise BundleError(f"cannot write the bundle {folder}: {error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return _bundle(content, unique)
+    return Bundle(unique, plain, kind, _aliases(content), digest)
 
 
 def load_bundle(folder: str | Path) -> Bundle:
     """Read a bundle folder and check it whole. Nothing is ever unpickled or executed.
 
-    The description and the tensors' shapes are checked before a tensor is read.
+    Description, shapes and digest are checked before a tensor is in memory.
 
     Args:
         folder: as :func:`save_bundle` wrote it.
@@ -144,73 +209,110 @@ def load_bundle(folder: str | Path) -> Bundle:
         What the bundle holds, its digest checked.
 
     Raises:
-        BundleError: the folder or a file is missing, truncated, altered, foreign or of a
+        BundleError: the folder or a file is missing, truncated, altered, foreign, too large or of a
             newer schema, or a tensor is not finite; the message says what to do.
+    """
+    return open_bundle(folder).load()
+
+
+def verify_bundle(folder: str | Path) -> str:
+    """Check a bundle folder against its digest, in little memory whatever its size.
+
+    Whether its numbers are finite is seen when it is loaded.
+
+    Args:
+        folder: as :func:`save_bundle` wrote it.
+
+    Returns:
+        The digest: 64 hexadecimal digits. Compare it with the one that you noted; a whole other bundle
+        in the same place has another one.
+
+    Raises:
+        BundleError: as :func:`load_bundle`.
+    """
+    return open_bundle(folder).digest
+
+
+def open_bundle(folder: str | Path) -> StoredBundle:
+    """Check a bundle folder against its digest, and leave the tensors on disk.
+
+    Args:
+        folder: as :func:`save_bundle` wrote it.
+
+    Returns:
+        What it says of itself.
+
+    Raises:
+        BundleError: as :func:`load_bundle`, but for numbers that are not finite.
     """
     folder = Path(folder)
     _refuse_no_folder(folder)
     content = _read_json(folder / JSON_NAME)
-    altered = f"{folder} was altered after it was written: its digest does not match. {_AGAIN}"
+    path = folder / TENSORS_NAME
+    with _readable(folder):
+        size = bounded.regular_size(path)
+        if size > MOST_TENSOR_BYTES:
+            raise BundleError(f"{path} is refused: {_too_large(size)}")
+        stored = read_header(path)
+        whole = _consistent(content, stored) and (
+            _digest(content, digest_stored(path, stored)) == content["digest"]
+        )
+    if not whole:
+        raise BundleError(f"{folder} was altered after it was written: its digest does not match. {_AGAIN}")
+    shapes = {name: stored[name].shape for name in content["tensors"]}
+    return StoredBundle(
+        folder, shapes, content["metadata"], content["kind"], _aliases(content), content["digest"]
+    )
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """Say in words why the tensors of a bundle cannot be read."""
+    path = folder / TENSORS_NAME
     try:
-        if not _consistent(content, stored_shapes(folder / TENSORS_NAME)):
-            raise BundleError(altered)
-        tensors = load_file(folder / TENSORS_NAME)
+        yield
     except FileNotFoundError:
         raise BundleError(f"{folder} has no {TENSORS_NAME}: the bundle is incomplete. {_AGAIN}") from None
     except (OSError, ValueError, SafetensorError) as error:
         raise BundleError(
-            f"{folder / TENSORS_NAME} cannot be read ({error}): it is truncated "
-            f"or no safetensors file. {_AGAIN}"
+            f"{path} cannot be read ({error}): it is truncated or no safetensors file. {_AGAIN}"
         ) from error
-    if _digest(content, tensors) != content["digest"]:
-        raise BundleError(altered)
-    _refuse_non_finite(tensors, f"{folder} cannot be used")
-    return _bundle(content, {name: tensors[name] for name in content["tensors"]})
 
 
-def _bundle(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Bundle:
-    aliases = {name: tuple(others) for name, others in content["aliases"].items()}
-    return Bundle(tensors, content["metadata"], content["kind"], aliases, content["digest"])
+def _too_large(size: int) -> str:
+    return f"it takes {size / 2**30:,.1f} GiB, and the largest that is read {MOST_TENSOR_BYTES >> 30} GiB"
 
 
-def stored_shapes(path: Path) -> dict[str, object]:
-    """The shapes in a safetensors file, without reading a tensor.
-
-    Args:
-        path: the file.
-
-    Returns:
-        Name → shape, as the file's header lists them.
-
-    Raises:
-        OSError: it is missing or cannot be read.
-        ValueError: it has no such header, or one larger than any of ours.
-    """
-    bounded.regular_size(path)
-    with path.open("rb") as stream:
-        size = int.from_bytes(stream.read(8), "little")
-        if size > MOST_JSON_BYTES:
-            raise ValueError("no header of reasonable size")
-        header = bounded.parse_json(stream.read(size))
-    if not isinstance(header, dict):
-        raise ValueError("no header")
-    shapes = {name: each.get("shape") for name, each in header.items() if isinstance(each, dict)}
-    return {name: shape for name, shape in shapes.items() if name != "__metadata__"}
+def _aliases(content: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(others) for name, others in content["aliases"].items()}
 
 
-def _consistent(content: Mapping[str, Any], shapes: Mapping[str, object]) -> bool:
-    """Whether the JSON speaks of exactly these tensors, in these shapes."""
+def _state(each: Mapping[str, T], aliases: Mapping[str, tuple[str, ...]]) -> dict[str, T]:
+    """What belongs to each name of the state dict, aliases included, statistics left out."""
+    state = {name: value for name, value in each.items() if not name.startswith(NORMALIZATION)}
+    for name, others in aliases.items():
+        state.update(dict.fromkeys(others, state[name]))
+    return state
+
+
+def _of(shape: Shape | None) -> str:
+    return "not there" if shape is None else f"of shape {list(shape)}"
+
+
+def _consistent(content: Mapping[str, Any], stored: Mapping[str, StoredTensor]) -> bool:
+    """Whether the JSON speaks of exactly these tensors, in these shapes, and of aliases of them alone."""
     aliases: dict[str, object] = content["aliases"]
     lists = [others if isinstance(others, list) else [None] for others in aliases.values()]
     named = all(isinstance(name, str) for others in lists for name in others)
-    told = {name: each.get("shape") for name, each in content["tensors"].items() if isinstance(each, dict)}
-    return named and told == shapes and set(told) == set(content["tensors"]) >= set(aliases)
+    listed = {name: {"dtype": each.dtype, "shape": list(each.shape)} for name, each in stored.items()}
+    return named and content["tensors"] == listed and set(listed) >= set(aliases)
 
 
-def _digest(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+def _digest(content: Mapping[str, object], tensors: str) -> str:
+    """The bundle's digest, from its JSON and the digest of its tensors."""
     rest = {key: value for key, value in content.items() if key != "digest"}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return sha256(f"{text}\n{digest_tensors(tensors)}".encode()).hexdigest()
+    return sha256(f"{text}\n{tensors}".encode()).hexdigest()
 
 
 def _as_tensor(name: str, value: object) -> Tensor:
@@ -253,7 +355,7 @@ def _refuse_no_folder(folder: Path) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = bounded.parse_json(bounded.read_bytes(path, MOST_JSON_BYTES))
+        content = bounded.parse_json(bounded.read_bytes(path, MOST_HEADER_BYTES))
     except FileNotFoundError:
         raise BundleError(
             f"{path.parent} is no bundle: it has no {JSON_NAME}. Give the folder that holds one "

@@ -38,11 +38,26 @@ def digest_tensors(tensors: Mapping[str, Tensor]) -> str:
     Returns:
         64 hexadecimal digits.
     """
+    return digest_content(
+        (name, dtype_name(tensor), tuple(tensor.shape), (tensor_bytes(tensor),))
+        for name, tensor in sorted(tensors.items())
+    )
+
+
+def digest_content(tensors: Iterable[tuple[str, str, tuple[int, ...], Iterable[bytes]]]) -> str:
+    """SHA-256 (hex) over tensors that may lie anywhere; :func:`digest_tensors` says of what.
+
+    Args:
+        tensors: name, dtype, shape and bytes of each, by name; the bytes in pieces of any size.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name!r} {dtype_name(tensor)} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor_bytes(tensor))
+    for name, dtype, shape, pieces in tensors:
+        digest.update(f"{name!r} {dtype} {shape}\n".encode())
+        for piece in pieces:
+            digest.update(piece)
     return digest.hexdigest()
 
 

@@ -1,12 +1,18 @@
-"""How large a network may become that a file describes: about as large as the tensors in the file."""
+"""How large a file may be, and a network that a file describes: about as large as the file's tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import prod
 
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+
+Shape = tuple[int, ...]
+
+MOST_TENSOR_BYTES = 8 * 2**30
+"""Of a file of tensors: two billion parameters as ``float32``."""
 
 SPARE_NUMBERS = 2**23
 """What a network may have for a while and then drop, such as the head that a backbone comes with."""
@@ -15,13 +21,13 @@ SPARE_TENSORS = 64
 
 
 @contextmanager
-def no_larger_than(state: Mapping[str, Tensor]) -> Iterator[None]:
-    """Refuse, while it lasts, networks that outgrow a state dict; before they take the memory.
+def no_larger_than(shapes: Mapping[str, Shape]) -> Iterator[None]:
+    """Refuse, while it lasts, networks that outgrow their state dict; before they take the memory.
 
     Twice the numbers and tensors of the state, and some to spare, may be made.
 
     Args:
-        state: the tensors that the network is to be filled with.
+        shapes: of the tensors that the network is to be filled with.
 
     Yields:
         Nothing; build the network inside.
@@ -29,8 +35,8 @@ def no_larger_than(state: Mapping[str, Tensor]) -> Iterator[None]:
     Raises:
         ValueError: a parameter goes beyond that, at once.
     """
-    numbers = SPARE_NUMBERS + 2 * sum(each.numel() for each in state.values())
-    tensors = SPARE_TENSORS + 2 * len(state)
+    numbers = SPARE_NUMBERS + 2 * sum(map(prod, shapes.values()))
+    tensors = SPARE_TENSORS + 2 * len(shapes)
 
     def charge(_: nn.Module, name: str, parameter: nn.Parameter) -> None:
         nonlocal numbers, tensors

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from rl_transfer.core import load_bundle, save_bundle
+from rl_transfer.core import open_bundle, save_bundle
 from rl_transfer.core.limits import no_larger_than
 from rl_transfer.errors import BundleError
 from rl_transfer.frame import bundle_folder
@@ -67,8 +67,8 @@ def load_network(kind: DataKind, path: Path) -> Network:
     Raises:
         BundleError: it is missing, damaged, or no classifier of this kind.
     """
-    bundle = load_bundle(bundle_folder(path, hint=WEIGHTS_HINT))
-    metadata = bundle.metadata
+    stored = open_bundle(bundle_folder(path, hint=WEIGHTS_HINT))
+    metadata = stored.metadata
     if metadata.get("kind") != kind.name:
         raise BundleError(f"{path} is a bundle of kind {metadata.get('kind')!r}, not {kind.classifier}")
     try:
@@ -82,12 +82,12 @@ def load_network(kind: DataKind, path: Path) -> Network:
         raise BundleError(f"{path}: bundle.json does not describe {kind.classifier}: it names no model")
     preprocessing = kind.read_preprocessing(metadata.get("preprocessing", {}))
     try:
-        with no_larger_than(bundle.state()):
+        with no_larger_than(stored.shapes):
             classifier = kind.build_classifier(run.model, count, seed=0, preprocessing=preprocessing)
-        classifier.module.load_state_dict(bundle.state())
+        stored.fill(classifier.module)
     except (RuntimeError, TypeError, ValueError, OverflowError, MemoryError) as error:
         reason = " ".join(str(error).split())[:400] or type(error).__name__
         raise BundleError(f"{path}: the tensors do not fit the described network: {reason}") from None
     classifier.module.eval()
     names = None if classes is None else tuple(map(str, classes))
-    return Network(classifier, run.model, names, run.data, metadata, bundle.digest)
+    return Network(classifier, run.model, names, run.data, metadata, stored.digest)

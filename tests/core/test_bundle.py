@@ -217,7 +217,7 @@ def test_a_forged_digest_over_inconsistent_content_is_refused(folder, forge):
     from rl_transfer.core import bundle
 
     content = {**json.loads((folder / "bundle.json").read_text()), **forge}
-    content["digest"] = bundle._digest(content, load_file(folder / "tensors.safetensors"))
+    content["digest"] = bundle._digest(content, digest_tensors(load_file(folder / "tensors.safetensors")))
     (folder / "bundle.json").write_text(json.dumps(content))
     with pytest.raises(BundleError, match="altered"):
         load_bundle(folder)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 import pickle
 import struct
@@ -81,6 +82,25 @@ def edit(folder: Path, change: dict[str, object]) -> None:
         each.rename(folder / each.name)
 
 
+def swell(folder: Path, name: str) -> None:
+    """Give a tensor of a bundle 256 MiB that take no place on disk, and the bundle the digest of that."""
+    from rl_transfer.core import bundle
+    from rl_transfer.core.stored import digest_stored, read_header
+
+    content = json.loads((folder / "bundle.json").read_text())
+    content["tensors"][name] = {"dtype": "float32", "shape": [2**26]}
+    header: dict[str, object] = {}
+    end = 0
+    for each, described in content["tensors"].items():
+        start, end = end, end + 4 * math.prod(described["shape"])
+        header[each] = {"dtype": "F32", "shape": described["shape"], "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    path = folder / "tensors.safetensors"
+    sparse(path, 8 + len(text) + end, struct.pack("<Q", len(text)) + text)
+    content["digest"] = bundle._digest(content, digest_stored(path, read_header(path)))
+    (folder / "bundle.json").write_text(json.dumps(content))
+
+
 def replace_policy(content: bytes, members: dict[str, bytes]) -> None:
     members["policy.pth"] = content
 
@@ -151,6 +171,14 @@ METADATA: dict[str, dict[str, object]] = {
     "many actions": {"action_space": {"type": "Box", "shape": [2**21], "dtype": "float32", "low": "-1.0",
                                       "high": "1.0"}},
 }  # fmt: skip
+
+# Tensors of 256 MiB that bundle.json declares; but for the first with the digest that belongs to them.
+LARGE = {
+    "large tensors under another digest": ("bundle", "actor.mu.weight"),
+    "large tensors of another network": ("policy", "actor.mu.weight"),
+    "a large tensor of no network": ("policy", "more"),
+    "large statistics": ("policy", "normalization/observation//mean"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -243,6 +271,14 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, st
         folder / "tensors.safetensors", 8 + len(header) + len(widened) * 2**32,
         struct.pack("<Q", len(header)) + header,
     )  # fmt: skip
+    for name, (kind, tensor) in LARGE.items():
+        folder = attack(name, kind, "bundle")
+        import_source(agent, folder, env=ANYWHERE)
+        swell(folder, tensor)
+        if kind == "bundle":
+            described = folder / "bundle.json"
+            described.write_text(described.read_text().replace('"kind": "policy"', '"kind": "other"', 1))
+    attack("endless statistics", "statistics", "v.pkl").symlink_to("/dev/zero")
     return outcomes(attacks)
 
 
@@ -255,7 +291,7 @@ NAMES = (
     "statistics with a key that takes for ever", "statistics with pairs whose key takes for ever",
     "a set of statistics that takes for ever", "a set of statistics that grows for ever",
     "dicts that double", "a dict in itself", "a giant pth",
-    "a giant safetensors", "a large pth of nothing",
+    "a giant safetensors", "a large pth of nothing", *LARGE, "endless statistics",
 )  # fmt: skip
 
 

@@ -13,8 +13,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from torch import nn
 
-from rl_transfer.core import Bundle, PartMap, ProgressiveTrunk, isolated, load_bundle, save_bundle
-from rl_transfer.core.limits import no_larger_than
+from rl_transfer.core import Bundle, PartMap, ProgressiveTrunk, isolated, open_bundle, save_bundle
+from rl_transfer.core.limits import Shape, no_larger_than
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.frame import bundle_folder
 from rl_transfer.results import library_versions
@@ -23,7 +23,7 @@ from rl_transfer.rl.environments.evaluate import Act, count
 from rl_transfer.rl.environments.spaces import Array, Observation
 from rl_transfer.rl.policies.algorithms import algorithm_class, policy_kwargs
 from rl_transfer.rl.policies.exploration import MeasuredNoise
-from rl_transfer.rl.policies.normalization import Normalizer, normalizer, tensors
+from rl_transfer.rl.policies.normalization import FIELDS, PREFIX, Normalizer, normalizer, tensors
 from rl_transfer.rl.policies.parts import policy_parts
 from rl_transfer.spec import Algorithm, Environment, RLRun, parse
 from rl_transfer.spec.base import Json
@@ -203,10 +203,10 @@ def load_policy(path: Path) -> Policy:
     Raises:
         BundleError: it is missing, damaged, or not a policy.
     """
-    bundle = load_bundle(bundle_folder(path))
-    metadata = dict(bundle.metadata)
-    if bundle.kind != "policy":
-        raise BundleError(f"{path} is a bundle of kind {bundle.kind!r}, not an RL policy")
+    stored = open_bundle(bundle_folder(path))
+    metadata = dict(stored.metadata)
+    if stored.kind != "policy":
+        raise BundleError(f"{path} is a bundle of kind {stored.kind!r}, not an RL policy")
     try:
         algorithm: Algorithm = parse(Algorithm, metadata["algorithm"])
         env: Environment = parse(Environment, metadata["env"])
@@ -221,25 +221,23 @@ def load_policy(path: Path) -> Policy:
         )
     _refuse_odd(metadata, path)
     refuse_unnamed(algorithm.policy_kwargs.plain(), f"{path}: its features extractor")
+    _refuse_statistics(stored.shapes, observation_space, path)
     progressive = bool(metadata.get("progressive"))
     try:
-        with no_larger_than(bundle.state()):
+        with no_larger_than(stored.shapes):
             module = build_policy(algorithm, observation_space, action_space)
             if progressive:
                 widen(module)
-        module.load_state_dict(bundle.state())
+        bundle = stored.fill(module)
     except _UNBUILDABLE as error:
         reason = " ".join(str(error).split())[:400] or type(error).__name__
         raise BundleError(f"{path}: the tensors do not fit the described network: {reason}") from None
     module.set_training_mode(False)
-    return Policy(
-        module,
-        _normalizer(bundle, algorithm, observation_space, path),
-        algorithm,
-        env,
-        bundle,
-        metadata,
-    )
+    try:
+        found = normalizer(bundle.tensors, algorithm)
+    except KeyError as error:
+        raise BundleError(f"{path}: the statistics {error} are missing") from None
+    return Policy(module, found, algorithm, env, bundle, metadata)
 
 
 def _refuse_odd(metadata: Mapping[str, Json], path: Path) -> None:
@@ -256,20 +254,19 @@ def _refuse_odd(metadata: Mapping[str, Json], path: Path) -> None:
         raise BundleError(f"{path}: bundle.json does not describe an RL policy: {names} malformed")
 
 
-def _normalizer(
-    bundle: Bundle, algorithm: Algorithm, space: gym.Space[object], path: Path
-) -> Normalizer | None:
-    """The normaliser, if its statistics have the shapes of what they normalise."""
-    try:
-        found = normalizer(bundle.tensors, algorithm)
-    except KeyError as error:
-        raise BundleError(f"{path}: the statistics {error} are missing") from None
+def _refuse_statistics(shapes: Mapping[str, Shape], space: gym.Space[object], path: Path) -> None:
+    """Refuse normalisation statistics that are not of the observations, or of the return."""
     members = space.spaces if isinstance(space, gym.spaces.Dict) else {"": space}
-    for key, mean in found.mean.items() if found else ():
-        shape = members[key].shape if key in members else None
-        if found is not None and {mean.shape, found.var[key].shape} != {shape}:
-            raise BundleError(f"{path}: the statistics have shape {mean.shape}, the observations {shape}")
-    return found
+    needed: dict[str, Shape | None] = {f"{PREFIX}reward//{field}": () for field in FIELDS}
+    for key, member in members.items():
+        for field in FIELDS:
+            needed[f"{PREFIX}observation/{key}/{field}"] = () if field == "count" else member.shape
+    for name, shape in shapes.items():
+        if name.startswith(PREFIX) and needed.get(name) != shape:
+            expected = f"statistics of shape {needed[name]}" if name in needed else "no such statistics"
+            raise BundleError(
+                f"{path}: {name[:80]!r} has shape {shape}, the described policy {expected} there"
+            )
 
 
 def build_policy(

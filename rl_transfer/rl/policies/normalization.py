@@ -22,6 +22,8 @@ from rl_transfer.rl.environments.spaces import Array, Observation
 from rl_transfer.spec import Algorithm
 
 PREFIX = "normalization/"
+FIELDS = ("mean", "var", "count")
+"""Of each group of statistics, under its name."""
 EPSILON = 1e-8
 FORGOTTEN_COUNT = 1e-4
 """SB3's initial count of a running mean: the first batch outweighs it."""
@@ -100,7 +102,7 @@ def tensors(env: VecEnv) -> dict[str, torch.Tensor]:
         return {}
     found = {}
     for name, moments in _moments(normalized).items():
-        for field in ("mean", "var", "count"):
+        for field in FIELDS:
             array = np.asarray(getattr(moments, field), dtype=np.float64)
             found[f"{PREFIX}{name}/{field}"] = torch.from_numpy(array.copy())
     return found

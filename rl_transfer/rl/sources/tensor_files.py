@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from rl_transfer import bounded
-from rl_transfer.core.bundle import stored_shapes
+from rl_transfer.core.stored import read_header
 from rl_transfer.errors import BundleError
 from rl_transfer.rl.sources.archives import MOST_FILE_BYTES, open_archive, unpack
 from rl_transfer.rl.sources.inert_pickle import read_pickle
@@ -58,7 +58,7 @@ def read_tensor_file(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             bounded.regular_size(path, MOST_FILE_BYTES)
-            stored_shapes(path)
+            read_header(path)
             tensors = checked(load_file(path), path.name)
         else:
             with path.open("rb") as stream:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rl_transfer import bounded
 from rl_transfer.errors import BundleError
 from rl_transfer.rl.policies.normalization import EPSILON, PREFIX
 from rl_transfer.rl.sources.inert_pickle import Built, Reference, read_pickle
@@ -84,11 +85,9 @@ def read_statistics(path: Path) -> Statistics:
     """
     where = path.name
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BundleError(
-                f"{where} is larger than {MAX_BYTES >> 20} MiB; statistics are never that large"
-            )
-        content = path.read_bytes()
+        content = bounded.read_bytes(path, MAX_BYTES)
+    except ValueError as error:
+        raise BundleError(f"{where} is refused: {error}; statistics are never like that") from None
     except OSError as error:
         raise BundleError(f"{path} cannot be read: {error.strerror}") from None
     found = read_pickle(content, _allowed, where)
