@@ -48,7 +48,7 @@ def map_columns(source: Tensor, target: Tensor, columns: InputMap, fill: InputFi
     """A weight of the target's shape whose input i holds the source's input ``columns[i]``.
 
     Args:
-        source: weight[out, in_source, …].
+        source: weight[out, in_source, …], without gradient.
         target: weight[out, in_target, …], read for its shape and for ``fresh``.
         columns: per target input the source input, None where there is none.
         fill: what stands at None: 0 or the target's own column.
@@ -63,7 +63,7 @@ def map_columns(source: Tensor, target: Tensor, columns: InputMap, fill: InputFi
         )
     mapped = target.detach().clone() if fill == "fresh" else torch.zeros_like(target, requires_grad=False)
     known: Mapping[int, int] = {i: c for i, c in enumerate(columns) if c is not None}
-    mapped[:, list(known)] = source.detach()[:, list(known.values())].to(mapped.device)
+    mapped[:, list(known)] = source[:, list(known.values())].to(mapped.device)
     return mapped
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from torch import Tensor, nn
 
@@ -93,10 +94,8 @@ class Matcher:
         theirs = [_shapes(names, self._source) for names in self.layers(part.name)]
         target = {name: info.shape for name, info in self._map.tensors.items()}
         ours = [_describe((name, target[name]) for name in layer.tensors) for layer in part.layers]
-        length = max(len(theirs), len(ours))
-        theirs += ["–"] * (length - len(theirs))
-        ours += ["–"] * (length - len(ours))
-        rows = [(f"{part.name}.{i}", a, b) for i, (a, b) in enumerate(zip(theirs, ours, strict=True))]
+        both = zip_longest(theirs, ours, fillvalue="–")
+        rows = [(f"{part.name}.{i}", a, b) for i, (a, b) in enumerate(both)]
         return table(("layer", "source", "target"), rows)
 
 

@@ -46,7 +46,7 @@ def map_outputs(name: str, source: Tensor, target: Tensor, outputs: OutputMap) -
 
     Args:
         name: state-dict name of the target's tensor; a weight has its outputs first, all else last.
-        source: the source's tensor.
+        source: the source's tensor, without gradient.
         target: read for its shape and where the map says None.
         outputs: per target output the source's, None where the target's own stays.
 
@@ -67,7 +67,7 @@ def map_outputs(name: str, source: Tensor, target: Tensor, outputs: OutputMap) -
             f"0 to {source.shape[axis] - 1}"
         )
     mapped = target.detach().clone().movedim(axis, 0)
-    given = source.detach().to(mapped.device).movedim(axis, 0)
+    given = source.to(mapped.device).movedim(axis, 0)
     for here, there in enumerate(outputs):
         if there is not None:
             mapped[here] = given[there]

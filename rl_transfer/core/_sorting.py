@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Literal, get_args
 
 from torch import Tensor, nn
@@ -68,12 +68,18 @@ def checked_prefixes(rules: Mapping[str, PartRule]) -> dict[str, str]:
 
 def match(name: str, prefixes: Mapping[str, str]) -> str | None:
     """The part of the longest prefix that covers ``name``."""
+    prefix = longest_prefix(name, prefixes)
+    return None if prefix is None else prefixes[prefix]
+
+
+def longest_prefix(name: str, prefixes: Container[str]) -> str | None:
+    """The longest of the prefixes that is ``name``, ends at a dot of it, or is empty."""
     end = len(name)
     while end > 0:
         if name[:end] in prefixes:
-            return prefixes[name[:end]]
+            return name[:end]
         end = name.rfind(".", 0, end)
-    return prefixes.get("")
+    return "" if "" in prefixes else None
 
 
 def group_layers(part: str, infos: list[TensorInfo], followers: Mapping[str, list[str]]) -> tuple[Layer, ...]:

@@ -34,7 +34,7 @@ class FrozenParts:
         self._map = part_map
         part_map.check(model)
         self._layers = set(part_map.layers(selectors, key=key))
-        self._held: dict[str, nn.Module] = {}
+        self._held: list[nn.Module] = []
         live = tensors_of(model)
         names = part_map.select(selectors)
         self._switched = {name for name in names if live[name].requires_grad}
@@ -123,17 +123,14 @@ class FrozenParts:
 
     def _hold(self) -> None:
         """Hold exactly the modules that lie wholly inside frozen layers in evaluation mode."""
-        held = _wholly_frozen(self._model, self._map, self._layers, self.norm)
-        released = [self._held.pop(path) for path in list(self._held) if path not in held]
-        for module in released:
-            del module.__dict__["train"]
-        for module in released:
+        for module in self._held:
+            module.__dict__.pop("train", None)
             module.training = self._model.training
-        for path, module in held.items():
-            if "train" not in module.__dict__:
-                module.training = False
-                module.__dict__["train"] = partial(_stay_in_evaluation_mode, module)
-                self._held[path] = module
+        wholly = _wholly_frozen(self._model, self._map, self._layers, self.norm)
+        self._held = [module for module in wholly if "train" not in module.__dict__]
+        for module in self._held:
+            module.training = False
+            module.__dict__["train"] = partial(_stay_in_evaluation_mode, module)
 
     def _adapting_statistics(self) -> set[str]:
         return {
@@ -196,12 +193,12 @@ def _refuse_if_nothing_is_left(
 
 def _wholly_frozen(
     model: nn.Module, part_map: PartMap, layers: set[Layer], norm: NormMode
-) -> dict[str, nn.Module]:
-    """Path → module for every module whose tensors and tensorless leaves are all frozen."""
+) -> list[nn.Module]:
+    """Every module whose tensors and tensorless leaves are all frozen."""
     names = {name for layer in layers for name in layer.tensors}
     every_name = {alias for name in names for alias in part_map.tensors[name].names}
     followers = {path for layer in layers for path in layer.followers}
-    open_tensors = [name for name in tensors_of(model) if _original(name) not in every_name]
+    open_tensors = [name for name in tensors_of(model) if name not in every_name]
     modules = dict(model.named_modules())
     loose = [
         path
@@ -217,14 +214,7 @@ def _wholly_frozen(
         while path:
             path = path.rpartition(".")[0]
             blocked.add(path)
-    return {path: module for path, module in modules.items() if path not in blocked}
-
-
-def _original(name: str) -> str:
-    """The name that a parametrized tensor had before; other names as they are."""
-    path, separator, rest = name.rpartition(".parametrizations.")
-    tensor, _, kind = rest.rpartition(".")
-    return f"{path}.{tensor}" if separator and kind == "original" else name
+    return [module for path, module in modules.items() if path not in blocked]
 
 
 def _live(name: str, live: Mapping[str, Tensor]) -> Tensor:

@@ -68,12 +68,12 @@ class LowRankAdapters:
         """
         state: dict[str, Tensor] = {}
         for name, tensor in tensors_of(self._model).items():
-            path, separator, rest = name.rpartition(".parametrizations.weight.")
+            path, separator, _ = name.rpartition(".parametrizations.weight.")
             layer = self._model.get_submodule(path)
             if not separator or layer not in self._layers.values():
                 state[name] = tensor.detach()
-            elif rest == "original" and isinstance(layer.weight, Tensor):
-                state[f"{path}.weight"] = layer.weight.detach().clone()
+            elif isinstance(layer.weight, Tensor):
+                state[f"{path}.weight"] = layer.weight.detach()
         return state
 
     def merge(self) -> None:
@@ -83,10 +83,7 @@ class LowRankAdapters:
         tensors by design: verify a freeze before, not after.
         """
         for layer in self._layers.values():
-            value = layer.weight.detach().clone()
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
-            with torch.no_grad():
-                layer.weight.copy_(value)
+            parametrize.remove_parametrizations(layer, "weight")
             if layer.bias is not None:  # removing registers the weight last; the order was weight, bias
                 layer._parameters["bias"] = layer._parameters.pop("bias")
         self._layers, self._updates = {}, []

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from rl_transfer.core._sorting import longest_prefix
 from rl_transfer.errors import TransferError
 from rl_transfer.wording import did_you_mean, listing
 
@@ -37,7 +38,7 @@ def rename_tensors(
     origin: dict[str, str] = {}
     used: set[str] = set()
     for name, tensor in state.items():
-        old = _longest_match(name, renames)
+        old = longest_prefix(name, renames)
         new = name if old is None else _replace(name, old, renames[old])
         if old is not None:
             used.add(old)
@@ -54,15 +55,6 @@ def rename_tensors(
             key=key,
         )
     return renamed
-
-
-def _longest_match(name: str, renames: Mapping[str, str]) -> str | None:
-    end = len(name)
-    while end > 0:
-        if name[:end] in renames:
-            return name[:end]
-        end = name.rfind(".", 0, end)
-    return "" if "" in renames else None
 
 
 def _replace(name: str, old: str, new: str) -> str:

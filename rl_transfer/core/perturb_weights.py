@@ -30,7 +30,7 @@ def shuffled(plan: TransferPlan, rng: np.random.Generator) -> TransferPlan:
     """
     values = dict(plan.values)
     for name in sorted(values):
-        value = values[name].detach()
+        value = values[name]
         order = torch.from_numpy(rng.permutation(value.numel()))
         values[name] = value.reshape(-1)[order.to(value.device)].reshape(value.shape)
     return _noted(plan, values, "permuted within the tensor")

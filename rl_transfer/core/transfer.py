@@ -203,8 +203,8 @@ def apply(plan: TransferPlan, model: nn.Module) -> None:
                 f"the plan was made for another network: {row.tensor} with shape "
                 f"{shape_text(row.target_shape)} is not in this one; nothing was copied"
             )
-    before = {name: live[name].detach().clone() for name in plan.values}
     with torch.no_grad():
+        before = {name: live[name].clone() for name in plan.values}
         try:
             for name, value in plan.values.items():
                 live[name].copy_(value)

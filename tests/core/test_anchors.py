@@ -59,10 +59,14 @@ def test_an_anchored_network_returns_to_its_source_and_the_new_head_does_not():
 
 def test_the_reference_is_a_copy():
     model = scalar_model(1.0, 1.0)
-    anchor = L2SP(model.state_dict(), strength=1.0)
+    anchor = L2SP(dict(model.named_parameters()), strength=1.0)
     with torch.no_grad():
         model.a.add_(2)
-    assert anchor.penalty(model).item() == pytest.approx(2.0)
+    penalty = anchor.penalty(model)
+    penalty.backward()
+    # α/2 · 2² = 2, its derivative α · 2 = 2: the reference does not move with the network.
+    assert penalty.item() == pytest.approx(2.0)
+    assert model.a.grad.item() == pytest.approx(2.0)
 
 
 def test_frozen_parameters_and_buffers_do_not_count():
@@ -137,3 +141,25 @@ def test_fisher_of_frozen_parameters_is_refused():
     freeze(model, model.parts(), ["value_head"])
     with pytest.raises(TransferError, match=r"undefined: value_net\.weight, value_net\.bias"):
         fisher_diagonal(lambda: torch.zeros(1), dict(model.named_parameters()))
+
+
+def test_ewc_keeps_copies_and_sends_no_gradient_into_them():
+    model = scalar_model(1.0, 1.0)
+    fisher = {"a": torch.tensor([2.0], requires_grad=True)}
+    anchor = EWC(dict(model.named_parameters()), fisher, strength=1.0)
+    with torch.no_grad():
+        model.a.add_(3)
+        fisher["a"].zero_()
+    penalty = anchor.penalty(model)
+    penalty.backward()
+    # λ/2 · 2 · 3² = 9, its derivative λ · 2 · 3 = 6.
+    assert penalty.item() == pytest.approx(9.0)
+    assert model.a.grad.item() == pytest.approx(6.0)
+    assert fisher["a"].grad is None
+
+
+def test_strength_0_is_an_anchor_that_does_not_pull():
+    reference = {"a": torch.ones(1)}
+    model = scalar_model(3.0, 2.0)
+    assert L2SP(reference, strength=0.0).penalty(model).item() == 0.0
+    assert EWC(reference, reference, strength=0.0).penalty(model).item() == 0.0

@@ -1,4 +1,6 @@
+import hashlib
 import json
+import os
 import pickle
 from typing import Any
 
@@ -11,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from rl_transfer.core import Strategy, apply, digest_tensors, load_bundle, plan, save_bundle
+from rl_transfer.core.bundle import stored_shapes
 from rl_transfer.errors import BundleError
 
 from .networks import ConvNet, SharedExtractor
@@ -212,7 +215,9 @@ def test_a_damaged_bundle_is_refused_with_a_reason(folder, damage, message):
         load_bundle(folder)
 
 
-@pytest.mark.parametrize("forge", [{"aliases": {"w": 3}}, {"aliases": {"x": []}}, {"tensors": {}}])
+@pytest.mark.parametrize(
+    "forge", [{"aliases": {"w": 3}}, {"aliases": {"x": []}}, {"tensors": {}}, {"tensors": {"w": 3}}]
+)
 def test_a_forged_digest_over_inconsistent_content_is_refused(folder, forge):
     from rl_transfer.core import bundle
 
@@ -274,5 +279,62 @@ def test_any_altered_byte_is_noticed(tmp_path_factory, position, value):
 
 def test_the_state_of_a_frozen_model_is_saved_like_any_other(tmp_path):
     model = nn.Sequential(nn.Linear(2, 2).requires_grad_(False), nn.Linear(2, 1))
-    save_bundle(tmp_path / "b", model.state_dict(keep_vars=True), {})
-    assert not any(t.requires_grad for t in load_bundle(tmp_path / "b").tensors.values())
+    written = save_bundle(tmp_path / "b", model.state_dict(keep_vars=True), {})
+    for bundle in (written, load_bundle(tmp_path / "b")):
+        assert not any(t.requires_grad for t in bundle.tensors.values())
+
+
+def _header(folder, content):
+    (folder / "tensors.safetensors").write_bytes(len(content).to_bytes(8, "little") + content)
+
+
+@pytest.mark.parametrize("header", [b"[1]", b"{}", b'{"w": 3, "normalization/mean": 4}'])
+def test_headers_that_describe_no_tensors_are_refused(folder, header):
+    _header(folder, header)
+    with pytest.raises(BundleError, match=r"altered|cannot be read"):
+        load_bundle(folder)
+
+
+def test_a_pipe_in_the_place_of_tensors_is_not_opened(folder):
+    path = folder / "tensors.safetensors"
+    path.unlink()
+    os.mkfifo(path)
+    pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)  # who opens it all the same finds something to read
+    try:
+        os.write(pipe, (2).to_bytes(8, "little") + b"{}")
+        with pytest.raises(BundleError, match="it is no regular file"):
+            load_bundle(folder)
+    finally:
+        os.close(pipe)
+
+
+def test_remarks_of_other_writers_are_no_tensors(folder):
+    path = folder / "tensors.safetensors"
+    save_file(load_file(path), path, metadata={"format": "pt"})
+    assert stored_shapes(path) == {"w": [2, 3], "normalization/mean": [2]}
+    assert load_bundle(folder).state()["w"].shape == (2, 3)
+
+
+def test_a_bundle_may_hold_nothing_but_tensors_of_two_names(tmp_path):
+    weight = torch.ones(2)
+    save_bundle(tmp_path / "b", {"a": weight, "b": weight}, {})
+    bundle = load_bundle(tmp_path / "b")
+    assert bundle.aliases == {"a": ("b",)}
+    assert {name: tensor.tolist() for name, tensor in bundle.state().items()} == {"a": [1, 1], "b": [1, 1]}
+
+
+def test_statistics_that_are_changed_do_not_change_the_bundle(folder):
+    bundle = load_bundle(folder)
+    bundle.normalization()["mean"] += 1
+    assert bundle.normalization()["mean"].tolist() == [0.1, 0.2]
+
+
+def test_the_digest_by_hand(tmp_path):
+    bundle = save_bundle(tmp_path / "b", {"w": torch.ones(1)}, {"name": "é", "a": 1})
+    tensors = hashlib.sha256(b"'w' float32 (1,)\n\x00\x00\x80\x3f").hexdigest()
+    # Everything else as JSON: keys sorted, no blanks, what is not ASCII escaped.
+    text = (
+        r'{"aliases":{},"format":"rl_transfer bundle","kind":"policy","metadata":{"a":1,"name":"\u00e9"},'
+        r'"schema":1,"tensors":{"w":{"dtype":"float32","shape":[1]}}}'
+    )
+    assert bundle.digest == hashlib.sha256(f"{text}\n{tensors}".encode()).hexdigest()

@@ -57,6 +57,13 @@ def test_divergences_are_those_of_torch_and_not_negative(left, right):
     assert categorical_kl(a, b).item() >= -1e-12
 
 
+def test_no_gradient_reaches_a_gaussian_teacher():
+    teacher = [torch.full((2, 3), value, requires_grad=True) for value in (0.5, 2.0)]
+    student = [torch.full((2, 3), value, requires_grad=True) for value in (1.0, 1.5)]
+    gaussian_kl(*teacher, *student).sum().backward()
+    assert [each.grad is None for each in (*teacher, *student)] == [True, True, False, False]
+
+
 def test_no_gradient_reaches_the_teacher_and_the_student_learns_it():
     teacher = torch.randn(5, 3, requires_grad=True)
     student = torch.zeros(5, 3, requires_grad=True)
@@ -74,13 +81,15 @@ def test_a_teacher_with_other_actions_is_refused():
         TransferError, match="4×3, the student's 4×2: a teacher must have the student's actions"
     ):
         categorical_kl(torch.zeros(4, 3), torch.zeros(4, 2))
-    with pytest.raises(TransferError, match="a teacher must have"):
+    with pytest.raises(TransferError, match="shape 4×1, the student's 4×2"):
         gaussian_kl(torch.zeros(4, 1), torch.ones(1), torch.zeros(4, 2), torch.ones(2))
 
 
 def test_annealing_by_hand():
     linear = AnnealedCoefficient(2.0, until=0.5)
     assert [linear.at(p) for p in (0, 0.125, 0.25, 0.5, 0.9)] == pytest.approx([2.0, 1.5, 1.0, 0.0, 0.0])
+    whole = AnnealedCoefficient(0.5, until=1.0)  # a weight below 1, over the whole budget
+    assert [whole.at(p) for p in (0, 0.5, 1)] == pytest.approx([0.5, 0.25, 0.0])
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from rl_transfer.core import (
     load_bundle,
     plan,
     save_bundle,
+    shrunk_and_perturbed,
 )
 from rl_transfer.errors import TransferError
 
@@ -34,8 +35,9 @@ def test_a_saved_bundle_does_not_follow_the_model(tmp_path):
 def test_a_plan_made_from_live_parameters_holds_plain_values():
     source, target = ActorCritic(), ActorCritic()
     made = plan(dict(source.named_parameters()), target, target.parts(), Strategy("all", copy=("all",)))
+    mixed = shrunk_and_perturbed(made, target, target.parts(), shrink=0.5, noise=0.5)
     assert made.values
-    assert not any(value.requires_grad for value in made.values.values())
+    assert not any(value.requires_grad for each in (made, mixed) for value in each.values.values())
 
 
 @pytest.mark.parametrize("strength", [-1.0, float("inf"), float("nan")])
@@ -59,6 +61,10 @@ def test_merging_divides_by_the_multiplier_of_the_first_parameter():
         group["lr"] /= 2
     with rates.merged():
         assert [group["lr"] for group in optimizer.param_groups] == [pytest.approx(0.1)]
+    rates.rescale(0.2)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.2 * 0.7, 0.2]
+    with rates.merged():
+        assert [group["lr"] for group in optimizer.param_groups] == [0.2], "the rate that was set"
 
 
 def test_an_optimizers_empty_group_keeps_its_rate():
@@ -85,11 +91,11 @@ def test_parts_of_a_source_may_name_tensors_that_it_lacks():
 def test_an_inventory_has_every_tensor_every_total_and_the_statistics():
     model = nn.Linear(2, 1000)
     state, statistics = model.state_dict(), {"mean": torch.zeros(3, dtype=torch.float64)}
-    rows = inventory(PartMap.build(model, {"trunk": PartRule(("",), "trunk")}), state, statistics)
+    rows = inventory(PartMap.build(model, {"body": PartRule(("",), "trunk")}), state, statistics)
     assert [(row["part"], row["role"], row["tensor"], row["elements"], row["dtype"]) for row in rows] == [
-        ("trunk", "trunk", "weight", 2000, "float32"),
-        ("trunk", "trunk", "bias", 1000, "float32"),
-        ("trunk", "trunk", None, 3000, None),
+        ("body", "trunk", "weight", 2000, "float32"),
+        ("body", "trunk", "bias", 1000, "float32"),
+        ("body", "trunk", None, 3000, None),
         ("normalization", "statistics", "mean", 3, "float64"),
         ("normalization", "statistics", None, 3, None),
         ("all", "", None, 3003, None),

@@ -1,4 +1,5 @@
 import copy
+import hashlib
 import io
 
 import pytest
@@ -95,7 +96,9 @@ def test_adapting_statistics_follow_the_data_and_nothing_else_does():
     statistics = ("running_mean", "running_var", "num_batches_tracked")
     assert moved == {f"trunk.{i}.{name}" for i in (1, 5) for name in statistics}
     assert not model.trunk[3].training, "dropout is held all the same"
-    assert "trunk.1.running_mean" not in frozen.tensors
+    assert set(frozen.tensors) == {n for n in before if n.startswith("trunk.")} - moved, (
+        "the rest is verified"
+    )
     frozen.verify()
 
 
@@ -291,6 +294,16 @@ def test_dropout_inside_attention_is_off_when_frozen():
     assert torch.equal(model(x), model(x))
 
 
+def test_attention_that_was_parametrized_before_is_held_too():
+    model = Attention()
+    nn.utils.parametrize.register_parametrization(model.trunk.self_attn, "in_proj_weight", nn.Identity())
+    parts = PartMap.build(model, {"t": PartRule(("trunk",), "trunk"), "h": PartRule(("head",), "head")})
+    freeze(model, parts, ["t"])
+    x = torch.randn(2, 3, 8)
+    model.train()
+    assert torch.equal(model(x), model(x))
+
+
 LAYERS = [f"{part}.{i}" for part in ("trunk", "head") for i in range(4 if part == "trunk" else 3)]
 
 
@@ -307,3 +320,21 @@ def test_any_frozen_set_holds_and_any_thaw_releases_exactly_itself(selectors, th
     train(model, torch.optim.Adam(model.parameters(), lr=0.1, weight_decay=0.1), steps=2)
     assert set(before) - changed(model, before) == expected
     frozen.verify()
+
+
+def test_a_part_map_of_another_network_is_refused():
+    model = ActorCritic()
+    with pytest.raises(TransferError, match="part map was built for another network"):
+        freeze(model, ActorCritic(width=16).parts(), ["policy_trunk"])
+    assert count_parameters(model)["trainable"] == count_parameters(model)["total"]
+
+
+def test_the_digest_of_a_freeze_by_hand():
+    model = ActorCritic()
+    frozen = freeze(model, model.parts(), ["action_head"])
+    # One line per tensor, sorted by name: bias before weight, though the layer has them the other way.
+    lines = [
+        f"action_net.{name} {digest_model(model, [f'action_net.{name}'])}\n" for name in ("bias", "weight")
+    ]
+    assert frozen.tensors == ("action_net.weight", "action_net.bias")
+    assert frozen.digest_before == hashlib.sha256("".join(lines).encode()).hexdigest()

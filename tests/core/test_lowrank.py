@@ -2,8 +2,9 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 
-from rl_transfer.core import PartMap, add_low_rank, freeze, tensors_of
+from rl_transfer.core import PartMap, PartRule, add_low_rank, freeze, tensors_of
 from rl_transfer.errors import FrozenTensorMoved, TransferError
 
 from .networks import ActorCritic, ConvNet
@@ -134,3 +135,52 @@ def test_bad_adapters_leave_the_network_alone(selectors, rank, message):
     with pytest.raises(TransferError, match=message):
         add_low_rank(model, model.parts(), selectors, rank=rank, generator=torch.Generator())
     assert list(model.state_dict()) == keys
+
+
+def test_without_alpha_the_update_counts_once_and_a_rank_is_no_larger_than_the_layer():
+    model = ActorCritic()
+    freeze(model, model.parts(), ["value_head"])
+    weight = model.value_net.weight.detach().clone()
+    adapters = add_low_rank(model, model.parts(), ["value_head"], rank=3, generator=torch.Generator())
+    down, up = adapters.parameters()
+    assert (down.shape, up.shape) == ((1, 8), (1, 1)), "one output, eight inputs"
+    with torch.no_grad():
+        down.fill_(1.0)
+        up.fill_(0.5)
+    assert torch.allclose(model.value_net.weight, weight + 0.5)
+
+
+def test_alpha_is_divided_by_the_rank():
+    model = ActorCritic(width=2, depth=1)
+    freeze(model, model.parts(), ["policy_trunk"])
+    layer = model.mlp_extractor["policy_net"][0]
+    weight = layer.weight.detach().clone()
+    adapters = add_low_rank(
+        model, model.parts(), ["policy_trunk"], rank=2, alpha=6.0, generator=torch.Generator()
+    )
+    with torch.no_grad():
+        for parameter in adapters.parameters():
+            parameter.fill_(1.0)
+    # α/r · Σ over two ranks of 1 · 1 = 3 · 2.
+    assert torch.allclose(layer.weight, weight + 6.0)
+
+
+def test_the_initial_matrices_are_kaiming_uniform():
+    model = nn.Sequential(nn.Linear(100, 50).requires_grad_(False), nn.Linear(50, 1))
+    parts = PartMap.build(model, {"t": PartRule(("0",), "trunk"), "h": PartRule(("1",), "head")})
+    adapters = add_low_rank(model, parts, ["t"], rank=40, generator=torch.Generator().manual_seed(0))
+    down = next(p for p in adapters.parameters() if p.shape == (40, 100))
+    # With a = √5 the bound is √(6 / ((1 + 5) · 100)) = 0.1; the largest of 4,000 draws lies close to it.
+    assert 0.099 < down.abs().max().item() <= 0.1
+
+
+def test_the_merged_state_is_plain_and_leaves_other_parametrizations_alone():
+    model = ConvNet()
+    freeze(model, model.parts(), ["trunk"])
+    parts = model.parts()
+    nn.utils.parametrize.register_parametrization(model.head[0], "weight", nn.Identity())
+    state = add_low_rank(model, parts, ["trunk"], rank=1, generator=torch.Generator()).merged_state()
+    assert "trunk.0.weight" in state
+    assert torch.equal(state["head.0.parametrizations.weight.original"], model.head[0].weight)
+    assert "head.0.weight" not in state
+    assert not any(tensor.requires_grad for tensor in state.values())

@@ -55,9 +55,9 @@ def test_output_i_of_the_target_is_the_mapped_output_of_the_source(outputs: tupl
 
 
 def test_the_plan_says_how_many_outputs_come_from_the_source() -> None:
-    made = transferred((2, None), Gaussian(3, 0), Gaussian(2, 1))
+    made = transferred((2, None, 0), Gaussian(3, 0), Gaussian(3, 1))
     notes = {row.tensor: row.reason for row in made.entries}
-    assert notes["head.bias"] == "output map: 1 of 2 outputs from the source, the others fresh"
+    assert notes["head.bias"] == "output map: 2 of 3 outputs from the source, the others fresh"
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,41 @@ def test_a_map_that_does_not_fit_is_refused_and_nothing_is_touched(
 def test_a_map_of_what_is_not_copied_is_refused() -> None:
     with pytest.raises(TransferError, match="which is not copied"):
         transferred((0, 1), Gaussian(3, 0), Gaussian(2, 1), reset=("log_std",))
+
+
+class Cube(nn.Module):
+    """A bare parameter [2, 3, actions]: neither axis of the others may be taken for the outputs."""
+
+    def __init__(self, actions: int) -> None:
+        super().__init__()
+        self.cube = nn.Parameter(torch.arange(6.0 * actions).reshape(2, 3, actions))
+
+
+def test_the_outputs_of_a_free_parameter_are_its_last_axis() -> None:
+    source, target = Cube(4), Cube(2)
+    parts = PartMap.build(target, {"cube": PartRule(("cube",), "head")})
+    strategy = Strategy("s", copy=("all",), output_maps={"cube": (3, None)})
+    apply(plan(source.state_dict(), target, parts, strategy), target)
+    # The source counts 0 … 23 in rows of 4, the target 0 … 11 in rows of 2: output 0 reads the row's
+    # last number there, output 1 keeps its own.
+    assert target.cube.tolist() == [[[3, 1], [7, 3], [11, 5]], [[15, 7], [19, 9], [23, 11]]]
+
+
+def test_a_map_does_not_bridge_another_width() -> None:
+    source, target = Gaussian(3, 0), Gaussian(2, 1)
+    source.head = nn.Linear(5, 3)
+    with pytest.raises(TransferError, match=r"head\.weight: 3×5 in the source, 2×4 here"):
+        transferred((0, 1), source, target)
+
+
+def test_two_maps_of_one_layer_are_refused() -> None:
+    maps = {"action_head": (0, 1), "head": (1, 0)}
+    target = Gaussian(2, 1)
+    with pytest.raises(TransferError, match="two output maps cover 'head'") as caught:
+        plan(
+            Gaussian(2, 0).state_dict(),
+            target,
+            target.parts(),
+            Strategy("s", copy=("all",), output_maps=maps, key="k"),
+        )
+    assert caught.value.key == "k.output_maps.head"

@@ -295,3 +295,22 @@ def test_part_digests_see_buffers_and_only_their_part():
     assert digest_model(model, ["head.0.bias"]) == digest_tensors({"head.0.bias": model.head[0].bias})
     with pytest.raises(TransferError, match=r"head\.9\.bias"):
         digest_model(model, ["head.9.bias"])
+
+
+def test_empty_tensors_and_tensors_without_data_are_not_aliases():
+    model = nn.Module()
+    for name in ("low", "high"):
+        model.register_buffer(name, torch.zeros(0, 3))
+        model.register_buffer(f"{name}_meta", torch.zeros(2, device="meta"))
+    parts = PartMap.build(model, {"body": PartRule(("",), "trunk")})
+    assert parts["body"].tensor_names == ("low", "low_meta", "high", "high_meta")
+
+
+def test_the_digest_of_a_model_is_that_of_all_its_tensors():
+    model = ConvNet()
+    assert digest_model(model) == digest_tensors(model.state_dict())
+
+
+def test_parts_without_tensors_have_no_digest():
+    model = ActorCritic()
+    assert set(model.parts().digests(model)) == set(ActorCritic.RULES) - {"features"}

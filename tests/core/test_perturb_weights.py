@@ -99,3 +99,21 @@ def test_impossible_factors_are_refused(shrink, noise):
     _, target, made = conv_plan()
     with pytest.raises(TransferError, match="give 0 ≤ shrink ≤ 1 and noise ≥ 0"):
         shrunk_and_perturbed(made, target, target.parts(), shrink=shrink, noise=noise)
+
+
+def test_permutations_are_drawn_in_the_order_of_the_sorted_names():
+    source = {"0.weight": torch.arange(6.0).reshape(3, 2), "0.bias": torch.arange(3.0)}
+    target = nn.Sequential(nn.Linear(2, 3))
+    parts = PartMap.build(target, {"body": PartRule(("",), "trunk")})
+    values = shuffled(plan(source, target, parts, NEW_HEAD), np.random.default_rng(7)).values
+    rng = np.random.default_rng(7)
+    # The values are their own places: 0.bias is drawn first, then 0.weight, row after row.
+    assert values["0.bias"].tolist() == rng.permutation(3).tolist()
+    assert values["0.weight"].flatten().tolist() == rng.permutation(6).tolist()
+
+
+def test_shrinking_to_nothing_leaves_the_scaled_initialisation():
+    _, target, made = conv_plan()
+    fresh = target.trunk[0].weight.detach().clone()
+    mixed = shrunk_and_perturbed(made, target, target.parts(), shrink=0.0, noise=2.0)
+    assert torch.equal(mixed.values["trunk.0.weight"], 2 * fresh)

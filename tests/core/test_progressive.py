@@ -102,3 +102,24 @@ def test_columns_are_parts():
 def test_sources_that_cannot_be_extended_are_refused(source, message):
     with pytest.raises(TransferError, match=message):
         ProgressiveTrunk(source)
+
+
+def test_a_new_column_with_the_sources_weights_and_no_laterals_is_the_source():
+    source = nn.Sequential(
+        nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 2), nn.Sigmoid()
+    )
+    trunk = ProgressiveTrunk(source)
+    assert trunk.out_features == 2
+    assert [tuple(untyped(each).weight.shape) for each in trunk.laterals] == [(4, 5), (2, 4), (2, 2)]
+    trunk.column.load_state_dict(trunk.source.state_dict())
+    for lateral in trunk.laterals:
+        set_linear(lateral, 0.0)
+    x = torch.randn(7, 3)
+    assert torch.equal(trunk(x), source(x))
+
+
+def test_the_source_column_is_frozen_and_in_evaluation_mode_from_the_start():
+    trunk = ProgressiveTrunk(source_trunk())
+    assert not any(p.requires_grad for p in trunk.source.parameters())
+    assert not any(module.training for module in trunk.source.modules())
+    assert all(p.requires_grad for p in trunk.column.parameters())

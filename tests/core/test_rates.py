@@ -151,3 +151,10 @@ def test_bad_multipliers(multipliers, message, key):
         PartLearningRates(optimizer, model, model.parts(), multipliers, key="k")
     assert caught.value.key == key
     assert len(optimizer.param_groups) == 1
+
+
+def test_a_layer_that_is_frozen_in_part_is_reported_with_its_rate():
+    model = ActorCritic()
+    model.action_net.weight.requires_grad_(False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    assert learning_rates_by_part(optimizer, model, model.parts())["action_head"] == 0.5

@@ -43,6 +43,8 @@ def test_update_reports_each_step_once_and_makes_up_for_missed_ones():
     assert schedule.update(0.1) == ()
     assert schedule.update(0.2) == (early,)
     assert schedule.update(0.2) == ()
+    assert schedule.update(0.6) == (late,)
+    assert schedule.update(1.0) == ()
 
     resumed = ActorCritic()
     frozen = freeze(resumed, resumed.parts(), ["trunk"])
@@ -157,3 +159,17 @@ def test_critic_warmup_of_a_frozen_policy_is_refused():
     strategy = Strategy("s", freeze=("policy_trunk",))
     with pytest.raises(TransferError, match="policy_trunk is frozen by strategy 's' already"):
         critic_warmup(ActorCritic().parts(), strategy, ["policy_trunk"], share=0.3)
+
+
+def test_two_layers_thaw_at_both_ends_and_a_shallow_tower_with_the_last_layer_of_a_deep_one():
+    steps = gradual_unfreezing(ActorCritic().parts(), [["policy_trunk", "action_head"]], start=0.2, end=0.8)
+    assert [step.selectors for step in steps] == [("policy_trunk.1", "action_head.0"), ("policy_trunk.0",)]
+    assert [step.share for step in steps] == pytest.approx([0.2, 0.8])
+
+
+def test_an_empty_stage_takes_no_share():
+    parts = ActorCritic().parts()
+    stages = [["policy_trunk"], []]
+    assert gradual_unfreezing(parts, stages, start=0.1, end=0.5) == gradual_unfreezing(
+        parts, stages[:1], start=0.1, end=0.5
+    )

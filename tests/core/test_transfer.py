@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from rl_transfer.core import PartMap, PartRule, Strategy, apply, digest_model, plan
+from rl_transfer.core import PartMap, PartRule, Strategy, ThawStep, apply, digest_model, plan
 from rl_transfer.errors import TransferError
 from support.untyped import untyped
 
@@ -501,3 +501,23 @@ def test_a_plan_is_all_or_nothing(sizes, copy, lenient, spoiled):
     for name in made.names("copied"):
         assert torch.equal(target.state_dict()[name], source.state_dict()[name])
     assert set(made.names("copied")) <= set(parts.select(copy))
+
+
+def test_the_plan_says_until_when_a_tensor_is_frozen():
+    target = ActorCritic()
+    thaw = (ThawStep(0.25, ("policy_trunk.1",)), ThawStep(0.6, ("policy_trunk", "action_head")))
+    strategy = Strategy("s", copy=("all",), freeze=("policy_trunk", "value_head"), thaw=thaw)
+    made = plan(ActorCritic().state_dict(), target, target.parts(), strategy)
+    until = {row.tensor: row.frozen for row in made.entries if row.tensor.endswith("weight")}
+    assert until == {
+        "mlp_extractor.policy_net.0.weight": "until 60 %",
+        "mlp_extractor.policy_net.2.weight": "until 25 %",  # the first thaw counts
+        "mlp_extractor.value_net.0.weight": "",
+        "mlp_extractor.value_net.2.weight": "",
+        "action_net.weight": "",  # never frozen, whatever thaws it
+        "value_net.weight": "frozen",
+    }
+    cells = {line.split()[0]: line.split()[5:] for line in made.table().splitlines()}
+    assert cells["mlp_extractor.policy_net.2.weight"] == ["until", "25", "%"]
+    assert cells["value_net.weight"] == ["frozen"]
+    assert cells["action_net.weight"] == ["–"]

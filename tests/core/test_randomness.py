@@ -1,0 +1,36 @@
+"""Work on the global generators that leaves no trace in them."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from rl_transfer.core import isolated
+
+
+def draws():
+    return random.random(), np.random.random(), torch.rand(()).item()  # noqa: NPY002
+
+
+def test_inside_the_seed_decides_and_outside_nothing_has_happened():
+    random.seed(5), np.random.seed(5), torch.manual_seed(5)  # noqa: NPY002
+    expected = [draws() for _ in range(3)]
+    random.seed(5), np.random.seed(5), torch.manual_seed(5)  # noqa: NPY002
+    found, inside = [], []
+    for seed in (1, 1, 2):
+        with isolated(seed):
+            inside.append(draws())
+        found.append(draws())
+    assert found == expected
+    assert inside[0] == inside[1]
+    # Each of the three generators draws something else from another seed.
+    assert all(a != b for a, b in zip(inside[0], inside[2], strict=True))
+
+
+def test_an_error_inside_puts_the_generators_back_too():
+    before = random.getstate(), torch.get_rng_state()
+    with pytest.raises(ZeroDivisionError), isolated(3):
+        _ = draws()[0] / 0
+    assert random.getstate() == before[0]
+    assert torch.equal(torch.get_rng_state(), before[1])
