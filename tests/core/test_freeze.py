@@ -258,6 +258,16 @@ def test_two_freezes_of_different_parts_are_independent():
     assert value.parts == ("value_trunk",)
 
 
+def test_what_another_freeze_holds_stays_held():
+    model = ConvNet()
+    frozen = freeze(model, model.parts(), ["trunk"])
+    freeze(model, model.parts(), ["trunk[:2]"]).unfreeze()
+    before = snapshot(model)
+    train(model, torch.optim.Adam(model.parameters()))
+    assert changed(model, before) == {name for name in before if name.startswith("head.")}
+    frozen.verify()
+
+
 def test_a_shared_extractor_is_frozen_under_all_its_names():
     model = SharedExtractor()
     freeze(model, model.parts(), ["features"])
