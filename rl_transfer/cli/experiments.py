@@ -141,6 +141,10 @@ def sweep(
         int | None,
         typer.Option("--workers", "-j", min=1, help="Runs at a time; default: one per core."),
     ] = None,
+    runs_per_worker: Annotated[
+        int,
+        typer.Option(min=1, help="Runs that a process executes, one after the other; 1: a process for each."),
+    ] = 100,
     dry_run: Annotated[bool, typer.Option(help="Check everything, list the runs, train nothing.")] = False,
 ) -> None:
     """Run a whole transfer matrix: sources × targets × strategies × seeds, with baselines and controls.
@@ -166,7 +170,7 @@ def sweep(
             _say(f"{identifier}  {graph.label(identifier)}{stands}")
         out.print(f"{len(graph.specs)} runs for {len(graph.rows)} places of the matrix")
         return
-    _run_sweep(graph, store, workers or default_workers(), folder, suite.kind)
+    _run_sweep(graph, store, workers or default_workers(), folder, suite.kind, runs_per_worker)
 
 
 def report(
@@ -217,7 +221,9 @@ def _single_run(run: RunConfig, output: Path, bundle: Path | None) -> None:
     )
 
 
-def _run_sweep(graph: Graph, store: RunStore, workers: int, folder: Path, kind: str) -> None:
+def _run_sweep(
+    graph: Graph, store: RunStore, workers: int, folder: Path, kind: str, runs_per_worker: int
+) -> None:
     from rl_transfer.sweep.dispatch import room
     from rl_transfer.sweep.progress import Progress, headline
     from rl_transfer.sweep.sweep import run_sweep
@@ -226,7 +232,7 @@ def _run_sweep(graph: Graph, store: RunStore, workers: int, folder: Path, kind: 
     try:
         labels = room(kind).labels
         with Progress(out, labels) as progress:
-            state = run_sweep(graph, store, workers, progress.update, _say)
+            state = run_sweep(graph, store, workers, progress.update, _say, runs_per_worker)
     except KeyboardInterrupt:
         finished = sum(store.folder(each).finished for each in graph.specs)
         raise KeyboardInterrupt(

@@ -27,7 +27,7 @@ from rl_transfer.sweep.reuse import take_stock
 
 SIGN_OF_LIFE = 0.25
 """Seconds without an end of a run after which the state is shown anyway."""
-AHEAD = 1
+AHEAD = 2
 """Jobs handed to the executor, per run at a time: none of its workers waits for the scheduler."""
 
 

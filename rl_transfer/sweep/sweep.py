@@ -11,7 +11,7 @@ from rl_transfer.results import RunStore, link_events, write_manifest
 from rl_transfer.spec import MatrixConfig
 from rl_transfer.sweep.dispatch import room
 from rl_transfer.sweep.graph import Graph, build_graph, manifest
-from rl_transfer.sweep.local import LocalExecutor
+from rl_transfer.sweep.local import RUNS_PER_WORKER, LocalExecutor
 from rl_transfer.sweep.scheduler import Event, OnChange, State, run_graph
 
 
@@ -39,7 +39,14 @@ def prepare(suite: MatrixConfig, output: Path, say: Say = silent) -> tuple[Graph
     return graph, store
 
 
-def run_sweep(graph: Graph, store: RunStore, workers: int, on_change: OnChange, say: Say = silent) -> State:
+def run_sweep(
+    graph: Graph,
+    store: RunStore,
+    workers: int,
+    on_change: OnChange,
+    say: Say = silent,
+    runs_per_worker: int = RUNS_PER_WORKER,
+) -> State:
     """Execute the graph in local processes and keep the readable TensorBoard view up to date.
 
     Args:
@@ -48,6 +55,7 @@ def run_sweep(graph: Graph, store: RunStore, workers: int, on_change: OnChange, 
         workers: processes at a time, ≥ 1.
         on_change: is told what happens, and where the sweep stands a few times per second.
         say: is told of damaged runs that were moved aside, and of runs that are taken on trust.
+        runs_per_worker: how many a process runs, one after the other; 1 is a process for each.
 
     Returns:
         Where the sweep stands at its end: what was reused, done, failed and skipped.
@@ -62,5 +70,5 @@ def run_sweep(graph: Graph, store: RunStore, workers: int, on_change: OnChange, 
                 linked.add(identifier)
         on_change(state, events)
 
-    with store.lock(), closing(LocalExecutor()) as executor:
+    with store.lock(), closing(LocalExecutor(workers, runs_per_worker)) as executor:
         return run_graph(graph, store, executor, workers, changed, say)

@@ -24,6 +24,9 @@ strategies: [scratch, fine-tune, frozen-trunk-new-head, random-frozen]
 """
 
 
+CLOCK = {"started", "finished", "wall_seconds", "cpu_seconds"}
+
+
 def write_suite(folder: Path, text: str = SUITE) -> Path:
     path = folder / "tiny.yaml"
     path.write_text(text, encoding="utf-8")
@@ -31,12 +34,12 @@ def write_suite(folder: Path, text: str = SUITE) -> Path:
 
 
 def results(folder: Path) -> dict[str, Any]:
-    """What a sweep found, without clock times: run id → curve and digest of the final weights."""
+    """What a sweep found, without clock times: run id → curve and record (with the digest of the weights)."""
     found = {}
     for record in sorted(folder.glob("runs/*/record.json")):
         data = json.loads(record.read_text(encoding="utf-8"))
         curve = (record.parent / "curve.jsonl").read_text(encoding="utf-8")
-        found[data["id"]] = (curve, data.get("weights_digest"), data.get("zero_shot"), data.get("retention"))
+        found[data["id"]] = (curve, {key: value for key, value in data.items() if key not in CLOCK})
     return found
 
 

@@ -33,8 +33,13 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
-def test_one_and_two_workers_give_the_same_numbers(reference: Path, tmp_path: Path) -> None:
-    done = sweep(tmp_path, "out", "-j", "1")
+@pytest.mark.parametrize(
+    "how", [["-j", "1"], ["-j", "2", "--runs-per-worker", "1"], ["-j", "1", "--runs-per-worker", "3"]]
+)
+def test_workers_and_the_runs_that_they_share_change_no_number(
+    reference: Path, tmp_path: Path, how: list[str]
+) -> None:
+    done = sweep(tmp_path, "out", *how)
     assert done.returncode == 0, done.stderr
     assert results(tmp_path / "out") == results(reference)
 

@@ -1,0 +1,149 @@
+"""Workers that run many jobs: what they share, what they must not, and what a killed one loses."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from rl_transfer.results import RunFolder
+from rl_transfer.spec import Environment, Evaluation, RLRun
+from rl_transfer.sweep.dispatch import Job
+from rl_transfer.sweep.executor import RunFailed
+from rl_transfer.sweep.local import LocalExecutor
+from support.rl import make_run
+
+MODULE = """\
+import os
+from pathlib import Path
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+class Watched(CartPoleEnv):
+    def __init__(self, leaves=False, **kwargs):
+        super().__init__(**kwargs)
+        with Path(__file__).with_name("pids.txt").open("a") as file:
+            file.write(f"{os.getpid()}\\n")
+        if leaves:
+            os.environ["LEFT_BEHIND"] = str(os.getpid())
+        print("built in", os.getpid())
+
+gymnasium.register("Watched-v0", Watched, max_episode_steps=5)
+"""
+
+
+@pytest.fixture
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    (tmp_path / "watched_module.py").write_text(MODULE, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    sys.modules.pop("watched_module", None)
+
+
+def played(folder: Path, seed: int, *, leaves: bool = False, alone: bool = False) -> Job:
+    """A run of one random episode in an environment that notes its process."""
+    env = Environment(id="Watched-v0", env_module="watched_module", kwargs={"leaves": True} if leaves else {})
+    run = RLRun(env=env, policy="random", evaluation=Evaluation(every=1, episodes=1), seed=seed)
+    return Job(run, folder / f"run-{seed}", None, ("watched_module",), alone)
+
+
+def processes(folder: Path) -> list[str]:
+    return (folder / "pids.txt").read_text(encoding="utf-8").split()
+
+
+def run_all(executor: LocalExecutor, jobs: list[Job]) -> list[Future[None]]:
+    futures = [executor.submit(job.to_json()) for job in jobs]
+    for future in futures:
+        future.exception(timeout=120)
+    return futures
+
+
+def test_a_worker_runs_as_many_jobs_as_it_may_and_each_has_its_log(watched: Path) -> None:
+    with closing(LocalExecutor(1, 2)) as executor:
+        run_all(executor, [played(watched, seed) for seed in range(3)])
+    first, second, third = processes(watched)
+    assert first == second != third
+    for seed, pid in enumerate((first, second, third)):
+        assert RunFolder(watched / f"run-{seed}").finished
+        assert (watched / f"run-{seed}" / "log.txt").read_text("utf-8") == f"built in {pid}\n"
+
+
+def test_jobs_with_code_of_the_users_have_a_process_of_their_own(watched: Path) -> None:
+    with closing(LocalExecutor(1, 100)) as executor:
+        run_all(executor, [played(watched, seed, alone=seed == 1) for seed in range(3)])
+    first, second, third = processes(watched)
+    assert first == third != second
+
+
+def test_a_worker_in_which_a_run_left_something_behind_runs_nothing_more(watched: Path) -> None:
+    with closing(LocalExecutor(1, 100)) as executor:
+        futures = run_all(executor, [played(watched, seed, leaves=True) for seed in range(2)])
+    assert [future.exception() for future in futures] == [None, None]
+    assert len(set(processes(watched))) == 2
+
+
+def test_a_killed_worker_loses_the_run_that_it_worked_on_and_no_other(tmp_path: Path) -> None:
+    endless = Job(
+        make_run(training={"total_steps": 10**9}, evaluation={"every": 10**9}), tmp_path / "endless"
+    )
+    short = [
+        Job(
+            RLRun(
+                env=Environment(id="CartPole-v1"),
+                policy="random",
+                evaluation=Evaluation(every=1, episodes=1),
+                seed=seed,
+            ),
+            tmp_path / str(seed),
+        )
+        for seed in range(3)
+    ]
+    before = {process.pid for process in multiprocessing.active_children()}
+    with closing(LocalExecutor(1, 100)) as executor:
+        run_all(executor, short[:1])
+        lost = executor.submit(endless.to_json())
+        kept = [executor.submit(job.to_json()) for job in short[1:]]
+        deadline = time.monotonic() + 120
+        while not (endless.folder / "curve.jsonl").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        (pid,) = {process.pid for process in multiprocessing.active_children()} - before
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(RunFailed, match="killed by signal 9"):
+            lost.result(timeout=120)
+        assert [future.exception(timeout=120) for future in kept] == [None, None]
+    failure = RunFolder(endless.folder).failure()
+    assert failure is not None
+    assert failure["error"] == "WorkerDied"
+    assert all(RunFolder(job.folder).failure() is None for job in short)
+
+
+def test_a_cancelled_job_is_no_failure_and_the_next_one_runs(tmp_path: Path) -> None:
+    endless = [
+        Job(
+            make_run(seed=seed, training={"total_steps": 10**9}, evaluation={"every": 10**9}),
+            tmp_path / str(seed),
+        )
+        for seed in range(2)
+    ]
+    short = RLRun(
+        env=Environment(id="CartPole-v1"), policy="random", evaluation=Evaluation(every=1, episodes=1)
+    )
+    with closing(LocalExecutor(1, 100)) as executor:
+        running, waiting = (executor.submit(job.to_json()) for job in endless)
+        last = executor.submit(Job(short, tmp_path / "last").to_json())
+        while not running.running():
+            time.sleep(0.01)
+        executor.cancel(waiting)
+        executor.cancel(running)
+        with pytest.raises(RunFailed, match="stopped"):
+            running.result(timeout=120)
+        assert waiting.cancelled()
+        assert last.exception(timeout=120) is None
+    assert RunFolder(endless[0].folder).failure() is None
