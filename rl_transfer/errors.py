@@ -8,7 +8,8 @@
     ├── BundleError            6   a policy bundle is missing, altered or foreign
     ├── StoreError             7   a results folder cannot be read or written
     ├── MissingExtraError      9   an optional dependency is not installed
-    └── SweepFailed            8   a sweep ended with failed runs
+    ├── SweepFailed            8   a sweep ended with failed runs
+    └── Interrupted          130   a person stopped a sweep
 
 Ctrl-C ends with 130, wrong command-line usage with 2, and what the operating system refuses (a full
 disk, no memory) with 1.
@@ -73,6 +74,12 @@ class SweepFailed(RLTransferError):
     """A sweep ended with failed runs; everything finished is kept."""
 
     exit_code = 8
+
+
+class Interrupted(RLTransferError):
+    """A person stopped a sweep; the message says how it goes on."""
+
+    exit_code = 130
 
 
 class MissingExtraError(RLTransferError):

@@ -5,15 +5,16 @@ Nothing heavy is imported before signals are answered.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import signal
 import sys
-from pathlib import Path
-from typing import TextIO
 
-from rl_transfer.errors import RLTransferError
+from rl_transfer.errors import Interrupted, RLTransferError
+
+TYPE_CHECKING = False  # the real one would be read from typing, which takes time
+if TYPE_CHECKING:
+    from typing import TextIO
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -29,10 +30,10 @@ def main(arguments: list[str] | None = None) -> None:
         signal.signal(number, _interrupt)
     try:
         code = _answer(arguments)
-    except KeyboardInterrupt as stop:
+    except KeyboardInterrupt:
         _ignore_stops(arguments)
-        _complain(str(stop) or "interrupted")
-        code = 130
+        _complain("interrupted")
+        code = Interrupted.exit_code
     _ignore_stops(arguments)
     sys.exit(code)
 
@@ -56,6 +57,8 @@ def _ignore_stops(arguments: list[str] | None) -> None:
 
 def _answer(arguments: list[str] | None) -> int:
     """Run a command; its exit code, or that of its error, which is told."""
+    from pathlib import Path
+
     from rl_transfer.cli.app import run
     from rl_transfer.cli.common import make_importable, out
 
@@ -65,7 +68,7 @@ def _answer(arguments: list[str] | None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except RLTransferError as error:
-        _complain(error.message, "error: ")
+        _complain(error.message, "" if isinstance(error, Interrupted) else "error: ")
         return error.exit_code
     except BrokenPipeError:
         out.on_broken_pipe()
@@ -83,11 +86,13 @@ def _answer(arguments: list[str] | None) -> int:
 
 
 def _complain(message: str, kind: str = "") -> None:
+    from contextlib import suppress
+
     from rich.text import Text
 
     from rl_transfer.cli.common import err
 
-    with contextlib.suppress(OSError):  # nobody to tell
+    with suppress(OSError):  # nobody to tell
         err.print(Text.assemble((kind, "bold red"), message), soft_wrap=True)
     _can_be_written(sys.stderr)
 

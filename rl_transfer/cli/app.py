@@ -8,6 +8,7 @@ import typer
 
 from rl_transfer.cli import board, configs, environments, experiments, policies
 from rl_transfer.cli.common import out
+from rl_transfer.errors import Interrupted
 
 app = typer.Typer(
     name="rl-transfer",
@@ -71,11 +72,13 @@ def run(arguments: list[str] | None) -> int:
     """
     try:
         code = app(args=arguments, standalone_mode=False)
-    except typer.Abort as abort:
-        raise KeyboardInterrupt(*getattr(abort.__cause__, "args", ())) from None
+    except typer.Abort:
+        raise KeyboardInterrupt from None
     except Exception as error:
         if not isinstance(error, UsageProblem):
             raise
         error.show()  # type: ignore[attr-defined]
         return int(error.exit_code)  # type: ignore[attr-defined]
+    if code == Interrupted.exit_code:  # what typer makes of a KeyboardInterrupt
+        raise KeyboardInterrupt
     return code if isinstance(code, int) else 0

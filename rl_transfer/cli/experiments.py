@@ -22,7 +22,7 @@ from rl_transfer.cli.common import (
     out,
     read_config,
 )
-from rl_transfer.errors import RLTransferError, StoreError, SweepFailed
+from rl_transfer.errors import Interrupted, RLTransferError, StoreError, SweepFailed
 
 if TYPE_CHECKING:
     from rl_transfer.results import RunStore
@@ -235,7 +235,7 @@ def _run_sweep(
             state = run_sweep(graph, store, workers, progress.update, _say, runs_per_worker)
     except KeyboardInterrupt:
         finished = sum(store.folder(each).finished for each in graph.specs)
-        raise KeyboardInterrupt(
+        raise Interrupted(
             f"interrupted: {finished} of {len(graph.specs)} runs are finished and kept in {folder}; "
             "the same command continues from here"
         ) from None
