@@ -14,7 +14,9 @@ ROOMS = {
     "core": {"torch", "numpy", "safetensors"},
     "spec": {"pydantic", "pydantic_core", "ruamel"},
     "results": {"rl_transfer.spec", "numpy"},
-    "frame": {"rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "torch", "numpy"},
+    "frame": {
+        "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "torch", "numpy", "safetensors",
+    },
     "rl": {
         "rl_transfer.frame", "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results",
         "rl_transfer_envs",

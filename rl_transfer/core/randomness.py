@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
 import torch
+
+
+def generator_states() -> dict[str, object]:
+    """The states of the global generators: Python's, NumPy's and torch's.
+
+    Returns:
+        Plain data for :func:`set_generator_states`.
+    """
+    numpy_state: object = np.random.get_state(legacy=False)  # noqa: NPY002 - see isolated
+    return {"python": random.getstate(), "numpy": numpy_state, "torch": torch.get_rng_state()}
+
+
+def set_generator_states(states: Mapping[str, object]) -> None:
+    """Put the global generators back to where they were.
+
+    Args:
+        states: what :func:`generator_states` gave.
+
+    Raises:
+        ValueError: they are no such states; so do KeyError, TypeError and RuntimeError say.
+    """
+    random.setstate(states["python"])  # type: ignore[arg-type]
+    np.random.set_state(states["numpy"])  # type: ignore[arg-type]  # noqa: NPY002
+    torch.set_rng_state(states["torch"])  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -47,6 +47,11 @@ class FreezeSchedule:
         """How many thaws have not happened so far."""
         return 0 if self._schedule is None else len(self._schedule.steps) - len(self._taken)
 
+    @property
+    def taken(self) -> tuple[float, ...]:
+        """The shares of the budget at which thaws happened so far, in order."""
+        return tuple(self._taken)
+
     def progress(self, share: float) -> list[str]:
         """Thaw what is due; what was frozen so far is verified before it is let go.
 

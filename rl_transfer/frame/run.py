@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import time
 from collections.abc import Callable, Mapping
 
 import torch
 
+from rl_transfer.frame.checkpoint import FOLDER, Checkpoints
+from rl_transfer.frame.room import Say
+from rl_transfer.frame.state import CannotRestore
 from rl_transfer.results import RunFolder
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.experiment import RunConfig
@@ -18,7 +20,8 @@ def execute_run(
     run: RunConfig,
     folder: RunFolder,
     versions: Mapping[str, str],
-    work: Callable[[], Mapping[str, Json]],
+    work: Callable[[Checkpoints], Mapping[str, Json]],
+    say: Say,
 ) -> None:
     """Execute one run and leave its finished record in ``folder``.
 
@@ -26,19 +29,26 @@ def execute_run(
 
     Args:
         run: everything that can change the result.
-        folder: the run's folder; what an interrupted attempt left there is cleared.
+        folder: the run's folder; what an interrupted attempt left there is cleared, but for a checkpoint.
         versions: of the libraries that can change a number, for the record.
-        work: does the run; returns what the record says of it.
+        work: does the run, from the current checkpoint if there is one; returns what the record says of it.
+        say: gets a line now and then.
 
     Raises:
         RLTransferError: anything that the run was given is wrong; nothing finished is lost.
     """
     torch.set_num_threads(1)
     import_named(run)
-    folder.begin(run)
     started = datetime.datetime.now(datetime.UTC).isoformat()
-    clock, cpu = time.monotonic(), time.process_time()
-    result = work()
+    checkpoints = Checkpoints(folder, versions, run.checkpoint_minutes, say)
+    result = None
+    while result is None:
+        folder.begin(run, keep=_kept(checkpoints))
+        try:
+            result = work(checkpoints)
+        except CannotRestore as error:
+            checkpoints.set_aside(str(error))
+    wall, cpu = checkpoints.seconds()
     folder.finish(
         {
             "kind": run.kind,
@@ -47,8 +57,15 @@ def execute_run(
             "versions": dict(versions),
             "started": started,
             "finished": datetime.datetime.now(datetime.UTC).isoformat(),
-            "wall_seconds": time.monotonic() - clock,
-            "cpu_seconds": time.process_time() - cpu,
+            "wall_seconds": wall,
+            "cpu_seconds": cpu,
+            **({"resumed": checkpoints.resumed} if checkpoints.resumed else {}),
             **result,
         }
     )
+    checkpoints.remove()
+
+
+def _kept(checkpoints: Checkpoints) -> tuple[str, ...]:
+    """What of an interrupted attempt is not cleared; events of before the checkpoint are still true."""
+    return (FOLDER,) if checkpoints.current is None else (FOLDER, "tensorboard")

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -131,11 +131,12 @@ class RunFolder:
             return []
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
 
-    def begin(self, spec: Frozen) -> None:
+    def begin(self, spec: Frozen, keep: Collection[str] = ()) -> None:
         """Clear what an interrupted attempt left behind and write the resolved config.
 
         Args:
             spec: the resolved config of the run.
+            keep: names in the folder that are not cleared: what the run goes on from.
 
         Raises:
             StoreError: the folder has a record (results are never overwritten), or cannot be written.
@@ -143,7 +144,7 @@ class RunFolder:
         self._refuse_record()
         if self.path.exists():
             for child in self.path.iterdir():
-                if child == self.log:
+                if child == self.log or child.name in keep:
                     continue
                 shutil.rmtree(child) if child.is_dir() else child.unlink()
         make_folder(self.path)

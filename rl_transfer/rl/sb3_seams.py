@@ -206,6 +206,20 @@ def minibatch_stand_in(buffer: RolloutBuffer, method: Samples) -> StandIn:
     return StandIn(buffer, "_get_samples", method)
 
 
+def last_seen(model: BaseAlgorithm) -> list[object]:
+    """What a model in training remembers of the step before: observations, and whether episodes began there.
+
+    ``learn`` keeps it between two rollouts and has no public name for it.
+
+    Args:
+        model: between two rollouts.
+
+    Returns:
+        Arrays, or dicts of arrays; None for what the model does not keep.
+    """
+    return [model._last_obs, model._last_episode_starts, model._last_original_obs]
+
+
 def pending_seeds(env: VecEnv) -> Sequence[int | None]:
     """The seeds, one per instance, that ``env.seed`` set for the next reset; None: unseeded.
 

@@ -30,6 +30,11 @@ class RunConfig(Frozen, ABC):
     def total_steps(self) -> int:
         """The training budget in the kind's unit; 0 where nothing is trained."""
 
+    @property
+    def checkpoint_minutes(self) -> float:
+        """Wall-clock minutes between two checkpoints of the run; 0: it has none."""
+        return 0.0
+
 
 class SingleConfig(Frozen, ABC):
     """``rl-transfer train``: one run without a source policy."""

@@ -14,6 +14,7 @@ from rl_transfer.spec.base import (
     JsonValue,
     KeyedValueError,
     Name,
+    NonNegativeFloat,
     PositiveInt,
     at_most,
     digest,
@@ -64,13 +65,16 @@ class Training(Frozen):
     """Which policy the bundle holds: the last one, or the one with the best evaluation."""
     vectorization: Literal["sync", "batched"] = "sync"
     """Training environments step one after another, or all at once as arrays (classic control only)."""
+    checkpoint_minutes: NonNegativeFloat = 5.0
+    """Wall-clock minutes between two checkpoints, from which an interrupted run goes on; 0: none."""
 
     @model_serializer(mode="wrap")
     def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
-        """Leaves ``vectorization`` out at its default: ids and digests from before it stay as they were."""
+        """Leaves out what came later, at its default: ids and digests from before it stay as they were."""
         data: dict[str, JsonValue] = fields(self)
-        if self.vectorization == "sync":
-            data.pop("vectorization", None)
+        for name in ("vectorization", "checkpoint_minutes"):
+            if getattr(self, name) == type(self).model_fields[name].default:
+                data.pop(name, None)
         return data
 
 
@@ -152,9 +156,17 @@ class RLRun(RunConfig):
         """The training budget in environment steps; 0 for the random policy."""
         return self.training.total_steps if self.training else 0
 
+    @property
+    def checkpoint_minutes(self) -> float:
+        """Wall-clock minutes between two checkpoints of the run; 0: it has none."""
+        return self.training.checkpoint_minutes if self.training else 0.0
+
     def identity(self) -> dict[str, Any]:
-        """Everything but the place of a given policy, moved import paths as they first were."""
-        return {key: under_first_paths(value) for key, value in self.plain().items() if key != "given"}
+        """Everything but a given policy's place and checkpoints; moved import paths as they first were."""
+        plain = self.plain()
+        if plain["training"]:
+            plain["training"].pop("checkpoint_minutes", None)
+        return {key: under_first_paths(value) for key, value in plain.items() if key != "given"}
 
 
 class TrainConfig(SingleConfig):

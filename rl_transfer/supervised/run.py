@@ -9,6 +9,7 @@ from rl_transfer import core
 from rl_transfer.core import isolated
 from rl_transfer.errors import ConfigError, TransferError
 from rl_transfer.frame import Say
+from rl_transfer.frame.checkpoint import Checkpoints
 from rl_transfer.frame.run import execute_run
 from rl_transfer.results import RunFolder
 from rl_transfer.spec.base import Json
@@ -38,7 +39,7 @@ def execute(
         RLTransferError: anything that the run was given is wrong; nothing finished is lost.
     """
 
-    def work() -> Mapping[str, Json]:
+    def work(_: Checkpoints) -> Mapping[str, Json]:
         if run.policy == "random":
             return _random(kind, run, folder)
         if run.policy == "pretrained":
@@ -46,7 +47,7 @@ def execute(
         with isolated(seeds.training_seed(run)):
             return ClassifierTraining(kind, run, folder, source, say).execute()
 
-    execute_run(run, folder, kind.versions(), work)
+    execute_run(run, folder, kind.versions(), work, say)
 
 
 def _data_of(run: SupervisedRun) -> LabelledData:

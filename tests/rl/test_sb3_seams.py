@@ -47,6 +47,8 @@ ON_CLASSES: dict[str, tuple[type, ...]] = {
     "_reset_options": (VecEnv,),
 }
 ON_ENVIRONMENTS = ("_seeds", "_options")
+REMEMBERED = ("_last_obs", "_last_episode_starts", "_last_original_obs")
+"""On every model, and under these names in the zips that SB3 saves."""
 
 
 def model_of(name: str) -> BaseAlgorithm:
@@ -112,7 +114,7 @@ def test_every_member_that_the_seams_use_is_looked_up_below() -> None:
     used = {each.attr for each in accessed(tree)}
     texts = {each.value for each in ast.walk(tree) if isinstance(each, ast.Constant)}
     used |= {name for name in ON_CLASSES if name in texts}
-    assert used == {*ON_MODELS, *ON_CLASSES, *ON_ENVIRONMENTS}
+    assert used == {*ON_MODELS, *ON_CLASSES, *ON_ENVIRONMENTS, *REMEMBERED}
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -120,6 +122,7 @@ def test_the_members_exist_on_models_and_nowhere_unexpected(name: str) -> None:
     model = model_of(name)
     for member, algorithms in ON_MODELS.items():
         assert hasattr(model, member) == (name in algorithms), (name, member)
+    assert all(hasattr(model, member) for member in REMEMBERED)
 
 
 def test_the_members_exist_on_policies_buffers_and_environments() -> None:

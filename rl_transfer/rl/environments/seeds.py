@@ -44,6 +44,16 @@ def transfer_seed(run: RLRun) -> int:
     return integer_seed(run.root_seed, "transfer", run.env.digest, run.seed)
 
 
+def resumption_seed(run: RLRun, step: int) -> int:
+    """Seed of environments that an interrupted run cannot put back to where they were.
+
+    Args:
+        run: its root seed, environment and seed index count.
+        step: of the budget, where it goes on.
+    """
+    return integer_seed(run.root_seed, "resumption", run.env.digest, run.seed, step)
+
+
 def evaluation_seeds(run: RLRun, evaluation: int) -> list[int]:
     """Episode seeds of evaluation k: they depend on the environment and the seed index alone.
 

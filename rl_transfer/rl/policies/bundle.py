@@ -156,7 +156,7 @@ def _content(
         "observation_space": spaces.to_json(model.observation_space),
         "action_space": spaces.to_json(model.action_space),
         "env": run.env.plain(),
-        "training": run.training.plain(),
+        "training": run.identity()["training"],
         "seeds": {"root_seed": run.root_seed, "seed": run.seed},
         "versions": dict(versions()),
         "progressive": progressive,

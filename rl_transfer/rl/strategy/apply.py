@@ -51,6 +51,7 @@ class PolicyTransfer:
     Attributes:
         parts: the named parts of the model's policy.
         plan: what was copied, reset and skipped, and why.
+        losses: the terms that are added to the training loss.
 
     Raises:
         TransferError: the strategy does not fit the algorithm, the network or the source.
@@ -91,7 +92,8 @@ class PolicyTransfer:
         self._refuse_frozen_critic(strategy)
         self._adapt()
         self._follow_rates(strategy)
-        install_losses(model, self.parts, self._losses())
+        self.losses = self._losses()
+        install_losses(model, self.parts, self.losses)
         self._targets = HeldTargets(model.policy, self._traits)
         if self._traits.natural_gradient:
             skip_frozen(model, self._name)
@@ -125,6 +127,11 @@ class PolicyTransfer:
     def pending_thaws(self) -> int:
         """How many thaws of the schedule have not happened."""
         return self._freeze.pending
+
+    @property
+    def taken_thaws(self) -> tuple[float, ...]:
+        """The shares of the budget at which thaws happened so far, in order."""
+        return self._freeze.taken
 
     def _rebuild(self) -> list[str]:
         """Change the architecture; returns the tensors of frozen source columns."""

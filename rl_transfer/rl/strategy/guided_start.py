@@ -138,13 +138,16 @@ class Guidance:
         config: the guide's config.
         guide: the source policy, which can act in the target.
         played_lengths: environment steps of the guide's own episodes on the target.
+
+    Attributes:
+        curriculum: for how many steps it acts, and how many it took.
     """
 
     def __init__(self, run: RLRun, config: Guide, guide: Policy, played_lengths: list[int]) -> None:
         name = "" if run.algorithm is None else run.algorithm.name
         self._learned = traits_of(name).off_policy
         self._budget, self._guide = run.total_steps, guide
-        self._curriculum = Curriculum(config, first_horizon(config, played_lengths), guide_allowance(run))
+        self.curriculum = Curriculum(config, first_horizon(config, played_lengths), guide_allowance(run))
         self._seen: list[GuidedSteps] = []
 
     def wrap(self, env: Env) -> Env:
@@ -157,8 +160,8 @@ class Guidance:
             The wrapped environment.
         """
         if not self._learned:
-            return GuidedStart(env, self._guide, self._curriculum)
-        self._seen.append(GuidedSteps(env, self._guide, self._curriculum))
+            return GuidedStart(env, self._guide, self.curriculum)
+        self._seen.append(GuidedSteps(env, self._guide, self.curriculum))
         return self._seen[-1]
 
     def lead(self, model: BaseAlgorithm) -> None:
@@ -184,12 +187,12 @@ class Guidance:
     @property
     def unseen(self) -> Curriculum | None:
         """Counts the steps that Stable-Baselines3 does not count itself; None: it counts them all."""
-        return None if self._learned else self._curriculum
+        return None if self._learned else self.curriculum
 
     def record(self) -> dict[str, Json]:
         """What the guide has spent, for the run's record."""
         return {
-            "guide_steps": self._curriculum.steps,
-            "guide_share": self._curriculum.steps / self._budget,
+            "guide_steps": self.curriculum.steps,
+            "guide_share": self.curriculum.steps / self._budget,
             "guide_learned_from": self._learned,
         }

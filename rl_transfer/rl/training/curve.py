@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypedDict
 
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from rl_transfer.core import count_parameters, learning_rates_by_part
@@ -24,9 +27,25 @@ from rl_transfer.rl.policies.normalization import current_normalizer, restore, t
 from rl_transfer.rl.strategy.apply import PolicyTransfer
 from rl_transfer.rl.strategy.architecture import optimizers
 from rl_transfer.rl.strategy.guide import Curriculum
+from rl_transfer.rl.training.checkpoint import TrainingCheckpoints
 from rl_transfer.spec import RLRun
 
 BEAT_SECONDS = 0.5
+
+
+SnapshotTensors = tuple[dict[str, Tensor], dict[str, Tensor], Tensor | None]
+"""A snapshot's policy, statistics and entropy coefficient."""
+
+
+class CurveState(TypedDict):
+    """What a checkpoint holds of a curve."""
+
+    points: list[tuple[int, list[float], list[int]]]
+    best: tuple[float, SnapshotTensors] | None
+    previous: SnapshotTensors | None
+    guided: int
+    next: int
+    seconds: float
 
 
 class TrainingCurve(BaseCallback):
@@ -41,9 +60,11 @@ class TrainingCurve(BaseCallback):
         unseen: Curriculum | None,
         writer: SummaryWriter,
         say: Callable[[str], None],
+        checkpoints: TrainingCheckpoints,
     ) -> None:
         super().__init__()
-        self._run, self._folder, self._evaluator = run, folder, evaluator
+        self._run, self._folder, self.evaluator = run, folder, evaluator
+        self._checkpoints, self._going_on = checkpoints, checkpoints.going_on
         self._transfer, self._writer, self._say = transfer, writer, say
         self._unseen = unseen
         self._guided = 0
@@ -58,12 +79,17 @@ class TrainingCurve(BaseCallback):
         return True
 
     def _on_rollout_start(self) -> None:
+        if self._going_on:
+            self._going_on = False
+            self._checkpoints.restore(self)
+            return
         self._record_due()
         total = self._run.total_steps
         for selector in self._transfer.progress(min(1.0, self.model.num_timesteps / total)):
             self._say(f"step {self.model.num_timesteps:>9,}  {selector} is trainable from here on")
         if time.monotonic() - self._beat >= BEAT_SECONDS:
             self._write_beat()
+        self._checkpoints.follow(self)
 
     def _on_rollout_end(self) -> None:
         """Charge the guide's environment steps that SB3 did not see to the budget."""
@@ -80,10 +106,13 @@ class TrainingCurve(BaseCallback):
         """The first evaluation, before ``learn`` resets the environments and moves any statistics.
 
         Args:
-            model: ready to train.
+            model: ready to train; one that goes on from a checkpoint was evaluated already.
         """
         self.init_callback(model)
-        self._record_due()
+        if self._going_on:
+            self._checkpoints.prepare(model)
+        else:
+            self._record_due()
 
     def measure_only(self) -> None:
         """The learning curve of a policy that is not trained: the same points, no training."""
@@ -91,6 +120,36 @@ class TrainingCurve(BaseCallback):
         for step in sorted({*range(every, total, every), total}):
             self.evaluate(step)
         self._write_beat()
+
+    def state(self) -> CurveState:
+        """What a checkpoint holds of it.
+
+        Returns:
+            Plain data and tensors for :meth:`restore`.
+        """
+        return {
+            "points": [(step, each.returns, each.lengths) for step, each in self.points],
+            "best": None if self.best is None else (self.best[0], self.best[1].tensors()),
+            "previous": None if self._previous is None else self._previous.tensors(),
+            "guided": self._guided,
+            "next": self._next,
+            "seconds": time.monotonic() - self._started,
+        }
+
+    def restore(self, state: CurveState) -> None:
+        """Go on from there; the curve's file is written anew.
+
+        Args:
+            state: what :meth:`state` gave.
+        """
+        best, previous = state["best"], state["previous"]
+        self.best = None if best is None else (best[0], Snapshot(*best[1]))
+        self._previous = None if previous is None else Snapshot(*previous)
+        self._guided, self._next = state["guided"], state["next"]
+        self._started = time.monotonic() - state["seconds"]
+        for k, (step, returns, lengths) in enumerate(state["points"]):
+            self.points.append((step, Episodes(returns, lengths)))
+            self._folder.append_evaluation(k, step, returns, lengths)
 
     def _record_due(self) -> None:
         """Evaluate for every point of the schedule that has been reached.
@@ -102,7 +161,7 @@ class TrainingCurve(BaseCallback):
         now, total = self.model.num_timesteps, self._run.total_steps
         while self._next <= now and (not self.points or self.points[-1][0] < total):
             if self._next < now and self._previous is not None:
-                current = Snapshot(self.model)
+                current = Snapshot.of(self.model)
                 self._previous.restore(self.model)
                 self.evaluate(self._next)
                 if self._next < total:
@@ -111,7 +170,7 @@ class TrainingCurve(BaseCallback):
                 self.evaluate(self._next)
             self._next = min(self._next + self._run.evaluation.every, max(total, self._next + 1))
         if self._unseen is not None:
-            self._previous = Snapshot(self.model)
+            self._previous = Snapshot.of(self.model)
 
     def evaluate(self, step: int) -> None:
         """One point of the learning curve.
@@ -125,7 +184,7 @@ class TrainingCurve(BaseCallback):
         normalize = current_normalizer(self.training_env, self._run.algorithm)
         act = as_act(self.model.policy, normalize, self._run.evaluation.deterministic)
         was_training = self.model.policy.training
-        episodes = self._evaluator.run(act, evaluation_seeds(self._run, k))
+        episodes = self.evaluator.run(act, evaluation_seeds(self._run, k))
         self.model.policy.set_training_mode(was_training)
         self.points.append((step, episodes))
         self._folder.append_evaluation(k, step, episodes.returns, episodes.lengths)
@@ -133,7 +192,7 @@ class TrainingCurve(BaseCallback):
         self._say(f"step {step:>9,}  mean score {episodes.mean_return:10.2f}{self._remaining(step)}")
         wants_best = self._run.training is not None and self._run.training.keep == "best"
         if wants_best and (self.best is None or episodes.mean_return > self.best[0]):
-            self.best = (episodes.mean_return, Snapshot(self.model))
+            self.best = (episodes.mean_return, Snapshot.of(self.model))
 
     def _remaining(self, step: int) -> str:
         """How long the rest will take, judged by the part so far."""
@@ -160,14 +219,31 @@ class TrainingCurve(BaseCallback):
         self._folder.beat(min(self.model.num_timesteps, self._run.total_steps), self._run.total_steps, score)
 
 
+@dataclass(frozen=True)
 class Snapshot:
     """A model's policy with what belongs to it: statistics and entropy coefficient."""
 
-    def __init__(self, model: BaseAlgorithm) -> None:
-        self._policy = {name: value.clone() for name, value in model.policy.state_dict().items()}
-        self._statistics = {} if model.env is None else tensors(model.env)
+    policy: dict[str, Tensor]
+    statistics: dict[str, Tensor]
+    entropy: Tensor | None
+
+    @classmethod
+    def of(cls, model: BaseAlgorithm) -> Snapshot:
+        """What a model is now.
+
+        Args:
+            model: any; its tensors are copied.
+        """
         entropy = log_entropy_coefficient(model)
-        self._entropy = None if entropy is None else entropy.detach().clone()
+        return cls(
+            {name: value.clone() for name, value in model.policy.state_dict().items()},
+            {} if model.env is None else tensors(model.env),
+            None if entropy is None else entropy.detach().clone(),
+        )
+
+    def tensors(self) -> SnapshotTensors:
+        """What it consists of, in the order of its attributes."""
+        return self.policy, self.statistics, self.entropy
 
     def restore(self, model: BaseAlgorithm) -> None:
         """Put everything back.
@@ -175,10 +251,10 @@ class Snapshot:
         Args:
             model: the one that it was taken of.
         """
-        model.policy.load_state_dict(self._policy)
+        model.policy.load_state_dict(self.policy)
         if model.env is not None:
-            restore(model.env, self._statistics)
+            restore(model.env, self.statistics)
         entropy = log_entropy_coefficient(model)
-        if entropy is not None and self._entropy is not None:
+        if entropy is not None and self.entropy is not None:
             with torch.no_grad():
-                entropy.copy_(self._entropy)
+                entropy.copy_(self.entropy)

@@ -7,10 +7,12 @@ from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
+from torch.utils.tensorboard import SummaryWriter
 
 from rl_transfer import core
 from rl_transfer.errors import BundleError, EnvironmentSpecError, MissingExtraError, TransferError
 from rl_transfer.frame import Say
+from rl_transfer.frame.checkpoint import Checkpoints
 from rl_transfer.frame.run import execute_run
 from rl_transfer.results import RunFolder
 from rl_transfer.rl.environments import seeds, spaces
@@ -24,6 +26,7 @@ from rl_transfer.rl.strategy.apply import PolicyTransfer
 from rl_transfer.rl.strategy.guide import check_guide, check_guide_budget
 from rl_transfer.rl.strategy.guided_start import Guidance
 from rl_transfer.rl.strategy.hooks import HookContext, user_hook
+from rl_transfer.rl.training.checkpoint import TrainingCheckpoints
 from rl_transfer.rl.training.curve import TrainingCurve
 from rl_transfer.rl.training.rehearsal import rehearse
 from rl_transfer.spec import RLRun
@@ -38,7 +41,7 @@ def execute(run: RLRun, folder: RunFolder, source: Path | None = None, say: Say 
 
     Args:
         run: everything that can change the result.
-        folder: the run's folder; what an interrupted attempt left there is cleared.
+        folder: the run's folder; what an interrupted attempt left there is cleared, but for a checkpoint.
         source: bundle of the source policy, if the strategy needs one.
         say: gets a line now and then.
 
@@ -46,14 +49,14 @@ def execute(run: RLRun, folder: RunFolder, source: Path | None = None, say: Say 
         RLTransferError: anything that the run was given is wrong; nothing finished is lost.
     """
 
-    def work() -> dict[str, Json]:
+    def work(checkpoints: Checkpoints) -> dict[str, Json]:
         if run.policy == "random":
             return _random(run, folder)
         if run.policy == "given":
             return _given(run, folder)
-        return _Training(run, folder, source, say).execute()
+        return _Training(run, folder, source, say).execute(checkpoints)
 
-    execute_run(run, folder, versions(), work)
+    execute_run(run, folder, versions(), work, say)
 
 
 def _random(run: RLRun, folder: RunFolder) -> dict[str, Json]:
@@ -94,11 +97,11 @@ class _Training:
             raise BundleError("the strategy copies from a source policy, but none was given")
         self.source: Policy | None = load_policy(source) if source is not None else None
 
-    def execute(self) -> dict[str, Any]:
-        """Run the stages; returns the record's content."""
+    def execute(self, checkpoints: Checkpoints) -> dict[str, Any]:
+        """Run the stages, from the current checkpoint if there is one; returns the record's content."""
         rehearse(self.run, self.source)
         evaluator = Evaluator(self.run.env, self.run.evaluation.episodes)
-        output = TensorBoardOutputFormat(str(self.folder.tensorboard))
+        output = self._output(checkpoints)
         env = None
         try:
             zero_shot = self._zero_shot(evaluator)
@@ -118,7 +121,11 @@ class _Training:
             parameters = core.count_parameters(model.policy)
             seeds.seed_model(model, seeds.training_seed(self.run))
             unseen = guidance.unseen if guidance is not None else None
-            curve = TrainingCurve(self.run, self.folder, evaluator, transfer, unseen, output.writer, self.say)
+            curriculum = guidance.curriculum if guidance is not None else None
+            kept = TrainingCheckpoints(self.run, checkpoints, transfer, curriculum, self.say)
+            curve = TrainingCurve(
+                self.run, self.folder, evaluator, transfer, unseen, output.writer, self.say, kept
+            )
             curve.begin(model)
             if self.strategy.train:
                 model.learn(self.training.total_steps, callback=curve)
@@ -135,6 +142,15 @@ class _Training:
             evaluator.close()
             if env is not None:
                 env.close()
+
+    def _output(self, checkpoints: Checkpoints) -> TensorBoardOutputFormat:
+        """Where events go; those of after the checkpoint, which never came to be, are taken back."""
+        folder = str(self.folder.tensorboard)
+        output = TensorBoardOutputFormat(folder)
+        if checkpoints.current is not None:
+            output.writer.close()
+            output.writer = SummaryWriter(folder, purge_step=checkpoints.current.step + 1)
+        return output
 
     def _behaviour(
         self, evaluator: Evaluator, zero_shot: dict[str, Any] | None

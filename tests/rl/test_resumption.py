@@ -1,0 +1,326 @@
+"""A run that was killed and goes on from its checkpoint ends as one that was not, to the bit."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rl_transfer.frame.checkpoint import FOLDER, Checkpoints
+from rl_transfer.frame.state import Captured, capture
+from rl_transfer.results import RunFolder, RunStore, find_run, run_id
+from rl_transfer.rl.hooks import HookContext
+from rl_transfer.rl.training import checkpoint as training_checkpoint
+from rl_transfer.rl.training import run as training_run
+from rl_transfer.rl.training.run import execute
+from support.cli import TRAIN
+from support.rl import PPO, Execute, make_run
+
+
+class Killed(BaseException):
+    """Ends a run where it stands, as a signal would."""
+
+
+OFF_POLICY: dict[str, Any] = {"learning_starts": 20, "batch_size": 16, "buffer_size": 100, "n_envs": 1}
+PENDULUM = {"id": "Pendulum-v1", "perturb": [{"time_limit": 20}]}
+SAC = {"name": "SAC", **OFF_POLICY, "policy_kwargs": {"net_arch": [16]}}
+RUNS: dict[str, dict[str, Any]] = {
+    "PPO": {},
+    "PPO, the best kept": {"training": {"total_steps": 128, "keep": "best"}},
+    "PPO, batched": {"training": {"total_steps": 128, "vectorization": "batched"}},
+    "PPO, gSDE": {
+        "env": PENDULUM,
+        "algorithm": {**PPO, "use_sde": True, "sde_sample_freq": 4},
+    },
+    "A2C": {"algorithm": {"name": "A2C", "n_envs": 2, "n_steps": 16}},
+    "TRPO": {"algorithm": {"name": "TRPO", "n_envs": 2, "n_steps": 16, "batch_size": 16}},
+    "PPO, perturbed": {
+        "env": {
+            "id": "CartPole-v1",
+            "perturb": [
+                {"length": {"uniform": [0.4, 0.8]}},
+                {"observation_noise": 0.1},
+                {"observation_delay": 2},
+                {"action_delay": 1},
+            ],
+        },
+    },
+    "SAC": {"env": PENDULUM, "algorithm": SAC},
+    "DQN": {
+        "algorithm": {"name": "DQN", **OFF_POLICY, "train_freq": 4, "target_update_interval": 16},
+    },
+    "TD3, normalised": {
+        "env": PENDULUM,
+        "algorithm": {
+            "name": "TD3", **OFF_POLICY, "n_envs": 2, "action_noise_std": 0.1, "normalize": {},
+            "policy_kwargs": {"net_arch": [16]},
+        },
+    },
+    "PPO, MuJoCo": {
+        "env": {"id": "Ant-v5", "perturb": [{"gravity": {"uniform": [8.0, 10.0]}}, {"time_limit": 30}]},
+        "algorithm": {**PPO, "normalize": {}},
+    },
+}  # fmt: skip
+"""What is run → the run's keys that make it so."""
+
+SOURCE = {"training": {"total_steps": 64}, "evaluation": {"every": 64, "episodes": 1}}
+TRUNK = {"copy": ["trunk"]}
+STRATEGIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "gradual": ({}, {**TRUNK, "freeze": ["trunk"], "gradual": {"start": 0.2, "end": 0.6}}),
+    "low rank": ({}, {**TRUNK, "freeze": ["trunk"], "low_rank": {"rank": 2}}),
+    "progressive": ({}, {**TRUNK, "progressive": True}),
+    "kickstart, EWC": (
+        {}, {**TRUNK, "kickstart": {"until": 1.0}, "anchor": {"kind": "ewc", "strength": 1.0, "samples": 4}},
+    ),
+    "rates of parts": (
+        {"env": PENDULUM, "algorithm": SAC},
+        {**TRUNK, "learning_rates": {"trunk": 0.1}, "freeze": ["value_trunk"]},
+    ),
+    "guide": ({}, {**TRUNK, "guide": {"stages": 2, "horizon": 3, "share": 0.5}}),
+    "guide, off-policy": (
+        {"algorithm": {"name": "DQN", **OFF_POLICY, "train_freq": 4}}, {"guide": {"stages": 2, "horizon": 3}},
+    ),
+}  # fmt: skip
+"""A strategy → the run's other keys, its verbs."""
+
+LANDER = {"env": {"id": "LunarLander-v3"}}
+
+
+Killing = Callable[..., RunFolder]
+
+
+@pytest.fixture
+def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Killing:
+    """Execute a run; its attempts are killed after a checkpoint at these rollouts, but for the last one."""
+
+    def go(
+        *rollouts: int, source: RunFolder | None = None, said: list[str] | None = None, **changes: Any
+    ) -> RunFolder:
+        if source is not None:
+            changes["source"] = source.path.name
+        training = {"total_steps": 128, **changes.pop("training", {})}
+        spec = make_run(**changes, training={**training, "checkpoint_minutes": 1e-9})
+        folder = RunStore(tmp_path / "killed").folder(run_id(spec))
+        bundle = source.bundle if source else None
+        say = (lambda _: None) if said is None else said.append
+        for rollout in rollouts:
+            with monkeypatch.context() as patch:
+                kill_at(rollout, patch)
+                with pytest.raises(Killed):
+                    execute(spec, folder, bundle, say=say)
+        execute(spec, folder, bundle, say=say)
+        return folder
+
+    return go
+
+
+def kill_at(rollout: int, patch: pytest.MonkeyPatch, writing: Iterable[int] = ()) -> None:
+    """Let a run write checkpoints at these rollouts only, and end at the one."""
+    calls = itertools.count(1)
+    write, wanted = Checkpoints.write, {*writing, rollout}
+    last: list[int] = []
+
+    def due(_: Checkpoints) -> bool:
+        last[:] = [next(calls)]
+        return last[0] in wanted
+
+    def writes_and_dies(self: Checkpoints, *arguments: Any) -> None:
+        write(self, *arguments)
+        if last[0] == rollout:
+            raise Killed
+
+    patch.setattr(Checkpoints, "due", property(due))
+    patch.setattr(Checkpoints, "write", writes_and_dies)
+
+
+def numbers(folder: RunFolder) -> dict[str, Any]:
+    """Everything of a finished run that must not depend on interruptions."""
+    record = folder.record()
+    names = {
+        "resumed",
+        "spec",
+        "started",
+        "finished",
+        "wall_seconds",
+        "cpu_seconds",
+        "sync_seconds",
+        "digest",
+    }
+    rest = {key: value for key, value in record.items() if key not in names}
+    files = {name: digest for name, digest in record["files"].items() if name != "spec.json"}
+    return {**rest, "files": files, "curve": folder.curve()}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_killed_run_ends_like_one_that_was_not(name: str, run: Execute, killed: Killing) -> None:
+    said: list[str] = []
+    whole, resumed = run(**RUNS[name]), killed(2, 2, said=said, **RUNS[name])
+    places = [each["environments"] for each in resumed.record().get("resumed", ())]
+    assert places == ["restored", "restored"], said
+    assert numbers(resumed) == numbers(whole)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_killed_transfer_ends_like_one_that_was_not(name: str, run: Execute, killed: Killing) -> None:
+    keys, verbs = STRATEGIES[name]
+    source = run(store="sources", **keys, **SOURCE)
+    changes = {**keys, "source": source, "strategy": verbs}
+    said: list[str] = []
+    whole, resumed = run(**changes), killed(3, said=said, **changes)
+    assert len(resumed.record().get("resumed", ())) == 1, said
+    assert numbers(resumed) == numbers(whole)
+
+
+def test_checkpoints_change_no_number_and_do_not_stay(run: Execute, killed: Killing) -> None:
+    whole, checkpointed = run(), killed()
+    assert checkpointed.path.name == whole.path.name, "they are no part of a run's identity"
+    assert numbers(checkpointed) == numbers(whole)
+    assert "resumed" not in checkpointed.record()
+    assert not (checkpointed.path / FOLDER).exists()
+
+
+def test_the_last_two_checkpoints_are_kept(killed: Killing, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = []
+
+    def remove(self: Checkpoints) -> None:
+        kept.append(sorted(path.name for path in self.path.iterdir()))
+
+    monkeypatch.setattr(Checkpoints, "remove", remove)
+    killed()
+    assert kept == [["000000000064", "000000000096"]]
+
+
+def test_environments_that_cannot_be_put_back_are_reset_and_the_record_says_so(
+    run: Execute, killed: Killing
+) -> None:
+    said: list[str] = []
+    resumed = killed(2, said=said, **LANDER)
+    assert resumed.record()["resumed"] == [{"step": 32, "environments": "reset"}], said
+    assert any("environments will be reset" in line and "SwigPyObject" in line for line in said), said
+    assert [each["step"] for each in resumed.curve()] == [0, 64, 128]
+    assert resumed.curve()[0] == run(**LANDER).curve()[0]
+
+
+def test_the_same_checkpoint_gives_the_same_end_where_environments_are_reset(
+    killed: Killing, tmp_path: Path
+) -> None:
+    first = numbers(killed(2, **LANDER))
+    (tmp_path / "killed").rename(tmp_path / "other")
+    assert numbers(killed(2, **LANDER)) == first
+
+
+def test_what_user_hooks_hold_is_not_carried(run: Execute, killed: Killing) -> None:
+    said: list[str] = []
+    hooked = {"strategy": {"hooks": {"loss": f"{__name__}:Nothing"}}}
+    folder = killed(said=said, **hooked)
+    assert "no checkpoints are written: what hooks.loss holds is the user's own" in said
+    assert folder.finished
+
+
+class Nothing:
+    def __init__(self, context: HookContext) -> None:
+        pass
+
+    def loss(self, model: object, parts: object, progress: float) -> None:
+        return None
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "damaged": lambda path: _flip(path / "tensors.safetensors"),
+    "cut off": lambda path: (path / "checkpoint.json").write_text('{"schema": 1, "run'),
+    "its digest does not match": lambda path: _replace(path, '"step": 96', '"step": 64'),
+    "No such file": lambda path: (path / "checkpoint.json").unlink(),
+}
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def _replace(path: Path, old: str, new: str) -> None:
+    text = (path / "checkpoint.json").read_text()
+    assert old in text
+    (path / "checkpoint.json").write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_of_a_damaged_checkpoint_the_one_before_it_is_taken(
+    damage: str, run: Execute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    spec = make_run(training={"total_steps": 128, "checkpoint_minutes": 1e-9})
+    folder = RunStore(tmp_path / "killed").folder(run_id(spec))
+    with monkeypatch.context() as patch:
+        kill_at(4, patch, writing={3})
+        with pytest.raises(Killed):
+            execute(spec, folder, say=said.append)
+    newest = folder.path / FOLDER / "000000000096"
+    DAMAGE[damage](newest)
+    execute(spec, folder, say=said.append)
+    assert any(line.startswith("checkpoint 000000000096 is not used") for line in said), said
+    assert folder.record()["resumed"] == [{"step": 64, "environments": "restored"}]
+    assert numbers(folder) == numbers(run())
+
+
+def test_a_checkpoint_of_other_versions_is_not_used(
+    run: Execute, killed: Killing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(training_run, "versions", lambda: {"torch": str(len(said))})
+    folder = killed(2, said=said)
+    assert any("written by another version" in line for line in said), said
+    assert "resumed" not in folder.record()
+    rest = {key: value for key, value in numbers(folder).items() if key != "versions"}
+    assert rest == {key: value for key, value in numbers(run()).items() if key != "versions"}
+
+
+def test_a_checkpoint_that_does_not_fit_is_given_up(
+    run: Execute, killed: Killing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def without_policy(*arguments: Any, **keys: Any) -> Captured:
+        state = capture(*arguments, **keys)
+        policy = next(each for each in state.nodes if each.get("class", "").endswith("ActorCriticPolicy"))
+        policy["class"] = "builtins.object"
+        return state
+
+    monkeypatch.setattr(training_checkpoint, "capture", without_policy)
+    folder = killed(2, said=said)
+    assert any("state.model.policy was a builtins.object" in line for line in said), said
+    assert "resumed" not in folder.record()
+    assert numbers(folder) == numbers(run())
+
+
+def test_a_run_that_is_killed_by_the_system_ends_like_one_that_was_not(tmp_path: Path) -> None:
+    config = tmp_path / "train.yaml"
+    config.write_text(TRAIN)
+    command = [sys.executable, "-m", "rl_transfer", "train", str(config), "training.total_steps=960"]
+    output = tmp_path / "out"
+    process = subprocess.Popen(
+        [*command, "training.checkpoint_minutes=1e-9", "-o", str(output)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while len(list(_checkpoints(output))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not list(output.glob("runs/*/record.json")), "the kill must fall into the middle of the run"
+    for folder in (output, tmp_path / "whole"):
+        subprocess.run([*command, "-o", str(folder)], check=True, capture_output=True)
+    resumed, whole = (find_run(folder) for folder in (output, tmp_path / "whole"))
+    assert len(resumed.record()["resumed"]) == 1
+    assert numbers(resumed) == numbers(whole)
+
+
+def _checkpoints(output: Path) -> Iterator[Path]:
+    return output.glob(f"runs/*/{FOLDER}/[0-9]*")
