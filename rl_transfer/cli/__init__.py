@@ -14,6 +14,7 @@ from rl_transfer.errors import Interrupted, RLTransferError
 
 TYPE_CHECKING = False  # the real one would be read from typing, which takes time
 if TYPE_CHECKING:
+    import threading
     from typing import TextIO
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -57,12 +58,15 @@ def _ignore_stops(arguments: list[str] | None) -> None:
 
 def _answer(arguments: list[str] | None) -> int:
     """Run a command; its exit code, or that of its error, which is told."""
+    import threading
     from pathlib import Path
 
     from rl_transfer.cli.app import run
     from rl_transfer.cli.common import make_importable, out
 
     make_importable(Path())
+    if arguments is None:
+        threading.excepthook = _told_elsewhere
     try:
         code = run(arguments)
         if sys.stdout is not None:
@@ -83,6 +87,14 @@ def _answer(arguments: list[str] | None) -> int:
         _complain("there is not enough memory for this", "error: ")
         return 1
     return code
+
+
+def _told_elsewhere(failed: threading.ExceptHookArgs) -> None:
+    """TensorBoard's writer raises what its thread could not write once more, to whoever writes next."""
+    import threading
+
+    if type(failed.thread).__name__ != "_AsyncWriterThread":
+        threading.__excepthook__(failed)
 
 
 def _complain(message: str, kind: str = "") -> None:

@@ -4,11 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from rl_transfer.cli import _interrupt
+from rl_transfer.cli import _interrupt, _told_elsewhere
 from support.cli import TRAIN, Call
 
 NAME = "a" * 300
@@ -212,6 +213,26 @@ def test_what_tidies_up_after_an_interruption_is_not_interrupted_again() -> None
     assert steps == ["tidied"]
     with pytest.raises(KeyboardInterrupt):  # the next one is a new one
         _interrupt()
+
+
+class _AsyncWriterThread(threading.Thread):
+    """Called as the thread of TensorBoard's writer."""
+
+
+@pytest.mark.parametrize(
+    ("thread", "told"), [(_AsyncWriterThread, False), (threading.Thread, True)], ids=["TensorBoard", "other"]
+)
+def test_what_tensorboard_could_not_write_is_told_once(
+    thread: type[threading.Thread],
+    told: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", _told_elsewhere)
+    failing = thread(target=lambda: 1 // 0)
+    failing.start()
+    failing.join()
+    assert ("ZeroDivisionError" in capsys.readouterr().err) is told
 
 
 @pytest.fixture(autouse=True)

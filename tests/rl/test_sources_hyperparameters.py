@@ -80,7 +80,7 @@ def test_what_was_read_is_exported(name: str, tmp_path: Path) -> None:
 def test_copies_of_the_environment_and_rollouts_are_exported_without_being_built(
     tmp_path: Path,
 ) -> None:
-    giant = {"n_envs": 10**6, "n_steps": 2**40, "batch_size": 64}
+    giant = {"n_envs": 2**16, "n_steps": 10**7, "batch_size": 64}
     path = edit_data(zip_of("PPO", tmp_path), lambda data: data.update(giant))
     import_source(path, tmp_path / "bundle", env=ANYWHERE)
     export_sb3(tmp_path / "bundle", tmp_path / "exported.zip")
