@@ -25,9 +25,9 @@ from rl_transfer.cli.common import (
 from rl_transfer.errors import Interrupted, RLTransferError, StoreError, SweepFailed
 
 if TYPE_CHECKING:
-    from rl_transfer.results import RunStore
     from rl_transfer.spec.experiment import RunConfig
-    from rl_transfer.sweep.graph import Graph
+    from rl_transfer.sweep.executor import Executor
+    from rl_transfer.sweep.sweep import Plan
 
 
 def train(
@@ -146,6 +146,9 @@ def sweep(
         typer.Option(min=1, help="Runs that a process executes, one after the other; 1: a process for each."),
     ] = 100,
     dry_run: Annotated[bool, typer.Option(help="Check everything, list the runs, train nothing.")] = False,
+    replace_matrix: Annotated[
+        bool, typer.Option(help="Let this suite take the place of another matrix in the folder.")
+    ] = False,
 ) -> None:
     """Run a whole transfer matrix: sources × targets × strategies × seeds, with baselines and controls.
 
@@ -155,6 +158,7 @@ def sweep(
     Example: rl-transfer sweep quickstart seeds=3 --output results/try
     """
     from rl_transfer.sweep.dispatch import SUITES
+    from rl_transfer.sweep.local import LocalExecutor
     from rl_transfer.sweep.scheduler import default_workers
     from rl_transfer.sweep.sweep import prepare
 
@@ -162,7 +166,8 @@ def sweep(
     suite = loaded.config
     folder = output or Path("results", suite.name)
     with located(loaded), err.status("checking everything") as status:
-        graph, store = prepare(suite, folder, lambda line: status.update(Text(line)))
+        plan = prepare(suite, folder, lambda line: status.update(Text(line)), replace=replace_matrix)
+    graph, store = plan.graph, plan.store
     if dry_run:
         for identifier in graph.specs:
             reading = store.folder(identifier).read()
@@ -170,7 +175,8 @@ def sweep(
             _say(f"{identifier}  {graph.label(identifier)}{stands}")
         out.print(f"{len(graph.specs)} runs for {len(graph.rows)} places of the matrix")
         return
-    _run_sweep(graph, store, workers or default_workers(), folder, suite.kind, runs_per_worker)
+    workers = workers or default_workers()
+    _run_sweep(plan, LocalExecutor(workers, runs_per_worker), workers, suite.kind, replace_matrix)
 
 
 def report(
@@ -192,9 +198,10 @@ def _single_run(run: RunConfig, output: Path, bundle: Path | None) -> None:
     from rl_transfer.sweep.dispatch import room
 
     runner = room(run.kind)
-    store = RunStore(output).open()
+    store = RunStore(output)
     folder = store.folder(run_id(run))
     with store.lock():
+        store.open()
         reading = folder.read()
         if reading.state == "damaged":
             place = store.set_aside(folder.path.name)
@@ -221,18 +228,17 @@ def _single_run(run: RunConfig, output: Path, bundle: Path | None) -> None:
     )
 
 
-def _run_sweep(
-    graph: Graph, store: RunStore, workers: int, folder: Path, kind: str, runs_per_worker: int
-) -> None:
+def _run_sweep(plan: Plan, executor: Executor, workers: int, kind: str, replace: bool) -> None:
     from rl_transfer.sweep.dispatch import room
     from rl_transfer.sweep.progress import Progress, headline
     from rl_transfer.sweep.sweep import run_sweep
 
+    graph, store, folder = plan.graph, plan.store, plan.store.root
     out.print(f"{len(graph.specs)} runs, {workers} at a time → {folder}", soft_wrap=True)
     try:
         labels = room(kind).labels
         with Progress(out, labels) as progress:
-            state = run_sweep(graph, store, workers, progress.update, _say, runs_per_worker)
+            state = run_sweep(plan, executor, workers, progress.update, _say, replace=replace)
     except KeyboardInterrupt:
         finished = sum(store.folder(each).finished for each in graph.specs)
         raise Interrupted(

@@ -277,6 +277,19 @@ class RunStore:
         make_folder(self.root / "runs")
         return self
 
+    def refuse_unwritable(self) -> None:
+        """Refuse a folder that cannot be written to, without writing to it.
+
+        Raises:
+            StoreError: it, or the nearest folder above it that exists, is read-only or no folder.
+        """
+        path = next(each for each in (self.root, *self.root.absolute().parents) if each.exists())
+        if not (path.is_dir() and os.access(path, os.W_OK | os.X_OK)):
+            why = "Permission denied" if path.is_dir() else "Not a directory"
+            raise StoreError(
+                f"folder {self.root} cannot be written to ({why}: {path}); choose another with --output"
+            )
+
     def set_aside(self, identifier: str) -> Path:
         """Move a damaged run to ``damaged/<id>-<n>``, where nothing reads it and nobody deletes it.
 
@@ -313,8 +326,14 @@ class RunStore:
         except ImportError:  # Windows has no flock; two sweeps in one folder are then not detected.
             yield
             return
-        path = self.root / ".lock"
-        with path.open("w", encoding="utf-8") as stream:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            opened = (self.root / ".lock").open("a", encoding="utf-8")  # "a": who is refused changes nothing
+        except OSError as error:
+            raise StoreError(
+                f"folder {self.root} cannot be written to ({error.strerror}); choose another with --output"
+            ) from None
+        with opened as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -4,62 +4,90 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from rl_transfer.frame import Say, silent
 from rl_transfer.results import RunStore, link_events, write_manifest
-from rl_transfer.spec import MatrixConfig
+from rl_transfer.spec import JsonObject, MatrixConfig
 from rl_transfer.sweep.dispatch import room
+from rl_transfer.sweep.executor import Executor
 from rl_transfer.sweep.graph import Graph, build_graph, manifest
-from rl_transfer.sweep.local import RUNS_PER_WORKER, LocalExecutor
+from rl_transfer.sweep.matrix import check_matrix, no_longer_planned
 from rl_transfer.sweep.scheduler import Event, OnChange, State, run_graph
 
 
-def prepare(suite: MatrixConfig, output: Path, say: Say = silent) -> tuple[Graph, RunStore]:
-    """Check a suite before anything is trained, and write ``sweep.json``.
+@dataclass(frozen=True)
+class Plan:
+    """A sweep that was checked, and of which nothing is written yet.
+
+    Attributes:
+        graph: its runs.
+        store: the folder that they go to; it may not exist.
+        manifest: the content of ``sweep.json``.
+    """
+
+    graph: Graph
+    store: RunStore
+    manifest: JsonObject
+
+
+def prepare(suite: MatrixConfig, output: Path, say: Say = silent, *, replace: bool = False) -> Plan:
+    """Check a suite before anything is trained. Nothing is written.
 
     Args:
         suite: the suite as it was loaded.
-        output: the sweep's folder; made if it is missing.
+        output: the sweep's folder; it may not exist.
         say: gets a line now and then.
+        replace: let the suite take the place of another matrix in that folder.
 
     Returns:
-        The graph of runs and the open store that they go to.
+        What is to run.
 
     Raises:
         RLTransferError: an environment cannot be built, a perturbation has no effect, a strategy
-            does not fit the network, the folder cannot be written.
+            does not fit the network, the folder holds another matrix or cannot be written.
     """
-    store = RunStore(output).open()
+    store = RunStore(output)
+    store.refuse_unwritable()
     runner = room(suite.kind)
     suite = runner.resolve(suite)
     graph = build_graph(suite)
-    facts = runner.preflight(suite, say)
-    write_manifest(output, manifest(suite, graph, runner.labels, facts))
-    return graph, store
+    if not replace:
+        check_matrix(output, manifest(suite, graph, runner.labels, {}))
+    planned = manifest(suite, graph, runner.labels, runner.preflight(suite, say))
+    return Plan(graph, store, planned)
 
 
 def run_sweep(
-    graph: Graph,
-    store: RunStore,
+    plan: Plan,
+    executor: Executor,
     workers: int,
     on_change: OnChange,
     say: Say = silent,
-    runs_per_worker: int = RUNS_PER_WORKER,
+    *,
+    replace: bool = False,
 ) -> State:
-    """Execute the graph in local processes and keep the readable TensorBoard view up to date.
+    """Write ``sweep.json``, execute the graph and keep the readable TensorBoard view up to date.
+
+    The folder is locked before anything in it changes.
 
     Args:
-        graph: what to run.
-        store: where the runs lie.
-        workers: processes at a time, ≥ 1.
+        plan: as :func:`prepare` gave it.
+        executor: where runs execute; closed at the end.
+        workers: runs at a time, ≥ 1.
         on_change: is told what happens, and where the sweep stands a few times per second.
-        say: is told of damaged runs that were moved aside, and of runs that are taken on trust.
-        runs_per_worker: how many a process runs, one after the other; 1 is a process for each.
+        say: is told of damaged runs that were moved aside, of runs that are taken on trust, and of runs
+            that have no place in the matrix any more.
+        replace: let the plan take the place of another matrix in the folder.
 
     Returns:
         Where the sweep stands at its end: what was reused, done, failed and skipped.
+
+    Raises:
+        StoreError: another process writes to the folder, or it holds another matrix; it is as it was.
     """
+    graph, store = plan.graph, plan.store
     linked: set[str] = set()
 
     def changed(state: State, events: Sequence[Event]) -> None:
@@ -70,5 +98,13 @@ def run_sweep(
                 linked.add(identifier)
         on_change(state, events)
 
-    with store.lock(), closing(LocalExecutor(workers, runs_per_worker)) as executor:
+    with closing(executor), store.lock():
+        if not replace:
+            check_matrix(store.root, plan.manifest)
+        store.open()
+        write_manifest(store.root, plan.manifest)
+        if left := no_longer_planned(store, plan.manifest):
+            say(
+                f"{left} finished runs in {store.root} have no place in this matrix; they stay where they are"
+            )
         return run_graph(graph, store, executor, workers, changed, say)

@@ -16,8 +16,7 @@ from rl_transfer.spec.image import ImageRun, ImageSuite, ImageTrainConfig
 from rl_transfer.spec.image_data import DigitsData, FolderData
 from rl_transfer.supervised.room import SupervisedRoom
 from rl_transfer.sweep.dispatch import SUITES, TRAIN, TRANSFER, Job
-from rl_transfer.sweep.scheduler import run_graph
-from rl_transfer.sweep.sweep import prepare
+from rl_transfer.sweep.sweep import prepare, run_sweep
 from support.image import save_arrays, save_folder
 from support.sweeps import InThisProcess
 from support.untyped import untyped
@@ -63,10 +62,10 @@ def read(path: Path, *overrides: str) -> ImageSuite:
 
 
 def test_a_sweep_on_images_is_analysed_like_any_other(suite_file: Path, tmp_path: Path) -> None:
-    graph, store = prepare(read(suite_file), tmp_path / "out")
+    plan = prepare(read(suite_file), tmp_path / "out")
     # 2 sources, 2 chances; away: 3 arms × 2 seeds; home-again: its scratch arm is the source itself: 2 × 2.
-    assert len(graph.specs) == 2 + 2 + 6 + 4
-    state = run_graph(graph, store, InThisProcess(), 1, lambda _, __: None)
+    assert len(plan.graph.specs) == 2 + 2 + 6 + 4
+    state = run_sweep(plan, InThisProcess(), 1, lambda _, __: None)
     assert not state.failed, state.failed
     manifest = json.loads((tmp_path / "out" / "sweep.json").read_text(encoding="utf-8"))
     assert (manifest["unit"], manifest["measure"]) == ("epochs", "accuracy")
@@ -74,8 +73,8 @@ def test_a_sweep_on_images_is_analysed_like_any_other(suite_file: Path, tmp_path
     sweep = read_sweep(tmp_path / "out")
     assert all(run.finished for run in sweep.runs), [run.problem for run in sweep.runs]
     assert analyse(sweep) is not None
-    again = run_graph(graph, store, InThisProcess(), 1, lambda _, __: None)
-    assert again.reused == set(graph.specs)
+    again = run_sweep(plan, InThisProcess(), 1, lambda _, __: None)
+    assert again.reused == set(plan.graph.specs)
 
 
 def test_all_mistakes_of_a_config_are_reported_with_their_lines(tmp_path: Path) -> None:
@@ -203,15 +202,15 @@ def test_pretrained_weights_are_a_source_like_any_other(
         "strategies: [scratch, frozen-trunk-new-head]\n",
         encoding="utf-8",
     )
-    graph, store = prepare(read(path), tmp_path / "out")
-    state = run_graph(graph, store, InThisProcess(), 1, lambda _, __: None)
+    plan = prepare(read(path), tmp_path / "out")
+    state = run_sweep(plan, InThisProcess(), 1, lambda _, __: None)
     assert not state.failed, state.failed
     assert "stage3  copied 6" in capsys.readouterr().out
-    [frozen] = [row for row in graph.rows if row.strategy == "frozen-trunk-new-head"]
-    record = store.folder(frozen.id).record()
+    [frozen] = [row for row in plan.graph.rows if row.strategy == "frozen-trunk-new-head"]
+    record = plan.store.folder(frozen.id).record()
     assert record["source_score"] is None
     assert record["notes"][0] == "features are not cached: the head is not the network's last operation"
-    pretrained = store.folder(frozen.needs[0]).record()
+    pretrained = plan.store.folder(frozen.needs[0]).record()
     assert pretrained["pretrained"]["weights"]["file"] == "squeezenet.pth"
 
 

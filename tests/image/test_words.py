@@ -16,8 +16,8 @@ from rl_transfer.results import PLAYED, read_labels
 from rl_transfer.spec import load
 from rl_transfer.sweep.dispatch import SUITES
 from rl_transfer.sweep.progress import clock, headline
-from rl_transfer.sweep.scheduler import State, run_graph
-from rl_transfer.sweep.sweep import prepare
+from rl_transfer.sweep.scheduler import State
+from rl_transfer.sweep.sweep import prepare, run_sweep
 from support.image import save_arrays
 from support.sweeps import InThisProcess
 
@@ -43,8 +43,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, State]:
     home, away = save_arrays(folder / "home.npz"), save_arrays(folder / "away.npz", invert=True)
     config = folder / "tiny.yaml"
     config.write_text(SUITE.format(home=home, away=away), encoding="utf-8")
-    graph, store = prepare(load(str(config), SUITES, "suites").config, folder / "out")
-    return folder / "out", run_graph(graph, store, InThisProcess(), 1, lambda _, __: None)
+    plan = prepare(load(str(config), SUITES, "suites").config, folder / "out")
+    return folder / "out", run_sweep(plan, InThisProcess(), 1, lambda _, __: None)
 
 
 def refuse_foreign(text: str) -> None:

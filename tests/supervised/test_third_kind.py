@@ -20,8 +20,7 @@ from rl_transfer.spec import StrategyVerbs, load
 from rl_transfer.supervised.bundle import load_network
 from rl_transfer.supervised.translate import core_strategy
 from rl_transfer.sweep.dispatch import SUITES, bundle_kind, room
-from rl_transfer.sweep.scheduler import run_graph
-from rl_transfer.sweep.sweep import prepare
+from rl_transfer.sweep.sweep import prepare, run_sweep
 from support.cli import Call
 from support.sweeps import InThisProcess, results
 from support.vectors_room import VECTORS, VectorKind
@@ -84,10 +83,10 @@ def test_train_transfer_evaluate_and_inspect(call: Call, tmp_path: Path) -> None
 
 
 def test_a_suite_is_checked_planned_run_and_analysed(call: Call, tmp_path: Path) -> None:
-    graph, store = prepare(suite(), tmp_path / "out")
+    plan = prepare(suite(), tmp_path / "out")
     # 2 sources, 2 chances; away: 3 arms × 2 seeds; home-again: its scratch arm is the source: 2 arms × 2.
-    assert len(graph.specs) == 2 + 2 + 6 + 4
-    state = run_graph(graph, store, InThisProcess(), 1, lambda _, __: None)
+    assert len(plan.graph.specs) == 2 + 2 + 6 + 4
+    state = run_sweep(plan, InThisProcess(), 1, lambda _, __: None)
     assert not state.failed, state.failed
     manifest = json.loads((tmp_path / "out" / "sweep.json").read_text(encoding="utf-8"))
     assert (manifest["kind"], manifest["unit"], manifest["measure"]) == ("vector", "epochs", "accuracy")
@@ -117,8 +116,8 @@ def test_a_suite_runs_in_two_processes_and_is_reported(call: Call, tmp_path: Pat
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert swept.returncode == 0, swept.stdout + swept.stderr
-    graph, store = prepare(suite(), tmp_path / "one")
-    run_graph(graph, store, InThisProcess(), 1, lambda _, __: None)
+    plan = prepare(suite(), tmp_path / "one")
+    run_sweep(plan, InThisProcess(), 1, lambda _, __: None)
     assert results(tmp_path / "two") == results(tmp_path / "one")
     assert len(results(tmp_path / "two")) == 14
     paths = write_report(tmp_path / "one")

@@ -1,0 +1,137 @@
+"""Whose matrix a folder holds: a refused sweep and a dry run change nothing, the same suite goes on."""
+
+import fcntl
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from rl_transfer.errors import StoreError
+from rl_transfer.spec import RLSuite, load
+from rl_transfer.sweep.dispatch import SUITES
+from rl_transfer.sweep.sweep import prepare, run_sweep
+from support.cli import Call, calling
+from support.sweeps import SUITE, InThisProcess, write_suite
+
+SMALL = SUITE.replace(
+    "strategies: [scratch, fine-tune, frozen-trunk-new-head, random-frozen]", "strategies: [scratch]"
+)
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str]) -> Call:
+    return calling(capfd)
+
+
+def planned(folder: Path, *overrides: str, text: str = SMALL) -> RLSuite:
+    suite = load(str(write_suite(folder, text)), SUITES, "suites", list(overrides)).config
+    assert isinstance(suite, RLSuite)
+    return suite
+
+
+def traces(folder: Path) -> dict[str, tuple[int, bytes | None]]:
+    """Everything below a folder, with its time of change and content."""
+    found = {}
+    for path in sorted([folder, *folder.rglob("*")]):
+        stat = path.lstat()
+        found[str(path)] = (stat.st_mtime_ns, path.read_bytes() if path.is_file() else None)
+    return found
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished sweep of two seeds; tests leave it as it is."""
+    folder = tmp_path_factory.mktemp("begun")
+    run_sweep(prepare(planned(folder), folder / "out"), InThisProcess(), 1, lambda _, __: None)
+    return folder / "out"
+
+
+def test_a_dry_run_makes_no_folder(call: Call, tmp_path: Path) -> None:
+    output = tmp_path / "deep" / "out"
+    done = call("sweep", str(write_suite(tmp_path, SMALL)), "-o", str(output), "--dry-run")
+    assert done.code == 0, done.err
+    assert not output.parent.exists()
+
+
+def test_a_dry_run_in_a_used_folder_changes_nothing(call: Call, begun: Path, tmp_path: Path) -> None:
+    before = traces(begun)
+    done = call("sweep", str(write_suite(tmp_path, SMALL)), "seeds=3", "-o", str(begun), "--dry-run")
+    assert done.code == 0, done.err
+    assert traces(begun) == before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["algorithm.n_epochs=2"], ["algorithm.n_epochs: 1 → 2", "runs of other settings in"]),
+        (["root_seed=7"], ["root_seed: 0 → 7"]),
+        (["targets={other: cartpole-weaker-motor}", "sources={new: {env: {id: CartPole-v1}}}", "seeds=[5]"],
+         ["the matrix 'tiny'", "none of which is planned here"]),
+    ],
+)  # fmt: skip
+def test_another_matrix_is_refused_and_nothing_changes(
+    call: Call, begun: Path, tmp_path: Path, overrides: list[str], words: list[str]
+) -> None:
+    before = traces(begun)
+    done = call("sweep", str(write_suite(tmp_path, SMALL)), *overrides, "-o", str(begun))
+    assert done.code != 0
+    said = " ".join(done.err.split())
+    assert all(word in said for word in [*words, "--output", "--replace-matrix"]), said
+    assert "Traceback" not in said
+    assert traces(begun) == before
+
+
+def test_a_second_sweep_is_refused_before_it_writes(call: Call, begun: Path, tmp_path: Path) -> None:
+    with (begun / ".lock").open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        before = traces(begun)
+        done = call("sweep", str(write_suite(tmp_path, SMALL)), "seeds=3", "-o", str(begun))
+        assert done.code != 0
+        assert "another rl-transfer process is writing" in " ".join(done.err.split())
+        assert traces(begun) == before
+
+
+@pytest.mark.parametrize("change", [["seeds=3"], ["seeds=[1]"], ["analysis.delta=0.1"], ["name=other"],
+                                    ["strategies=[scratch,fine-tune]"]])  # fmt: skip
+def test_the_same_suite_goes_on(begun: Path, tmp_path: Path, change: list[str]) -> None:
+    plan = prepare(planned(tmp_path, *change), begun)
+    assert plan.graph.specs.keys() & plan.store.identifiers()
+
+
+def test_what_is_reused_and_what_has_no_place_is_said(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    run_sweep(prepare(planned(tmp_path), output), InThisProcess(), 1, lambda _, __: None)
+    said: list[str] = []
+    state = run_sweep(
+        prepare(planned(tmp_path, "seeds=[1,2]"), output), InThisProcess(), 1, lambda _, __: None, said.append
+    )
+    kept = {row["id"] for row in json.loads((output / "sweep.json").read_text(encoding="utf-8"))["runs"]}
+    left = {path.parent.name for path in output.glob("runs/*/record.json")} - kept
+    assert left, "seed 0 is no longer in the matrix"
+    assert any(f"{len(left)} finished runs" in line and "no place in this matrix" in line for line in said), (
+        said
+    )
+    assert len(state.reused) == len(state.graph.specs) - len(state.done)
+    assert state.reused
+    assert state.done
+
+
+def test_a_matrix_takes_the_place_of_another_where_asked(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    run_sweep(prepare(planned(tmp_path), output), InThisProcess(), 1, lambda _, __: None)
+    other = planned(tmp_path, "algorithm.n_epochs=2")
+    with pytest.raises(StoreError, match="--replace-matrix"):
+        prepare(other, output)
+    before = set(output.glob("runs/*/record.json"))
+    plan = prepare(other, output, replace=True)
+    run_sweep(plan, InThisProcess(), 1, lambda _, __: None, replace=True)
+    assert before < set(output.glob("runs/*/record.json"))
+    assert json.loads((output / "sweep.json").read_text())["config"]["algorithm"]["n_epochs"] == 2
+
+
+def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    with pytest.raises(StoreError, match=r"cannot be written to .* choose another with --output"):
+        prepare(planned(tmp_path), tmp_path / "file" / "out")
+    assert os.listdir(tmp_path).count("file") == 1
