@@ -142,9 +142,13 @@ def sweep(
         typer.Option("--workers", "-j", min=1, help="Runs at a time; default: one per core."),
     ] = None,
     runs_per_worker: Annotated[
-        int,
-        typer.Option(min=1, help="Runs that a process executes, one after the other; 1: a process for each."),
-    ] = 100,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Runs that a process executes, one after the other; 1: a process for each; default: 100.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option(help="Check everything, list the runs, train nothing.")] = False,
     replace_matrix: Annotated[
         bool, typer.Option(help="Let this suite take the place of another matrix in the folder.")
@@ -158,7 +162,7 @@ def sweep(
     Example: rl-transfer sweep quickstart seeds=3 --output results/try
     """
     from rl_transfer.sweep.dispatch import SUITES
-    from rl_transfer.sweep.local import LocalExecutor
+    from rl_transfer.sweep.local import RUNS_PER_WORKER, LocalExecutor
     from rl_transfer.sweep.scheduler import default_workers
     from rl_transfer.sweep.sweep import prepare
 
@@ -176,7 +180,9 @@ def sweep(
         out.print(f"{len(graph.specs)} runs for {len(graph.rows)} places of the matrix")
         return
     workers = workers or default_workers()
-    _run_sweep(plan, LocalExecutor(workers, runs_per_worker), workers, suite.kind, replace_matrix)
+    _run_sweep(
+        plan, LocalExecutor(workers, runs_per_worker or RUNS_PER_WORKER), workers, suite.kind, replace_matrix
+    )
 
 
 def report(
