@@ -78,7 +78,14 @@ class LocalExecutor:
         self._thread.start()
 
     def submit(self, job: str) -> Future[None]:
-        """Take a job; it starts as soon as a worker is free."""
+        """Take a job; it starts as soon as a worker is free.
+
+        Args:
+            job: as ``Job.to_json`` writes it.
+
+        Returns:
+            A future that ends with the run, as :class:`Executor` has it.
+        """
         content = json.loads(job)
         future: Future[None] = Future()
         self._tasks.append(_Task(job, future, RunFolder(Path(content["folder"])), content["alone"]))
@@ -86,7 +93,11 @@ class LocalExecutor:
         return future
 
     def cancel(self, future: Future[None]) -> None:
-        """Drop a job that waits, or end the process that runs it."""
+        """Drop a job that waits, or end the process that runs it.
+
+        Args:
+            future: from :meth:`submit`.
+        """
         if future.cancel():
             return
         self._stopped.add(future)
