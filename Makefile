@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS ?= dev
 CONFIG ?= cartpole
 
-.PHONY: demo test lint docs bench cov mutants profile clean
+.PHONY: demo test lint docs bench cov mutants faults profile clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -47,6 +47,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/image_throughput.py --epochs 1 --repeats 1
 	$(BIN)/python benchmarks/jump_start.py --seeds 1
 	$(BIN)/python benchmarks/scheduler.py
+	$(BIN)/python benchmarks/resume.py --runs 200
 	@echo "Short forms. Each file in benchmarks/ says its full command in its first lines."
 
 ## The tests under branch coverage; fails below the floor in pyproject.toml. Worker processes are not measured.
@@ -58,6 +59,10 @@ cov: $(VENV)/.installed-dev
 mutants: $(VENV)/.installed-dev
 	PYTHONPATH=$(CURDIR):$(CURDIR)/envs:$(CURDIR)/tests $(BIN)/python -m mutants $(if $(NAMED),--named) \
 		--sample $(or $(SAMPLE),0) --seed $(or $(SEED),0) $(if $(AT),--at '$(AT)')
+
+## Damage every file of a run in every way and print what is made of it: the table of docs/reliability.md.
+faults: $(VENV)/.installed-dev
+	@PYTHONPATH=$(CURDIR):$(CURDIR)/envs:$(CURDIR)/tests $(BIN)/python -m faults
 
 ## One training run under cProfile: make profile CONFIG="cartpole training.total_steps=10240"
 profile: $(VENV)/.installed-dev

@@ -19,10 +19,10 @@ def write_record(run: Path, record: Mapping[str, Any]) -> None:
     (run / "record.json").write_text(json.dumps(whole), encoding="utf-8")
 
 
-def write_finished(run: Path, **record: Any) -> None:
+def write_finished(run: Path, score: float = 1.0, **record: Any) -> None:
     """A finished run of the least size: its config, one evaluation, its record."""
     run.mkdir(parents=True, exist_ok=True)
-    point = {"evaluation": 0, "step": 0, "returns": [1.0], "lengths": [1]}
+    point = {"evaluation": 0, "step": 0, "returns": [score], "lengths": [1]}
     (run / "curve.jsonl").write_text(json.dumps(point) + "\n", encoding="utf-8")
     write_record(run, {"id": run.name, "spec": {}, "total_steps": 0, **record})
 

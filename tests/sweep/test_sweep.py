@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,31 @@ def test_a_failing_run_is_reported_and_leaves_the_others_alone(tmp_path: Path) -
     assert broken
     assert {cell["verdict"]["auc_gain"] if isinstance(cell["verdict"], dict) else cell["verdict"]
             for cell in broken} == {"inconclusive"}  # fmt: skip
+
+
+def test_damaged_runs_are_named_moved_aside_and_computed_again(reference: Path, tmp_path: Path) -> None:
+    output = Path(shutil.copytree(reference, tmp_path / "out", symlinks=True))
+    rows = json.loads((output / "sweep.json").read_text(encoding="utf-8"))["runs"]
+    tuned = next(row for row in rows if row["strategy"] == "fine-tune")
+    scratch = next(row for row in rows if row["strategy"] == "scratch" and row["target"] == tuned["target"])
+    (source,) = tuned["needs"]
+    runs = output / "runs"
+    shutil.copy(runs / scratch["id"] / "curve.jsonl", runs / tuned["id"] / "curve.jsonl")
+    tensors = runs / source / "bundle" / "tensors.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:-1] + b"?")
+
+    reported = subprocess.run(
+        [*COMMAND[:-1], "report", str(output)], capture_output=True, text=True, check=True, timeout=300
+    )
+    told = " ".join(reported.stdout.split())
+    assert f"damaged: {tuned['id']} curve.jsonl was changed, or is of another run" in told
+    assert "the next sweep moves 1 run aside and computes it again" in told
+
+    done = sweep(tmp_path, "out", "-j", "2")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("computed again") == 2
+    assert {each.name for each in (output / "damaged").iterdir()} == {f"{tuned['id']}-1", f"{source}-1"}
+    assert results(output) == results(reference)
 
 
 def test_views_for_tensorboard_have_readable_names(reference: Path) -> None:

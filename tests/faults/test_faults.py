@@ -1,0 +1,47 @@
+"""Every damage to a file that a record covers is noticed; the documentation says what is made of it."""
+
+from pathlib import Path
+
+import pytest
+
+from faults.__main__ import table
+from faults.rows import DAMAGES, FILES, OTHER, RUN, WHOLE, make, of_manifest, of_run, outcomes, whole_outcome
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
+UNCOVERED = ("log.txt", "heartbeat.json", "tensorboard/events.out.tfevents.1", "figures/confusion.png")
+
+
+def test_without_a_damage_everything_is_sound(tmp_path: Path) -> None:
+    sweep = make(tmp_path)
+    assert [of_run(sweep / "runs" / name) for name in (RUN, OTHER)] == ["finished", "finished"]
+    assert of_manifest(sweep) == "read"
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_of_a_run_is_noticed(name: str, damage: str, tmp_path: Path) -> None:
+    expected = "unfinished" if (name, damage) == ("record.json", "deleted") else "damaged"
+    assert outcomes(tmp_path / "scratch", name, DAMAGES[damage]) == {expected}
+
+
+@pytest.mark.parametrize("damage", WHOLE)
+def test_a_run_that_is_not_its_own_is_noticed(damage: str, tmp_path: Path) -> None:
+    assert whole_outcome(tmp_path, WHOLE[damage]) == "damaged"
+
+
+@pytest.mark.parametrize("damage", [each for each in DAMAGES if each != "another run's"])
+def test_a_damaged_manifest_is_refused(damage: str, tmp_path: Path) -> None:
+    assert outcomes(tmp_path / "scratch", "sweep.json", DAMAGES[damage]) == {"refused"}
+
+
+@pytest.mark.parametrize("name", UNCOVERED)
+def test_files_that_no_result_rests_on_may_be_anything(name: str, tmp_path: Path) -> None:
+    run = make(tmp_path) / "runs" / RUN
+    (run / name).parent.mkdir(exist_ok=True)
+    (run / name).write_bytes(b"anything")
+    assert of_run(run) == "finished"
+    assert name.partition("/")[0] in DOCUMENT.read_text(encoding="utf-8")
+
+
+def test_the_documentation_shows_the_table(tmp_path: Path) -> None:
+    assert table(tmp_path / "scratch") in DOCUMENT.read_text(encoding="utf-8")
