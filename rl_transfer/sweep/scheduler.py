@@ -257,7 +257,8 @@ class _Scheduler:
         if error is None:
             self._state.finish(identifier)
             self._events.append(Event("finished", identifier))
-            for each in self._graph.dependants.get(identifier, ()):
+            waiting = (each for each in self._graph.dependants.get(identifier, ()) if each in self._missing)
+            for each in waiting:
                 self._missing[each] -= 1
                 if not self._missing[each]:
                     self._make_ready(each)

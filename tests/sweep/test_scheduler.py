@@ -99,6 +99,15 @@ def test_finished_runs_are_reused_and_count_as_no_work(tmp_path: Path) -> None:
     assert (state.reused, state.steps_planned) == ({"s"}, 120)
 
 
+def test_a_source_is_computed_again_while_what_it_fed_is_reused(tmp_path: Path) -> None:
+    store = RunStore(tmp_path).open()
+    write_finished(store.folder("t0").path)
+    executor = Fake()
+    state = run_graph(graph(2), store, executor, 1, lambda state, events: None)
+    assert executor.order == ["s", "long", "t1"]
+    assert state.reused == {"t0"}
+
+
 @pytest.mark.parametrize("workers", [1, 4])
 def test_what_a_run_costs_the_scheduler_does_not_grow_with_the_runs_that_wait(
     tmp_path: Path, workers: int
