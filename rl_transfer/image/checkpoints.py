@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from rl_transfer import bounded
+from rl_transfer.core.archives import open_archive
+from rl_transfer.core.limits import MOST_TENSOR_BYTES
+from rl_transfer.core.stored import read_header
 from rl_transfer.errors import BundleError
 from rl_transfer.image.heads import Head
 
@@ -32,6 +37,11 @@ CLASSES = ("classes", "class_names", "class_to_idx")
 """Keys under which they put the names of the classes, in the order of the outputs."""
 MEANT = ("encoder_q.", "base_encoder.", "teacher.")
 """Endings of the prefix that is meant where a file holds several such networks, as the papers say."""
+
+
+_DAMAGE = (
+    OSError, ValueError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,12 +72,16 @@ def read_checkpoint(path: Path, key: str = "weights") -> Checkpoint:
         BundleError: the file is damaged, or holds something else than named tensors.
     """
     try:
+        if bounded.regular_size(path) > MOST_TENSOR_BYTES:
+            raise ValueError(f"it is larger than {MOST_TENSOR_BYTES >> 30} GiB")
         if path.suffix == ".safetensors":
+            read_header(path)
             return Checkpoint(load_file(path))
+        _refuse_packed(path)
         with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
             warnings.simplefilter("ignore", category=UserWarning)
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except _DAMAGE as error:
         raise BundleError(
             f"{path} cannot be read as tensors ({_without_advice(error)}). It is truncated, or holds "
             "code beside tensors; save the state dict alone (safetensors, or torch.save of it)",
@@ -83,6 +97,16 @@ def read_checkpoint(path: Path, key: str = "weights") -> Checkpoint:
     if not state:
         raise BundleError(f"{path} holds no named tensors; expected a network's state dict", key=key)
     return Checkpoint(state, _named_classes(whole))
+
+
+def _refuse_packed(path: Path) -> None:
+    """Refuse an archive that unpacks to more than it has; torch stores tensors as they are."""
+    if not zipfile.is_zipfile(path):
+        return
+    with path.open("rb") as stream, open_archive(stream, path.name) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > path.stat().st_size:
+        raise ValueError(f"it unpacks to {size:,} bytes, more than it has")
 
 
 def _named_classes(content: Mapping[object, object]) -> tuple[str, ...] | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from rl_transfer import bounded
 from rl_transfer.errors import StoreError
 from rl_transfer.results.files import (
     file_digest,
@@ -21,7 +22,7 @@ from rl_transfer.results.files import (
     sync_folder,
     write_json,
 )
-from rl_transfer.results.reading import COVERED, CURVE, SPEC, RunReading, read_run
+from rl_transfer.results.reading import COVERED, CURVE, MOST_CURVE_BYTES, SPEC, RunReading, read_run
 from rl_transfer.results.seal import SCHEMA, sealed
 from rl_transfer.spec import Frozen, JsonObject, digest
 from rl_transfer.wording import listing
@@ -125,11 +126,19 @@ class RunFolder:
         Returns:
             One object per evaluation, in order: ``evaluation``, ``step``, ``returns[episode]``,
             ``lengths[episode]``; empty before the first.
+
+        Raises:
+            StoreError: the file is too large, or a line of it is no JSON.
         """
         path = self.path / CURVE
         if not path.is_file():
             return []
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+        try:
+            lines = bounded.read_bytes(path, MOST_CURVE_BYTES).splitlines()
+            points: list[JsonObject] = [json.loads(line) for line in lines if line]
+        except (OSError, ValueError, RecursionError) as error:
+            raise StoreError(f"{path} cannot be read: {error}") from None
+        return points
 
     def begin(self, spec: Frozen, keep: Collection[str] = ()) -> None:
         """Clear what an interrupted attempt left behind and write the resolved config.

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import zipfile
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,21 @@ def test_arrays_may_bring_a_test_part_and_floats_in_colour(tmp_path: Path) -> No
 def test_a_pickled_array_is_not_opened(tmp_path: Path) -> None:
     path = tmp_path / "data.npz"
     np.savez(path, images=np.array([{"a": 1}], dtype=object), labels=np.array([0]))
+    with pytest.raises(ConfigError, match="plain arrays"):
+        open_data(config(name="arrays", path=str(path)))
+
+
+def test_an_array_that_claims_more_than_there_is_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    np.savez(path, images=np.zeros((1, 4, 4), np.uint8), labels=np.array([0]))
+    with zipfile.ZipFile(path) as archive:
+        labels, images = archive.read("labels.npy"), archive.read("images.npy")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("labels.npy", labels)
+        claimed = images.replace(b"(1, 4, 4), }              ", b"(999999999999999, 4, 4), }")
+        assert len(claimed) == len(images)
+        assert claimed != images
+        archive.writestr("images.npy", claimed)
     with pytest.raises(ConfigError, match="plain arrays"):
         open_data(config(name="arrays", path=str(path)))
 

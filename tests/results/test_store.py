@@ -124,6 +124,20 @@ def test_damaged_json_is_named(tmp_path: Path) -> None:
         read_json(tmp_path / "x.json")
 
 
+@pytest.mark.parametrize("line", ['{"step": ', "[" * 100_000, "\udcff"])
+def test_a_curve_that_cannot_be_read_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "curve.jsonl").write_text(line, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(StoreError, match=r"curve\.jsonl cannot be read"):
+        RunFolder(tmp_path).curve()
+
+
+def test_a_curve_beyond_every_bound_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "curve.jsonl").open("wb") as stream:
+        stream.truncate(20 * 2**30)
+    with pytest.raises(StoreError, match="it is larger than 256 MiB"):
+        RunFolder(tmp_path).curve()
+
+
 def test_a_folder_under_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(StoreError, match="choose another with --output"):

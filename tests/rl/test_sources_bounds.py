@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from rl_transfer import bounded
+from rl_transfer.core import archives
 from rl_transfer.errors import BundleError, StoreError
 from rl_transfer.results import read_json
-from rl_transfer.rl.sources import archives
 from rl_transfer.rl.sources.load import import_source
 from rl_transfer.sweep.dispatch import bundle_kind
 from support.bounds import outcomes
@@ -119,6 +119,20 @@ def torch_zip(pickled: bytes) -> bytes:
         archive.writestr("archive/data.pkl", pickled)
         archive.writestr("archive/version", b"3\n")
     return inner.getvalue()
+
+
+def deflated_tensor(numbers: int) -> bytes:
+    """A file of ``torch.save`` with its zeros deflated, as torch reads but never writes it."""
+    import torch
+
+    packed = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(torch_bytes({"w": torch.zeros(numbers)}))) as plain,
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for info in plain.infolist():
+            archive.writestr(info.filename, plain.read(info))
+    return packed.getvalue()
 
 
 def doubled_dicts(levels: int) -> bytes:
@@ -232,6 +246,10 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, st
         header = json.dumps({"w": {"dtype": "F32", "shape": [2**30], "data_offsets": [0, 2**32]}}).encode()
         start = struct.pack("<Q", len(header)) + header
         sparse(attack(f"a giant {suffix}", "state dict", f"m.{suffix}"), len(start) + 2**32, start)
+        path = attack(f"a checkpoint's {suffix} of 40 GiB", "checkpoint", f"m.{suffix}")
+        sparse(path, 40 * GIGABYTE, start)
+    attack("a checkpoint that unpacks to far more", "checkpoint", "m.pth").write_bytes(deflated_tensor(2**26))
+    attack("an endless checkpoint", "checkpoint", "m.pth").symlink_to("/dev/zero")
     sparse(attack("a large pth of nothing", "state dict", "m.pth"), GIGABYTE)
     sparse(
         attack("a header of safetensors", "tensors", "m.safetensors"), GIGABYTE, struct.pack("<Q", 90 * 2**20)
@@ -292,6 +310,8 @@ NAMES = (
     "a set of statistics that takes for ever", "a set of statistics that grows for ever",
     "dicts that double", "a dict in itself", "a giant pth",
     "a giant safetensors", "a large pth of nothing", *LARGE, "endless statistics",
+    "a checkpoint's pth of 40 GiB", "a checkpoint's safetensors of 40 GiB",
+    "a checkpoint that unpacks to far more", "an endless checkpoint",
 )  # fmt: skip
 
 

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecNormalize
 
+from rl_transfer.core import archives as foreign
 from rl_transfer.errors import BundleError
-from rl_transfer.rl.sources import archives as foreign
 from rl_transfer.rl.sources.load import load_source
 from rl_transfer.rl.sources.sb3_zip import read_zip
 from rl_transfer.rl.sources.tensor_files import load_tensors

@@ -29,6 +29,7 @@ MOST_CPU_SECONDS = 120
 
 def _readers() -> dict[str, Callable[[Path], object]]:
     from rl_transfer.core import load_bundle
+    from rl_transfer.image.checkpoints import read_checkpoint
     from rl_transfer.rl.policies.bundle import load_policy
     from rl_transfer.rl.sources.load import load_source
     from rl_transfer.rl.sources.tensor_files import read_tensor_file
@@ -37,6 +38,7 @@ def _readers() -> dict[str, Callable[[Path], object]]:
 
     return {
         "bundle": load_bundle,
+        "checkpoint": read_checkpoint,
         "policy": load_policy,
         "source": lambda path: load_source(path, env=Environment(id="Anywhere-v0")),
         "state dict": lambda path: load_source(path, env=Environment(id="Anywhere-v0"), algorithm="PPO"),

@@ -47,7 +47,7 @@ def open_arrays(data: ArrayData, key: str) -> OpenedData:
             arrays = {name: content[name] for name in content.files}
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file", key=f"{key}.path") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise ConfigError(
             f"{path} cannot be read as a .npz file of plain arrays: {error}", key=f"{key}.path"
         ) from None

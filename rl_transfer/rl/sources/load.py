@@ -15,10 +15,10 @@ from pathlib import Path
 from torch import Tensor
 
 from rl_transfer.core import isolated, save_bundle
+from rl_transfer.core.archives import file_digest
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.traits import ALGORITHMS
-from rl_transfer.rl.sources.archives import file_digest
 from rl_transfer.rl.sources.assembly import Known, assemble
 from rl_transfer.rl.sources.env_names import current, read_name, same_task
 from rl_transfer.rl.sources.hub import SCHEME, fetch

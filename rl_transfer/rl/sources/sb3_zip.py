@@ -13,8 +13,8 @@ from typing import cast
 from torch import Tensor
 
 from rl_transfer import bounded
+from rl_transfer.core.archives import file_digest, open_archive, unpack
 from rl_transfer.errors import BundleError
-from rl_transfer.rl.sources.archives import file_digest, open_archive, unpack
 from rl_transfer.rl.sources.tensor_files import load_tensors
 from rl_transfer.spec.base import Json
 

@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from rl_transfer import bounded
+from rl_transfer.core.archives import MOST_FILE_BYTES, open_archive, unpack
 from rl_transfer.core.stored import read_header
 from rl_transfer.errors import BundleError
-from rl_transfer.rl.sources.archives import MOST_FILE_BYTES, open_archive, unpack
 from rl_transfer.rl.sources.inert_pickle import read_pickle
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
