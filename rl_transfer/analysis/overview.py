@@ -84,7 +84,13 @@ def warnings(
             f"{state['finished']} of {state['planned']} runs are finished, {state['failed']} failed: "
             "cells with missing runs are inconclusive"
         )
-    return (*found, *_soundness(sweep.runs), *_data_notes(sweep), *version_mismatches(sweep.runs))
+    return (
+        *found,
+        *_soundness(sweep.runs),
+        *_cut_off(sweep.runs),
+        *_data_notes(sweep),
+        *version_mismatches(sweep.runs),
+    )
 
 
 def _soundness(runs: Sequence[Run]) -> list[str]:
@@ -109,6 +115,22 @@ def _soundness(runs: Sequence[Run]) -> list[str]:
             "curves and bundles"
         )
     return found
+
+
+def _cut_off(runs: Sequence[Run]) -> list[str]:
+    """Runs that were interrupted and could not go on exactly where they were."""
+    cut = []
+    for name, run in {run.id: run for run in runs}.items():
+        resumed = (run.record or {}).get("resumed")
+        places = [each for each in resumed if isinstance(each, Mapping)] if isinstance(resumed, list) else []
+        cut += [name] if any(each.get("environments") == "reset" for each in places) else []
+    if not cut:
+        return []
+    verb = "was" if len(cut) == 1 else "were"
+    return [
+        f"{counted(len(cut), 'run')} {verb} interrupted and resumed with environments that were reset, so "
+        f"other episodes than an uninterrupted run's: {listing(cut, 3)}"
+    ]
 
 
 def _data_notes(sweep: Sweep) -> list[str]:

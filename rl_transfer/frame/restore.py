@@ -6,7 +6,7 @@ name, and changes no text of an object: a file from a stranger can at worst be r
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -213,7 +213,8 @@ class _Restore:
 
     def _dict(self, number: int, node: JsonObject, twin: object, path: str) -> object:
         before = dict(twin) if isinstance(twin, dict) else {}
-        found = twin if isinstance(twin, dict) and self._take(twin) else {}
+        kind = OrderedDict if node["ordered"] else dict
+        found = twin if isinstance(twin, dict) and type(twin) is kind and self._take(twin) else kind()
         self._done[number] = found
         pairs = [(self.value(key, MISSING, path), each) for key, each in node["items"]]
         items = {key: self.value(v, before.get(key, MISSING), f"{path}.{key}") for key, v in pairs}

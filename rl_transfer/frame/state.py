@@ -224,7 +224,7 @@ class _Capture:
             pairs: list[Json] = [
                 [self.value(key, path), self.value(each, f"{path}.{key}")] for key, each in value.items()
             ]
-            return {"is": "dict", "items": pairs}
+            return {"is": "dict", "items": pairs, "ordered": type(value) is OrderedDict}
         return None
 
     def _object(self, value: object, path: str) -> JsonObject:

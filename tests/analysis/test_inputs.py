@@ -220,3 +220,16 @@ def test_runs_without_digests_are_counted(tmp_path):
     for name in (FINE_TUNED.replace("-2", "-0"), FINE_TUNED.replace("-2", "-1")):
         as_old(folder / "runs" / name)
     assert "2 runs of rl-transfer 0.1.0 taken on trust" in text_table(analyse(read_sweep(folder)))
+
+
+def test_runs_that_were_resumed_in_reset_environments_are_told(tmp_path):
+    folder = SyntheticSweep(seeds=3, budget=512).write(tmp_path / "sweep")
+    exact, reset = FINE_TUNED.replace("-2", "-0"), FINE_TUNED
+    change_record(folder / "runs" / exact, resumed=[{"step": 128, "environments": "restored"}])
+    assert "interrupted" not in text_table(analyse(read_sweep(folder)))
+    both = [{"step": 128, "environments": "restored"}, {"step": 256, "environments": "reset"}]
+    change_record(folder / "runs" / reset, resumed=both)
+    assert [text for text in analyse(read_sweep(folder)).warnings if "interrupted" in text] == [
+        "1 run was interrupted and resumed with environments that were reset, so other episodes than an "
+        f"uninterrupted run's: {reset}"
+    ]

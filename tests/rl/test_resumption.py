@@ -215,6 +215,15 @@ def test_the_same_checkpoint_gives_the_same_end_where_environments_are_reset(
     assert numbers(killed(2, **LANDER)) == first
 
 
+def test_environments_are_reset_with_seeds_of_their_own(
+    killed: Killing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = killed(2, **LANDER).curve()
+    (tmp_path / "killed").rename(tmp_path / "other")
+    monkeypatch.setattr(training_checkpoint, "resumption_seed", lambda run, step: step)
+    assert killed(2, **LANDER).curve()[-1] != first[-1]
+
+
 def test_what_user_hooks_hold_is_not_carried(run: Execute, killed: Killing) -> None:
     said: list[str] = []
     hooked = {"strategy": {"hooks": {"loss": f"{__name__}:Nothing"}}}
