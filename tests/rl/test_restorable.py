@@ -3,6 +3,7 @@
 from typing import Any
 
 import gymnasium as gym
+import mujoco
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -94,6 +95,19 @@ def test_state_that_is_out_of_sight_is_found_by_playing(place: str, reason: str 
     config = Environment(id="Counting-v0", kwargs={"place": place})
     found = why_not_restorable(lambda: make_vec_env(config, 1))
     assert found is None if reason is None else reason in str(found)
+
+
+def test_what_mujoco_alone_knows_of_a_simulation_is_put_back() -> None:
+    body = '<body name="{}"><freejoint/><geom size="0.1"/></body>'
+    bodies = body.format("a") + body.format("b")
+    weld = '<equality><weld body1="a" body2="b"/></equality>'
+    model = mujoco.MjModel.from_xml_string(f"<mujoco><worldbody>{bodies}</worldbody>{weld}</mujoco>")
+    before, after = mujoco.MjData(model), mujoco.MjData(model)
+    before.eq_active[0] = 0
+    before.qvel[0] = 0.5
+    mujoco.mj_step(model, before)
+    write_data(after, data_state(before))
+    assert (after.eq_active[0], after.qpos[0], after.time) == (0, before.qpos[0], before.time)
 
 
 def test_whole_numbers_of_mujoco_are_compared_and_never_written() -> None:
