@@ -188,7 +188,7 @@ def test_the_bundle_cannot_be_altered_unnoticed(run: Execute) -> None:
     folder = run()
     metadata = folder.bundle / "bundle.json"
     metadata.write_text(metadata.read_text(encoding="utf-8").replace("CartPole-v1", "CartPole-v0"))
-    with pytest.raises(BundleError, match="altered"):
+    with pytest.raises(BundleError, match="was changed"):
         load_policy(folder.bundle)
 
 
