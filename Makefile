@@ -48,6 +48,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/jump_start.py --seeds 1
 	$(BIN)/python benchmarks/scheduler.py
 	$(BIN)/python benchmarks/resume.py --runs 200
+	$(BIN)/python benchmarks/run_cost.py
 	@echo "Short forms. Each file in benchmarks/ says its full command in its first lines."
 
 ## The tests under branch coverage; fails below the floor in pyproject.toml. Worker processes are not measured.

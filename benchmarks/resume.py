@@ -105,7 +105,7 @@ def main() -> None:
     for number, runs in enumerate(arguments.runs):
         kept = arguments.keep is not None and number == 0
         place = contextlib.nullcontext(str(arguments.keep)) if kept else tempfile.TemporaryDirectory()
-        with place as root, contextlib.closing(LocalExecutor()) as executor:
+        with place as root, contextlib.closing(LocalExecutor(1, 1)) as executor:
             graph, store = write_sweep(runs, Path(root))
             begun = time.process_time()
             run_graph(graph, store, executor, 1, lambda state, events: None)

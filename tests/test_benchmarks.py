@@ -24,6 +24,21 @@ def test_a_case_of_the_feature_cache_is_cached_and_ends_with_the_same_weights() 
     assert all((with_cache[name] == without[name]).all() for name in without)
 
 
+def test_planning_and_scheduling_are_measured_at_any_size(tmp_path: Path) -> None:
+    names = runpy.run_path(str(ROOT / "benchmarks" / "scheduler.py"))
+    count, *seconds = names["measure"](30, tmp_path)
+    assert count == 2 * 13 + 3
+    assert all(each > 0 for each in seconds)
+
+
+def test_the_fixed_cost_of_a_run_is_measured_part_by_part() -> None:
+    program = [sys.executable, str(ROOT / "benchmarks" / "run_cost.py"), "--runs", "2", "--steps", "32"]
+    done = subprocess.run(program, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for part in runpy.run_path(program[1])["PARTS"]:
+        assert re.search(rf"^ *{part} +[0-9.]+", done.stdout, re.MULTILINE), part
+
+
 def test_the_profiler_prints_where_a_run_spends_its_time() -> None:
     short = ["training.total_steps=256", "evaluation.every=256", "evaluation.episodes=1"]
     program = [sys.executable, str(ROOT / "benchmarks" / "profile_run.py"), "--top", "5", "train", "cartpole"]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,11 +25,16 @@ from rl_transfer.cli.common import (
     out,
     read_config,
 )
+from rl_transfer.cli.dry_run import show_forecast
 from rl_transfer.errors import Interrupted, RLTransferError, StoreError, SweepFailed
 
 if TYPE_CHECKING:
+    from rl_transfer.frame import Say
+    from rl_transfer.results import Labels
     from rl_transfer.spec.experiment import RunConfig
     from rl_transfer.sweep.executor import Executor
+    from rl_transfer.sweep.json_lines import JsonLines
+    from rl_transfer.sweep.scheduler import OnChange
     from rl_transfer.sweep.sweep import Plan
 
 
@@ -149,7 +157,18 @@ def sweep(
             show_default=False,
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option(help="Check everything, list the runs, train nothing.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            help="Check everything; say what is to be done, in what time, on how much disk. Write nothing."
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print errors and, at the end, what was found.")
+    ] = False,
+    json_lines: Annotated[
+        bool, typer.Option("--json-lines", help="Print a JSON object per event and line, for scripts.")
+    ] = False,
     replace_matrix: Annotated[
         bool, typer.Option(help="Let this suite take the place of another matrix in the folder.")
     ] = False,
@@ -162,6 +181,7 @@ def sweep(
     Example: rl-transfer sweep quickstart seeds=3 --output results/try
     """
     from rl_transfer.sweep.dispatch import SUITES
+    from rl_transfer.sweep.json_lines import JsonLines
     from rl_transfer.sweep.local import RUNS_PER_WORKER, LocalExecutor
     from rl_transfer.sweep.scheduler import default_workers
     from rl_transfer.sweep.sweep import prepare
@@ -169,20 +189,15 @@ def sweep(
     loaded = read_config(config, SUITES, "suites", overrides)
     suite = loaded.config
     folder = output or Path("results", suite.name)
-    with located(loaded), err.status("checking everything") as status:
-        plan = prepare(suite, folder, lambda line: status.update(Text(line)), replace=replace_matrix)
-    graph, store = plan.graph, plan.store
-    if dry_run:
-        for identifier in graph.specs:
-            reading = store.folder(identifier).read()
-            stands = {"finished": " (finished)", "damaged": f" ({reading.problem})"}.get(reading.state, "")
-            _say(f"{identifier}  {graph.label(identifier)}{stands}")
-        out.print(f"{len(graph.specs)} runs for {len(graph.rows)} places of the matrix")
-        return
+    with located(loaded), _checking(quiet or json_lines) as say:
+        plan = prepare(suite, folder, say, replace=replace_matrix)
     workers = workers or default_workers()
-    _run_sweep(
-        plan, LocalExecutor(workers, runs_per_worker or RUNS_PER_WORKER), workers, suite.kind, replace_matrix
-    )
+    lines = JsonLines(_say) if json_lines else None
+    if dry_run:
+        show_forecast(plan.graph, plan.store, workers, suite.kind, lines)
+        return
+    executor = LocalExecutor(workers, runs_per_worker or RUNS_PER_WORKER)
+    _run_sweep(plan, executor, workers, suite.kind, replace_matrix, quiet, lines)
 
 
 def report(
@@ -234,28 +249,63 @@ def _single_run(run: RunConfig, output: Path, bundle: Path | None) -> None:
     )
 
 
-def _run_sweep(plan: Plan, executor: Executor, workers: int, kind: str, replace: bool) -> None:
+@contextmanager
+def _checking(silently: bool) -> Iterator[Say]:
+    """A line on the terminal that says what is being checked."""
+    if silently:
+        yield lambda line: None
+        return
+    with err.status("checking everything") as status:
+        yield lambda line: status.update(Text(line))
+
+
+@contextmanager
+def _display(labels: Labels, quiet: bool, lines: JsonLines | None) -> Iterator[OnChange]:
+    """What shows how a sweep goes."""
+    from rl_transfer.sweep.progress import Progress
+
+    if lines is not None:
+        yield lines.update
+    elif quiet:
+        yield lambda state, events: None
+    else:
+        with Progress(out, labels) as progress:
+            yield progress.update
+
+
+def _run_sweep(
+    plan: Plan,
+    executor: Executor,
+    workers: int,
+    kind: str,
+    replace: bool,
+    quiet: bool,
+    lines: JsonLines | None,
+) -> None:
     from rl_transfer.sweep.dispatch import room
-    from rl_transfer.sweep.progress import Progress, headline
+    from rl_transfer.sweep.progress import headline
     from rl_transfer.sweep.sweep import run_sweep
 
     graph, store, folder = plan.graph, plan.store, plan.store.root
-    out.print(f"{len(graph.specs)} runs, {workers} at a time → {folder}", soft_wrap=True)
+    if not quiet and lines is None:
+        out.print(f"{len(graph.specs)} runs, {workers} at a time → {folder}", soft_wrap=True)
+    note = _say if lines is None else partial(err.print, soft_wrap=True)
     try:
         labels = room(kind).labels
-        with Progress(out, labels) as progress:
-            state = run_sweep(plan, executor, workers, progress.update, _say, replace=replace)
+        with _display(labels, quiet, lines) as update:
+            state = run_sweep(plan, executor, workers, update, note, replace=replace)
     except KeyboardInterrupt:
         finished = sum(store.folder(each).finished for each in graph.specs)
         raise Interrupted(
             f"interrupted: {finished} of {len(graph.specs)} runs are finished and kept in {folder}; "
             "the same command continues from here"
         ) from None
-    out.print(headline(state, labels), soft_wrap=True)
+    if lines is None:
+        out.print(headline(state, labels), soft_wrap=True)
     for group, what in ((state.failed, "failed"), (state.skipped, "skipped")):
         for identifier, reason in group.items():
             err.print(f"{what}: {graph.label(identifier)}: {reason}", soft_wrap=True)
-    _write_report(folder)
+    _write_report(folder, lines)
     if state.failed:
         raise SweepFailed(
             f"{len(state.failed)} of {len(graph.specs)} runs failed and {len(state.skipped)} were skipped; "
@@ -263,10 +313,13 @@ def _run_sweep(plan: Plan, executor: Executor, workers: int, kind: str, replace:
         )
 
 
-def _write_report(folder: Path) -> None:
+def _write_report(folder: Path, lines: JsonLines | None = None) -> None:
     from rl_transfer.report import write_report
 
     paths = write_report(folder)
+    if lines is not None:
+        lines.say("report", summary=str(paths.summary), page=str(paths.page), figures=str(paths.figures))
+        return
     out.print(paths.table, soft_wrap=True)
     out.print(
         f"summary:     {paths.summary}\nreport page: {paths.page}\nfigures:     {paths.figures}\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Iterable
+from functools import cache
 
 
 def library_versions(names: Iterable[str]) -> dict[str, str]:
@@ -18,8 +19,16 @@ def library_versions(names: Iterable[str]) -> dict[str, str]:
     """
     found = {"python": platform.python_version()}
     for name in names:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+        version = _installed(name)
+        if version is not None:
+            found[name] = version
     return found
+
+
+@cache
+def _installed(name: str) -> str | None:
+    """Read once in a process: what is imported stays what it is."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

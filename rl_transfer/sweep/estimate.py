@@ -93,10 +93,27 @@ class TimeLeft:
             seconds: how long it took.
         """
         del self.begun[identifier]
-        steps = self._graph.specs[identifier].total_steps
+        self.learn(self._graph.specs[identifier].total_steps, seconds)
+        self.learn_like(identifier, seconds)
+
+    def learn(self, steps: int, seconds: float) -> None:
+        """Some finished run took so long, whatever it was.
+
+        Args:
+            steps: its budget; a run without one says nothing of the others.
+            seconds: how long it took.
+        """
         if steps > 0:
             self._seconds += seconds
             self._steps += steps
+
+    def learn_like(self, identifier: str, seconds: float) -> None:
+        """A finished run took so long, and those in its place of the matrix are taken to.
+
+        Args:
+            identifier: of the finished run.
+            seconds: how long it took.
+        """
         group = self._groups[self._place(identifier)]
         self._weigh(group, -1)
         group.seconds += seconds

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,7 +103,45 @@ def test_dry_run_trains_nothing(call: Call, tmp_path: Path) -> None:
     outcome = call("sweep", str(write_suite(tmp_path)), "--dry-run", "-o", "out")
     assert outcome.code == 0, outcome.err
     assert "reversed/fine-tune/seed-1" in outcome.out
-    assert not list((tmp_path / "out" / "runs").iterdir())
+    # 2 sources, 2 random policies; scratch on base-again equals the sources: 2 × 4 + 2 × 3 other targets.
+    assert "source:   2 runs, 0 of them finished" in outcome.out
+    assert "to do:    18 runs, 1,536 environment steps" in outcome.out
+    assert "time:     unknown" in outcome.out
+    assert "disk:     unknown" in outcome.out
+    assert not (tmp_path / "out").exists(), "a dry run writes nothing"
+
+
+def test_a_dry_run_and_events_can_be_read_by_scripts(call: Call, tmp_path: Path) -> None:
+    suite = str(write_suite(tmp_path))
+    small = ["seeds=1", "targets={reversed: cartpole-reversed-actions}", "strategies=[scratch, fine-tune]"]
+    planned = events(call("sweep", suite, *small, "--dry-run", "--json-lines", "-o", "out").out)
+    assert [each["event"] for each in planned] == ["planned"]
+    assert (planned[0]["runs"], planned[0]["steps"], planned[0]["seconds"]) == (4, 256, None)
+
+    outcome = call("sweep", suite, *small, "--json-lines", "-j", "2", "-o", "out")
+    assert outcome.code == 0, outcome.err
+    told = events(outcome.out)
+    assert (told[0]["event"], told[0]["runs"], told[0]["reused"]) == ("planned", 4, 0)
+    for what in ("started", "finished"):
+        assert len({each["id"] for each in told if each["event"] == what}) == 4
+    last = [each for each in told if each["event"] == "progress"][-1]
+    assert (last["done"], last["total"], last["eta"], last["steps"]) == (4, 4, 0.0, 256)
+    assert Path(told[-1]["summary"]).is_file()
+
+    again = events(call("sweep", suite, *small, "--dry-run", "--json-lines", "-o", "out").out)[0]
+    assert (again["reused"], again["steps"], again["bytes"]) == (4, 0, 0)
+    more = call("sweep", suite, *small[1:], "--dry-run", "-o", "out").out
+    assert "target:   4 runs, 2 of them finished" in more
+    assert "by 4 finished runs in out" in more
+    assert "unknown" not in more
+
+    quiet = call("sweep", suite, *small, "--quiet", "-o", "out")
+    assert quiet.out.startswith("4/4 runs done (4 reused)")
+    assert not quiet.err
+
+
+def events(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def test_configs_are_listed_shown_and_copied(call: Call, tmp_path: Path) -> None:

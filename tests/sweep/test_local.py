@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from rl_transfer.results import RunFolder
+from rl_transfer.results import RunFolder, run_id
 from rl_transfer.spec import Environment, Evaluation, RLRun
 from rl_transfer.sweep.dispatch import Job
 from rl_transfer.sweep.executor import RunFailed
 from rl_transfer.sweep.local import LocalExecutor
 from support.rl import make_run
+from support.sweeps import results
 
 MODULE = """\
 import os
@@ -88,22 +89,18 @@ def test_a_worker_in_which_a_run_left_something_behind_runs_nothing_more(watched
     assert len(set(processes(watched))) == 2
 
 
+def endless_run(seed: int) -> RLRun:
+    return make_run(seed=seed, training={"total_steps": 10**9}, evaluation={"every": 10**9, "episodes": 1})
+
+
+def short_run(seed: int) -> RLRun:
+    evaluation = Evaluation(every=1, episodes=1)
+    return RLRun(env=Environment(id="CartPole-v1"), policy="random", evaluation=evaluation, seed=seed)
+
+
 def test_a_killed_worker_loses_the_run_that_it_worked_on_and_no_other(tmp_path: Path) -> None:
-    endless = Job(
-        make_run(training={"total_steps": 10**9}, evaluation={"every": 10**9}), tmp_path / "endless"
-    )
-    short = [
-        Job(
-            RLRun(
-                env=Environment(id="CartPole-v1"),
-                policy="random",
-                evaluation=Evaluation(every=1, episodes=1),
-                seed=seed,
-            ),
-            tmp_path / str(seed),
-        )
-        for seed in range(3)
-    ]
+    endless = Job(endless_run(0), tmp_path / "endless")
+    short = [Job(short_run(seed), tmp_path / str(seed)) for seed in range(3)]
     before = {process.pid for process in multiprocessing.active_children()}
     with closing(LocalExecutor(1, 100)) as executor:
         run_all(executor, short[:1])
@@ -125,19 +122,10 @@ def test_a_killed_worker_loses_the_run_that_it_worked_on_and_no_other(tmp_path: 
 
 
 def test_a_cancelled_job_is_no_failure_and_the_next_one_runs(tmp_path: Path) -> None:
-    endless = [
-        Job(
-            make_run(seed=seed, training={"total_steps": 10**9}, evaluation={"every": 10**9}),
-            tmp_path / str(seed),
-        )
-        for seed in range(2)
-    ]
-    short = RLRun(
-        env=Environment(id="CartPole-v1"), policy="random", evaluation=Evaluation(every=1, episodes=1)
-    )
+    endless = [Job(endless_run(seed), tmp_path / str(seed)) for seed in range(2)]
     with closing(LocalExecutor(1, 100)) as executor:
         running, waiting = (executor.submit(job.to_json()) for job in endless)
-        last = executor.submit(Job(short, tmp_path / "last").to_json())
+        last = executor.submit(Job(short_run(0), tmp_path / "last").to_json())
         while not running.running():
             time.sleep(0.01)
         executor.cancel(waiting)
@@ -147,3 +135,19 @@ def test_a_cancelled_job_is_no_failure_and_the_next_one_runs(tmp_path: Path) -> 
         assert waiting.cancelled()
         assert last.exception(timeout=120) is None
     assert RunFolder(endless[0].folder).failure() is None
+
+
+def test_the_order_of_runs_in_a_worker_changes_no_number(tmp_path: Path) -> None:
+    def found(order: list[int], folder: Path) -> dict[str, object]:
+        runs = [
+            make_run(seed=0),
+            make_run(seed=1, algorithm={"name": "DQN", "learning_starts": 16}),
+            short_run(2),
+        ]
+        with closing(LocalExecutor(1, 100)) as executor:
+            run_all(executor, [Job(runs[each], folder / "runs" / run_id(runs[each])) for each in order])
+        return results(folder)
+
+    first = found([0, 1, 2], tmp_path / "first")
+    assert len(first) == 3
+    assert found([2, 1, 0], tmp_path / "second") == first

@@ -1,0 +1,70 @@
+"""``sweep --dry-run``: what would be done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rl_transfer.cli.common import out
+from rl_transfer.wording import counted
+
+if TYPE_CHECKING:
+    from rl_transfer.results import RunStore
+    from rl_transfer.sweep.graph import Graph
+    from rl_transfer.sweep.json_lines import JsonLines
+
+LISTED = 200
+"""Runs that are listed one by one; of more only the counts are told."""
+
+
+def show_forecast(graph: Graph, store: RunStore, workers: int, kind: str, lines: JsonLines | None) -> None:
+    """Print what a sweep would do; nothing is written.
+
+    Args:
+        graph: what would run.
+        store: where; it may not exist.
+        workers: how many would run at a time.
+        kind: of the suite.
+        lines: for scripts; None: for people.
+    """
+    from rl_transfer.sweep.dispatch import room
+    from rl_transfer.sweep.forecast import forecast
+    from rl_transfer.sweep.progress import clock
+
+    found = forecast(graph, store, workers)
+    if lines is not None:
+        lines.say(
+            "planned",
+            runs=len(graph.specs),
+            reused=sum(found.reused.values()),
+            steps=found.steps,
+            workers=workers,
+            folder=str(store.root),
+            roles={**found.runs},
+            seconds=found.seconds,
+            bytes=found.bytes,
+        )
+        return
+    if len(graph.specs) <= LISTED:
+        for identifier in graph.specs:
+            stands = f" ({found.damaged[identifier]})" if identifier in found.damaged else ""
+            stands = " (finished)" if identifier in found.finished else stands
+            _print(f"{identifier}  {graph.label(identifier)}{stands}")
+    for role, number in found.runs.items():
+        _print(f"{role + ':':<10}{counted(number, 'run')}, {found.reused.get(role, 0)} of them finished")
+    _print(f"{counted(len(graph.specs), 'run')} for {counted(len(graph.rows), 'place')} of the matrix")
+    _print(f"to do:    {counted(found.to_do, 'run')}, {found.steps:,} {room(kind).labels.unit}")
+    why = f"by {counted(found.measured, 'finished run')} in {store.root}"
+    if not found.measured:
+        why = f"no run in {store.root} is finished"
+    if found.seconds is None:
+        _print(f"time:     unknown ({why if not found.measured else 'no finished run has a budget'})")
+    else:
+        _print(f"time:     {clock(found.seconds)} on {counted(workers, 'worker')} ({why})")
+    if found.bytes is None:
+        _print(f"disk:     unknown ({why})")
+    else:
+        _print(f"disk:     {found.bytes / 1e6:,.1f} MB ({why})")
+
+
+def _print(text: str) -> None:
+    out.print(text, soft_wrap=True)
