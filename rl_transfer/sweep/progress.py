@@ -90,7 +90,14 @@ def headline(state: State, labels: Labels) -> str:
 
 
 def clock(seconds: float) -> str:
-    """``1:02:03`` or ``2:03``."""
+    """A duration as people read it.
+
+    Args:
+        seconds: how long.
+
+    Returns:
+        ``1:02:03`` or ``2:03``.
+    """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
