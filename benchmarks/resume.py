@@ -108,7 +108,7 @@ def main() -> None:
         with place as root, contextlib.closing(LocalExecutor(1, 1)) as executor:
             graph, store = write_sweep(runs, Path(root))
             begun = time.process_time()
-            run_graph(graph, store, executor, 1, lambda state, events: None)
+            run_graph(graph, store, executor, lambda state, events: None)
             resumed = time.process_time()
             if not arguments.no_report:
                 write_report(root)

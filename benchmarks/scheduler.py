@@ -38,6 +38,8 @@ class Stop(Exception):
 class Nothing:
     """Ends every job at once."""
 
+    slots = 1
+
     def submit(self, job: str) -> Future[None]:
         """A job is over as soon as it is there."""
         future: Future[None] = Future()
@@ -67,7 +69,7 @@ def measure(runs: int, root: Path) -> tuple[int, float, float, float, float]:
             raise Stop
 
     with contextlib.suppress(Stop):
-        run_graph(graph, RunStore(root).open(), Nothing(), 1, look)
+        run_graph(graph, RunStore(root).open(), Nothing(), look)
     ticks = [after - before for before, after in itertools.pairwise(times)]
     return len(graph.specs), planned - begun, times[0] - planned, statistics.median(ticks), max(ticks)
 

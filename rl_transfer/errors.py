@@ -8,6 +8,7 @@
     ├── BundleError            6   a policy bundle is missing, altered or foreign
     ├── StoreError             7   a results folder cannot be read or written
     ├── MissingExtraError      9   an optional dependency is not installed
+    ├── ClusterError          10   a cluster cannot be reached, or its nodes do not fit
     ├── SweepFailed            8   a sweep ended with failed runs
     └── Interrupted          130   a person stopped a sweep
 
@@ -86,3 +87,9 @@ class MissingExtraError(RLTransferError):
     """An optional dependency is not installed; the message says how to install it."""
 
     exit_code = 9
+
+
+class ClusterError(RLTransferError):
+    """A cluster cannot be reached, or its nodes do not fit together."""
+
+    exit_code = 10

@@ -53,8 +53,11 @@ SUB_ROOMS = {
         "data", "pictures", "room",
     ),
 }  # fmt: skip
-# The fork server's preload and the dispatch table are the two doors from sweep into rl.
-DOORS = {"sweep/preload.py": {"torch", "stable_baselines3", "rl_transfer.rl"}}
+# The fork server's preload and the dispatch table are the two doors from sweep into rl; one module knows Ray.
+DOORS = {
+    "sweep/preload.py": {"torch", "stable_baselines3", "rl_transfer.rl"},
+    "sweep/ray.py": {"ray"},
+}
 
 
 def imported(path: Path) -> set[str]:

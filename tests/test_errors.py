@@ -12,5 +12,5 @@ def test_the_tree_and_its_exit_codes() -> None:
     assert found == {
         "RLTransferError": 1, "ConfigError": 3, "EnvironmentSpecError": 4, "TransferError": 5,
         "FrozenTensorMoved": 5, "BundleError": 6, "StoreError": 7, "SweepFailed": 8, "MissingExtraError": 9,
-        "Interrupted": 130,
+        "Interrupted": 130, "ClusterError": 10,
     }  # fmt: skip

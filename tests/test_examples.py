@@ -27,7 +27,7 @@ DOWNLOADS = {
     "policies import hf://sb3/ppo-CartPole-v1": "",
     "train image-textbook data=path/to/hymenoptera_data": "resnet18-",
 }
-ELSEWHERE = ("git", "cd", "python3", "pip", "uv", "tensorboard", ".ci/run", "/tmp/clean/bin/pip")
+ELSEWHERE = ("ray", "git", "cd", "python3", "pip", "uv", "tensorboard", ".ci/run", "/tmp/clean/bin/pip")
 """Programs of other people, and what the test command itself runs."""
 
 

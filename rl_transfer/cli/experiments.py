@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -26,11 +26,22 @@ from rl_transfer.cli.common import (
     read_config,
 )
 from rl_transfer.cli.dry_run import show_forecast
+from rl_transfer.cli.executors import (
+    Address,
+    CpusPerRun,
+    ExecutorName,
+    GpusPerRun,
+    ReturnResults,
+    Where,
+    executor_of,
+)
+from rl_transfer.cli.tracked import Track, run_of_sweep, tell_problem
 from rl_transfer.errors import Interrupted, RLTransferError, StoreError, SweepFailed
 
 if TYPE_CHECKING:
     from rl_transfer.frame import Say
     from rl_transfer.results import Labels
+    from rl_transfer.spec import MatrixConfig
     from rl_transfer.spec.experiment import RunConfig
     from rl_transfer.sweep.executor import Executor
     from rl_transfer.sweep.json_lines import JsonLines
@@ -42,6 +53,7 @@ def train(
     config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped train config.")],
     overrides: Overrides = None,
     output: Output = None,
+    track: Track = None,
 ) -> None:
     """Train one source policy from scratch and keep it as a policy bundle.
 
@@ -54,7 +66,8 @@ def train(
 
     loaded = read_config(config, TRAIN, "train", overrides)
     with located(loaded):
-        _single_run(loaded.config.run(), output or Path("results", loaded.config.name), None)
+        folder = output or Path("results", loaded.config.name)
+        _single_run(loaded.config.run(), folder, None, loaded.config.name, track)
 
 
 def transfer(
@@ -71,6 +84,7 @@ def transfer(
     overrides: Overrides = None,
     output: Output = None,
     module: Modules = None,
+    track: Track = None,
 ) -> None:
     """Transfer one source policy into one target environment with one strategy.
 
@@ -87,7 +101,7 @@ def transfer(
         for note in found.notes:
             _say(f"note: {note}")
         run = loaded.config.transfer_run(found.identity, found.described)
-        _single_run(run, folder, found.bundle if run.source else None)
+        _single_run(run, folder, found.bundle if run.source else None, loaded.config.name, track)
 
 
 def evaluate(
@@ -157,6 +171,12 @@ def sweep(
             show_default=False,
         ),
     ] = None,
+    executor: ExecutorName = Where.local,
+    address: Address = None,
+    cpus_per_run: CpusPerRun = None,
+    gpus_per_run: GpusPerRun = None,
+    return_results: ReturnResults = False,
+    track: Track = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -182,22 +202,24 @@ def sweep(
     """
     from rl_transfer.sweep.dispatch import SUITES
     from rl_transfer.sweep.json_lines import JsonLines
-    from rl_transfer.sweep.local import RUNS_PER_WORKER, LocalExecutor
     from rl_transfer.sweep.scheduler import default_workers
     from rl_transfer.sweep.sweep import prepare
 
+    show = _show(quiet, json_lines)
+    make_executor = executor_of(
+        executor, workers, runs_per_worker, address, cpus_per_run, gpus_per_run,
+        share=not return_results, say=show,
+    )  # fmt: skip
     loaded = read_config(config, SUITES, "suites", overrides)
     suite = loaded.config
     folder = output or Path("results", suite.name)
     with located(loaded), _checking(quiet or json_lines) as say:
         plan = prepare(suite, folder, say, replace=replace_matrix)
-    workers = workers or default_workers()
     lines = JsonLines(_say) if json_lines else None
     if dry_run:
-        show_forecast(plan.graph, plan.store, workers, suite.kind, lines)
+        show_forecast(plan.graph, plan.store, workers or default_workers(), suite.kind, lines)
         return
-    executor = LocalExecutor(workers, runs_per_worker or RUNS_PER_WORKER)
-    _run_sweep(plan, executor, workers, suite.kind, replace_matrix, quiet, lines)
+    _run_sweep(plan, make_executor, suite, replace_matrix, track, quiet, lines)
 
 
 def report(
@@ -214,14 +236,15 @@ def _say(text: str) -> None:
     out.print(text, soft_wrap=True)
 
 
-def _single_run(run: RunConfig, output: Path, bundle: Path | None) -> None:
+def _single_run(run: RunConfig, output: Path, bundle: Path | None, name: str, track: str | None) -> None:
     from rl_transfer.results import RunStore, run_id
     from rl_transfer.sweep.dispatch import room
+    from rl_transfer.tracking import NamedRun, tracking
 
     runner = room(run.kind)
     store = RunStore(output)
     folder = store.folder(run_id(run))
-    with store.lock():
+    with store.lock(), tracking(track, output, runner.labels) as log:
         store.open()
         reading = folder.read()
         if reading.state == "damaged":
@@ -235,6 +258,10 @@ def _single_run(run: RunConfig, output: Path, bundle: Path | None) -> None:
             except RLTransferError as error:
                 folder.fail(type(error).__name__, error.message)
                 raise
+        if log is not None:
+            role = "train" if bundle is None else "transfer"
+            log.add(NamedRun(folder, name, name, role, (name, role)))
+    tell_problem(log)
     reading = folder.read()
     curve = reading.curve
     if curve is None:
@@ -247,6 +274,13 @@ def _single_run(run: RunConfig, output: Path, bundle: Path | None) -> None:
         f"TensorBoard: tensorboard --logdir {folder.path}",
         soft_wrap=True,
     )
+
+
+def _show(quiet: bool, json_lines: bool) -> Say:
+    """Where lines about a cluster go."""
+    if json_lines:
+        return partial(err.print, soft_wrap=True)
+    return (lambda line: None) if quiet else _say
 
 
 @contextmanager
@@ -275,31 +309,38 @@ def _display(labels: Labels, quiet: bool, lines: JsonLines | None) -> Iterator[O
 
 def _run_sweep(
     plan: Plan,
-    executor: Executor,
-    workers: int,
-    kind: str,
+    make_executor: Callable[[Path], Executor],
+    suite: MatrixConfig,
     replace: bool,
+    track: str | None,
     quiet: bool,
     lines: JsonLines | None,
 ) -> None:
     from rl_transfer.sweep.dispatch import room
     from rl_transfer.sweep.progress import headline
     from rl_transfer.sweep.sweep import run_sweep
+    from rl_transfer.tracking import tracking
 
     graph, store, folder = plan.graph, plan.store, plan.store.root
     if not quiet and lines is None:
-        out.print(f"{len(graph.specs)} runs, {workers} at a time → {folder}", soft_wrap=True)
+        out.print(f"{len(graph.specs)} runs → {folder}", soft_wrap=True)
     note = _say if lines is None else partial(err.print, soft_wrap=True)
     try:
-        labels = room(kind).labels
-        with _display(labels, quiet, lines) as update:
-            state = run_sweep(plan, executor, workers, update, note, replace=replace)
+        labels = room(suite.kind).labels
+        with tracking(track, folder, labels) as log, _display(labels, quiet, lines) as update:
+
+            def finished(identifier: str) -> None:
+                if log is not None:
+                    log.add(run_of_sweep(plan, suite.name, identifier))
+
+            state = run_sweep(plan, make_executor, update, note, on_finished=finished, replace=replace)
     except KeyboardInterrupt:
-        finished = sum(store.folder(each).finished for each in graph.specs)
+        kept = sum(store.folder(each).finished for each in graph.specs)
         raise Interrupted(
-            f"interrupted: {finished} of {len(graph.specs)} runs are finished and kept in {folder}; "
+            f"interrupted: {kept} of {len(graph.specs)} runs are finished and kept in {folder}; "
             "the same command continues from here"
         ) from None
+    tell_problem(log)
     if lines is None:
         out.print(headline(state, labels), soft_wrap=True)
     for group, what in ((state.failed, "failed"), (state.skipped, "skipped")):

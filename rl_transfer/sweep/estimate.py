@@ -39,11 +39,12 @@ class TimeLeft:
         workers: how many run at a time.
 
     Attributes:
+        workers: how many run at a time; may change.
         begun: when each running run began, in monotonic seconds.
     """
 
     def __init__(self, graph: Graph, workers: int) -> None:
-        self._graph, self._workers = graph, workers
+        self._graph, self.workers = graph, workers
         self._groups: dict[Place, _Group] = defaultdict(_Group)
         self._waiting: dict[Place, _Group] = {}
         self.begun: dict[str, float] = {}
@@ -139,7 +140,7 @@ class TimeLeft:
                 group.mean if group.finished else per_step * group.steps / group.waiting
                 for group in self._waiting.values()
             ]
-        return max([total / self._workers, *longest])
+        return max([total / max(self.workers, 1), *longest])
 
     def _remaining(self, identifier: str, per_step: float, now: float) -> float:
         group = self._groups[self._place(identifier)]

@@ -19,6 +19,10 @@ class Executor(Protocol):
     last and atomically, so that a job that was lost can be submitted again.
     """
 
+    @property
+    def slots(self) -> int:
+        """How many jobs it runs at a time; may change."""
+
     def submit(self, job: str) -> Future[None]:
         """Take a job; it may wait until there is room.
 

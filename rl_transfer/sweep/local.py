@@ -67,7 +67,7 @@ class LocalExecutor:
         self._context: Any = multiprocessing.get_context(method)
         if method == "forkserver":
             self._context.set_forkserver_preload(PRELOAD)
-        self._most, self._runs = workers, runs_per_worker
+        self.slots, self._runs = workers, runs_per_worker
         self._tasks: deque[_Task] = deque()
         self._workers: list[_Worker] = []
         self._leaving: list[_Worker] = []
@@ -132,7 +132,7 @@ class LocalExecutor:
         self._stop()
 
     def _hand_out(self) -> None:
-        while self._tasks and sum(worker.task is not None for worker in self._workers) < self._most:
+        while self._tasks and sum(worker.task is not None for worker in self._workers) < self.slots:
             task = self._tasks.popleft()
             if not task.future.set_running_or_notify_cancel():
                 continue

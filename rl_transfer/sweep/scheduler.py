@@ -149,7 +149,6 @@ def run_graph(
     graph: Graph,
     store: RunStore,
     executor: Executor,
-    workers: int,
     on_change: OnChange,
     say: Say = silent,
 ) -> State:
@@ -162,7 +161,6 @@ def run_graph(
         graph: what to run.
         store: where the runs lie.
         executor: where they execute; closed by the caller.
-        workers: how many at a time.
         on_change: is told what happens.
         say: is told of damaged runs that were moved aside, and of runs that are taken on trust.
 
@@ -170,7 +168,7 @@ def run_graph(
         The state at the end.
     """
     reused = take_stock(graph, store, say)
-    return _Scheduler(State(graph, store, workers), executor).run(reused, on_change)
+    return _Scheduler(State(graph, store, executor.slots), executor).run(reused, on_change)
 
 
 class _Scheduler:
@@ -222,6 +220,7 @@ class _Scheduler:
 
     def _submit(self) -> None:
         state = self._state
+        state.workers = state.estimate.workers = self._executor.slots
         while self._ready and len(self._submitted) < AHEAD * state.workers:
             identifier = heapq.heappop(self._ready)[-1]
             needs = self._graph.needs(identifier)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,11 +61,11 @@ def prepare(suite: MatrixConfig, output: Path, say: Say = silent, *, replace: bo
 
 def run_sweep(
     plan: Plan,
-    executor: Executor,
-    workers: int,
+    make_executor: Callable[[Path], Executor],
     on_change: OnChange,
     say: Say = silent,
     *,
+    on_finished: Callable[[str], None] = lambda identifier: None,
     replace: bool = False,
 ) -> State:
     """Write ``sweep.json``, execute the graph and keep the readable TensorBoard view up to date.
@@ -74,9 +74,9 @@ def run_sweep(
 
     Args:
         plan: as :func:`prepare` gave it.
-        executor: where runs execute; closed at the end.
-        workers: runs at a time, ≥ 1.
+        make_executor: what executes the runs, for the sweep's folder; closed at the end.
         on_change: is told what happens, and where the sweep stands a few times per second.
+        on_finished: gets each run that is finished, those that were before included.
         say: is told of damaged runs that were moved aside, of runs that are taken on trust, and of runs
             that have no place in the matrix any more.
         replace: let the plan take the place of another matrix in the folder.
@@ -96,9 +96,11 @@ def run_sweep(
             if store.folder(identifier).tensorboard.is_dir():
                 link_events(store.root, graph.rows_of[identifier], several=graph.several_sources)
                 linked.add(identifier)
+        for identifier in ended:
+            on_finished(identifier)
         on_change(state, events)
 
-    with closing(executor), store.lock():
+    with store.lock():
         if not replace:
             check_matrix(store.root, plan.manifest)
         store.open()
@@ -107,4 +109,8 @@ def run_sweep(
             say(
                 f"{left} finished runs in {store.root} have no place in this matrix; they stay where they are"
             )
-        return run_graph(graph, store, executor, workers, changed, say)
+        with closing(make_executor(store.root)) as executor:
+            state = run_graph(graph, store, executor, changed, say)
+    for identifier in state.reused:
+        on_finished(identifier)
+    return state

@@ -65,7 +65,7 @@ def test_a_sweep_on_images_is_analysed_like_any_other(suite_file: Path, tmp_path
     plan = prepare(read(suite_file), tmp_path / "out")
     # 2 sources, 2 chances; away: 3 arms × 2 seeds; home-again: its scratch arm is the source itself: 2 × 2.
     assert len(plan.graph.specs) == 2 + 2 + 6 + 4
-    state = run_sweep(plan, InThisProcess(), 1, lambda _, __: None)
+    state = run_sweep(plan, InThisProcess, lambda _, __: None)
     assert not state.failed, state.failed
     manifest = json.loads((tmp_path / "out" / "sweep.json").read_text(encoding="utf-8"))
     assert (manifest["unit"], manifest["measure"]) == ("epochs", "accuracy")
@@ -73,7 +73,7 @@ def test_a_sweep_on_images_is_analysed_like_any_other(suite_file: Path, tmp_path
     sweep = read_sweep(tmp_path / "out")
     assert all(run.finished for run in sweep.runs), [run.problem for run in sweep.runs]
     assert analyse(sweep) is not None
-    again = run_sweep(plan, InThisProcess(), 1, lambda _, __: None)
+    again = run_sweep(plan, InThisProcess, lambda _, __: None)
     assert again.reused == set(plan.graph.specs)
 
 
@@ -203,7 +203,7 @@ def test_pretrained_weights_are_a_source_like_any_other(
         encoding="utf-8",
     )
     plan = prepare(read(path), tmp_path / "out")
-    state = run_sweep(plan, InThisProcess(), 1, lambda _, __: None)
+    state = run_sweep(plan, InThisProcess, lambda _, __: None)
     assert not state.failed, state.failed
     assert "stage3  copied 6" in capsys.readouterr().out
     [frozen] = [row for row in plan.graph.rows if row.strategy == "frozen-trunk-new-head"]

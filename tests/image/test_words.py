@@ -44,7 +44,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, State]:
     config = folder / "tiny.yaml"
     config.write_text(SUITE.format(home=home, away=away), encoding="utf-8")
     plan = prepare(load(str(config), SUITES, "suites").config, folder / "out")
-    return folder / "out", run_sweep(plan, InThisProcess(), 1, lambda _, __: None)
+    return folder / "out", run_sweep(plan, InThisProcess, lambda _, __: None)
 
 
 def refuse_foreign(text: str) -> None:

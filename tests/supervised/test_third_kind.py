@@ -86,7 +86,7 @@ def test_a_suite_is_checked_planned_run_and_analysed(call: Call, tmp_path: Path)
     plan = prepare(suite(), tmp_path / "out")
     # 2 sources, 2 chances; away: 3 arms × 2 seeds; home-again: its scratch arm is the source: 2 arms × 2.
     assert len(plan.graph.specs) == 2 + 2 + 6 + 4
-    state = run_sweep(plan, InThisProcess(), 1, lambda _, __: None)
+    state = run_sweep(plan, InThisProcess, lambda _, __: None)
     assert not state.failed, state.failed
     manifest = json.loads((tmp_path / "out" / "sweep.json").read_text(encoding="utf-8"))
     assert (manifest["kind"], manifest["unit"], manifest["measure"]) == ("vector", "epochs", "accuracy")
@@ -117,7 +117,7 @@ def test_a_suite_runs_in_two_processes_and_is_reported(call: Call, tmp_path: Pat
     )  # fmt: skip
     assert swept.returncode == 0, swept.stdout + swept.stderr
     plan = prepare(suite(), tmp_path / "one")
-    run_sweep(plan, InThisProcess(), 1, lambda _, __: None)
+    run_sweep(plan, InThisProcess, lambda _, __: None)
     assert results(tmp_path / "two") == results(tmp_path / "one")
     assert len(results(tmp_path / "two")) == 14
     paths = write_report(tmp_path / "one")

@@ -46,6 +46,11 @@ def results(folder: Path) -> dict[str, Any]:
 class InThisProcess:
     """Executes jobs at once."""
 
+    slots = 1
+
+    def __init__(self, root: Path) -> None:
+        """For the runs of any folder."""
+
     def submit(self, job: str) -> Future[None]:
         future: Future[None] = Future()
         try:

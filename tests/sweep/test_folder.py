@@ -43,7 +43,7 @@ def traces(folder: Path) -> dict[str, tuple[int, bytes | None]]:
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished sweep of two seeds; tests leave it as it is."""
     folder = tmp_path_factory.mktemp("begun")
-    run_sweep(prepare(planned(folder), folder / "out"), InThisProcess(), 1, lambda _, __: None)
+    run_sweep(prepare(planned(folder), folder / "out"), InThisProcess, lambda _, __: None)
     return folder / "out"
 
 
@@ -101,10 +101,10 @@ def test_the_same_suite_goes_on(begun: Path, tmp_path: Path, change: list[str]) 
 
 def test_what_is_reused_and_what_has_no_place_is_said(tmp_path: Path) -> None:
     output = tmp_path / "out"
-    run_sweep(prepare(planned(tmp_path), output), InThisProcess(), 1, lambda _, __: None)
+    run_sweep(prepare(planned(tmp_path), output), InThisProcess, lambda _, __: None)
     said: list[str] = []
     state = run_sweep(
-        prepare(planned(tmp_path, "seeds=[1,2]"), output), InThisProcess(), 1, lambda _, __: None, said.append
+        prepare(planned(tmp_path, "seeds=[1,2]"), output), InThisProcess, lambda _, __: None, said.append
     )
     kept = {row["id"] for row in json.loads((output / "sweep.json").read_text(encoding="utf-8"))["runs"]}
     left = {path.parent.name for path in output.glob("runs/*/record.json")} - kept
@@ -119,13 +119,13 @@ def test_what_is_reused_and_what_has_no_place_is_said(tmp_path: Path) -> None:
 
 def test_a_matrix_takes_the_place_of_another_where_asked(tmp_path: Path) -> None:
     output = tmp_path / "out"
-    run_sweep(prepare(planned(tmp_path), output), InThisProcess(), 1, lambda _, __: None)
+    run_sweep(prepare(planned(tmp_path), output), InThisProcess, lambda _, __: None)
     other = planned(tmp_path, "algorithm.n_epochs=2")
     with pytest.raises(StoreError, match="--replace-matrix"):
         prepare(other, output)
     before = set(output.glob("runs/*/record.json"))
     plan = prepare(other, output, replace=True)
-    run_sweep(plan, InThisProcess(), 1, lambda _, __: None, replace=True)
+    run_sweep(plan, InThisProcess, lambda _, __: None, replace=True)
     assert before < set(output.glob("runs/*/record.json"))
     assert json.loads((output / "sweep.json").read_text())["config"]["algorithm"]["n_epochs"] == 2
 

@@ -11,7 +11,7 @@ from rl_transfer.results import RunStore
 from rl_transfer.sweep.dispatch import Job
 from rl_transfer.sweep.executor import RunFailed
 from rl_transfer.sweep.graph import Graph, Row
-from rl_transfer.sweep.scheduler import Event, State, run_graph
+from rl_transfer.sweep.scheduler import AHEAD, Event, State, run_graph
 from support.records import write_finished
 
 
@@ -32,8 +32,8 @@ class Spec:
 class Fake:
     """Ends every job at once; keeps in which order they came."""
 
-    def __init__(self, fails: Callable[[str], bool] = lambda name: False) -> None:
-        self.fails, self.order = fails, list[str]()
+    def __init__(self, fails: Callable[[str], bool] = lambda name: False, slots: int = 1) -> None:
+        self.fails, self.order, self.slots = fails, list[str](), slots
 
     def submit(self, job: str) -> Future[None]:
         name = Path(job).name
@@ -70,7 +70,7 @@ def graph(targets: int, budget: int = 10) -> Graph:
 
 def test_what_others_wait_for_comes_first_and_then_the_longest(tmp_path: Path) -> None:
     executor = Fake()
-    state = run_graph(graph(3), RunStore(tmp_path), executor, 1, lambda state, events: None)
+    state = run_graph(graph(3), RunStore(tmp_path), executor, lambda state, events: None)
     assert executor.order == ["s", "long", "t0", "t1", "t2"]
     assert state.done == {"s", "long", "t0", "t1", "t2"}
     assert not state.active
@@ -79,7 +79,7 @@ def test_what_others_wait_for_comes_first_and_then_the_longest(tmp_path: Path) -
 def test_a_failed_source_skips_what_needs_it_and_nothing_else(tmp_path: Path) -> None:
     events: list[Event] = []
     executor = Fake(lambda name: name == "s")
-    state = run_graph(graph(2), RunStore(tmp_path), executor, 1, lambda state, new: events.extend(new))
+    state = run_graph(graph(2), RunStore(tmp_path), executor, lambda state, new: events.extend(new))
     assert (state.failed, state.done) == ({"s": "by order"}, {"long"})
     assert state.skipped == dict.fromkeys(["t0", "t1"], "its source source s/seed-0 failed")
     assert state.steps_planned == state.steps_finished == 100
@@ -93,7 +93,7 @@ def test_finished_runs_are_reused_and_count_as_no_work(tmp_path: Path) -> None:
     store = RunStore(tmp_path).open()
     write_finished(store.folder("s").path)
     executor = Fake()
-    state = run_graph(graph(2), store, executor, 1, lambda state, events: None)
+    state = run_graph(graph(2), store, executor, lambda state, events: None)
     assert executor.order == ["long", "t0", "t1"]
     assert (state.reused, state.steps_planned) == ({"s"}, 120)
 
@@ -102,7 +102,7 @@ def test_a_source_is_computed_again_while_what_it_fed_is_reused(tmp_path: Path) 
     store = RunStore(tmp_path).open()
     write_finished(store.folder("t0").path)
     executor = Fake()
-    state = run_graph(graph(2), store, executor, 1, lambda state, events: None)
+    state = run_graph(graph(2), store, executor, lambda state, events: None)
     assert executor.order == ["s", "long", "t1"]
     assert state.reused == {"t0"}
 
@@ -121,11 +121,35 @@ def test_what_a_run_costs_the_scheduler_does_not_grow_with_the_runs_that_wait(
             state.estimate.seconds_left(0.0)
             state.steps_done()
 
-        run_graph(whole, RunStore(tmp_path), Fake(), workers, look)
+        run_graph(whole, RunStore(tmp_path), Fake(slots=workers), look)
         return Spec.asked / len(whole.specs)
 
     few, many = asked(200), asked(2_000)
     assert many <= 1.1 * few < 25
+
+
+def test_room_that_comes_later_is_used(tmp_path: Path) -> None:
+    class Growing(Fake):
+        def submit(self, job: str) -> Future[None]:
+            super().submit(job)
+            future: Future[None] = Future()
+            future.set_running_or_notify_cancel()
+            return future
+
+    executor = Growing()
+    seen = []
+
+    def grow(state: State, events: object) -> None:
+        seen.append(len(state.running))
+        executor.slots += 1
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    rows = tuple(Row(f"r{i}", "target", None, "t", "scratch", i, ()) for i in range(9))
+    specs: Any = {row.id: Spec(1) for row in rows}
+    with pytest.raises(KeyboardInterrupt):
+        run_graph(Graph(rows, specs), RunStore(tmp_path), executor, grow)
+    assert seen == [AHEAD, 2 * AHEAD, 3 * AHEAD]
 
 
 def test_what_is_submitted_is_cancelled_when_the_sweep_is_interrupted(tmp_path: Path) -> None:
@@ -141,7 +165,7 @@ def test_what_is_submitted_is_cancelled_when_the_sweep_is_interrupted(tmp_path: 
     def interrupt(state: State, events: object) -> None:
         raise KeyboardInterrupt
 
-    executor = Hanging()
+    executor = Hanging(slots=2)
     with pytest.raises(KeyboardInterrupt):
-        run_graph(graph(5), RunStore(tmp_path), executor, 2, interrupt)
+        run_graph(graph(5), RunStore(tmp_path), executor, interrupt)
     assert executor.cancelled == 2, "what needs nothing: s and long"

@@ -1,0 +1,176 @@
+"""Sweeps on a Ray cluster of two nodes: the same numbers as here, also when a node goes down."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rl_transfer.errors import ClusterError, MissingExtraError
+from rl_transfer.frame import silent
+from rl_transfer.sweep.nodes import Request, difference
+from rl_transfer.sweep.ray import RayExecutor
+from support.cluster import HEAD, SECOND, Cluster, cluster
+from support.sweeps import results, write_suite
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="addresses and processes as on Linux")
+ONE = Request(cpus=1, gpus=0, workers=None, runs_per_worker=100)
+LONG = "training.total_steps=6400000"
+FEW = ("strategies=[scratch, fine-tune]",)
+
+
+def command(config: Path, output: Path, *arguments: str) -> list[str]:
+    start = [sys.executable, "-m", "rl_transfer", "sweep", str(config), "-o", str(output)]
+    return [*start, *FEW, *arguments]
+
+
+def sweep(config: Path, output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(config, output, *arguments), capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_suite(tmp_path_factory.mktemp("suite"))
+
+
+@pytest.fixture(scope="module")
+def reference(config: Path) -> Path:
+    done = sweep(config, config.parent / "out", "-j", "2")
+    assert done.returncode == 0, done.stderr
+    return config.parent / "out"
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[Cluster]:
+    with cluster() as found:
+        yield found
+
+
+@pytest.fixture
+def two_nodes(head: Cluster) -> Iterator[Cluster]:
+    head.join()
+    yield head
+    head.leave()
+
+
+def same_as(reference: Path, output: Path) -> None:
+    assert results(output) == results(reference)
+    assert (output / "summary.json").read_bytes() == (reference / "summary.json").read_bytes()
+    assert not (output / ".incoming").exists()
+
+
+def test_results_come_over_the_network_where_no_folder_is_shared(
+    two_nodes: Cluster, config: Path, reference: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    done = sweep(config, output, "--executor", "ray", "--address", two_nodes.address, "--return-results")
+    assert done.returncode == 0, done.stderr
+    for node in (HEAD, SECOND):
+        assert f"node {node}: 1 run at a time, results over the network" in done.stdout
+    same_as(reference, output)
+    for run in output.glob("runs/*"):
+        assert (run / "log.txt").exists()
+        assert (run / "bundle").exists() == (reference / "runs" / run.name / "bundle").exists()
+
+
+def test_a_node_that_is_killed_in_mid_sweep_changes_no_number(
+    two_nodes: Cluster, config: Path, reference: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    process = subprocess.Popen(
+        command(config, output, "--executor", "ray", "--address", two_nodes.address),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while len(list(output.glob("runs/*/record.json"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    two_nodes.kill_second()
+    assert len(results(output)) < len(results(reference)), "the kill must fall into the middle of the sweep"
+    printed, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert f"node {SECOND}: 1 run at a time, results by the shared folder" in printed
+    assert f"lost with node {SECOND}" in printed
+    assert "raylet" not in printed + errors, "Ray's own lines"
+    assert "Traceback" not in errors
+    same_as(reference, output)
+
+
+def test_a_node_with_another_library_is_refused(head: Cluster, config: Path, tmp_path: Path) -> None:
+    other = tmp_path / "site" / "timm-0.0.1.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: timm\nVersion: 0.0.1\n", encoding="utf-8")
+    head.join(path=str(other.parent))
+    try:
+        done = sweep(config, tmp_path / "out", "--executor", "ray", "--address", head.address)
+    finally:
+        head.leave()
+    assert done.returncode == 10
+    assert f"node {SECOND} differs: timm 0.0.1 there, " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_ends_the_runs_and_leaves_the_cluster(head: Cluster, config: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    process = subprocess.Popen(
+        command(config, output, "--executor", "ray", "--address", head.address, LONG),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(output.glob(".incoming/*/*/spec.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(2)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "runs are finished and kept" in errors
+    assert "Traceback" not in errors
+    assert not (output / ".incoming").exists()
+    executor = RayExecutor(tmp_path, head.address, ONE, share=True, say=silent)
+    assert executor.slots == 1, "the cluster goes on"
+    executor.close()
+
+
+def test_more_than_any_node_has_is_refused(head: Cluster, tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match="no node of the cluster has room for a run of 1 CPU and 2 GPU"):
+        RayExecutor(tmp_path, head.address, replace(ONE, gpus=2), share=True, say=silent)
+
+
+def test_without_the_extra_one_sentence_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'rl-transfer\[ray\]'"):
+        RayExecutor(tmp_path, "auto", ONE, share=True, say=silent)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere:x", "ray://127.0.0.1:10001"])
+def test_an_address_without_a_cluster_is_told_at_once(address: str, tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match="host:port"):
+        RayExecutor(tmp_path, address, ONE, share=True, say=silent)
+
+
+@pytest.mark.parametrize("option", [("--address", "auto"), ("--gpus-per-run", "1"), ("--return-results",)])
+def test_options_of_clusters_need_one(option: tuple[str, ...], config: Path, tmp_path: Path) -> None:
+    done = sweep(config, tmp_path / "out", *option)
+    assert done.returncode == 3
+    assert f"{option[0]} is about a cluster: give --executor ray too" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "slots"),
+    [(1, 0, 8), (2, 0, 4), (3, 0, 2), (0.1, 0, 80), (1, 1, 2), (1, 0.5, 4), (1, 4, 0)],
+)
+def test_as_many_runs_as_fit_on_a_node(cpus: float, gpus: float, slots: int) -> None:
+    assert Request(cpus, gpus, None, 1).slots({"CPU": 8.0, "GPU": 2.0, "memory": 1e9}) == slots
+
+
+def test_differences_name_both_sides() -> None:
+    here, there = {"torch": "2.6", "numpy": "2.1"}, {"torch": "2.7", "numpy": "2.1", "timm": "1.0"}
+    assert difference(here, dict(here), "a") is None
+    assert difference(here, there, "a") == (
+        "node a differs: torch 2.7 there, 2.6 here; timm 1.0 there, missing here"
+    )

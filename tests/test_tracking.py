@@ -1,0 +1,197 @@
+"""Finished runs are logged once, whole, and nothing that a tracker does touches them."""
+
+import importlib
+import json
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rl_transfer import tracking
+from rl_transfer.errors import ConfigError, MissingExtraError
+from rl_transfer.results import PLAYED, RunFolder
+from rl_transfer.tracking import Place, Tracked
+from support.cli import Call, calling
+from support.records import change_record, write_finished
+from support.sweeps import SUITE, results, write_suite
+
+POINTS = [{"evaluation": k, "step": 32 * k, "returns": [k, k + 1.0], "lengths": [9, 10]} for k in range(3)]
+
+
+class Keeps:
+    """Keeps what it is given, or fails."""
+
+    def __init__(self, fails: bool = False) -> None:
+        self.runs, self.closed, self._fails = list[Tracked](), False, fails
+
+    def log(self, run: Tracked) -> None:
+        if self._fails:
+            raise ConnectionError("the service is away\nmore of it")
+        self.runs.append(run)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str]) -> Call:
+    return calling(capfd)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    run = tmp_path / "runs" / "0123456789abcdef"
+    write_finished(run, spec={"kind": "rl", "seed": 3}, total_steps=64, zero_shot={"returns": [4.0, 5.0]})
+    (run / "curve.jsonl").write_text("".join(json.dumps(each) + "\n" for each in POINTS), encoding="utf-8")
+    change_record(run)
+    return Place(RunFolder(run), "base→hard/copy/seed-3", "suite", "target", ("base", "hard", "x" * 80))
+
+
+def use(monkeypatch: pytest.MonkeyPatch, tracker: Keeps) -> Keeps:
+    monkeypatch.setattr(tracking, "open_tracker", lambda wanted, folder: tracker)
+    return tracker
+
+
+def test_a_run_is_read_from_its_files(place: Place) -> None:
+    run = tracking.read_tracked(place, PLAYED)
+    assert (run.id, run.name, run.group, run.role) == (
+        "0123456789abcdef", "base→hard/copy/seed-3", "suite", "target",
+    )  # fmt: skip
+    assert run.tags == ("base", "hard", "x" * 64)
+    assert run.config == {"kind": "rl", "seed": 3}
+    assert run.curve[2] == (64, {"evaluation/mean_return": 2.5, "evaluation/mean_length": 9.5})
+    assert run.summary["final/mean_return"] == 2.5
+    assert run.summary["zero_shot"] == 4.5
+
+
+def test_each_run_is_logged_once_also_when_a_sweep_continues(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = use(monkeypatch, Keeps())
+    for _ in range(2):
+        with tracking.tracking("wandb", tmp_path, PLAYED) as log:
+            assert log is not None
+            log.add(place)
+            log.add(place)
+    assert [run.id for run in tracker.runs] == [place.folder.path.name]
+    assert tracker.closed
+    with tracking.tracking("wandb:other", tmp_path, PLAYED) as log:
+        assert log is not None
+        log.add(place)
+    assert len(tracker.runs) == 2, "another project has not got it yet"
+
+
+def test_a_run_that_was_not_logged_is_logged_another_time(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, Keeps(fails=True))
+    with tracking.tracking("wandb", tmp_path, PLAYED) as log:
+        assert log is not None
+        log.add(place)
+    assert log.problem == "ConnectionError: the service is away"
+    tracker = use(monkeypatch, Keeps())
+    with tracking.tracking("wandb", tmp_path, PLAYED) as log:
+        assert log is not None
+        log.add(place)
+    assert len(tracker.runs) == 1
+
+
+def test_a_sweep_logs_what_its_runs_are_called_and_an_error_only_warns(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = ("seeds=1", "strategies=[scratch, fine-tune]", "-j", "1", "-o", str(tmp_path / "out"))
+    config = str(write_suite(tmp_path, SUITE.replace("  base-again", "  # base-again")))
+    broken = use(monkeypatch, Keeps(fails=True))
+    first = call("sweep", config, *few, "--track", "wandb")
+    assert first.code == 0
+    assert (
+        "warning: tracking stopped: ConnectionError: the service is away; all results are kept" in first.err
+    )
+    assert broken.runs == []
+    before = results(tmp_path / "out")
+    tracker = use(monkeypatch, Keeps())
+    second = call("sweep", config, *few, "--track", "wandb")
+    assert (second.code, second.err) == (0, "")
+    assert results(tmp_path / "out") == before
+    found = {(run.role, run.tags): run for run in tracker.runs}
+    assert found.keys() == {
+        ("source", ("base", "seed-0")),
+        ("random", ("reversed", "seed-0")),
+        ("target", ("reversed", "scratch", "seed-0")),
+        ("target", ("base", "reversed", "fine-tune", "seed-0")),
+    }
+    assert {run.id for run in tracker.runs} == before.keys()
+    assert found["source", ("base", "seed-0")].curve[-1][0] == 128
+    assert all(run.group == "tiny" for run in tracker.runs)
+
+
+def test_weights_and_biases_keeps_a_run_offline(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    with tracking.tracking("wandb:curves", tmp_path, PLAYED) as log:
+        assert log is not None
+        log.add(place)
+    assert log.problem is None
+    (file,) = (tmp_path / "wandb").glob("offline-run-*/run-0123456789abcdef.wandb")
+    records = list(read_wandb(file))
+    (run,) = (each.run for each in records if each.HasField("run"))
+    assert (run.run_id, run.project, run.run_group, run.job_type) == (
+        "0123456789abcdef", "curves", "suite", "target",
+    )  # fmt: skip
+    assert run.display_name == place.name
+    assert list(run.tags) == ["base", "hard", "x" * 64]
+    assert {each.key: json.loads(each.value_json) for each in run.config.update if each.key != "_wandb"} == {
+        "kind": "rl", "seed": 3,
+    }  # fmt: skip
+    history = [values(each.history.item) for each in records if each.HasField("history")]
+    assert [(each["_step"], each["evaluation/mean_return"]) for each in history] == [
+        (0, 0.5), (32, 1.5), (64, 2.5),
+    ]  # fmt: skip
+    summary = {key: value for each in records for key, value in values(each.summary.update).items()}
+    assert summary["final/mean_return"] == 2.5
+
+
+def values(items: Any) -> dict[str, Any]:
+    return {each.key or "/".join(each.nested_key): json.loads(each.value_json) for each in items}
+
+
+def read_wandb(file: Path) -> Iterator[Any]:
+    """Records of a ``.wandb`` file: a header of 7 bytes, then LevelDB's log format in blocks of 32 KiB."""
+    protocol: Any = importlib.import_module("wandb.proto.wandb_internal_pb2")
+
+    content, at, whole = file.read_bytes(), 7, b""
+    while at + 7 <= len(content):
+        left = 32768 - at % 32768
+        if left < 7:
+            at += left
+            continue
+        length, kind = struct.unpack("<HB", content[at + 4 : at + 7])
+        whole += content[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # whole, or the last piece
+            record = protocol.Record()
+            record.ParseFromString(whole)
+            yield record
+            whole = b""
+
+
+def test_what_cannot_be_tracked_is_refused_before_anything_runs(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match=r"--track mlflow: expected wandb, or wandb:PROJECT"):
+        tracking.open_tracker("mlflow", tmp_path)
+    for name in ("WANDB_MODE", "WANDB_API_KEY", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"set WANDB_MODE=offline"):
+        tracking.open_tracker("wandb", tmp_path)
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'rl-transfer\[wandb\]'"):
+        tracking.open_tracker("wandb", tmp_path)
+    refused = call("train", "cartpole", "-o", str(tmp_path / "out"), "--track", "wandb")
+    assert refused.code == 9
+    assert not list(tmp_path.glob("out/runs/*"))
