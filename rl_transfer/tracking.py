@@ -53,7 +53,7 @@ class Tracker(Protocol):
 
 
 @dataclass(frozen=True)
-class Place:
+class NamedRun:
     """What people call a run, and where it stands among others."""
 
     folder: RunFolder
@@ -96,19 +96,19 @@ class Log:
         self._left = False
         self._tracker, self._labels, self._done = tracker, labels, done
         self._known = set(done.read_text(encoding="utf-8").split()) if done.is_file() else set[str]()
-        self._waiting: queue.Queue[Place | None] = queue.Queue()
+        self._waiting: queue.Queue[NamedRun | None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
-    def add(self, place: Place) -> None:
+    def add(self, named: NamedRun) -> None:
         """Have a finished run logged.
 
         Args:
-            place: the run; passed over if it was logged before.
+            named: the run; passed over if it was logged before.
         """
-        if place.folder.path.name not in self._known:
-            self._known.add(place.folder.path.name)
-            self._waiting.put(place)
+        if named.folder.path.name not in self._known:
+            self._known.add(named.folder.path.name)
+            self._waiting.put(named)
 
     def close(self) -> None:
         """Wait until everything is logged."""
@@ -123,10 +123,10 @@ class Log:
 
     def _work(self) -> None:
         try:
-            while (place := self._waiting.get()) is not None and not self._left:
-                self._tracker.log(read_tracked(place, self._labels))
+            while (named := self._waiting.get()) is not None and not self._left:
+                self._tracker.log(read_tracked(named, self._labels))
                 with self._done.open("a", encoding="utf-8") as stream:
-                    stream.write(f"{place.folder.path.name}\n")
+                    stream.write(f"{named.folder.path.name}\n")
             self._tracker.close()
         except Exception as error:  # noqa: BLE001 - somebody else's service; the results do not depend on it
             self.problem = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -161,11 +161,11 @@ def tracking(wanted: str | None, folder: Path, labels: Labels) -> Iterator[Log |
     log.close()
 
 
-def read_tracked(place: Place, labels: Labels) -> Tracked:
+def read_tracked(named: NamedRun, labels: Labels) -> Tracked:
     """A finished run, from its files.
 
     Args:
-        place: the run.
+        named: the run.
         labels: what its numbers are called.
 
     Returns:
@@ -174,8 +174,8 @@ def read_tracked(place: Place, labels: Labels) -> Tracked:
     Raises:
         StoreError: the run is not finished, or damaged.
     """
-    record = place.folder.record()
-    curve = tuple((int(point["step"]), _values(point, labels)) for point in place.folder.read().curve or ())
+    record = named.folder.record()
+    curve = tuple((int(point["step"]), _values(point, labels)) for point in named.folder.read().curve or ())
     summary = {
         name: float(record[name])
         for name in ("total_steps", "wall_seconds", "cpu_seconds", "source_steps", "source_score")
@@ -185,9 +185,9 @@ def read_tracked(place: Place, labels: Labels) -> Tracked:
         summary |= {f"final/{name.rpartition('/')[2]}": value for name, value in curve[-1][1].items()}
     if isinstance(zero_shot := record.get("zero_shot"), dict) and zero_shot.get("returns"):
         summary["zero_shot"] = _mean(zero_shot["returns"])
-    tags = tuple(tag[:TAG_LENGTH] for tag in place.tags)
+    tags = tuple(tag[:TAG_LENGTH] for tag in named.tags)
     return Tracked(
-        str(record["id"]), place.name, place.group, place.role, tags, record["spec"], curve, summary
+        str(record["id"]), named.name, named.group, named.role, tags, record["spec"], curve, summary
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 from rl_transfer import tracking
 from rl_transfer.errors import ConfigError, MissingExtraError
 from rl_transfer.results import PLAYED, RunFolder
-from rl_transfer.tracking import Place, Tracked
+from rl_transfer.tracking import NamedRun, Tracked
 from support.cli import Call, calling
 from support.records import change_record, write_finished
 from support.sweeps import SUITE, results, write_suite
@@ -42,12 +42,12 @@ def call(capfd: pytest.CaptureFixture[str]) -> Call:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place(tmp_path: Path) -> NamedRun:
     run = tmp_path / "runs" / "0123456789abcdef"
     write_finished(run, spec={"kind": "rl", "seed": 3}, total_steps=64, zero_shot={"returns": [4.0, 5.0]})
     (run / "curve.jsonl").write_text("".join(json.dumps(each) + "\n" for each in POINTS), encoding="utf-8")
     change_record(run)
-    return Place(RunFolder(run), "base→hard/copy/seed-3", "suite", "target", ("base", "hard", "x" * 80))
+    return NamedRun(RunFolder(run), "base→hard/copy/seed-3", "suite", "target", ("base", "hard", "x" * 80))
 
 
 def use(monkeypatch: pytest.MonkeyPatch, tracker: Keeps) -> Keeps:
@@ -55,7 +55,7 @@ def use(monkeypatch: pytest.MonkeyPatch, tracker: Keeps) -> Keeps:
     return tracker
 
 
-def test_a_run_is_read_from_its_files(place: Place) -> None:
+def test_a_run_is_read_from_its_files(place: NamedRun) -> None:
     run = tracking.read_tracked(place, PLAYED)
     assert (run.id, run.name, run.group, run.role) == (
         "0123456789abcdef", "base→hard/copy/seed-3", "suite", "target",
@@ -68,7 +68,7 @@ def test_a_run_is_read_from_its_files(place: Place) -> None:
 
 
 def test_each_run_is_logged_once_also_when_a_sweep_continues(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: NamedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracker = use(monkeypatch, Keeps())
     for _ in range(2):
@@ -85,7 +85,7 @@ def test_each_run_is_logged_once_also_when_a_sweep_continues(
 
 
 def test_a_run_that_was_not_logged_is_logged_another_time(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: NamedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, Keeps(fails=True))
     with tracking.tracking("wandb", tmp_path, PLAYED) as log:
@@ -129,7 +129,7 @@ def test_a_sweep_logs_what_its_runs_are_called_and_an_error_only_warns(
 
 
 def test_weights_and_biases_keeps_a_run_offline(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: NamedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     with tracking.tracking("wandb:curves", tmp_path, PLAYED) as log:

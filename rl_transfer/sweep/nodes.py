@@ -69,7 +69,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Report:
+class NodeReport:
     """What a node says of itself."""
 
     versions: dict[str, str]
@@ -117,7 +117,7 @@ def difference(here: dict[str, str], there: dict[str, str], address: str) -> str
 _local: LocalExecutor | None = None
 
 
-def report(probe: str | None, token: str) -> Report:
+def report(probe: str | None, token: str) -> NodeReport:
     """Executed on a node: what it is, and whether it sees the folder of the sweep.
 
     Args:
@@ -131,7 +131,7 @@ def report(probe: str | None, token: str) -> Report:
     if probe is not None:
         with contextlib.suppress(OSError):
             shared = Path(probe).read_text(encoding="utf-8") == token
-    return Report(versions(), shared)
+    return NodeReport(versions(), shared)
 
 
 def execute(

@@ -31,7 +31,7 @@ from rl_transfer.results import RunFolder
 from rl_transfer.sweep.archive import bring, pack
 from rl_transfer.sweep.dispatch import Job
 from rl_transfer.sweep.executor import RunFailed
-from rl_transfer.sweep.nodes import Node, Report, Request, difference, execute, report, versions
+from rl_transfer.sweep.nodes import Node, NodeReport, Request, difference, execute, report, versions
 from rl_transfer.wording import counted
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ class RayExecutor:
         )
         return options
 
-    def _answered(self, node: Node, done: Future[Report]) -> None:
+    def _answered(self, node: Node, done: Future[NodeReport]) -> None:
         error = done.exception()
         if error is not None and not isinstance(error, self._ray.exceptions.RayTaskError):
             node.state = "lost"
