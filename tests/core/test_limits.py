@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from rl_transfer.core.limits import SPARE_NUMBERS, SPARE_TENSORS, no_larger_than
+from rl_transfer.core.limits import MOST_TENSOR_BYTES, SPARE_NUMBERS, SPARE_TENSORS, no_larger_than
 
 
 def backbone_whose_head_is_dropped() -> nn.Module:
@@ -44,3 +44,9 @@ def test_the_bound_is_twice_the_state_and_something_to_spare() -> None:
         nn.ParameterList(nn.Parameter(torch.zeros(1)) for _ in range(SPARE_TENSORS + 2))
     with pytest.raises(ValueError, match="far larger"), no_larger_than(shapes):
         nn.ParameterList(nn.Parameter(torch.zeros(1)) for _ in range(SPARE_TENSORS + 3))
+
+
+def test_a_small_network_may_drop_many_tensors_and_files_may_have_8_gib() -> None:
+    with no_larger_than({"weight": (1, 1)}):
+        nn.ParameterList(nn.Parameter(torch.zeros(1)) for _ in range(60))
+    assert MOST_TENSOR_BYTES == 8 * 1024**3, "docs/sources.md says so"

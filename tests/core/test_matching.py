@@ -21,10 +21,6 @@ def linears(*modules):
     return model, PartMap.build(model, {"t": PartRule(("",), "trunk")})
 
 
-def conv(channels, height=3):
-    return linears(nn.Conv2d(channels, 4, (height, 3)))
-
-
 @pytest.mark.parametrize("known", [True, False], ids=["parts of the source given", "names alone"])
 def test_a_part_with_only_some_names_in_common_is_matched_in_order_if_the_sources_parts_are_known(known):
     source, source_parts = linears(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
@@ -106,13 +102,13 @@ def test_ten_problems_are_told_without_a_rest():
 @pytest.mark.parametrize(
     ("source", "target", "columns", "message"),
     [
-        (linears(nn.Linear(3, 2)), linears(nn.Linear(2, 4)), (0, 1), "2×3 in the source, 4×2 here"),
-        (conv(3), conv(2, height=5), (0, 1), "4×3×3×3 in the source, 4×2×5×3 here"),
+        (nn.Linear(3, 2), nn.Linear(2, 4), (0, 1), "2×3 in the source, 4×2 here"),
+        (nn.Conv2d(3, 4, 3), nn.Conv2d(2, 4, (5, 3)), (0, 1), "4×3×3×3 in the source, 4×2×5×3 here"),
     ],
     ids=["wider", "larger kernel"],
 )
 def test_an_input_map_does_not_bridge_other_differences(source, target, columns, message):
-    (source, _), (target, parts) = source, target
+    (source, _), (target, parts) = linears(source), linears(target)
     strategy = Strategy("s", copy=("all",), input_maps={"t.0": columns})
     with pytest.raises(TransferError, match=message):
         plan(source.state_dict(), target, parts, strategy)

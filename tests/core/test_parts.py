@@ -1,4 +1,5 @@
 import copy
+import functools
 import hashlib
 
 import pytest
@@ -183,7 +184,11 @@ def test_selectors_that_match_nothing_say_what_exists(selector, message):
     assert caught.value.key == "strategies.mine.copy.1"
 
 
-PARTS = ActorCritic(depth=3).parts()
+@functools.cache
+def deep_parts():
+    return ActorCritic(depth=3).parts()
+
+
 SELECTORS = [
     *("trunk", "head", "all", "policy_trunk", "value_trunk", "action_head", "log_std"),
     *(f"policy_trunk.{i}" for i in range(3)),
@@ -193,17 +198,17 @@ SELECTORS = [
 
 @given(st.lists(st.sampled_from(SELECTORS)), st.lists(st.sampled_from(SELECTORS)))
 def test_a_selection_is_a_union(left, right):
-    both = PARTS.select(left + right)
-    assert set(both) == set(PARTS.select(left)) | set(PARTS.select(right))
+    both = deep_parts().select(left + right)
+    assert set(both) == set(deep_parts().select(left)) | set(deep_parts().select(right))
     assert len(both) == len(set(both))
-    order = list(PARTS.tensors)
+    order = list(deep_parts().tensors)
     assert list(both) == sorted(both, key=order.index)
 
 
 @given(st.text(alphabet="policy_trunkheadall.[:]01 -", max_size=16))
 def test_any_text_selects_something_or_is_refused(selector):
     try:
-        selected = PARTS.select([selector])
+        selected = deep_parts().select([selector])
     except TransferError as error:
         selected = (error.message,)
         named = repr(selector) in error.message
@@ -314,3 +319,21 @@ def test_the_digest_of_a_model_is_that_of_all_its_tensors():
 def test_parts_without_tensors_have_no_digest():
     model = ActorCritic()
     assert set(model.parts().digests(model)) == set(ActorCritic.RULES) - {"features"}
+
+
+class Counting(nn.Linear):
+    """A layer whose state dict holds something that is no tensor."""
+
+    def get_extra_state(self):
+        return {"calls": 3}
+
+    def set_extra_state(self, state):
+        assert state == {"calls": 3}
+
+
+def test_what_is_no_tensor_in_a_state_dict_is_passed_over():
+    model = nn.Sequential(Counting(2, 3))
+    assert "0._extra_state" in model.state_dict()
+    parts = PartMap.build(model, {"body": PartRule(("",), "trunk")})
+    assert parts["body"].tensor_names == ("0.weight", "0.bias")
+    assert parts.digests(model)["body"] == digest_model(model, ["0.weight", "0.bias"]) == digest_model(model)

@@ -176,6 +176,7 @@ W = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
         ({"w": {**W, "data_offsets": [0.0, 8.0]}}, 8, "does not describe 'w'"),
         ({"w": {**W, "shape": [-2]}}, 8, "does not describe 'w'"),
         ({"w": {**W, "shape": [True]}}, 8, "does not describe 'w'"),
+        ({"w": {**W, "shape": [0, 2**63], "data_offsets": [0, 0]}}, 0, "does not describe 'w'"),
         ({"w": {**W, "shape": [1] * 64 + [2]}}, 8, "does not describe 'w'"),
         ({"w": {**W, "dtype": "F3"}}, 8, "does not describe 'w'"),
         ({"w": {**W, "dtype": ["F32"]}}, 8, "does not describe 'w'"),
@@ -255,3 +256,32 @@ def test_another_network_is_refused_before_a_tensor_is_read(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         open_bundle(folder).fill(target)
+
+
+def test_a_header_may_name_tensors_in_any_order_and_with_64_dimensions(tmp_path: Path) -> None:
+    later = {"dtype": "F32", "shape": [1] * 63 + [3], "data_offsets": [8, 20]}
+    stored_file(tmp_path / "f", {"later": later, "w": W}, 20)
+    found = read_header(tmp_path / "f")
+    assert {name: (each.shape, each.size) for name, each in found.items()} == {
+        "later": ((1,) * 63 + (3,), 12),
+        "w": ((2,), 8),
+    }
+
+
+def test_a_header_is_not_read_beyond_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored_file(tmp_path / "f", {"w": W}, 8)
+    length = len(json.dumps({"w": W}))
+    monkeypatch.setattr(file_format, "MOST_HEADER_BYTES", length)
+    assert set(read_header(tmp_path / "f")) == {"w"}
+    monkeypatch.setattr(file_format, "MOST_HEADER_BYTES", length - 1)
+    with pytest.raises(ValueError, match="no header of reasonable size"):
+        read_header(tmp_path / "f")
+
+
+def test_a_file_that_shrinks_between_header_and_tensors_is_noticed(tmp_path: Path) -> None:
+    stored_file(tmp_path / "f", {"w": W}, 8)
+    header = read_header(tmp_path / "f")
+    with (tmp_path / "f").open("r+b") as stream:
+        stream.truncate(header["w"].start + 4)
+    with pytest.raises(ValueError, match="ends before its last tensor"):
+        digest_stored(tmp_path / "f", header)
