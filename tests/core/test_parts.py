@@ -337,3 +337,28 @@ def test_what_is_no_tensor_in_a_state_dict_is_passed_over():
     parts = PartMap.build(model, {"body": PartRule(("",), "trunk")})
     assert parts["body"].tensor_names == ("0.weight", "0.bias")
     assert parts.digests(model)["body"] == digest_model(model, ["0.weight", "0.bias"]) == digest_model(model)
+
+
+def test_a_module_without_tensors_follows_a_layer_of_the_part_whose_prefix_covers_it():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(2, 2), nn.Linear(2, 2), nn.ReLU(), nn.Tanh())
+    rules = {"body": PartRule(("1", "3"), "trunk"), "top": PartRule(("0", "2"), "head")}
+    parts = PartMap.build(model, rules)
+    # ReLU 3 is the body's, though the top's layer stands before it; Tanh 4 is nobody's and follows that.
+    # Flatten 0 is the top's, and before each of its layers: it goes with the first.
+    assert parts["body"].layers[0].followers == ("3",)
+    assert parts["top"].layers[0].followers == ("0", "4")
+
+
+def test_frozen_parameters_are_parameters_and_so_is_what_requires_a_gradient():
+    model = nn.Linear(2, 2).requires_grad_(False)
+    model.register_buffer("coefficient", torch.zeros(1, requires_grad=True))
+    model.register_buffer("count", torch.zeros(1))
+    kinds = {
+        info.name: info.kind for info in PartMap.build(model, {"t": PartRule(("",), "trunk")})["t"].tensors
+    }
+    assert kinds == {
+        "weight": "parameter",
+        "bias": "parameter",
+        "coefficient": "parameter",
+        "count": "buffer",
+    }
