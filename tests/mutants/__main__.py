@@ -89,8 +89,8 @@ def judge(chosen: Sequence[Mutant], reach: Reach, seconds: float, jobs: int) -> 
                     cold.append(pairs[index])
                 else:
                     tell(pairs[index][0], outcome)
-        for mutant, task in cold:
-            tell(mutant, run(task.tests, task.limit, (task.path, task.tree)))
+        for index, outcome in warm.judge_apart([task for _, task in cold], jobs):
+            tell(cold[index][0], outcome or "broken")
     return judged
 
 

@@ -152,7 +152,7 @@ def test_a_warm_process_judges_as_one_of_its_own_does(tmp_path: Path) -> None:
     script.write_text(
         "import ast\n"
         "from mutants.process import ROOT, prepare\n"
-        "from mutants.warm import Task, judge\n"
+        "from mutants.warm import Task, judge, judge_apart\n"
         "prepare()\n"
         "path = 'rl_transfer/wording.py'\n"
         "name = 'test_an_error_without_a_users_line_names_the_last_one_it_has_or_none'\n"
@@ -169,6 +169,9 @@ def test_a_warm_process_judges_as_one_of_its_own_does(tmp_path: Path) -> None:
         "    task(old, new, 'test_of_no_such_name'),\n"
         "]\n"
         "print(*(outcome for _, outcome in sorted(judge('tests/test_wording.py', tasks, 2))))\n"
+        "print(*(outcome for _, outcome in sorted(judge_apart(tasks, 2))))\n"
     )
     done = in_a_process_of_its_own(str(script))
-    assert done.stdout.split() == ["killed", "survived", "None", "None"], done.stdout + done.stderr
+    assert done.stdout.splitlines() == [
+        "killed survived None None", "killed survived survived killed",
+    ], done.stdout + done.stderr  # fmt: skip

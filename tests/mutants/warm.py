@@ -14,11 +14,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType, FunctionType
-from typing import get_args
+from typing import NoReturn, get_args
 
 import pytest
 
-from mutants.process import FAILED_TO_START, QUIET, ROOT, Outcome, silence, wait
+from mutants.process import FAILED_TO_START, QUIET, ROOT, Outcome, run, silence, wait
 
 Place = tuple[str, int]
 """Qualified name and first line of a code object."""
@@ -133,7 +133,7 @@ class Loop:
 
 
 def judge(tests: str, tasks: Sequence[Task], jobs: int = 1) -> Iterator[tuple[int, Outcome | None]]:
-    """Judge changes side by side; outcomes come as they are found.
+    """Judge changes inside functions side by side; outcomes come as they are found.
 
     Args:
         tests: paths of the tests, separated by spaces; all that any task names lie under them.
@@ -143,41 +143,70 @@ def judge(tests: str, tasks: Sequence[Task], jobs: int = 1) -> Iterator[tuple[in
     Yields:
         Index of a task and its outcome; None where a change must be judged in a process of its own.
     """
+
+    def host(indices: Sequence[int], tell: Tell) -> None:
+        silence()
+        loop = Loop([tasks[each] for each in indices], lambda index, outcome: tell(indices[index], outcome))
+        pytest.main([*QUIET, f"--rootdir={ROOT}", *tests.split()], plugins=[loop])
+
+    return _shared(host, len(tasks), jobs)
+
+
+def judge_apart(tasks: Sequence[Task], jobs: int = 1) -> Iterator[tuple[int, Outcome | None]]:
+    """Judge changes of any kind side by side, each in a process that imports everything anew.
+
+    Args:
+        tasks: the changes.
+        jobs: how many at a time.
+
+    Yields:
+        Index of a task and its outcome.
+    """
+
+    def host(indices: Sequence[int], tell: Tell) -> None:
+        for index in indices:
+            task = tasks[index]
+            tell(index, run(task.tests, task.limit, (task.path, task.tree)))
+
+    return _shared(host, len(tasks), jobs)
+
+
+Tell = Callable[[int, Outcome | None], None]
+
+
+def _shared(
+    host: Callable[[Sequence[int], Tell], None], count: int, jobs: int
+) -> Iterator[tuple[int, Outcome | None]]:
+    """What the hosts tell, each in a fork of this process with its share of the indices."""
     reading, writing = os.pipe()
-    hosts = []
+    children = []
     for job in range(jobs):
-        host = os.fork()
-        if host == 0:
+        child = os.fork()
+        if child == 0:
             os.close(reading)
-            os._exit(_host(tests, range(job, len(tasks), jobs), tasks, writing))
-        hosts.append(host)
+            _serve(host, range(job, count, jobs), writing)
+        children.append(child)
     os.close(writing)
-    left = set(range(len(tasks)))
+    left = set(range(count))
     with os.fdopen(reading, encoding="utf-8") as lines:
         for line in lines:
             number, _, name = line.strip().partition(" ")
             left.discard(int(number))
             yield int(number), next((each for each in get_args(Outcome) if each == name), None)
-    for host in hosts:
-        os.waitpid(host, 0)
+    for child in children:
+        os.waitpid(child, 0)
     for index in sorted(left):  # of a host that could not start
         yield index, None
 
 
-def _host(tests: str, mine: range, tasks: Sequence[Task], writing: int) -> int:
-    code = FAILED_TO_START
+def _serve(host: Callable[[Sequence[int], Tell], None], share: Sequence[int], writing: int) -> NoReturn:
     try:
-        silence()
-        told = Loop(
-            [tasks[index] for index in mine],
-            lambda index, outcome: _tell(writing, f"{mine[index]} {outcome}\n"),
-        )
-        code = int(pytest.main([*QUIET, f"--rootdir={ROOT}", *tests.split()], plugins=[told]))
+        host(share, lambda index, outcome: _tell(writing, f"{index} {outcome}\n"))
     except BaseException:
         traceback.print_exc()
         raise
     finally:
-        os._exit(code)
+        os._exit(0)
 
 
 def _tell(writing: int, line: str) -> None:
