@@ -1,9 +1,10 @@
 """What a run costs beyond its training, when many share a worker: CPU milliseconds per run, part by part.
 
-    python benchmarks/run_cost.py                      # 20 runs of 64 steps after 5 that warm up
+    python benchmarks/run_cost.py                      # 20 runs of 256 steps after 5 that warm up
     python benchmarks/run_cost.py --runs 100 --steps 6144
 
-Runs of PPO in CartPole, one after the other in this process, as a worker executes them. Training is what
+Runs of PPO in CartPole with the quickstart's rollouts of 256 steps, one after the other in this process, as a
+worker executes them; each evaluates five episodes before and after its training. Training is what
 happens inside ``learn`` but evaluations, events and files; evaluations are stated apart, and so is the
 wall-clock time that data take to reach the disk. What is left is the fixed cost.
 """
@@ -122,7 +123,7 @@ def job(folder: Path, seed: int, steps: int) -> str:
     run = RLRun.model_validate(
         {
             "env": {"id": "CartPole-v1"},
-            "algorithm": {"name": "PPO", "n_envs": 2, "n_steps": 16, "batch_size": 32, "n_epochs": 1},
+            "algorithm": {"name": "PPO", "n_envs": 8, "n_steps": 32, "batch_size": 256},
             "training": {"total_steps": steps},
             "evaluation": {"every": steps, "episodes": 5},
             "strategy": {},
@@ -154,7 +155,7 @@ def main() -> None:
     """Print a line per part."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=64, help="of each run, a multiple of 32")
+    parser.add_argument("--steps", type=int, default=256, help="of each run, a multiple of 256")
     chosen = parser.parse_args()
     clock = measure(chosen.runs, chosen.steps)
     per_run = {part: 1e3 * seconds / chosen.runs for part, seconds in clock.seconds.items()}

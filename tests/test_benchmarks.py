@@ -32,7 +32,7 @@ def test_planning_and_scheduling_are_measured_at_any_size(tmp_path: Path) -> Non
 
 
 def test_the_fixed_cost_of_a_run_is_measured_part_by_part() -> None:
-    program = [sys.executable, str(ROOT / "benchmarks" / "run_cost.py"), "--runs", "2", "--steps", "32"]
+    program = [sys.executable, str(ROOT / "benchmarks" / "run_cost.py"), "--runs", "2", "--steps", "256"]
     done = subprocess.run(program, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for part in runpy.run_path(program[1])["PARTS"]:
