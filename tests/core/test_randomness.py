@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from rl_transfer.core import isolated
+from rl_transfer.core.randomness import generator_states, set_generator_states
 
 
 def draws():
@@ -34,3 +35,11 @@ def test_an_error_inside_puts_the_generators_back_too():
         _ = draws()[0] / 0
     assert random.getstate() == before[0]
     assert torch.equal(torch.get_rng_state(), before[1])
+
+
+def test_states_that_were_kept_are_put_back():
+    states = generator_states()
+    first = draws()
+    assert all(a != b for a, b in zip(first, draws(), strict=True))
+    set_generator_states(states)
+    assert draws() == first
