@@ -139,12 +139,13 @@ def test_commands_run_in_the_order_of_the_page(page: Path, call: Call, workspace
     for example in examples(page):
         if example.language == "bash":
             for command in example.commands():
-                run_command(command, call, workspace)
+                with pytest.MonkeyPatch.context() as given:
+                    while "=" in command[0]:
+                        given.setenv(*command.pop(0).split("=", 1))
+                    run_command(command, call, workspace)
 
 
 def run_command(command: list[str], call: Call, workspace: Path) -> None:
-    while "=" in command[0]:
-        command = command[1:]
     program, text = command[0], shlex.join(command[1:])
     if program.endswith("rl-transfer"):
         run_ours(command, call)
