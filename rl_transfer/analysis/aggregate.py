@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -73,7 +72,7 @@ def aggregate(
     finals = [
         s for arms in usable.values() for arm in arms for s in _scores(arm, scales, "final_performance")
     ]
-    grid = np.linspace(min(0.0, *finals, 0.0), max(1.0, *finals, 1.0), _THRESHOLDS)
+    grid = np.linspace(min([0.0, *finals]), max([1.0, *finals]), _THRESHOLDS)
     return tuple(
         _aggregate(key, arms, targets, scales, grid, settings, root_seed) for key, arms in usable.items()
     )
@@ -115,7 +114,7 @@ def _gap(arms: Sequence[Arm], targets: Sequence[str]) -> str:
 def _scores(arm: Arm, scales: Mapping[str, ScoreScale], figure: Summed) -> list[float]:
     scale = scales[arm.target]
     values = [run.final if figure == "final_performance" else run.auc for run in arm.metrics]
-    return [float(score) for score in scale.score(np.array(values)) if math.isfinite(score)]
+    return [float(score) for score in scale.score(np.array(values))]
 
 
 def _profile(

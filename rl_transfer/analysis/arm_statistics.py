@@ -128,7 +128,7 @@ def welch_interval(x: Values, y: Values, confidence: float) -> Interval:
     if min(x.size, y.size) < 2:
         return Interval(point, math.nan, math.nan)
     error, degrees = welch_error(_variance(x), x.size, _variance(y), y.size)
-    half = error * t_quantile((1 + confidence) / 2, degrees) if error > 0 else 0.0
+    half = error * t_quantile((1 + confidence) / 2, degrees)
     return Interval(point, point - half, point + half)
 
 
@@ -200,7 +200,9 @@ def _splits(total: int, first: int) -> npt.NDArray[np.intp]:
 
 
 def benjamini_hochberg(p_values: Values) -> FloatArray:
-    """Adjusted p-values of one family: p̃₍ᵢ₎ = min over j ≥ i of min(1, m p₍ⱼ₎ / j), in the given order.
+    """Adjusted p-values of one family: p̃₍ᵢ₎ = min over j ≥ i of m p₍ⱼ₎ / j, in the given order.
+
+    None is above 1: the largest p stays as it is.
 
     >>> benjamini_hochberg([0.01, 0.5, 0.02]).tolist()  # 0.01 · 3/1 and 0.02 · 3/2 are both 0.03
     [0.03, 0.5, 0.03]
@@ -222,7 +224,7 @@ def benjamini_hochberg(p_values: Values) -> FloatArray:
     order = np.argsort(p, kind="stable")
     stepped = p[order] * p.size / np.arange(1, p.size + 1)
     adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(1.0, np.minimum.accumulate(stepped[::-1])[::-1])
+    adjusted[order] = np.minimum.accumulate(stepped[::-1])[::-1]
     return adjusted
 
 

@@ -186,10 +186,9 @@ def source_info(sweep: Sweep, name: str, bar: float | None) -> SourceInfo:
         Scores by seed in the measure's unit, training steps and problems.
     """
     rows = sweep.select("source", source=name)
-    fed = [run for run in sweep.select("target", source=name) if run.record is not None]
     scores = {run.seed: float(run.curve.means[-1]) for run in rows if run.curve}
     steps = [run.curve.budget for run in rows if run.curve]
-    for run in fed:
+    for run in sweep.select("target", source=name):
         record = run.record or {}
         if record.get("source_score") is not None:
             scores.setdefault(run.seed, float(record["source_score"]))

@@ -78,7 +78,7 @@ def arm_flags(
             )
         )
     fed = [run for run in arm.source_runs if run is not None]
-    if arm.source is not None and len(fed) > 1 and len({*fed}) < len(fed):
+    if arm.source is not None and len({*fed}) < len(fed):
         found.append(
             Flag(
                 "shared-source",

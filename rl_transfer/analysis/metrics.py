@@ -190,7 +190,7 @@ def has_plateaued(steps: FloatArray, curves: Sequence[FloatArray], confidence: f
         True only where a plateau was shown.
     """
     count = max(WINDOW, math.ceil(len(steps) / 3))
-    if len(curves) < 2 or len(steps) < WINDOW:
+    if len(steps) < WINDOW:
         return False
     t = steps[-count:] - steps[-count:].mean()
     slopes = [float(t @ (means[-count:] - means[-count:].mean()) / (t @ t)) for means in curves]

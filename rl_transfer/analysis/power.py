@@ -69,7 +69,7 @@ def more_seeds(x: Values, y: Values, *, delta: float, q: float, cells: int, conf
         y: the second arm, in the same unit.
         delta: half-width of the region of practical equivalence, in that unit.
         q: false-discovery rate, in (0, 1).
-        cells: tests in the family.
+        cells: tests in the family, this one among them.
         confidence: coverage of the interval, in (0, 1).
 
     Returns:
@@ -85,7 +85,7 @@ def more_seeds(x: Values, y: Values, *, delta: float, q: float, cells: int, conf
     if floor is None:
         return None
     room = difference if claims_effect else delta - difference
-    tail = q / (2 * max(cells, 1)) if claims_effect else (1 - confidence) / 2
+    tail = q / (2 * cells) if claims_effect else (1 - confidence) / 2
 
     def settles(k: int) -> bool:
         error, degrees = welch_error(float(x.var(ddof=1)), k, float(y.var(ddof=1)), k)

@@ -31,8 +31,8 @@ def regularised_incomplete_beta(x: float, a: float, b: float) -> float:
     """
     if not 0 <= x <= 1:
         raise ValueError(f"the incomplete beta function needs 0 ≤ x ≤ 1, got {x}")
-    if x in (0.0, 1.0):
-        return x
+    if x == 0:
+        return 0.0
     if x > (a + 1) / (a + b + 2):  # the fraction converges fast only on this side
         return 1 - regularised_incomplete_beta(1 - x, b, a)
     log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
@@ -101,8 +101,6 @@ def t_quantile(probability: float, degrees: float) -> float:
     high = 0.0
     while high - low > 1e-13 * -low:
         middle = (low + high) / 2
-        if middle in (low, high):
-            break
         if t_cdf(middle, degrees) > probability:
             high = middle
         else:

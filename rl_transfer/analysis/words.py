@@ -43,10 +43,9 @@ def number(value: float, *, signed: bool = False, digits: int = 3) -> str:
     """
     if not math.isfinite(value):
         return "–"
-    size = abs(value)
-    decimals = max(0, digits - 1 - math.floor(math.log10(size))) if size >= 0.1 else digits - 1
-    rounded = round(value, min(decimals, digits - 1)) + 0.0  # + 0.0: no negative zero
-    return f"{rounded:{'+' if signed else ''},.{min(decimals, digits - 1)}f}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(max(abs(value), 1.0))))
+    rounded = round(value, decimals) + 0.0  # + 0.0: no negative zero
+    return f"{rounded:{'+' if signed else ''},.{decimals}f}"
 
 
 def interval(estimate: Interval, *, signed: bool = True, digits: int = 3) -> str:

@@ -14,6 +14,7 @@ from rl_transfer.analysis.arm_statistics import (
     mean_interval,
     permutation_p,
     probability_of_improvement,
+    welch_error,
     welch_interval,
 )
 from rl_transfer.analysis.special import regularised_incomplete_beta, t_cdf, t_quantile
@@ -61,10 +62,25 @@ def test_incomplete_beta_of_whole_shapes_is_a_polynomial():
     assert regularised_incomplete_beta(0.7, 3, 2) == pytest.approx(1 - 0.3483, abs=1e-12)
 
 
-@pytest.mark.parametrize("call", [lambda: t_quantile(0, 3), lambda: t_quantile(1, 3), lambda: t_cdf(0, 0)])
-def test_impossible_arguments_are_refused(call):
-    with pytest.raises(ValueError, match="needs"):
+@pytest.mark.parametrize(
+    ("call", "given"),
+    [
+        (lambda: t_quantile(0, 3), "got 0"),
+        (lambda: t_quantile(1, 3), "got 1"),
+        (lambda: t_quantile(1.5, 3), "got 1.5"),
+        (lambda: t_cdf(0, 0), "got 0"),
+        (lambda: regularised_incomplete_beta(-0.5, 1, 1), "got -0.5"),
+        (lambda: regularised_incomplete_beta(1.5, 1, 1), "got 1.5"),
+    ],
+)
+def test_impossible_arguments_are_refused(call, given):
+    with pytest.raises(ValueError, match=f"needs .*{given}$"):
         call()
+
+
+def test_the_incomplete_beta_reaches_from_0_to_1():
+    assert regularised_incomplete_beta(0, 2, 3) == 0
+    assert regularised_incomplete_beta(1, 2, 3) == 1
 
 
 def test_mean_interval_by_hand():
@@ -94,6 +110,7 @@ def test_intervals_of_too_little():
 def test_arms_without_spread_have_a_point_interval():
     assert welch_interval([0.1] * 3, [0.1] * 5, 0.95) == Interval(0, 0, 0)
     assert welch_interval([500, 500], [500, 500], 0.95) == Interval(0, 0, 0)
+    assert welch_error(0.0, 3, 0.0, 5) == (0, 6)  # no error, and the degrees of equal variances
 
 
 def test_one_arm_without_spread_keeps_the_degrees_of_the_other():
@@ -111,6 +128,12 @@ def test_welch_interval_moves_and_scales_with_its_data(x, y, shift, factor):
     assert (moved.point, moved.low, moved.high) == pytest.approx(
         (expected.point, expected.low, expected.high), abs=1e-6, rel=1e-6
     )
+
+
+@pytest.mark.parametrize("limits", [(math.nan, math.nan), (0, math.nan), (math.nan, 2), (-math.inf, 2)])
+def test_an_interval_with_one_limit_is_not_defined(limits):
+    assert Interval(1, 0, 2).defined
+    assert not Interval(1, *limits).defined
 
 
 def test_scaling_by_a_negative_factor_swaps_the_limits():
@@ -150,12 +173,15 @@ def test_sampled_permutations_agree_with_the_exact_test_and_repeat(monkeypatch):
     assert sampled == pytest.approx(exact, abs=4 * error + 1 / 901)
     assert sampled == permutation_p(x, y, RNG(1))
     assert sampled != exact
+    monkeypatch.setattr(arm_statistics, "PERMUTATION_LIMIT", 924)
+    assert permutation_p(x, y, RNG(1)) == exact  # as many as the limit are still enumerated
 
 
 def test_sampled_permutations_never_give_zero(monkeypatch):
     # 48,620 splits of 9 + 9 are sampled; at least the observed one counts, and nearly nothing else
     p = permutation_p(np.arange(100.0, 109.0), np.arange(9.0), RNG(0))
     assert 1 / 20_001 <= p <= 10 / 20_001
+    assert permutation_p([500.0] * 9, [500.0] * 9, RNG(0)) == 1  # every split of equal values is as extreme
     # C(40, 20) ≈ 1.4 · 10¹¹: none of 99 draws is as extreme, and the observed split counts itself.
     monkeypatch.setattr(arm_statistics, "PERMUTATION_LIMIT", 99)
     assert permutation_p(np.arange(100.0, 120.0), np.arange(20.0), RNG(0)) == 1 / 100

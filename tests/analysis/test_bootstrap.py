@@ -19,6 +19,7 @@ RNG = np.random.default_rng
 def test_interquartile_mean_cuts_a_quarter_at_either_end():
     assert interquartile_mean([8, 1, 7, 2, 6, 3, 5, 4]) == 4.5  # 3, 4, 5, 6 remain
     assert interquartile_mean([0, 1, 2, 3, 100]) == 2  # ⌊5/4⌋ = 1 cut at either end
+    assert interquartile_mean([0, 0, 0, 0, 1, 10, 100, 1000]) == 2.75  # 0, 0, 1, 10: two cut at either end
     assert interquartile_mean([0, 1, 50]) == 17  # ⌊3/4⌋ = 0: the plain mean
     assert math.isnan(interquartile_mean([]))
 
@@ -73,8 +74,15 @@ def test_intervals_repeat_with_the_seed_and_hold_the_point():
 
 def test_large_requests_are_drawn_in_pieces():
     strata = [np.zeros(50_000), np.ones(50_000)]
-    draws = stratified_bootstrap(strata, lambda v: v.mean(axis=1), RNG(0), 50)
+    held = []
+
+    def mean(values):
+        held.append(values.size)
+        return values.mean(axis=1)
+
+    draws = stratified_bootstrap(strata, mean, RNG(0), 50)
     assert draws.tolist() == [0.5] * 50
+    assert held == [2_000_000, 2_000_000, 1_000_000], "20 draws of 100,000 runs at a time"
 
 
 def test_empty_strata():

@@ -108,6 +108,21 @@ def test_a_run_that_is_not_finished_is_not_measured():
     scale = analyse(two_arms([FAST] * 4, [SLOW] * 4)).targets["task"].scale
     with pytest.raises(ValueError, match="cannot be measured: failed: boom"):
         measure(unfinished, scale, Analysis())
+    (finished,) = arm(KEYS[0], [SLOW])
+    for without in ({"curve": None}, {"record": None}):
+        with pytest.raises(ValueError, match="cannot be measured"):
+            measure(replace(finished, **without), scale, Analysis())
+
+
+def test_scores_beyond_the_reference_do_not_count_towards_forward_transfer():
+    # Scores 0.5, 1.5, 1.5 clipped to 0.5, 1, 1: ½ · 1.5 + 1 over two steps; −1 is clipped to 0.
+    scale = analyse(two_arms([FAST] * 4, [SLOW] * 4)).targets["task"].scale
+    above, below = (
+        measure(run("target", 0, means, steps=(0, 1, 2)), scale, Analysis())
+        for means in ((50, 150, 150), (-100, -100, 100))
+    )
+    assert above.clipped_auc == 0.875
+    assert below.clipped_auc == 0.25
 
 
 def test_one_seed_is_a_sweep_too():
@@ -136,8 +151,8 @@ def test_a_share_that_rounding_lifts_above_a_whole_number_is_not_rounded_up():
 
 
 def test_profiles_reach_from_the_lowest_to_the_highest_score_but_at_least_from_0_to_1():
-    def thresholds(*curves):
-        matrix = analyse(two_arms(curves, [SLOW] * 4))
+    def thresholds(*curves, **analysis):
+        matrix = analyse(two_arms(curves, [SLOW] * 4, **analysis))
         profile = {entry.strategy: entry.profile for entry in matrix.aggregates}["fine-tune"]
         assert profile is not None
         return profile.thresholds[0], profile.thresholds[-1]
@@ -145,6 +160,7 @@ def test_profiles_reach_from_the_lowest_to_the_highest_score_but_at_least_from_0
     assert thresholds(*[SLOW] * 4) == (0, 1)
     assert thresholds(*[shifted(SLOW, 50)] * 4) == (0, 1.5)
     assert thresholds(*[shifted(SLOW, -150)] * 4) == (-0.5, 1)
+    assert thresholds(*[SLOW] * 4, reference=200) == (0, 1)  # nobody is above 0.5
 
 
 def test_what_is_no_bound_has_no_sign():
@@ -154,8 +170,15 @@ def test_what_is_no_bound_has_no_sign():
 
 def test_resampling_in_pieces_smaller_than_a_draw_still_draws_them_all(monkeypatch):
     monkeypatch.setattr(bootstrap, "_CHUNK", 1)
-    draws = bootstrap.stratified_bootstrap([[1.0] * 3], lambda v: v.sum(axis=1), np.random.default_rng(0), 5)
+    shapes = []
+
+    def total(values):
+        shapes.append(values.shape)
+        return values.sum(axis=1)
+
+    draws = bootstrap.stratified_bootstrap([[1.0] * 3], total, np.random.default_rng(0), 5)
     assert draws.tolist() == [3] * 5
+    assert shapes == [(1, 3)] * 5
 
 
 def test_the_streams_of_a_cell_are_named_by_its_place():

@@ -42,6 +42,8 @@ def test_area_is_the_trapezoid_mean():
     # ½(0+10)·10 + ½(10+10)·30 = 50 + 300 over 40
     assert area_under_curve(array(0, 10, 40), array(0, 10, 10)) == 350 / 40
     assert area_under_curve(array(0), array(7)) == 7
+    # begun at 10: ½(0+4)·10 + 4·20 = 100 over the 30 steps that were measured
+    assert area_under_curve(array(10, 20, 40), array(0, 4, 4)) == 100 / 30
 
 
 @settings(deadline=None)
@@ -123,6 +125,10 @@ def test_break_even():
     assert break_even(100, 1000) == 0.1
     assert break_even(-100, 1000) == -0.1
     assert math.isnan(break_even(100, 0))
+    # steps may be epochs, and few: half of one saved of a source that took one
+    assert break_even(0.5, 1) == 0.5
+    assert break_even_targets(0.5, 1) == 2
+    assert break_even_targets(1, 3) == 3
     assert break_even_targets(300, 1000) == 4  # 3.3: the fourth target pays
     assert break_even_targets(500, 1000) == 2
     assert math.isnan(break_even_targets(0, 1000))
@@ -140,3 +146,12 @@ def test_plateau_looks_at_the_last_third_over_seeds():
     # False, not None: the summary says that no plateau was shown
     assert has_plateaued(steps, flat[:1], 0.95) is False
     assert has_plateaued(steps[:2], [array(1, 1), array(1, 1)], 0.95) is False
+    assert has_plateaued(steps, [], 0.95) is False
+    assert has_plateaued(steps[:3], [array(1, 1, 1), array(2, 2, 2)], 0.95), "three evaluations are enough"
+
+
+def test_the_last_third_of_a_long_curve_is_more_than_three_evaluations():
+    # A third of twelve is four: 0, 10, 10, 10 rises, and only its last three are flat. The slopes are equal.
+    curves = [np.array([0.0] * 9 + [10.0] * 3) + by for by in (0, 1, 2)]
+    assert not has_plateaued(grid(range(12)), curves, 0.95)
+    assert has_plateaued(grid(range(9)), [curve[3:] for curve in curves], 0.95)

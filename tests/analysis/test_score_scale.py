@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_transfer.analysis.score_scale import score_scale
+from rl_transfer.results import Labels
 from rl_transfer.spec import Analysis
 
 SCRATCH = Analysis()
@@ -48,6 +49,7 @@ def test_scratch_that_hardly_moved_is_no_denominator():
     assert "less than 5%" in scale.reason
     assert score_scale([-200] * 10, [-196.1, -195.9] * 3, SCRATCH).mode == "scratch"
     assert score_scale([-200] * 10, [-195.1, -194.9] * 3, SCRATCH, -110).mode == "scratch"
+    assert score_scale([0, 0], [5, 5, 5], SCRATCH, reward_threshold=100).mode == "scratch"  # 5 % are enough
 
 
 def test_without_any_reference_verdicts_are_raw_with_a_declared_delta():
@@ -69,12 +71,27 @@ def test_without_any_reference_verdicts_are_raw_with_a_declared_delta():
         (10, 475, "threshold", 475),  # below random
         (10, None, "raw", math.nan),
         (20 + 1e-13, None, "raw", math.nan),  # above random by rounding alone
+        (20.5, None, "number", 20.5),  # a given reference has no error of its own
+        ("threshold", 20.5, "threshold", 20.5),
     ],
 )
 def test_configured_references(reference, threshold, mode, value):
     scale = score_scale([20, 20], [90, 110], Analysis(reference=reference), threshold)
     assert scale.mode == mode
     assert scale.reference == pytest.approx(value, nan_ok=True)
+
+
+def test_a_reference_must_lead_by_more_than_the_least():
+    assert score_scale([0, 0], [], Analysis(reference=1e-12)).mode == "raw"
+    assert score_scale([0, 0], [], Analysis(reference=2e-12)).mode == "number"
+
+
+def test_a_kind_without_thresholds_misses_none():
+    accuracy = Labels(chance="chance", threshold="")
+    assert score_scale([0.1], [0.1] * 2, SCRATCH, labels=accuracy).reason == (
+        "from scratch (0.1) is not clearly above chance (0.1)"
+    )
+    assert "no reward threshold is known" in score_scale([0.1], [0.1] * 2, SCRATCH).reason
 
 
 def test_an_unmeasured_random_policy_leaves_raw_returns():

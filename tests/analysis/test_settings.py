@@ -11,11 +11,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rl_transfer.analysis import analyse, read_sweep, summary, text_table
-from rl_transfer.analysis.settings import read_settings
+from rl_transfer.analysis.settings import Dose, StrategyInfo, read_dose, read_settings, read_strategies
 from rl_transfer.errors import ConfigError, StoreError
 from rl_transfer.spec import Analysis, parse
 
-from .hand_made import FAST, SLOW, shifted, sweep, two_arms
+from .hand_made import FAST, SLOW, arm, shifted, sweep, two_arms
 
 EDGES = (0.0, 5e-324, 1e-300, 1e-12, 0.5, 1.0, math.nextafter(1, 0), math.nextafter(1, 2), 1e12, 1e300)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False) | st.floats(0, 1) | st.sampled_from(EDGES)
@@ -98,3 +98,39 @@ def test_a_threshold_that_is_no_number_is_named(value: Any) -> None:
     planned.config["targets"]["task"]["reward_threshold"] = value
     with pytest.raises(StoreError, match=r"targets\.task\.reward_threshold must be a finite number, got"):
         analyse(planned)
+
+
+def test_a_strategy_that_says_nothing_has_nothing() -> None:
+    said = {"bare": {}, "full": {"summary": "Copy it.", "copy": "all", "freeze": ["trunk", "head"]}}
+    assert read_strategies({"strategies": said}) == {
+        "bare": StrategyInfo("bare", summary="", control=False, control_for=(), copy=(), freeze=()),
+        "full": StrategyInfo("full", summary="Copy it.", copy=("all",), freeze=("trunk", "head")),
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "dose"),
+    [
+        ({"axis": "gravity", "severity": 0.5}, Dose("gravity", 0.5)),
+        ({"axis": "gravity"}, None),
+        ({"severity": 0.5}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_a_target_has_a_dose_where_it_has_axis_and_severity(target: Any, dose: Dose | None) -> None:
+    assert read_dose({"targets": {"moon": target, "other": {"axis": "wind", "severity": 1}}}, "moon") == dose
+    assert read_dose({}, "moon") is None
+
+
+def test_axes_have_their_targets_by_rising_severity_and_one_target_is_no_axis() -> None:
+    doses = {"far": ("gravity", 1.0), "near": ("gravity", 0.25), "alone": ("wind", 0.5), "plain": None}
+    arms = {(None, name, "scratch"): arm((None, name, "scratch"), [SLOW] * 4) for name in doses}
+    planned = sweep(arms)
+    for name, dose in doses.items():
+        if dose is not None:
+            planned.config["targets"][name] |= {"axis": dose[0], "severity": dose[1]}
+    matrix = analyse(planned)
+    assert matrix.targets["far"].dose == Dose("gravity", 1.0)
+    axes = {axis: [info.name for info in infos] for axis, infos in matrix.severity_axes.items()}
+    assert axes == {"gravity": ["near", "far"]}

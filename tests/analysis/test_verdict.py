@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rl_transfer.analysis import power
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.power import more_seeds, smallest_p, smallest_seeds
 from rl_transfer.analysis.verdict import Verdict, decide
@@ -27,6 +28,7 @@ def verdict(point, low, high, p=0.01, runs=5, delta=0.05, obstacle=None):
         ((-0.3, -0.5, -0.1), "negative"),
         ((-0.05, -0.09, -0.01), "negative"),
         ((-0.3, -0.6, 0.0), "inconclusive"),
+        ((-0.3, -0.5, -0.1, 0.05), "inconclusive"),
         ((0.0, -0.05, 0.05, 1.0), "equivalent"),  # δ itself is inside
         ((0.0, -0.06, 0.05, 1.0), "inconclusive"),
         ((0.3, 0.1, 0.5, 0.01, 3), "inconclusive"),
@@ -57,7 +59,12 @@ def test_mirrored_data_get_the_mirrored_verdict(point, half, p, runs):
     ("reason", "arguments"),
     [
         ("contains 0", (0.1, -0.1, 0.3, 0.3, 5)),
+        ("contains 0", (0.3, 0.0, 0.6, 0.01, 5)),  # a limit of 0 is contained
+        ("contains 0", (-0.3, -0.6, 0.0, 0.01, 5)),
         ("smaller than", (0.04, 0.01, 0.07, 0.01, 5)),
+        ("smaller than", (-0.04, -0.07, -0.01, 0.01, 5)),
+        ("adjusted p", (0.05, 0.01, 0.09, 0.2, 5)),  # a difference of δ is not smaller
+        ("adjusted p", (-0.3, -0.5, -0.1, 0.2, 5)),
         ("adjusted p", (0.3, 0.1, 0.5, 0.2, 5)),
         ("too few", (0.3, 0.1, 0.5, 0.01, 3)),
     ],
@@ -74,9 +81,13 @@ def test_smallest_p_of_the_exact_test(runs, expected):
     assert smallest_p(runs, runs) == pytest.approx(expected)
 
 
-def test_smallest_p_of_unequal_and_sampled_arms():
+def test_smallest_p_of_unequal_and_sampled_arms(monkeypatch):
     assert smallest_p(4, 5) == pytest.approx(1 / 126)
     assert smallest_p(9, 9) == 1 / 20_001
+    assert smallest_p(0, 0) == 1
+    monkeypatch.setattr(power, "PERMUTATION_LIMIT", 70)
+    assert smallest_p(4, 4) == 2 / 70  # as many splits as the limit are enumerated
+    assert smallest_p(4, 5) == 1 / 71
 
 
 @pytest.mark.parametrize(
@@ -92,6 +103,11 @@ def test_smallest_p_of_unequal_and_sampled_arms():
 )
 def test_smallest_number_of_seeds_for_a_lone_effect(cells, expected):
     assert smallest_seeds(cells, 0.05) == expected
+
+
+def test_the_smallest_p_must_be_below_q():
+    assert smallest_seeds(1, 2 / 70) == 5  # 2/70 itself is not
+    assert smallest_seeds(0, 2 / 70) == 5  # a sweep without transfer arms is asked as if it had one cell
 
 
 def spread(centre, runs=2):
@@ -130,3 +146,19 @@ def test_more_seeds_looks_at_the_difference_and_not_where_the_arms_lie():
 def test_more_seeds_does_not_ask_which_arm_is_better():
     options: dict[str, Any] = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
     assert more_seeds(spread(0), spread(1), **options) == more_seeds(spread(1), spread(0), **options) == 15
+
+
+def test_more_seeds_at_its_limits():
+    options: dict[str, Any] = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
+    # Half a point apart with δ = 1.5: a room of 1, as for no difference and δ = 1.
+    assert more_seeds(spread(0.5), spread(0), **{**options, "delta": 1.5}) == 15
+    # A difference of δ is an effect, for which a family of six asks five seeds.
+    assert more_seeds([1.0] * 2, [0.0] * 2, **{**options, "delta": 1.0, "cells": 6}) == 3
+    # Equal arms without spread and no δ: four seeds are enough for "equivalent".
+    assert more_seeds([1.0] * 3, [1.0] * 3, **{**options, "delta": 0.0}) == 1
+    # On top of the smaller arm: 24 cells ask for seven seeds.
+    for x, y in (([1.0] * 3, [0.0] * 6), ([1.0] * 6, [0.0] * 3)):
+        assert more_seeds(x, y, **{**options, "cells": 24}) == 4
+    assert more_seeds([1.0], [0.0] * 6, **options) is None
+    assert more_seeds([1.0] * 999, [0.0] * 999, **options) == 1  # the thousandth is the last that is named
+    assert more_seeds([1.0] * 1000, [0.0] * 1000, **options) is None

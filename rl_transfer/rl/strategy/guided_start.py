@@ -34,11 +34,13 @@ class GuidedEnv(AnyWrapper):
         curriculum: says for how many steps, and counts them.
     """
 
+    _total: float
+    """Return of the episode so far, the guide's part included."""
+
     def __init__(self, env: Env, guide: Policy, curriculum: Curriculum) -> None:
         super().__init__(env)
         self._act = guide.act(deterministic=True)
         self._curriculum = curriculum
-        self._total = 0.0
 
     def step(self, action: object) -> Stepped:
         """A step that the learner sees.
