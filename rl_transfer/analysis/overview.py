@@ -67,15 +67,15 @@ def warnings(
     found, seeds, cells = [], len(sweep.seeds), len(family)
     if least_seeds is None:
         found.append(
-            f"no number of seeds lets a lone effect among {cells} cells pass the correction: "
+            f"no number of seeds lets a lone effect among {counted(cells, 'cell')} pass the correction: "
             "analyse fewer cells at a time"
         )
     elif seeds < least_seeds and (without := _without_effects(family)):
         place = "" if len(without) == len(JUDGED) else f" on {METRICS[without[0]].claim}"
         found.append(
             f"no gain or loss could be settled{place}, and {counted(seeds, 'seed')} per arm "
-            f"{'is' if seeds == 1 else 'are'} too few for a lone one "
-            f"among {cells} cells (the smallest p of the exact test is {smallest_p(seeds, seeds):.3g}): "
+            f"{'is' if seeds == 1 else 'are'} too few for a lone one among {counted(cells, 'cell')} "
+            f"(the smallest p of the exact test is {smallest_p(seeds, seeds):.3g}): "
             f"take at least {least_seeds}"
         )
     state = counts(sweep.runs)

@@ -8,11 +8,13 @@ import pytest
 
 from rl_transfer.analysis import Run, Sweep, analyse, bootstrap
 from rl_transfer.analysis.arm_statistics import Interval, cohens_d, mean_interval
+from rl_transfer.analysis.arms import band
 from rl_transfer.analysis.comparison import Contrast, check_control
 from rl_transfer.analysis.metrics import final_performance, measure
 from rl_transfer.analysis.model import CellKey
 from rl_transfer.spec import Analysis
 
+from . import hand_made
 from .hand_made import FAST, SLOW, STEPS, arm, run, shifted, sweep, two_arms
 
 KEYS: tuple[CellKey, CellKey] = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
@@ -109,9 +111,9 @@ def test_a_run_that_is_not_finished_is_not_measured():
     with pytest.raises(ValueError, match="cannot be measured: failed: boom"):
         measure(unfinished, scale, Analysis())
     (finished,) = arm(KEYS[0], [SLOW])
-    for without in ({"curve": None}, {"record": None}):
+    for partial in (replace(finished, curve=None), replace(finished, record=None)):
         with pytest.raises(ValueError, match="cannot be measured"):
-            measure(replace(finished, **without), scale, Analysis())
+            measure(partial, scale, Analysis())
 
 
 def test_scores_beyond_the_reference_do_not_count_towards_forward_transfer():
@@ -196,3 +198,143 @@ def test_the_streams_of_a_cell_are_named_by_its_place():
 
 BASES = {"asymptotic_gain": (115, 100), "auc_gain": (75, 60)}
 """Metric → means of the transfer arm and of scratch."""
+
+
+def test_a_saving_of_one_step_is_clear_where_steps_are_epochs():
+    arms = {
+        KEYS[0]: arm(KEYS[0], [SLOW] * 4, steps=range(6)),
+        KEYS[1]: arm(KEYS[1], [FAST] * 4, steps=range(6)),
+    }
+    metric = tuned(analyse(sweep(arms))).metrics["break_even_targets"]
+    assert (metric.value.mean, metric.value.low, metric.value.high) == (1000, 1000, 1000)
+
+
+def test_the_draws_of_a_sampled_test_are_named_by_its_place():
+    """With nine runs an arm splits are drawn: another stream, or another first arm, gives another p."""
+    from rl_transfer.analysis.arm_statistics import permutation_p
+    from rl_transfer.seeding import generator
+
+    x, y = ([base + 10 * (e % 5) for e in range(9)] for base in (10, 0))
+    arms = {KEYS[0]: arm(KEYS[0], [[v] * 6 for v in y]), KEYS[1]: arm(KEYS[1], [[v] * 6 for v in x])}
+    matrix = analyse(sweep(arms, seeds=9, reference=1))
+    for metric, entry in tuned(matrix).comparisons.items():
+        stream = generator(0, "permutation-scratch", metric, "base", "task", "fine-tune")
+        assert entry.p == permutation_p(x, y, stream)
+
+
+def test_a_control_is_asked_for_the_seeds_of_a_family_of_one():
+    noisy = [shifted(SLOW, 10 * e) for e in SPREAD]
+    better = [shifted(means, 15) for means in noisy]
+    alone = tuned(analyse(two_arms(better, noisy))).comparisons["auc_gain"].more_seeds
+    keys: tuple[CellKey, ...] = (*KEYS, ("base", "task", "other"), (None, "task", "control"))
+    arms = {key: arm(key, noisy if key is KEYS[0] else better) for key in keys}
+    cells = analyse(sweep(arms, strategies={"control": {"control": True}})).cells
+    asked = {cell.strategy: cell.comparisons["auc_gain"].more_seeds for cell in cells if cell.comparisons}
+    assert asked["control"] == alone
+    assert alone is not None
+    assert asked["fine-tune"] is not None
+    assert asked["fine-tune"] > alone, "a family of two"
+
+
+def test_seeds_are_asked_for_only_where_they_would_settle_something():
+    gain, noisy = [shifted(FAST, e) for e in SPREAD], [shifted(SLOW, 10 * e) for e in SPREAD]
+    settled = tuned(analyse(two_arms(gain, [shifted(SLOW, e) for e in SPREAD]))).comparisons["auc_gain"]
+    assert (settled.verdict, settled.more_seeds) == ("positive", None)
+    crashed = tuned(analyse(two_arms([*noisy[:3], None], noisy))).comparisons["auc_gain"]
+    assert (crashed.verdict, crashed.more_seeds) == ("inconclusive", None)
+
+
+def test_seeds_that_no_config_names_are_those_of_the_target_runs():
+    planned = two_arms([FAST] * 4, [SLOW] * 4)
+    numbers = {0: 129, 1: 3, 2: 64, 3: 40}  # a set gives them as 64, 129, 3, 40
+    targets = [
+        replace(each, seed=numbers[each.seed]) for each in planned.runs if each.role == "target"
+    ]  # fmt: skip
+    others = [
+        run("source", 7, SLOW, source="base"),
+        *(each for each in planned.runs if each.role != "target"),
+    ]
+    config = {name: value for name, value in planned.config.items() if name != "seeds"}
+    found = Sweep({**planned.manifest, "config": config}, (*targets, *others))
+    assert found.seeds == (3, 40, 64, 129)
+    assert [each.seed for each in found.select("target", strategy="scratch")] == [3, 40, 64, 129]
+
+
+def test_sources_and_targets_stand_in_the_configs_order():
+    arms: dict[CellKey, tuple[Run, ...]] = {}
+    for target in ("first", "second"):
+        for key in ((None, target, "scratch"), ("north", target, "tuned"), ("south", target, "tuned")):
+            arms[key] = arm(key, [SLOW] * 4)
+    planned = sweep(arms)
+    for group in ("sources", "targets"):
+        planned.config[group] = dict(reversed(planned.config[group].items()))
+    planned.config["summary"] = "What this is about."
+    matrix = analyse(planned)
+    assert [*matrix.targets] == ["second", "first"]
+    assert [*matrix.sources] == ["south", "north"]
+    assert matrix.summary == "What this is about."
+    assert analyse(sweep(arms)).summary == ""
+
+
+def test_a_plateau_is_that_of_the_targets_own_scratch_arms_all_of_them():
+    rising = [shifted((0, 0, 0, 10, 20, 30), e) for e in SPREAD]
+    flat: list[tuple[float, ...]] = [SLOW] * 4
+    arms: dict[CellKey, tuple[Run, ...]] = {}
+    for target, second in (("flat", flat), ("mixed", rising)):
+        for source, means in (("a", flat), ("b", second)):
+            for strategy, own in (("scratch", means), ("fine-tune", rising)):
+                key: CellKey = (source, target, strategy)
+                arms[key] = tuple(
+                    replace(each, record={**(each.record or {}), "source_run": None})
+                    for each in arm(key, own)
+                )
+    targets = analyse(sweep(arms)).targets
+    assert {name: info.plateaued for name, info in targets.items()} == {"flat": True, "mixed": False}
+
+
+def test_arms_and_targets_have_the_longest_budget_of_their_runs():
+    long = tuple(2 * step for step in STEPS)
+    uneven = [
+        replace(each, curve=hand_made.curve(FAST, long)) if each.seed == 1 else each
+        for each in arm(KEYS[1], [FAST] * 4)
+    ]  # fmt: skip
+    matrix = analyse(sweep({KEYS[0]: arm(KEYS[0], [SLOW] * 4), KEYS[1]: tuple(uneven)}))
+    cell = tuned(matrix)
+    assert cell.budget == 1000
+    assert matrix.targets["task"].budget == 1000
+    assert cell.comparisons["auc_gain"].outcome == "incomparable"
+    # The band is over the steps that all runs have: 0, 200 and 400.
+    assert cell.band is not None
+    assert cell.band.steps.tolist() == [0, 200, 400]
+    assert cell.band.mean.tolist() == [20, (3 * 100 + 60) / 4, 100]
+
+
+def test_a_band_is_over_the_shared_steps_in_their_order():
+    steps = np.array([3.0, 40, 64, 129])  # a set gives them as 64, 129, 3, 40
+    found = band([(steps, np.array([1.0, 2, 3, 4])), (steps, np.array([3.0, 4, 5, 6]))], 0.95)
+    assert found is not None
+    assert found.steps.tolist() == [3, 40, 64, 129]
+    assert found.mean.tolist() == [2, 3, 4, 5]
+    assert band([(np.array([0.0]), np.array([1.0])), (np.array([1.0]), np.array([1.0]))], 0.95) is None
+
+
+def test_what_no_source_run_says_is_read_from_the_runs_that_it_fed():
+    plain = two_arms([FAST] * 4, [SLOW] * 4)
+    fed = analyse(plain).sources["base"]
+    assert (fed.steps, fed.scores, fed.below) == (1000, dict.fromkeys(range(4), 90.0), ())
+    # A source run's own last evaluation counts before what its targets recorded; seeds are in order.
+    own = run("source", 2, (0, 0, 0, 0, 0, 70), source="base")
+    both = analyse(Sweep(plain.manifest, (*plain.runs, own))).sources["base"]
+    assert [*both.scores.items()] == [(0, 90), (1, 90), (2, 70), (3, 90)]
+    assert both.steps == 500
+
+
+def test_a_source_is_unmeasured_as_soon_as_one_of_its_policies_is():
+    known = arm(KEYS[1], [FAST] * 4, source_score=None, source_steps=None)
+    planned = sweep({KEYS[0]: arm(KEYS[0], [SLOW] * 4), KEYS[1]: known})
+    rows = (
+        Run("base-0", "source", "base", None, None, 0, record={"measured": False}),
+        Run("base-1", "source", "base", None, None, 1, problem="unfinished"),
+    )
+    info = analyse(Sweep(planned.manifest, (*planned.runs, *rows))).sources["base"]
+    assert (info.unmeasured, info.problems) == (True, {1: "unfinished"})

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 import pytest
 
 from rl_transfer.analysis import analyse, headlines, read_sweep, summary, text_table
+from rl_transfer.analysis.arms import build_arm
+from rl_transfer.analysis.flags import describe_missing
 from rl_transfer.analysis.inputs import Run, Sweep
 from rl_transfer.report.heatmap import heatmap
 from rl_transfer.report.sections import verdict_table
+from rl_transfer.spec import Analysis
 
 from .hand_made import FAST, SLOW, arm, shifted, sweep, two_arms
 from .synthetic import QUICKSTART, SyntheticSweep
@@ -129,3 +132,114 @@ def test_a_metric_without_verdicts_is_named_beside_one_with() -> None:
         assert {cell["verdict"][metric] for cell in cells if cell["kind"] == "transfer"} == {verdict}
     (text,) = too_few(matrix)
     assert text.startswith("no gain or loss could be settled on final quality, and 4 seeds per arm")
+
+
+def test_a_cell_that_crashed_beside_an_unfinished_baseline_has_failed() -> None:
+    given = pending(two_arms([*GOOD[:4], None], POOR), "target/None/task/scratch/2")
+    (cell,) = analyse(given).select(kind="transfer")
+    entry = cell.comparisons["auc_gain"]
+    assert (entry.outcome, entry.symbol) == ("failed", "✗")
+    assert entry.obstacle is not None
+    assert entry.obstacle.short == "1 of 5 fine-tune runs failed; 1 of 5 scratch runs unfinished"
+
+
+def test_without_a_baseline_a_cell_is_incomparable_and_says_so() -> None:
+    planned = two_arms(GOOD, POOR)
+    alone = Sweep(planned.manifest, tuple(run for run in planned.runs if run.strategy != "scratch"))
+    (cell,) = analyse(alone).select(kind="transfer")
+    entry = cell.comparisons["auc_gain"]
+    reason = "the sweep has no scratch runs on this target"
+    assert (entry.outcome, entry.symbol, entry.reason) == ("incomparable", "≠", reason)
+    assert entry.obstacle is not None
+    assert entry.obstacle.short == reason
+
+
+def test_an_unfinished_cell_has_a_symbol_of_its_own() -> None:
+    given = pending(two_arms(GOOD, POOR), "target/None/task/scratch/2")
+    assert "… unfinished" in text_table(analyse(given))
+
+
+def test_at_most_three_missing_runs_are_named() -> None:
+    (cell,) = analyse(two_arms([None] * 5, POOR)).select(kind="transfer")
+    assert cell.flags[0].message == (
+        "5 of 5 fine-tune runs missing (seed 0 failed: boom; seed 1 failed: boom; seed 2 failed: boom and "
+        "2 more); the cell stays inconclusive"
+    )
+    scale = analyse(two_arms(GOOD, POOR)).targets["task"].scale
+    complete = build_arm(arm((None, "task", "scratch"), POOR), range(5), scale, Analysis())
+    assert describe_missing(complete) == ""
+
+
+def test_missing_runs_are_told_above_the_matrix() -> None:
+    given = pending(two_arms([*GOOD[:4], None], POOR), "target/None/task/scratch/2")
+    text = "9 of 11 runs are finished, 1 failed: cells with missing runs are inconclusive"
+    assert text in analyse(given).warnings
+    assert not any("are finished" in each for each in analyse(two_arms(GOOD, POOR)).warnings)
+
+
+def test_a_family_that_no_number_of_seeds_can_serve_is_told() -> None:
+    (text,) = analyse(two_arms(GOOD, POOR, q=1e-5)).warnings
+    assert text == (
+        "no number of seeds lets a lone effect among 1 cell pass the correction: "
+        "analyse fewer cells at a time"
+    )
+
+
+def test_seeds_that_are_just_enough_are_not_too_few() -> None:
+    noisy = [shifted(SLOW, 10 * e) for e in SPREAD[:4]]
+    matrix = analyse(two_arms([shifted(means, 15) for means in noisy], noisy))
+    (cell,) = matrix.select(kind="transfer")
+    assert cell.comparisons["auc_gain"].verdict == "inconclusive"
+    assert matrix.smallest_seeds == 4
+    assert too_few(matrix) == []
+
+
+@pytest.mark.parametrize(
+    ("gaps", "verdicts"),
+    [
+        ([80.0] * 7 + [4.6], {"positive", "inconclusive"}),
+        ([0.0] * 8, {"equivalent"}),
+    ],
+)
+def test_too_few_seeds_are_told_only_if_all_effects_are_undecided(
+    gaps: list[float], verdicts: set[str]
+) -> None:
+    arms: Arms = {}
+    for index, gap in enumerate(gaps):
+        for key, by in (((None, f"t{index}", "scratch"), 0.0), (("base", f"t{index}", "fine-tune"), gap)):
+            arms[key] = arm(key, [shifted(SLOW, by + 0.5 * e) for e in SPREAD[:4]])
+    matrix = analyse(sweep(arms, seeds=4))
+    assert {str(e.verdict) for cell in matrix.cells for e in cell.comparisons.values()} == verdicts
+    assert matrix.smallest_seeds == 6
+    assert too_few(matrix) == []
+
+
+def test_libraries_and_their_versions_are_in_order() -> None:
+    numbers = [f"2.{minor}" for minor in (5, 1, 4, 2, 3)]
+    transfer = [
+        dataclasses.replace(
+            run, record={**(run.record or {}), "versions": {"torch": version, "numpy": version}}
+        )
+        for run, version in zip(arm(("base", "task", "fine-tune"), GOOD), numbers, strict=True)
+    ]
+    scratch = arm((None, "task", "scratch"), POOR, versions={"torch": "2.1", "numpy": "2.1"})
+    given = sweep(
+        {(None, "task", "scratch"): scratch, ("base", "task", "fine-tune"): transfer}, seeds=5
+    )  # fmt: skip
+    matrix = analyse(given)
+    ordered = tuple(sorted(numbers))
+    assert [*matrix.versions.items()] == [("numpy", ordered), ("torch", ordered)]
+    (cell,) = matrix.select(kind="transfer")
+    said = [flag.message for flag in cell.flags if flag.code == "versions"]
+    assert said == [
+        f"runs used different versions of {name}: {', '.join(ordered)}" for name in ("numpy", "torch")
+    ]
+
+
+@pytest.mark.parametrize("declared", [None, 5.0])
+def test_raw_returns_ask_for_a_delta_where_none_is_declared(declared: float | None) -> None:
+    flat = [(0.0,) * 6] * 4
+    (cell,) = analyse(two_arms([FAST] * 4, flat, raw_delta=declared)).select(kind="transfer")
+    (flag,) = (flag for flag in cell.flags if flag.code == "raw-returns")
+    asks = "; declare analysis.raw_delta to judge relevance and equivalence"
+    assert flag.message.endswith(asks) == (declared is None)

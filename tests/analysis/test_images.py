@@ -168,10 +168,21 @@ def test_what_the_data_hold_and_nobody_reads_is_said_above_the_matrix():
 @pytest.mark.parametrize(("seen", "flagged"), [(0, False), (3, True)])
 def test_test_images_that_the_source_was_trained_on_are_a_reservation(seen: int, flagged: bool) -> None:
     arms: dict[Any, Any] = {SCRATCH: arm(SCRATCH, [SLOW] * 4), TUNED: arm(TUNED, [FAST] * 4)}
-    first, *rest = arms[TUNED]
-    told = untyped(first.record) | {"seen_by_source": {"seen": seen, "items": 12}}
-    arms[TUNED] = (replace(first, record=told), *rest)
+    counts = (seen, max(0, seen - 1), max(0, seen - 2))  # the worst of the runs is told
+    arms[TUNED] = tuple(
+        replace(run, record=untyped(run.record) | ({"seen_by_source": {"seen": count, "items": 12}}))
+        for run, count in zip(arms[TUNED], (*counts, seen), strict=True)
+    )
     (cell,) = analyse(sweep(arms)).select(kind="transfer")
     found = [flag.message for flag in cell.flags if flag.code == "test-seen-by-source"]
     assert bool(found) is flagged
     assert all("trained on 3 of the 12 " in message for message in found)
+
+
+def test_raw_gains_have_the_digits_of_their_measure() -> None:
+    flat = [(0.0,) * 6] * 4
+    arms: dict[Any, Any] = {SCRATCH: arm(SCRATCH, flat), TUNED: arm(TUNED, [(0.1234,) * 6] * 4)}
+    planned = sweep(arms)
+    matrix = analyse(replace(planned, manifest={**planned.manifest, "measure": "accuracy"}))
+    assert matrix.targets["task"].scale.is_raw
+    assert "+0.123 [+0.123, +0.123] r" in text_table(matrix), "three decimals; a return has two"

@@ -125,7 +125,7 @@ def test_a_target_has_a_dose_where_it_has_axis_and_severity(target: Any, dose: D
 
 def test_axes_have_their_targets_by_rising_severity_and_one_target_is_no_axis() -> None:
     doses = {"far": ("gravity", 1.0), "near": ("gravity", 0.25), "alone": ("wind", 0.5), "plain": None}
-    arms = {(None, name, "scratch"): arm((None, name, "scratch"), [SLOW] * 4) for name in doses}
+    arms: Any = {(None, name, "scratch"): arm((None, name, "scratch"), [SLOW] * 4) for name in doses}
     planned = sweep(arms)
     for name, dose in doses.items():
         if dose is not None:

@@ -1,15 +1,17 @@
 """What the terminal and the report say beside the numbers: which target, which scale, whose names."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from rl_transfer.analysis import Run, analyse, text_table
+from rl_transfer.analysis import Matrix, Run, Sweep, analyse, headlines, text_table
 from rl_transfer.analysis.metric_table import METRICS
-from rl_transfer.analysis.words import notes, number, scale_of_gains
+from rl_transfer.analysis.verdict import Verdict
+from rl_transfer.analysis.words import advice, at_budgets, notes, number, scale_of_gains
 
-from .hand_made import CONTROL, FAST, SLOW, arm, sweep, two_arms
+from .hand_made import CONTROL, FAST, SLOW, STEPS, arm, sweep, two_arms
 
 FLAT = (0, 0, 0, 0, 0, 0)
 
@@ -115,3 +117,66 @@ def test_numbers_are_rounded_once() -> None:
     # 0.1349 → 0.13; rounding to 0.135 first would give 0.14
     assert number(0.1349) == "0.13"
     assert number(0.1351) == "0.14"
+    assert (number(-6144.4), number(0.0), number(0.999), number(1.0)) == ("-6,144", "0.00", "1.00", "1.00")
+
+
+@pytest.mark.parametrize(
+    ("targets", "strategies", "where"),
+    [
+        (6, 3, "fine-tune, frozen and l2-sp on t0, t1, t2, t3, t4 and t5: "),
+        (7, 4, "4 strategies on t0, t1, t2, t3, t4 and 2 more: "),
+    ],
+)
+def test_long_lists_of_places_are_cut(targets: int, strategies: int, where: str) -> None:
+    names = ["fine-tune", "frozen", "l2-sp", "ewc"][:strategies]
+    curves = {"scratch": SLOW, **dict.fromkeys(names, FAST)}
+    matrix = on_targets([f"t{index}" for index in range(targets)], names, curves, bar=95.0)
+    (note,) = [note for note in notes(matrix) if "below the bar" in note]
+    assert note.startswith(f"! {where}")
+
+
+def begun(matrix_of: Sweep, *targets: str) -> Matrix:
+    """The sweep with runs on these targets only; the others are still to come."""
+    runs = [
+        run if run.target in targets else replace(run, record=None, curve=None, problem="unfinished")
+        for run in matrix_of.runs
+    ]
+    return analyse(Sweep(matrix_of.manifest, tuple(runs)))
+
+
+def test_budgets_are_those_of_the_targets_that_have_begun() -> None:
+    arms: dict[Any, Any] = {}
+    for target in ("north", "south"):
+        for source, name, curve in ((None, "scratch", SLOW), ("base", "fine-tune", FAST)):
+            arms[source, target, name] = arm((source, target, name), [curve] * 4)
+    planned = sweep(arms)
+    assert at_budgets(begun(planned, "north")) == "at 500 environment steps"
+    nothing = begun(planned)
+    assert at_budgets(nothing) == "before any environment steps were measured"
+    (text,) = headlines(nothing)
+    assert text.startswith(
+        "Before any environment steps were measured, fine-tune from base is unfinished on "
+    )
+
+
+def test_headlines_go_by_strategy_source_and_budget() -> None:
+    arms: dict[Any, Any] = {}
+    for target, factor in (("long", 2), ("short", 1)):
+        steps = [factor * step for step in STEPS]
+        for source, name in ((None, "scratch"), ("north", "fine-tune"), ("south", "fine-tune")):
+            arms[source, target, name] = arm((source, target, name), [SLOW] * 4, steps=steps)
+    assert [text.split(" makes")[0] for text in headlines(analyse(sweep(arms)))] == [
+        f"At {budget} environment steps, fine-tune from {source}"
+        for source in ("north", "south")
+        for budget in ("500", "1,000")
+    ]
+
+
+def test_advice_is_for_what_is_undecided_and_can_be_estimated() -> None:
+    (cell,) = analyse(two_arms([FAST] * 4, [SLOW] * 4)).select(kind="transfer")
+    entry = cell.comparisons["auc_gain"]
+    assert entry.verdict == "positive"
+    undecided = replace(entry, verdict=Verdict.INCONCLUSIVE)
+    assert advice(replace(entry, more_seeds=3)) == ""
+    assert advice(replace(undecided, more_seeds=None)) == ""
+    assert advice(replace(undecided, more_seeds=3)) == "about 3 more seeds per arm would likely settle it"

@@ -35,6 +35,13 @@ def test_returns_are_those_of_gymnasium_played_by_hand() -> None:
     assert found.lengths == [int(value) for value in found.returns]
 
 
+def test_an_evaluation_never_plays_fewer_episodes_than_it_was_asked_for() -> None:
+    evaluator = Evaluator(Environment(id="CartPole-v1"), 2)
+    assert len(evaluator.run(lambda seen: np.zeros(len(seen), int), [1]).returns) == 1
+    with pytest.raises(ValueError, match=r"zip\(\) argument 2 is longer"):
+        evaluator.run(lambda seen: np.zeros(len(seen), int), [1, 2, 3])
+
+
 def test_the_global_random_states_are_untouched() -> None:
     evaluator = Evaluator(Environment(id="CartPole-v1"), 2)
     torch.manual_seed(3)

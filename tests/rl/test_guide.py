@@ -76,11 +76,11 @@ def test_negative_returns_are_tolerated_by_their_size() -> None:
 def test_the_horizon_shrinks_with_what_is_spent_of_the_allowance() -> None:
     plan = curriculum(stages=4, allowance=200)
     found = []
-    for spent in (0, 49, 50, 99, 100, 150, 190, 200):
+    for spent in (0, 49, 50, 99, 100, 150, 190, 199, 200):
         plan.steps = spent
         found.append(plan.horizon)
-    # A quarter of the allowance is a stage: 100, 75, 50, 25 steps; at 190 only 10 are left.
-    assert found == [100, 100, 75, 75, 50, 25, 10, 0]
+    # A quarter of the allowance is a stage: 100, 75, 50, 25 steps; at 190 only 10 are left, at 199 one.
+    assert found == [100, 100, 75, 75, 50, 25, 10, 1, 0]
 
 
 def test_returns_that_keep_up_are_not_undone_by_an_allowance_hardly_touched() -> None:
@@ -168,6 +168,16 @@ def test_step_by_step_an_episode_may_end_under_the_guide_and_counts() -> None:
     play(GuidedSteps(env, Ones(), plan), WINDOW)  # type: ignore[arg-type]
     assert env.played == [[1, 1]] * WINDOW
     assert plan.horizon == 2, "2.7 steps: the mean of the window kept up"
+
+
+def test_step_by_step_the_curriculum_hears_the_whole_episodes_return(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard: list[float] = []
+    plan = curriculum(horizon=3)
+    monkeypatch.setattr(plan, "finished_episode", heard.append)
+    play(GuidedSteps(Corridor(5), Ones(), plan), 2)  # type: ignore[arg-type]
+    assert heard == [5.0, 5.0], "3 steps of the guide and 2 of the learner, each episode by itself"
 
 
 def test_step_by_step_the_allowance_ends_the_guides_part_at_once() -> None:

@@ -1,0 +1,84 @@
+"""The table of the terminal, to the column."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rl_transfer.analysis import Matrix, Sweep, analyse, text_table
+from rl_transfer.analysis.terminal import WIDTH, wrapped
+
+from .hand_made import CONTROL, FAST, SLOW, arm, run, sweep
+
+FLAT = (0, 0, 0, 0, 0, 0)
+
+
+def table(target: str) -> Matrix:
+    """Fine-tuning and a control that gains as much, on one target."""
+    curves = {(None, "scratch"): SLOW, ("base", "frozen"): FAST, (None, "control"): FAST}
+    arms: Any = {(s, target, name): arm((s, target, name), [c] * 4) for (s, name), c in curves.items()}
+    strategies: Any = {"frozen": {"copy": ["trunk"], "freeze": ["trunk"]}, "control": CONTROL}
+    return analyse(sweep(arms, strategies=strategies))
+
+
+def rows(matrix: Matrix, start: str) -> list[str]:
+    return [line for line in text_table(matrix).splitlines() if line.startswith(f"  {start}")]
+
+
+def test_a_table_of_short_names_by_hand() -> None:
+    lines = text_table(table("task")).splitlines()
+    assert lines[3:10] == [
+        "  target  final quality         verdict       sample efficiency     verdict",
+        "frozen from base (source scores 90.0 to 90.0)",
+        "  task    +0.00 [+0.00, +0.00]  ≈ equivalent  +0.24 [+0.24, +0.24]  ▲ positive*",
+        "control (control: not corrected, not in the family)",
+        "  task    +0.00 [+0.00, +0.00]  ≈ equivalent  +0.24 [+0.24, +0.24]  ▲ positive",
+        "scratch (baseline: final performance and area under the curve, raw)",
+        "  task    100 [100, 100]                      60.0 [60.0, 60.0]",
+    ]
+
+
+@pytest.mark.parametrize("length", [39, 40, 41, 200])
+def test_names_are_cut_so_that_the_longest_row_fills_the_width(length: int) -> None:
+    head = "  +0.00 [+0.00, +0.00]  ≈ equivalent  +0.24 [+0.24, +0.24]  ▲ positive*"
+    room = WIDTH - len("  ") - len(head)
+    name = "t" * length
+    shown = name if length <= room else f"{name[: room - 1]}…"
+    marked, plain, *_ = rows(table(name), "ttt")
+    assert marked == f"  {shown}{head}"
+    assert plain == marked.removesuffix("*")
+    assert len(marked) == min(WIDTH, 2 + length + len(head))
+
+
+def test_raw_gains_are_marked_beside_scores() -> None:
+    arms: Any = {}
+    for target, curve in {"learnt": SLOW, "never": FLAT}.items():
+        arms[None, target, "scratch"] = arm((None, target, "scratch"), [curve] * 4)
+        arms["base", target, "fine-tune"] = arm(("base", target, "fine-tune"), [FAST] * 4)
+    matrix = analyse(sweep(arms, bootstrap=20))
+    (learnt, _), (never, _) = (rows(matrix, name) for name in ("learnt", "never"))
+    assert "+0.24 [+0.24, +0.24]  " in learnt
+    assert "] r" not in learnt
+    assert "+84.0 [+84.0, +84.0] r  " in never
+
+
+def test_a_section_names_the_range_of_its_source_and_a_strategy_without_one_has_none() -> None:
+    arms: Any = {
+        (source, "task", name): arm((source, "task", name), [SLOW] * 4)
+        for source, name in ((None, "scratch"), ("base", "fine-tune"), (None, "wider"))
+    }
+    planned = sweep(arms, bar=50.0)
+    sources = [run("source", seed, [0] * 5 + [70 - seed], source="base") for seed in range(4)]
+    lines = text_table(analyse(Sweep(planned.manifest, (*planned.runs, *sources)))).splitlines()
+    assert "fine-tune from base (source scores 67.0 to 70.0, bar 50.0)" in lines
+    assert "wider" in lines
+
+
+def test_names_with_hyphens_are_not_broken() -> None:
+    text = f"{'x' * 95} frozen-trunk-new-head gains"
+    assert wrapped(text, indent="  ") == ["x" * 95, "  frozen-trunk-new-head gains"]
+    exact = "y" * WIDTH
+    assert wrapped(exact) == [exact]
+    planned = sweep({(None, "task", "scratch"): arm((None, "task", "scratch"), [SLOW] * 4)})
+    named = replace(planned, manifest={**planned.manifest, "name": "n-" * 60})
+    assert max(map(len, text_table(analyse(named)).splitlines())) <= WIDTH
