@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from rl_transfer.analysis.arms import Arm, SourceInfo
-from rl_transfer.analysis.inputs import Run, Sweep
+from rl_transfer.analysis.inputs import Sweep
+from rl_transfer.analysis.mixture import code_mixtures
 from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.results import PLAYED, Labels
 from rl_transfer.wording import listing
@@ -101,7 +100,7 @@ def arm_flags(
         )
     found += _seen_by_source(arm, labels)
     both = [*arm.runs, *(scratch.runs if scratch else ())]
-    found += [Flag("versions", message) for message in version_mismatches(both)]
+    found += [Flag("versions", message) for message in code_mixtures(both)]
     if scale.is_raw:
         note = (
             "" if scale.delta_declared else "; declare analysis.raw_delta to judge relevance and equivalence"
@@ -164,39 +163,6 @@ def describe_missing(arm: Arm) -> str:
         return ""
     named = listing([f"seed {seed} {problem}" for seed, problem in arm.problems.items()], 3, "; ")
     return f"{len(arm.problems)} of {len(arm.seeds)} {arm.strategy} runs missing ({named})"
-
-
-def version_mismatches(runs: Iterable[Run]) -> list[str]:
-    """One sentence per library that ran in more than one version among ``runs``.
-
-    Args:
-        runs: finished or not; those without a record say nothing.
-
-    Returns:
-        Sentences, by library.
-    """
-    seen: dict[str, set[str]] = defaultdict(set)
-    for run in runs:
-        for name, version in versions_of(run).items():
-            seen[name].add(version)
-    return [
-        f"runs used different versions of {name}: {', '.join(sorted(found))}"
-        for name, found in sorted(seen.items())
-        if len(found) > 1
-    ]
-
-
-def versions_of(run: Run) -> Mapping[str, str]:
-    """Library → version in a run's record.
-
-    Args:
-        run: any run.
-
-    Returns:
-        Empty without a record.
-    """
-    versions = (run.record or {}).get("versions") or {}
-    return {str(name): str(version) for name, version in versions.items()}
 
 
 State = Literal["failed", "unfinished", "incomparable"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rl_transfer.analysis.comparison import JUDGED, Comparison, Judged
-from rl_transfer.analysis.flags import version_mismatches, versions_of
 from rl_transfer.analysis.inputs import Run, Sweep
 from rl_transfer.analysis.metric_table import METRICS
+from rl_transfer.analysis.mixture import code_mixtures, cpu_mixture, versions_of
 from rl_transfer.analysis.power import smallest_p
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.wording import counted, in_words, listing
@@ -62,7 +62,7 @@ def warnings(
         least_seeds: least seeds per arm at which a lone effect could reach a verdict.
 
     Returns:
-        Too few seeds, missing runs, data that are not used, mixed versions; empty if there is nothing to say.
+        Too few seeds, missing runs, data that are not used, mixed code and CPUs; empty if there is nothing.
     """
     found, seeds, cells = [], len(sweep.seeds), len(family)
     if least_seeds is None:
@@ -89,7 +89,8 @@ def warnings(
         *_soundness(sweep.runs),
         *_cut_off(sweep.runs),
         *_data_notes(sweep),
-        *version_mismatches(sweep.runs),
+        *code_mixtures(sweep.runs),
+        *cpu_mixture(sweep.runs),
     )
 
 

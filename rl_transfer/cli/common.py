@@ -77,6 +77,26 @@ Modules = Annotated[
 ]
 
 
+def _kinds_of_difference(text: str | None) -> str | None:
+    from rl_transfer.sweep.reuse import DIFFERENCES
+
+    if text is not None and not set(text.split(",")) <= {*DIFFERENCES}:
+        raise typer.BadParameter(f"{text!r}: expected {' or '.join(DIFFERENCES)}, or both with a comma")
+    return text
+
+
+ReuseDespite = Annotated[
+    str | None,
+    typer.Option(
+        "--reuse-despite",
+        metavar="code,versions",
+        help="Reuse finished runs though other code, or other versions of libraries, computed them.",
+        show_default=False,
+        callback=_kinds_of_difference,
+    ),
+]
+
+
 def make_importable(folder: Path) -> None:
     """Let configs name a user's own modules that lie in ``folder``.
 

@@ -19,6 +19,7 @@ from rl_transfer.cli.common import (
     Modules,
     Output,
     Overrides,
+    ReuseDespite,
     err,
     located,
     make_folder_importable,
@@ -53,6 +54,7 @@ def train(
     config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped train config.")],
     overrides: Overrides = None,
     output: Output = None,
+    reuse_despite: ReuseDespite = None,
     track: Track = None,
 ) -> None:
     """Train one source policy from scratch and keep it as a policy bundle.
@@ -67,7 +69,7 @@ def train(
     loaded = read_config(config, TRAIN, "train", overrides)
     with located(loaded):
         folder = output or Path("results", loaded.config.name)
-        _single_run(loaded.config.run(), folder, None, loaded.config.name, track)
+        _single_run(loaded.config.run(), folder, None, loaded.config.name, track, reuse_despite)
 
 
 def transfer(
@@ -83,6 +85,7 @@ def transfer(
     ],
     overrides: Overrides = None,
     output: Output = None,
+    reuse_despite: ReuseDespite = None,
     module: Modules = None,
     track: Track = None,
 ) -> None:
@@ -101,7 +104,8 @@ def transfer(
         for note in found.notes:
             _say(f"note: {note}")
         run = loaded.config.transfer_run(found.identity, found.described)
-        _single_run(run, folder, found.bundle if run.source else None, loaded.config.name, track)
+        bundle = found.bundle if run.source else None
+        _single_run(run, folder, bundle, loaded.config.name, track, reuse_despite)
 
 
 def evaluate(
@@ -192,6 +196,7 @@ def sweep(
     replace_matrix: Annotated[
         bool, typer.Option(help="Let this suite take the place of another matrix in the folder.")
     ] = False,
+    reuse_despite: ReuseDespite = None,
 ) -> None:
     """Run a whole transfer matrix: sources × targets × strategies × seeds, with baselines and controls.
 
@@ -214,7 +219,8 @@ def sweep(
     suite = loaded.config
     folder = output or Path("results", suite.name)
     with located(loaded), _checking(quiet or json_lines) as say:
-        plan = prepare(suite, folder, say, replace=replace_matrix)
+        despite = (reuse_despite or "").split(",")
+        plan = prepare(suite, folder, say, replace=replace_matrix, despite=despite)
     lines = JsonLines(_say) if json_lines else None
     if dry_run:
         show_forecast(plan.graph, plan.store, workers or default_workers(), suite.kind, lines)
@@ -236,9 +242,12 @@ def _say(text: str) -> None:
     out.print(text, soft_wrap=True)
 
 
-def _single_run(run: RunConfig, output: Path, bundle: Path | None, name: str, track: str | None) -> None:
+def _single_run(
+    run: RunConfig, output: Path, bundle: Path | None, name: str, track: str | None, despite: str | None
+) -> None:
     from rl_transfer.results import RunStore, run_id
     from rl_transfer.sweep.dispatch import room
+    from rl_transfer.sweep.reuse import refuse_other_code
     from rl_transfer.tracking import NamedRun, tracking
 
     runner = room(run.kind)
@@ -251,6 +260,7 @@ def _single_run(run: RunConfig, output: Path, bundle: Path | None, name: str, tr
             place = store.set_aside(folder.path.name)
             _say(f"this run is {reading.problem}; moved to {place}, computed again")
         if reading.state == "finished":
+            refuse_other_code({folder.path.name: run}, store, (despite or "").split(","))
             out.print("this run is finished already; its results are reused")
         else:
             try:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 from rl_transfer.frame.checkpoint import FOLDER, Checkpoints
+from rl_transfer.frame.provenance import code_of, machine, origin
 from rl_transfer.frame.room import Say
 from rl_transfer.frame.state import CannotRestore
 from rl_transfer.results import RunFolder
@@ -55,6 +56,8 @@ def execute_run(
             "spec": run.plain(),
             "total_steps": run.total_steps,
             "versions": dict(versions),
+            "code": {name: text for name, text in code_of(run).items() if name not in versions},
+            "provenance": {**origin(), **machine()},
             "started": started,
             "finished": datetime.datetime.now(datetime.UTC).isoformat(),
             "wall_seconds": wall,

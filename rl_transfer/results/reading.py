@@ -80,6 +80,24 @@ def read_run(path: Path, name: str | None, *, bundle: bool = False) -> RunReadin
     return RunReading("finished", None, record, curve, on_trust=record["files"] is None)
 
 
+def read_record(path: Path) -> JsonObject | None:
+    """Read a run's record alone, without the files that it speaks of.
+
+    Args:
+        path: the run's folder.
+
+    Returns:
+        A record that was not changed since it was written; None where there is none.
+
+    Raises:
+        StoreError: a newer version wrote it.
+    """
+    try:
+        return _record(path / "record.json")
+    except _DamagedError:
+        return None
+
+
 def _record(path: Path) -> JsonObject | None:
     try:
         record = bounded.parse_json(bounded.read_bytes(path, MOST_BYTES))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rl_transfer.errors import BundleError, StoreError
 from rl_transfer.frame import Room, bundle_folder
+from rl_transfer.frame.provenance import adopt, origin
 from rl_transfer.results import RunFolder, read_json
 from rl_transfer.spec import MatrixConfig, RLRun, RLSuite, TrainConfig, TransferConfig
+from rl_transfer.spec.base import Json
 from rl_transfer.spec.experiment import RunConfig, SingleConfig, SingleTransferConfig
 from rl_transfer.spec.image import ImageRun, ImageSuite, ImageTrainConfig, ImageTransferConfig
 from rl_transfer.spec.modules import import_modules
@@ -110,6 +113,8 @@ class Job:
     """What the suite names of the user's own modules; the source's bundle may name them."""
     alone: bool = False
     """Whether it executes these modules, so that its process must not run anything after it."""
+    origin: Mapping[str, Json] = field(default_factory=origin)
+    """Command and commit, for the record."""
 
     def to_json(self) -> str:
         """The job as text."""
@@ -120,6 +125,7 @@ class Job:
                 "source": None if self.source is None else str(self.source),
                 "modules": list(self.modules),
                 "alone": self.alone,
+                "origin": {**self.origin},
             }
         )
 
@@ -129,9 +135,11 @@ class Job:
         data = json.loads(text)
         run = KINDS[data["run"]["kind"]].run.model_validate_json(json.dumps(data["run"]))
         source = None if data["source"] is None else Path(data["source"])
-        return cls(run, Path(data["folder"]), source, tuple(data["modules"]), data["alone"])
+        modules = tuple(data["modules"])
+        return cls(run, Path(data["folder"]), source, modules, data["alone"], data["origin"])
 
     def execute(self) -> None:
         """Run it in this process."""
+        adopt(self.origin)
         import_modules(self.modules)
         room(self.run.kind).execute(self.run, RunFolder(self.folder), self.source)

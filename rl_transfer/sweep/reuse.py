@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+from rl_transfer.errors import StoreError
 from rl_transfer.frame import Say, source_problem
-from rl_transfer.results import RunStore
+from rl_transfer.frame.provenance import code_of
+from rl_transfer.results import RunStore, library_versions, read_record
+from rl_transfer.spec import JsonObject
+from rl_transfer.spec.experiment import RunConfig
 from rl_transfer.sweep.graph import Graph
-from rl_transfer.wording import counted
+from rl_transfer.wording import counted, listing
+
+DIFFERENCES = ("code", "versions")
+"""In what finished runs may differ from what is here now."""
 
 
 def take_stock(graph: Graph, store: RunStore, say: Say) -> set[str]:
@@ -46,6 +56,61 @@ def take_stock(graph: Graph, store: RunStore, say: Say) -> set[str]:
             "curves and bundles"
         )
     return reused
+
+
+def refuse_other_code(specs: Mapping[str, RunConfig], store: RunStore, despite: Collection[str] = ()) -> None:
+    """Refuse finished runs that other code computed than what is here now.
+
+    Compared is what a record names: libraries by version (Python by its minor one), packages and modules of
+    environments, hooks and networks by version or digest. Kinds of CPU are not: a report tells them.
+
+    Args:
+        specs: run id → config; its modules are imported and its environments registered.
+        store: where finished runs may lie; nothing is written.
+        despite: of :data:`DIFFERENCES`, what is let pass.
+
+    Raises:
+        StoreError: something differs; the message says what, in how many runs, and the ways out.
+    """
+    found: dict[str, Counter[str]] = {name: Counter() for name in DIFFERENCES}
+    there = {
+        each: read_record(store.folder(each).path) for each in sorted(specs.keys() & store.identifiers())
+    }
+    records = {each: record for each, record in there.items() if record is not None}
+    named = {name for record in records.values() for name in _told(record, "versions")}
+    versions = library_versions(sorted(named - {"python"}))
+    differing = 0
+    for identifier, record in records.items():
+        code = code_of(specs[identifier]) if _told(record, "code") else {}
+        lines = [
+            (kind, f"{name} {_short(name, text)} there, {_short(name, here.get(name))} here")
+            for kind, here in (("code", code), ("versions", versions))
+            if kind not in despite
+            for name, text in _told(record, kind).items()
+            if _short(name, here.get(name)) != _short(name, text)
+        ]
+        differing += bool(lines)
+        for kind, line in lines:
+            found[kind][line] += 1
+    if differing:
+        kinds = [kind for kind, lines in found.items() if lines]
+        each = [f"{line} ({counted(n, 'run')})" for kind in kinds for line, n in found[kind].items()]
+        raise StoreError(
+            f"{differing} of {counted(len(records), 'finished run')} in {store.root} are of other code: "
+            f"{listing(each, 5, '; ')}. Choose another folder with --output; or reuse them with "
+            f"--reuse-despite {','.join(kinds)}: the report says which runs were computed by what"
+        )
+
+
+def _told(record: JsonObject, kind: str) -> Mapping[str, str]:
+    told = record.get(kind)
+    return {str(k): str(v) for k, v in told.items()} if isinstance(told, dict) else {}
+
+
+def _short(name: str, version: str | None) -> str:
+    if version is None:
+        return "missing"
+    return ".".join(version.split(".")[:2]) if name == "python" else version
 
 
 def _set_aside(graph: Graph, store: RunStore, identifier: str, problem: str, say: Say) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from rl_transfer.sweep.dispatch import room
 from rl_transfer.sweep.executor import Executor
 from rl_transfer.sweep.graph import Graph, build_graph, manifest
 from rl_transfer.sweep.matrix import check_matrix, no_longer_planned
+from rl_transfer.sweep.reuse import refuse_other_code
 from rl_transfer.sweep.scheduler import Event, OnChange, State, run_graph
 
 
@@ -32,7 +33,14 @@ class Plan:
     manifest: JsonObject
 
 
-def prepare(suite: MatrixConfig, output: Path, say: Say = silent, *, replace: bool = False) -> Plan:
+def prepare(
+    suite: MatrixConfig,
+    output: Path,
+    say: Say = silent,
+    *,
+    replace: bool = False,
+    despite: Collection[str] = (),
+) -> Plan:
     """Check a suite before anything is trained. Nothing is written.
 
     Args:
@@ -40,13 +48,15 @@ def prepare(suite: MatrixConfig, output: Path, say: Say = silent, *, replace: bo
         output: the sweep's folder; it may not exist.
         say: gets a line now and then.
         replace: let the suite take the place of another matrix in that folder.
+        despite: reuse finished runs though these differ: ``code``, ``versions``.
 
     Returns:
         What is to run.
 
     Raises:
         RLTransferError: an environment cannot be built, a perturbation has no effect, a strategy
-            does not fit the network, the folder holds another matrix or cannot be written.
+            does not fit the network, the folder holds another matrix, or runs that other code computed,
+            or cannot be written.
     """
     store = RunStore(output)
     store.refuse_unwritable()
@@ -56,6 +66,7 @@ def prepare(suite: MatrixConfig, output: Path, say: Say = silent, *, replace: bo
     if not replace:
         check_matrix(output, manifest(suite, graph, runner.labels, {}))
     planned = manifest(suite, graph, runner.labels, runner.preflight(suite, say))
+    refuse_other_code(graph.specs, store, despite)
     return Plan(graph, store, planned)
 
 

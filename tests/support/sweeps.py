@@ -24,7 +24,7 @@ strategies: [scratch, fine-tune, frozen-trunk-new-head, random-frozen]
 """
 
 
-CLOCK = {"started", "finished", "wall_seconds", "cpu_seconds", "sync_seconds", "digest"}
+CLOCK = {"provenance", "started", "finished", "wall_seconds", "cpu_seconds", "sync_seconds", "digest"}
 
 
 def write_suite(folder: Path, text: str = SUITE) -> Path:

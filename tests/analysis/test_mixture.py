@@ -1,0 +1,40 @@
+"""Runs of more than one version, code or kind of CPU are told with their numbers."""
+
+from rl_transfer.analysis import analyse
+from rl_transfer.analysis.terminal import text_table
+
+from .hand_made import FAST, SLOW, arm, sweep
+
+KEYS = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
+
+
+def warnings(**record: object) -> list[str]:
+    """Of four runs from scratch with plain records, and four of fine-tuning that differ."""
+    plain = {"code": {"cars": "sha256:aa"}, "provenance": {"cpu": "Old (AVX2)"}}
+    arms = {
+        KEYS[0]: arm(KEYS[0], [SLOW] * 4, **plain),
+        KEYS[1]: arm(KEYS[1], [FAST] * 4, **{**plain, **record}),
+    }
+    matrix = analyse(sweep(arms))
+    assert all(text.split(":")[0] in text_table(matrix).replace("\n  ", " ") for text in matrix.warnings)
+    return [text for text in matrix.warnings if "computed" in text]
+
+
+def test_runs_of_one_kind_are_told_nothing() -> None:
+    assert warnings() == []
+
+
+def test_other_code_is_told_by_its_digests() -> None:
+    assert warnings(code={"cars": "sha256:bb"}) == [
+        "4 runs were computed with cars sha256:aa, 4 with sha256:bb"
+    ]
+
+
+def test_other_kinds_of_cpu_are_told() -> None:
+    assert warnings(provenance={"cpu": "New (AVX512)"}) == [
+        "4 runs were computed on New (AVX512), 4 on Old (AVX2): the same run may round differently there"
+    ]
+
+
+def test_a_record_that_does_not_say_is_no_difference() -> None:
+    assert warnings(code={}, provenance=None) == []
