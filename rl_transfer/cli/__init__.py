@@ -33,6 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = _answer(arguments)
     except KeyboardInterrupt:
         _ignore_stops(arguments)
+        exec("")  # noqa: S102 - Python remembers code from text that was interrupted, and dies of the signal
         _complain("interrupted")
         code = Interrupted.exit_code
     _ignore_stops(arguments)

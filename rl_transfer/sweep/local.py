@@ -9,10 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import multiprocessing
+import signal
 import threading
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -28,6 +31,23 @@ RUNS_PER_WORKER = 100
 """A hundredth of a worker's start is in the cost of a run then; what leaks ends with the worker."""
 PATIENCE = 5.0
 """Seconds that a worker gets to end before it is killed."""
+
+
+@contextlib.contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """What is started in here is deaf to Ctrl-C, which terminals send to every process, until it listens.
+
+    A fork server ignores it only when it has imported everything, and gives workers back what it had before.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # started later, it would unblock the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass(frozen=True)
@@ -47,7 +67,8 @@ class _Worker:
         self.process = context.Process(  # type: ignore[attr-defined]
             target=serve, args=(far, runs), daemon=True
         )
-        self.process.start()
+        with _no_interrupts():
+            self.process.start()
         far.close()
         self.task: _Task | None = None
 

@@ -12,13 +12,14 @@ from rl_transfer.results import RunStore, library_versions, read_record
 from rl_transfer.spec import JsonObject
 from rl_transfer.spec.experiment import RunConfig
 from rl_transfer.sweep.graph import Graph
+from rl_transfer.sweep.stops import Stops
 from rl_transfer.wording import counted, listing
 
 DIFFERENCES = ("code", "versions")
 """In what finished runs may differ from what is here now."""
 
 
-def take_stock(graph: Graph, store: RunStore, say: Say) -> set[str]:
+def take_stock(graph: Graph, store: RunStore, say: Say, stops: Stops) -> set[str]:
     """Find the finished, sound runs of a graph; damaged ones are moved aside and will be computed again.
 
     The bundle of a finished source is checked where a run that starts from it is still to be computed.
@@ -27,17 +28,20 @@ def take_stock(graph: Graph, store: RunStore, say: Say) -> set[str]:
         graph: what is to run.
         store: where the runs lie; its lock is held.
         say: gets a line for each run that was moved, and one on runs that are taken on trust.
+        stops: asked before each run whether to go on.
 
     Returns:
         Ids of the runs to reuse.
 
     Raises:
+        KeyboardInterrupt: somebody stopped it.
         StoreError: a newer version wrote a record, or a damaged run cannot be moved.
     """
     reused: set[str] = set()
     trusted = 0
     there = store.identifiers()
     for identifier in (each for each in graph.specs if each in there):
+        stops.check()
         reading = store.folder(identifier).read()
         if reading.state == "finished":
             reused.add(identifier)
@@ -46,6 +50,7 @@ def take_stock(graph: Graph, store: RunStore, say: Say) -> set[str]:
             _set_aside(graph, store, identifier, str(reading.problem), say)
     needed = {need for row in graph.rows if row.id not in reused for need in row.needs}
     for identifier in sorted(needed & reused):
+        stops.check()
         problem = source_problem(store.folder(identifier))
         if problem is not None:
             reused.discard(identifier)

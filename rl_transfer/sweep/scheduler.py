@@ -24,6 +24,7 @@ from rl_transfer.sweep.estimate import TimeLeft
 from rl_transfer.sweep.executor import Executor
 from rl_transfer.sweep.graph import Graph
 from rl_transfer.sweep.reuse import take_stock
+from rl_transfer.sweep.stops import Stops
 
 SIGN_OF_LIFE = 0.25
 """Seconds without an end of a run after which the state is shown anyway."""
@@ -151,6 +152,7 @@ def run_graph(
     executor: Executor,
     on_change: OnChange,
     say: Say = silent,
+    stops: Stops | None = None,
 ) -> State:
     """Bring every run of the graph to an end.
 
@@ -163,17 +165,22 @@ def run_graph(
         executor: where they execute; closed by the caller.
         on_change: is told what happens.
         say: is told of damaged runs that were moved aside, and of runs that are taken on trust.
+        stops: asked at every wake-up whether to go on; None: nobody notes signals.
 
     Returns:
         The state at the end.
+
+    Raises:
+        KeyboardInterrupt: somebody stopped it; what was running is cancelled.
     """
-    reused = take_stock(graph, store, say)
-    return _Scheduler(State(graph, store, executor.slots), executor).run(reused, on_change)
+    stops = stops or Stops()
+    reused = take_stock(graph, store, say, stops)
+    return _Scheduler(State(graph, store, executor.slots), executor, stops).run(reused, on_change)
 
 
 class _Scheduler:
-    def __init__(self, state: State, executor: Executor) -> None:
-        self._state, self._executor = state, executor
+    def __init__(self, state: State, executor: Executor, stops: Stops) -> None:
+        self._state, self._executor, self._stops = state, executor, stops
         self._graph = state.graph
         self._order = {identifier: place for place, identifier in enumerate(state.graph.specs)}
         self._ready: list[tuple[bool, int, int, str]] = []
@@ -187,6 +194,7 @@ class _Scheduler:
         self._sort_out(reused)
         try:
             while state.active:
+                self._stops.check()
                 self._submit()
                 self._notice_begun()
                 on_change(state, self._take_events())

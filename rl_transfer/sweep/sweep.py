@@ -16,6 +16,7 @@ from rl_transfer.sweep.graph import Graph, build_graph, manifest
 from rl_transfer.sweep.matrix import check_matrix, no_longer_planned
 from rl_transfer.sweep.reuse import refuse_other_code
 from rl_transfer.sweep.scheduler import Event, OnChange, State, run_graph
+from rl_transfer.sweep.stops import Stops
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def run_sweep(
 ) -> State:
     """Write ``sweep.json``, execute the graph and keep the readable TensorBoard view up to date.
 
-    The folder is locked before anything in it changes.
+    The folder is locked before anything in it changes. Ctrl-C stops the sweep between two events.
 
     Args:
         plan: as :func:`prepare` gave it.
@@ -97,6 +98,7 @@ def run_sweep(
 
     Raises:
         StoreError: another process writes to the folder, or it holds another matrix; it is as it was.
+        KeyboardInterrupt: somebody stopped it; what is finished is kept.
     """
     graph, store = plan.graph, plan.store
     linked: set[str] = set()
@@ -111,7 +113,7 @@ def run_sweep(
             on_finished(identifier)
         on_change(state, events)
 
-    with store.lock():
+    with Stops() as stops, store.lock():
         if not replace:
             check_matrix(store.root, plan.manifest)
         store.open()
@@ -121,7 +123,7 @@ def run_sweep(
                 f"{left} finished runs in {store.root} have no place in this matrix; they stay where they are"
             )
         with closing(make_executor(store.root)) as executor:
-            state = run_graph(graph, store, executor, changed, say)
+            state = run_graph(graph, store, executor, changed, say, stops)
     for identifier in state.reused:
         on_finished(identifier)
     return state

@@ -41,6 +41,8 @@ def serve(jobs: Connection, runs: int) -> None:
         runs: how many jobs, ≥ 1.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the mask that it was started with
     threading.Thread(target=_die_with_parent, daemon=True).start()
     sys.stdout = sys.stderr = os.fdopen(1, "w", encoding="utf-8", buffering=1, closefd=False)
     surroundings = Surroundings()

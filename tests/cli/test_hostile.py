@@ -194,6 +194,20 @@ def test_five_interruptions_in_the_imports_end_with_one_message(
     assert (outcome.returncode, outcome.stderr.strip()) == (130, "interrupted")
 
 
+def test_an_interruption_in_code_that_was_made_from_text_ends_with_the_same_exit_code(tmp_path: Path) -> None:
+    """Dataclasses are; Python then ended the process by the signal, behind the message."""
+    script = INTERRUPTED.format(module="typer", number="SIGINT")
+    kill = "os.kill(os.getpid(), signal.SIGINT)"
+    script = script.replace(kill, f'exec("{kill}")')
+    (tmp_path / "pressed.py").write_text(script, encoding="utf-8")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    outcome = subprocess.run(
+        [sys.executable, "-m", "pressed"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (outcome.returncode, outcome.stderr.strip()) == (130, "interrupted")
+
+
 def test_what_tidies_up_after_an_interruption_is_not_interrupted_again() -> None:
     steps = []
 

@@ -13,6 +13,7 @@ from rl_transfer.results import RunFolder, RunStore
 from rl_transfer.spec import Environment, Evaluation, RLRun
 from rl_transfer.sweep.graph import Graph, Row
 from rl_transfer.sweep.reuse import take_stock
+from rl_transfer.sweep.stops import Stops
 from support.records import as_old, write_finished
 
 SPEC = RLRun(env=Environment(id="CartPole-v1"), policy="random", evaluation=Evaluation(every=1), seed=0)
@@ -37,7 +38,7 @@ def store(tmp_path: Path) -> RunStore:
 
 def stock(store: RunStore) -> tuple[set[str], list[str]]:
     said: list[str] = []
-    return take_stock(GRAPH, store, said.append), said
+    return take_stock(GRAPH, store, said.append, Stops()), said
 
 
 def flip(path: Path) -> None:

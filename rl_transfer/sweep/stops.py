@@ -1,0 +1,60 @@
+"""Ctrl-C while a sweep runs: noted where it comes, answered where nothing is half done.
+
+An exception that is raised behind the taking of a lock, and before the block that frees it, leaves the lock
+taken: a thread that needs it then waits forever. One that is raised while the garbage collector calls
+somebody is printed and dropped. So the handlers here raise nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from types import FrameType, TracebackType
+
+from rl_transfer.errors import Interrupted
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SAME_PRESS = 1.0
+"""Seconds in which a second signal is taken for the same wish: some launchers pass every one on twice."""
+
+
+class Stops:
+    """Notes SIGINT and SIGTERM, for whoever asks with :meth:`check`.
+
+    Another one after ``SAME_PRESS`` seconds ends the process at once. Outside of the main thread, which no
+    signal reaches, it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._first: float | None = None
+        self._before: dict[signal.Signals, signal._HANDLER] = {}
+
+    def __enter__(self) -> Stops:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if kind is None:
+            self.check()
+
+    def check(self) -> None:
+        """Stop here, if somebody asked for it.
+
+        Raises:
+            KeyboardInterrupt: a signal came.
+        """
+        if self._first is not None:
+            raise KeyboardInterrupt
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now
+        elif now - self._first > SAME_PRESS:
+            os.write(2, b"killed; what is finished is kept\n")
+            os._exit(Interrupted.exit_code)
