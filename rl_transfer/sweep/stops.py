@@ -11,7 +11,6 @@ import os
 import signal
 import threading
 import time
-from types import FrameType, TracebackType
 
 from rl_transfer.errors import Interrupted
 
@@ -36,7 +35,7 @@ class Stops:
             self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         if kind is None:
@@ -51,7 +50,7 @@ class Stops:
         if self._first is not None:
             raise KeyboardInterrupt
 
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
+    def _note(self, *_: object) -> None:
         now = time.monotonic()
         if self._first is None:
             self._first = now
