@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import ExitStack
 
 from rl_transfer.errors import Interrupted
 
@@ -28,16 +29,16 @@ class Stops:
 
     def __init__(self) -> None:
         self._first: float | None = None
-        self._before: dict[signal.Signals, signal._HANDLER] = {}
+        self._before = ExitStack()
 
     def __enter__(self) -> Stops:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            for number in SIGNALS:
+                self._before.callback(signal.signal, number, signal.signal(number, self._note))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._before.close()
         if kind is None:
             self.check()
 

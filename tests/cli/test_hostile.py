@@ -196,7 +196,7 @@ def test_five_interruptions_in_the_imports_end_with_one_message(
 
 def test_an_interruption_in_code_that_was_made_from_text_ends_with_the_same_exit_code(tmp_path: Path) -> None:
     """Dataclasses are; Python then ended the process by the signal, behind the message."""
-    script = INTERRUPTED.format(module="typer", number="SIGINT")
+    script = INTERRUPTED.format(module="torch", number="SIGINT")
     kill = "os.kill(os.getpid(), signal.SIGINT)"
     script = script.replace(kill, f'exec("{kill}\\nfor _ in range(99): pass")')
     (tmp_path / "pressed.py").write_text(script, encoding="utf-8")
