@@ -62,8 +62,8 @@ def shared_knobs(control: StrategyConfig, controlled: StrategyConfig, algorithm:
         algorithm: of the target.
 
     Returns:
-        The control with ``knobs``, ``normalization`` and ``as_copied`` set where they matter to the
-        algorithm.
+        The control with ``knobs``, ``normalization``, ``as_copied`` and, for the statistics of observations,
+        ``input_maps`` set where they matter to the algorithm.
     """
     said = control.knobs.model_fields_set if "knobs" in control.model_fields_set else set()
     changes: dict[str, Json] = {}
@@ -84,6 +84,9 @@ def shared_knobs(control: StrategyConfig, controlled: StrategyConfig, algorithm:
     own = "normalization" in control.model_fields_set
     if algorithm.normalize is not None and found.copies and not own:
         found = found.model_copy(update={"normalization": _normalization(controlled)})
+    statistics = algorithm.normalize is not None and found.as_copied and found.normalization != "fresh"
+    if statistics and controlled.input_maps and not (found.copy_ or found.input_maps):
+        found = found.model_copy(update={"input_maps": controlled.input_maps})
     return found
 
 

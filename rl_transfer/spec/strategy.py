@@ -144,7 +144,7 @@ class StrategyVerbs(Frozen):
     reset_on_mismatch: Selectors = ()
     """Layers that start fresh where their shape differs from the source's (else: refused)."""
     input_maps: dict[str, tuple[StrictInt | str | None, ...]] = Field(default_factory=dict)
-    """First layers → for each target feature the source's, by index or name, or null."""
+    """First layers, or ``observations`` for all → the source's feature per target feature, or null."""
     input_fill: Literal["zero", "fresh"] = "zero"
     """Weights of features that the source lacks."""
     output_maps: dict[str, tuple[StrictInt | None, ...]] = Field(default_factory=dict)

@@ -3,11 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
-import numpy as np
 import pytest
 import torch
-from gymnasium import spaces
 from ruamel.yaml import YAML
 
 from rl_transfer.errors import TransferError
@@ -15,6 +12,7 @@ from rl_transfer.results import RunFolder, RunStore, run_id
 from rl_transfer.rl.policies.bundle import load_policy
 from rl_transfer.rl.training.run import execute
 from support.algorithms import ALGORITHMS, run_of
+from support.levers import levers
 from support.rl import make_run
 
 ORDER = (2, 0, 1)  # no inverse of itself: a map read the wrong way round scores otherwise
@@ -22,34 +20,6 @@ CRITIC = (0, 1, 2, 3, 6, 4, 5)  # four observations, then the actions
 STATES = torch.rand(20, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
 GSDE = "PPO gSDE"
 CRITICS = ("SAC", "TQC", "TD3", "DDPG")
-
-
-class Levers(gym.Env[Any, Any]):
-    """Three levers of unlike effect; always the same start. Lever i pulls what ``order[i]`` pulled."""
-
-    def __init__(self, order: tuple[int, ...] = (0, 1, 2), discrete: bool = False, sensors: int = 4) -> None:
-        self._order, self._sensors = order, sensors
-        self.observation_space = spaces.Box(-5, 5, (sensors,), np.float32)
-        count = len(order)
-        self.action_space = spaces.Discrete(count) if discrete else spaces.Box(-1, 1, (count,), np.float32)
-
-    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
-        self._state, self._left = np.array([0.3, -0.7, 1.1, 0.2]), 12
-        return self._seen(), {}
-
-    def _seen(self) -> Any:
-        return np.resize(self._state, (self._sensors,)).astype(np.float32)
-
-    def step(self, action: Any) -> Any:
-        pulled = np.zeros(3)
-        pulled[list(self._order)] = np.eye(3)[action] if np.ndim(action) == 0 else action
-        self._state = np.array([*(0.9 * self._state[:3] + pulled * [0.5, -0.3, 0.8]), self._state[0]])
-        self._left -= 1
-        reward = float(self._state @ [1.0, 2.0, -1.0, 0.5])
-        return self._seen(), reward, False, self._left == 0, {}
-
-
-gym.register("Levers-v0", entry_point=lambda **kwargs: Levers(**kwargs))
 
 
 def algorithm(name: str) -> dict[str, Any]:
@@ -67,7 +37,7 @@ def played(
     **verbs: Any,
 ) -> RunFolder:
     discrete = name in ("A2C", "DQN", "QRDQN")
-    env = {"id": "Levers-v0", "kwargs": {"order": list(order), "discrete": discrete, "sensors": sensors}}
+    env = levers(order=list(order), discrete=discrete, sensors=sensors)
     given = run_of(name.split()[0], env=env, algorithm=algorithm(name), strategy=verbs)
     spec = make_run(**given, source=source.path.name if source else None)
     target = RunStore(folder).folder(run_id(spec))

@@ -72,6 +72,16 @@ def test_a_control_starts_from_the_statistics_that_the_strategy_takes(mode: str)
     assert not found.as_copied or found.normalization == mode
 
 
+def test_a_control_has_the_statistics_in_the_order_that_the_strategy_has_them_in() -> None:
+    maps = {"observations": [1, 0, 2, 3]}
+    treated = strategy("s", **TRUNK, input_maps=maps)
+    control = strategy("c", **RANDOM)
+    assert shared_knobs(control, treated, config("PPO", **NORMALIZE)).input_maps == treated.input_maps
+    fresh = strategy("s", **TRUNK, input_maps=maps, normalization="fresh")
+    for other, algorithm in ((treated, config("PPO")), (fresh, config("PPO", **NORMALIZE))):
+        assert not shared_knobs(control, other, algorithm).input_maps
+
+
 def test_a_control_that_copies_has_the_knobs_too() -> None:
     treated = strategy("s", copy=["all"], knobs={"learning_starts": 7, "exploration_initial": 0.4})
     shuffled = strategy("c", copy=["all"], initial={"kind": "shuffled"}, control=True)

@@ -3,11 +3,12 @@
 Modes on a target: ``warm`` starts from the source's statistics and goes on updating them;
 ``frozen`` holds them; ``warm_reset_count`` keeps mean and variance but forgets how many samples
 they rest on, so that they adapt quickly; ``fresh`` starts anew (the jump-start is then lost).
+Where observations are mapped, so are their statistics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_no
 from rl_transfer.errors import BundleError, TransferError
 from rl_transfer.rl.environments.spaces import Array, Observation
 from rl_transfer.spec import Algorithm
+from rl_transfer.wording import listing
 
 PREFIX = "normalization/"
 FIELDS = ("mean", "var", "count")
@@ -144,19 +146,24 @@ def current_normalizer(env: VecEnv, algorithm: Algorithm) -> Normalizer | None:
     return normalizer(tensors(env), algorithm)
 
 
-def transfer(env: VecEnv, state: Mapping[str, torch.Tensor], mode: str) -> str:
+def transfer(
+    env: VecEnv, state: Mapping[str, torch.Tensor], mode: str, order: Sequence[int | None] | None = None
+) -> str:
     """Give the training environments the source's statistics.
 
     Args:
         env: the target's training environments.
         state: the source bundle's tensors.
         mode: ``warm``, ``frozen``, ``warm_reset_count`` or ``fresh``.
+        order: per entry of the target's observation the source's, or None: that one starts as SB3
+            starts it, with mean 0 and variance 1; without an order the source's own.
 
     Returns:
         What was done, for the record.
 
     Raises:
-        TransferError: the mode needs statistics that are missing or have another shape.
+        TransferError: the mode needs statistics that are missing, have another shape or cannot be mapped;
+            ``frozen`` would hold an entry that has none.
     """
     normalized = unwrap_vec_normalize(env)
     given = sorted({name.removeprefix(PREFIX).split("/")[0] for name in state if name.startswith(PREFIX)})
@@ -170,6 +177,7 @@ def transfer(env: VecEnv, state: Mapping[str, torch.Tensor], mode: str) -> str:
         )
     if normalized is None:
         return "none"
+    state = {**state, **_mapped(normalized, state, order, mode)}
     for name, moments in _moments(normalized).items():
         _refuse_misfit(state.get(f"{PREFIX}{name}/mean"), name, np.shape(moments.mean), mode)
         _fill(moments, state, name)
@@ -178,6 +186,43 @@ def transfer(env: VecEnv, state: Mapping[str, torch.Tensor], mode: str) -> str:
     if mode == "frozen":
         normalized.training = False
     return mode
+
+
+def _mapped(
+    env: VecNormalize, state: Mapping[str, torch.Tensor], order: Sequence[int | None] | None, mode: str
+) -> dict[str, torch.Tensor]:
+    """The source's statistics of observations in the target's order, where that is another one."""
+    own = {name: value for name, value in tensors(env).items() if name.startswith(f"{PREFIX}observation/")}
+    theirs = {name: state[name] for name in own if name in state}
+    same = all(own[name].shape == value.shape for name, value in theirs.items())
+    if order is None or not theirs or (same and list(order) == list(range(len(order)))):
+        return {}
+    known = {here: there for here, there in enumerate(order) if there is not None}
+    mean = _name("", "mean")
+    if (
+        mean not in theirs
+        or own[mean].numel() != len(order)
+        or max(known.values(), default=0) >= theirs[mean].numel()
+    ):
+        raise TransferError(
+            f"normalization is {mode!r}, but input_maps can map the statistics of vectors only; use "
+            "normalization: fresh",
+            key="strategy.normalization",
+        )
+    unknown = [str(here) for here in range(len(order)) if here not in known]
+    if mode == "frozen" and unknown:
+        raise TransferError(
+            f"normalization is 'frozen', but input_maps gives entry {listing(unknown)} of the target's "
+            "observation no entry of the source: it would never be normalised. Use normalization: "
+            "warm_reset_count or warm",
+            key="strategy.normalization",
+        )
+    found = {}
+    for name in (mean, _name("", "var")):
+        values = own[name].flatten()
+        values[list(known)] = theirs[name].flatten()[list(known.values())]
+        found[name] = values.reshape(own[name].shape)
+    return found
 
 
 def _refuse_misfit(found: torch.Tensor | None, name: str, needed: tuple[int, ...], mode: str) -> None:

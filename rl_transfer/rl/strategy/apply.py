@@ -19,11 +19,11 @@ from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.policies.parts import policy_parts
 from rl_transfer.rl.policies.traits import traits_of
 from rl_transfer.rl.strategy import cached_features
-from rl_transfer.rl.strategy.action_maps import refuse_half_maps
 from rl_transfer.rl.strategy.adapt import with_adaptation
 from rl_transfer.rl.strategy.anchors import anchor_loss
 from rl_transfer.rl.strategy.architecture import add_low_rank, add_progressive, merge, optimizers
 from rl_transfer.rl.strategy.fidelity import refuse_other_function
+from rl_transfer.rl.strategy.half_maps import observation_order, refuse_half_maps
 from rl_transfer.rl.strategy.hooks import HookContext, LossHook, install_losses, user_hook
 from rl_transfer.rl.strategy.kickstart import KickstartLoss, check_teacher
 from rl_transfer.rl.strategy.knobs import HeldTargets, apply_knobs
@@ -70,6 +70,9 @@ class PolicyTransfer:
         self.parts = policy_parts(self._name, model.policy)
         strategy = core_strategy(self._verbs, self.parts, key="strategy")
         strategy = with_maps(strategy, self._verbs, self._name, self.parts, source)
+        order = None if source is None else observation_order(strategy, self._name, self.parts, source)
+        if not self._verbs.copy_ and self._verbs.as_copied:  # such maps are for the statistics alone
+            strategy = replace(strategy, input_maps={}, output_maps={})
         own = (model.observation_space, model.action_space)
         strategy = with_adaptation(strategy, self._verbs, self._name, self.parts, own, source)
         given = (source.state, source.parts) if source is not None else None
@@ -82,7 +85,7 @@ class PolicyTransfer:
             refuse_other_function(self.plan, run.algorithm, space, source, statistics)
         self._knobs = apply_knobs(model, run.algorithm, self._verbs, source, self.plan.names("copied"))
         if source is not None and (self._verbs.copies or self._verbs.kickstart):
-            mode = normalization.transfer(env, source.bundle.tensors, self._verbs.normalization)
+            mode = normalization.transfer(env, source.bundle.tensors, self._verbs.normalization, order)
             self._knobs["normalization"] = mode
         self._fixed = self._rebuild()
         self._fixed_before = core.digest_model(model.policy, self._fixed)
