@@ -57,6 +57,10 @@ def test_the_source_column_is_a_deterministic_copy():
     with torch.no_grad():
         source[0].weight.add_(1)
     assert not torch.equal(untyped(trunk.source[0]).linear.weight, source[0].weight)
+    assert not any(module.training for module in trunk.eval().modules())
+    assert {path for path, module in trunk.train().named_modules() if not module.training} == {
+        path for path, _ in trunk.named_modules() if path.split(".")[0] == "source"
+    }
 
 
 def test_the_new_column_reads_the_source_at_every_depth():
