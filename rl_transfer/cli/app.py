@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rl_transfer.cli import board, configs, environments, experiments, policies
+from rl_transfer.cli import board, configs, environments, experiments, policies, runs
 from rl_transfer.cli.common import out
 from rl_transfer.errors import Interrupted
 
@@ -32,6 +32,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(environments.app, name="envs")
+app.add_typer(runs.app, name="runs")
 app.add_typer(policies.app, name="policies")
 app.add_typer(configs.app, name="configs")
 

@@ -25,7 +25,9 @@ Env = Annotated[
 
 @app.command()
 def inspect(
-    policy: Annotated[str, typer.Argument(help="Bundle, run folder, SB3 zip, or hf://org/repository.")],
+    policy: Annotated[
+        str, typer.Argument(help="Bundle, run folder, FOLDER:TARGET/STRATEGY/SEED, SB3 zip, or hf://…")
+    ],
     algorithm: Algorithm = None,
     env: Env = None,
     module: Modules = None,

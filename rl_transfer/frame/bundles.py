@@ -6,13 +6,14 @@ from pathlib import Path
 
 from rl_transfer.errors import BundleError, StoreError
 from rl_transfer.results import RunFolder, find_run, run_of_bundle
+from rl_transfer.results.address import run_at
 
 
 def bundle_folder(path: Path, *, hint: str = "") -> Path:
     """The bundle folder that ``path`` names: itself, a run's, or an output folder's only run's.
 
     Args:
-        path: what the user named.
+        path: what the user named; an address such as ``results/x:heavy/fine-tune/0`` too.
         hint: a sentence that errors end with: where else the kind's sources come from.
 
     Returns:
@@ -23,6 +24,10 @@ def bundle_folder(path: Path, *, hint: str = "") -> Path:
         BundleError: there is none, or more than one, or its run is damaged.
     """
     tail = f". {hint}" if hint else ""
+    try:
+        path = run_at(path)
+    except StoreError as error:
+        raise BundleError(error.message) from None
     if (path / "bundle.json").is_file() or (path / "tensors.safetensors").is_file():
         _run_of(path)
         return path

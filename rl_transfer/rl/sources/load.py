@@ -17,6 +17,7 @@ from torch import Tensor
 from rl_transfer.core import isolated, save_bundle
 from rl_transfer.core.archives import file_digest
 from rl_transfer.errors import BundleError, ConfigError
+from rl_transfer.results.address import is_address
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.traits import ALGORITHMS
 from rl_transfer.rl.sources.assembly import Known, assemble
@@ -183,7 +184,7 @@ def _hints(
 
 
 def _is_folder(argument: str | Path) -> bool:
-    return not str(argument).startswith(SCHEME) and Path(argument).is_dir()
+    return not str(argument).startswith(SCHEME) and (Path(argument).is_dir() or is_address(Path(argument)))
 
 
 def _own(path: Path, hints: _Hints) -> Policy:

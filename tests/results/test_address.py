@@ -1,0 +1,141 @@
+"""Runs by their place in the matrix, and the commands that list, verify and tidy them up."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rl_transfer.errors import BundleError, StoreError
+from rl_transfer.frame import bundle_folder
+from rl_transfer.results import RunStore, write_manifest
+from rl_transfer.results.address import is_address, run_at
+from support.cli import Call, calling
+from support.records import write_finished
+
+ROWS = [
+    ("aaaa0001", "source", "base", None, None, 0),
+    ("aaaa0002", "source", "other", None, None, 0),
+    ("bbbb0001", "random", None, "heavy", None, 0),
+    ("cccc0001", "target", None, "heavy", "scratch", 0),
+    ("dddd0001", "target", "base", "heavy", "fine-tune", 0),
+    ("dddd0002", "target", "other", "heavy", "fine-tune", 0),
+]
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str]) -> Call:
+    return calling(capfd)
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    """All runs finished, without bundles; and a run that has no place."""
+    folder = tmp_path / "x"
+    keys = ("id", "role", "source", "target", "strategy", "seed")
+    RunStore(folder).open()
+    write_manifest(folder, {"runs": [dict(zip(keys, row, strict=True)) for row in ROWS]})
+    for identifier in [row[0] for row in ROWS] + ["eeee0001"]:
+        write_finished(folder / "runs" / identifier)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("address", "identifier"),
+    [
+        ("source/base/0", "aaaa0001"),
+        ("source/other/0", "aaaa0002"),
+        ("heavy/random", "bbbb0001"),
+        ("heavy/scratch/0", "cccc0001"),
+        ("base→heavy/fine-tune/0", "dddd0001"),
+        ("other->heavy/fine-tune/0", "dddd0002"),
+        ("aaaa0002", "aaaa0002"),
+        ("cccc", "cccc0001"),
+    ],
+)
+def test_a_run_is_called_by_its_place(sweep: Path, address: str, identifier: str) -> None:
+    assert run_at(Path(f"{sweep}:{address}")) == sweep / "runs" / identifier
+    assert bundle_folder(Path(f"{sweep}:{address}")) == sweep / "runs" / identifier / "bundle"
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("heavy/fine-tune/0", "name one: base→heavy/fine-tune/0, other→heavy/fine-tune/0"),
+        ("heavy/scratc/0", "Did you mean 'heavy/scratch/0'"),
+        ("aaaa", "is 2 runs"),
+        ("aaa", "has no run 'aaa'"),
+        ("../../etc", "has no run"),
+        ("", "has no run ''"),
+    ],
+)
+def test_what_is_no_run_is_refused_with_what_there_is(sweep: Path, address: str, words: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        run_at(Path(f"{sweep}:{address}"))
+    assert words in caught.value.message
+    with pytest.raises(BundleError):
+        bundle_folder(Path(f"{sweep}:{address}"))
+
+
+def test_other_words_with_a_colon_are_no_addresses(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(sweep.parent)
+    for text in ("hf://sb3/ppo", "C:\\x:heavy", "cars:Fast-v0", str(sweep), "missing:heavy/scratch/0"):
+        assert not is_address(Path(text)), text
+        assert run_at(Path(text)) == Path(text)
+    (sweep.parent / "x:heavy").mkdir()
+    assert not is_address(Path("x:heavy")), "what exists is what is meant"
+    assert is_address(Path("x:heavy/scratch/0"))
+
+
+def test_runs_are_listed_by_state(call: Call, sweep: Path) -> None:
+    (sweep / "runs" / "cccc0001" / "curve.jsonl").write_text("", encoding="utf-8")
+    every = call("runs", "list", str(sweep))
+    assert every.code == 0
+    assert "other→heavy/fine-tune/0" in every.out
+    assert "eeee0001  finished  (no place in the matrix)" in every.out
+    assert "7 runs: 6 finished, 1 damaged" in every.out
+    damaged = json.loads(call("runs", "list", str(sweep), "--damaged", "--json").out)
+    assert [(each["id"], each["name"], each["state"]) for each in damaged] == [
+        ("cccc0001", "heavy/scratch/0", "damaged")
+    ]
+
+
+def test_a_record_is_shown(call: Call, sweep: Path) -> None:
+    assert json.loads(call("runs", "show", f"{sweep}:heavy/scratch/0").out)["id"] == "cccc0001"
+    assert json.loads(call("runs", "show", str(sweep / "runs" / "cccc0001")).out)["id"] == "cccc0001"
+    assert "no such run" in call("runs", "show", "nowhere").err
+
+
+def test_verify_reads_bundles_too(call: Call, sweep: Path) -> None:
+    assert call("runs", "verify", str(sweep)).code == 0
+    bundle = sweep / "runs" / "dddd0001" / "bundle"
+    bundle.mkdir()
+    (bundle / "bundle.json").write_text("{}", encoding="utf-8")
+    assert "1 damaged" not in call("runs", "list", str(sweep)).out
+    done = call("runs", "verify", str(sweep))
+    assert done.code == 1
+    assert "1 damaged" in done.out
+
+
+def test_what_nothing_needs_is_listed_and_deleted_where_asked(call: Call, sweep: Path) -> None:
+    (sweep / "damaged" / "cccc0001-1").mkdir(parents=True)
+    (sweep / "damaged" / "cccc0001-1" / "record.json").write_text("12345", encoding="utf-8")
+    (sweep / ".sweep.json.1.partial").write_text("{", encoding="utf-8")
+    listed = call("runs", "gc", str(sweep))
+    assert listed.code == 0
+    assert all(name in listed.out for name in ("eeee0001", "cccc0001-1", ".sweep.json.1.partial", "3 things"))
+    assert (sweep / "runs" / "eeee0001").is_dir(), "nothing is deleted unasked"
+    with RunStore(sweep).lock():
+        assert call("runs", "gc", str(sweep), "--yes").code == 7
+    assert (sweep / "runs" / "eeee0001").is_dir(), "somebody writes there"
+    assert "3 things" in call("runs", "gc", str(sweep), "--yes").out
+    assert {path.name for path in (sweep / "runs").iterdir()} == {row[0] for row in ROWS}
+    assert not any((sweep / "damaged").iterdir())
+    assert "0 things" in call("runs", "gc", str(sweep)).out
+
+
+def test_a_folder_without_a_matrix_is_refused(call: Call, tmp_path: Path) -> None:
+    for words in (("list",), ("verify",), ("gc",), ("gc", "--yes")):
+        done = call("runs", words[0], str(tmp_path), *words[1:])
+        assert done.code == 7
+        assert "no sweep folder" in done.err
+    assert not any(tmp_path.iterdir())
