@@ -23,6 +23,21 @@ class Where(StrEnum):
     ray = "ray"
 
 
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout", min=0.01, help="Minutes that a run may take; default: no limit.", show_default=False
+    ),
+]
+StallMinutes = Annotated[
+    float | None,
+    typer.Option(
+        "--stall-minutes",
+        min=0.01,
+        help="Minutes without a sign of life after which a run is ended; default: 30.",
+        show_default=False,
+    ),
+]
 ExecutorName = Annotated[
     Where, typer.Option("--executor", help="Processes of this machine, or a Ray cluster (extra: ray).")
 ]
@@ -62,6 +77,8 @@ def executor_of(
     gpus: float | None,
     *,
     share: bool,
+    timeout: float | None,
+    stall: float | None,
     say: Say,
 ) -> Callable[[Path], Executor]:
     """What makes the executor that the options mean, for the folder of a sweep.
@@ -74,16 +91,21 @@ def executor_of(
         cpus: that a run asks for.
         gpus: that a run asks for.
         share: let nodes that see the sweep's folder write to it.
-        say: gets a line about the cluster now and then.
+        timeout: minutes that a run may take, in local processes; None: no limit.
+        stall: minutes without a sign of life, in local processes; None: the default.
+        say: gets a line about the cluster, or about a run that is tried again, now and then.
 
     Raises:
-        ConfigError: an option of clusters is given without one.
+        ConfigError: an option of clusters is given without one, or one of local processes with one.
     """
     from rl_transfer.sweep.local import RUNS_PER_WORKER, LocalExecutor
     from rl_transfer.sweep.scheduler import default_workers
+    from rl_transfer.sweep.watch import STALL_MINUTES, Limits
 
     runs = runs_per_worker or RUNS_PER_WORKER
     if where is Where.ray:
+        if timeout is not None or stall is not None:
+            raise ConfigError("--timeout and --stall-minutes are about local processes: leave them out")
         from rl_transfer.sweep.nodes import Request
         from rl_transfer.sweep.ray import RayExecutor
 
@@ -97,4 +119,5 @@ def executor_of(
     given += [] if share else ["return-results"]
     if given:
         raise ConfigError(f"--{given[0]} is about a cluster: give --executor ray too, or leave it out")
-    return lambda _: LocalExecutor(workers or default_workers(), runs)
+    limits = Limits(timeout, STALL_MINUTES if stall is None else stall)
+    return lambda _: LocalExecutor(workers or default_workers(), runs, limits, say)

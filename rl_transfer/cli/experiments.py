@@ -33,6 +33,8 @@ from rl_transfer.cli.executors import (
     ExecutorName,
     GpusPerRun,
     ReturnResults,
+    StallMinutes,
+    Timeout,
     Where,
     executor_of,
 )
@@ -175,6 +177,8 @@ def sweep(
             show_default=False,
         ),
     ] = None,
+    timeout: Timeout = None,
+    stall_minutes: StallMinutes = None,
     executor: ExecutorName = Where.local,
     address: Address = None,
     cpus_per_run: CpusPerRun = None,
@@ -213,7 +217,7 @@ def sweep(
     show = _show(quiet, json_lines)
     make_executor = executor_of(
         executor, workers, runs_per_worker, address, cpus_per_run, gpus_per_run,
-        share=not return_results, say=show,
+        share=not return_results, timeout=timeout, stall=stall_minutes, say=show,
     )  # fmt: skip
     loaded = read_config(config, SUITES, "suites", overrides)
     suite = loaded.config

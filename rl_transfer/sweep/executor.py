@@ -12,6 +12,10 @@ class RunFailed(RLTransferError):
     """A run failed where it was executed; the message says why and where its log is."""
 
 
+class DiskFull(RunFailed):
+    """There is no room for results: no other run could keep its own."""
+
+
 class Executor(Protocol):
     """Executes jobs somewhere else, several at a time; the scheduler knows nothing more of it.
 
@@ -31,7 +35,8 @@ class Executor(Protocol):
 
         Returns:
             A future that runs from the moment the job does (``set_running_or_notify_cancel``), and ends with
-            None where the run has its record, with :class:`RunFailed` where it has none.
+            None where the run has its record, with :class:`RunFailed` where it has none, and with
+            :class:`DiskFull` where no run could have one.
         """
 
     def cancel(self, future: Future[None]) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import multiprocessing
+import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
@@ -22,15 +24,25 @@ from pathlib import Path
 from typing import Any
 
 from rl_transfer.errors import RLTransferError
+from rl_transfer.frame import Say, silent
 from rl_transfer.results import RunFolder
-from rl_transfer.sweep.executor import RunFailed
-from rl_transfer.sweep.worker import Report, serve
+from rl_transfer.sweep.executor import DiskFull, RunFailed
+from rl_transfer.sweep.watch import Limits, Watch, how_it_died, memory_kills, shorten_log
+from rl_transfer.sweep.worker import STACK, Report, full, serve
+from rl_transfer.wording import counted
 
 PRELOAD = ["rl_transfer.sweep.preload", "rl_transfer.sweep.worker"]
 RUNS_PER_WORKER = 100
 """A hundredth of a worker's start is in the cost of a run then; what leaks ends with the worker."""
 PATIENCE = 5.0
 """Seconds that a worker gets to end before it is killed."""
+LOOK_SECONDS = 0.5
+"""Between two looks at what runs."""
+ATTEMPTS = 3
+BACK_OFF = (0.5, 4.0)
+"""Seconds before the second and the third attempt at a run whose process died."""
+KILLED = f"killed by signal {int(signal.SIGTERM)}", "killed by signal 9"
+"""Somebody else's doing: that it comes twice does not say that it will come always."""
 
 
 @contextlib.contextmanager
@@ -50,12 +62,13 @@ def _no_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Task:
     job: str
     future: Future[None]
     folder: RunFolder
     alone: bool
+    crashes: list[str] = field(default_factory=list)
 
 
 class _Worker:
@@ -71,6 +84,8 @@ class _Worker:
             self.process.start()
         far.close()
         self.task: _Task | None = None
+        self.watch: Watch | None = None
+        self.verdict: str | None = None
 
 
 class LocalExecutor:
@@ -81,9 +96,13 @@ class LocalExecutor:
         runs_per_worker: how many a process runs, one after the other, before a new one takes its place; after
             a failure, and after a run that left something behind in its process, one takes it at once. Jobs
             that execute the user's own modules always have a process of their own.
+        limits: what ends a run that does not end by itself.
+        say: is told of runs whose process died and that are tried again; from another thread.
     """
 
-    def __init__(self, workers: int, runs_per_worker: int) -> None:
+    def __init__(
+        self, workers: int, runs_per_worker: int, limits: Limits | None = None, say: Say = silent
+    ) -> None:
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         self._context: Any = multiprocessing.get_context(method)
         if method == "forkserver":
@@ -92,7 +111,10 @@ class LocalExecutor:
         self._tasks: deque[_Task] = deque()
         self._workers: list[_Worker] = []
         self._leaving: list[_Worker] = []
+        self._later: list[tuple[float, _Task]] = []
         self._stopped: set[Future[None]] = set()
+        self._limits, self._say = limits or Limits(), say
+        self._memory_kills = memory_kills()
         self._closed = False
         self._bell, self._rope = self._context.Pipe(duplex=False)
         self._thread = threading.Thread(target=self._supervise, daemon=True)
@@ -119,12 +141,9 @@ class LocalExecutor:
         Args:
             future: from :meth:`submit`.
         """
-        if future.cancel():
-            return
-        self._stopped.add(future)
-        for worker in tuple(self._workers):
-            if worker.task is not None and worker.task.future is future:
-                worker.process.terminate()
+        if not future.cancel():
+            self._stopped.add(future)
+            self._ring()
 
     def close(self) -> None:
         """Stop all running jobs; their folders stay unfinished and are begun anew next time."""
@@ -137,11 +156,21 @@ class LocalExecutor:
 
     def _supervise(self) -> None:
         """Hand out jobs and hear of their ends, until the executor is closed."""
+        try:
+            self._loop()
+        finally:
+            self._closed = True
+            self._stop()
+
+    def _loop(self) -> None:
         while not self._closed:
+            self._end_stopped()
+            self._take_again()
             self._hand_out()
+            self._look_after()
             alive = {worker.connection: worker for worker in self._workers}
             sentinels = {worker.process.sentinel: worker for worker in (*self._workers, *self._leaving)}
-            ready = wait([self._bell, *alive, *sentinels])
+            ready = wait([self._bell, *alive, *sentinels], LOOK_SECONDS if self._later or alive else None)
             if self._bell in ready:
                 self._bell.recv()
             for each in ready:
@@ -150,25 +179,54 @@ class LocalExecutor:
             for each in ready:
                 if isinstance(each, int):
                     self._bury(sentinels[each])
-        self._stop()
+
+    def _end_stopped(self) -> None:
+        """End the processes of jobs that were cancelled."""
+        for worker in self._workers:
+            if worker.task is not None and worker.task.future in self._stopped:
+                worker.process.terminate()
+
+    def _take_again(self) -> None:
+        """Jobs whose process died come back when their time has come."""
+        now = time.monotonic()
+        for each in [each for each in self._later if each[0] <= now or each[1].future in self._stopped]:
+            self._later.remove(each)
+            self._tasks.appendleft(each[1])
+
+    def _look_after(self) -> None:
+        """End runs that show no sign of life; keep logs short."""
+        for worker in self._workers:
+            if worker.task is None or worker.watch is None:
+                continue
+            shorten_log(worker.task.folder.log)
+            if worker.verdict is not None:  # its stack was asked for the last time
+                worker.process.kill()
+            else:
+                worker.verdict = worker.watch.verdict()
+                if worker.verdict is not None and worker.process.pid is not None and STACK is not None:
+                    os.kill(worker.process.pid, STACK)
 
     def _hand_out(self) -> None:
         while self._tasks and sum(worker.task is not None for worker in self._workers) < self.slots:
             task = self._tasks.popleft()
-            if not task.future.set_running_or_notify_cancel():
+            if not task.crashes and not task.future.set_running_or_notify_cancel():
                 continue
-            task.folder.path.mkdir(parents=True, exist_ok=True)
-            task.folder.forget_failure()
+            if task.future in self._stopped:
+                self._resolve(task, "stopped")
+                continue
             try:
-                worker = self._idle(task) or self._start(1 if task.alone else self._runs)
+                task.folder.path.mkdir(parents=True, exist_ok=True)
+                task.folder.forget_failure()
             except OSError as error:
-                self._resolve(task, f"no worker process could be started: {error.strerror}")
+                self._resolve(task, f"{task.folder.path} cannot be written: {error.strerror}", full(error))
                 continue
-            worker.task = task
+            worker = self._idle(task) or self._start(1 if task.alone else self._runs)
+            if worker is None:
+                self._resolve(task, "no worker process could be started")
+                continue
+            worker.task, worker.watch = task, Watch(task.folder, self._limits)
             with contextlib.suppress(OSError):  # it has just died, which its sentinel tells
                 worker.connection.send(task.job)
-            if task.future in self._stopped:  # cancelled while the worker was being started
-                worker.process.terminate()
 
     def _idle(self, task: _Task) -> _Worker | None:
         """A worker that waits for a job, for one that may share it."""
@@ -176,10 +234,18 @@ class LocalExecutor:
             return None
         return next((worker for worker in self._workers if worker.task is None), None)
 
-    def _start(self, runs: int) -> _Worker:
-        worker = _Worker(self._context, runs)
-        self._workers.append(worker)
-        return worker
+    def _start(self, runs: int) -> _Worker | None:
+        """A new worker; the server that it is forked from is started again where it has died."""
+        for _ in range(2):
+            try:
+                worker = _Worker(self._context, runs)
+            except (OSError, EOFError) as error:
+                why = getattr(error, "strerror", None) or type(error).__name__
+                self._say(f"a worker process could not be started ({why}); trying again")
+                continue
+            self._workers.append(worker)
+            return worker
+        return None
 
     def _hear(self, worker: _Worker) -> None:
         """A worker says how its run ended, or its end of the pipe is gone, which its sentinel tells too."""
@@ -192,7 +258,8 @@ class LocalExecutor:
         if report.leaves:
             self._dismiss(worker)
         if task is not None:
-            self._resolve(task, report.error)
+            shorten_log(task.folder.log)
+            self._resolve(task, report.error, report.full)
 
     def _dismiss(self, worker: _Worker) -> None:
         """No more jobs for a worker; its process is waited for in the background."""
@@ -214,28 +281,50 @@ class LocalExecutor:
         task, worker.task = worker.task, None
         if task is None:
             return
-        error = None
         problem = task.folder.read().problem
-        if problem is not None:
-            reason = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-            reason += "" if problem == "unfinished" else f"; what it left is {problem}"
-            error = "stopped"
-            if task.future not in self._stopped:
-                error = f"the worker process died ({reason})"
-                with contextlib.suppress(RLTransferError):
-                    task.folder.fail("WorkerDied", error)
+        if problem is None:
+            self._resolve(task, None)
+        elif task.future in self._stopped:
+            self._resolve(task, "stopped")
+        elif worker.verdict is not None:
+            self._fail(task, "RunEnded", worker.verdict)
+        else:
+            kills, self._memory_kills = self._memory_kills, memory_kills()
+            reason = how_it_died(code, self._memory_kills > kills)
+            self._crashed(task, reason + ("" if problem == "unfinished" else f"; what it left is {problem}"))
+
+    def _crashed(self, task: _Task, reason: str) -> None:
+        """Try a run again whose process died, unless it dies of the same by its own hand."""
+        same = reason in task.crashes and not reason.startswith(KILLED)
+        task.crashes.append(reason)
+        tries = len(task.crashes)
+        if same or tries == ATTEMPTS:
+            times = f", {counted(tries, 'time')} in a row" if tries > 1 else ""
+            self._fail(task, "WorkerDied", f"the worker process died ({reason}){times}")
+            return
+        self._later.append((time.monotonic() + BACK_OFF[tries - 1], task))
+        self._say(
+            f"run {task.folder.path.name}: the worker process died ({reason}); it is tried again, "
+            f"{tries + 1} of {ATTEMPTS}"
+        )
+
+    def _fail(self, task: _Task, kind: str, error: str) -> None:
+        with contextlib.suppress(RLTransferError):
+            task.folder.fail(kind, error)
         self._resolve(task, error)
 
-    def _resolve(self, task: _Task, error: str | None) -> None:
+    def _resolve(self, task: _Task, error: str | None, full: bool = False) -> None:
         self._stopped.discard(task.future)
         if error is None:
             task.future.set_result(None)
         else:
-            task.future.set_exception(RunFailed(f"{error}\n  log: {task.folder.log}"))
+            raised = DiskFull if full else RunFailed
+            task.future.set_exception(raised(f"{error}\n  log: {task.folder.log}"))
 
     def _stop(self) -> None:
-        for task in self._tasks:
-            task.future.cancel()
+        for task in (*self._tasks, *(task for _, task in self._later)):
+            if not task.future.cancel():
+                task.future.set_exception(RunFailed("stopped"))
         everybody = [*self._workers, *self._leaving]
         for worker in everybody:
             worker.process.terminate()
@@ -243,5 +332,6 @@ class LocalExecutor:
             worker.process.join(PATIENCE)
             if worker.process.is_alive():
                 worker.process.kill()
+                worker.process.join(PATIENCE)
             if worker.task is not None:
                 worker.task.future.set_exception(RunFailed("stopped"))

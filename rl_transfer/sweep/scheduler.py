@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -21,7 +22,7 @@ from rl_transfer.frame import Say, silent
 from rl_transfer.results import RunStore
 from rl_transfer.sweep.dispatch import Job
 from rl_transfer.sweep.estimate import TimeLeft
-from rl_transfer.sweep.executor import Executor
+from rl_transfer.sweep.executor import DiskFull, Executor
 from rl_transfer.sweep.graph import Graph
 from rl_transfer.sweep.reuse import take_stock
 from rl_transfer.sweep.stops import Stops
@@ -172,6 +173,7 @@ def run_graph(
 
     Raises:
         KeyboardInterrupt: somebody stopped it; what was running is cancelled.
+        StoreError: there is no more room on the disk; the same.
     """
     stops = stops or Stops()
     reused = take_stock(graph, store, say, stops)
@@ -261,6 +263,11 @@ class _Scheduler:
     def _collect(self, identifier: str) -> None:
         self._notice_begun()
         error = self._submitted.pop(identifier).exception()
+        if isinstance(error, DiskFull):
+            raise StoreError(
+                f"the disk is full: {self._free()}; the sweep stops, what is finished is kept, and the same "
+                f"command continues when there is room\n  {error}"
+            )
         if error is None:
             self._state.finish(identifier)
             self._events.append(Event("finished", identifier))
@@ -273,6 +280,10 @@ class _Scheduler:
             self._state.fail(identifier, str(error))
             self._events.append(Event("failed", identifier, str(error)))
             self._skip_dependants(identifier)
+
+    def _free(self) -> str:
+        root = self._state.store.root
+        return f"{shutil.disk_usage(root).free / 2**20:,.1f} MiB are free at {root}"
 
     def _skip_dependants(self, identifier: str) -> None:
         """Give up runs whose source failed or was itself given up."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -9,6 +12,7 @@ import sys
 import threading
 import traceback
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -19,6 +23,11 @@ from rl_transfer.results import RunFolder
 from rl_transfer.spec.modules import import_modules
 from rl_transfer.sweep.dispatch import Job
 
+PR_SET_PDEATHSIG = 1
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+STACK: signal.Signals | None = getattr(signal, "SIGUSR1", None)
+"""Makes a worker write the stacks of its threads to its log; Windows has nothing of the sort."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -27,10 +36,12 @@ class Report:
     Attributes:
         error: why it failed; None: its record is written.
         leaves: whether the worker runs nothing more.
+        full: whether the disk is.
     """
 
     error: str | None
     leaves: bool
+    full: bool
 
 
 def serve(jobs: Connection, runs: int) -> None:
@@ -43,7 +54,10 @@ def serve(jobs: Connection, runs: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the mask that it was started with
+    _die_with_server()
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    if STACK is not None:
+        faulthandler.register(STACK, file=2, all_threads=True)
     sys.stdout = sys.stderr = os.fdopen(1, "w", encoding="utf-8", buffering=1, closefd=False)
     surroundings = Surroundings()
     for left in reversed(range(runs)):
@@ -53,28 +67,52 @@ def serve(jobs: Connection, runs: int) -> None:
             return
         error = _run(job, surroundings)
         leaves = left == 0 or error is not None or not surroundings.restore()
-        jobs.send(Report(error, leaves))
+        jobs.send(Report(None if error is None else _words(error), leaves, full(error)))
         if leaves:
             return
 
 
-def _run(job: Job, surroundings: Surroundings) -> str | None:
+def _run(job: Job, surroundings: Surroundings) -> BaseException | None:
     """Run a job with all that it prints in the run's log; returns why it failed."""
     folder = RunFolder(job.folder)
-    _print_to(folder.log)
     try:
+        _print_to(folder.log)
         with warnings.catch_warnings():
             import_modules(job.modules)
             surroundings.accept()
             job.execute()
     except BaseException as error:  # noqa: BLE001 - the process boundary: reported, then exit
-        traceback.print_exc()
-        message = error.message if isinstance(error, RLTransferError) else f"{type(error).__name__}: {error}"
-        folder.fail(type(error).__name__, message)
-        return message
+        with suppress(OSError):
+            traceback.print_exc()
+        if not full(error):
+            with suppress(RLTransferError):
+                folder.fail(type(error).__name__, _words(error))
+        return error
     finally:
-        sys.stdout.flush()
+        with suppress(OSError):
+            sys.stdout.flush()
     return None
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"code of the run called sys.exit({error.code!r})"
+    return error.message if isinstance(error, RLTransferError) else f"{type(error).__name__}: {error}"
+
+
+def full(error: BaseException | None) -> bool:
+    """Whether an error is one of a full disk, or came of one.
+
+    Args:
+        error: with whatever it was raised from, or while.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return True
+        if os.strerror(errno.ENOSPC) in str(error):  # told by a library
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _print_to(log: Path) -> None:
@@ -83,6 +121,15 @@ def _print_to(log: Path) -> None:
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.close(file)
+
+
+def _die_with_server() -> None:
+    """The kernel ends this worker with its fork server, with which the sweep would take it for dead."""
+    if sys.platform == "linux":
+        server = os.getppid()
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        if os.getppid() != server:
+            os._exit(1)
 
 
 def _die_with_parent() -> None:

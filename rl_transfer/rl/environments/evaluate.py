@@ -16,6 +16,7 @@ from gymnasium import spaces
 from rl_transfer.core import isolated
 from rl_transfer.errors import EnvironmentSpecError
 from rl_transfer.rl.environments.build import make_env
+from rl_transfer.rl.environments.finite import refuse_non_finite
 from rl_transfer.rl.environments.spaces import Array, Observation, Space
 from rl_transfer.spec import Environment
 
@@ -68,7 +69,7 @@ class Evaluator:
             Return and length of each episode, in the seeds' order.
 
         Raises:
-            EnvironmentSpecError: an episode does not end.
+            EnvironmentSpecError: an episode does not end, or something in it is NaN or infinite.
         """
         envs = self._envs[: len(seeds)]
         with isolated(seeds[0]):
@@ -76,12 +77,18 @@ class Evaluator:
             returns = np.zeros(len(envs))
             lengths = np.zeros(len(envs), dtype=int)
             active = list(range(len(envs)))
+            steps = 0
+            rewards = np.zeros(len(envs))
             while active:
-                actions = act(stack(observations, self.observation_space))
+                batch = stack(observations, self.observation_space)
+                refuse_non_finite(self._name, batch, rewards, f"step {steps:,} of an evaluation")
+                actions = act(batch)
+                steps += 1
                 for index in tuple(active):
                     observation, reward, terminated, truncated, _ = envs[index].step(actions[index])
                     observations[index] = observation
-                    returns[index] += float(reward)
+                    rewards[index] = float(reward)
+                    returns[index] += rewards[index]
                     lengths[index] += 1
                     if terminated or truncated:
                         active.remove(index)
@@ -90,6 +97,8 @@ class Evaluator:
                         f"an evaluation episode of {self._name} did not end within {STEP_LIMIT} steps; "
                         "give the environment a time limit"
                     )
+            batch = stack(observations, self.observation_space)
+            refuse_non_finite(self._name, batch, rewards, f"step {steps:,} of an evaluation")
         return Episodes(returns.tolist(), lengths.tolist())
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ from torch.utils.tensorboard import SummaryWriter
 from rl_transfer.core import count_parameters, learning_rates_by_part
 from rl_transfer.results import PLAYED, RunFolder
 from rl_transfer.rl.environments.evaluate import Episodes, Evaluator
+from rl_transfer.rl.environments.finite import refuse_non_finite
 from rl_transfer.rl.environments.seeds import evaluation_seeds
 from rl_transfer.rl.policies.bundle import as_act, log_entropy_coefficient
 from rl_transfer.rl.policies.normalization import current_normalizer, restore, tensors
@@ -76,6 +77,12 @@ class TrainingCurve(BaseCallback):
         self.best: tuple[float, Snapshot] | None = None
 
     def _on_step(self) -> bool:
+        step = self.model.num_timesteps
+        refuse_non_finite(
+            self._run.env.id, self.locals["new_obs"], self.locals["rewards"], f"training step {step:,}"
+        )
+        if time.monotonic() - self._beat >= BEAT_SECONDS:  # rollouts of slow environments take long
+            self._write_beat()
         return True
 
     def _on_rollout_start(self) -> None:
