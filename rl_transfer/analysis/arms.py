@@ -163,7 +163,7 @@ class SourceInfo:
     steps: float
     """Training budget of one source run; NaN if unknown."""
     problems: Mapping[int, str]
-    unmeasured: bool = False
+    unmeasured: bool
     """Whether its policies are there but were never measured: their score is unknown, the bar unchecked."""
 
     @property

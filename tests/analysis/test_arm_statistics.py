@@ -235,6 +235,9 @@ def test_effect_sizes_by_hand():
     # means 3 and 1, squares 2 + 0 over 2 degrees: s = 1, d = 2; J(2) = Γ(1)/(1·Γ(½)) = 1/√π
     assert cohens_d([2, 4], [1, 1]) == pytest.approx(2)
     assert hedges_g([2, 4], [1, 1]) == pytest.approx(2 / math.sqrt(math.pi))
+    # one apart, squares 5 + 5 over 6 degrees: d = −1/√(5/3); J(6) = Γ(3)/(√3 · Γ(5/2)), Γ(5/2) = ¾√π
+    expected = -math.sqrt(3 / 5) * 2 / (math.sqrt(3) * 0.75 * math.sqrt(math.pi))
+    assert hedges_g([1, 2, 3, 4], [2, 3, 4, 5]) == pytest.approx(expected)
     assert math.isnan(cohens_d([1, 1], [1, 1]))
     assert math.isnan(cohens_d([], [1, 1]))
     assert math.isnan(hedges_g([1], [2]))

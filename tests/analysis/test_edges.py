@@ -123,6 +123,7 @@ def test_scores_beyond_the_reference_do_not_count_towards_forward_transfer():
         measure(run("target", 0, means, steps=(0, 1, 2)), scale, Analysis())
         for means in ((50, 150, 150), (-100, -100, 100))
     )
+    assert (above.start, above.final, above.auc) == (50, pytest.approx(350 / 3), 125)
     assert above.clipped_auc == 0.875
     assert below.clipped_auc == 0.25
 

@@ -243,3 +243,28 @@ def test_raw_returns_ask_for_a_delta_where_none_is_declared(declared: float | No
     (flag,) = (flag for flag in cell.flags if flag.code == "raw-returns")
     asks = "; declare analysis.raw_delta to judge relevance and equivalence"
     assert flag.message.endswith(asks) == (declared is None)
+
+
+def test_at_most_three_damaged_and_three_reset_runs_are_named() -> None:
+    planned = two_arms(GOOD, POOR)
+    resumed = {"resumed": [{"step": 1, "environments": "restored"}, {"step": 2, "environments": "reset"}]}
+    runs = [
+        dataclasses.replace(run, record=None, curve=None, problem="damaged: torn")
+        if run.strategy == "scratch"
+        else dataclasses.replace(run, record={**(run.record or {}), **resumed})
+        if run.strategy == "fine-tune"
+        else dataclasses.replace(run, record={"resumed": ["no object", {"environments": "restored"}]})
+        for run in planned.runs
+    ]
+    warnings = analyse(Sweep(planned.manifest, tuple(runs))).warnings
+    scratch, tuned = "target/None/task/scratch", "target/base/task/fine-tune"
+    damaged = "; ".join(f"{scratch}/{seed} torn" for seed in range(3))
+    reset = ", ".join(f"{tuned}/{seed}" for seed in range(3))
+    assert (
+        f"damaged: {damaged} and 2 more; the next sweep moves 5 runs aside and computes them again"
+        in warnings
+    )
+    assert (
+        "5 runs were interrupted and resumed with environments that were reset, so other episodes than an "
+        f"uninterrupted run's: {reset} and 2 more"
+    ) in warnings

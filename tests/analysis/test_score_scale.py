@@ -15,7 +15,7 @@ SCRATCH = Analysis()
 def test_scratch_is_the_default_reference():
     scale = score_scale([20, 20], [90, 110], SCRATCH, reward_threshold=475)
     assert (scale.mode, scale.random, scale.reference, scale.delta) == ("scratch", 20, 100, 0.05)
-    assert scale.reason == ""
+    assert (scale.reason, scale.delta_declared) == ("", True)
     assert scale.score(np.array([20.0, 100, 60])).tolist() == [0, 1, 0.5]
     assert scale.threshold(0.8) == 84
 
@@ -38,6 +38,8 @@ def test_a_reference_within_two_standard_errors_is_not_clear():
     assert score_scale([0, 0], [10, 50], SCRATCH, 100).mode == "threshold"
     # finals 25, 35: s/√2 = 5, lead 30 > 10
     assert score_scale([0, 0], [25, 35], SCRATCH, 100).mode == "scratch"
+    # finals 7.5, 17.5: lead 12.5, two and a half errors
+    assert score_scale([0, 0], [7.5, 17.5], SCRATCH, 100).mode == "scratch"
     # the episodes of random count too: s/√2 = 20
     assert score_scale([-20, 20], [30, 30], SCRATCH, 100).mode == "threshold"
 

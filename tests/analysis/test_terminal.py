@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from rl_transfer.analysis import Matrix, Sweep, analyse, text_table
-from rl_transfer.analysis.terminal import WIDTH, wrapped
+from rl_transfer.analysis.terminal import wrapped
 
 from .hand_made import CONTROL, FAST, SLOW, arm, run, sweep
 
 FLAT = (0, 0, 0, 0, 0, 0)
+WIDTH = 110
 
 
 def table(target: str) -> Matrix:

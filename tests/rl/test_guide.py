@@ -44,6 +44,12 @@ def window(plan: Curriculum, total: float) -> int:
 def test_the_horizon_shrinks_by_one_stage_a_window_to_nothing() -> None:
     plan = curriculum(stages=4)
     assert plan.horizon == 100
+    for _ in range(19):
+        plan.finished_episode(10.0)
+    assert plan.horizon == 100
+    plan.finished_episode(10.0)
+    assert plan.horizon == 75, "a window is twenty episodes"
+    plan = curriculum(stages=4)
     assert [window(plan, 10.0) for _ in range(5)] == [75, 50, 25, 0, 0]
 
 
