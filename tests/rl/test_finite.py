@@ -42,6 +42,7 @@ class Breaks(CartPoleEnv):
 
 def test_finite_numbers_and_whole_numbers_pass() -> None:
     refuse_non_finite("Any-v0", np.zeros((2, 3)), np.ones(2), "step 1")
+    refuse_non_finite("Any-v0", np.full((1, 2), 1e38, np.float32), np.ones(1), "step 1")
     refuse_non_finite("Any-v0", {"image": np.zeros((2, 3), np.uint8)}, np.ones(2), "step 1")
 
 

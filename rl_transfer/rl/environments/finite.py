@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from rl_transfer.errors import EnvironmentSpecError
@@ -22,15 +20,23 @@ def refuse_non_finite(environment: str, observations: Observation, rewards: Arra
     Raises:
         EnvironmentSpecError: one of the numbers is NaN or infinite; which one is named.
     """
-    named = observations if isinstance(observations, Mapping) else {"": observations}
+    if _finite(rewards) and (
+        all(map(_finite, observations.values())) if isinstance(observations, dict) else _finite(observations)
+    ):
+        return
+    named = observations if isinstance(observations, dict) else {"": observations}
     for name, values in (
         ("its reward", rewards),
         *((f"observation {key}".strip(), named[key]) for key in named),
     ):
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
+        if not _finite(values):
             place = tuple(int(index) for index in np.argwhere(~np.isfinite(values))[0])
             entry = f", entry {', '.join(map(str, place[1:]))}," if place[1:] else ""
             raise EnvironmentSpecError(
                 f"environment {environment} gave {values[place]} as {name}{entry} at {when}; expected a "
                 "finite number: end the episode before, or bound what the environment computes"
             )
+
+
+def _finite(values: Array) -> bool:
+    return values.dtype.kind != "f" or bool(np.isfinite(values).all())
