@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from ruamel.yaml import YAML
 
 from rl_transfer.errors import TransferError
@@ -325,3 +327,70 @@ def test_names_stand_for_the_sources_observations(tmp_path: Path) -> None:
     before, after = (load_policy(each.bundle).bundle.tensors for each in folders)
     for name in ("normalization/observation//mean", "mlp_extractor.policy_net.0.weight"):
         assert torch.equal(after[name], before[name][..., list(ORDER)])
+
+
+class Members(gym.Env[Any, Any]):
+    """A dict of two vectors, or an image."""
+
+    def __init__(self, image: bool = False) -> None:
+        vectors: dict[str, spaces.Space[Any]] = {
+            "a": spaces.Box(-1, 1, (2,), np.float32),
+            "b": spaces.Box(-1, 1, (3,), np.float32),
+        }
+        self.observation_space = spaces.Box(0, 255, (3, 16, 16), np.uint8) if image else spaces.Dict(vectors)
+        self.action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        self.observation_space.seed(seed)
+        self._left = 8
+        return self.observation_space.sample(), {}
+
+    def step(self, action: Any) -> Any:
+        self._left -= 1
+        return self.observation_space.sample(), float(action), False, self._left == 0, {}
+
+
+gym.register("Members-v0", entry_point=lambda **kwargs: Members(**kwargs))
+
+
+def of_members(
+    folder: Path, policy: str, source: RunFolder | None = None, normalize: bool = False, **verbs: Any
+) -> RunFolder:
+    image = policy == "CnnPolicy"
+    extractor = {"features_extractor": "rl_transfer.rl.policies.extractors:SmallCNN"} if image else {}
+    algorithm = {
+        "name": "PPO", **ALGORITHMS["PPO"], "policy": policy,
+        "policy_kwargs": {"net_arch": (8,), **extractor},
+        **({"normalize": {}} if normalize else {}),
+    }  # fmt: skip
+    env = {"id": "Members-v0", "kwargs": {"image": image}}
+    fields = run_of("PPO", env=env, algorithm=algorithm, strategy=verbs)
+    spec = make_run(**fields, source=source.path.name if source else None)
+    target = RunStore(folder).folder(run_id(spec))
+    execute(spec, target, source.bundle if source else None, say=lambda _: None)
+    return target
+
+
+def test_of_images_the_channels_are_mapped(tmp_path: Path) -> None:
+    source = of_members(tmp_path / "source", "CnnPolicy")
+    verbs: dict[str, Any] = {"copy": ("all",), "train": False, "input_maps": {"observations": (2, 0, 1)}}
+    run = of_members(tmp_path, "CnnPolicy", source, **verbs)
+    before, after = (load_policy(each.bundle).state for each in (source, run))
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    first = "features_extractor.cnn.0.weight"
+    assert torch.equal(after[first], before[first][:, [2, 0, 1]])
+    assert changed == {name for name in after if name.endswith("features_extractor.cnn.0.weight")}
+
+
+def test_statistics_of_dict_observations_are_not_mapped(tmp_path: Path) -> None:
+    source = of_members(tmp_path / "source", "MultiInputPolicy", normalize=True)
+    verbs: dict[str, Any] = {
+        "copy": ("all",),
+        "train": False,
+        "input_maps": {"observations": (1, 0, 2, 3, 4)},
+    }
+    with pytest.raises(TransferError, match="statistics of vectors only; use normalization: fresh"):
+        of_members(tmp_path / "refused", "MultiInputPolicy", source, normalize=True, **verbs)
+    of_members(tmp_path, "MultiInputPolicy", source, normalize=True, **verbs, normalization="fresh")
+    verbs["input_maps"] = {"observations": (0, 1, 2, 3, 4)}
+    of_members(tmp_path, "MultiInputPolicy", source, normalize=True, **verbs)
