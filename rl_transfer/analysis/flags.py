@@ -135,8 +135,14 @@ def control_knobs(arm: Arm, control: Arm) -> list[Flag]:
         One flag that names the differences, or none.
     """
     mine, theirs = (_knobs(each) for each in (arm, control))
-    apart = [f"{name} {theirs[name]} ({mine[name]} here)" for name in mine if theirs.get(name) != mine[name]]
-    if not apart or not mine or not theirs:
+    if not theirs:
+        return []
+    apart = [
+        f"{name} {theirs.get(name, 'unset')} ({mine[name]} here)"
+        for name in mine
+        if theirs.get(name) != mine[name]
+    ]
+    if not apart:
         return []
     text = f"its control {control.strategy} trained with other knobs: {', '.join(apart)}"
     return [Flag("control-knobs", text)]
@@ -144,7 +150,8 @@ def control_knobs(arm: Arm, control: Arm) -> list[Flag]:
 
 def _knobs(arm: Arm) -> dict[str, object]:
     """What the first finished run recorded of the knobs that a control shares; empty without any."""
-    knobs = next(((run.record or {}).get("knobs") for run in arm.runs), None) or {}
+    recorded = ((run.record or {}).get("knobs") for run in arm.runs)
+    knobs = next((each for each in recorded if each), None) or {}
     found = {name: knobs[name] for name in _SHARED_KNOBS if name in knobs}
     normalization = knobs.get("normalization", "none")
     return {**found, "normalization": normalization} if knobs else {}

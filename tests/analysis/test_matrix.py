@@ -293,6 +293,11 @@ def test_a_control_with_other_knobs_is_flagged_beside_its_strategy():
         "exploration_initial_eps 1.0 (0.05 here)"
     ]
     assert flags({**mine, "log_std": "reset"}) == []
+    assert flags(None) == []  # a control whose runs all failed ended the report with a KeyError
+    assert flags({"normalization": "none"}) == [
+        "its control control trained with other knobs: learning_starts unset (0 here), "
+        "exploration_initial_eps unset (0.05 here)"
+    ]
     assert flags({**mine, "normalization": "warm"}) == [
         "its control control trained with other knobs: normalization warm (none here)"
     ]
