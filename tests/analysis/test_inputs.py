@@ -1,4 +1,5 @@
 import json
+import math
 import shutil
 
 import numpy as np
@@ -135,7 +136,14 @@ def test_impossible_settings_are_refused(analysis, message):
 
 @pytest.mark.parametrize(
     ("steps", "returns"),
-    [([], []), ([0, 10], [[1.0]]), ([0, 0], [[1.0], [2.0]]), ([0, 10], [[1.0], []])],
+    [
+        ([], []),
+        ([0, 10], [[1.0]]),
+        ([0, 0], [[1.0], [2.0]]),
+        ([0, 10], [[1.0], []]),
+        ([0, 10], [[1.0], [1.0, math.nan]]),
+        ([0, 10], [[1.0], [math.inf]]),
+    ],
 )
 def test_impossible_curves_are_refused(steps, returns):
     with pytest.raises(ValueError, match=r"curve|increase|needs"):

@@ -57,6 +57,11 @@ def test_what_is_better_has_the_better_side_of_every_comparable_metric(matrix: M
             assert (mine > theirs) == METRICS[name].higher_is_better, name
 
 
+def test_lower_is_better_of_what_a_strategy_takes() -> None:
+    lower = {name for name, info in METRICS.items() if not info.higher_is_better}
+    assert lower == {"time_to_threshold", "break_even_targets", "guide_share"}
+
+
 def test_a_definition_names_the_share_that_the_sweep_was_analysed_with() -> None:
     info = METRICS["final_performance"]
     assert "evaluations of a run (10 % of them, at least three)" in info.defined(Labels(), Analysis())
