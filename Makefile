@@ -62,8 +62,10 @@ mutants: $(VENV)/.installed-dev
 		--sample $(or $(SAMPLE),0) --seed $(or $(SEED),0) $(if $(AT),--at '$(AT)')
 
 ## Damage every file of a run in every way and print what is made of it: the table of docs/reliability.md.
+## KILLS=100 SEED=0: random kill -9 of workers, their server and sweeps, too (half an hour).
 faults: $(VENV)/.installed-dev
-	@PYTHONPATH=$(CURDIR):$(CURDIR)/envs:$(CURDIR)/tests $(BIN)/python -m faults
+	@PYTHONPATH=$(CURDIR):$(CURDIR)/envs:$(CURDIR)/tests $(BIN)/python -m faults \
+		--kills $(or $(KILLS),0) --seed $(or $(SEED),0)
 
 ## One training run under cProfile: make profile CONFIG="cartpole training.total_steps=10240"
 profile: $(VENV)/.installed-dev

@@ -1,10 +1,12 @@
 """Every damage to a file that a record covers is noticed; the documentation says what is made of it."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from faults.__main__ import table
+from faults.kills import trial
 from faults.rows import DAMAGES, FILES, OTHER, RUN, WHOLE, make, of_manifest, of_run, outcomes, whole_outcome
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
@@ -45,3 +47,10 @@ def test_files_that_no_result_rests_on_may_be_anything(name: str, tmp_path: Path
 
 def test_the_documentation_shows_the_table(tmp_path: Path) -> None:
     assert table(tmp_path / "scratch") in DOCUMENT.read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
+def test_killed_processes_lose_nothing(tmp_path: Path) -> None:
+    struck, _, differ = trial(tmp_path, kills=4, seed=0)
+    assert struck.total() == 4
+    assert differ == 0
