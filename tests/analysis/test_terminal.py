@@ -39,7 +39,7 @@ def test_a_table_of_short_names_by_hand() -> None:
     ]
 
 
-@pytest.mark.parametrize("length", [39, 40, 41, 200])
+@pytest.mark.parametrize("length", [20, 34, 35, 36, 37, 38, 39, 200])
 def test_names_are_cut_so_that_the_longest_row_fills_the_width(length: int) -> None:
     head = "  +0.00 [+0.00, +0.00]  ≈ equivalent  +0.24 [+0.24, +0.24]  ▲ positive*"
     room = WIDTH - len("  ") - len(head)
