@@ -367,7 +367,7 @@ def test_curve_pictures_and_bundle_are_of_the_network_that_keep_best_keeps(
 
 
 def test_a_diverging_run_says_so(run: Execute) -> None:
-    training = changed(optimizer={"name": "SGD", "learning_rate": 1e30})
+    training = changed(epochs=8, optimizer={"name": "SGD", "learning_rate": 1000, "weight_decay": 1000})
     with pytest.raises(TransferError, match=r"the loss became .*training diverged") as error:
         run(training=training)
     assert error.value.key == "training.optimizer.learning_rate"

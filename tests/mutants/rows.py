@@ -48,8 +48,8 @@ NAMED = (
     ),
     Named(
         "an off-policy guide's steps are charged a second time",
-        "return None if self._learned else self._curriculum",
-        "return self._curriculum",
+        "return None if self._learned else self.curriculum",
+        "return self.curriculum",
         ("tests/rl/test_guide.py::test_an_off_policy_learner_keeps_the_guides_transitions",),
     ),
     Named(

@@ -151,6 +151,7 @@ def numbers(folder: RunFolder) -> dict[str, Any]:
         "cpu_seconds",
         "sync_seconds",
         "digest",
+        "provenance",
     }
     rest = {key: value for key, value in record.items() if key not in names}
     files = {name: digest for name, digest in record["files"].items() if name != "spec.json"}

@@ -97,11 +97,21 @@ def test_ctrl_c_says_what_is_kept_and_exits_with_130(tmp_path: Path) -> None:
 
 
 def test_a_failing_run_is_reported_and_leaves_the_others_alone(tmp_path: Path) -> None:
-    # An environment that breaks while training, not while it is checked: an absurd learning rate.
-    text = SUITE.replace("training: {total_steps: 64}", "training: {total_steps: 64}").replace(
-        "  base: {env", "  broken: {env: {id: CartPole-v1}, algorithm: {name: PPO, n_envs: 2, n_steps: 16, "
-        "batch_size: 16, n_epochs: 1, learning_rate: 1e+30}}\n  base: {env",
-    )  # fmt: skip
+    # It breaks while training, not while it is checked.
+    (tmp_path / "breaking.py").write_text(
+        "import multiprocessing, gymnasium\n"
+        "from gymnasium.envs.classic_control import CartPoleEnv\n"
+        "class Breaking(CartPoleEnv):\n"
+        "    def step(self, action):\n"
+        "        if multiprocessing.parent_process() is not None:\n"
+        "            raise RuntimeError('the pole broke')\n"
+        "        return super().step(action)\n"
+        "gymnasium.register('Breaking-v0', Breaking, max_episode_steps=500)\n",
+        encoding="utf-8",
+    )
+    text = SUITE.replace(
+        "  base: {env", "  broken: {env: {id: Breaking-v0, env_module: breaking}}\n  base: {env"
+    )
     done = sweep(tmp_path, "out", "-j", "2", text=text)
     assert done.returncode == 8, done.stderr
     assert "failed: source broken/seed-0" in done.stderr
