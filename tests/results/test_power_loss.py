@@ -9,6 +9,8 @@ its data.
 import os
 import random
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -24,19 +26,27 @@ SAMPLES = 24
 
 
 class Disk:
-    """What is surely on the disk of a folder, and what is so far only in memory; files are known by inode."""
+    """What is surely on the disk of a folder, and what is so far only in memory; files are known by inode.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    Whatever was seen is held open, so that no file system gives the inode of what was removed to what is new.
+    """
+
+    def __init__(self, root: Path, held: ExitStack) -> None:
+        self.root, self._held = root, held
         self.contents: dict[int, bytes] = {}
         self.names: dict[int, dict[str, int]] = {}
         for path in (root, *root.rglob("*")):
             self.sync(path)
 
+    def _inode(self, path: Path) -> int:
+        handle = os.open(path, os.O_RDONLY)
+        self._held.callback(os.close, handle)
+        return os.fstat(handle).st_ino
+
     def sync(self, path: Path) -> None:
-        inode = path.stat().st_ino
+        inode = self._inode(path)
         if path.is_dir():
-            self.names[inode] = {each.name: each.stat().st_ino for each in path.iterdir()}
+            self.names[inode] = {each.name: self._inode(each) for each in path.iterdir()}
         else:
             self.contents[inode] = path.read_bytes()
 
@@ -85,9 +95,9 @@ class Draw:
 class Observer:
     """Stands between the run and ``os.fsync``, and looks at what losses of power would leave."""
 
-    def __init__(self, root: Path, scratch: Path, ignored: tuple[str, int] | None) -> None:
+    def __init__(self, disk: Disk, scratch: Path, ignored: tuple[str, int] | None) -> None:
         """``ignored``: syncs of files named so do nothing, once so many were honoured."""
-        self.disk, self.scratch, self.ignored = Disk(root), scratch, ignored
+        self.disk, self.scratch, self.ignored = disk, scratch, ignored
         self.bad: set[str] = set()
 
     def fsync(self, handle: int) -> None:
@@ -127,9 +137,16 @@ def write_run(folder: RunFolder) -> None:
     folder.finish({"total_steps": 8, "found": "everything"})
 
 
+@pytest.fixture
+def held() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
 def losses(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    held: ExitStack,
     ignored: tuple[str, int] | None = None,
     *,
     leftovers: bool = True,
@@ -141,7 +158,7 @@ def losses(
         interrupted.begin(SPEC.model_copy(update={"seed": 1}))
         interrupted.append_evaluation(0, 0, [9.0], [9])
         save_bundle(interrupted.bundle, {"weight": torch.zeros(2)}, {"run": "abc"})
-    observer = Observer(store.root, tmp_path / "after", ignored)
+    observer = Observer(Disk(store.root, held), tmp_path / "after", ignored)
     monkeypatch.setattr("os.fsync", observer.fsync)
     write_run(store.folder("abc"))
     return observer
@@ -153,9 +170,9 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="find
 @needs_proc
 @pytest.mark.parametrize("leftovers", [False, True])
 def test_a_loss_of_power_leaves_a_run_unfinished_or_whole(
-    leftovers: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    leftovers: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: ExitStack
 ) -> None:
-    observer = losses(tmp_path, monkeypatch, leftovers=leftovers)
+    observer = losses(tmp_path, monkeypatch, held, leftovers=leftovers)
     assert observer.bad == set()
     assert observer.look() == {"finished"}, "once finish() has returned, no loss of power undoes it"
 
@@ -169,10 +186,10 @@ def test_a_loss_of_power_leaves_a_run_unfinished_or_whole(
     ],
 )  # fmt: skip
 def test_no_sync_is_there_in_vain(
-    ignored: str, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ignored: str, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: ExitStack
 ) -> None:
     """Left out, the first or (of the run's own folder) the last time, any of them loses something."""
-    observer = losses(tmp_path, monkeypatch, (ignored, times), leftovers=ignored != "runs")
+    observer = losses(tmp_path, monkeypatch, held, (ignored, times), leftovers=ignored != "runs")
     assert observer.bad or observer.look() != {"finished"}
 
 
