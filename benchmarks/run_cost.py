@@ -2,6 +2,7 @@
 
     python benchmarks/run_cost.py                      # 20 runs of 256 steps after 5 that warm up
     python benchmarks/run_cost.py --runs 100 --steps 6144
+    python benchmarks/run_cost.py --steps 6144 --no-events
 
 Runs of PPO in CartPole with the quickstart's rollouts of 256 steps, one after the other in this process, as a
 worker executes them; each evaluates five episodes before and after its training. Training is what
@@ -38,9 +39,9 @@ PARTS = {
     ],
     "model": ["rl_transfer.rl.training.run:build_model", "rl_transfer.rl.training.run:PolicyTransfer"],
     "events": [
-        "stable_baselines3.common.logger:TensorBoardOutputFormat.__init__",
-        "stable_baselines3.common.logger:TensorBoardOutputFormat.write",
-        "stable_baselines3.common.logger:TensorBoardOutputFormat.close",
+        "rl_transfer.frame.events:EventWriter.__init__",
+        "rl_transfer.frame.events:EventWriter.close",
+        "rl_transfer.rl.training.events:TrainingEvents.write",
         "rl_transfer.rl.training.curve:TrainingCurve._log",
     ],
     "bundle": ["rl_transfer.rl.training.run:save_policy"],
@@ -118,7 +119,7 @@ class Clock:
         self._switch()
 
 
-def job(folder: Path, seed: int, steps: int) -> str:
+def job(folder: Path, seed: int, steps: int, events: bool) -> str:
     """One short run as a worker gets it."""
     run = RLRun.model_validate(
         {
@@ -130,11 +131,11 @@ def job(folder: Path, seed: int, steps: int) -> str:
             "seed": seed,
         }
     )
-    return Job(run, folder / run_id(run)).to_json()
+    return Job(run, folder / run_id(run), events=events).to_json()
 
 
-def measure(runs: int, steps: int) -> Clock:
-    """The clock after ``runs`` runs."""
+def measure(runs: int, steps: int, events: bool) -> tuple[Clock, list[int]]:
+    """The clock after ``runs`` runs, and the sizes of the files of the last one."""
     importlib.import_module("rl_transfer.sweep.preload")
     clock = Clock()
     clock.watch()
@@ -144,11 +145,12 @@ def measure(runs: int, steps: int) -> Clock:
             if seed == WARM_UP:
                 clock.reset()
             with contextlib.redirect_stdout(io.StringIO()):
-                Job.from_json(job(Path(root), seed, steps)).execute()
+                Job.from_json(job(Path(root), seed, steps, events)).execute()
             if not surroundings.restore():
                 raise SystemExit("a run left something behind: a worker would end here")
         clock.stop()
-    return clock
+        last = max(Path(root).iterdir(), key=lambda folder: folder.stat().st_ctime_ns)
+        return clock, [path.stat().st_size for path in last.rglob("*") if path.is_file()]
 
 
 def main() -> None:
@@ -156,8 +158,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--steps", type=int, default=256, help="of each run, a multiple of 256")
+    parser.add_argument("--no-events", dest="events", action="store_false", help="no event files")
     chosen = parser.parse_args()
-    clock = measure(chosen.runs, chosen.steps)
+    clock, sizes = measure(chosen.runs, chosen.steps, chosen.events)
     per_run = {part: 1e3 * seconds / chosen.runs for part, seconds in clock.seconds.items()}
     for part in APART:
         print(f"{part:<20}{per_run.pop(part, 0.0):8.1f}")
@@ -165,6 +168,7 @@ def main() -> None:
     for part, cost in sorted(per_run.items(), key=lambda item: -item[1]):
         print(f"  {part:<18}{cost:8.1f}")
     print(f"{'waiting for disk':<20}{1e3 * clock.synced / chosen.runs:8.1f}   (wall-clock ms per run)")
+    print(f"{'on disk':<20}{sum(sizes) / 1e3:8.1f}   (kB in {len(sizes)} files, the last run)")
 
 
 if __name__ == "__main__":

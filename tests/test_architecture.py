@@ -16,6 +16,7 @@ ROOMS = {
     "results": {"rl_transfer.spec", "numpy"},
     "frame": {
         "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "torch", "numpy", "safetensors",
+        "tensorboard",
     },
     "rl": {
         "rl_transfer.frame", "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results",

@@ -48,6 +48,10 @@ Output = Annotated[
 ]
 
 
+Events = Annotated[
+    bool,
+    typer.Option("--events/--no-events", help="Write TensorBoard's event files of each run."),
+]
 Algorithm = Annotated[
     str | None, typer.Option("--algorithm", "-a", help="SB3's name, where the file does not tell.")
 ]

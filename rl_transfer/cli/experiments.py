@@ -15,6 +15,7 @@ from rich.text import Text
 
 from rl_transfer.cli.common import (
     Algorithm,
+    Events,
     MaskZeros,
     Modules,
     Output,
@@ -43,7 +44,7 @@ from rl_transfer.errors import Interrupted, RLTransferError, StoreError, SweepFa
 
 if TYPE_CHECKING:
     from rl_transfer.frame import Say
-    from rl_transfer.results import Labels
+    from rl_transfer.results import Labels, RunStore
     from rl_transfer.spec import MatrixConfig
     from rl_transfer.spec.experiment import RunConfig
     from rl_transfer.sweep.executor import Executor
@@ -58,6 +59,7 @@ def train(
     output: Output = None,
     reuse_despite: ReuseDespite = None,
     track: Track = None,
+    events: Events = True,
 ) -> None:
     """Train one source policy from scratch and keep it as a policy bundle.
 
@@ -66,12 +68,13 @@ def train(
 
     Example: rl-transfer train cartpole training.total_steps=20480 seed=1
     """
+    from rl_transfer.results import RunStore
     from rl_transfer.sweep.dispatch import TRAIN
 
     loaded = read_config(config, TRAIN, "train", overrides)
     with located(loaded):
-        folder = output or Path("results", loaded.config.name)
-        _single_run(loaded.config.run(), folder, None, loaded.config.name, track, reuse_despite)
+        store = RunStore(output or Path("results", loaded.config.name), events=events)
+        _single_run(loaded.config.run(), store, None, loaded.config.name, track, reuse_despite)
 
 
 def transfer(
@@ -90,6 +93,7 @@ def transfer(
     reuse_despite: ReuseDespite = None,
     module: Modules = None,
     track: Track = None,
+    events: Events = True,
 ) -> None:
     """Transfer one source policy into one target environment with one strategy.
 
@@ -97,17 +101,18 @@ def transfer(
 
     Example: rl-transfer transfer cartpole-reversed --source results/cartpole
     """
+    from rl_transfer.results import RunStore
     from rl_transfer.sweep.dispatch import TRANSFER, room
 
     loaded = read_config(config, TRANSFER, "transfer", overrides)
     with located(loaded):
-        folder = output or Path("results", loaded.config.name)
-        found = room(loaded.config.kind).find_source(source, folder)
+        store = RunStore(output or Path("results", loaded.config.name), events=events)
+        found = room(loaded.config.kind).find_source(source, store.root)
         for note in found.notes:
             _say(f"note: {note}")
         run = loaded.config.transfer_run(found.identity, found.described)
         bundle = found.bundle if run.source else None
-        _single_run(run, folder, bundle, loaded.config.name, track, reuse_despite)
+        _single_run(run, store, bundle, loaded.config.name, track, reuse_despite)
 
 
 def evaluate(
@@ -185,6 +190,7 @@ def sweep(
     gpus_per_run: GpusPerRun = None,
     return_results: ReturnResults = False,
     track: Track = None,
+    events: Events = True,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -224,7 +230,7 @@ def sweep(
     folder = output or Path("results", suite.name)
     with located(loaded), _checking(quiet or json_lines) as say:
         despite = (reuse_despite or "").split(",")
-        plan = prepare(suite, folder, say, replace=replace_matrix, despite=despite)
+        plan = prepare(suite, folder, say, replace=replace_matrix, despite=despite, events=events)
     lines = JsonLines(_say) if json_lines else None
     if dry_run:
         show_forecast(plan.graph, plan.store, workers or default_workers(), suite.kind, lines)
@@ -247,17 +253,16 @@ def _say(text: str) -> None:
 
 
 def _single_run(
-    run: RunConfig, output: Path, bundle: Path | None, name: str, track: str | None, despite: str | None
+    run: RunConfig, store: RunStore, bundle: Path | None, name: str, track: str | None, despite: str | None
 ) -> None:
-    from rl_transfer.results import RunStore, run_id
+    from rl_transfer.results import run_id
     from rl_transfer.sweep.dispatch import room
     from rl_transfer.sweep.reuse import refuse_other_code
     from rl_transfer.tracking import NamedRun, tracking
 
     runner = room(run.kind)
-    store = RunStore(output)
     folder = store.folder(run_id(run))
-    with store.lock(), tracking(track, output, runner.labels) as log:
+    with store.lock(), tracking(track, store.root, runner.labels) as log:
         store.open()
         reading = folder.read()
         if reading.state == "damaged":
@@ -284,8 +289,8 @@ def _single_run(
     out.print(
         f"{runner.labels.measure} {first:.4g} at {curve[0]['step']:,}, {last:.4g} at {curve[-1]['step']:,} "
         f"{runner.labels.unit}\n"
-        f"run folder:  {folder.path}\nbundle:      {folder.bundle}\n"
-        f"TensorBoard: tensorboard --logdir {folder.path}",
+        f"run folder:  {folder.path}\nbundle:      {folder.bundle}"
+        + (f"\nTensorBoard: tensorboard --logdir {folder.path}" if folder.tensorboard.is_dir() else ""),
         soft_wrap=True,
     )
 

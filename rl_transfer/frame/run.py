@@ -44,7 +44,7 @@ def execute_run(
     checkpoints = Checkpoints(folder, versions, run.checkpoint_minutes, say)
     result = None
     while result is None:
-        folder.begin(run, keep=_kept(checkpoints))
+        folder.begin(run, keep=_kept(folder, checkpoints))
         try:
             result = work(checkpoints)
         except CannotRestore as error:
@@ -69,6 +69,7 @@ def execute_run(
     checkpoints.remove()
 
 
-def _kept(checkpoints: Checkpoints) -> tuple[str, ...]:
+def _kept(folder: RunFolder, checkpoints: Checkpoints) -> tuple[str, ...]:
     """What of an interrupted attempt is not cleared; events of before the checkpoint are still true."""
-    return (FOLDER,) if checkpoints.current is None else (FOLDER, "tensorboard")
+    goes_on = checkpoints.current is not None and folder.events
+    return (FOLDER, folder.tensorboard.name) if goes_on else (FOLDER,)

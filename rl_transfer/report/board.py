@@ -27,7 +27,7 @@ def board_folder(sweep: Path, seeds: str | None = None) -> Path:
 
     Raises:
         StoreError: ``sweep`` is no sweep folder, or has no report yet.
-        ConfigError: there are no such runs.
+        ConfigError: there are no such runs, or none of them has event files.
     """
     if not (sweep / "sweep.json").is_file():
         raise StoreError(
@@ -44,7 +44,13 @@ def board_folder(sweep: Path, seeds: str | None = None) -> Path:
         targets = listing([name for name in known if "/" not in name])
         there = f"There are {targets}, and TARGET/STRATEGY" if targets else "No run has begun yet"
         raise ConfigError(f"--seeds {seeds}: there are no such runs.{did_you_mean(seeds, known)} {there}")
-    return sweep / SEEDS / seeds
+    shown = sweep / SEEDS / seeds
+    if not any(path.exists() for pattern in ("seed-*", "*/seed-*") for path in shown.glob(pattern)):
+        raise ConfigError(
+            f"--seeds {seeds}: none of these runs has event files (--no-events). Their means are there "
+            "without --seeds"
+        )
+    return shown
 
 
 def start_board(folder: Path, port: int | None = None, *, title: str) -> str:

@@ -25,7 +25,6 @@ from rl_transfer.results.files import (
 from rl_transfer.results.reading import COVERED, CURVE, MOST_CURVE_BYTES, SPEC, RunReading, read_run
 from rl_transfer.results.seal import SCHEMA, sealed
 from rl_transfer.spec import Frozen, JsonObject, digest
-from rl_transfer.wording import listing
 
 ID_SCHEMA = 1
 """Enters every run id. It stays when the format of records changes: the same run keeps its id."""
@@ -42,9 +41,15 @@ def run_id(spec: Frozen) -> str:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of one run, and the files in it (docs/architecture.md)."""
+    """The folder of one run, and the files in it (docs/architecture.md).
+
+    Attributes:
+        path: the folder.
+        events: whether a run that is executed in it writes TensorBoard's event files.
+    """
 
     path: Path
+    events: bool = True
 
     @property
     def bundle(self) -> Path:
@@ -250,10 +255,11 @@ class RunStore:
 
     Args:
         root: the output folder; :meth:`open` makes it.
+        events: whether runs that are executed in it write TensorBoard's event files.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, *, events: bool = True) -> None:
+        self.root, self._events = root, events
 
     def folder(self, identifier: str) -> RunFolder:
         """The folder of run ``identifier``, whether it exists or not.
@@ -261,7 +267,7 @@ class RunStore:
         Args:
             identifier: the run's id.
         """
-        return RunFolder(self.root / "runs" / identifier)
+        return RunFolder(self.root / "runs" / identifier, self._events)
 
     def identifiers(self) -> set[str]:
         """The ids of all runs that have a folder, finished or not.
@@ -351,60 +357,3 @@ class RunStore:
                     "another folder with --output"
                 ) from None
             yield
-
-
-def find_run(path: Path) -> RunFolder:
-    """The finished run at ``path``: a run folder, or an output folder that holds exactly one run.
-
-    A run folder may have been renamed since; its record knows its id.
-
-    Args:
-        path: an existing folder.
-
-    Returns:
-        The run's folder; record, config, curve and bundle are sound.
-
-    Raises:
-        StoreError: there is none, or more than one, or it is damaged.
-    """
-    here = (path / "record.json").is_file()
-    found = [path] if here else sorted(each.parent for each in (path / "runs").glob("*/record.json"))
-    if len(found) == 1:
-        folder = RunFolder(found[0])
-        _checked(folder)
-        return folder
-    if found:
-        names = listing([str(folder) for folder in found], 5)
-        raise StoreError(f"{path} holds {len(found)} finished runs; name one of them: {names}")
-    if (path / SPEC).is_file():
-        raise StoreError(f"{path} is a run that has not finished; run it again to finish it")
-    raise StoreError(f"{path} is neither a finished run nor a policy bundle")
-
-
-def run_of_bundle(bundle: Path) -> str | None:
-    """The id of the run of ours that a bundle folder belongs to.
-
-    Args:
-        bundle: a bundle folder.
-
-    Returns:
-        The id in the record of a sound run; None for a bundle that stands alone.
-
-    Raises:
-        StoreError: the run is damaged, its bundle included.
-    """
-    folder = RunFolder(bundle.parent)
-    if bundle.name != folder.bundle.name or not (folder.path / "record.json").exists():
-        return None
-    return str(_checked(folder)["id"])
-
-
-def _checked(folder: RunFolder) -> JsonObject:
-    """The record of a run, everything that it speaks of checked; its folder may have any name."""
-    reading = read_run(folder.path, None, bundle=True)
-    if reading.record is None:
-        raise StoreError(
-            f"{folder.path} is {reading.problem}. Restore it from a copy, or run what made it again: the "
-            "damaged run is moved aside and computed anew"
-        )
-    return reading.record

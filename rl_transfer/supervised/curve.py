@@ -7,10 +7,10 @@ import time
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.tensorboard import SummaryWriter
 
 from rl_transfer.core import count_parameters
 from rl_transfer.frame import Say
+from rl_transfer.frame.events import EventWriter
 from rl_transfer.results import RunFolder
 from rl_transfer.spec.supervised import SupervisedRun
 from rl_transfer.supervised.batches import Batches
@@ -32,7 +32,7 @@ class EpochCurve:
         model: what is measured.
         forward: the model as a function of a batch (or its head on cached features).
         test: batches of the test part, inputs of ``forward``.
-        writer: of TensorBoard events.
+        events: of the run.
         say: gets a line per evaluation.
     """
 
@@ -43,11 +43,11 @@ class EpochCurve:
         model: nn.Module,
         forward: Forward,
         test: Batches,
-        writer: SummaryWriter,
+        events: EventWriter,
         say: Say,
     ) -> None:
         self._run, self._folder, self._model, self._forward = run, folder, model, forward
-        self._test, self._writer, self._say = test, writer, say
+        self._test, self._events, self._say = test, events, say
         self._points: list[float] = []
         self._last_beat = float("-inf")
         self.predictions: Predictions | None = None
@@ -108,7 +108,7 @@ class EpochCurve:
             return
         figures = self._folder.path / "figures"
         for name, picture in kind.draw(splits.test, self.predictions, splits.classes, figures).items():
-            self._writer.add_image(name, picture, self._run.total_steps, dataformats="HWC")
+            self._events.add_image(name, picture, self._run.total_steps)
 
     def _measure(self) -> float:
         parameter = next(self._model.parameters())
@@ -121,18 +121,18 @@ class EpochCurve:
     def _append(self, epoch: int, accuracy: float) -> None:
         self._folder.append_evaluation(len(self._points), epoch, [accuracy], [len(self._test)])
         self._points.append(accuracy)
-        self._writer.add_scalar("evaluation/accuracy", accuracy, epoch)
+        numbers = {"evaluation/accuracy": accuracy}
         if self.predictions is not None:
-            self._writer.add_scalar("evaluation/loss", self.predictions.loss(), epoch)
+            numbers["evaluation/loss"] = self.predictions.loss()
+        self._events.add_scalars(numbers, epoch)
         self._say(f"epoch {epoch:>5,}  accuracy {accuracy:.4f}")
 
     def _log_training(self, end: EpochEnd) -> None:
+        numbers: dict[str, float] = {"parameters/trainable": count_parameters(self._model)["trainable"]}
         if end.train_loss is not None and np.isfinite(end.train_loss):
-            self._writer.add_scalar("train/loss", end.train_loss, end.epoch)
+            numbers["train/loss"] = end.train_loss
         if end.validation is not None:
-            self._writer.add_scalar("validation/accuracy", end.validation.accuracy, end.epoch)
-            self._writer.add_scalar("validation/loss", end.validation.loss(), end.epoch)
-        for part, rate in end.learning_rates.items():
-            self._writer.add_scalar(f"learning_rate/{part}", rate, end.epoch)
-        trainable = count_parameters(self._model)["trainable"]
-        self._writer.add_scalar("parameters/trainable", trainable, end.epoch)
+            numbers["validation/accuracy"] = end.validation.accuracy
+            numbers["validation/loss"] = end.validation.loss()
+        numbers |= {f"learning_rate/{part}": rate for part, rate in end.learning_rates.items()}
+        self._events.add_scalars(numbers, end.epoch)

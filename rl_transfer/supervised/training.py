@@ -6,11 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from rl_transfer import core
 from rl_transfer.errors import BundleError, TransferError
 from rl_transfer.frame import Say
+from rl_transfer.frame.events import EventWriter
 from rl_transfer.results import RunFolder
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.supervised import SupervisedRun
@@ -91,20 +91,20 @@ class ClassifierTraining:
         if self.source is not None:
             self.source.module.to(self.device)
         self.network.to(self.device)
-        writer = SummaryWriter(str(self.folder.tensorboard))
+        events = EventWriter(self.folder)
         try:
-            return self._train_and_measure(splits, writer)
+            return self._train_and_measure(splits, events)
         finally:
-            writer.close()
+            events.close()
 
-    def _train_and_measure(self, splits: Splits, writer: SummaryWriter) -> dict[str, Json]:
+    def _train_and_measure(self, splits: Splits, events: EventWriter) -> dict[str, Json]:
         home = self.home
         zero_shot = None if home is None else home.zero_shot(splits, self.device)
         parameters = core.count_parameters(self.network)
         parts = self._batches(splits)
         forward, parts, cached = self._cached(parts)
         probe = self._probe(parts, cached)
-        curve = EpochCurve(self.run, self.folder, self.network, forward, parts["test"], writer, self.say)
+        curve = EpochCurve(self.run, self.folder, self.network, forward, parts["test"], events, self.say)
         loop = TrainingLoop(
             self.network,
             forward,
@@ -121,7 +121,7 @@ class ClassifierTraining:
         curve.complete(loop.stopped_at)
         self.network.to("cpu")
         if probe is not None:
-            self._compare_with_probe(probe, curve.score, writer)
+            self._compare_with_probe(probe, curve.score, events)
         record = self._record(curve, splits, zero_shot)
         curve.draw(self.kind, splits)
         return {
@@ -204,8 +204,8 @@ class ClassifierTraining:
         train, test = ((features[name], parts[name].labels) for name in ("train", "test"))
         return probe_features(train, test, len(self.splits.classes))
 
-    def _compare_with_probe(self, probe: ProbeResult, score: float, writer: SummaryWriter) -> None:
-        writer.add_scalar("probe/accuracy", probe.accuracy, 0)
+    def _compare_with_probe(self, probe: ProbeResult, score: float, events: EventWriter) -> None:
+        events.add_scalars({"probe/accuracy": probe.accuracy}, 0)
         frozen = self.transfer.frozen is not None and self.transfer.is_static
         self.say(f"converged linear probe: accuracy {probe.accuracy:.4f}")
         if frozen and probe.accuracy > score + 0.05:

@@ -113,6 +113,8 @@ class Job:
     """What the suite names of the user's own modules; the source's bundle may name them."""
     alone: bool = False
     """Whether it executes these modules, so that its process must not run anything after it."""
+    events: bool = True
+    """Whether it writes TensorBoard's event files."""
     origin: Mapping[str, Json] = field(default_factory=origin)
     """Command and commit, for the record."""
 
@@ -125,6 +127,7 @@ class Job:
                 "source": None if self.source is None else str(self.source),
                 "modules": list(self.modules),
                 "alone": self.alone,
+                "events": self.events,
                 "origin": {**self.origin},
             }
         )
@@ -136,10 +139,11 @@ class Job:
         run = KINDS[data["run"]["kind"]].run.model_validate_json(json.dumps(data["run"]))
         source = None if data["source"] is None else Path(data["source"])
         modules = tuple(data["modules"])
-        return cls(run, Path(data["folder"]), source, modules, data["alone"], data["origin"])
+        folder, alone, events = Path(data["folder"]), data["alone"], data["events"]
+        return cls(run, folder, source, modules, alone, events, data["origin"])
 
     def execute(self) -> None:
         """Run it in this process."""
         adopt(self.origin)
         import_modules(self.modules)
-        room(self.run.kind).execute(self.run, RunFolder(self.folder), self.source)
+        room(self.run.kind).execute(self.run, RunFolder(self.folder, self.events), self.source)

@@ -235,9 +235,10 @@ class _Scheduler:
             identifier = heapq.heappop(self._ready)[-1]
             needs = self._graph.needs(identifier)
             source = state.store.folder(needs[0]).bundle if needs else None
-            place = state.store.folder(identifier).path
+            place = state.store.folder(identifier)
             alone = self._graph.alone(identifier)
-            job = Job(self._graph.specs[identifier], place, source, self._graph.modules, alone)
+            run, modules = self._graph.specs[identifier], self._graph.modules
+            job = Job(run, place.path, source, modules, alone, place.events)
             future = self._executor.submit(job.to_json())
             self._submitted[identifier] = future
             future.add_done_callback(partial(self._note_end, identifier))

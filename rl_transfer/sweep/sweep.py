@@ -41,6 +41,7 @@ def prepare(
     *,
     replace: bool = False,
     despite: Collection[str] = (),
+    events: bool = True,
 ) -> Plan:
     """Check a suite before anything is trained. Nothing is written.
 
@@ -50,6 +51,7 @@ def prepare(
         say: gets a line now and then.
         replace: let the suite take the place of another matrix in that folder.
         despite: reuse finished runs though these differ: ``code``, ``versions``.
+        events: whether runs write TensorBoard's event files.
 
     Returns:
         What is to run.
@@ -59,7 +61,7 @@ def prepare(
             does not fit the network, the folder holds another matrix, or runs that other code computed,
             or cannot be written.
     """
-    store = RunStore(output)
+    store = RunStore(output, events=events)
     store.refuse_unwritable()
     runner = room(suite.kind)
     suite = runner.resolve(suite)

@@ -34,6 +34,17 @@ def test_train_transfer_evaluate(call: Call, trained: Path, tmp_path: Path) -> N
     assert same.out == played.out
 
 
+def test_a_run_without_events_is_not_said_to_have_any(call: Call, trained: Path, tmp_path: Path) -> None:
+    assert call("train", "./train.yaml", "-o", "again").out.count("tensorboard --logdir") == 1
+    outcome = call("train", "./train.yaml", "-o", "silent", "--no-events")
+    assert outcome.code == 0, outcome.err
+    assert "TensorBoard" not in outcome.out
+    assert not list((tmp_path / "silent").rglob("*tfevents*"))
+    (one,), (other,) = ((tmp_path / each / "runs").iterdir() for each in ("silent", "again"))
+    assert one.name == other.name
+    assert (one / "curve.jsonl").read_bytes() == (other / "curve.jsonl").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "expected"),
     [

@@ -54,6 +54,12 @@ def test_a_sweep_that_has_not_begun(call: Call, tmp_path: Path) -> None:
     assert "No run has begun yet" in outcome.err
 
 
+def test_single_runs_without_event_files(call: Call, reported: Path) -> None:
+    outcome = call("board", str(reported), "--seeds", "longer-pole/fine-tune")
+    assert outcome.code == 3
+    assert "none of these runs has event files (--no-events)" in outcome.err
+
+
 def test_a_port_that_is_taken(reported: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("localhost", 0))

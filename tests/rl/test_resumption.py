@@ -178,6 +178,22 @@ def test_a_killed_transfer_ends_like_one_that_was_not(name: str, run: Execute, k
     assert numbers(resumed) == numbers(whole)
 
 
+def test_a_run_that_goes_on_without_events_keeps_none_of_before(
+    run: Execute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_run(training={"total_steps": 128, "checkpoint_minutes": 1e-9})
+    folder = RunStore(tmp_path / "killed").folder(run_id(spec))
+    with monkeypatch.context() as patch:
+        kill_at(2, patch)
+        with pytest.raises(Killed):
+            execute(spec, folder, say=lambda _: None)
+    assert folder.tensorboard.is_dir()
+    execute(spec, RunFolder(folder.path, events=False), say=lambda _: None)
+    assert len(folder.record()["resumed"]) == 1
+    assert not folder.tensorboard.exists()
+    assert numbers(folder) == numbers(run())
+
+
 def test_checkpoints_change_no_number_and_do_not_stay(run: Execute, killed: Killing) -> None:
     whole, checkpointed = run(), killed()
     assert checkpointed.path.name == whole.path.name, "they are no part of a run's identity"

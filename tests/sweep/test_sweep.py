@@ -61,11 +61,13 @@ def test_a_killed_sweep_continues_and_ends_like_an_uninterrupted_one(reference: 
     assert 3 <= len(kept) < len(results(reference)), "the kill must fall into the middle of the sweep"
     _wait_for_workers(output)
 
-    done = sweep(tmp_path, "out", "-j", "2")
+    done = sweep(tmp_path, "out", "-j", "2", "--no-events")
     assert done.returncode == 0, done.stderr
     assert "reused" in done.stdout
     assert results(output) == results(reference)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept, "a finished run was written again"
+    later = {path.parent for path in output.glob("runs/*/record.json")} - {path.parent for path in kept}
+    assert not [folder for folder in later if (folder / "tensorboard").exists()]
 
 
 def _wait_for_workers(output: Path) -> None:

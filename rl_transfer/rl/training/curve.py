@@ -16,9 +16,9 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from rl_transfer.core import count_parameters, learning_rates_by_part
+from rl_transfer.frame.events import EventWriter
 from rl_transfer.results import PLAYED, RunFolder
 from rl_transfer.rl.environments.evaluate import Episodes, Evaluator
 from rl_transfer.rl.environments.finite import refuse_non_finite
@@ -59,14 +59,14 @@ class TrainingCurve(BaseCallback):
         evaluator: Evaluator,
         transfer: PolicyTransfer,
         unseen: Curriculum | None,
-        writer: SummaryWriter,
+        events: EventWriter,
         say: Callable[[str], None],
         checkpoints: TrainingCheckpoints,
     ) -> None:
         super().__init__()
         self._run, self._folder, self.evaluator = run, folder, evaluator
         self._checkpoints, self._going_on = checkpoints, checkpoints.going_on
-        self._transfer, self._writer, self._say = transfer, writer, say
+        self._transfer, self._events, self._say = transfer, events, say
         self._unseen = unseen
         self._guided = 0
         self._previous: Snapshot | None = None
@@ -210,15 +210,15 @@ class TrainingCurve(BaseCallback):
         return f"  {minutes}:{seconds:02} to go"
 
     def _log(self, step: int, episodes: Episodes) -> None:
-        self._writer.add_scalar(PLAYED.curve_tag, episodes.mean_return, step)
-        length = sum(episodes.lengths) / len(episodes.lengths)
-        self._writer.add_scalar("evaluation/mean_length", length, step)
-        counts = count_parameters(self.model.policy)
-        self._writer.add_scalar("parameters/trainable", counts["trainable"], step)
+        numbers: dict[str, float] = {
+            PLAYED.curve_tag: episodes.mean_return,
+            "evaluation/mean_length": sum(episodes.lengths) / len(episodes.lengths),
+            "parameters/trainable": count_parameters(self.model.policy)["trainable"],
+        }
         for optimizer in optimizers(self.model):
             rates = learning_rates_by_part(optimizer, self.model.policy, self._transfer.parts)
-            for part, rate in rates.items():
-                self._writer.add_scalar(f"learning_rate/{part}", rate, step)
+            numbers |= {f"learning_rate/{part}": rate for part, rate in rates.items()}
+        self._events.add_scalars(numbers, step)
 
     def _write_beat(self) -> None:
         self._beat = time.monotonic()

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
-from torch.utils.tensorboard import SummaryWriter
 
 from rl_transfer import core
 from rl_transfer.errors import BundleError, EnvironmentSpecError, MissingExtraError, TransferError
 from rl_transfer.frame import Say
 from rl_transfer.frame.checkpoint import Checkpoints
+from rl_transfer.frame.events import EventWriter
 from rl_transfer.frame.run import execute_run
 from rl_transfer.results import RunFolder
 from rl_transfer.rl.environments import seeds, spaces
@@ -28,6 +27,7 @@ from rl_transfer.rl.strategy.guided_start import Guidance
 from rl_transfer.rl.strategy.hooks import HookContext, user_hook
 from rl_transfer.rl.training.checkpoint import TrainingCheckpoints
 from rl_transfer.rl.training.curve import TrainingCurve
+from rl_transfer.rl.training.events import logger_of
 from rl_transfer.rl.training.rehearsal import rehearse
 from rl_transfer.spec import RLRun
 from rl_transfer.spec.base import Json
@@ -101,7 +101,8 @@ class _Training:
         """Run the stages, from the current checkpoint if there is one; returns the record's content."""
         rehearse(self.run, self.source)
         evaluator = Evaluator(self.run.env, self.run.evaluation.episodes)
-        output = self._output(checkpoints)
+        events = self._events(checkpoints)
+        logger = logger_of(self.folder, events)
         env = None
         try:
             zero_shot = self._zero_shot(evaluator)
@@ -112,7 +113,7 @@ class _Training:
             )
             env = normalization.wrap(copies, algorithm)
             model = build_model(algorithm, env, seeds.network_seed(self.run))
-            model.set_logger(Logger(str(self.folder.path), [output]))
+            model.set_logger(logger)
             if guidance is not None:
                 guidance.lead(model)
             transfer = PolicyTransfer(self.run, model, env, self.source, seeds.transfer_seed(self.run))
@@ -123,9 +124,7 @@ class _Training:
             unseen = guidance.unseen if guidance is not None else None
             curriculum = guidance.curriculum if guidance is not None else None
             kept = TrainingCheckpoints(self.run, checkpoints, transfer, curriculum, self.say)
-            curve = TrainingCurve(
-                self.run, self.folder, evaluator, transfer, unseen, output.writer, self.say, kept
-            )
+            curve = TrainingCurve(self.run, self.folder, evaluator, transfer, unseen, events, self.say, kept)
             curve.begin(model)
             if self.strategy.train:
                 model.learn(self.training.total_steps, callback=curve)
@@ -138,19 +137,16 @@ class _Training:
             guided = guidance.record() if guidance is not None else {"guide_steps": None}
             return {**result, "parameters": parameters, **guided}
         finally:
-            output.close()
+            logger.close()
+            events.close()
             evaluator.close()
             if env is not None:
                 env.close()
 
-    def _output(self, checkpoints: Checkpoints) -> TensorBoardOutputFormat:
+    def _events(self, checkpoints: Checkpoints) -> EventWriter:
         """Where events go; those of after the checkpoint, which never came to be, are taken back."""
-        folder = str(self.folder.tensorboard)
-        output = TensorBoardOutputFormat(folder)
-        if checkpoints.current is not None:
-            output.writer.close()
-            output.writer = SummaryWriter(folder, purge_step=checkpoints.current.step + 1)
-        return output
+        found = checkpoints.current
+        return EventWriter(self.folder, None if found is None else found.step + 1)
 
     def _behaviour(
         self, evaluator: Evaluator, zero_shot: dict[str, Any] | None
