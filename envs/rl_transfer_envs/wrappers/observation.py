@@ -26,6 +26,20 @@ PART = Quantity(
 """The last argument of every wrapper on observations that knows no parts of its own."""
 
 
+def with_member(space: spaces.Dict, key: str, member: Space) -> spaces.Dict:
+    """A dict space with another space for a key, its keys in the order that they had.
+
+    Args:
+        space: stays as it is.
+        key: which of its members.
+        member: takes its place.
+
+    Returns:
+        A new space; a mapping's keys would be sorted, and policies read the members in their order.
+    """
+    return spaces.Dict(list({**space.spaces, key: member}.items()))
+
+
 class ObservationPerturbation(Perturbation):
     """A wrapper that changes the observation: subclasses implement ``observation``.
 
@@ -47,7 +61,7 @@ class ObservationPerturbation(Perturbation):
         super().__init__(env, **arguments)
         if self._part:
             changed = self._observation_space or self.seen_space()
-            self.observation_space = spaces.Dict({**self._dict().spaces, self._part: changed})
+            self.observation_space = with_member(self._dict(), self._part, changed)
 
     def observation(self, observation: Observation) -> Observation:
         """The observation that the agent sees.

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from rl_transfer_envs.aliases import Observation
 from rl_transfer_envs.registry.perturbations import register_perturbation
 from rl_transfer_envs.values.quantity import Quantity
-from rl_transfer_envs.wrappers.observation import ObservationPerturbation
+from rl_transfer_envs.wrappers.observation import ObservationPerturbation, with_member
 
 _SENSORS = "Dulac-Arnold et al. 2021, Challenges of real-world RL"
 
@@ -273,7 +273,7 @@ class TimeFeature(ObservationPerturbation, parts=False):
             return
         if isinstance(space, spaces.Dict):
             member = self.box(space.spaces.get("observation", space))
-            self.observation_space = spaces.Dict({**space.spaces, "observation": _with_time(member)})
+            self.observation_space = with_member(space, "observation", _with_time(member))
         else:
             self.observation_space = _with_time(self.vector_box())
 

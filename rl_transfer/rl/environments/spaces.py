@@ -90,17 +90,26 @@ def from_json(data: Mapping[str, Any]) -> Space:
         if kind == "MultiBinary":
             return spaces.MultiBinary(data["n"])
         if kind == "Dict":
-            return spaces.Dict({name: from_json(inner) for name, inner in data["spaces"].items()})
+            return dict_of({name: from_json(inner) for name, inner in data["spaces"].items()})
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError, OverflowError) as error:
         raise BundleError(f"the bundle's description of a space is damaged: {error}") from None
     raise BundleError(f"the bundle describes an unknown kind of space, {kind!r}")
+
+
+def dict_of(members: Mapping[str, Space]) -> spaces.Dict:
+    """A dict space with its members in their order, in which SB3's extractors put them side by side.
+
+    Args:
+        members: key → space; Gymnasium would sort a mapping by its keys.
+    """
+    return spaces.Dict(list(members.items()))
 
 
 def same(first: Space, second: Space) -> bool:
     """Whether a policy for one space works in the other: same kind, shape and number of actions.
 
     Bounds may differ; a perturbed environment often has wider ones. Images may differ in where
-    their channels stand; SB3 puts them first.
+    their channels stand; SB3 puts them first. The members of dict spaces stand in one order.
 
     Args:
         first: of observations or actions.
@@ -109,27 +118,32 @@ def same(first: Space, second: Space) -> bool:
     Returns:
         Whether tensors and actions of one are tensors and actions of the other.
     """
-    first, second = _channels_first(first), _channels_first(second)
+    first, second = channels_first(first), channels_first(second)
     if isinstance(first, spaces.Box) and isinstance(second, spaces.Box):
         return first.shape == second.shape and first.dtype == second.dtype
     if isinstance(first, spaces.Dict) and isinstance(second, spaces.Dict):
-        return first.spaces.keys() == second.spaces.keys() and all(
+        return list(first.spaces) == list(second.spaces) and all(
             same(first[name], second[name]) for name in first.spaces
         )
     return first == second
 
 
 def same_shape(first: Space, second: Space) -> bool:
-    """Whether two spaces have one shape and, where they are discrete, one number of values.
+    """Whether two spaces have one shape and, where they are discrete, the same numbers of values.
 
     Args:
         first: of observations or actions.
         second: of the same.
 
     Returns:
-        Less than :func:`same` asks: types and keys may differ.
+        Less than :func:`same` asks: types, and the order of a dict's members, may differ.
     """
-    return first.shape == second.shape and getattr(first, "n", None) == getattr(second, "n", None)
+    if isinstance(first, spaces.Dict) and isinstance(second, spaces.Dict):
+        return first.spaces.keys() == second.spaces.keys() and all(
+            same_shape(first[name], second[name]) for name in first.spaces
+        )
+    here, there = (np.array(getattr(each, "nvec", getattr(each, "n", 0))) for each in (first, second))
+    return first.shape == second.shape and np.array_equal(here, there)
 
 
 def in_short(space: Space) -> str:
@@ -151,7 +165,14 @@ def in_short(space: Space) -> str:
     return str(space)
 
 
-def _channels_first(space: Space) -> Space:
+def channels_first(space: Space) -> Space:
+    """A space as SB3's policies see it: images, those of a dict included, with the channels first.
+
+    Args:
+        space: of observations or actions.
+    """
+    if isinstance(space, spaces.Dict):
+        return dict_of({key: channels_first(each) for key, each in space.spaces.items()})
     if isinstance(space, spaces.Box) and is_image_space(space) and not is_image_space_channels_first(space):
         return VecTransposeImage.transpose_space(space)
     return space

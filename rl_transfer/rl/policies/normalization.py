@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
+from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.running_mean_std import RunningMeanStd
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize, VecTransposeImage, unwrap_vec_normalize
 
-from rl_transfer.errors import BundleError, TransferError
-from rl_transfer.rl.environments.spaces import Array, Observation
+from rl_transfer.errors import BundleError, ConfigError, TransferError
+from rl_transfer.rl.environments.spaces import Array, Observation, Space, channels_first
 from rl_transfer.spec import Algorithm
 from rl_transfer.wording import listing
 
@@ -66,10 +67,20 @@ def wrap(env: VecEnv, algorithm: Algorithm) -> VecEnv:
 
     Returns:
         The environments in a ``VecNormalize``, or as they are.
+
+    Raises:
+        ConfigError: observations are to be normalised that are no vectors of numbers.
     """
     config = algorithm.normalize
     if config is None:
         return env
+    space = env.observation_space
+    pixels = isinstance(space, spaces.Box) and is_image_space(space)
+    if config.observation:
+        _refuse_no_numbers(space, pixels and algorithm.policy == "CnnPolicy")
+    numbers = pixels and config.observation  # the networks see no image then
+    if not numbers and channels_first(space) != space:  # replay buffers take what VecNormalize is given
+        env = VecTransposeImage(env)
     keys = None
     if isinstance(env.observation_space, spaces.Dict):
         keys = [
@@ -86,6 +97,17 @@ def wrap(env: VecEnv, algorithm: Algorithm) -> VecEnv:
         gamma=algorithm.gamma,
         epsilon=EPSILON,
         norm_obs_keys=keys if config.observation else None,
+    )
+
+
+def _refuse_no_numbers(space: Space, images: bool) -> None:
+    """Refuse observations that VecNormalize does not take, and images that a CNN would no longer know."""
+    if isinstance(space, spaces.Box | spaces.Dict) and not images:
+        return
+    what = "images, which CnnPolicy scales itself" if images else f"{space}, which has no mean"
+    raise ConfigError(
+        f"the observations are {what}; set algorithm.normalize.observation: false",
+        key="algorithm.normalize.observation",
     )
 
 

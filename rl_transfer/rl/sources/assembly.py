@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from gymnasium import spaces as gym_spaces
-from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
-from stable_baselines3.common.vec_env import VecTransposeImage
 
 from rl_transfer.errors import BundleError, ConfigError, EnvironmentSpecError, MissingExtraError
 from rl_transfer.rl.environments import spaces
@@ -118,7 +116,7 @@ def _spaces(data: Mapping[str, Json], env: Environment, where: str) -> tuple[tup
         ) from None
     notes = []
     if observation is None:
-        observation = _channels_first(built.observation_space)
+        observation = spaces.channels_first(built.observation_space)
         notes.append(f"the observation space is the one of {env.id}")
     if action is None:
         action = built.action_space
@@ -133,7 +131,7 @@ def _refuse_other_spaces(pair: tuple[Space, Space], env: Environment, where: str
         built = make_env(env)
     except (EnvironmentSpecError, MissingExtraError):
         return
-    others = _channels_first(built.observation_space), built.action_space
+    others = spaces.channels_first(built.observation_space), built.action_space
     built.close()
     for what, mine, other in zip(("observes", "acts in"), pair, others, strict=True):
         if not spaces.same(mine, other):
@@ -141,19 +139,6 @@ def _refuse_other_spaces(pair: tuple[Space, Space], env: Environment, where: str
                 f"{where}: environment {env.id} was given, but the policy {what} {mine} and {env.id} has "
                 f"{other}; give the environment that it was trained in"
             )
-
-
-def _channels_first(space: Space) -> Space:
-    """The space as SB3's policies see it: images with the channels first."""
-    if isinstance(space, gym_spaces.Dict):
-        return gym_spaces.Dict({key: _channels_first(each) for key, each in space.spaces.items()})
-    if (
-        isinstance(space, gym_spaces.Box)
-        and is_image_space(space)
-        and not is_image_space_channels_first(space)
-    ):
-        return VecTransposeImage.transpose_space(space)
-    return space
 
 
 def _normalization(

@@ -16,7 +16,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from rl_transfer.rl.environments.spaces import MOST_NUMBERS, Space
+from rl_transfer.rl.environments.spaces import MOST_NUMBERS, Space, dict_of
 from rl_transfer.spec.base import Json
 
 _MAX_TEXT = 2**20
@@ -69,7 +69,7 @@ def _dict(text: str, bounded: bool) -> Space | None:
             return None
         members[found["key"]] = member
     left = _MEMBER.sub("", text).replace("OrderedDict", "")
-    return spaces.Dict(members) if members and not left.strip("{}()[], \n") else None
+    return dict_of(members) if members and not left.strip("{}()[], \n") else None
 
 
 def _member(kind: str, arguments: str, bounded: bool) -> Space | None:

@@ -82,7 +82,8 @@ class PolicyTransfer:
         if source is not None and self._verbs.copy_:
             refuse_half_maps(self.plan, strategy, self._verbs, self._name, self.parts, source)
             space, statistics = model.observation_space, self._verbs.normalization
-            refuse_other_function(self.plan, run.algorithm, space, source, statistics)
+            mapped = bool(self._verbs.input_maps)
+            refuse_other_function(self.plan, run.algorithm, space, source, statistics, mapped)
         self._knobs = apply_knobs(model, run.algorithm, self._verbs, source, self.plan.names("copied"))
         if source is not None and (self._verbs.copies or self._verbs.kickstart):
             mode = normalization.transfer(env, source.bundle.tensors, self._verbs.normalization, order)

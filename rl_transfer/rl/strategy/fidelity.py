@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 
+from gymnasium.spaces import Dict
+
 from rl_transfer.core import TransferPlan
 from rl_transfer.errors import TransferError
 from rl_transfer.rl.environments import spaces
@@ -15,12 +17,19 @@ from rl_transfer.rl.policies.traits import traits_of
 from rl_transfer.spec import Algorithm
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.network import network
+from rl_transfer.wording import listing
 
+_EXTRACTORS = {"features", "value_features"}
 _EXTRACTOR = ("features_extractor", "features_extractor_kwargs", "normalize_images")
 
 
 def refuse_other_function(
-    plan: TransferPlan, algorithm: Algorithm, observation_space: Space, source: Policy, normalization: str
+    plan: TransferPlan,
+    algorithm: Algorithm,
+    observation_space: Space,
+    source: Policy,
+    normalization: str,
+    mapped: bool = False,
 ) -> None:
     """Compare what tensors do not show: activation, features extractor, number of critics, gSDE, clipping.
 
@@ -32,11 +41,15 @@ def refuse_other_function(
         observation_space: the target's.
         source: the policy that is copied from.
         normalization: what becomes of the source's statistics, as in a strategy.
+        mapped: whether the strategy declares input maps; only without is an order compared.
 
     Raises:
         TransferError: with both sides, and the key of the first difference.
     """
     copied = {row.part for row in plan.entries if row.action == "copied" and row.part is not None}
+    trunks = {row.part for row in plan.entries if row.part is not None and "_trunk" in row.part}
+    if not mapped and copied & (trunks or copied - _EXTRACTORS):
+        _refuse_other_order(source.module.observation_space, observation_space)
     theirs, mine = (_described(each) for each in (source.algorithm, algorithm))
     same_inputs = spaces.same(source.module.observation_space, observation_space)
     features = any(row.part == "features" and row.target_shape is not None for row in plan.entries)
@@ -60,6 +73,20 @@ def refuse_other_function(
     )
 
 
+def _refuse_other_order(theirs: Space, mine: Space) -> None:
+    """Refuse the members of a dict observation in another order: trunks read them side by side."""
+    if not (isinstance(theirs, Dict) and isinstance(mine, Dict)):
+        return
+    orders = [list(each.spaces) for each in (theirs, mine)]
+    if orders[0] != orders[1] and sorted(orders[0]) == sorted(orders[1]):
+        raise TransferError(
+            f"the entries of the dict observation stand in the order {listing(orders[0])} in the source and "
+            f"{listing(orders[1])} here, and the layers behind read them side by side: the copy would take "
+            "one for another. Declare input_maps, or give the target's space the source's order",
+            key="strategy.input_maps",
+        )
+
+
 @dataclass(frozen=True)
 class _Dependence:
     """What the copied parts depend on.
@@ -77,7 +104,7 @@ class _Dependence:
         if name == "activation":
             return any("_trunk" in part for part in self.copied)
         if name in _EXTRACTOR:
-            own = self.copied & {"features", "value_features"}
+            own = self.copied & _EXTRACTORS
             return bool(own) or (self.flat and any("_trunk" in part for part in self.copied))
         if name == "share_features_extractor":  # separate ones that become one; not the other way round
             return critic and self.features and theirs is False

@@ -1,0 +1,191 @@
+"""Dict observations: their members stand in the environment's order, which no file and no wrapper sorts."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from stable_baselines3 import PPO
+from stable_baselines3.common.save_util import data_to_json
+
+from rl_transfer.errors import ConfigError, TransferError
+from rl_transfer.results import RunFolder, RunStore, run_id
+from rl_transfer.rl.environments.spaces import channels_first, from_json, same, same_shape, to_json
+from rl_transfer.rl.policies.bundle import load_policy
+from rl_transfer.rl.sources.load import load_source
+from rl_transfer.rl.sources.printed_spaces import printed_space
+from rl_transfer.rl.training.run import execute
+from support.algorithms import ALGORITHMS, DISCRETE, run_of
+from support.rl import make_run
+
+VECTOR = spaces.Box(-5, 5, (2,), np.float32)
+MEMBERS: dict[str, spaces.Space[Any]] = {
+    "velocity": VECTOR,
+    "angle": spaces.Box(-5, 5, (3,), np.float32),
+    "picture": spaces.Box(0, 255, (36, 36, 3), np.uint8),
+}
+Run = Callable[..., RunFolder]
+
+
+class Unsorted(gym.Env[Any, Any]):
+    """Members in an order that is not the alphabet's; what they show decides what an action is worth."""
+
+    def __init__(self, discrete: bool = True, members: str = "velocity angle") -> None:
+        self.observation_space = spaces.Dict([(name, MEMBERS[name]) for name in members.split()])
+        if members == "picture":
+            self.observation_space = MEMBERS["picture"]
+        self.action_space = spaces.Discrete(3) if discrete else spaces.Box(-1, 1, (2,), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        if seed is not None:
+            self.observation_space.seed(seed)
+        self._left, self._seen = 8, self.observation_space.sample()
+        return self._seen, {}
+
+    def step(self, action: Any) -> Any:
+        members = self._seen.values() if isinstance(self._seen, dict) else [self._seen]
+        worth = sum(
+            float(np.ravel(member)[:3].astype(float) @ [1, -2, 3][: np.size(member)]) for member in members
+        )
+        self._left, self._seen = self._left - 1, self.observation_space.sample()
+        return self._seen, worth * float(np.sum(action)), False, self._left == 0, {}
+
+
+gym.register("Unsorted-v0", entry_point=lambda **kwargs: Unsorted(**kwargs))
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Run:
+    def go(
+        name: str, source: RunFolder | None = None, normalize: dict[str, Any] | None = None,
+        policy: str = "MultiInputPolicy", perturb: tuple[Any, ...] = (),
+        strategy: dict[str, Any] | None = None, **kwargs: Any,
+    ) -> RunFolder:  # fmt: skip
+        more = {} if normalize is None else {"normalize": normalize}
+        kwargs = {"discrete": name in DISCRETE, **kwargs}
+        spec = make_run(
+            **run_of(
+                name,
+                algorithm={"name": name, **ALGORITHMS[name], "policy": policy, **more},
+                env={"id": "Unsorted-v0", "kwargs": kwargs, "perturb": perturb},
+                strategy=strategy or {},
+            ),
+            source=source.path.name if source else None,
+        )
+        folder = RunStore(tmp_path).folder(run_id(spec))
+        execute(spec, folder, source.bundle if source else None, say=lambda _: None)
+        return folder
+
+    return go
+
+
+def starts_as_its_source(folder: RunFolder) -> bool:
+    zero_shot = folder.record()["zero_shot"]["returns"]
+    assert np.std([*zero_shot, 0.0]) > 0, "a score that depends on the actions"
+    return bool(zero_shot == folder.curve()[0]["returns"])
+
+
+@pytest.mark.parametrize(
+    ("name", "normalize"), [*((name, None) for name in ALGORITHMS), ("PPO", {}), ("SAC", {})]
+)
+def test_a_policy_reads_the_members_in_the_order_that_it_was_trained_in(
+    name: str, normalize: dict[str, Any] | None, play: Run
+) -> None:
+    source = play(name, normalize=normalize)
+    assert list(load_policy(source.bundle).module.observation_space.spaces) == ["velocity", "angle"]  # type: ignore[attr-defined]
+    assert starts_as_its_source(play(name, source, normalize=normalize, strategy={"copy": ("all",)}))
+
+
+def test_spaces_keep_the_order_of_their_members_on_disk() -> None:
+    space = spaces.Dict([(name, MEMBERS[name]) for name in ("velocity", "picture", "angle")])
+    found = from_json(json.loads(json.dumps(to_json(space))))
+    assert list(found.spaces) == list(channels_first(space).spaces) == ["velocity", "picture", "angle"]  # type: ignore[attr-defined]
+    entry = json.loads(data_to_json({"space": space}))["space"]
+    printed = printed_space({key: value for key, value in entry.items() if key != ":serialized:"})
+    assert printed is not None
+    assert list(printed.spaces) == ["velocity", "picture", "angle"]  # type: ignore[attr-defined]
+
+
+def test_the_members_of_an_imported_policy_stand_in_its_files_order(tmp_path: Path) -> None:
+    path = tmp_path / "ppo-Unsorted-v0.zip"
+    env = gym.make("Unsorted-v0", discrete=False)
+    model = PPO("MultiInputPolicy", env, seed=1, device="cpu", n_steps=8, batch_size=8)
+    model.save(path)
+    seen = {"velocity": np.ones((4, 2), np.float32), "angle": np.full((4, 3), -2.0, np.float32)}
+    expected, got = (each.predict(seen, deterministic=True)[0] for each in (model, load_source(path).module))
+    assert np.array_equal(expected, got)
+
+
+def test_members_in_another_order_are_refused_and_a_map_puts_them_right(play: Run) -> None:
+    source = play("PPO")
+    other = {"members": "angle velocity"}
+    with pytest.raises(
+        TransferError, match=r"order velocity, angle in the source and angle, velocity here"
+    ) as caught:
+        play("PPO", source, strategy={"copy": ("all",)}, **other)
+    assert caught.value.key == "strategy.input_maps"
+    play("PPO", source, strategy={"copy": ("head",)}, **other)
+    maps = {"observations": (2, 3, 4, 0, 1)}
+    run = play("PPO", source, strategy={"copy": ("all",), "train": False, "input_maps": maps}, **other)
+    before, after = (load_policy(each.bundle).state for each in (source, run))
+    first = "mlp_extractor.policy_net.0.weight"
+    assert torch.equal(after[first], before[first][:, [2, 3, 4, 0, 1]])
+
+
+def test_a_perturbation_of_one_member_leaves_the_order_alone(play: Run) -> None:
+    source = play("PPO")
+    noisy = ({"observation_noise": {"std": 0.1, "part": "angle"}},)
+    run = play("PPO", source, perturb=noisy, strategy={"copy": ("all",)})
+    assert starts_as_its_source(run)
+
+
+@pytest.mark.parametrize(
+    ("name", "members", "policy", "normalize"),
+    [
+        ("SAC", "velocity picture", "MultiInputPolicy", {}),
+        ("DQN", "velocity picture", "MultiInputPolicy", {}),
+        ("DQN", "picture", "CnnPolicy", {"observation": False}),
+        ("PPO", "picture", "CnnPolicy", {"observation": False}),
+    ],
+)
+def test_images_beside_running_statistics_have_their_channels_first_in_buffers_too(
+    name: str, members: str, policy: str, normalize: dict[str, Any], play: Run
+) -> None:
+    source = play(name, normalize=normalize, policy=policy, members=members)
+    run = play(name, source, normalize, policy, members=members, strategy={"copy": ("all",)})
+    assert starts_as_its_source(run)
+
+
+@pytest.mark.parametrize("policy", ["CnnPolicy", "MlpPolicy"])
+def test_statistics_of_images_are_for_networks_that_take_numbers(policy: str, play: Run) -> None:
+    if policy == "MlpPolicy":
+        assert play("PPO", normalize={}, policy=policy, members="picture").record()
+        return
+    with pytest.raises(ConfigError, match=r"are images, .*observation: false") as caught:
+        play("PPO", normalize={}, policy=policy, members="picture")
+    assert caught.value.key == "algorithm.normalize.observation"
+
+
+def test_statistics_of_what_has_no_mean_are_refused(tmp_path: Path) -> None:
+    spec = make_run(
+        env={"id": "FrozenLake-v1"}, algorithm={"name": "PPO", **ALGORITHMS["PPO"], "normalize": {}}
+    )
+    with pytest.raises(ConfigError, match=r"Discrete\(16\), which has no mean"):
+        execute(spec, RunStore(tmp_path).folder("none"), None, say=lambda _: None)
+
+
+def test_the_same_shape_of_two_dicts_is_that_of_their_members() -> None:
+    pair = [
+        spaces.Dict([(name, MEMBERS[name]) for name in names])
+        for names in (("velocity", "angle"), ("angle", "velocity"))
+    ]
+    assert same_shape(*pair)
+    assert not same(*pair)
+    assert not same_shape(pair[0], spaces.Dict({"velocity": VECTOR, "angle": VECTOR}))
+    assert not same_shape(pair[0], spaces.Dict({"velocity": VECTOR, "other": MEMBERS["angle"]}))
+    assert not same_shape(spaces.MultiDiscrete([2, 3]), spaces.MultiDiscrete([3, 2]))
