@@ -101,6 +101,9 @@ def dict_of(members: Mapping[str, Space]) -> spaces.Dict:
 
     Args:
         members: key → space; Gymnasium would sort a mapping by its keys.
+
+    Returns:
+        A new space.
     """
     return spaces.Dict(list(members.items()))
 
@@ -170,6 +173,9 @@ def channels_first(space: Space) -> Space:
 
     Args:
         space: of observations or actions.
+
+    Returns:
+        A new space, or the same where nothing moves.
     """
     if isinstance(space, spaces.Dict):
         return dict_of({key: channels_first(each) for key, each in space.spaces.items()})
