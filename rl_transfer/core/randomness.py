@@ -11,13 +11,14 @@ import torch
 
 
 def generator_states() -> dict[str, object]:
-    """The states of the global generators: Python's, NumPy's and torch's.
+    """The states of the global generators: Python's, NumPy's, and torch's on every device in use.
 
     Returns:
         Plain data for :func:`set_generator_states`.
     """
     numpy_state: object = np.random.get_state(legacy=False)  # noqa: NPY002 - see isolated
-    return {"python": random.getstate(), "numpy": numpy_state, "torch": torch.get_rng_state()}
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    return {"python": random.getstate(), "numpy": numpy_state, "torch": torch.get_rng_state(), "cuda": cuda}
 
 
 def set_generator_states(states: Mapping[str, object]) -> None:
@@ -32,6 +33,8 @@ def set_generator_states(states: Mapping[str, object]) -> None:
     random.setstate(states["python"])  # type: ignore[arg-type]
     np.random.set_state(states["numpy"])  # type: ignore[arg-type]  # noqa: NPY002
     torch.set_rng_state(states["torch"])  # type: ignore[arg-type]
+    if states["cuda"]:
+        torch.cuda.set_rng_state_all(states["cuda"])  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -34,7 +34,7 @@ JSON_NAME = "checkpoint.json"
 TENSORS_NAME = "tensors.safetensors"
 MOST_JSON_BYTES = 64 * 2**20
 MOST_BYTES = 8 * 2**30
-"""A state beyond this (a large replay buffer of images) is not written: it would fill disks."""
+"""A state beyond this (mostly a large replay buffer of images) is not written: it would fill disks."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class Checkpoints:
         """
         size = sum(each.numel() * each.element_size() for each in state.tensors.values())
         if size > MOST_BYTES:
-            self.stop(f"one would take {size / 2**30:.1f} GiB, mostly the replay buffer")
+            self.stop(f"one would take {size / 2**30:.1f} GiB, more than {MOST_BYTES >> 30}")
             return
         path = self._root / f"{step:012}"
         temporary = self._root / f".{path.name}.{uuid.uuid4().hex}.tmp"

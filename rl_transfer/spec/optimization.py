@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from rl_transfer.spec.base import (
     Frozen,
+    Json,
     KeyedValueError,
     NonNegativeFloat,
     NonNegativeInt,
@@ -111,6 +112,16 @@ class SupervisedTraining(Frozen):
     """Processes that decode and augment items; the numbers do not depend on it."""
     cache_features: Literal["auto", "never"] = "auto"
     """``auto`` computes the features of a wholly frozen trunk once, where nothing random precedes them."""
+    checkpoint_minutes: NonNegativeFloat = 5.0
+    """Wall-clock minutes between two checkpoints, from which an interrupted run goes on; 0: none."""
+
+    @model_serializer(mode="wrap")
+    def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, Json]:
+        """Leaves out what came later, at its default: ids and digests from before it stay as they were."""
+        data: dict[str, Json] = fields(self)
+        if self.checkpoint_minutes == SupervisedTraining.model_fields["checkpoint_minutes"].default:
+            del data["checkpoint_minutes"]
+        return data
 
 
 class SupervisedEvaluation(Frozen):

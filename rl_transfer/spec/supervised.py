@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
-from rl_transfer.spec.base import Frozen, Json, KeyedValueError, Name
+from rl_transfer.spec.base import Frozen, Json, JsonObject, KeyedValueError, Name
 from rl_transfer.spec.experiment import (
     NOTHING,
     RunConfig,
@@ -112,6 +112,18 @@ class SupervisedRun(RunConfig):
     def total_steps(self) -> int:
         """The training budget in epochs; 0 where nothing is trained."""
         return self.training.epochs if self.training else 0
+
+    @property
+    def checkpoint_minutes(self) -> float:
+        """Wall-clock minutes between two checkpoints of the run; 0: it has none."""
+        return self.training.checkpoint_minutes if self.training else 0.0
+
+    def identity(self) -> JsonObject:
+        """Everything but its checkpoints."""
+        plain = self.plain()
+        if plain["training"]:
+            plain["training"].pop("checkpoint_minutes", None)
+        return plain
 
 
 class SupervisedTrainConfig(SingleConfig):

@@ -34,6 +34,10 @@ class EpochCurve:
         test: batches of the test part, inputs of ``forward``.
         events: of the run.
         say: gets a line per evaluation.
+
+    Attributes:
+        points: the accuracies so far.
+        predictions: of the last measurement.
     """
 
     def __init__(
@@ -48,7 +52,7 @@ class EpochCurve:
     ) -> None:
         self._run, self._folder, self._model, self._forward = run, folder, model, forward
         self._test, self._events, self._say = test, events, say
-        self._points: list[float] = []
+        self.points: list[float] = []
         self._last_beat = float("-inf")
         self.predictions: Predictions | None = None
 
@@ -79,8 +83,21 @@ class EpochCurve:
         now = time.monotonic()
         if now - self._last_beat >= BEAT_SECONDS:
             self._last_beat = now
-            score = self._points[-1] if self._points else None
+            score = self.points[-1] if self.points else None
             self._folder.beat(epoch, self._run.total_steps, score)
+
+    def restore(self, points: list[float]) -> None:
+        """Go on from there; the curve's file is written anew.
+
+        Args:
+            points: the accuracies until then.
+        """
+        self.points = points
+        for k, accuracy in enumerate(points):
+            self._write(k, accuracy)
+
+    def _write(self, k: int, accuracy: float) -> None:
+        self._folder.append_evaluation(k, k * self._run.evaluation.every, [accuracy], [len(self._test)])
 
     def complete(self, stopped_at: int | None) -> None:
         """Fill the grid up to the budget and measure the network that was kept.
@@ -93,8 +110,8 @@ class EpochCurve:
         """
         self._measure()
         every, total = self._run.evaluation.every, self._run.total_steps
-        if stopped_at is not None or not self._points:
-            for epoch in range(len(self._points) * every, total + 1, every):
+        if stopped_at is not None or not self.points:
+            for epoch in range(len(self.points) * every, total + 1, every):
                 self._append(epoch, self.score)
 
     def draw(self, kind: DataKind, splits: Splits) -> None:
@@ -119,8 +136,8 @@ class EpochCurve:
         return self.predictions.accuracy
 
     def _append(self, epoch: int, accuracy: float) -> None:
-        self._folder.append_evaluation(len(self._points), epoch, [accuracy], [len(self._test)])
-        self._points.append(accuracy)
+        self._write(len(self.points), accuracy)
+        self.points.append(accuracy)
         numbers = {"evaluation/accuracy": accuracy}
         if self.predictions is not None:
             numbers["evaluation/loss"] = self.predictions.loss()

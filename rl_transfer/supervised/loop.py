@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -49,6 +50,13 @@ class BestEpoch:
     state: dict[str, Tensor] = field(default_factory=dict)
 
 
+class LoopState(TypedDict):
+    """What a checkpoint holds of a loop beside network and optimizer."""
+
+    best: tuple[int, float, dict[str, Tensor]]
+    thawed: list[Json]
+
+
 class TrainingLoop:
     """Trains a classifier.
 
@@ -62,6 +70,12 @@ class TrainingLoop:
         num_classes: number of classes.
         seed: of the order of the items and of augmentation.
         device: where the model is.
+
+    Attributes:
+        optimizer: over all parameters.
+        best: the network that is kept so far, where validation chooses one.
+        stopped_at: epochs finished when training ended early; None if it did not.
+        thawed: what became trainable in which epoch.
     """
 
     def __init__(
@@ -79,28 +93,37 @@ class TrainingLoop:
         self._model, self._forward, self._transfer = model, forward, transfer
         self._training, self._train, self._validation = training, train, validation
         self._seed, self._device = seed, device
-        self._optimizer = build_optimizer(training.optimizer, model.parameters())
+        self.optimizer = build_optimizer(training.optimizer, model.parameters())
         self._rates = core.PartLearningRates(
-            self._optimizer, model, transfer.parts, transfer.learning_rates, key="strategy.learning_rates"
+            self.optimizer, model, transfer.parts, transfer.learning_rates, key="strategy.learning_rates"
         )
         self._weights = class_weights(training, train, num_classes).to(device)
         self.best = BestEpoch()
         self.stopped_at: int | None = None
         self.thawed: list[Json] = []
 
-    def run(self, on_epoch: Callable[[EpochEnd], None]) -> None:
+    def run(
+        self,
+        on_epoch: Callable[[EpochEnd], None],
+        between: Callable[[int], None] = lambda _: None,
+        finished: int | None = None,
+    ) -> None:
         """Train for the whole budget, or until early stopping ends it.
 
         Args:
             on_epoch: called before the first update and after every epoch, while the model is the network
                 that would be kept if training ended there: under ``keep: best`` and early stopping the best
                 so far by validation.
+            between: called before the next epoch with the epochs finished, while the model is the one that
+                trains on.
+            finished: epochs after which training goes on, everything restored; None: it begins.
 
         Raises:
             TransferError: the loss is not finite.
         """
-        on_epoch(self._end(0, None))
-        for epoch in range(self._training.epochs):
+        if finished is None:
+            on_epoch(self._end(0, None))
+        for epoch in range(finished or 0, self._training.epochs):
             loss = self._epoch(epoch)
             end = self._end(epoch + 1, loss)
             enough = self._should_stop(end)
@@ -109,8 +132,25 @@ class TrainingLoop:
             if enough:
                 self.stopped_at = epoch + 1
                 break
+            between(epoch + 1)
         if self.best.state:
             self._model.load_state_dict(self.best.state)
+
+    def state(self) -> LoopState:
+        """What a checkpoint holds of it beside network and optimizer.
+
+        Returns:
+            Plain data and tensors for :meth:`restore`.
+        """
+        return {"best": (self.best.epoch, self.best.value, self.best.state), "thawed": self.thawed}
+
+    def restore(self, state: LoopState) -> None:
+        """Go on from there.
+
+        Args:
+            state: what :meth:`state` gave.
+        """
+        self.best, self.thawed = BestEpoch(*state["best"]), state["thawed"]
 
     @contextlib.contextmanager
     def _kept(self, epoch: int) -> Iterator[None]:
@@ -164,11 +204,11 @@ class TrainingLoop:
                 "their old scale and are the first to diverge at a high rate",
                 key="training.optimizer.learning_rate",
             )
-        self._optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if training.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self._model.parameters(), training.max_grad_norm)
-        self._optimizer.step()
+        self.optimizer.step()
         return value
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
@@ -177,7 +217,7 @@ class TrainingLoop:
         return contextlib.nullcontext()
 
     def _end(self, epoch: int, loss: float | None) -> EpochEnd:
-        rates = core.learning_rates_by_part(self._optimizer, self._model, self._transfer.parts)
+        rates = core.learning_rates_by_part(self.optimizer, self._model, self._transfer.parts)
         predictions = None
         if self._validation is not None:
             with measuring(self._model):

@@ -31,7 +31,7 @@ def execute(
     Args:
         kind: of the run's data.
         run: everything that can change the result.
-        folder: the run's folder; what an interrupted attempt left there is cleared.
+        folder: the run's folder; what an interrupted attempt left there is cleared, but for a checkpoint.
         source: bundle of the source network, if the strategy needs one.
         say: gets a line now and then.
 
@@ -39,13 +39,13 @@ def execute(
         RLTransferError: anything that the run was given is wrong; nothing finished is lost.
     """
 
-    def work(_: Checkpoints) -> Mapping[str, Json]:
+    def work(checkpoints: Checkpoints) -> Mapping[str, Json]:
         if run.policy == "random":
             return _random(kind, run, folder)
         if run.policy == "pretrained":
             return _pretrained(kind, run, folder, say)
         with isolated(seeds.training_seed(run)):
-            return ClassifierTraining(kind, run, folder, source, say).execute()
+            return ClassifierTraining(kind, run, folder, source, say).execute(checkpoints)
 
     execute_run(run, folder, kind.versions(), work, say)
 

@@ -10,6 +10,7 @@ import torch
 from rl_transfer import core
 from rl_transfer.errors import BundleError, TransferError
 from rl_transfer.frame import Say
+from rl_transfer.frame.checkpoint import Checkpoints
 from rl_transfer.frame.events import EventWriter
 from rl_transfer.results import RunFolder
 from rl_transfer.spec.base import Json
@@ -17,6 +18,7 @@ from rl_transfer.spec.supervised import SupervisedRun
 from rl_transfer.supervised import seeds
 from rl_transfer.supervised.batches import Batches
 from rl_transfer.supervised.bundle import save_network
+from rl_transfer.supervised.checkpoint import EpochCheckpoints
 from rl_transfer.supervised.curve import EpochCurve
 from rl_transfer.supervised.evaluate import Forward, measuring
 from rl_transfer.supervised.features import Penultimate, why_not_cached
@@ -58,14 +60,18 @@ class ClassifierTraining:
             raise BundleError("the strategy copies from a source, but none was given")
         self.notes: list[str] = []
 
-    def execute(self) -> dict[str, Json]:
-        """Run the stages.
+    def execute(self, checkpoints: Checkpoints) -> dict[str, Json]:
+        """Run the stages, from the current checkpoint if there is one.
+
+        Args:
+            checkpoints: of the run.
 
         Returns:
             The record's content.
 
         Raises:
             RLTransferError: the data, the source or the strategy do not fit, or training diverged.
+            CannotRestore: the current checkpoint does not fit the run.
         """
         kind, run = self.kind, self.run
         splits = self.splits = kind.split(self.data, run.root_seed, run.seed)
@@ -91,13 +97,17 @@ class ClassifierTraining:
         if self.source is not None:
             self.source.module.to(self.device)
         self.network.to(self.device)
-        events = EventWriter(self.folder)
+        # Events of after the checkpoint never came to be.
+        purge = None if checkpoints.current is None else checkpoints.current.step + 1
+        events = EventWriter(self.folder, purge)
         try:
-            return self._train_and_measure(splits, events)
+            return self._train_and_measure(splits, events, checkpoints)
         finally:
             events.close()
 
-    def _train_and_measure(self, splits: Splits, events: EventWriter) -> dict[str, Json]:
+    def _train_and_measure(
+        self, splits: Splits, events: EventWriter, checkpoints: Checkpoints
+    ) -> dict[str, Json]:
         home = self.home
         zero_shot = None if home is None else home.zero_shot(splits, self.device)
         parameters = core.count_parameters(self.network)
@@ -117,7 +127,11 @@ class ClassifierTraining:
             self.device,
         )
         if self.strategy.train:
-            loop.run(curve)
+            kept = EpochCheckpoints(
+                checkpoints, self.network, self.transfer, loop, curve, self.device, self.say
+            )
+            finished = kept.restore()
+            loop.run(curve, kept.follow, finished)
         curve.complete(loop.stopped_at)
         self.network.to("cpu")
         if probe is not None:
@@ -228,7 +242,7 @@ class ClassifierTraining:
             "run": self.folder.path.name,
             "classes": [*splits.classes],
             "data": self.data.plain(),
-            "training": self.training.plain(),
+            "training": self.run.identity()["training"],
             "seeds": {"root_seed": self.run.root_seed, "seed": self.run.seed},
             "score": curve.score,
             "strategy": self.strategy.plain(),

@@ -83,6 +83,11 @@ class ClassifierTransfer:
         """What is frozen now; None if the strategy freezes nothing."""
         return self._freeze.frozen
 
+    @property
+    def taken_thaws(self) -> tuple[float, ...]:
+        """The shares of the budget at which thaws happened so far, in order."""
+        return self._freeze.taken
+
     def _add_adapters(self, seed: int) -> core.LowRankAdapters | None:
         wanted = self._verbs.low_rank
         if wanted is None:

@@ -1,12 +1,11 @@
 """A run that was killed and goes on from its checkpoint ends as one that was not, to the bit."""
 
-import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,8 @@ from rl_transfer.rl.training import checkpoint as training_checkpoint
 from rl_transfer.rl.training import run as training_run
 from rl_transfer.rl.training.run import execute
 from support.cli import TRAIN
+from support.resumption import Killed, kill_at, numbers
 from support.rl import PPO, Execute, make_run
-
-
-class Killed(BaseException):
-    """Ends a run where it stands, as a signal would."""
-
 
 OFF_POLICY: dict[str, Any] = {"learning_starts": 20, "batch_size": 16, "buffer_size": 100, "n_envs": 1}
 PENDULUM = {"id": "Pendulum-v1", "perturb": [{"time_limit": 20}]}
@@ -118,44 +113,6 @@ def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Killing:
         return folder
 
     return go
-
-
-def kill_at(rollout: int, patch: pytest.MonkeyPatch, writing: Iterable[int] = ()) -> None:
-    """Let a run write checkpoints at these rollouts only, and end at the one."""
-    calls = itertools.count(1)
-    write, wanted = Checkpoints.write, {*writing, rollout}
-    last: list[int] = []
-
-    def due(_: Checkpoints) -> bool:
-        last[:] = [next(calls)]
-        return last[0] in wanted
-
-    def writes_and_dies(self: Checkpoints, *arguments: Any) -> None:
-        write(self, *arguments)
-        if last[0] == rollout:
-            raise Killed
-
-    patch.setattr(Checkpoints, "due", property(due))
-    patch.setattr(Checkpoints, "write", writes_and_dies)
-
-
-def numbers(folder: RunFolder) -> dict[str, Any]:
-    """Everything of a finished run that must not depend on interruptions."""
-    record = folder.record()
-    names = {
-        "resumed",
-        "spec",
-        "started",
-        "finished",
-        "wall_seconds",
-        "cpu_seconds",
-        "sync_seconds",
-        "digest",
-        "provenance",
-    }
-    rest = {key: value for key, value in record.items() if key not in names}
-    files = {name: digest for name, digest in record["files"].items() if name != "spec.json"}
-    return {**rest, "files": files, "curve": folder.curve()}
 
 
 @pytest.mark.parametrize("name", RUNS)

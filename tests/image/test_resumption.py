@@ -1,0 +1,211 @@
+"""An image run that was killed and goes on from its checkpoint ends as one that was not, to the bit."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rl_transfer.frame.checkpoint import FOLDER, Checkpoints
+from rl_transfer.frame.state import Captured, capture
+from rl_transfer.image.room import ROOM
+from rl_transfer.results import RunFolder, RunStore, find_run, run_id
+from rl_transfer.supervised import checkpoint
+from support.image import TRAINING, Execute, make_run, save_arrays
+from support.resumption import Killed, kill_at, numbers
+
+COPIED = {"copy": ["trunk"]}
+FROZEN = {**COPIED, "freeze": ["trunk"]}
+ADAM = {"name": "AdamW", "learning_rate": 0.01}
+SHIFTED = {"shift": 1, "horizontal_flip": 0.5}
+
+SCRATCH: dict[str, dict[str, Any]] = {
+    "SGD, a step": {"training": {"schedule": {"name": "step", "every": 2}}},
+    "AdamW, a cosine": {"training": {"optimizer": ADAM, "schedule": {"name": "cosine"}}},
+    "measured rarely": {"evaluation": {"every": 2}},
+    "augmented": {"training": {"augmentation": SHIFTED, "label_smoothing": 0.1}},
+    "bfloat16": {"training": {"precision": "bfloat16", "max_grad_norm": 1.0}},
+    "dropout": {
+        "model": {"name": "torchvision", "architecture": "mobilenet_v3_small", "input": {"size": 32}},
+    },
+}
+"""What is trained from scratch → the run's keys that make it so."""
+
+STRATEGIES: dict[str, dict[str, Any]] = {
+    "frozen, cached": FROZEN,
+    "frozen, statistics that follow": {**FROZEN, "norm": "adapt"},
+    "gradual": {**FROZEN, "gradual": {"start": 0.2, "end": 0.6}},
+    "distillation": {**COPIED, "kickstart": {"until": 1.0}},
+    "distillation alone": {"kickstart": {"until": 1.0}},
+    "L2-SP": {**COPIED, "anchor": {"kind": "l2_sp", "strength": 1.0}},
+    "EWC": {**COPIED, "anchor": {"kind": "ewc", "strength": 1.0, "samples": 8}},
+    "low rank": {**FROZEN, "low_rank": {"rank": 2}},
+    "rates of parts": {**COPIED, "learning_rates": {"trunk": 0.1}},
+}
+
+Killing = Callable[..., RunFolder]
+
+
+@pytest.fixture
+def killed(tmp_path: Path, arrays: Path, monkeypatch: pytest.MonkeyPatch) -> Killing:
+    """Execute a run; its attempts are killed after a checkpoint at these epochs, but for the last one.
+
+    Each attempt counts the epochs from where it begins.
+    """
+
+    def go(
+        *epochs: int,
+        data: Any = None,
+        source: RunFolder | None = None,
+        said: list[str] | None = None,
+        **changes: Any,
+    ) -> RunFolder:
+        if source is not None:
+            changes["source"] = source.path.name
+        training = {**TRAINING, **changes.pop("training", {}), "checkpoint_minutes": 1e-9}
+        spec = make_run(arrays if data is None else data, **changes, training=training)
+        folder = RunStore(tmp_path / "killed").folder(run_id(spec))
+        bundle = source.bundle if source else None
+        say = (lambda _: None) if said is None else said.append
+        for epoch in epochs:
+            with monkeypatch.context() as patch:
+                kill_at(epoch, patch)
+                with pytest.raises(Killed):
+                    ROOM.execute(spec, folder, bundle, say=say)
+        ROOM.execute(spec, folder, bundle, say=say)
+        return folder
+
+    return go
+
+
+def with_training(keys: dict[str, Any]) -> dict[str, Any]:
+    return {**keys, "training": {**TRAINING, **keys.get("training", {})}}
+
+
+@pytest.mark.parametrize("name", SCRATCH)
+def test_a_killed_run_ends_like_one_that_was_not(name: str, run: Execute, killed: Killing) -> None:
+    said: list[str] = []
+    whole, resumed = run(**with_training(SCRATCH[name])), killed(2, 1, said=said, **SCRATCH[name])
+    assert resumed.record().get("resumed") == [{"step": 2}, {"step": 3}], said
+    assert numbers(resumed) == numbers(whole)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_killed_transfer_ends_like_one_that_was_not(
+    name: str, run: Execute, killed: Killing, tmp_path: Path
+) -> None:
+    source = run(store="sources")
+    inverted = save_arrays(tmp_path / "inverted.npz", invert=True)
+    changes = {"data": {"name": "arrays", "path": str(inverted)}, "strategy": STRATEGIES[name]}
+    said: list[str] = []
+    whole, resumed = run(source=source, **changes), killed(2, 1, source=source, said=said, **changes)
+    assert resumed.record().get("resumed") == [{"step": 2}, {"step": 3}], said
+    assert numbers(resumed) == numbers(whole)
+    record = whole.record()
+    assert (record["probe"] is not None) == ("copy" in STRATEGIES[name])
+    assert record["cached_features"] == (name == "frozen, cached")
+    assert len(record["thawed"]) == (3 if name == "gradual" else 0)
+
+
+KEPT: dict[str, dict[str, Any]] = {
+    "the best": {"epochs": 6, "keep": "best"},
+    "stopped early": {"epochs": 12, "early_stopping": {"patience": 2}},
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_the_network_that_was_best_before_an_interruption_is_kept(
+    name: str, run: Execute, killed: Killing, arrays: Path
+) -> None:
+    """At this rate the first epochs are the best, and training ends before the budget does."""
+    training = {**KEPT[name], "optimizer": {"name": "SGD", "learning_rate": 1.0}}
+    data = {"name": "arrays", "path": str(arrays), "validation": 0.4}
+    whole = run(data=data, training={**TRAINING, **training})
+    best, stopped = (whole.record()[key] for key in ("kept_epoch", "stopped_at"))
+    last = (stopped or 6) - 1
+    assert best < last, "the kill must come after the best epoch"
+    resumed = killed(last, data=data, training=training)
+    assert resumed.record()["resumed"] == [{"step": last}]
+    assert numbers(resumed) == numbers(whole)
+
+
+def test_checkpoints_change_no_number_and_do_not_stay(run: Execute, killed: Killing) -> None:
+    whole, checkpointed = run(), killed()
+    assert checkpointed.path.name == whole.path.name, "they are no part of a run's identity"
+    assert numbers(checkpointed) == numbers(whole)
+    assert "resumed" not in checkpointed.record()
+    assert not (checkpointed.path / FOLDER).exists()
+
+
+def test_a_short_run_writes_none(run: Execute, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Checkpoints, "write", lambda *_: pytest.fail("the interval has not passed"))
+    assert run().finished
+
+
+def test_a_checkpoint_that_does_not_fit_is_given_up(
+    run: Execute, killed: Killing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def of_another(*arguments: Any) -> Captured:
+        state = capture(*arguments)
+        network = next(each for each in state.nodes if each["is"] == "object")
+        network["class"] = "builtins.object"
+        return state
+
+    monkeypatch.setattr(checkpoint, "capture", of_another)
+    folder = killed(2, said=said)
+    assert any("state.network was a builtins.object" in line for line in said), said
+    assert "resumed" not in folder.record()
+    assert numbers(folder) == numbers(run())
+
+
+def test_a_run_does_not_go_on_on_another_device(
+    run: Execute, killed: Killing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    write = Checkpoints.write
+
+    def elsewhere(self: Checkpoints, step: int, state: Captured, extra: dict[str, Any]) -> None:
+        write(self, step, state, {**extra, "device": "cuda"})
+
+    monkeypatch.setattr(Checkpoints, "write", elsewhere)
+    folder = killed(2, said=said)
+    assert any("it was taken on cuda, and this is cpu" in line for line in said), said
+    assert "resumed" not in folder.record()
+    assert numbers(folder) == numbers(run())
+
+
+def test_a_run_that_is_killed_by_the_system_ends_like_one_that_was_not(tmp_path: Path) -> None:
+    config = tmp_path / "train.yaml"
+    config.write_text(
+        "kind: image\nmodel: {name: small-resnet, width: 4, blocks: [1, 1], input: {size: 8}}\n"
+        f"data: {{name: arrays, path: {save_arrays(tmp_path / 'stripes.npz')}}}\n"
+        "training: {epochs: 40, batch_size: 16, augmentation: {shift: 1}}\nevaluation: {every: 4}\n"
+    )
+    command = [sys.executable, "-m", "rl_transfer", "train", str(config)]
+    output = tmp_path / "out"
+    process = subprocess.Popen(
+        [*command, "training.checkpoint_minutes=1e-9", "-o", str(output)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while len(list(_checkpoints(output))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not list(output.glob("runs/*/record.json")), "the kill must fall into the middle of the run"
+    for folder in (output, tmp_path / "whole"):
+        subprocess.run([*command, "-o", str(folder)], check=True, capture_output=True)
+    resumed, whole = (find_run(folder) for folder in (output, tmp_path / "whole"))
+    assert len(resumed.record()["resumed"]) == 1
+    assert numbers(resumed) == numbers(whole)
+
+
+def _checkpoints(output: Path) -> Iterator[Path]:
+    return output.glob(f"runs/*/{FOLDER}/[0-9]*")
