@@ -59,7 +59,8 @@ cov: $(VENV)/.installed-dev
 ## only the changes that once slipped through, AT=rl_transfer/core/freeze.py:88 modules or lines.
 mutants: $(VENV)/.installed-dev
 	PYTHONPATH=$(CURDIR):$(CURDIR)/envs:$(CURDIR)/tests $(BIN)/python -m mutants $(if $(NAMED),--named) \
-		--sample $(or $(SAMPLE),0) --seed $(or $(SEED),0) $(if $(AT),--at '$(AT)')
+		--sample $(or $(SAMPLE),0) --seed $(or $(SEED),0) $(if $(AT),--at '$(AT)') \
+		$(if $(SECONDS),--seconds $(SECONDS))
 
 ## Damage every file of a run in every way and print what is made of it: the table of docs/reliability.md.
 ## KILLS=100 SEED=0: random kill -9 of workers, their server and sweeps, too (half an hour).

@@ -42,9 +42,6 @@ class _Directory(io.BufferedIOBase):
     def tell(self) -> int:
         return self._stream.tell()
 
-    def seekable(self) -> bool:
-        return self._stream.seekable()
-
 
 def file_digest(path: Path) -> str:
     """The SHA-256 of a file, read piece by piece.
@@ -105,6 +102,7 @@ def unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str, most: in
     Raises:
         BundleError: the claim is implausible, or more than the member unpacks to.
         BadZipFile: the member is damaged, or unpacks to more than the claim.
+        EOFError: the archive ends before the member.
     """
     size, packed = info.file_size, max(info.compress_size, 1)
     if size > (most or MOST_FILE_BYTES) or (size > PLAUSIBLE_BYTES and size > PLAUSIBLE_RATIO * packed):

@@ -10,7 +10,11 @@ KEYS = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
 
 def warnings(**record: object) -> list[str]:
     """Of four runs from scratch with plain records, and four of fine-tuning that differ."""
-    plain = {"code": {"cars": "sha256:aa"}, "provenance": {"cpu": "Old (AVX2)"}}
+    plain = {
+        "versions": {"torch": "2.12", "numpy": "1.26"},
+        "code": {"cars": "sha256:aa"},
+        "provenance": {"cpu": "Old (AVX2)"},
+    }
     arms = {
         KEYS[0]: arm(KEYS[0], [SLOW] * 4, **plain),
         KEYS[1]: arm(KEYS[1], [FAST] * 4, **{**plain, **record}),
@@ -30,6 +34,15 @@ def test_other_code_is_told_by_its_digests() -> None:
     ]
 
 
+def test_what_differs_is_told_by_name() -> None:
+    """Whatever the order of the records: of versions, then of code."""
+    assert warnings(versions={"torch": "2.13", "numpy": "2.0"}, code={"cars": "sha256:bb"}) == [
+        "4 runs were computed with cars sha256:aa, 4 with sha256:bb",
+        "4 runs were computed with numpy 1.26, 4 with 2.0",
+        "4 runs were computed with torch 2.12, 4 with 2.13",
+    ]
+
+
 def test_other_kinds_of_cpu_are_told() -> None:
     assert warnings(provenance={"cpu": "New (AVX512)"}) == [
         "4 runs were computed on New (AVX512), 4 on Old (AVX2): the same run may round differently there"
@@ -37,4 +50,4 @@ def test_other_kinds_of_cpu_are_told() -> None:
 
 
 def test_a_record_that_does_not_say_is_no_difference() -> None:
-    assert warnings(code={}, provenance=None) == []
+    assert warnings(versions=None, code={}, provenance=None) == []

@@ -42,7 +42,8 @@ def main() -> int:
         ]
     if arguments.sample and arguments.sample < len(chosen):
         chosen = random.Random(arguments.seed).sample(chosen, arguments.sample)
-    reach = measure(targets)
+    touched = {mutant.path for mutant in chosen}
+    reach = measure({tests: paths for tests, paths in targets.items() if not touched.isdisjoint(paths)})
     judged = judge(chosen, reach, arguments.seconds, arguments.jobs)
     return report(judged, f"sample {arguments.sample or 'all'}, seed {arguments.seed}")
 
@@ -82,7 +83,7 @@ def judge(chosen: Sequence[Mutant], reach: Reach, seconds: float, jobs: int) -> 
             if reach.at_import(mutant):
                 cold.append((mutant, task))
             else:
-                tasks[reach.room(tests[0])].append((mutant, task))
+                tasks[reach.room(mutant.path)].append((mutant, task))
         for room, pairs in tasks.items():
             for index, outcome in warm.judge(room, [task for _, task in pairs], jobs):
                 if outcome is None:

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -29,8 +29,8 @@ class Reach:
 
     lines: dict[str, dict[int, list[str]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-    rooms: tuple[str, ...] = ()
-    """Test paths that were measured, as ``rows.TARGETS`` names them."""
+    rooms: dict[str, list[str]] = field(default_factory=dict)
+    """Test paths that were measured, as ``rows.TARGETS`` names them → the modules that they guard."""
 
     def tests_of(self, mutant: Mutant, budget: float) -> tuple[list[str], float]:
         """The tests to try on a mutant, and the seconds that they take on unchanged code.
@@ -64,12 +64,9 @@ class Reach:
         lines = self.lines.get(mutant.path, {})
         return any(IMPORT in lines.get(line, ()) for line in mutant.lines)
 
-    def room(self, test: str) -> str:
-        """The test paths that a test was measured with."""
-        file = test.partition("::")[0]
-        return next(
-            room for room in self.rooms if any(file == p or file.startswith(f"{p}/") for p in room.split())
-        )
+    def room(self, path: str) -> str:
+        """The test paths that guard a module."""
+        return next(tests for tests, paths in self.rooms.items() if path in paths)
 
 
 class Recorder:
@@ -143,8 +140,8 @@ def measure(targets: dict[str, list[str]]) -> Reach:
     return _reach(targets, parts)
 
 
-def _reach(targets: Iterable[str], parts: Sequence[dict[str, Any]]) -> Reach:
-    reach = Reach(rooms=tuple(targets))
+def _reach(targets: dict[str, list[str]], parts: Sequence[dict[str, Any]]) -> Reach:
+    reach = Reach(rooms=targets)
     for part in parts:
         reach.seconds |= part["seconds"]
         for path, lines in part["lines"].items():

@@ -12,6 +12,15 @@ TARGETS: dict[str, tuple[str, ...]] = {
         "rl_transfer/rl/strategy/guided_start.py",
         "rl_transfer/rl/environments/evaluate.py",
     ),
+    "tests/results tests/analysis/test_inputs.py tests/sweep/test_reuse.py tests/sweep/test_other_code.py": (
+        "rl_transfer/results/*.py",
+        "rl_transfer/sweep/reuse.py",
+    ),
+    "tests/rl/test_maps.py tests/rl/test_observation_maps.py tests/rl/test_action_maps.py": (
+        "rl_transfer/rl/strategy/half_maps.py",
+        "rl_transfer/rl/strategy/maps.py",
+        "rl_transfer/rl/strategy/readers.py",
+    ),
 }
 """Test paths → globs of the modules that they must guard."""
 

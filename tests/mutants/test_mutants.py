@@ -98,7 +98,11 @@ def test_a_mutant_meets_the_tests_that_run_its_line_the_modules_own_first() -> N
 
 
 def test_targets_exist_and_are_called_by_their_import_names() -> None:
-    assert all(len(paths) > 1 for paths in modules().values())
+    guarded = [path for paths in modules().values() for path in paths]
+    assert all(modules().values())
+    assert len(guarded) == len(set(guarded)), "a module stands in one room"
+    tests = [test for room in modules() for test in room.split()]
+    assert all((ROOT / test).exists() for test in tests)
     assert module_name("envs/rl_transfer_envs/values/__init__.py") == "rl_transfer_envs.values"
 
 

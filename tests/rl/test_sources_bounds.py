@@ -16,7 +16,7 @@ import pytest
 
 from rl_transfer import bounded
 from rl_transfer.core import archives
-from rl_transfer.errors import BundleError, StoreError
+from rl_transfer.errors import StoreError
 from rl_transfer.results import read_json
 from rl_transfer.rl.sources.load import import_source
 from rl_transfer.sweep.dispatch import bundle_kind
@@ -348,28 +348,6 @@ def test_a_lying_header_costs_what_it_claims(tmp_path: Path) -> None:
     with pytest.raises(zipfile.BadZipFile, match="CRC"):
         archives.unpack(archive, archive.infolist()[0], "m.zip")
     assert stream.taken <= 2 * 2**20
-
-
-@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_what_cannot_be_unpacked_in_steps_is_refused_by_name(method: int, tmp_path: Path) -> None:
-    path = tmp_path / "m.zip"
-    with zipfile.ZipFile(path, "w", compression=method) as archive:
-        archive.writestr("policy.pth", bytes(100))
-    with (
-        path.open("rb") as stream,
-        pytest.raises(BundleError, match=r"'policy\.pth' is packed by another method than deflate"),
-    ):
-        archives.open_archive(stream, "m.zip")
-
-
-def test_a_member_that_claims_more_than_it_has_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "m.zip"
-    lying_zip(path, "policy.pth", 2**25, deflated_zeros(2**24))
-    with path.open("rb") as stream, archives.open_archive(stream, "m.zip") as archive:
-        info = archive.infolist()[0]
-        info.compress_size = 2**20  # plausible
-        with pytest.raises((BundleError, zipfile.BadZipFile, EOFError)):
-            archives.unpack(archive, info, "m.zip")
 
 
 def test_no_device_and_no_pipe_is_read(tmp_path: Path) -> None:
