@@ -56,7 +56,8 @@ cov: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
 
 ## Change the code in every small way and see whether a test notices: SAMPLE=300 SEED=0 draws, NAMED=1 takes
-## only the changes that once slipped through, AT=rl_transfer/core/freeze.py:88 modules or lines.
+## only the changes that once slipped through, AT=rl_transfer/core/freeze.py:88 modules or lines, SECONDS=100
+## more seconds of tests for each.
 mutants: $(VENV)/.installed-dev
 	PYTHONPATH=$(CURDIR):$(CURDIR)/envs:$(CURDIR)/tests $(BIN)/python -m mutants $(if $(NAMED),--named) \
 		--sample $(or $(SAMPLE),0) --seed $(or $(SEED),0) $(if $(AT),--at '$(AT)') \

@@ -162,6 +162,7 @@ _ROWS = (
         "ratio",
         "Number of such targets that win back the source's cost; none unless the saving is clear.",
         higher_is_better=False,
+        bounded=True,
     ),
     MetricInfo(
         "retention",

@@ -119,3 +119,20 @@ def test_nobody_judges_a_metric_by_the_letters_of_its_name() -> None:
         if isinstance(node, ast.Attribute) and node.attr in ("endswith", "removesuffix")
     ]
     assert not guessing
+
+
+def test_bounded_are_those_that_runs_below_the_threshold_make_bounds() -> None:
+    late, never = [(0, 0, 10, 20, 110, 110)] * 3, [shifted(SLOW, -95)]
+    some, none, all_of_them = [*late, *never], never * 4, [FAST] * 4
+    bounds = set()
+    for scratch, tuned in ((some, all_of_them), (all_of_them, none), (some, some)):
+        arms = {SCRATCH: arm(SCRATCH, scratch), TUNED: arm(TUNED, tuned)}
+        (cell,) = analyse(sweep(arms)).select(kind="transfer")
+        bounds |= {name for name, metric in cell.metrics.items() if metric.bound}
+    assert bounds == {name for name, info in METRICS.items() if info.bounded}
+
+
+def test_what_only_some_records_hold_is_not_everywhere() -> None:
+    plain = analyse(sweep({SCRATCH: arm(SCRATCH, [SLOW] * 4), TUNED: arm(TUNED, [FAST] * 4)}))
+    (cell,) = plain.select(kind="transfer")
+    assert {name for name, info in METRICS.items() if not info.everywhere} == set(METRICS) - set(cell.metrics)
