@@ -59,7 +59,8 @@ class Checkpoints:
 
     Args:
         folder: the run's folder; its name is the run's id.
-        versions: of the libraries that can change a number; a checkpoint of others is not used.
+        versions: of the libraries that can change a number, and digests of the user's own modules; a checkpoint
+            of others is not used.
         minutes: wall-clock minutes between two; 0: none are written.
         say: gets a line for every checkpoint that cannot be used or written.
 
@@ -106,7 +107,8 @@ class Checkpoints:
             raise ValueError("it is damaged: its digest does not match")
         for key, value in self._identity.items():
             if content[key] != value:
-                raise ValueError(f"it was written by another {'run' if key == 'run' else 'version'}")
+                what = "run" if key == "run" else "version of the libraries, or of your own code"
+                raise ValueError(f"it was written by another {what}")
         if file_digest(path / TENSORS_NAME) != content["sha256"]:
             raise ValueError(f"it is damaged: the digest of {TENSORS_NAME} does not match")
         state = Captured(content["nodes"], load_file(path / TENSORS_NAME))

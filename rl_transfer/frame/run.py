@@ -40,8 +40,9 @@ def execute_run(
     """
     torch.set_num_threads(1)
     import_named(run)
+    code = code_of(run)  # now, as it is imported: who edits a module while the run trains changes the next one
     started = datetime.datetime.now(datetime.UTC).isoformat()
-    checkpoints = Checkpoints(folder, versions, run.checkpoint_minutes, say)
+    checkpoints = Checkpoints(folder, {**code, **versions}, run.checkpoint_minutes, say)
     result = None
     while result is None:
         folder.begin(run, keep=_kept(folder, checkpoints))
@@ -56,7 +57,7 @@ def execute_run(
             "spec": run.plain(),
             "total_steps": run.total_steps,
             "versions": dict(versions),
-            "code": {name: text for name, text in code_of(run).items() if name not in versions},
+            "code": {k: text for k, text in {**code_of(run), **code}.items() if k not in versions},
             "provenance": {**origin(), **machine()},
             "started": started,
             "finished": datetime.datetime.now(datetime.UTC).isoformat(),

@@ -120,10 +120,10 @@ class RunFolder:
         """
         path = self.path / "heartbeat.json"
         try:
-            beat: JsonObject = read_json(path)
+            beat = read_json(path)
         except StoreError:
             return {}
-        return beat
+        return beat if isinstance(beat, dict) else {}
 
     def curve(self) -> list[JsonObject]:
         """The evaluations so far, as they lie there; :meth:`read` gives those of a finished run, checked.
@@ -160,7 +160,7 @@ class RunFolder:
             for child in self.path.iterdir():
                 if child == self.log or child.name in keep:
                     continue
-                shutil.rmtree(child) if child.is_dir() else child.unlink()
+                shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
         make_folder(self.path)
         write_json(self.path / SPEC, spec.plain(), durable=False)
 

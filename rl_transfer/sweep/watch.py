@@ -14,6 +14,8 @@ from rl_transfer.wording import counted
 SIGNS = ("heartbeat.json", "curve.jsonl", "log.txt", "checkpoints")
 STALL_MINUTES = 30.0
 """An epoch on a large data set, and an evaluation of many long episodes, show nothing for minutes."""
+STOPPED = 10.0
+"""Seconds between two looks after which the sweep itself was stopped (Ctrl-Z): its runs were too."""
 MOST_LOG = 8 * 2**20
 FIRST_LOG, LAST_LOG = 2**20, 3 * 2**20
 LEFT_OUT = b"\n... what stood here was left out: of a long log the first 1 MiB and the end are kept ...\n"
@@ -42,7 +44,7 @@ class Watch:
 
     def __init__(self, folder: RunFolder, limits: Limits) -> None:
         self._folder, self._limits = folder, limits
-        self._begun = self._changed = time.monotonic()
+        self._begun = self._changed = self._looked = time.monotonic()
         self._seen: object = None
 
     def verdict(self) -> str | None:
@@ -52,6 +54,10 @@ class Watch:
             Why the run is to be ended; None: it goes on.
         """
         now = time.monotonic()
+        if now - self._looked > STOPPED:
+            self._begun += now - self._looked
+            self._changed += now - self._looked
+        self._looked = now
         seen = [_stamp(self._folder.path / name) for name in SIGNS]
         if seen != self._seen:
             self._seen, self._changed = seen, now

@@ -47,6 +47,22 @@ def test_a_finished_run_is_never_overwritten(tmp_path: Path) -> None:
         folder.finish({"total_steps": 0})
 
 
+def test_a_sign_of_life_that_is_none_is_passed_over(tmp_path: Path) -> None:
+    for text in ("[1, 2]", "7", "{", ""):
+        (tmp_path / "heartbeat.json").write_text(text, encoding="utf-8")
+        assert RunFolder(tmp_path).heartbeat() == {}
+
+
+def test_a_link_in_an_unfinished_run_goes_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    folder, elsewhere = RunStore(tmp_path).open().folder("abc"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    folder.path.mkdir()
+    (folder.path / "tensorboard").symlink_to(elsewhere)
+    folder.begin(spec())
+    assert [each.name for each in folder.path.iterdir()] == ["spec.json"]
+    assert elsewhere.is_dir()
+
+
 def test_a_record_says_how_long_it_waited_for_the_disk(tmp_path: Path) -> None:
     record = finished(RunStore(tmp_path).folder("abc")).record()
     assert record["sync_seconds"] > 0

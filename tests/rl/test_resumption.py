@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from rl_transfer.frame import run as frame_run
 from rl_transfer.frame.checkpoint import FOLDER, Checkpoints
 from rl_transfer.frame.state import Captured, capture
 from rl_transfer.results import RunFolder, RunStore, find_run, run_id
@@ -263,6 +264,18 @@ def test_a_checkpoint_of_other_versions_is_not_used(
     assert "resumed" not in folder.record()
     rest = {key: value for key, value in numbers(folder).items() if key != "versions"}
     assert rest == {key: value for key, value in numbers(run()).items() if key != "versions"}
+
+
+def test_a_checkpoint_of_other_code_of_the_users_is_not_used(
+    run: Execute, killed: Killing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(frame_run, "code_of", lambda run: {"cars": f"sha256:{len(said)}"})
+    folder = killed(2, said=said)
+    assert any("or of your own code" in line for line in said), said
+    assert "resumed" not in folder.record()
+    assert folder.record()["code"] != {"cars": "sha256:0"}
+    assert folder.curve() == run().curve()
 
 
 def test_a_checkpoint_that_does_not_fit_is_given_up(

@@ -13,10 +13,20 @@ import pytest
 from rl_transfer.errors import StoreError
 from rl_transfer.results import RunFolder
 from rl_transfer.spec import Environment, Evaluation, RLRun
+from rl_transfer.sweep import watch
 from rl_transfer.sweep.dispatch import Job
 from rl_transfer.sweep.executor import DiskFull
 from rl_transfer.sweep.local import LocalExecutor
-from rl_transfer.sweep.watch import FIRST_LOG, LAST_LOG, LEFT_OUT, MOST_LOG, Limits, how_it_died, shorten_log
+from rl_transfer.sweep.watch import (
+    FIRST_LOG,
+    LAST_LOG,
+    LEFT_OUT,
+    MOST_LOG,
+    Limits,
+    Watch,
+    how_it_died,
+    shorten_log,
+)
 from rl_transfer.sweep.worker import full
 
 MODULE = """\
@@ -90,6 +100,20 @@ def test_a_run_may_take_so_many_minutes_and_no_more(bad: Path) -> None:
     error, _, said, steps = run(bad, "hangs", Limits(timeout=0.05))
     assert str(error).startswith("it took longer than 3 seconds (--timeout)")
     assert (said, steps) == ([], 1)
+
+
+def test_time_in_which_the_sweep_itself_was_stopped_counts_for_no_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = 0.0
+    monkeypatch.setattr(watch.time, "monotonic", lambda: clock)
+    looked_at = Watch(RunFolder(tmp_path), Limits(timeout=2, stall=1))
+    verdicts = []
+    for wait in (0.5, 3600, 0.5, *[9.0] * 6, 9.0):  # Ctrl-Z, an hour later fg; then no sign of life
+        clock += wait
+        verdicts.append(looked_at.verdict())
+    assert verdicts[:-1] == [None] * 9
+    assert str(verdicts[-1]).startswith("no sign of life for 1 minute")
 
 
 def test_a_run_whose_process_was_killed_is_tried_again(bad: Path) -> None:

@@ -27,8 +27,11 @@ import gymnasium
 from gymnasium.envs.classic_control import CartPoleEnv
 
 class Watched(CartPoleEnv):
-    def __init__(self, leaves=False, **kwargs):
+    def __init__(self, leaves=False, edited=False, **kwargs):
         super().__init__(**kwargs)
+        if edited:
+            with Path(__file__).open("a") as file:
+                file.write("# edited while the run goes on\\n")
         with Path(__file__).with_name("pids.txt").open("a") as file:
             file.write(f"{os.getpid()}\\n")
         if leaves:
@@ -47,9 +50,9 @@ def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.pop("watched_module", None)
 
 
-def played(folder: Path, seed: int, *, leaves: bool = False, alone: bool = False) -> Job:
+def played(folder: Path, seed: int, *, alone: bool = False, **how: bool) -> Job:
     """A run of one random episode in an environment that notes its process."""
-    env = Environment(id="Watched-v0", env_module="watched_module", kwargs={"leaves": True} if leaves else {})
+    env = Environment(id="Watched-v0", env_module="watched_module", kwargs=how)
     run = RLRun(env=env, policy="random", evaluation=Evaluation(every=1, episodes=1), seed=seed)
     return Job(run, folder / f"run-{seed}", None, ("watched_module",), alone)
 
@@ -73,6 +76,15 @@ def test_a_worker_runs_as_many_jobs_as_it_may_and_each_has_its_log(watched: Path
     for seed, pid in enumerate((first, second, third)):
         assert RunFolder(watched / f"run-{seed}").finished
         assert (watched / f"run-{seed}" / "log.txt").read_text("utf-8") == f"built in {pid}\n"
+
+
+def test_a_record_tells_the_code_that_the_run_began_with(watched: Path) -> None:
+    with closing(LocalExecutor(1, 1)) as executor:
+        run_all(executor, [played(watched, 0), played(watched, 1, edited=True), played(watched, 2)])
+    first, edited, later = (RunFolder(watched / f"run-{seed}").record()["code"] for seed in range(3))
+    assert first == edited
+    assert first.keys() == later.keys()
+    assert first["watched_module"] != later["watched_module"]
 
 
 def test_jobs_with_code_of_the_users_have_a_process_of_their_own(watched: Path) -> None:
