@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -17,6 +18,7 @@ from rl_transfer.errors import RLTransferError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from rl_transfer.frame import Say
     from rl_transfer.spec import Loaded
 
 Config = TypeVar("Config", bound="BaseModel")
@@ -33,6 +35,19 @@ class _Plain(Console):
 
 out = _Plain(markup=False, emoji=False, highlight=False)
 err = _Plain(markup=False, emoji=False, highlight=False, stderr=True)
+
+
+@contextmanager
+def json_alone() -> Iterator[Say]:
+    """Keep standard output for JSON: what a user's own modules print goes to standard error meanwhile.
+
+    Yields:
+        Writes a text and a line break to standard output.
+    """
+    console = _Plain(file=sys.stdout, markup=False, emoji=False, highlight=False)
+    with redirect_stdout(sys.stderr):
+        yield partial(console.print, soft_wrap=True)
+
 
 Overrides = Annotated[
     list[str] | None,
@@ -66,7 +81,8 @@ MaskZeros = Annotated[
 def _named_on_the_command_line(names: list[str] | None) -> list[str] | None:
     from rl_transfer.spec.modules import import_modules
 
-    import_modules(names or [])
+    with redirect_stdout(sys.stderr):  # no answer of a command is what a module prints
+        import_modules(names or [])
     return names
 
 

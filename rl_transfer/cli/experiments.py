@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +21,7 @@ from rl_transfer.cli.common import (
     Overrides,
     ReuseDespite,
     err,
+    json_alone,
     located,
     make_folder_importable,
     out,
@@ -159,11 +159,9 @@ def evaluate(
     make_folder_importable(env)
     deterministic = False if stochastic else None
     request = EvaluationRequest(env, data, episodes, seed, deterministic, algorithm, mask_zeros or None)
-    measured = room(bundle_kind(bundle)).evaluate(bundle, request)
-    if as_json:
-        sys.stdout.write(json.dumps(measured.data, indent=2) + "\n")
-    else:
-        out.print(measured.text, soft_wrap=True)
+    with json_alone() if as_json else nullcontext(_say) as say:
+        measured = room(bundle_kind(bundle)).evaluate(bundle, request)
+        say(json.dumps(measured.data, indent=2) if as_json else measured.text)
 
 
 def sweep(
@@ -225,17 +223,18 @@ def sweep(
         executor, workers, runs_per_worker, address, cpus_per_run, gpus_per_run,
         share=not return_results, timeout=timeout, stall=stall_minutes, say=show,
     )  # fmt: skip
-    loaded = read_config(config, SUITES, "suites", overrides)
-    suite = loaded.config
-    folder = output or Path("results", suite.name)
-    with located(loaded), _checking(quiet or json_lines) as say:
-        despite = (reuse_despite or "").split(",")
-        plan = prepare(suite, folder, say, replace=replace_matrix, despite=despite, events=events)
-    lines = JsonLines(_say) if json_lines else None
-    if dry_run:
-        show_forecast(plan.graph, plan.store, workers or default_workers(), suite.kind, lines)
-        return
-    _run_sweep(plan, make_executor, suite, replace_matrix, track, quiet, lines)
+    with json_alone() if json_lines else nullcontext() as write:
+        lines = JsonLines(write) if write is not None else None
+        loaded = read_config(config, SUITES, "suites", overrides)
+        suite = loaded.config
+        folder = output or Path("results", suite.name)
+        with located(loaded), _checking(quiet or json_lines) as say:
+            despite = (reuse_despite or "").split(",")
+            plan = prepare(suite, folder, say, replace=replace_matrix, despite=despite, events=events)
+        if dry_run:
+            show_forecast(plan.graph, plan.store, workers or default_workers(), suite.kind, lines)
+        else:
+            _run_sweep(plan, make_executor, suite, replace_matrix, track, quiet, lines)
 
 
 def report(

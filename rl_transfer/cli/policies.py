@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from rl_transfer.cli.common import Algorithm, MaskZeros, Modules, err, make_folder_importable, out
+from rl_transfer.cli.common import (
+    Algorithm,
+    MaskZeros,
+    Modules,
+    err,
+    json_alone,
+    make_folder_importable,
+    out,
+)
 from rl_transfer.errors import ConfigError
 
 app = typer.Typer(
@@ -113,12 +121,13 @@ def table(
     def say(agent: str) -> None:
         err.print(agent, soft_wrap=True)
 
-    found = table_of(folder, episodes, seed, mask_zeros=mask_zeros, say=say)
-    if as_json:
-        rows = {"agents": [each.plain() for each in found.rows], "notes": [*found.notes]}
-        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
-    else:
-        out.print(found.text(), soft_wrap=True)
+    with json_alone() if as_json else nullcontext() as write:
+        found = table_of(folder, episodes, seed, mask_zeros=mask_zeros, say=say)
+        if write is not None:
+            rows = {"agents": [each.plain() for each in found.rows], "notes": [*found.notes]}
+            write(json.dumps(rows, indent=2))
+        else:
+            out.print(found.text(), soft_wrap=True)
 
 
 def _name_map(renames: list[str] | None) -> dict[str, Any] | None:

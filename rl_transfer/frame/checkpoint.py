@@ -59,8 +59,8 @@ class Checkpoints:
 
     Args:
         folder: the run's folder; its name is the run's id.
-        versions: of the libraries that can change a number, and digests of the user's own modules; a checkpoint
-            of others is not used.
+        versions: of the libraries that can change a number, and digests of the user's own modules; a
+            checkpoint of others is not used.
         minutes: wall-clock minutes between two; 0: none are written.
         say: gets a line for every checkpoint that cannot be used or written.
 

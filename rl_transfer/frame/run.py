@@ -40,7 +40,9 @@ def execute_run(
     """
     torch.set_num_threads(1)
     import_named(run)
-    code = code_of(run)  # now, as it is imported: who edits a module while the run trains changes the next one
+    code = code_of(
+        run
+    )  # now, as it is imported: who edits a module while the run trains changes the next one
     started = datetime.datetime.now(datetime.UTC).isoformat()
     checkpoints = Checkpoints(folder, {**code, **versions}, run.checkpoint_minutes, say)
     result = None

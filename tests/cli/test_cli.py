@@ -1,13 +1,15 @@
 """The command line: bad input gives one message, its own exit code, and no traceback."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import pytest
 
 from support.cli import TRAIN, Call
-from support.sweeps import write_suite
+from support.sweeps import SUITE, write_suite
 
 
 @pytest.mark.parametrize("command", ["train", "transfer", "evaluate", "sweep", "report", "configs"])
@@ -120,6 +122,48 @@ def test_dry_run_trains_nothing(call: Call, tmp_path: Path) -> None:
     assert "time:     unknown" in outcome.out
     assert "disk:     unknown" in outcome.out
     assert not (tmp_path / "out").exists(), "a dry run writes nothing"
+
+
+PRINTING = """\
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+print("imported")
+
+class Printing(CartPoleEnv):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        print("built")
+
+gymnasium.register("Printing-v0", Printing, max_episode_steps=5)
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("sweep", "suite.yaml", "--dry-run", "--json-lines", "-o", "out"),
+        ("evaluate", "source", "--module", "printing_module", "--env", "Printing-v0", "--json"),
+    ],
+    ids=["sweep", "evaluate"],
+)
+def test_what_a_module_prints_is_not_among_the_json(
+    command: tuple[str, ...], call: Call, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = trained.parent
+    (folder / "printing_module.py").write_text(PRINTING, encoding="utf-8")
+    suite = SUITE.replace("  base:", "  own: {env: {id: Printing-v0, env_module: printing_module}}\n  base:")
+    (folder / "suite.yaml").write_text(suite, encoding="utf-8")
+    monkeypatch.syspath_prepend(folder)
+    try:
+        outcome = call(*command)
+    finally:
+        sys.modules.pop("printing_module", None)
+        gymnasium.registry.pop("Printing-v0", None)
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)
+    assert "imported\n" in outcome.err
+    assert "built\n" in outcome.err
 
 
 def test_a_dry_run_and_events_can_be_read_by_scripts(call: Call, tmp_path: Path) -> None:

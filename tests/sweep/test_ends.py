@@ -13,7 +13,6 @@ import pytest
 from rl_transfer.errors import StoreError
 from rl_transfer.results import RunFolder
 from rl_transfer.spec import Environment, Evaluation, RLRun
-from rl_transfer.sweep import watch
 from rl_transfer.sweep.dispatch import Job
 from rl_transfer.sweep.executor import DiskFull
 from rl_transfer.sweep.local import LocalExecutor
@@ -106,7 +105,7 @@ def test_time_in_which_the_sweep_itself_was_stopped_counts_for_no_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = 0.0
-    monkeypatch.setattr(watch.time, "monotonic", lambda: clock)
+    monkeypatch.setattr("time.monotonic", lambda: clock)
     looked_at = Watch(RunFolder(tmp_path), Limits(timeout=2, stall=1))
     verdicts = []
     for wait in (0.5, 3600, 0.5, *[9.0] * 6, 9.0):  # Ctrl-Z, an hour later fg; then no sign of life
