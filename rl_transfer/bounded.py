@@ -9,6 +9,8 @@ from pathlib import Path
 MOST_VALUES = 2**20
 """Values in one JSON text; as Python objects they take up to 72 bytes each."""
 
+_Container = dict[str, object] | list[object]
+
 DEEPEST = 100
 """Lists and objects within one another; what this package writes has fewer than ten."""
 
@@ -94,15 +96,15 @@ def parse_json(content: bytes) -> object:
         parsed: object = json.loads(content.decode("utf-8"))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    level, depth = [parsed], 0
-    while level := [each for value in level for each in _members(value)]:
+    level, depth = _containers([parsed]), 0
+    while level:
         depth += 1
         if depth > DEEPEST:
             raise ValueError(f"it is nested more than {DEEPEST} levels deep")
+        level = [each for value in level for each in _containers(value)]
     return parsed
 
 
-def _members(value: object) -> list[object]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
+def _containers(value: _Container) -> list[_Container]:
+    members = value.values() if isinstance(value, dict) else value
+    return [each for each in members if isinstance(each, dict | list)]

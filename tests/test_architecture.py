@@ -34,7 +34,7 @@ ROOMS = {
     "sweep": {"rl_transfer.frame", "rl_transfer.spec", "rl_transfer.results", "rich"},
     "analysis": {"rl_transfer.spec", "rl_transfer.results", "numpy"},
     "report": {
-        "rl_transfer.analysis", "rl_transfer.results", "rl_transfer.spec", "numpy", "matplotlib", "torch",
+        "rl_transfer.analysis", "rl_transfer.results", "rl_transfer.spec", "numpy", "matplotlib",
         "tensorboard",
     },
 }  # fmt: skip

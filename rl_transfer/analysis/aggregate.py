@@ -120,11 +120,16 @@ def _scores(arm: Arm, scales: Mapping[str, ScoreScale], figure: Summed) -> list[
 def _profile(
     strata: Sequence[Sequence[float]], grid: FloatArray, settings: Analysis, stream: np.random.Generator
 ) -> Profile:
-    def shares(values: FloatArray) -> FloatArray:
-        found: FloatArray = np.stack([(values > tau).mean(axis=1) for tau in grid], axis=1)
-        return found
+    def shares(levels: FloatArray) -> FloatArray:
+        rows, runs = levels.shape
+        places = levels.astype(np.intp) + (grid.size + 1) * np.arange(rows)[:, None]
+        counts = np.bincount(places.ravel(), minlength=rows * (grid.size + 1)).reshape(rows, -1)
+        above: FloatArray = counts[:, :0:-1].cumsum(axis=1)[:, ::-1] / runs
+        return above
 
-    draws = stratified_bootstrap(strata, shares, stream, settings.bootstrap)
+    # Of each score, how many thresholds are below it: counting these takes one pass, not one per threshold.
+    levels = [np.searchsorted(grid, stratum).astype(np.float64) for stratum in strata]
+    draws = stratified_bootstrap(levels, shares, stream, settings.bootstrap)
     tail = (1 - settings.confidence) / 2
     low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
     share = performance_profile([score for stratum in strata for score in stratum], grid)

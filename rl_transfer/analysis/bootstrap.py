@@ -61,12 +61,15 @@ def stratified_bootstrap(
     groups = [as_values(stratum, "stratum") for stratum in strata]
     if not groups or min(group.size for group in groups) == 0:
         raise ValueError("a stratified bootstrap needs at least one run in every stratum")
-    rows = max(1, _CHUNK // sum(group.size for group in groups))
-    parts = []
+    ends = np.cumsum([group.size for group in groups]).tolist()
+    rows = min(resamples, max(1, _CHUNK // ends[-1]))
+    drawn, parts = np.empty((rows, ends[-1])), []
     for start in range(0, resamples, rows):
         count = min(rows, resamples - start)
-        drawn = [group[generator.integers(group.size, size=(count, group.size))] for group in groups]
-        parts.append(statistic(np.concatenate(drawn, axis=1)))
+        for group, end in zip(groups, ends, strict=True):
+            places = generator.integers(group.size, size=(count, group.size))
+            drawn[:count, end - group.size : end] = group[places]
+        parts.append(statistic(drawn[:count]))
     return np.concatenate(parts)
 
 

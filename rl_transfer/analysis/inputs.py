@@ -43,9 +43,16 @@ class Curve:
             )
         if (np.diff(self.steps) <= 0).any():
             raise ValueError(f"evaluation steps must increase, got {self.steps.tolist()}")
-        if any(episodes.size == 0 or not np.isfinite(episodes).all() for episodes in self.returns):
+        if any(episodes.size == 0 or not np.isfinite(episodes).all() for episodes in self._blocks()):
             raise ValueError("every evaluation needs at least one return, all of them finite")
-        object.__setattr__(self, "means", np.array([episodes.mean() for episodes in self.returns]))
+        means = np.concatenate([block.mean(axis=-1) for block in self._blocks()])
+        object.__setattr__(self, "means", means)
+
+    def _blocks(self) -> list[FloatArray]:
+        """All evaluations as one array where they have as many episodes, which is quicker; else one each."""
+        if len({episodes.size for episodes in self.returns}) == 1:
+            return [np.array(self.returns)]
+        return [episodes[None] for episodes in self.returns]
 
     @property
     def budget(self) -> float:
@@ -224,10 +231,11 @@ def _read_run(run: Run, folder: Path) -> Run:
 
 
 def _curve(points: Sequence[JsonObject]) -> Curve:
-    return Curve(
-        np.array([point["step"] for point in points], dtype=np.float64),
-        tuple(np.array(point["returns"], dtype=np.float64) for point in points),
-    )
+    returns = [point["returns"] for point in points]
+    steps = np.array([point["step"] for point in points], dtype=np.float64)
+    if len({len(episodes) for episodes in returns}) == 1:
+        return Curve(steps, tuple(np.array(returns, dtype=np.float64)))
+    return Curve(steps, tuple(np.array(episodes, dtype=np.float64) for episodes in returns))
 
 
 def _says_unmeasured(record: JsonObject | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from matplotlib.figure import Figure
 
@@ -11,9 +12,12 @@ from rl_transfer.report.curves import jump_start, learning_curves, profiles
 from rl_transfer.report.dose_response import dose_response
 from rl_transfer.report.heatmap import heatmap
 
+HEATMAP = "heatmap"
+"""File stem of the transfer matrix."""
 
-def all_figures(matrix: Matrix) -> dict[str, Figure]:
-    """File stem → figure: ``heatmap``, ``curves-<target>`` per target, ``dose-response-<axis>`` per axis of
+
+def all_figures(matrix: Matrix) -> Iterator[tuple[str, Figure]]:
+    """File stem and figure: ``heatmap``, ``curves-<target>`` per target, ``dose-response-<axis>`` per axis of
     severity, ``jump-start``, ``profiles``.
 
     The profiles are left out while no strategy has all its runs.
@@ -21,15 +25,18 @@ def all_figures(matrix: Matrix) -> dict[str, Figure]:
     Args:
         matrix: a finished analysis.
 
-    Returns:
-        Figures that nobody has drawn yet.
+    Yields:
+        One figure at a time, which nobody has drawn yet: those of many targets take much memory.
     """
-    found = {"heatmap": heatmap(matrix)}
-    found |= {curve_name(target): learning_curves(matrix, target) for target in matrix.targets}
-    found |= {dose_name(axis): dose_response(matrix, axis) for axis in matrix.severity_axes}
-    found["jump-start"] = jump_start(matrix)
+    yield HEATMAP, heatmap(matrix)
+    for target in matrix.targets:
+        yield curve_name(target), learning_curves(matrix, target)
+    for axis in matrix.severity_axes:
+        yield dose_name(axis), dose_response(matrix, axis)
+    yield "jump-start", jump_start(matrix)
     profile = profiles(matrix)
-    return found if profile is None else {**found, "profiles": profile}
+    if profile is not None:
+        yield "profiles", profile
 
 
 def curve_name(target: str) -> str:

@@ -36,5 +36,5 @@ def write_seeds(sweep: Sweep, matrix: Matrix, root: Path, folder: Path) -> Path:
         place = arm_place(cell.target, cell.strategy, cell.source, several=several)
         with writing(folder / place / MEAN) as writer:
             for step, value in zip(cell.band.steps, cell.band.mean, strict=True):
-                writer.add_scalar(matrix.labels.curve_tag, float(value), int(step))
+                writer.scalars(int(step), {matrix.labels.curve_tag: float(value)})
     return folder

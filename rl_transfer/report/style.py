@@ -111,7 +111,7 @@ def svg(figure: Figure, name: str) -> str:
         The element, the same bytes for the same figure.
     """
     buffer = io.StringIO()
-    with drawing():
+    with _laid_out_once(figure):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
@@ -131,6 +131,14 @@ def png(figure: Figure) -> bytes:
         The file's bytes, at 160 dots per inch.
     """
     buffer = io.BytesIO()
-    with drawing():
+    with _laid_out_once(figure):
         figure.savefig(buffer, format="png", dpi=_DPI)
     return buffer.getvalue()
+
+
+@contextmanager
+def _laid_out_once(figure: Figure) -> Iterator[None]:
+    """A second file of a figure takes the layout of the first: finding one costs as much as drawing."""
+    with drawing():
+        yield
+        figure.set_layout_engine(None)

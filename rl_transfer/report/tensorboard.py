@@ -9,29 +9,28 @@ to no arm: margin charts, pictures, verdicts in words. Events are for looking at
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from tensorboard.plugins.custom_scalar.layout_pb2 import (
+    Category,
+    Chart,
+    Layout,
+    MarginChartContent,
+    MultilineChartContent,
+)
 
+from rl_transfer.analysis.arm_statistics import FloatArray
 from rl_transfer.analysis.arms import Band
 from rl_transfer.analysis.comparison import JUDGED
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.report import hparams
-from rl_transfer.report.curves import learning_curves
-from rl_transfer.report.events import remove_own, writing
-from rl_transfer.report.figures import safe_name
+from rl_transfer.report.events import ReportEvents, remove_own, writing
+from rl_transfer.report.figures import HEATMAP, curve_name, safe_name
 from rl_transfer.report.gains import gains_so_far
-from rl_transfer.report.heatmap import heatmap
-from rl_transfer.report.style import drawing
 from rl_transfer.report.verdict_text import in_short, verdict_table
-
-if TYPE_CHECKING:
-    from tensorboard.compat.proto.summary_pb2 import Summary
-    from torch.utils.tensorboard import SummaryWriter
 
 Arm = tuple[str, str | None]
 """(strategy, source)."""
@@ -82,12 +81,14 @@ def arm_runs(matrix: Matrix) -> dict[Arm, str]:
     return found
 
 
-def write_tensorboard(matrix: Matrix, folder: Path) -> Path:
+def write_tensorboard(matrix: Matrix, folder: Path, pictures: Mapping[str, bytes]) -> Path:
     """Write ``folder`` (a sweep's ``tensorboard/``): what the arms have in common, and the overview.
 
     Args:
         matrix: a finished analysis.
         folder: is made where it does not exist; what an earlier report wrote there is replaced.
+        pictures: file stem → PNG file, for the heatmap and the curves of every target
+            (:func:`rl_transfer.report.figures.all_figures`).
 
     Returns:
         ``folder``.
@@ -98,7 +99,7 @@ def write_tensorboard(matrix: Matrix, folder: Path) -> Path:
         with writing(folder / name) as writer:
             _write_arm(writer, arm, name, matrix)
     with writing(folder / OVERVIEW) as writer:
-        _write_overview(writer, matrix, hidden=_arms(matrix) - len(names))
+        _write_overview(writer, matrix, pictures, hidden=_arms(matrix) - len(names))
     return folder
 
 
@@ -106,62 +107,55 @@ def _arms(matrix: Matrix) -> int:
     return len({(cell.strategy, cell.source) for cell in matrix.cells})
 
 
-def _write_arm(writer: SummaryWriter, arm: Arm, name: str, matrix: Matrix) -> None:
+def _write_arm(writer: ReportEvents, arm: Arm, name: str, matrix: Matrix) -> None:
     strategy, source = arm
     for cell in matrix.select(strategy=strategy, source=source):
         if cell.band is None:
             continue
-        _write_curve(writer, cell.target, cell.band)
-        for metric, gains in gains_so_far(cell, matrix).items():
-            for step, value in zip(cell.band.steps, gains, strict=True):
-                writer.add_scalar(f"{gain_tag(metric, matrix)}/{cell.target}", float(value), int(step))
-    _add(writer, hparams.session(name, strategy, source, matrix))
+        gains = gains_so_far(cell, matrix)
+        curves = _curves(cell.band) | {gain_tag(metric, matrix): each for metric, each in gains.items()}
+        for place, step in enumerate(cell.band.steps):
+            values = {f"{name}/{cell.target}": float(curve[place]) for name, curve in curves.items()}
+            writer.scalars(int(step), values)
+    writer.add(hparams.session(name, strategy, source, matrix))
 
 
-def _write_curve(writer: SummaryWriter, target: str, band: Band) -> None:
+def _curves(band: Band) -> dict[str, FloatArray]:
     """Mean and interval at every evaluation; without an interval (one run) its limits are the mean."""
     low = np.where(np.isfinite(band.low), band.low, band.mean)
     high = np.where(np.isfinite(band.high), band.high, band.mean)
-    for name, values in ((CURVES, band.mean), (LOW, low), (HIGH, high)):
-        for step, value in zip(band.steps, values, strict=True):
-            writer.add_scalar(f"{name}/{target}", float(value), int(step))
+    return {CURVES: band.mean, LOW: low, HIGH: high}
 
 
-def _write_overview(writer: SummaryWriter, matrix: Matrix, hidden: int) -> None:
-    writer.add_custom_scalars(_charts(matrix))
+def _write_overview(writer: ReportEvents, matrix: Matrix, pictures: Mapping[str, bytes], hidden: int) -> None:
+    writer.layout(_charts(matrix))
     columns = {gain_tag(metric, matrix): f"{METRICS[metric].claim} gain" for metric in JUDGED}
-    _add(writer, hparams.experiment(matrix, {**columns, CURVES: f"last {matrix.measure}"}))
-    writer.add_text("in short", in_short(matrix, hidden))
+    writer.add(hparams.experiment(matrix, {**columns, CURVES: f"last {matrix.measure}"}))
+    writer.text("in short", in_short(matrix, hidden))
     if matrix.cells:
-        writer.add_text("verdicts", verdict_table(matrix))
-        writer.add_image(f"{CURVES}/{ALL}", _pixels(heatmap(matrix)), dataformats="HWC")
+        writer.text("verdicts", verdict_table(matrix))
+        writer.picture(f"{CURVES}/{ALL}", pictures[HEATMAP])
     for target in matrix.targets:
-        picture = _pixels(learning_curves(matrix, target))
-        writer.add_image(f"{CURVES}/{target}, with intervals", picture, dataformats="HWC")
+        writer.picture(f"{CURVES}/{target}, with intervals", pictures[curve_name(target)])
 
 
-def _add(writer: SummaryWriter, summary: Summary) -> None:
-    # torch offers HParams only as a run of its own; a writer takes any summary.
-    writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
-
-
-def _charts(matrix: Matrix) -> dict[str, dict[str, list[object]]]:
+def _charts(matrix: Matrix) -> Layout:
     """The tab *Custom scalars*: curves with their intervals first, then how the gains went."""
     targets = [*matrix.targets][::-1]  # the tab shows the charts of a category from last to first
-    curves: dict[str, list[object]] = {
-        name: ["Margin", [f"{tag}/{name}" for tag in (CURVES, LOW, HIGH)]] for name in targets
-    }
-    charts = {f"{matrix.measure}, mean and {matrix.settings.confidence:.0%} interval over seeds": curves}
+    bands = [Chart(title=name, margin=MarginChartContent(series=[_margin(name)])) for name in targets]
+    title = f"{matrix.measure}, mean and {matrix.settings.confidence:.0%} interval over seeds"
+    categories = [Category(title=title, chart=bands)]
     for metric in JUDGED:
         tag = gain_tag(metric, matrix)
-        charts[f"gain {tag}, had training ended here"] = {
-            name: ["Multiline", [f"{re.escape(tag)}/{re.escape(name)}$"]] for name in targets
-        }
-    return charts
+        patterns = {name: f"{re.escape(tag)}/{re.escape(name)}$" for name in targets}
+        lines = [
+            Chart(title=name, multiline=MultilineChartContent(tag=[pattern]))
+            for name, pattern in patterns.items()
+        ]
+        categories.append(Category(title=f"gain {tag}, had training ended here", chart=lines))
+    return Layout(category=categories)
 
 
-def _pixels(figure: Figure) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    with drawing():
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()  # type: ignore[no-untyped-call]
-        return np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
+def _margin(target: str) -> MarginChartContent.Series:
+    value, lower, upper = (f"{tag}/{target}" for tag in (CURVES, LOW, HIGH))
+    return MarginChartContent.Series(value=value, lower=lower, upper=upper)

@@ -73,20 +73,23 @@ def write_report(folder: str | Path) -> ReportPaths:
     write_json(paths.summary, summary(matrix))
     write_text(paths.csv, csv_text(matrix))
     try:
-        _write_figures_and_page(matrix, paths, section(run_pictures(folder, sweep, matrix)))
-        write_tensorboard(matrix, paths.tensorboard)
+        pictures = _write_figures_and_page(matrix, paths, section(run_pictures(folder, sweep, matrix)))
+        write_tensorboard(matrix, paths.tensorboard, pictures)
         write_seeds(sweep, matrix, folder, paths.seeds)
     except OSError as error:
         raise StoreError(f"the report in {folder} cannot be written: {error}") from error
     return paths
 
 
-def _write_figures_and_page(matrix: Matrix, paths: ReportPaths, predictions: Html) -> None:
+def _write_figures_and_page(matrix: Matrix, paths: ReportPaths, predictions: Html) -> dict[str, bytes]:
+    """Returns file stem → PNG file."""
     for old in [*paths.figures.glob("*.png"), *paths.figures.glob("*.svg")]:
         old.unlink()
-    drawings = {}
-    for name, figure in all_figures(matrix).items():
+    drawings, pictures = {}, {}
+    for name, figure in all_figures(matrix):
+        pictures[name] = png(figure)
         drawings[name] = svg(figure, name)
-        (paths.figures / f"{name}.png").write_bytes(png(figure))
+        (paths.figures / f"{name}.png").write_bytes(pictures[name])
         (paths.figures / f"{name}.svg").write_text(drawings[name], encoding="utf-8")
     write_text(paths.page, page(matrix, drawings, predictions))
+    return pictures

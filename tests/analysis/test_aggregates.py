@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rl_transfer.analysis import Sweep, aggregate, analyse
-from rl_transfer.analysis.bootstrap import iqm_interval
+from rl_transfer.analysis.bootstrap import iqm_interval, stratified_bootstrap
 from rl_transfer.seeding import generator
 
 from .hand_made import arm, sweep
@@ -50,6 +50,21 @@ def test_the_limits_of_a_profile_are_percentiles_of_its_draws(monkeypatch, confi
     assert profile is not None
     assert profile.low == pytest.approx([tail] * 41)
     assert profile.high == pytest.approx([1 - tail] * 41)
+
+
+def test_the_draws_of_a_profile_are_shares_of_scores_above_each_threshold():
+    given = finals(task=[0.0, 0.25, 0.25, 1.0, 1.5], other=[0.5, -1.0, 0.75, 0.8, 2.0])
+    strata = [[0.0, 0.25, 0.25, 1.0, 1.5], [0.5, -1.0, 0.75, 0.8, 2.0]]
+    stream = generator(given.root_seed, "bootstrap", "matrix", "base", "fine-tune")
+    for _ in aggregate.SUMMED:
+        stratified_bootstrap(strata, lambda values: values[:, 0], stream, 50)
+    drawn = stratified_bootstrap(strata, lambda values: values, stream, 50)
+    profile = tuned(given).profile
+    assert profile is not None
+    shares = np.stack([(drawn > tau).mean(axis=1) for tau in profile.thresholds], axis=1)
+    tail = (1 - 0.95) / 2
+    low, high = np.quantile(shares, [tail, 1 - tail], axis=0)
+    assert (profile.low.tolist(), profile.high.tolist()) == (low.tolist(), high.tolist())
 
 
 def test_what_is_missing_is_named_in_order_and_no_run_counts():

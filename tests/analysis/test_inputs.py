@@ -150,6 +150,14 @@ def test_impossible_curves_are_refused(steps, returns):
         Curve(np.array(steps, dtype=float), tuple(np.array(values, dtype=float) for values in returns))
 
 
+def test_means_are_those_of_each_evaluation_whether_all_have_as_many_episodes_or_not():
+    even = [np.array([0.1, 0.2, 0.7]), np.array([1e9, 1.0, -1e9]), np.array([1 / 3] * 3)]
+    uneven = [*even, np.array([2.5])]
+    for returns in (even, uneven, [episodes[:1] for episodes in even]):
+        curve = Curve(np.arange(len(returns), dtype=float), tuple(returns))
+        assert curve.means.tolist() == [float(episodes.mean()) for episodes in returns]
+
+
 def unmeasured(folder, identity, **fields):
     """Make a run one that has a record but was never measured."""
     run = folder / "runs" / identity

@@ -59,7 +59,7 @@ def test_table_page_and_figures_use_no_words_of_reinforcement_learning(finished:
     assert "not clearly above chance" in table
     assert "source classifiers of home are below the bar" in table
     refuse_foreign(table)
-    for figure in all_figures(matrix).values():
+    for _, figure in all_figures(matrix):
         shown = [text.get_text() for axes in figure.axes for text in [*axes.texts, *axes.get_xticklabels()]]
         refuse_foreign("\n".join([*shown, str(figure.get_supxlabel())]))
     page = write_report(folder).page.read_text(encoding="utf-8")

@@ -74,14 +74,14 @@ def test_gains_are_raw_where_one_target_has_no_scores() -> None:
 
 def test_the_page_shows_one_figure_an_axis_and_none_without() -> None:
     matrix = doses(axis="heavy <b>")
-    figures = all_figures(matrix)
+    figures = dict(all_figures(matrix))
     (name,) = [each for each in figures if each.startswith("dose-response")]
     text = page(matrix, {each: svg(figure, each) for each, figure in figures.items()}, Html(""))
     assert f'id="{name}-figure_1"' in text
     assert "Gains on heavy &lt;b&gt;" in text
     key = (None, "task", "scratch")
     plain = analyse(sweep({key: arm(key, [SLOW] * 4)}))
-    assert not [each for each in all_figures(plain) if each.startswith("dose-response")]
+    assert not [each for each in dict(all_figures(plain)) if each.startswith("dose-response")]
 
 
 def test_an_axis_of_one_target_is_none() -> None:

@@ -134,7 +134,7 @@ def test_jump_start_shows_every_seed(complete):
 
 def test_profiles_need_aggregates(complete, partial):
     assert profiles(analyse(read_sweep(complete.folder))) is not None
-    assert "profiles" in all_figures(analyse(read_sweep(complete.folder)))
+    assert "profiles" in dict(all_figures(analyse(read_sweep(complete.folder))))
     assert profiles(analyse(two_arms([FAST] * 4, [*[SLOW] * 3, None]))) is not None  # fine-tune is complete
     assert profiles(analyse(two_arms([*[FAST] * 3, None], [*[SLOW] * 3, None]))) is None
 
@@ -178,6 +178,6 @@ def test_names_become_file_names(name, safe):
 def test_figures_of_a_single_seed_and_of_the_baseline_alone():
     key = (None, "task", "scratch")
     for matrix in (analyse(two_arms([FAST], [SLOW])), analyse(sweep({key: arm(key, [SLOW] * 4)}))):
-        figures = all_figures(matrix)
+        figures = dict(all_figures(matrix))
         assert set(figures) == {"heatmap", "curves-task", "jump-start", "profiles"}
         assert all(png(figure).startswith(b"\x89PNG") for figure in figures.values())

@@ -1,6 +1,8 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -22,6 +24,15 @@ def test_everything_is_written_from_records_alone(complete):
     assert names == {f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")}
     assert paths.page == complete.folder / "report" / "index.html"
     assert paths.tensorboard == complete.folder / "tensorboard"
+
+
+def test_a_report_imports_no_torch(complete, tmp_path):
+    folder = shutil.copytree(complete.folder, tmp_path / "sweep")
+    code = (
+        "import sys; from rl_transfer.report import write_report; write_report(sys.argv[1]); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
 
 
 def test_figures_show_something(complete):
