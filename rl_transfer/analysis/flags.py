@@ -76,6 +76,17 @@ def arm_flags(
                 "unfreezes were never trained; shorten rollouts, lengthen the budget or thaw earlier",
             )
         )
+    bounds = [
+        each for run in arm.runs if (each := ((run.record or {}).get("knobs") or {}).get("action_bounds"))
+    ]
+    if bounds:
+        found.append(
+            Flag(
+                "other-action-bounds",
+                f"actions have other bounds on the target ({bounds[0]}): copied outputs are scaled or clipped "
+                "to them, so the copy acts otherwise than the source, whose zero-shot score is in its own bounds",
+            )
+        )
     fed = [run for run in arm.source_runs if run is not None]
     if arm.source is not None and len({*fed}) < len(fed):
         found.append(

@@ -268,6 +268,17 @@ def test_an_unfreezing_that_never_completes_is_flagged():
     assert codes(cell_of(analyse(sweep(arms)))) == set()
 
 
+def test_a_copy_in_other_bounds_of_actions_is_flagged():
+    keys = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
+    arms: Any = {key: arm(key, [means] * 4) for key, means in zip(keys, (SLOW, FAST), strict=True)}
+    assert codes(cell_of(analyse(sweep(arms)))) == set()
+    knobs = {"action_bounds": "-4 to 4 here, -2 to 2 in the source"}
+    arms[keys[1]] = tuple(replace(run, record={**run.record, "knobs": knobs}) for run in arms[keys[1]])
+    (flag,) = cell_of(analyse(sweep(arms))).flags
+    assert flag.code == "other-action-bounds"
+    assert "(-4 to 4 here, -2 to 2 in the source)" in flag.message
+
+
 def test_a_control_with_other_knobs_is_flagged_beside_its_strategy():
     keys = ((None, "task", "scratch"), ("base", "task", "frozen"), (None, "task", "control"))
     mine = {

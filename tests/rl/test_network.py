@@ -225,6 +225,20 @@ def test_a_difference_that_changes_the_function_is_refused_with_both_sides(
     assert (caught.value.key or "").startswith("algorithm.")
 
 
+@pytest.mark.parametrize("name", ["SAC", "TD3", "PPO"])
+def test_other_bounds_of_actions_stand_in_the_record(name: str, play: Run) -> None:
+    source = play(make_run(**run_of(name, env={"id": "Pendulum-v1"})))
+    stronger = {"id": "Pendulum-v1", "perturb": ({"max_torque": 4.0},)}
+    told = {"action_bounds": "-4 to 4 here, -2 to 2 in the source"}
+    for env, copy, said in ((stronger, "all", told), (stronger, "trunk", {}), (PENDULUM, "all", {})):
+        spec = target_of(name, env=env, strategy={"copy": (copy,)}, source=source.path.name)
+        run = play(make_run(**spec), source)
+        knobs = run.record()["knobs"]
+        assert {key: value for key, value in knobs.items() if key == "action_bounds"} == said
+        if env is PENDULUM:
+            assert run.record()["zero_shot"]["returns"] == run.curve()[0]["returns"]
+
+
 def test_what_the_copied_parts_do_not_depend_on_may_differ(play: Run) -> None:
     source = play(make_run(**run_of("SAC")))
     own = ALGORITHMS["SAC"]

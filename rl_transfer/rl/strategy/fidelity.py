@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 
-from gymnasium.spaces import Dict
+import numpy as np
+from gymnasium.spaces import Box, Dict
 
 from rl_transfer.core import TransferPlan
 from rl_transfer.errors import TransferError
@@ -85,6 +86,33 @@ def _refuse_other_order(theirs: Space, mine: Space) -> None:
             "one for another. Declare input_maps, or give the target's space the source's order",
             key="strategy.input_maps",
         )
+
+
+def other_action_bounds(plan: TransferPlan, source: Policy, action_space: Space) -> str | None:
+    """Where a copied policy acts in other bounds: tanh outputs are scaled to them, others are clipped.
+
+    Args:
+        plan: what is copied.
+        source: the policy that is copied from.
+        action_space: the target's.
+
+    Returns:
+        Both bounds, for the record; None where they are the same, or no head is copied.
+    """
+    theirs = source.module.action_space
+    copied = any(row.part == "action_head" and row.action == "copied" for row in plan.entries)
+    if not (copied and isinstance(theirs, Box) and isinstance(action_space, Box)):
+        return None
+    pairs = ((theirs.low, action_space.low), (theirs.high, action_space.high))
+    if theirs.shape != action_space.shape or all(np.array_equal(*pair) for pair in pairs):
+        return None
+    return f"{_range(action_space)} here, {_range(theirs)} in the source"
+
+
+def _range(space: Box) -> str:
+    """``-2 to 2``, or the bounds of every action."""
+    bounds = [np.unique(each) if len(np.unique(each)) == 1 else each for each in (space.low, space.high)]
+    return " to ".join(listing([f"{value:g}" for value in each.ravel()]) for each in bounds)
 
 
 @dataclass(frozen=True)
