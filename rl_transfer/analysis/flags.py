@@ -83,8 +83,8 @@ def arm_flags(
         found.append(
             Flag(
                 "other-action-bounds",
-                f"actions have other bounds on the target ({bounds[0]}): copied outputs are scaled or clipped "
-                "to them, so the copy acts otherwise than the source, whose zero-shot score is in its own bounds",
+                f"actions have other bounds on the target ({bounds[0]}): copied outputs are scaled or "
+                "clipped to them, so the copy acts otherwise than the source; zero-shot keeps its own",
             )
         )
     fed = [run for run in arm.source_runs if run is not None]

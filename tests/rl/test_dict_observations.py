@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from ruamel.yaml import YAML
 from stable_baselines3 import PPO
 from stable_baselines3.common.save_util import data_to_json
 
@@ -28,6 +29,7 @@ MEMBERS: dict[str, spaces.Space[Any]] = {
     "velocity": VECTOR,
     "angle": spaces.Box(-5, 5, (3,), np.float32),
     "picture": spaces.Box(0, 255, (36, 36, 3), np.uint8),
+    "mirror": spaces.Box(0, 255, (36, 36, 3), np.uint8),
 }
 Run = Callable[..., RunFolder]
 
@@ -189,3 +191,47 @@ def test_the_same_shape_of_two_dicts_is_that_of_their_members() -> None:
     assert not same_shape(pair[0], spaces.Dict({"velocity": VECTOR, "angle": VECTOR}))
     assert not same_shape(pair[0], spaces.Dict({"velocity": VECTOR, "other": MEMBERS["angle"]}))
     assert not same_shape(spaces.MultiDiscrete([2, 3]), spaces.MultiDiscrete([3, 2]))
+
+
+BEHIND = (1, 0, *range(2, 258))  # two velocities beside 256 features of the picture, in another order
+TURNED = (2, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "members", "maps", "missing"),
+    [
+        ("PPO", "velocity picture", {"policy_trunk.0": BEHIND}, "value_trunk.0"),
+        ("SAC", "velocity picture", {"policy_trunk.0": BEHIND}, "value_trunk.0, value_trunk_1.0"),
+        ("SAC", "velocity picture", {"value_features.0": TURNED}, "features.0"),
+        ("SAC", "mirror picture", {"features.4": TURNED}, "value_features.4"),
+    ],
+)
+def test_a_map_of_one_reader_of_a_member_is_refused_with_the_lines_that_mend_it(
+    name: str, members: str, maps: dict[str, Any], missing: str, play: Run
+) -> None:
+    source = play(name, members=members)
+    verbs: dict[str, Any] = {"copy": ("all",), "train": False, "input_maps": maps}
+    with pytest.raises(TransferError) as caught:
+        play(name, source, members=members, strategy=verbs)
+    text = caught.value.message
+    assert f"but {missing} is copied in another order" in text
+    assert "observations: [" not in text, "which is refused where members have extractors"
+    own = YAML(typ="safe").load(text.split("Give these their own maps:\n")[1].split("\nOr ")[0])
+    whole = {**maps, **own["input_maps"]}
+    run = play(name, source, members=members, strategy={**verbs, "input_maps": whole})
+    before, after = (load_policy(each.bundle) for each in (source, run))
+    for selector, order in whole.items():
+        part, index = selector.split(".")
+        weight = next(
+            each for each in after.parts[part].layers[int(index)].tensors if each.endswith("weight")
+        )
+        assert torch.equal(after.state[weight], before.state[weight][:, list(order)])
+
+
+def test_statistics_of_a_member_that_goes_past_the_extractor_are_not_left_in_the_old_order(play: Run) -> None:
+    source = play("PPO", normalize={}, members="velocity picture")
+    maps = {"policy_trunk.0": BEHIND, "value_trunk.0": BEHIND}
+    verbs: dict[str, Any] = {"copy": ("all",), "train": False, "input_maps": maps}
+    with pytest.raises(TransferError, match="statistics of vectors only; use normalization: fresh"):
+        play("PPO", source, {}, members="velocity picture", strategy=verbs)
+    play("PPO", source, {}, members="velocity picture", strategy={**verbs, "normalization": "fresh"})

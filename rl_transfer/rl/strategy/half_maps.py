@@ -8,12 +8,18 @@ from rl_transfer import core
 from rl_transfer.core import Layer, PartMap, TransferPlan
 from rl_transfer.errors import TransferError
 from rl_transfer.rl.policies.bundle import Policy
-from rl_transfer.rl.strategy.readers import Map, Reader, action_count, readers, selector
+from rl_transfer.rl.strategy.readers import (
+    FEATURES,
+    OBSERVATIONS,
+    Map,
+    Reader,
+    action_count,
+    readers,
+    selector,
+)
 from rl_transfer.spec import StrategyVerbs
 from rl_transfer.wording import listing
 
-OBSERVATIONS = "observations"
-"""The selector of an input map for whatever reads the observations."""
 ACTIONS = "actions"
 """The selector of an output map for whatever is in the order of the actions."""
 OUTPUTS = ("action_head", "log_std")
@@ -51,19 +57,20 @@ def refuse_half_maps(
         return
     copied = set(plan.names("copied"))
     read = {each.selector: each for each in readers(algorithm, parts, source)}
-    observed, acted = _input_orders(strategy, parts, read.values(), copied)
+    read_by, acted = _input_orders(strategy, parts, read.values(), copied)
     acted = _output_orders(strategy, verbs, parts, copied) | acted
-    observations, actions = _agreed(observed), _agreed(acted)
-    lines = {name: each.columns(observations, actions) for name, each in read.items()}
-    _refuse_rows_of_observations(observations, parts, copied)
-    for found, order, refusal in (
-        (observed, observations, _of_observations),
-        (acted, actions, _of_actions),
-    ):
-        if order is not None:
-            wrong = [name for name, (each, mapped) in found.items() if not _agree(each, order, mapped)]
-            if wrong:
-                raise refusal(order, wrong, lines)
+    actions = _agreed(acted)
+    orders = {reads: _agreed(found) for reads, found in read_by.items()}
+    lines = {name: each.columns(orders.get(each.reads), actions) for name, each in read.items()}
+    _refuse_rows_of_observations(orders.get(OBSERVATIONS), parts, copied)
+    for reads, found in read_by.items():
+        wrong = _wrong(found, orders[reads])
+        if wrong:
+            at_once = reads == OBSERVATIONS and FEATURES not in read_by
+            raise _of_observations(orders[reads], wrong, lines, at_once)
+    wrong = _wrong(acted, actions)
+    if wrong:
+        raise _of_actions(actions, wrong, lines)
 
 
 def _refuse_rows_of_observations(order: Map | None, parts: PartMap, copied: set[str]) -> None:
@@ -90,29 +97,33 @@ def observation_order(strategy: core.Strategy, algorithm: str, parts: PartMap, s
         source: the policy that is copied from.
 
     Returns:
-        The order; None where no layer that reads observations has a map.
+        The order, of members of a dict observation the first that is another one; None where no layer that
+        reads observations has a map.
     """
     every = readers(algorithm, parts, source) if strategy.input_maps else []
-    return _agreed(_input_orders(strategy, parts, every, set(parts.tensors))[0])
+    read_by, _ = _input_orders(strategy, parts, every, set(parts.tensors))
+    found = [order for order in map(_agreed, read_by.values()) if order is not None]
+    moved = [order for order in found if order != tuple(range(len(order)))]
+    return next(iter([*moved, *found]), None)
 
 
 def _input_orders(
     strategy: core.Strategy, parts: PartMap, read: Iterable[Reader], copied: set[str]
-) -> tuple[_Orders, _Orders]:
-    """How first layers take observations, and actions."""
+) -> tuple[dict[str, _Orders], _Orders]:
+    """How layers take what they read in common, and actions."""
     declared = _by_layer(strategy.input_maps, parts)
-    observed: _Orders = {}
+    read_by: dict[str, _Orders] = {}
     acted: _Orders = {}
     for reader in read:
         if copied.intersection(reader.layer.tensors):
             mapped = reader.layer in declared
             columns = declared.get(reader.layer, tuple(range(reader.features + reader.actions)))
             features, actions = reader.parted(columns)
-            if reader.observed:
-                observed[reader.selector] = (features, mapped)
+            if reader.reads:
+                read_by.setdefault(reader.reads, {})[reader.selector] = (features, mapped)
             if reader.actions:
                 acted[reader.selector] = (actions, mapped)
-    return observed, acted
+    return read_by, acted
 
 
 def _output_orders(
@@ -139,6 +150,13 @@ def _agreed(orders: _Orders) -> Map | None:
     )
 
 
+def _wrong(found: _Orders, order: Map | None) -> list[str]:
+    """The layers that take something in another order than those with a map do."""
+    if order is None:
+        return []
+    return [name for name, (each, mapped) in found.items() if not _agree(each, order, mapped)]
+
+
 def _agree(order: Map, wanted: Map, mapped: bool) -> bool:
     """Whether two layers take each entry from the same one; a map may leave entries fresh."""
     if not mapped:
@@ -146,15 +164,20 @@ def _agree(order: Map, wanted: Map, mapped: bool) -> bool:
     return all(None in pair or pair[0] == pair[1] for pair in zip(order, wanted, strict=True))
 
 
-def _of_observations(wanted: Map, wrong: list[str], columns: Mapping[str, Map]) -> TransferError:
-    text = _yaml(wanted)
-    lines = [
-        f"the maps take the source's observations in the order {text}, but {listing(wrong)} is copied in "
-        "another order: policy and critics would see different observations. One line maps all of them "
-        "(instead of the input maps of single parts):",
+def _of_observations(
+    wanted: Map | None, wrong: list[str], columns: Mapping[str, Map], at_once: bool
+) -> TransferError:
+    text = _yaml(wanted or ())
+    every = [
+        "One line maps all of them (instead of the input maps of single parts):",
         "  input_maps:",
         f"    {OBSERVATIONS}: {text}",
         "Or give these their own:",
+    ]
+    lines = [
+        f"the maps take the source's observations in the order {text}, but {listing(wrong)} is copied in "
+        "another order: policy and critics would see different observations.",
+        *(every if at_once else ["Give these their own maps:"]),
         "  input_maps:",
         *(f"    {each}: {_yaml(columns[each])}" for each in wrong),
         "Or list them under reset.",
@@ -162,8 +185,8 @@ def _of_observations(wanted: Map, wrong: list[str], columns: Mapping[str, Map]) 
     return TransferError("\n".join(lines), key="strategy.input_maps")
 
 
-def _of_actions(wanted: Map, wrong: list[str], columns: Mapping[str, Map]) -> TransferError:
-    text = _yaml(wanted)
+def _of_actions(wanted: Map | None, wrong: list[str], columns: Mapping[str, Map]) -> TransferError:
+    text = _yaml(wanted or ())
     heads = [each for each in wrong if each.split(".")[0] in OUTPUTS]
     outputs = [f"    {each.removesuffix('.0')}: {text}" for each in heads]
     inputs = [f"    {each}: {_yaml(columns[each])}" for each in wrong if each not in heads]

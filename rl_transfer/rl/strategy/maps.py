@@ -13,8 +13,8 @@ from rl_transfer.errors import TransferError
 from rl_transfer.rl.environments.build import observation_names
 from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.policies.traits import Traits, traits_of
-from rl_transfer.rl.strategy.half_maps import ACTIONS, OBSERVATIONS, OUTPUTS
-from rl_transfer.rl.strategy.readers import Map, Reader, action_count, readers
+from rl_transfer.rl.strategy.half_maps import ACTIONS, OUTPUTS
+from rl_transfer.rl.strategy.readers import OBSERVATIONS, Map, Reader, action_count, readers
 from rl_transfer.rl.strategy.translate import expand
 from rl_transfer.spec import StrategyVerbs
 from rl_transfer.wording import did_you_mean, listing
@@ -91,7 +91,7 @@ def _implied(read: list[Reader], observations: Map | None, actions: Map | None) 
     A layer with other counts of what is not given is left alone: the plan refuses it, or resets it.
     """
     return {
-        each.selector: each.columns(observations, actions)
+        each.selector: each.columns(observations if each.observed else None, actions)
         for each in read
         if (observations is not None and each.observed) or (actions is not None and each.actions)
         if (observations is not None and each.observed) or each.same_features()

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gymnasium import spaces
+
 from rl_transfer.core import Layer, PartMap
 from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.policies.traits import traits_of
 
 Map = tuple[int | None, ...]
+
+OBSERVATIONS = "observations"
+"""The selector of an input map for whatever reads the observations."""
+FEATURES = "features"
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,8 @@ class Reader:
         layer: of the target.
         features, source_features: inputs that are no actions; they come first.
         actions, source_actions: inputs that are actions; 0 for all but critics that read them.
-        observed: whether the features are the observations themselves, not what an extractor makes of them.
+        reads: what the features are: ``observations``, or what readers with the same word have in common;
+            empty for what an extractor makes of all observations.
     """
 
     layer: Layer
@@ -28,21 +35,25 @@ class Reader:
     source_features: int
     actions: int
     source_actions: int
-    observed: bool
+    reads: str
+
+    @property
+    def observed(self) -> bool:
+        """Whether the features are the observations themselves."""
+        return self.reads == OBSERVATIONS
 
     @property
     def selector(self) -> str:
         """As a strategy writes the layer."""
         return selector(self.layer)
 
-    def columns(self, observations: Map | None, actions: Map | None) -> Map:
+    def columns(self, features: Map | None, actions: Map | None) -> Map:
         """The input map of the layer; what is not given stays, as far as both have it.
 
         Args:
-            observations: per observation of the target the source's, or None.
+            features: per feature of the target the source's, or None.
             actions: per action of the target the source's, or None.
         """
-        features = observations if self.observed and observations is not None else None
         features = _kept(self.features, self.source_features) if features is None else features
         actions = _kept(self.actions, self.source_actions) if actions is None else actions
         mapped = (None if each is None else self.source_features + each for each in actions)
@@ -71,6 +82,8 @@ class Reader:
 def readers(algorithm: str, parts: PartMap, source: Policy) -> list[Reader]:
     """The layers of a policy that read observations or actions, where the source has such a layer too.
 
+    Of a dict observation each member may have an extractor of its own, and some go on as they are.
+
     Args:
         algorithm: SB3's name of the target's.
         parts: of the target's policy.
@@ -80,18 +93,23 @@ def readers(algorithm: str, parts: PartMap, source: Policy) -> list[Reader]:
     acting = [traits_of(each).family == "actor-critic" for each in (algorithm, source.algorithm.name)]
     counts = (action_count(parts), action_count(theirs)) if all(acting) else (0, 0)
     found: dict[Layer, Reader] = {}
+    members = isinstance(source.module.observation_space, spaces.Dict)
     for extractors, network in _networks(parts, critics=acting[0] == acting[1]):
         critic = network[0].startswith("value_")
-        extractor, behind = _first(parts, extractors), _first(parts, network)
-        places = [(extractor, (0, 0), True)]
-        if extractor is None or (critic and any(counts)):
-            places.append((behind, counts if critic else (0, 0), extractor is None))
-        for layer, (actions, source_actions), observed in places:
+        layers, behind = _layers(parts, extractors), _layers(parts, network)
+        places = [
+            (layer, (0, 0), f"{FEATURES}.{index}" if index else OBSERVATIONS)
+            for index, layer in enumerate(layers if members else layers[:1])
+        ]
+        if not layers or members or (critic and any(counts)):
+            reads = OBSERVATIONS if not layers else FEATURES if members else ""
+            places += [(layer, counts if critic else (0, 0), reads) for layer in behind[:1]]
+        for layer, (actions, source_actions), reads in places:
             width = _width(parts, layer)
             source_width = _width(theirs, _counterpart(layer, theirs))
-            if layer is not None and width is not None and source_width is not None:
+            if width is not None and source_width is not None:
                 features = (width - actions, source_width - source_actions)
-                found.setdefault(layer, Reader(layer, *features, actions, source_actions, observed))
+                found.setdefault(layer, Reader(layer, *features, actions, source_actions, reads))
     return list(found.values())
 
 
@@ -123,8 +141,9 @@ def _networks(parts: PartMap, critics: bool) -> Iterator[tuple[list[str], list[s
             yield ["value_features", "features"], [f"value_trunk{end}", f"value_head{end}"]
 
 
-def _first(parts: PartMap, names: list[str]) -> Layer | None:
-    return next((layer for name in names if name in parts.names for layer in parts[name].layers), None)
+def _layers(parts: PartMap, names: list[str]) -> tuple[Layer, ...]:
+    """Those of the first part that has any."""
+    return next((parts[name].layers for name in names if name in parts.names and parts[name].layers), ())
 
 
 def _width(parts: PartMap, layer: Layer | None) -> int | None:
@@ -134,9 +153,9 @@ def _width(parts: PartMap, layer: Layer | None) -> int | None:
     return next((shape[1] for shape in shapes if len(shape) > 1), None)
 
 
-def _counterpart(layer: Layer | None, theirs: PartMap) -> Layer | None:
-    layers = theirs[layer.part].layers if layer is not None and layer.part in theirs.names else ()
-    return layers[layer.index] if layer is not None and layer.index < len(layers) else None
+def _counterpart(layer: Layer, theirs: PartMap) -> Layer | None:
+    layers = theirs[layer.part].layers if layer.part in theirs.names else ()
+    return layers[layer.index] if layer.index < len(layers) else None
 
 
 def _kept(here: int, there: int) -> Map:
