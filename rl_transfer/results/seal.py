@@ -19,7 +19,7 @@ def sealed(data: JsonObject) -> JsonObject:
     Returns:
         What is written to disk, as it will be read back.
     """
-    plain: JsonObject = json.loads(json.dumps(data, allow_nan=False))
+    plain: JsonObject = json.loads(json.dumps(data))
     return {**plain, "digest": _digest(plain)}
 
 

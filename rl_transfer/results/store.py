@@ -236,7 +236,7 @@ class RunFolder:
         for name in names:
             sync_file(self.path / name)
         folders = {(self.path / name).parent for name in names} | {self.path, self.path.parent}
-        for folder in sorted(folders, reverse=True):
+        for folder in folders:
             sync_folder(folder)
         return {name: file_digest(self.path / name) for name in names}
 

@@ -83,7 +83,7 @@ def refuse_other_code(specs: Mapping[str, RunConfig], store: RunStore, despite: 
     }
     records = {each: record for each, record in there.items() if record is not None}
     named = {name for record in records.values() for name in _told(record, "versions")}
-    versions = library_versions(sorted(named - {"python"}))
+    versions = library_versions(named - {"python"})
     differing = 0
     for identifier, record in records.items():
         code = code_of(specs[identifier]) if _told(record, "code") else {}

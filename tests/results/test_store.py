@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rl_transfer.errors import StoreError
-from rl_transfer.results import RunFolder, RunStore, find_run, read_json, run_id, write_json
+from rl_transfer.results import RunFolder, RunStore, find_run, read_json, run_id, run_of_bundle, write_json
 from rl_transfer.results.seal import sealed
 from rl_transfer.spec import Environment, Evaluation, RLRun
 from support.untyped import untyped
@@ -190,3 +190,132 @@ def test_a_run_that_is_named_may_lie_under_any_name_but_must_be_sound(tmp_path: 
     (best / "spec.json").write_text("{}", encoding="utf-8")
     with pytest.raises(StoreError, match=r"best is damaged: spec\.json was changed.* Restore it from a copy"):
         find_run(best)
+
+
+def test_an_id_is_the_same_for_ever() -> None:
+    assert run_id(spec()) == "e3d7c8f3011a4ded"
+
+
+def test_what_a_run_goes_on_from_and_its_log_are_not_cleared(tmp_path: Path) -> None:
+    folder = RunStore(tmp_path).folder("abc")
+    assert folder.log == folder.path / "log.txt"
+    for name in ("log.txt", "checkpoints", "bundle"):
+        (folder.path / name).mkdir(parents=True)
+    (folder.path / "curve.jsonl").write_text("{}", encoding="utf-8")
+    folder.begin(spec(), keep=["checkpoints"])
+    assert sorted(os.listdir(folder.path)) == ["checkpoints", "log.txt", "spec.json"]
+
+
+def test_signs_of_life_and_configs_do_not_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_handle: int) -> None:
+        raise AssertionError("it waited")
+
+    monkeypatch.setattr("os.fsync", fails)
+    folder = RunStore(tmp_path).folder("abc")
+    assert folder.heartbeat() == {}
+    folder.begin(spec())
+    folder.beat(3, 8, None)
+    beat = folder.heartbeat()
+    assert (beat["step"], beat["total_steps"], beat["score"]) == (3, 8, None)
+    assert (folder.path / "heartbeat.json").read_text(encoding="utf-8").count("\n") == 1
+
+
+def test_a_failure_is_noted_and_forgotten(tmp_path: Path) -> None:
+    folder = RunStore(tmp_path).open().folder("abc")
+    folder.begin(spec())
+    folder.forget_failure()
+    folder.fail("ValueError", "boom")
+    assert folder.failure() == {"error": "ValueError", "message": "boom"}
+    with pytest.raises(StoreError, match="abc is failed: boom"):
+        folder.record()
+    folder.forget_failure()
+    assert folder.failure() is None
+    with pytest.raises(StoreError, match="abc is unfinished"):
+        folder.record()
+
+
+def test_a_return_that_is_no_number_is_never_written(tmp_path: Path) -> None:
+    folder = RunStore(tmp_path).open().folder("abc")
+    folder.begin(spec())
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        folder.append_evaluation(0, 0, [float("nan")], [1])
+    with pytest.raises(StoreError, match=r"missing: curve\.jsonl cannot be written: No such file"):
+        RunStore(tmp_path).folder("missing").append_evaluation(0, 0, [1.0], [1])
+
+
+def test_empty_lines_of_a_curve_are_no_evaluations(tmp_path: Path) -> None:
+    (tmp_path / "curve.jsonl").write_text('\n{"step": 0}\n\n', encoding="utf-8")
+    assert RunFolder(tmp_path).curve() == [{"step": 0}]
+
+
+def test_waiting_for_the_disk_is_counted_in_seconds_of_this_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = iter((1000.0, 1002.5))
+    monkeypatch.setattr("rl_transfer.results.store.time.monotonic", lambda: next(ticks))
+    assert finished(RunStore(tmp_path).open().folder("abc")).record()["sync_seconds"] == 2.5
+
+
+def test_a_run_that_is_not_there_cannot_be_moved_aside(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"abc is damaged and cannot be moved to .*abc-1: No such file"):
+        RunStore(tmp_path).open().set_aside("abc")
+
+
+def test_a_moved_run_stays_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both folders are waited for: the one that the name left, and the one that it came to."""
+    store = RunStore(tmp_path).open()
+    finished(store.folder("abc"))
+    synced: list[Path] = []
+    monkeypatch.setattr("rl_transfer.results.store.sync_folder", synced.append)
+    store.set_aside("abc")
+    assert sorted(synced) == [tmp_path / "damaged", tmp_path / "runs"]
+
+
+def test_a_store_that_cannot_be_written_to_is_refused_unseen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    RunStore(tmp_path / "new" / "out").refuse_unwritable()
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(StoreError, match=r"Not a directory: .*file\); choose another with --output"):
+        RunStore(tmp_path / "file" / "out").refuse_unwritable()
+    asked: list[int] = []
+
+    def denied(_path: Path, mode: int) -> bool:
+        asked.append(mode)
+        return False
+
+    monkeypatch.setattr("os.access", denied)
+    with pytest.raises(StoreError, match=r"Permission denied: .*; choose another with --output"):
+        RunStore(tmp_path / "new" / "out").refuse_unwritable()
+    assert asked == [os.W_OK | os.X_OK]
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_lock_makes_its_folder_or_says_why_it_cannot(tmp_path: Path) -> None:
+    with RunStore(tmp_path / "a" / "b").lock():
+        assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with (
+        pytest.raises(StoreError, match=r"cannot be written to \(.*\); choose another with --output"),
+        RunStore(tmp_path / "file").lock(),
+    ):
+        pass
+
+
+def test_runs_to_choose_from_are_named_in_order(tmp_path: Path) -> None:
+    names = [f"{n:02}" for n in range(12)]
+    for name in names:
+        finished(RunStore(tmp_path).folder(name))
+    with pytest.raises(StoreError) as caught:
+        find_run(tmp_path)
+    shown = ", ".join(str(tmp_path / "runs" / name) for name in names[:5])
+    assert caught.value.message.endswith(f"name one of them: {shown} and 7 more")
+
+
+def test_a_bundle_belongs_to_the_run_beside_it(tmp_path: Path) -> None:
+    folder = finished(RunStore(tmp_path).folder("abc"))
+    assert run_of_bundle(folder.bundle) == "abc"
+    assert run_of_bundle(folder.path / "copy") is None
+    assert run_of_bundle(tmp_path / "alone" / "bundle") is None

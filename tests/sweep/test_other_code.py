@@ -67,6 +67,19 @@ def test_a_difference_is_refused_and_named(
         check(store, {"code": "versions", "versions": "code"}[despite])
 
 
+def test_differences_are_told_by_the_runs_ids_and_of_this_sweep_alone(tmp_path: Path) -> None:
+    store = RunStore(tmp_path / "out").open()
+    names = [f"run-{n}" for n in range(8)]
+    for n, name in enumerate(["another-sweeps", *names]):
+        write_finished(store.folder(name).path, versions={"torch": f"0.{n}"})
+    with pytest.raises(StoreError) as caught:
+        refuse_other_code(dict.fromkeys([*names, "missing"], RUN), store)
+    each = "; ".join(f"torch 0.{n} there, {HERE['torch']} here (1 run)" for n in range(1, 6))
+    assert (
+        f"8 of 8 finished runs in {store.root} are of other code: {each} and 3 more" in caught.value.message
+    )
+
+
 def test_a_patch_of_python_and_another_cpu_are_no_difference(tmp_path: Path) -> None:
     minor = ".".join(HERE["python"].split(".")[:2])
     check(stored(tmp_path, versions={**HERE, "python": f"{minor}.99"}, provenance={"cpu": "Another"}))

@@ -137,3 +137,41 @@ def test_a_damaged_run_that_cannot_be_moved_is_one_clear_error(store: RunStore) 
     with pytest.raises(StoreError, match="damaged cannot be written to"):
         stock(store)
     assert RunFolder(store.folder("first").path).path.exists()
+
+
+class StopAt(Stops):
+    """Somebody who stops it when it asks for the n-th time."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.left = n
+
+    def check(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def test_it_can_be_stopped_before_every_run_and_every_bundle(store: RunStore) -> None:
+    shutil.rmtree(store.folder("first").path)
+    stops = StopAt(4)
+    assert take_stock(GRAPH, store, lambda _: None, stops) == {"source", "second"}
+    assert stops.left == 1, "two runs, and the bundle that a third waits for"
+    for n in (1, 2, 3):
+        with pytest.raises(KeyboardInterrupt):
+            take_stock(GRAPH, store, lambda _: None, StopAt(n))
+
+
+def test_damaged_bundles_of_sources_are_told_by_id(tmp_path: Path) -> None:
+    store = RunStore(tmp_path / "out").open()
+    names = [f"source-{n}" for n in range(8)]
+    rows = [Row(name, "source", name, None, None, 0, ()) for name in reversed(names)]
+    rows += [Row(f"t{name}", "target", name, "task", "fine-tune", 0, (name,)) for name in names]
+    for name in names:
+        save_bundle(store.folder(name).bundle, {"weight": torch.zeros(4)}, {"run": name})
+        write_finished(store.folder(name).path)
+        flip(tensors(store, name))
+    said: list[str] = []
+    reused = take_stock(Graph(tuple(rows), {row.id: SPEC for row in rows}), store, said.append, Stops())
+    assert reused == set()
+    assert [line.partition("(")[2].partition(")")[0] for line in said] == names
