@@ -6,6 +6,7 @@ The bytes that are hashed are the bytes that are parsed: each file is read once.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from rl_transfer.errors import StoreError
 from rl_transfer.results.files import MOST_BYTES, file_digest, read_json
 from rl_transfer.results.seal import SCHEMA, intact
 from rl_transfer.spec import JsonObject
+from rl_transfer.spec.base import MOST_EVALUATIONS
 
 SPEC, CURVE = "spec.json", "curve.jsonl"
 BUNDLE = ("bundle/bundle.json", "bundle/tensors.safetensors")
@@ -25,6 +27,9 @@ COVERED = (SPEC, CURVE, *BUNDLE)
 """The files that a record has digests of, where the run has them."""
 
 MOST_CURVE_BYTES = 256 * 2**20
+
+_STRUCTURE = {b"{": 1, b"[": 2, b'"': 8}
+"""What opens objects, lists and texts, and how many of each an evaluation has."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +174,7 @@ def _curve(path: Path, record: JsonObject) -> tuple[JsonObject, ...] | None:
         raise _DamagedError(f"the record speaks of no {CURVE}" + (", and one is there" if there else ""))
     content = _content(path, CURVE, record, MOST_CURVE_BYTES)
     try:
-        points = tuple(json.loads(line) for line in content.decode().splitlines() if line.strip())
+        points = parse_curve(content)
         _check_points(points)
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise _DamagedError(f"{CURVE} cannot be used ({error})") from None
@@ -177,6 +182,24 @@ def _curve(path: Path, record: JsonObject) -> tuple[JsonObject, ...] | None:
     if isinstance(total, int | float) and not math.isclose(last, total):
         raise _DamagedError(f"the curve ends at {last:g} of {total:g} steps")
     return points
+
+
+def parse_curve(content: bytes) -> tuple[JsonObject, ...]:
+    """The evaluations of a curve, if it has as many as a run may have and nothing that takes more memory.
+
+    Args:
+        content: of ``curve.jsonl``.
+
+    Returns:
+        One object per line that is not empty.
+
+    Raises:
+        ValueError: it holds more, or a line is no JSON.
+        RecursionError: a line is nested too deeply.
+    """
+    if any(content.count(each) > n * MOST_EVALUATIONS for each, n in _STRUCTURE.items()):
+        raise ValueError(f"it holds more than {MOST_EVALUATIONS:,} evaluations")
+    return tuple(json.loads(line) for line in io.BytesIO(content) if line.strip())
 
 
 def _check_points(points: tuple[JsonObject, ...]) -> None:

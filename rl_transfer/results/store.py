@@ -22,7 +22,15 @@ from rl_transfer.results.files import (
     sync_folder,
     write_json,
 )
-from rl_transfer.results.reading import COVERED, CURVE, MOST_CURVE_BYTES, SPEC, RunReading, read_run
+from rl_transfer.results.reading import (
+    COVERED,
+    CURVE,
+    MOST_CURVE_BYTES,
+    SPEC,
+    RunReading,
+    parse_curve,
+    read_run,
+)
 from rl_transfer.results.seal import SCHEMA, sealed
 from rl_transfer.spec import Frozen, JsonObject, digest
 
@@ -139,11 +147,9 @@ class RunFolder:
         if not path.is_file():
             return []
         try:
-            lines = bounded.read_bytes(path, MOST_CURVE_BYTES).splitlines()
-            points: list[JsonObject] = [json.loads(line) for line in lines if line]
+            return [*parse_curve(bounded.read_bytes(path, MOST_CURVE_BYTES))]
         except (OSError, ValueError, RecursionError) as error:
             raise StoreError(f"{path} cannot be read: {error}") from None
-        return points
 
     def begin(self, spec: Frozen, keep: Collection[str] = ()) -> None:
         """Clear what an interrupted attempt left behind and write the resolved config.

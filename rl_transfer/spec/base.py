@@ -14,6 +14,8 @@ LARGEST_INT = 2**128 - 1
 """As many bits as numpy draws a root seed with."""
 MOST = 10**12
 """Steps, episodes, items: ten years at 3,000 a second."""
+MOST_EVALUATIONS = 2**20
+"""Points of one learning curve."""
 PositiveInt = Annotated[int, Field(gt=0, le=MOST)]
 NonNegativeInt = Annotated[int, Field(ge=0, le=MOST)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_INT)]
@@ -35,6 +37,7 @@ __all__ = [
     "LARGEST",
     "LARGEST_INT",
     "MOST",
+    "MOST_EVALUATIONS",
     "FiniteFloat",
     "Frozen",
     "InnerShare",

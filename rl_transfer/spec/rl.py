@@ -9,6 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from rl_transfer.spec.algorithms import Algorithm
 from rl_transfer.spec.base import (
+    MOST_EVALUATIONS,
     Frozen,
     Json,
     JsonValue,
@@ -106,6 +107,12 @@ def check_budget(algorithm: Algorithm, training: Training, evaluation: Evaluatio
         raise KeyedValueError(
             "evaluation.every",
             f"evaluation.every ({evaluation.every}) exceeds training.total_steps ({training.total_steps})",
+        )
+    if training.total_steps // evaluation.every >= MOST_EVALUATIONS:
+        raise KeyedValueError(
+            "evaluation.every",
+            f"evaluation.every ({evaluation.every}) asks for more than {MOST_EVALUATIONS:,} evaluations in "
+            f"{training.total_steps} steps; give a larger one",
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from rl_transfer.errors import StoreError
 from rl_transfer.results import read_record
-from rl_transfer.results.reading import RunReading, read_run
+from rl_transfer.results.reading import RunReading, parse_curve, read_run
 from rl_transfer.results.seal import intact, sealed
 from support.records import as_old, write_finished, write_record
 
@@ -20,9 +20,9 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / "abc"
 
 
-def old(run: Path, **record: object) -> Path:
+def old(run: Path) -> Path:
     """The run as 0.1.0 wrote it: no digest guards its files."""
-    write_finished(run, **record)
+    write_finished(run)
     as_old(run)
     return run
 
@@ -115,6 +115,15 @@ def test_a_curve_beyond_its_bound_is_damage(run: Path) -> None:
     assert read_run(run, "abc").problem == "damaged: curve.jsonl cannot be read (it is larger than 256 MiB)"
 
 
+@pytest.mark.parametrize(("each", "most"), [(b"{", 2**20), (b"[", 2**21), (b'"', 2**23)])
+def test_what_would_take_gigabytes_is_refused_before_it_is_parsed(each: bytes, most: int) -> None:
+    """Small objects, lists and texts, of which no curve has so many."""
+    with pytest.raises(ValueError, match="it holds more than 1,048,576 evaluations"):
+        parse_curve(b"no JSON" + each * (most + 1))
+    with pytest.raises(ValueError, match="Expecting value"):
+        parse_curve(b"no JSON" + each * most)
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
@@ -153,7 +162,9 @@ def test_a_curve_that_no_digest_guards_may_have_empty_lines_but_not_those_alone(
 
 
 def test_a_run_of_0_1_0_that_was_not_measured_has_no_curve(tmp_path: Path) -> None:
-    run = old(tmp_path / "abc", measured=False)
+    run = tmp_path / "abc"
+    write_finished(run, measured=False)
+    as_old(run)
     (run / "curve.jsonl").unlink()
     assert read_run(run, "abc") == RunReading("finished", None, read_record(run), None, on_trust=True)
 

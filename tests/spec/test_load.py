@@ -77,6 +77,7 @@ def test_an_unknown_algorithm_names_the_known_ones(tmp_path: Path) -> None:
         ("training.total_steps=650", "use 640 or 704"),
         ("evaluation.every=32", "evaluation.every is 32, which is no multiple of the 64"),
         ("evaluation.every=1280", "exceeds training.total_steps"),
+        ("training.total_steps=67108864", "asks for more than 1,048,576 evaluations in 67108864 steps"),
         ("algorithm.batch_size=48", "does not divide the rollout"),
         ("training.total_steps=yes", "got 'yes' (text), expected an integer"),
         ("training.total_steps=true", "got True (a truth value), expected an integer"),
@@ -91,6 +92,10 @@ def test_an_unknown_algorithm_names_the_known_ones(tmp_path: Path) -> None:
 def test_bad_overrides_say_what_is_accepted(tmp_path: Path, override: str, expected: str) -> None:
     message = refused(tmp_path, TRAIN, override)
     assert expected in message
+
+
+def test_a_run_may_have_as_many_evaluations_as_a_curve_is_read_with(tmp_path: Path) -> None:
+    assert train(tmp_path, TRAIN, "training.total_steps=67108800").training.total_steps == 67_108_800
 
 
 def test_an_error_in_an_override_is_located_on_the_command_line(tmp_path: Path) -> None:
