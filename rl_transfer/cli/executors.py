@@ -71,6 +71,7 @@ ReturnResults = Annotated[
 def executor_of(
     where: Where,
     workers: int | None,
+    local_workers: int,
     runs_per_worker: int | None,
     address: str | None,
     cpus: float | None,
@@ -85,7 +86,8 @@ def executor_of(
 
     Args:
         where: local processes or a cluster.
-        workers: runs at a time; None: as many as fit.
+        workers: runs at a time on a cluster; None: as many as fit.
+        local_workers: runs at a time on this machine.
         runs_per_worker: that a process executes, one after the other; None: the default.
         address: of the cluster.
         cpus: that a run asks for.
@@ -99,7 +101,6 @@ def executor_of(
         ConfigError: an option of clusters is given without one, or one of local processes with one.
     """
     from rl_transfer.sweep.local import RUNS_PER_WORKER, LocalExecutor
-    from rl_transfer.sweep.scheduler import default_workers
     from rl_transfer.sweep.watch import STALL_MINUTES, Limits
 
     runs = runs_per_worker or RUNS_PER_WORKER
@@ -120,4 +121,4 @@ def executor_of(
     if given:
         raise ConfigError(f"--{given[0]} is about a cluster: give --executor ray too, or leave it out")
     limits = Limits(timeout, STALL_MINUTES if stall is None else stall)
-    return lambda _: LocalExecutor(workers or default_workers(), runs, limits, say)
+    return lambda _: LocalExecutor(local_workers, runs, limits, say)

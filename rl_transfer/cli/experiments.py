@@ -170,7 +170,9 @@ def sweep(
     output: Output = None,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", "-j", min=1, help="Runs at a time; default: one per core."),
+        typer.Option(
+            "--workers", "-j", min=1, help="Runs at a time; default: one per core, as far as memory reaches."
+        ),
     ] = None,
     runs_per_worker: Annotated[
         int | None,
@@ -213,14 +215,16 @@ def sweep(
 
     Example: rl-transfer sweep quickstart seeds=3 --output results/try
     """
+    from rl_transfer.frame import silent
     from rl_transfer.sweep.dispatch import SUITES
     from rl_transfer.sweep.json_lines import JsonLines
-    from rl_transfer.sweep.scheduler import default_workers
+    from rl_transfer.sweep.memory import choose_workers
     from rl_transfer.sweep.sweep import prepare
 
     show = _show(quiet, json_lines)
+    here = choose_workers(workers, show if executor is Where.local else silent)
     make_executor = executor_of(
-        executor, workers, runs_per_worker, address, cpus_per_run, gpus_per_run,
+        executor, workers, here, runs_per_worker, address, cpus_per_run, gpus_per_run,
         share=not return_results, timeout=timeout, stall=stall_minutes, say=show,
     )  # fmt: skip
     with json_alone() if json_lines else nullcontext() as write:
@@ -232,7 +236,7 @@ def sweep(
             despite = (reuse_despite or "").split(",")
             plan = prepare(suite, folder, say, replace=replace_matrix, despite=despite, events=events)
         if dry_run:
-            show_forecast(plan.graph, plan.store, workers or default_workers(), suite.kind, lines)
+            show_forecast(plan.graph, plan.store, here, suite.kind, lines)
         else:
             _run_sweep(plan, make_executor, suite, replace_matrix, track, quiet, lines)
 

@@ -7,7 +7,6 @@ waiting runs.
 from __future__ import annotations
 
 import heapq
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -133,18 +132,6 @@ class State:
 
 OnChange = Callable[[State, Sequence[Event]], None]
 """Gets the state and what happened since the last call: at every end of a run, and a few times a second."""
-
-
-def default_workers() -> int:
-    """As many processes as this process may use cores.
-
-    Returns:
-        At least 1.
-    """
-    try:
-        return max(1, len(os.sched_getaffinity(0)))
-    except AttributeError:  # not on macOS and Windows
-        return max(1, os.cpu_count() or 1)
 
 
 def run_graph(
