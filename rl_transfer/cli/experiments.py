@@ -278,7 +278,7 @@ def _single_run(
             try:
                 runner.execute(run, folder, bundle, say=_say)
             except RLTransferError as error:
-                folder.fail(type(error).__name__, error.message)
+                folder.fail(type(error).__name__, error.message, attempts=1)
                 raise
         if log is not None:
             role = "train" if bundle is None else "transfer"

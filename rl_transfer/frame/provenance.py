@@ -34,7 +34,8 @@ def origin() -> Mapping[str, Json]:
     """What was asked for, and at which commit the user's folder was.
 
     Returns:
-        ``command`` and ``git``: ``commit`` and ``dirty``, or None where the folder is in no repository.
+        ``command``; ``git``: ``commit`` and ``dirty``, or None where the folder is in no repository;
+        ``attempts``: how many processes have begun the run, this one included.
     """
     return _adopted[-1] if _adopted else _origin()
 
@@ -50,7 +51,7 @@ def adopt(found: Mapping[str, Json]) -> None:
 
 @cache
 def _origin() -> Mapping[str, Json]:
-    return {"command": _command(), "git": _git()}
+    return {"command": _command(), "git": _git(), "attempts": 1}
 
 
 def _command() -> str:

@@ -55,6 +55,21 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
         raise StoreError(f"{path} cannot be written: {error.strerror}") from None
 
 
+def read_only(path: Path) -> bool:
+    """Whether a file system was mounted read-only, or became so after an error of the disk.
+
+    Args:
+        path: a file or folder on it.
+
+    Returns:
+        False where that cannot be told.
+    """
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except (OSError, AttributeError):  # Windows has no statvfs
+        return False
+
+
 def sync_file(path: Path) -> None:
     """Wait until what was written to a file is on the disk, whoever wrote it.
 

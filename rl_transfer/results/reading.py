@@ -21,7 +21,7 @@ from rl_transfer.results.seal import SCHEMA, intact
 from rl_transfer.spec import JsonObject
 from rl_transfer.spec.base import MOST_EVALUATIONS
 
-SPEC, CURVE = "spec.json", "curve.jsonl"
+SPEC, CURVE, FAILURE = "spec.json", "curve.jsonl", "failure.json"
 BUNDLE = ("bundle/bundle.json", "bundle/tensors.safetensors")
 COVERED = (SPEC, CURVE, *BUNDLE)
 """The files that a record has digests of, where the run has them."""
@@ -101,6 +101,24 @@ def read_record(path: Path) -> JsonObject | None:
         return _record(path / "record.json")
     except _DamagedError:
         return None
+
+
+def read_failure(path: Path) -> JsonObject | None:
+    """What made a run fail.
+
+    Args:
+        path: the run's folder.
+
+    Returns:
+        The content of ``failure.json``; of one that is damaged, ``message`` says so; None without one.
+    """
+    try:
+        failure = read_json(path / FAILURE)
+    except StoreError as error:
+        if not (path / FAILURE).exists():
+            return None
+        return {"message": f"{FAILURE} cannot be read ({error.message})"}
+    return failure if isinstance(failure, dict) else {"message": str(failure or "")}
 
 
 def _record(path: Path) -> JsonObject | None:
@@ -246,12 +264,9 @@ def _check_old_bundle(path: Path, record: JsonObject) -> None:
 
 
 def _without_record(path: Path) -> RunReading:
-    try:
-        failure = read_json(path / "failure.json")
-    except StoreError as error:
-        if not (path / "failure.json").exists():
-            return RunReading("unfinished", "unfinished")
-        return RunReading("failed", f"failed: failure.json cannot be read ({error.message})")
-    text = failure.get("message") or failure.get("error") if isinstance(failure, dict) else failure
+    failure = read_failure(path)
+    if failure is None:
+        return RunReading("unfinished", "unfinished")
+    text = failure.get("message") or failure.get("error")
     lines = str(text or "").strip().splitlines() or ["see its log.txt"]
     return RunReading("failed", f"failed: {lines[0]}")

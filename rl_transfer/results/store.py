@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from rl_transfer.results.files import (
     file_digest,
     make_folder,
     read_json,
+    read_only,
     sync_file,
     sync_folder,
     write_json,
@@ -25,10 +27,12 @@ from rl_transfer.results.files import (
 from rl_transfer.results.reading import (
     COVERED,
     CURVE,
+    FAILURE,
     MOST_CURVE_BYTES,
     SPEC,
     RunReading,
     parse_curve,
+    read_failure,
     read_run,
 )
 from rl_transfer.results.seal import SCHEMA, sealed
@@ -108,17 +112,16 @@ class RunFolder:
         return reading.record
 
     def failure(self) -> JsonObject | None:
-        """What made the run fail: ``error`` and ``message``; none if it did not fail.
+        """What made the run fail: ``error``, ``message`` and ``attempts``; none if it did not fail.
 
         Returns:
-            The two texts, or None.
+            These three as they were written; of a damaged file, a message that says so; or None.
         """
-        path = self.path / "failure.json"
-        return read_json(path) if path.is_file() else None
+        return read_failure(self.path)
 
     def forget_failure(self) -> None:
         """Remove what an earlier attempt left, so that it is not taken for this one's."""
-        (self.path / "failure.json").unlink(missing_ok=True)
+        (self.path / FAILURE).unlink(missing_ok=True)
 
     def heartbeat(self) -> JsonObject:
         """The last sign of life: ``step``, ``total_steps``, ``score``, ``time``; empty before the first.
@@ -246,14 +249,15 @@ class RunFolder:
             sync_folder(folder)
         return {name: file_digest(self.path / name) for name in names}
 
-    def fail(self, error: str, message: str) -> None:
+    def fail(self, error: str, message: str, attempts: int) -> None:
         """Note that the run failed, and why.
 
         Args:
             error: name of the exception's class.
             message: what people are told.
+            attempts: how many processes have begun the run, this one included.
         """
-        write_json(self.path / "failure.json", {"error": error, "message": message})
+        write_json(self.path / FAILURE, {"error": error, "message": message, "attempts": attempts})
 
 
 class RunStore:
@@ -306,7 +310,8 @@ class RunStore:
         """
         path = next(each for each in (self.root, *self.root.absolute().parents) if each.exists())
         if not (path.is_dir() and os.access(path, os.W_OK | os.X_OK)):
-            why = "Permission denied" if path.is_dir() else "Not a directory"
+            denied = errno.EROFS if read_only(path) else errno.EACCES
+            why = os.strerror(denied if path.is_dir() else errno.ENOTDIR)
             raise StoreError(
                 f"folder {self.root} cannot be written to ({why}: {path}); choose another with --output"
             )

@@ -92,4 +92,4 @@ def bring(returned: bytes | None, folder: Path, final: RunFolder) -> str | None:
     if final.finished:
         return None
     failure = final.failure()
-    return str(failure["message"]) if failure else "it ended without a record"
+    return str(failure.get("message")) if failure else "it ended without a record"

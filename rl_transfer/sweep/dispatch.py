@@ -115,6 +115,8 @@ class Job:
     """Whether it executes these modules, so that its process must not run anything after it."""
     events: bool = True
     """Whether it writes TensorBoard's event files."""
+    attempt: int = 1
+    """How many processes have begun it, this one included."""
     origin: Mapping[str, Json] = field(default_factory=origin)
     """Command and commit, for the record."""
 
@@ -128,6 +130,7 @@ class Job:
                 "modules": list(self.modules),
                 "alone": self.alone,
                 "events": self.events,
+                "attempt": self.attempt,
                 "origin": {**self.origin},
             }
         )
@@ -138,12 +141,19 @@ class Job:
         data = json.loads(text)
         run = KINDS[data["run"]["kind"]].run.model_validate_json(json.dumps(data["run"]))
         source = None if data["source"] is None else Path(data["source"])
-        modules = tuple(data["modules"])
-        folder, alone, events = Path(data["folder"]), data["alone"], data["events"]
-        return cls(run, folder, source, modules, alone, events, data["origin"])
+        return cls(
+            run,
+            Path(data["folder"]),
+            source,
+            tuple(data["modules"]),
+            data["alone"],
+            data["events"],
+            data["attempt"],
+            data["origin"],
+        )
 
     def execute(self) -> None:
         """Run it in this process."""
-        adopt(self.origin)
+        adopt({**self.origin, "attempts": self.attempt})
         import_modules(self.modules)
         room(self.run.kind).execute(self.run, RunFolder(self.folder, self.events), self.source)

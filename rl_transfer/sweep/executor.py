@@ -12,8 +12,8 @@ class RunFailed(RLTransferError):
     """A run failed where it was executed; the message says why and where its log is."""
 
 
-class DiskFull(RunFailed):
-    """There is no room for results: no other run could keep its own."""
+class UnusableDisk(RunFailed):
+    """The disk is full or read-only: no other run could keep its results."""
 
 
 class Executor(Protocol):
@@ -36,7 +36,7 @@ class Executor(Protocol):
         Returns:
             A future that runs from the moment the job does (``set_running_or_notify_cancel``), and ends with
             None where the run has its record, with :class:`RunFailed` where it has none, and with
-            :class:`DiskFull` where no run could have one.
+            :class:`UnusableDisk` where no run could have one.
         """
 
     def cancel(self, future: Future[None]) -> None:

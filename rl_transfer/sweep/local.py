@@ -26,8 +26,17 @@ from typing import Any
 from rl_transfer.errors import RLTransferError
 from rl_transfer.frame import Say, silent
 from rl_transfer.results import RunFolder
-from rl_transfer.sweep.executor import DiskFull, RunFailed
-from rl_transfer.sweep.watch import Limits, Watch, how_it_died, memory_kills, shorten_log
+from rl_transfer.results.files import read_only
+from rl_transfer.sweep.executor import RunFailed, UnusableDisk
+from rl_transfer.sweep.watch import (
+    Limits,
+    Watch,
+    how_it_died,
+    is_dead,
+    memory_kills,
+    parent_of,
+    shorten_log,
+)
 from rl_transfer.sweep.worker import STACK, Report, full, serve
 from rl_transfer.wording import counted
 
@@ -41,7 +50,10 @@ LOOK_SECONDS = 0.5
 ATTEMPTS = 3
 BACK_OFF = (0.5, 4.0)
 """Seconds before the second and the third attempt at a run whose process died."""
-KILLED = f"killed by signal {int(signal.SIGTERM)}", "killed by signal 9"
+UNKNOWN_CODE = 255
+"""What Python says of a process whose server died before it could tell, and of one that ended with it."""
+SERVER_DIED = "the server that starts workers has died; a new one is started"
+KILLED = f"killed by signal {int(signal.SIGTERM)}", "killed by signal 9", SERVER_DIED
 """Somebody else's doing: that it comes twice does not say that it will come always."""
 
 
@@ -68,7 +80,12 @@ class _Task:
     future: Future[None]
     folder: RunFolder
     alone: bool
+    attempt: int
     crashes: list[str] = field(default_factory=list)
+
+    def begun_again(self) -> str:
+        """The job, for the next process that begins it."""
+        return json.dumps({**json.loads(self.job), "attempt": self.attempt + len(self.crashes)})
 
 
 class _Worker:
@@ -83,6 +100,7 @@ class _Worker:
         with _no_interrupts():
             self.process.start()
         far.close()
+        self.server = None if context.get_start_method() == "spawn" else parent_of(self.process.pid)
         self.task: _Task | None = None
         self.watch: Watch | None = None
         self.verdict: str | None = None
@@ -131,7 +149,8 @@ class LocalExecutor:
         """
         content = json.loads(job)
         future: Future[None] = Future()
-        self._tasks.append(_Task(job, future, RunFolder(Path(content["folder"])), content["alone"]))
+        folder = RunFolder(Path(content["folder"]))
+        self._tasks.append(_Task(job, future, folder, content["alone"], content["attempt"]))
         self._ring()
         return future
 
@@ -222,11 +241,12 @@ class LocalExecutor:
                 continue
             worker = self._idle(task) or self._start(1 if task.alone else self._runs)
             if worker is None:
-                self._resolve(task, "no worker process could be started")
+                again = "start the sweep again: finished runs are kept"
+                self._resolve(task, f"no worker process could be started, tried twice; {again}")
                 continue
             worker.task, worker.watch = task, Watch(task.folder, self._limits)
             with contextlib.suppress(OSError):  # it has just died, which its sentinel tells
-                worker.connection.send(task.job)
+                worker.connection.send(task.begun_again())
 
     def _idle(self, task: _Task) -> _Worker | None:
         """A worker that waits for a job, for one that may share it."""
@@ -287,10 +307,11 @@ class LocalExecutor:
         elif task.future in self._stopped:
             self._resolve(task, "stopped")
         elif worker.verdict is not None:
-            self._fail(task, "RunEnded", worker.verdict)
+            self._fail(task, "RunEnded", worker.verdict, task.attempt + len(task.crashes))
         else:
             kills, self._memory_kills = self._memory_kills, memory_kills()
-            reason = how_it_died(code, self._memory_kills > kills)
+            killed = how_it_died(code, self._memory_kills > kills)
+            reason = SERVER_DIED if code == UNKNOWN_CODE and is_dead(worker.server) else killed
             self._crashed(task, reason + ("" if problem == "unfinished" else f"; what it left is {problem}"))
 
     def _crashed(self, task: _Task, reason: str) -> None:
@@ -300,7 +321,8 @@ class LocalExecutor:
         tries = len(task.crashes)
         if same or tries == ATTEMPTS:
             times = f", {counted(tries, 'time')} in a row" if tries > 1 else ""
-            self._fail(task, "WorkerDied", f"the worker process died ({reason}){times}")
+            message = f"the worker process died ({reason}){times}"
+            self._fail(task, "WorkerDied", message, task.attempt + tries - 1)
             return
         self._later.append((time.monotonic() + BACK_OFF[tries - 1], task))
         self._say(
@@ -308,9 +330,9 @@ class LocalExecutor:
             f"{tries + 1} of {ATTEMPTS}"
         )
 
-    def _fail(self, task: _Task, kind: str, error: str) -> None:
+    def _fail(self, task: _Task, kind: str, error: str, attempts: int) -> None:
         with contextlib.suppress(RLTransferError):
-            task.folder.fail(kind, error)
+            task.folder.fail(kind, error, attempts)
         self._resolve(task, error)
 
     def _resolve(self, task: _Task, error: str | None, full: bool = False) -> None:
@@ -318,7 +340,7 @@ class LocalExecutor:
         if error is None:
             task.future.set_result(None)
         else:
-            raised = DiskFull if full else RunFailed
+            raised = UnusableDisk if full or read_only(task.folder.path) else RunFailed
             task.future.set_exception(raised(f"{error}\n  log: {task.folder.log}"))
 
     def _stop(self) -> None:

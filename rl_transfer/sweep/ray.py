@@ -298,7 +298,7 @@ class RayExecutor:
             bundle = job.source.absolute()
         elif job.source is not None:
             source = self._packed(job.source.parent)
-        sent = replace(job, folder=folder, source=bundle).to_json()
+        sent = replace(job, folder=folder, source=bundle, attempt=task.tries + 1).to_json()
         remote = self._on(node, execute, self._request.cpus, self._request.gpus)
         ref = remote.remote(sent, self._request.runs_per_worker, node.shared, source, os.getcwd(), sys.path)
         attempt = Attempt(node, folder, ref)

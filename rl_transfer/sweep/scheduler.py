@@ -19,9 +19,10 @@ from typing import Literal
 from rl_transfer.errors import StoreError
 from rl_transfer.frame import Say, silent
 from rl_transfer.results import RunStore
+from rl_transfer.results.files import read_only
 from rl_transfer.sweep.dispatch import Job
 from rl_transfer.sweep.estimate import TimeLeft
-from rl_transfer.sweep.executor import DiskFull, Executor
+from rl_transfer.sweep.executor import Executor, UnusableDisk
 from rl_transfer.sweep.graph import Graph
 from rl_transfer.sweep.reuse import take_stock
 from rl_transfer.sweep.stops import Stops
@@ -251,10 +252,10 @@ class _Scheduler:
     def _collect(self, identifier: str) -> None:
         self._notice_begun()
         error = self._submitted.pop(identifier).exception()
-        if isinstance(error, DiskFull):
+        if isinstance(error, UnusableDisk):
             raise StoreError(
-                f"the disk is full: {self._free()}; the sweep stops, what is finished is kept, and the same "
-                f"command continues when there is room\n  {error}"
+                f"{self._disk()}; the sweep stops, what is finished is kept, and the same command continues "
+                f"when it can be written to again\n  {error}"
             )
         if error is None:
             self._state.finish(identifier)
@@ -269,9 +270,11 @@ class _Scheduler:
             self._events.append(Event("failed", identifier, str(error)))
             self._skip_dependants(identifier)
 
-    def _free(self) -> str:
+    def _disk(self) -> str:
         root = self._state.store.root
-        return f"{shutil.disk_usage(root).free / 2**20:,.1f} MiB are free at {root}"
+        if read_only(root):
+            return f"the disk is read-only now: {root}"
+        return f"the disk is full: {shutil.disk_usage(root).free / 2**20:,.1f} MiB are free at {root}"
 
     def _skip_dependants(self, identifier: str) -> None:
         """Give up runs whose source failed or was itself given up."""

@@ -16,6 +16,8 @@ STALL_MINUTES = 30.0
 """An epoch on a large data set, and an evaluation of many long episodes, show nothing for minutes."""
 STOPPED = 10.0
 """Seconds between two looks after which the sweep itself was stopped (Ctrl-Z): its runs were too."""
+EXIT_SECONDS = 0.5
+"""A process closes its files a moment before it has ended."""
 MOST_LOG = 8 * 2**20
 FIRST_LOG, LAST_LOG = 2**20, 3 * 2**20
 LEFT_OUT = b"\n... what stood here was left out: of a long log the first 1 MiB and the end are kept ...\n"
@@ -104,6 +106,43 @@ def how_it_died(code: int | None, out_of_memory: bool) -> str:
     if number == signal.SIGKILL and out_of_memory:
         return f"killed by signal {number}{name}, as memory ran out: fewer --workers need less"
     return f"killed by signal {number}{name}"
+
+
+def parent_of(process: int | None) -> int | None:
+    """The process that another one was started by.
+
+    Args:
+        process: its number.
+
+    Returns:
+        A number; None where the process is gone, or the system does not tell.
+    """
+    found = _stat(process)
+    return None if found is None else int(found[1])
+
+
+def is_dead(process: int | None) -> bool:
+    """Whether a process has ended, though nobody may have taken notice yet.
+
+    Args:
+        process: its number, of one whose files are closed; None: unknown, which is not dead.
+    """
+    deadline = time.monotonic() + EXIT_SECONDS
+    while process is not None:
+        found = _stat(process)
+        if found is None or found[0] in "ZX":
+            return True
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
+    return False
+
+
+def _stat(process: int | None) -> list[str] | None:
+    """What Linux says of a process behind its name: state, number of its parent."""
+    with contextlib.suppress(OSError):
+        return Path("/proc", str(process), "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    return None
 
 
 def memory_kills() -> int:

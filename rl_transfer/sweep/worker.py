@@ -86,7 +86,7 @@ def _run(job: Job, surroundings: Surroundings) -> BaseException | None:
             traceback.print_exc()
         if not full(error):
             with suppress(RLTransferError):
-                folder.fail(type(error).__name__, _words(error))
+                folder.fail(type(error).__name__, _words(error), job.attempt)
         return error
     finally:
         with suppress(OSError):

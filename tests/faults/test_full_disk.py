@@ -41,7 +41,11 @@ def test_a_full_disk_stops_a_sweep_which_goes_on_when_there_is_room(small: Path,
     assert f"the disk is full: 0.0 MiB are free at {output}; the sweep stops" in full.stderr
     assert "Traceback" not in full.stderr
     assert not list(output.glob("runs/*/failure.json"))
-    assert mount("-o", "remount,size=64m", str(small))
+    assert mount("-o", "remount,size=64m,ro", str(small))
+    refused = sweep()
+    assert refused.returncode == 7
+    assert f"folder {output} cannot be written to (Read-only file system" in refused.stderr
+    assert mount("-o", "remount,size=64m,rw", str(small))
     done = sweep()
     assert done.returncode == 0, done.stderr
     assert "moved to" not in done.stdout

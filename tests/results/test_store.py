@@ -112,12 +112,38 @@ def test_what_an_interrupted_attempt_left_behind_is_cleared(tmp_path: Path) -> N
     folder = RunStore(tmp_path).folder("abc")
     folder.begin(spec())
     folder.append_evaluation(0, 0, [1.0], [1])
-    folder.fail("ValueError", "boom")
+    folder.fail("ValueError", "boom", attempts=1)
     folder.tensorboard.mkdir()
     folder.begin(spec())
     assert folder.curve() == []
     assert folder.failure() is None
     assert not folder.tensorboard.exists()
+
+
+@pytest.mark.parametrize("content", ["{", "", "[1]", '"a text"', "null"])
+def test_a_damaged_failure_is_a_failure_all_the_same(tmp_path: Path, content: str) -> None:
+    folder = RunStore(tmp_path).folder("abc")
+    folder.begin(spec())
+    (folder.path / "failure.json").write_text(content, encoding="utf-8")
+    failure = folder.failure()
+    assert failure is not None
+    assert ("cannot be read" in failure["message"]) is (content in ("{", ""))
+    assert folder.read().state == "failed"
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"), [(os.ST_RDONLY, "Read-only file system"), (0, "Permission denied")]
+)
+def test_a_folder_that_cannot_be_written_to_is_named_as_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: int, why: str
+) -> None:
+    class Flags:
+        f_flag = flags
+
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(os, "statvfs", lambda path: Flags)
+    with pytest.raises(StoreError, match=why):
+        RunStore(tmp_path).refuse_unwritable()
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,9 @@ import pytest
 from rl_transfer.errors import StoreError
 from rl_transfer.results import RunFolder
 from rl_transfer.spec import Environment, Evaluation, RLRun
+from rl_transfer.sweep import local
 from rl_transfer.sweep.dispatch import Job
-from rl_transfer.sweep.executor import DiskFull
+from rl_transfer.sweep.executor import UnusableDisk
 from rl_transfer.sweep.local import LocalExecutor
 from rl_transfer.sweep.watch import (
     FIRST_LOG,
@@ -92,7 +93,7 @@ def test_a_run_that_hangs_is_ended_and_its_stack_is_in_its_log(bad: Path) -> Non
     message = "no sign of life for 3 seconds; before its first step; its stack is at the end of the log"
     assert str(error).startswith(message)
     assert "in asleep_in_step" in folder.log.read_text("utf-8")
-    assert folder.failure() == {"error": "RunEnded", "message": message}
+    assert folder.failure() == {"error": "RunEnded", "message": message, "attempts": 1}
 
 
 def test_a_run_may_take_so_many_minutes_and_no_more(bad: Path) -> None:
@@ -122,6 +123,7 @@ def test_a_run_whose_process_was_killed_is_tried_again(bad: Path) -> None:
     assert said == [
         "run run: the worker process died (killed by signal 9 (SIGKILL)); it is tried again, 2 of 3"
     ]
+    assert folder.record()["provenance"]["attempts"] == 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a worker outlives its fork server")
@@ -129,14 +131,15 @@ def test_a_dead_fork_server_takes_its_workers_along_and_another_one_is_started(b
     error, folder, said, _ = run(bad, "server killed once")
     assert error is None
     assert folder.finished
-    assert len(said) == 1
-    assert "it is tried again" in said[0]
+    died = "the worker process died (the server that starts workers has died; a new one is started)"
+    assert said == [f"run run: {died}; it is tried again, 2 of 3"]
 
 
 def test_a_run_whose_process_is_always_killed_is_tried_three_times(bad: Path) -> None:
-    error, _, said, steps = run(bad, "killed")
+    error, folder, said, steps = run(bad, "killed")
     assert str(error).startswith("the worker process died (killed by signal 9 (SIGKILL)), 3 times in a row")
     assert (len(said), steps) == (2, 3)
+    assert (folder.failure() or {})["attempts"] == 3
 
 
 def test_a_run_that_ends_its_process_twice_in_the_same_way_is_given_up(bad: Path) -> None:
@@ -148,15 +151,24 @@ def test_a_run_that_ends_its_process_twice_in_the_same_way_is_given_up(bad: Path
 
 
 def test_an_environment_that_calls_exit_is_named_and_not_tried_again(bad: Path) -> None:
-    error, _, _, steps = run(bad, "leaves")
+    error, folder, _, steps = run(bad, "leaves")
     assert str(error).startswith("code of the run called sys.exit(3)")
     assert steps == 1
+    assert (folder.failure() or {})["attempts"] == 1
 
 
 def test_a_run_without_room_is_unfinished_and_not_failed(bad: Path) -> None:
     error, folder, _, _ = run(bad, "no room")
-    assert isinstance(error, DiskFull)
+    assert isinstance(error, UnusableDisk)
     assert folder.failure() is None
+
+
+def test_a_run_that_fails_on_a_disk_that_became_read_only_stops_everything(
+    bad: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "read_only", lambda path: path == bad / "run")
+    error, _, _, _ = run(bad, "leaves")
+    assert isinstance(error, UnusableDisk)
 
 
 def test_a_full_disk_is_seen_through_the_errors_that_it_caused() -> None:
