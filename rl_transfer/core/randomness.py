@@ -17,7 +17,8 @@ def generator_states() -> dict[str, object]:
         Plain data for :func:`set_generator_states`.
     """
     numpy_state: object = np.random.get_state(legacy=False)  # noqa: NPY002 - see isolated
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call, unused-ignore]
+    cuda = torch.cuda.get_rng_state_all() if in_use else []
     return {"python": random.getstate(), "numpy": numpy_state, "torch": torch.get_rng_state(), "cuda": cuda}
 
 
