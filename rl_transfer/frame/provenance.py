@@ -195,22 +195,20 @@ def _distributions() -> Mapping[str, list[str]]:
 
 def _written(top: str, place: Path) -> Mapping[str, str]:
     """Digest of a user's own source, and versions of the packages that it imports."""
-    files = sorted(place.rglob("*.py"))[:MOST_FILES] if place.is_dir() else [place]
-    home = place.parent
+    files = [(path, place.parent) for path in _sources(place)][:MOST_FILES]
     hashed, packages = hashlib.sha256(), set[str]()
-    seen = {*files}
-    for path in files:  # grows: files beside a module that it imports
+    seen = {path for path, _ in files}
+    for path, home in files:  # grows: the user's other files that it imports
         try:
             content = path.read_bytes()
         except OSError:
             continue
         hashed.update(f"{path.relative_to(home).as_posix()}\0{len(content)}\0".encode() + content)
         for name in sorted(_imports(content)):
-            beside = [home / f"{name.partition('.')[0]}.py", *_package_files(home / name.partition(".")[0])]
-            own = [each for each in beside if each.is_file()]
+            own = _own_files(name, home)
             if own:
-                files += [each for each in own if each not in seen][: MOST_FILES - len(files)]
-                seen.update(own)
+                files += [each for each in own if each[0] not in seen][: MOST_FILES - len(files)]
+                seen.update(path for path, _ in own)
             else:
                 packages.add(name)
     found = {top: f"sha256:{hashed.hexdigest()[:16]}"}
@@ -219,8 +217,19 @@ def _written(top: str, place: Path) -> Mapping[str, str]:
     return found
 
 
-def _package_files(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.py")) if (folder / "__init__.py").is_file() else []
+def _own_files(module: str, home: Path) -> list[tuple[Path, Path]]:
+    """A user's files that an import means, each with its folder; those in ``home`` come before all others."""
+    top = module.partition(".")[0]
+    beside = [home / f"{top}.py", *(_sources(home / top) if (home / top / "__init__.py").is_file() else [])]
+    found = [(each, home) for each in beside if each.is_file()]
+    if found or top in _OWN or top in sys.stdlib_module_names or _library(module):
+        return found
+    place = _place(top)
+    return [] if place is None else [(each, place.parent) for each in _sources(place)]
+
+
+def _sources(place: Path) -> list[Path]:
+    return sorted(place.rglob("*.py")) if place.is_dir() else [place]
 
 
 def _imports(content: bytes) -> set[str]:

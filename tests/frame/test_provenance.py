@@ -70,6 +70,22 @@ def test_what_a_users_module_imports_beside_it_counts(own: Path, helper: str) ->
     assert code("cars:Fast-v0") == after
 
 
+@pytest.mark.parametrize("helper", ["cars/roads/wet.py", "elsewhere/roads.py", "elsewhere/roads/wet.py"])
+def test_folders_without_init_and_files_elsewhere_on_the_path_count(
+    own: Path, helper: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("cars", "elsewhere"):
+        (own / name).mkdir()
+        monkeypatch.syspath_prepend(own / name)
+    (own / "cars" / "cars.py").write_text("import roads\nimport roads.wet\n", encoding="utf-8")
+    (own / helper).parent.mkdir(exist_ok=True)
+    (own / helper).write_text("GRIP = 1\n", encoding="utf-8")
+    before = code("cars:Fast-v0")
+    (own / helper).write_text("GRIP = 2\n", encoding="utf-8")
+    assert code("cars:Fast-v0") != before
+    assert code("cars:Fast-v0").keys() == before.keys() == {"cars"}
+
+
 def test_packages_that_a_users_module_imports_are_told_by_version(own: Path) -> None:
     (own / "cars.py").write_text(
         "import pydantic\nfrom gymnasium.envs.mujoco import MujocoEnv\n", encoding="utf-8"
