@@ -15,7 +15,6 @@ import numpy as np
 
 from rl_transfer.analysis.arm_statistics import FloatArray
 from rl_transfer.analysis.settings import StrategyInfo, read_settings, read_strategies
-from rl_transfer.errors import StoreError
 from rl_transfer.results import Labels, RunFolder, read_labels, read_manifest
 from rl_transfer.spec import Analysis, JsonObject
 
@@ -184,21 +183,16 @@ def read_sweep(folder: str | Path) -> Sweep:
     manifest = read_manifest(folder)
     loaded: dict[str, Run] = {}
     runs = []
-    for row in manifest.get("runs", []):
-        try:
-            identity = Run(
-                id=row["id"],
-                role=row["role"],
-                source=row.get("source"),
-                target=row.get("target"),
-                strategy=row.get("strategy"),
-                seed=int(row["seed"]),
-                needs=tuple(row.get("needs") or ()),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(
-                f"{folder / 'sweep.json'}: a run needs id, role and seed, got {row!r}"
-            ) from error
+    for row in manifest["runs"]:
+        identity = Run(
+            id=row["id"],
+            role=row["role"],
+            source=row.get("source"),
+            target=row.get("target"),
+            strategy=row.get("strategy"),
+            seed=row["seed"],
+            needs=tuple(row.get("needs") or ()),
+        )
         if identity.id not in loaded:
             loaded[identity.id] = _read_run(identity, folder)
         found = loaded[identity.id]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ from rl_transfer.results.address import shortest
 from rl_transfer.results.manifest import read_manifest
 from rl_transfer.results.reading import RunReading
 from rl_transfer.results.store import RunStore
+
+_CUT = re.compile(r"\..+\.(\d+\.partial|[0-9a-f]{32}\.tmp)|\.heartbeat\.partial")
+"""Names that our writes give what is not in its place yet; other people's temporary files are not ours."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def leftovers(folder: Path) -> list[Leftover]:
     found += [
         Leftover(each, "damaged, moved aside", _size(each)) for each in sorted((folder / "damaged").glob("*"))
     ]
-    cut = sorted({*folder.rglob(".*.partial"), *folder.rglob(".*.tmp")})
+    cut = sorted(each for each in folder.rglob(".*") if _CUT.fullmatch(each.name))
     gone = [each.path for each in found]
     found += [
         Leftover(each, "a write that was cut short", _size(each))

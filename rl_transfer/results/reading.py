@@ -52,6 +52,11 @@ class RunReading:
     on_trust: bool = False
 
 
+_NUMBERS = ("total_steps", "wall_seconds", "cpu_seconds")
+_OBJECTS = ("spec", "versions", "code", "provenance", "zero_shot", "retention", "parameters", "frozen")
+_LISTS = ("plan", "thaws", "resumed")
+
+
 class _DamagedError(Exception):
     """What is wrong with a run that has a record."""
 
@@ -131,6 +136,7 @@ def _record(path: Path) -> JsonObject | None:
     if not isinstance(record, dict):
         raise _DamagedError("record.json is no JSON object")
     if record.get("schema") == 1 and "digest" not in record:
+        _check_kinds(record)
         return _migrated(record)
     if not intact(record):
         raise _DamagedError("record.json was changed after it was written: its digest does not match")
@@ -142,7 +148,18 @@ def _record(path: Path) -> JsonObject | None:
     files = record.get("files")
     if not isinstance(files, dict) or not {SPEC} <= set(files) <= set(COVERED):
         raise _DamagedError("record.json does not say which files it speaks of")
+    _check_kinds(record)
     return record
+
+
+def _check_kinds(record: JsonObject) -> None:
+    """What is read of a record without asking is of the kind that a run writes; a key may be missing."""
+    numbers = {name: record.get(name, 0) for name in _NUMBERS}
+    wrong = [name for name, it in numbers.items() if not (isinstance(it, int | float) and 0 <= it < 2**63)]
+    wrong += [name for name in _OBJECTS if not isinstance(record.get(name), dict | None)]
+    wrong += [name for name in _LISTS if not isinstance(record.get(name), list | None)]
+    if wrong:
+        raise _DamagedError(f"record.json has {wrong[0]} {str(record[wrong[0]])[:40]!r}, which no run writes")
 
 
 def _migrated(record: JsonObject) -> JsonObject:

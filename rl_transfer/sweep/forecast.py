@@ -72,12 +72,12 @@ def forecast(graph: Graph, store: RunStore, workers: int) -> Forecast:
             damaged[identifier] = str(reading.problem)
         if reading.record is None:
             continue
-        seconds, steps = float(reading.record["wall_seconds"]), int(reading.record["total_steps"])
+        seconds, steps = (float(reading.record.get(key, 0)) for key in ("wall_seconds", "total_steps"))
         measured += 1
         if identifier in role:
             reused.add(identifier)
             left.learn_like(identifier, seconds)
-        left.learn(steps, seconds)
+        left.learn(int(steps), seconds)
         group = sizes.setdefault(role.get(identifier, "target"), [])
         if len(group) < SAMPLE:
             group.append(_size(store.folder(identifier).path))

@@ -10,7 +10,7 @@ from rl_transfer.frame import bundle_folder
 from rl_transfer.results import RunStore, write_manifest
 from rl_transfer.results.address import is_address, run_at
 from support.cli import Call, calling
-from support.records import write_finished
+from support.records import change_manifest, write_finished
 
 ROWS = [
     ("aaaa0001", "source", "base", None, None, 0),
@@ -120,6 +120,10 @@ def test_what_nothing_needs_is_listed_and_deleted_where_asked(call: Call, sweep:
     (sweep / "damaged" / "cccc0001-1").mkdir(parents=True)
     (sweep / "damaged" / "cccc0001-1" / "record.json").write_text("12345", encoding="utf-8")
     (sweep / ".sweep.json.1.partial").write_text("{", encoding="utf-8")
+    theirs = [sweep / ".notes.tmp", sweep / "mine" / ".download.partial"]
+    for path in theirs:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("somebody else's", encoding="utf-8")
     listed = call("runs", "gc", str(sweep))
     assert listed.code == 0
     assert all(name in listed.out for name in ("eeee0001", "cccc0001-1", ".sweep.json.1.partial", "3 things"))
@@ -131,6 +135,21 @@ def test_what_nothing_needs_is_listed_and_deleted_where_asked(call: Call, sweep:
     assert {path.name for path in (sweep / "runs").iterdir()} == {row[0] for row in ROWS}
     assert not any((sweep / "damaged").iterdir())
     assert "0 things" in call("runs", "gc", str(sweep)).out
+    assert all(path.exists() for path in theirs), "files of other programs are nobody's leftovers here"
+
+
+ROW = {"id": "a", "role": "target", "seed": 0}
+
+
+@pytest.mark.parametrize(
+    "rows", [None, {}, [7], [{**ROW, "id": 7}], [{**ROW, "seed": [[1]]}], [{**ROW, "target": {}}]]
+)
+def test_a_matrix_that_no_sweep_writes_is_one_clear_error(call: Call, sweep: Path, rows: object) -> None:
+    change_manifest(sweep, runs=rows)
+    for words in (("list", str(sweep)), ("verify", str(sweep)), ("gc", str(sweep)), ("show", f"{sweep}:a")):
+        done = call("runs", *words)
+        assert done.code == 7, words
+        assert "a run needs id, role and seed" in done.err
 
 
 def test_a_folder_without_a_matrix_is_refused(call: Call, tmp_path: Path) -> None:

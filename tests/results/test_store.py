@@ -108,6 +108,38 @@ def test_a_record_speaks_of_files_of_its_run_only(tmp_path: Path) -> None:
         assert folder.read().problem == "damaged: record.json does not say which files it speaks of"
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"total_steps": "many"},
+        {"total_steps": 10**400},
+        {"wall_seconds": [1.0]},
+        {"cpu_seconds": -1},
+        {"zero_shot": 7},
+        {"retention": [1.0]},
+        {"plan": {}},
+        {"spec": []},
+    ],
+)
+def test_a_record_that_no_run_writes_is_damaged_though_its_digest_fits(
+    tmp_path: Path, changed: dict[str, object]
+) -> None:
+    folder = finished(RunStore(tmp_path).folder("abc"))
+    record = {**folder.record(), **changed}
+    write_json(folder.path / "record.json", sealed(record))
+    assert f"damaged: record.json has {next(iter(changed))} " in str(folder.read().problem)
+    old = {key: value for key, value in record.items() if key not in ("files", "sync_seconds", "digest")}
+    write_json(folder.path / "record.json", {**old, "schema": 1})
+    assert folder.read().state == "damaged"
+
+
+def test_a_record_may_lack_what_older_ones_did_not_say(tmp_path: Path) -> None:
+    folder = finished(RunStore(tmp_path).folder("abc"))
+    kept = {key: value for key, value in folder.record().items() if key != "wall_seconds"}
+    write_json(folder.path / "record.json", sealed(kept))
+    assert folder.finished
+
+
 def test_what_an_interrupted_attempt_left_behind_is_cleared(tmp_path: Path) -> None:
     folder = RunStore(tmp_path).folder("abc")
     folder.begin(spec())
