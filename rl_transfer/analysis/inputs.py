@@ -6,8 +6,10 @@ Files are read and checked by :mod:`rl_transfer.results`. A run that cannot be u
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +21,9 @@ from rl_transfer.results import Labels, RunFolder, read_labels, read_manifest
 from rl_transfer.spec import Analysis, JsonObject
 
 Role = Literal["source", "target", "random"]
+
+_LARGE = ("spec", "plan", "frozen", "architecture", "files")
+"""Parts of a record that no figure rests on; those of ten thousand runs would fill the memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +76,7 @@ class Run:
     seed: int
     needs: tuple[str, ...] = ()
     record: JsonObject | None = None
+    """The checked record without its largest parts: config, plan, frozen tensors, architecture, digests."""
     curve: Curve | None = None
     """The learning curve; None unless the run is finished, sound and measured."""
     problem: str | None = None
@@ -158,12 +164,18 @@ class Sweep:
         Returns:
             The runs that match, by seed.
         """
-        chosen = [
-            run
-            for run in self.runs
-            if run.role == role and all(getattr(run, name) == value for name, value in fields.items())
-        ]
+        places = self._places.get(role, {})
+        rows = places.get(fields["target"], []) if "target" in fields else itertools.chain(*places.values())
+        chosen = [run for run in rows if all(getattr(run, name) == value for name, value in fields.items())]
         return tuple(sorted(chosen, key=lambda run: run.seed))
+
+    @cached_property
+    def _places(self) -> dict[Role, dict[str | None, list[Run]]]:
+        """Role → target → runs: looking through all runs for each of many targets would take long."""
+        found: dict[Role, dict[str | None, list[Run]]] = {}
+        for run in self.runs:
+            found.setdefault(run.role, {}).setdefault(run.target, []).append(run)
+        return found
 
 
 def read_sweep(folder: str | Path) -> Sweep:
@@ -219,9 +231,8 @@ def _skipped(run: Run, problems: Mapping[str, str | None]) -> Run:
 def _read_run(run: Run, folder: Path) -> Run:
     reading = RunFolder(folder / "runs" / run.id).read()
     curve = None if reading.curve is None else _curve(reading.curve)
-    return replace(
-        run, record=reading.record, curve=curve, problem=reading.problem, on_trust=reading.on_trust
-    )
+    record = reading.record and {key: part for key, part in reading.record.items() if key not in _LARGE}
+    return replace(run, record=record, curve=curve, problem=reading.problem, on_trust=reading.on_trust)
 
 
 def _curve(points: Sequence[JsonObject]) -> Curve:

@@ -52,6 +52,9 @@ class _Steps:
         self.scales = {name: self._norm(name) for name in self.random}
         self.arms = self._arms()
         self.kinds: dict[CellKey, Kind] = {key: self._kind(key) for key in self.arms}
+        self.on_target: dict[str, list[CellKey]] = {name: [] for name in self.scales}
+        for key in self.arms:
+            self.on_target[key[1]].append(key)
         self.obstacles = {key: self._obstacle(key) for key in self.arms if self.kinds[key] != "baseline"}
         self.family = [key for key, kind in self.kinds.items() if kind == "transfer"]
 
@@ -82,8 +85,9 @@ class _Steps:
             if run.role == "target" and run.target is not None and run.strategy is not None:
                 rows.setdefault((run.source, run.target, run.strategy), []).append(run)
         order = {name: place for place, name in enumerate(self.strategies)}
-        targets, sources = list(self.scales), [None, *self.sources]
-        keys = sorted(rows, key=lambda key: (order[key[2]], targets.index(key[1]), sources.index(key[0])))
+        targets = {name: place for place, name in enumerate(self.scales)}
+        sources = {name: place for place, name in enumerate([None, *self.sources])}
+        keys = sorted(rows, key=lambda key: (order[key[2]], targets[key[1]], sources[key[0]]))
         return {
             key: build_arm(rows[key], self.sweep.seeds, self.scales[key[1]], self.settings) for key in keys
         }
@@ -159,11 +163,12 @@ class _Steps:
     def _control(self, key: CellKey) -> CellKey | None:
         if self.kinds[key] != "transfer":
             return None
-        return next((other for other in self.obstacles if self._is_control_of(other, key)), None)
+        there = self.on_target[key[1]]
+        return next((other for other in there if self._is_control_of(other, key)), None)
 
     def _is_control_of(self, other: CellKey, key: CellKey) -> bool:
-        """Same target, and named as control; a control that names nobody serves the same freeze mask."""
-        if self.kinds[other] != "control" or other[1] != key[1] or other[0] not in (None, key[0]):
+        """Named as control; a control that names nobody serves the same freeze mask."""
+        if self.kinds[other] != "control" or other[0] not in (None, key[0]):
             return False
         control, strategy = self.strategies[other[2]], self.strategies[key[2]]
         if control.control_for:
@@ -196,10 +201,9 @@ class _Steps:
         )
 
     def _target(self, name: str) -> TargetInfo:
-        scratch = [
-            self.arms[key] for key, kind in self.kinds.items() if kind == "baseline" and key[1] == name
-        ]
-        budgets = [arm.budget for key, arm in self.arms.items() if key[1] == name and arm.runs]
+        there = self.on_target[name]
+        scratch = [self.arms[key] for key in there if self.kinds[key] == "baseline"]
+        budgets = [self.arms[key].budget for key in there if self.arms[key].runs]
         return TargetInfo(
             name=name,
             scale=self.scales[name],

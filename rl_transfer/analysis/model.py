@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from rl_transfer.analysis.aggregate import Aggregate
@@ -112,7 +113,18 @@ class Matrix:
 
         Args:
             fields: names of :class:`Cell` and the value that each must have.
+
+        Returns:
+            The cells that match, in the order of the matrix.
         """
+        cells = self._by_target.get(fields["target"], []) if "target" in fields else self.cells
         return tuple(
-            cell for cell in self.cells if all(getattr(cell, name) == value for name, value in fields.items())
+            cell for cell in cells if all(getattr(cell, name) == value for name, value in fields.items())
         )
+
+    @cached_property
+    def _by_target(self) -> dict[object, list[Cell]]:
+        found: dict[object, list[Cell]] = {}
+        for cell in self.cells:
+            found.setdefault(cell.target, []).append(cell)
+        return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from statistics import NormalDist
 
 from rl_transfer.analysis.arm_statistics import PERMUTATION_LIMIT, Values, as_values, welch_error
 from rl_transfer.analysis.special import t_quantile
@@ -14,6 +15,8 @@ MOST_SEEDS = 1000
 """Beyond this many seeds per arm no estimate is given."""
 POWER = 0.8
 """Chance of a verdict that *likely* stands for."""
+
+_normal_quantile = NormalDist().inv_cdf
 
 
 def smallest_p(n_x: int, n_y: int) -> float:
@@ -79,6 +82,7 @@ def more_seeds(x: Values, y: Values, *, delta: float, q: float, cells: int, conf
     have = min(x.size, y.size)
     if have < 2:
         return None
+    spread = float(x.var(ddof=1)), float(y.var(ddof=1))
     difference = abs(float(x.mean() - y.mean()))
     claims_effect = difference >= delta
     floor = smallest_seeds(cells, q) if claims_effect else LEAST_SEEDS
@@ -88,8 +92,13 @@ def more_seeds(x: Values, y: Values, *, delta: float, q: float, cells: int, conf
     tail = q / (2 * cells) if claims_effect else (1 - confidence) / 2
 
     def settles(k: int) -> bool:
-        error, degrees = welch_error(float(x.var(ddof=1)), k, float(y.var(ddof=1)), k)
-        return room >= error * (t_quantile(1 - tail, degrees) + t_quantile(POWER, degrees))
+        error, degrees = welch_error(spread[0], k, spread[1], k)
+        if room < error * (_normal_quantile(1 - tail) + _normal_quantile(POWER)):
+            return False
+        # Quantiles of t are above the normal's and fall as the degrees grow, so that those of a power of two
+        # are a bound, which many cells share. The quantile of a cell's own degrees takes a millisecond.
+        bound = 2.0 ** math.floor(math.log2(degrees))
+        return any(room >= error * (t_quantile(1 - tail, n) + t_quantile(POWER, n)) for n in (bound, degrees))
 
     needed = _first(settles, max(have + 1, floor), MOST_SEEDS)
     return None if needed is None else needed - have

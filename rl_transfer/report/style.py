@@ -21,6 +21,8 @@ POSITIVE = "#2166ac"
 """Blue end of the diverging scale."""
 
 _DPI = 160
+_MOST_PIXELS = 2**14
+"""On a side. matplotlib refuses 2^16, and hardly a viewer shows so many."""
 
 _RC: dict[str, object] = {
     "font.family": "DejaVu Sans",
@@ -128,11 +130,11 @@ def png(figure: Figure) -> bytes:
         figure: what to draw.
 
     Returns:
-        The file's bytes, at 160 dots per inch.
+        The file's bytes, at 160 dots per inch; fewer where it would have more than 16,384 on a side.
     """
     buffer = io.BytesIO()
     with _laid_out_once(figure):
-        figure.savefig(buffer, format="png", dpi=_DPI)
+        figure.savefig(buffer, format="png", dpi=min(_DPI, _MOST_PIXELS / max(figure.get_size_inches())))
     return buffer.getvalue()
 
 

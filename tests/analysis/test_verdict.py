@@ -1,13 +1,15 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_transfer.analysis import power
-from rl_transfer.analysis.arm_statistics import Interval
+from rl_transfer.analysis.arm_statistics import Interval, welch_error
 from rl_transfer.analysis.power import more_seeds, smallest_p, smallest_seeds
+from rl_transfer.analysis.special import t_quantile
 from rl_transfer.analysis.verdict import Verdict, decide
 from support.untyped import untyped
 
@@ -162,3 +164,21 @@ def test_more_seeds_at_its_limits():
     assert more_seeds([1.0], [0.0] * 6, **options) is None
     assert more_seeds([1.0] * 999, [0.0] * 999, **options) == 1  # the thousandth is the last that is named
     assert more_seeds([1.0] * 1000, [0.0] * 1000, **options) is None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_more_seeds_is_the_smallest_number_that_the_quantiles_ask_for(seed):
+    draw = np.random.default_rng(seed)
+    x, y = draw.normal(0.3, 0.4 + 0.3 * seed, 5), draw.normal(0, 0.4, 6)
+    difference = abs(x.mean() - y.mean())
+
+    def settles(k):
+        error, degrees = welch_error(x.var(ddof=1), k, y.var(ddof=1), k)
+        return difference >= error * (t_quantile(1 - 0.05 / 20, degrees) + t_quantile(0.8, degrees))
+
+    more = more_seeds(x, y, delta=0.01, q=0.05, cells=10, confidence=0.95)
+    if more is None:
+        assert not settles(1000)
+    else:
+        assert settles(5 + more)
+        assert not settles(5 + more - 1)

@@ -1,10 +1,12 @@
 import colorsys
+import struct
 from typing import Any
 
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
 from analysis.hand_made import FAST, SLOW, arm, shifted, sweep, two_arms
 from rl_transfer.analysis import analyse, read_sweep
@@ -158,6 +160,10 @@ def test_drawing_leaves_the_settings_of_matplotlib_alone(four_verdicts):
     png(figure)
     svg(figure, "heatmap")
     assert dict(matplotlib.rcParams) == before
+
+
+def test_the_heatmap_of_hundreds_of_targets_is_a_picture_too():
+    assert struct.unpack(">II", png(Figure(figsize=(500, 1)))[16:24]) == (16384, 32)
 
 
 def test_svg_repeats_and_prefixes_its_ids(four_verdicts):
