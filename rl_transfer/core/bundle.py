@@ -86,6 +86,7 @@ class StoredBundle:
     Attributes:
         folder: where it lies.
         shapes: canonical name → shape; normalisation statistics included.
+        dtypes: canonical name → torch's name of the dtype, without the module.
         metadata: the JSON object that it was saved with.
         kind: what was saved.
         aliases: canonical name → the further state-dict names of the same tensor.
@@ -94,6 +95,7 @@ class StoredBundle:
 
     folder: Path
     shapes: Mapping[str, Shape]
+    dtypes: Mapping[str, str]
     metadata: Mapping[str, Any]
     kind: str
     aliases: Mapping[str, tuple[str, ...]]
@@ -118,7 +120,7 @@ class StoredBundle:
         """Read the tensors into memory and into a network, if they are exactly the network's.
 
         Args:
-            module: changed in place; its state dict says which names and shapes are needed.
+            module: changed in place; its state dict says which names, shapes and dtypes are needed.
 
         Returns:
             The whole bundle.
@@ -127,8 +129,9 @@ class StoredBundle:
             BundleError: as :meth:`load`.
             ValueError: the network has other tensors; none was read then.
         """
-        stored = _state(self.shapes, self.aliases)
-        needed = {name: tuple(tensor.shape) for name, tensor in tensors_of(module).items()}
+        kinds = {name: (self.dtypes[name], shape) for name, shape in self.shapes.items()}
+        stored = _state(kinds, self.aliases)
+        needed = {name: (dtype_name(each), tuple(each.shape)) for name, each in tensors_of(module).items()}
         odd = [name for name in {**needed, **stored} if needed.get(name) != stored.get(name)]
         if odd:
             first = odd[0]
@@ -260,8 +263,9 @@ def open_bundle(folder: str | Path) -> StoredBundle:
     if not whole:
         raise BundleError(f"{folder} was altered after it was written: its digest does not match. {_AGAIN}")
     shapes = {name: stored[name].shape for name in content["tensors"]}
+    dtypes = {name: stored[name].dtype for name in content["tensors"]}
     return StoredBundle(
-        folder, shapes, content["metadata"], content["kind"], _aliases(content), content["digest"]
+        folder, shapes, dtypes, content["metadata"], content["kind"], _aliases(content), content["digest"]
     )
 
 
@@ -295,8 +299,8 @@ def _state(each: Mapping[str, T], aliases: Mapping[str, tuple[str, ...]]) -> dic
     return state
 
 
-def _of(shape: Shape | None) -> str:
-    return "not there" if shape is None else f"of shape {list(shape)}"
+def _of(kind: tuple[str, Shape] | None) -> str:
+    return "not there" if kind is None else f"{kind[0]} of shape {list(kind[1])}"
 
 
 def _consistent(content: Mapping[str, Any], stored: Mapping[str, StoredTensor]) -> bool:

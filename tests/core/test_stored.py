@@ -243,12 +243,19 @@ def test_a_network_is_filled_with_exactly_its_tensors(folder: Path) -> None:
     [
         (
             nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 5)),
-            r"1\.weight, 1\.bias differ; 1\.weight is of shape \[5, 4\] in the network and of shape \[2, 4\]",
+            r"1\.weight, 1\.bias differ; 1\.weight is float32 of shape \[5, 4\] in the network and float32",
         ),
-        (nn.Sequential(nn.Linear(3, 4)), r"1\.weight is not there in the network and of shape \[2, 4\]"),
+        (
+            nn.Sequential(nn.Linear(3, 4)),
+            r"1\.weight is not there in the network and float32 of shape \[2, 4\]",
+        ),
         (
             nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2), nn.Linear(2, 1, bias=False)),
-            r"2\.weight is of shape \[1, 2\] in the network and not there in the file",
+            r"2\.weight is float32 of shape \[1, 2\] in the network and not there in the file",
+        ),
+        (
+            nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2).double()),
+            r"1\.weight is float64 of shape \[2, 4\] in the network and float32 of shape \[2, 4\]",
         ),
     ],
 )

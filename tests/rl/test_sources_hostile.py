@@ -21,7 +21,9 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecNormalize
 
 from rl_transfer.core import archives as foreign
+from rl_transfer.core import save_bundle
 from rl_transfer.errors import BundleError
+from rl_transfer.rl.policies.bundle import load_policy
 from rl_transfer.rl.sources.load import load_source
 from rl_transfer.rl.sources.sb3_zip import read_zip
 from rl_transfer.rl.sources.tensor_files import load_tensors
@@ -277,6 +279,33 @@ def test_a_zip_of_something_else_says_what_it_holds(tmp_path: Path) -> None:
         archive.writestr("cat.png", b"")
     with pytest.raises(BundleError, match=r"no Stable-Baselines3 zip.*It holds: cat\.png, model/policy\.pth"):
         load_source(path, env=ANYWHERE)
+
+
+OBSERVED = "normalization/observation/"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("action_net.weight", torch.full((3, 64), 1e300, dtype=torch.float64), "float64 of shape"),
+        ("action_net.weight", torch.ones(3, 64, dtype=torch.complex64), "complex64 of shape"),
+        (f"{OBSERVED}/mean", torch.zeros(5, dtype=torch.bfloat16), "bfloat16 of shape .* needs float64"),
+        (f"{OBSERVED}/mean", torch.zeros(5, dtype=torch.complex64), "complex64 of shape .* needs float64"),
+        (f"{OBSERVED}/var", -torch.ones(5, dtype=torch.float64), "var' is negative"),
+        (f"{OBSERVED}/count", torch.tensor(-5.0, dtype=torch.float64), "count' is negative"),
+        ("score", "high", "score malformed"),
+    ],
+)
+def test_a_bundle_with_numbers_that_no_run_writes_is_refused(
+    name: str, value: Any, message: str, agent: Path, tmp_path: Path
+) -> None:
+    normalized(BOX, DISCRETE).save(str(agent.with_name("vec_normalize.pkl")))
+    bundle = load_source(agent, env=ANYWHERE).bundle
+    changed = {name: value}
+    tensors = {**bundle.tensors, **bundle.state(), **(changed if name != "score" else {})}
+    save_bundle(tmp_path / "changed", tensors, {**bundle.metadata, **(changed if name == "score" else {})})
+    with pytest.raises(BundleError, match=message):
+        load_policy(tmp_path / "changed")
 
 
 def with_policy(content: bytes, members: dict[str, bytes]) -> None:

@@ -13,7 +13,15 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from torch import nn
 
-from rl_transfer.core import Bundle, PartMap, ProgressiveTrunk, isolated, open_bundle, save_bundle
+from rl_transfer.core import (
+    Bundle,
+    PartMap,
+    ProgressiveTrunk,
+    StoredBundle,
+    isolated,
+    open_bundle,
+    save_bundle,
+)
 from rl_transfer.core.limits import Shape, no_larger_than
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.frame import bundle_folder
@@ -23,7 +31,7 @@ from rl_transfer.rl.environments.evaluate import Act, count
 from rl_transfer.rl.environments.spaces import Array, Observation
 from rl_transfer.rl.policies.algorithms import algorithm_class, policy_kwargs
 from rl_transfer.rl.policies.exploration import MeasuredNoise
-from rl_transfer.rl.policies.normalization import FIELDS, PREFIX, Normalizer, normalizer, tensors
+from rl_transfer.rl.policies.normalization import EPSILON, FIELDS, PREFIX, Normalizer, normalizer, tensors
 from rl_transfer.rl.policies.parts import policy_parts
 from rl_transfer.spec import Algorithm, Environment, RLRun, parse
 from rl_transfer.spec.base import Json
@@ -221,7 +229,7 @@ def load_policy(path: Path) -> Policy:
         )
     _refuse_odd(metadata, path)
     refuse_unnamed(algorithm.policy_kwargs.plain(), f"{path}: its features extractor")
-    _refuse_statistics(stored.shapes, observation_space, path)
+    _refuse_statistics(stored, observation_space, path)
     progressive = bool(metadata.get("progressive"))
     try:
         with no_larger_than(stored.shapes):
@@ -232,6 +240,7 @@ def load_policy(path: Path) -> Policy:
     except _UNBUILDABLE as error:
         reason = " ".join(str(error).split())[:400] or type(error).__name__
         raise BundleError(f"{path}: the tensors do not fit the described network: {reason}") from None
+    _refuse_impossible(bundle, path)
     module.set_training_mode(False)
     try:
         found = normalizer(bundle.tensors, algorithm)
@@ -248,25 +257,34 @@ def _refuse_odd(metadata: Mapping[str, Json], path: Path) -> None:
         "training": training is not None and not isinstance(steps, int),
         "log_ent_coef": not isinstance(entropy, int | float | None),
         "notes": not isinstance(metadata.get("notes"), list | None),
+        "score": not isinstance(metadata.get("score"), int | float | None),
     }
     if any(wrong.values()):
         names = ", ".join(name for name, is_wrong in wrong.items() if is_wrong)
         raise BundleError(f"{path}: bundle.json does not describe an RL policy: {names} malformed")
 
 
-def _refuse_statistics(shapes: Mapping[str, Shape], space: gym.Space[object], path: Path) -> None:
+def _refuse_statistics(stored: StoredBundle, space: gym.Space[object], path: Path) -> None:
     """Refuse normalisation statistics that are not of the observations, or of the return."""
     members = space.spaces if isinstance(space, gym.spaces.Dict) else {"": space}
     needed: dict[str, Shape | None] = {f"{PREFIX}reward//{field}": () for field in FIELDS}
     for key, member in members.items():
         for field in FIELDS:
             needed[f"{PREFIX}observation/{key}/{field}"] = () if field == "count" else member.shape
-    for name, shape in shapes.items():
-        if name.startswith(PREFIX) and needed.get(name) != shape:
-            expected = f"statistics of shape {needed[name]}" if name in needed else "no such statistics"
+    for name, shape in stored.shapes.items():
+        dtype = stored.dtypes[name]
+        if name.startswith(PREFIX) and (needed.get(name) != shape or dtype != "float64"):
+            expected = f"float64 of shape {needed[name]}" if name in needed else "none of the name"
             raise BundleError(
-                f"{path}: {name[:80]!r} has shape {shape}, the described policy {expected} there"
+                f"{path}: {name[:80]!r} is {dtype} of shape {shape}, the policy needs {expected}"
             )
+
+
+def _refuse_impossible(bundle: Bundle, path: Path) -> None:
+    """Refuse variances and counts below 0; one that stands for a smaller ε may be by as much."""
+    for name, values in bundle.tensors.items():
+        if name.startswith(PREFIX) and not name.endswith("/mean") and bool((values < -EPSILON).any()):
+            raise BundleError(f"{path}: {name[:80]!r} is negative, which no statistics of data are")
 
 
 def build_policy(

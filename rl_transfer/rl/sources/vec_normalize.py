@@ -134,6 +134,8 @@ def _moments(name: str, value: object, epsilon: float, room: int) -> dict[str, N
     mean, var, count = (_array(value.state[field], room // 3) for field in ("mean", "var", "count"))
     if mean.shape != var.shape:
         raise ValueError(f"{name} has a mean of shape {mean.shape} and a variance of shape {var.shape}")
+    if (var < 0).any() or (count < 0).any():
+        raise ValueError(f"{name} has a variance or a count below 0")
     if epsilon != EPSILON:
         var = var + (epsilon - EPSILON)
     return {
