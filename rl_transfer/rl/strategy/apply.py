@@ -22,7 +22,11 @@ from rl_transfer.rl.strategy import cached_features
 from rl_transfer.rl.strategy.adapt import with_adaptation
 from rl_transfer.rl.strategy.anchors import anchor_loss
 from rl_transfer.rl.strategy.architecture import add_low_rank, add_progressive, merge, optimizers
-from rl_transfer.rl.strategy.fidelity import other_action_bounds, refuse_other_function
+from rl_transfer.rl.strategy.fidelity import (
+    other_action_bounds,
+    refuse_other_features,
+    refuse_other_function,
+)
 from rl_transfer.rl.strategy.half_maps import observation_order, refuse_half_maps
 from rl_transfer.rl.strategy.hooks import HookContext, LossHook, install_losses, user_hook
 from rl_transfer.rl.strategy.kickstart import KickstartLoss, check_teacher
@@ -84,6 +88,8 @@ class PolicyTransfer:
             space, statistics = model.observation_space, self._verbs.normalization
             mapped = bool(self._verbs.input_maps)
             refuse_other_function(self.plan, run.algorithm, space, source, statistics, mapped)
+            if order is not None and self._verbs.initial is None:
+                refuse_other_features(self.plan, model.policy, source, order)
         self._knobs = apply_knobs(model, run.algorithm, self._verbs, source, self.plan.names("copied"))
         bounds = None if source is None else other_action_bounds(self.plan, source, model.action_space)
         if bounds is not None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from gymnasium.spaces import Box, Dict
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from rl_transfer.core import TransferPlan
 from rl_transfer.errors import TransferError
@@ -72,6 +78,67 @@ def refuse_other_function(
         "not copy the parts that depend on them.",
         key=next(iter(found)),
     )
+
+
+def refuse_other_features(
+    plan: TransferPlan, policy: BasePolicy, source: Policy, order: Sequence[int | None]
+) -> None:
+    """Try out whether a mapped features extractor gives what the source's does, for the same observations.
+
+    A map reaches the first layer of an extractor; a user's own may read observations in several.
+
+    Args:
+        plan: what is copied.
+        policy: the target's, the plan applied.
+        source: the policy that is copied from.
+        order: per observation of the target the source's, or None.
+
+    Raises:
+        TransferError: it gives other features.
+    """
+    features = [row for row in plan.entries if row.part in _EXTRACTORS and row.target_shape is not None]
+    if not features or any(row.action != "copied" for row in features):
+        return
+    seen = _the_same_observations(source.module.observation_space, policy.observation_space, order)
+    if seen is None:
+        return
+    training = policy.training
+    policy.set_training_mode(False)
+    extractors = {
+        name: each for name, each in policy.named_modules() if isinstance(each, BaseFeaturesExtractor)
+    }
+    apart = []
+    with torch.no_grad():
+        for name, theirs in source.module.named_modules():
+            if name in extractors:
+                wanted, found = theirs(seen[0]), extractors[name](seen[1])
+                if (wanted - found).abs().max() > 1e-3 * (1 + wanted.abs().max()):
+                    apart.append(name)
+    policy.set_training_mode(training)
+    if apart:
+        raise TransferError(
+            f"with input_maps the {listing(apart)} gives other features than the source's for the same "
+            "observations: it reads them in more places than its first layer. Map each layer that does "
+            "(features.0, features.1 …), or list features under reset",
+            key="strategy.input_maps",
+        )
+
+
+def _the_same_observations(
+    theirs: Space, mine: Space, order: Sequence[int | None]
+) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Eight observations as both see them, 0 where only one does; None but for vectors and images."""
+    if not (isinstance(theirs, Box) and isinstance(mine, Box)):
+        return None
+    shapes = [each.shape if is_image_space(each) else (math.prod(each.shape),) for each in (theirs, mine)]
+    if shapes[1][0] != len(order) or shapes[0][1:] != shapes[1][1:]:
+        return None
+    known = {here: there for here, there in enumerate(order) if there is not None}
+    drawn = torch.rand(8, *shapes[0], generator=torch.Generator().manual_seed(0))
+    source, target = torch.zeros(8, *shapes[0]), torch.zeros(8, *shapes[1])
+    source[:, list(known.values())] = drawn[:, list(known.values())]
+    target[:, list(known)] = drawn[:, list(known.values())]
+    return source.reshape(8, *theirs.shape), target.reshape(8, *mine.shape)
 
 
 def _refuse_other_order(theirs: Space, mine: Space) -> None:
