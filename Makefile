@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS ?= dev
 CONFIG ?= cartpole
 
-.PHONY: demo test lint docs bench cov mutants faults profile clean
+.PHONY: demo test lint docs bench cov mutants faults hostile profile clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -68,6 +68,10 @@ mutants: $(VENV)/.installed-dev
 faults: $(VENV)/.installed-dev
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/envs:$(CURDIR)/tests $(BIN)/python -m faults \
 		--kills $(or $(KILLS),0) --seed $(or $(SEED),0)
+
+## What refusing hostile input costs: CPU seconds and memory of the program for each. ONLY=overrides: one kind.
+hostile: $(VENV)/.installed-dev
+	@PYTHONPATH=$(CURDIR):$(CURDIR)/envs:$(CURDIR)/tests $(BIN)/python -m faults.hostile $(if $(ONLY),--only '$(ONLY)')
 
 ## One training run under cProfile: make profile CONFIG="cartpole training.total_steps=10240"
 profile: $(VENV)/.installed-dev

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
-from rl_transfer.errors import RLTransferError
+from rl_transfer.errors import BundleError, RLTransferError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -173,6 +173,22 @@ def read_config(
     if isinstance(loaded.config, Frozen):
         import_named(loaded.config)
     return loaded
+
+
+def refuse_missing(policy: str) -> None:
+    """Refuse the path of a policy that is nowhere, before anything heavy is imported.
+
+    Args:
+        policy: what a person gave; addresses, which have a colon, are left to the rooms.
+
+    Raises:
+        BundleError: there is nothing at that path.
+    """
+    if ":" not in policy and not Path(policy).exists():
+        raise BundleError(
+            f"{policy}: no such file or folder; a source is a bundle or run folder, an SB3 zip, "
+            "hf://org/repository, or a state dict (.safetensors, .pth, .pt)"
+        )
 
 
 @contextmanager

@@ -122,8 +122,8 @@ def preview(
 
 
 def _spec(argument: str) -> dict[str, Any]:
-    from rl_transfer.rl.environments.build import as_spec
-    from rl_transfer.rl.room import read_environment
+    from rl_transfer.rl.environments.described import as_spec
+    from rl_transfer.spec.environment import read_environment
 
     make_folder_importable(argument)
     found = read_environment(argument)
@@ -133,7 +133,7 @@ def _spec(argument: str) -> dict[str, Any]:
 @contextmanager
 def _translated() -> Iterator[None]:
     import rl_transfer_envs
-    from rl_transfer.rl.environments.build import translate
+    from rl_transfer.rl.environments.described import translate
 
     try:
         yield

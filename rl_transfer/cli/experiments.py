@@ -26,6 +26,7 @@ from rl_transfer.cli.common import (
     make_folder_importable,
     out,
     read_config,
+    refuse_missing,
 )
 from rl_transfer.cli.dry_run import show_forecast
 from rl_transfer.cli.executors import (
@@ -153,6 +154,8 @@ def evaluate(
 
     Example: rl-transfer evaluate ppo-CartPole-v1.zip --env cartpole-longer-pole --episodes 50
     """
+    refuse_missing(bundle)
+
     from rl_transfer.frame import EvaluationRequest
     from rl_transfer.sweep.dispatch import bundle_kind, room
 
@@ -217,19 +220,21 @@ def sweep(
     """
     from rl_transfer.frame import silent
     from rl_transfer.sweep.dispatch import SUITES
-    from rl_transfer.sweep.json_lines import JsonLines
-    from rl_transfer.sweep.memory import choose_workers
-    from rl_transfer.sweep.sweep import prepare
 
-    show = _show(quiet, json_lines)
-    here = choose_workers(workers, show if executor is Where.local else silent)
-    make_executor = executor_of(
-        executor, workers, here, runs_per_worker, address, cpus_per_run, gpus_per_run,
-        share=not return_results, timeout=timeout, stall=stall_minutes, say=show,
-    )  # fmt: skip
     with json_alone() if json_lines else nullcontext() as write:
-        lines = JsonLines(write) if write is not None else None
         loaded = read_config(config, SUITES, "suites", overrides)
+
+        from rl_transfer.sweep.json_lines import JsonLines  # heavy: a config is refused without them
+        from rl_transfer.sweep.memory import choose_workers
+        from rl_transfer.sweep.sweep import prepare
+
+        show = _show(quiet, json_lines)
+        here = choose_workers(workers, show if executor is Where.local else silent)
+        make_executor = executor_of(
+            executor, workers, here, runs_per_worker, address, cpus_per_run, gpus_per_run,
+            share=not return_results, timeout=timeout, stall=stall_minutes, say=show,
+        )  # fmt: skip
+        lines = JsonLines(write) if write is not None else None
         suite = loaded.config
         folder = output or Path("results", suite.name)
         with located(loaded), _checking(quiet or json_lines) as say:

@@ -17,6 +17,7 @@ from rl_transfer.cli.common import (
     json_alone,
     make_folder_importable,
     out,
+    refuse_missing,
 )
 from rl_transfer.errors import ConfigError
 
@@ -44,6 +45,8 @@ def inspect(
 
     Example: rl-transfer policies inspect results/cartpole
     """
+    refuse_missing(policy)
+
     from rl_transfer.core import inventory_table
     from rl_transfer.frame import InspectionHints
     from rl_transfer.sweep.dispatch import bundle_kind, room
@@ -70,8 +73,10 @@ def import_(
 
     Example: rl-transfer policies import ppo-CartPole-v1.zip -o zoo-cartpole
     """
-    from rl_transfer.rl.room import read_environment
+    refuse_missing(policy)
+
     from rl_transfer.rl.sources.load import import_source
+    from rl_transfer.spec.environment import read_environment
 
     make_folder_importable(env)
     found = import_source(
@@ -97,6 +102,10 @@ def export(
 
     Example: rl-transfer policies export results/cartpole --sb3 cartpole.zip
     """
+    from rl_transfer.frame import bundle_folder
+
+    bundle_folder(Path(policy))  # refused before anything heavy is imported
+
     from rl_transfer.rl.policies.export import export_sb3
 
     export_sb3(Path(policy), sb3)

@@ -1,4 +1,4 @@
-"""How large a file may be, and a network that a file describes: about as large as the file's tensors."""
+"""How large a file may be, and a network: one that a file describes about as large as the file's tensors."""
 
 from __future__ import annotations
 
@@ -19,6 +19,14 @@ SPARE_NUMBERS = 2**23
 
 SPARE_TENSORS = 64
 
+MOST_NUMBERS = 2**30
+MOST_TENSORS = 10_000
+"""Of a network that a config describes."""
+
+
+class TooLarge(ValueError):
+    """A network outgrew its bound."""
+
 
 @contextmanager
 def no_larger_than(shapes: Mapping[str, Shape]) -> Iterator[None]:
@@ -33,17 +41,40 @@ def no_larger_than(shapes: Mapping[str, Shape]) -> Iterator[None]:
         Nothing; build the network inside.
 
     Raises:
-        ValueError: a parameter goes beyond that, at once.
+        TooLarge: a parameter goes beyond that, at once.
     """
     numbers = SPARE_NUMBERS + 2 * sum(map(prod, shapes.values()))
-    tensors = SPARE_TENSORS + 2 * len(shapes)
+    with _budget(numbers, SPARE_TENSORS + 2 * len(shapes), "it is far larger than the tensors in the file"):
+        yield
+
+
+@contextmanager
+def of_bearable_size() -> Iterator[None]:
+    """Refuse, while it lasts, networks that no machine here could train; before they take the memory.
+
+    Yields:
+        Nothing; build the network inside.
+
+    Raises:
+        TooLarge: a parameter goes beyond :data:`MOST_NUMBERS` or :data:`MOST_TENSORS`, at once.
+    """
+    what = (
+        f"it has more than {MOST_NUMBERS:,} weights (16 GiB with gradients and moments) "
+        f"or {MOST_TENSORS:,} tensors"
+    )
+    with _budget(MOST_NUMBERS, MOST_TENSORS, what):
+        yield
+
+
+@contextmanager
+def _budget(numbers: int, tensors: int, complaint: str) -> Iterator[None]:
+    """Charge every parameter that is registered; one is refused while nothing is written into it."""
 
     def charge(_: nn.Module, name: str, parameter: nn.Parameter) -> None:
         nonlocal numbers, tensors
         numbers, tensors = numbers - parameter.numel(), tensors - 1
         if numbers < 0 or tensors < 0:
-            shape = tuple(parameter.shape)
-            raise ValueError(f"it is far larger than the tensors in the file, with a {name} of shape {shape}")
+            raise TooLarge(f"{complaint}, with a {name} of shape {tuple(parameter.shape)}")
 
     registered = register_module_parameter_registration_hook(charge)
     try:

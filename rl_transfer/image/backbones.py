@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 
 from rl_transfer.core import isolated
+from rl_transfer.core.limits import TooLarge, of_bearable_size
 from rl_transfer.errors import ConfigError, MissingExtraError
 from rl_transfer.image import preprocessing
 from rl_transfer.image.heads import Head, drop_auxiliary, find_head, replace_head
 from rl_transfer.image.parts import image_parts
 from rl_transfer.image.preprocessing import ImagePreprocessing
 from rl_transfer.image.resnet import SmallResNet
+from rl_transfer.spec.base import Json
 from rl_transfer.spec.image_model import Model, SmallResNetConfig, TimmConfig, TorchvisionConfig
 from rl_transfer.supervised.classifier import Classifier
-from rl_transfer.wording import did_you_mean
+from rl_transfer.wording import did_you_mean, shortened
 
 # torchvision's pretrained Inception networks expect inputs rescaled inside the network; a fresh
 # network must treat its inputs alike, or source and target would see different images.
@@ -199,12 +202,28 @@ def _timm(config: TimmConfig) -> nn.Module:
 
 def _called(builder: Any, name: str, arguments: dict[str, Any]) -> nn.Module:
     try:
-        module: nn.Module = builder(name, **arguments)
-    except (TypeError, ValueError, RuntimeError, FileNotFoundError) as error:
+        if arguments:
+            _rehearse(builder, name, arguments)
+        with of_bearable_size():
+            module: nn.Module = builder(name, **arguments)
+    except Exception as error:  # noqa: BLE001 - what a library makes of arguments that nobody foresaw
         raise ConfigError(
-            f"{name} cannot be built with {arguments or 'its defaults'}: {error}", key="model.kwargs"
+            f"{name} cannot be built with {shortened(str(arguments)) if arguments else 'its defaults'}: "
+            f"{str(error) or type(error).__name__}",
+            key="model.kwargs",
         ) from None
     return module
+
+
+def _rehearse(builder: Callable[..., nn.Module], name: str, arguments: Mapping[str, Json]) -> None:
+    """Build it without memory, so that one that is too large takes none; not every architecture can be."""
+    try:
+        with isolated(0), of_bearable_size(), torch.device("meta"):
+            builder(name, **arguments)
+    except TooLarge:
+        raise
+    except Exception:  # noqa: BLE001 - it looks at numbers, and there are none; any other error comes again
+        return
 
 
 def _known(name: str, known: Sequence[str], where: str) -> str:

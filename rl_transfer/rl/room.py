@@ -23,7 +23,7 @@ from rl_transfer.frame import (
 )
 from rl_transfer.results import PLAYED, RunFolder
 from rl_transfer.rl.environments import spaces
-from rl_transfer.rl.environments.build import as_spec
+from rl_transfer.rl.environments.described import as_spec
 from rl_transfer.rl.environments.evaluate import Episodes, Evaluator
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.normalization import PREFIX
@@ -31,12 +31,9 @@ from rl_transfer.rl.sources.load import import_source, is_foreign, load_source
 from rl_transfer.rl.training.preflight import preflight, resolve
 from rl_transfer.rl.training.run import execute
 from rl_transfer.seeding import integer_seeds
-from rl_transfer.spec import Environment, RLRun, RLSuite, locate, shipped
+from rl_transfer.spec import Environment, RLRun, RLSuite
 from rl_transfer.spec.base import Json
-from rl_transfer.spec.load import validate
-from rl_transfer.spec.modules import import_named
-from rl_transfer.spec.shipped import is_path
-from rl_transfer.spec.yaml_map import Document, read_yaml
+from rl_transfer.spec.environment import read_environment
 from rl_transfer_envs import canonical
 from rl_transfer_envs.show.label import label
 
@@ -132,26 +129,6 @@ class RLRoom:
 
 
 ROOM: Room[RLRun, RLSuite] = RLRoom()
-
-
-def read_environment(argument: str | None) -> Environment | None:
-    """The environment that ``--env`` names: a YAML file, a shipped target, or a Gymnasium id.
-
-    Args:
-        argument: as the user wrote it; None for no ``--env``.
-
-    Returns:
-        The environment, not built yet, its modules imported; None where none was named.
-    """
-    if argument is None:
-        return None
-    found = Environment(id=argument)
-    if argument in shipped("targets") or (is_path(argument) and argument.endswith((".yaml", ".yml"))):
-        document = read_yaml(locate(argument, "targets"))
-        data = document.data.get("env", document.data)
-        found = validate(Environment, Document(data, document.places))
-    import_named(found)
-    return found
 
 
 def _notes(policy: Policy) -> tuple[str, ...]:

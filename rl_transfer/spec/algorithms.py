@@ -12,7 +12,9 @@ from rl_transfer.spec.base import (
     MOST,
     FiniteFloat,
     Frozen,
+    JsonObject,
     JsonValue,
+    KeyedValueError,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -22,7 +24,9 @@ from rl_transfer.spec.base import (
 )
 from rl_transfer.wording import shortened
 
-Width = Annotated[PositiveInt, at_most(16_384, "one layer of that width and its gradients take gigabytes")]
+MOST_WIDTH = 16_384
+_WIDE = "one layer of that width and its gradients take gigabytes"
+Width = Annotated[PositiveInt, at_most(MOST_WIDTH, _WIDE)]
 Widths = Annotated[tuple[Width, ...], Field(max_length=64)]
 Repeats = Annotated[PositiveInt, at_most(10_000, "it is repeated in every update")]
 Steps = Annotated[PositiveInt, at_most(10_000_000, "all of a rollout is in memory")]
@@ -87,6 +91,15 @@ class PolicyConfig(Frozen):
                     f"got {shortened(str(list(widths)))}, which has {weights:,} weights between its layers, "
                     f"expected at most {MOST_WEIGHTS:,}: with gradients and moments they take 4 GiB"
                 )
+        return given
+
+    @field_validator("features_extractor_kwargs")
+    @classmethod
+    def _narrow(cls, given: JsonObject) -> JsonObject:
+        for name in ("features_dim", "cnn_output_dim"):
+            width = given.get(name)
+            if isinstance(width, (int, float)) and width > MOST_WIDTH:
+                raise KeyedValueError(name, f"got {width:,}, expected at most {MOST_WIDTH:,}: {_WIDE}")
         return given
 
 

@@ -56,6 +56,7 @@ __all__ = [
     "at_most",
     "canonical_json",
     "digest",
+    "numbers_at_most",
 ]
 
 
@@ -84,6 +85,31 @@ class KeyedValueError(ValueError):
     def __init__(self, key: str, message: str) -> None:
         super().__init__(message)
         self.key: tuple[str | int, ...] = tuple(key.split("."))
+
+
+def numbers_at_most(limit: float, why: str) -> AfterValidator:
+    """The same bound on every number of free arguments, however deep it stands.
+
+    Args:
+        limit: the largest magnitude that is taken.
+        why: what a larger one would do.
+
+    Returns:
+        A validator for ``Annotated``.
+    """
+
+    def check(arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        inner: list[tuple[str, JsonValue]] = [*arguments.items()]
+        for key, value in inner:
+            if isinstance(value, dict):
+                inner += [(f"{key}.{name}", each) for name, each in value.items()]
+            elif isinstance(value, list):
+                inner += [(f"{key}.{index}", each) for index, each in enumerate(value)]
+            elif isinstance(value, (int, float)) and abs(value) > limit:
+                raise KeyedValueError(key, f"got {value:,}, expected at most {limit:,}: {why}")
+        return arguments
+
+    return AfterValidator(check)
 
 
 class Frozen(BaseModel):

@@ -24,6 +24,7 @@ from rl_transfer.spec.base import (
     PositiveInt,
     Share,
     at_most,
+    numbers_at_most,
 )
 from rl_transfer.spec.optimization import SupervisedTraining
 from rl_transfer.spec.shorthand import FromText, tag_of
@@ -31,6 +32,9 @@ from rl_transfer.spec.supervised import PretrainedWeights
 
 Pixels = Annotated[PositiveInt, at_most(4_096, "pictures of a batch are in memory as floats")]
 Shift = Annotated[NonNegativeInt, at_most(4_096, "nothing of a picture is left")]
+Arguments = Annotated[
+    dict[str, JsonValue], numbers_at_most(4_096, "no argument of an architecture is that large")
+]
 _STAGE = Annotated[PositiveInt, at_most(256, "each is two layers")]
 
 
@@ -72,7 +76,7 @@ class TorchvisionConfig(ImageModel):
 
     name: Literal["torchvision"]
     architecture: str
-    kwargs: dict[str, JsonValue] = Field(default_factory=dict)
+    kwargs: Arguments = Field(default_factory=dict)
 
 
 class TimmConfig(ImageModel):
@@ -80,7 +84,7 @@ class TimmConfig(ImageModel):
 
     name: Literal["timm"]
     architecture: str
-    kwargs: dict[str, JsonValue] = Field(default_factory=dict)
+    kwargs: Arguments = Field(default_factory=dict)
 
 
 def named_model(text: str) -> SmallResNetConfig | TorchvisionConfig | TimmConfig:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -14,10 +16,23 @@ from rl_transfer.errors import ConfigError, RLTransferError
 from rl_transfer.spec.explain import explain
 from rl_transfer.spec.severity import expand_severities
 from rl_transfer.spec.shipped import locate
-from rl_transfer.spec.yaml_map import DEEPEST, Document, Key, Place, index_in, parse_value, read_yaml
+from rl_transfer.spec.yaml_map import (
+    DEEPEST,
+    MOST_VALUES,
+    Document,
+    Key,
+    Place,
+    index_in,
+    parse_value,
+    read_yaml,
+)
 from rl_transfer.wording import did_you_mean, shortened
 
 Config = TypeVar("Config", bound=BaseModel)
+
+MOST_OVERRIDES = 1_000
+MOST_LETTERS = 2**15
+"""Of all overrides together."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,12 @@ def load(
     path = locate(argument, category)
     document = read_yaml(path)
     _resolve(document, path.parent)
+    letters = sum(map(len, overrides or []))
+    if len(overrides or []) > MOST_OVERRIDES or letters > MOST_LETTERS:
+        raise ConfigError(
+            f"{len(overrides or []):,} overrides of {letters:,} characters in all, expected at most "
+            f"{MOST_OVERRIDES:,} of {MOST_LETTERS:,}; write so much into a YAML file"
+        )
     for override in overrides or []:
         _override(document, override)
     _resolve(document, Path())
@@ -117,11 +138,16 @@ def parse(type_: Any, data: Any) -> Any:
 def _resolve(document: Document, folder: Path) -> None:
     """Replace names of strategies, targets and sources by the configs that they name."""
     data = document.data
+    read = cache(read_yaml)
+
+    def replace(key: Key, item: object, category: str) -> None:
+        _replace(document, key, item, category, folder, read)
+
     strategies = data.get("strategies")
     if isinstance(strategies, list):
         for index, item in enumerate(strategies):
-            _replace(document, ("strategies", index), item, "strategies", folder)
-    _replace(document, ("strategy",), data.get("strategy"), "strategies", folder)
+            replace(("strategies", index), item, "strategies")
+    replace(("strategy",), data.get("strategy"), "strategies")
     targets = data.get("targets")
     if isinstance(targets, list):
         # A list of shipped names is a mapping under the same names.
@@ -129,19 +155,26 @@ def _resolve(document: Document, folder: Path) -> None:
         targets = data["targets"]
     if isinstance(targets, dict):
         for name, item in targets.items():
-            _replace(document, ("targets", name), item, "targets", folder)
+            replace(("targets", name), item, "targets")
     env = data.get("env")
     if isinstance(env, str):
-        _replace(document, ("env",), env, "targets", folder)
+        replace(("env",), env, "targets")
         data["env"] = data["env"].get("env", data["env"])
 
 
-def _replace(document: Document, key: Key, item: object, category: str, folder: Path) -> None:
+def _replace(
+    document: Document,
+    key: Key,
+    item: object,
+    category: str,
+    folder: Path,
+    read: Callable[[Path], Document],
+) -> None:
     if not isinstance(item, str):
         return
     place = document.place(key)
     try:
-        part = read_yaml(locate(item, category, folder))
+        part = copy.deepcopy(read(locate(item, category, folder)))
     except ConfigError as error:
         hint = " A Gymnasium environment is written {id: …}, or env.id=… on the command line."
         message = error.message + (hint if key == ("env",) else "")
@@ -153,6 +186,11 @@ def _replace(document: Document, key: Key, item: object, category: str, folder: 
         parent = parent[step]
     parent[key[-1]] = part.data
     document.places.update({(*key, *inner): where for inner, where in part.places.items() if inner})
+    if len(document.places) > MOST_VALUES:
+        raise ConfigError(
+            f"{place}: {'.'.join(map(str, key))}: more than {MOST_VALUES:,} keys and values, those of the "
+            "configs that are named included"
+        )
 
 
 def _index_of(items: list[object], step: str) -> int | None:

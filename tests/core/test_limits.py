@@ -4,7 +4,16 @@ import pytest
 import torch
 from torch import nn
 
-from rl_transfer.core.limits import MOST_TENSOR_BYTES, SPARE_NUMBERS, SPARE_TENSORS, no_larger_than
+from rl_transfer.core.limits import (
+    MOST_NUMBERS,
+    MOST_TENSOR_BYTES,
+    MOST_TENSORS,
+    SPARE_NUMBERS,
+    SPARE_TENSORS,
+    TooLarge,
+    no_larger_than,
+    of_bearable_size,
+)
 
 
 def backbone_whose_head_is_dropped() -> nn.Module:
@@ -50,3 +59,14 @@ def test_a_small_network_may_drop_many_tensors_and_files_may_have_8_gib() -> Non
     with no_larger_than({"weight": (1, 1)}):
         nn.ParameterList(nn.Parameter(torch.zeros(1)) for _ in range(60))
     assert MOST_TENSOR_BYTES == 8 * 1024**3, "docs/sources.md says so"
+
+
+def test_a_network_that_nothing_describes_has_a_bound_of_its_own() -> None:
+    with torch.device("meta"), of_bearable_size():
+        nn.Linear(1, MOST_NUMBERS, bias=False)
+    with of_bearable_size():
+        nn.ParameterList(nn.Parameter(torch.zeros(1)) for _ in range(MOST_TENSORS))
+    with torch.device("meta"), pytest.raises(TooLarge, match="1,073,741,824 weights"), of_bearable_size():
+        nn.Linear(1, MOST_NUMBERS + 1, bias=False)
+    with pytest.raises(TooLarge, match="10,000 tensors"), of_bearable_size():
+        nn.ParameterList(nn.Parameter(torch.zeros(1)) for _ in range(MOST_TENSORS + 1))

@@ -5,10 +5,13 @@ import re
 from pathlib import Path
 from typing import get_args
 
+import gymnasium as gym
 import pytest
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from torch import nn
 
 from rl_transfer.errors import TransferError
 from rl_transfer.rl.environments.build import make_vec_env
@@ -18,7 +21,7 @@ from rl_transfer.rl.policies.bundle import build_policy
 from rl_transfer.rl.policies.traits import ALGORITHMS, ANY, TRAITS, traits_of
 from rl_transfer.spec import Algorithm
 from support.algorithms import run_of
-from support.rl import make_run
+from support.rl import PPO, make_run
 
 ROOM = Path(table.__file__).parent.parent
 NAMES = re.compile(rf"\b\w*(?:{'|'.join(ALGORITHMS)})\b")
@@ -29,6 +32,26 @@ def built(name: str) -> BaseAlgorithm:
     assert run.algorithm is not None
     config = run.algorithm.model_copy(update={"policy_kwargs": type(run.algorithm.policy_kwargs)()})
     return build_model(config, make_vec_env(run.env, config.n_envs), seed=0)
+
+
+class Deep(BaseFeaturesExtractor):
+    """As many small layers as are asked for."""
+
+    def __init__(self, observation_space: gym.Space[object], depth: int) -> None:
+        super().__init__(observation_space, features_dim=4)
+        self.layers = nn.Sequential(*(nn.Linear(4, 4) for _ in range(depth)))
+
+    def forward(self, observations: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = self.layers(observations)
+        return features
+
+
+def test_a_features_extractor_that_grows_without_end_is_refused() -> None:
+    network = {"features_extractor": f"{__name__}:Deep", "features_extractor_kwargs": {"depth": 10**9}}
+    run = make_run(algorithm={**PPO, "policy_kwargs": network})
+    assert run.algorithm is not None
+    with pytest.raises(TransferError, match=r"cannot be built for .*: it has more than .* or 10,000 tensors"):
+        build_model(run.algorithm, make_vec_env(run.env, 1), seed=0)
 
 
 def docstrings(tree: ast.AST) -> set[int]:

@@ -33,13 +33,14 @@ VALUES: list[Json] = [
     [[]], {}, {"": 1}, {"=": 1}, {"<<": {}}, {"name": []}, {"name": "PPO"}, {"kind": ["rl"]}, {"id": 1},
     ["rl"], [None], [1, "a", None], [0, 0], {"a": {"b": {"c": []}}}, DEEP, list(range(300)),
     {str(number): number for number in range(300)}, {"towards": "high"}, {"severity": 2},
-    {"linear": 1e9, "final": -1},
+    {"linear": 1e9, "final": -1}, {"features_dim": 10**9}, {"cnn_output_dim": [1]}, {"width_mult": 1e6},
+    {"a": [{"depth": 10**4000}]}, {"name": "timm", "architecture": "resnet18", "kwargs": {"a": [-1e300]}},
 ]  # fmt: skip
 WORDS = [
     "name", "kind", "seeds", "strategies", "targets", "sources", "algorithm", "env", "perturb", "id", "0",
     "1", "-1", "²", "٣", "<<", "=", "", " ", "a" * 300, "policy_kwargs", "net_arch", "analysis", "q",
     "training", "total_steps", "severity", "longer-pole", "scratch", "[b]", "\x00", "\u202e", "\udcff",
-    "9" * 5000, "data", "model", "weights", "kwargs",
+    "9" * 5000, "data", "model", "weights", "kwargs", "features_extractor_kwargs", "features_dim",
 ]  # fmt: skip
 TEXTS = [
     ".nan", "-.inf", "1e999", "0x" + "f" * 5000, "9" * 5000, "=", "<<", "{<<: {}}", "{=: 1}", "[" * 1000,

@@ -9,24 +9,15 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 import rl_transfer_envs
-from rl_transfer.errors import EnvironmentSpecError, MissingExtraError, RLTransferError
+from rl_transfer.errors import EnvironmentSpecError
 from rl_transfer.rl.environments.batch import BatchedVecEnv
+from rl_transfer.rl.environments.described import as_spec, translate
 from rl_transfer.rl.environments.spaces import Env
 from rl_transfer.spec import Environment
-from rl_transfer.spec.base import Json
 
 VECTORIZATION = "training.vectorization"
 
 Wrapper = Callable[[Env], Env]
-
-
-def as_spec(config: Environment) -> dict[str, Json]:
-    """The config as the plain mapping that ``rl_transfer_envs`` reads.
-
-    Args:
-        config: the environment and its perturbations.
-    """
-    return {name: value for name, value in config.plain().items() if value}
 
 
 def observation_names(config: Environment) -> tuple[str, ...] | None:
@@ -67,22 +58,6 @@ def make_env(config: Environment, render_mode: str | None = None, key: str | Non
         return rl_transfer_envs.make(as_spec(config), render_mode=render_mode)
     except rl_transfer_envs.EnvError as error:
         raise translate(error, key) from None
-
-
-def translate(error: rl_transfer_envs.EnvError, key: str | None) -> RLTransferError:
-    """An error of the environment package, under the key path of the config it came from.
-
-    Args:
-        error: as raised, its key relative to the environment.
-        key: where the environment's config stands in the user's file.
-
-    Returns:
-        The error to raise instead.
-    """
-    path = ".".join(part for part in (key, error.key) if part) or None
-    if isinstance(error, rl_transfer_envs.MissingExtraError):
-        return MissingExtraError(error.message, key=path)
-    return EnvironmentSpecError(error.message, key=path)
 
 
 def make_vec_env(

@@ -13,6 +13,7 @@ from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecEnv
 
+from rl_transfer.core.limits import of_bearable_size
 from rl_transfer.errors import ConfigError, MissingExtraError, TransferError
 from rl_transfer.rl.policies.traits import traits_of
 from rl_transfer.spec import Algorithm, LinearSchedule
@@ -166,10 +167,11 @@ def build_model(config: Algorithm, env: VecEnv, seed: int) -> BaseAlgorithm:
         arguments["action_noise"] = NormalActionNoise(np.zeros(shape), np.full(shape, noise))
     kwargs = policy_kwargs(config)
     try:
-        return algorithm_class(config.name)(
-            config.policy, env, policy_kwargs=kwargs, seed=seed, device="cpu", **arguments
-        )
-    except (AssertionError, ValueError, TypeError) as error:
+        with of_bearable_size():
+            return algorithm_class(config.name)(
+                config.policy, env, policy_kwargs=kwargs, seed=seed, device="cpu", **arguments
+            )
+    except (AssertionError, ValueError, TypeError, RuntimeError) as error:
         raise TransferError(
             f"{config.name} with {config.policy} cannot be built for observations {env.observation_space} "
             f"and actions {env.action_space}: {error}",

@@ -11,7 +11,8 @@ import rl_transfer_envs
 from rl_transfer.errors import BundleError, EnvironmentSpecError, TransferError
 from rl_transfer.frame import Say, located, silent
 from rl_transfer.results import run_id
-from rl_transfer.rl.environments.build import VECTORIZATION, as_spec, make_env, make_vec_env, translate
+from rl_transfer.rl.environments.build import VECTORIZATION, make_env, make_vec_env
+from rl_transfer.rl.environments.described import as_spec, translate
 from rl_transfer.rl.environments.evaluate import Evaluator
 from rl_transfer.rl.environments.spaces import in_short, same_shape
 from rl_transfer.rl.policies import normalization
