@@ -11,11 +11,14 @@ import importlib.util
 import math
 import os
 import shutil
+import socket
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rl_transfer.errors import ClusterError
 from rl_transfer.results import library_versions
 from rl_transfer.sweep.archive import pack, unpack
 from rl_transfer.sweep.dispatch import Job
@@ -27,6 +30,7 @@ LIBRARIES = (
 )  # fmt: skip
 """What can change a number, and must be the same on every node."""
 SCRATCH = "rl-transfer-run-"
+BEAT = "heartbeat.json"
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class Node:
     """``asked``, ``ready``, ``lost`` or ``refused``."""
     shared: bool = False
     busy: int = 0
+    owing: bool = False
+    """Whether it owes an answer about the steps of its runs."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +172,68 @@ def execute(
             bundle = Path(scratch, "source", "bundle")
         _execute_locally(replace(parsed, folder=place, source=bundle).to_json(), runs)
         return pack(place)
+
+
+def beats(runs: Sequence[str]) -> dict[str, str]:
+    """Executed on a node: the last signs of life of runs that it executes in folders of its own.
+
+    Args:
+        runs: their ids.
+
+    Returns:
+        Id → what its heartbeat says, of those that have one.
+    """
+    scratch = Path(tempfile.gettempdir())
+    found = {run: [*scratch.glob(f"{SCRATCH}*/runs/{run}")] for run in runs}
+    read = {run: read_beat(folders[-1]) for run, folders in found.items() if folders}
+    return {run: beat for run, beat in read.items() if beat is not None}
+
+
+def read_beat(folder: Path) -> str | None:
+    """The last sign of life of a run as it stands in its folder.
+
+    Args:
+        folder: the run's.
+
+    Returns:
+        What its heartbeat says; None before the first.
+    """
+    with contextlib.suppress(OSError):
+        return (folder / BEAT).read_text(encoding="utf-8")
+    return None
+
+
+def show_beat(beat: str | None, folder: Path) -> None:
+    """Write a sign of life to where the progress display reads it.
+
+    Args:
+        beat: what :func:`read_beat` gave.
+        folder: of the run, on the machine of the sweep.
+    """
+    partial = folder / f".{BEAT}.partial"
+    with contextlib.suppress(OSError):
+        if beat is not None:
+            partial.write_text(beat, encoding="utf-8")
+            partial.replace(folder / BEAT)
+
+
+def knock(address: str) -> None:
+    """Refuse an address where nobody listens; the cluster's own library would wait for minutes.
+
+    Args:
+        address: ``host:port``.
+
+    Raises:
+        ClusterError: it is no address, or nobody answers.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
+            pass
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            f"no Ray cluster at {address}: {error}; give auto, or host:port as `ray start --head` prints it"
+        ) from None
 
 
 def _remove_leftovers() -> None:

@@ -13,7 +13,6 @@ import math
 import os
 import queue
 import shutil
-import socket
 import sys
 import threading
 import time
@@ -22,16 +21,18 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from rl_transfer.errors import ClusterError, MissingExtraError
 from rl_transfer.frame import Say
 from rl_transfer.results import RunFolder
+from rl_transfer.sweep import nodes
 from rl_transfer.sweep.archive import bring, pack
 from rl_transfer.sweep.dispatch import Job
 from rl_transfer.sweep.executor import RunFailed
-from rl_transfer.sweep.nodes import Node, NodeReport, Request, difference, execute, report, versions
+from rl_transfer.sweep.nodes import Node, NodeReport, Request
 from rl_transfer.wording import counted
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from ray import ObjectRef
 
 Answer = TypeVar("Answer")
-
 
 TRIES = 3
 """How often a run is begun that was lost with its node or worker."""
@@ -100,6 +100,7 @@ class RayExecutor:
 
     def __init__(self, root: Path, address: str, request: Request, *, share: bool, say: Say) -> None:
         self._ray = _import_ray()
+        self._remote = cache(self._ray.remote)  # anew, it would be sent to the whole cluster each time
         self._request, self._say, self._share = request, say, share
         self._incoming = root.absolute() / INCOMING
         self._lock = threading.RLock()
@@ -109,7 +110,7 @@ class RayExecutor:
         self._waiting: deque[Task] = deque()
         self._sources: dict[Path, ObjectRef[bytes]] = {}
         self._numbers = itertools.count()
-        self._known = versions()
+        self._known = nodes.versions()
         self._complaints: list[str] = []
         self._closed = False
         self._connect(address)
@@ -184,7 +185,7 @@ class RayExecutor:
                 "in there and give auto, or host:port"
             )
         if ":" in address:
-            _knock(address)
+            nodes.knock(address)
         try:
             self._ray.init(address=address, log_to_driver=False, logging_level="CRITICAL")
         except (ConnectionError, ValueError, RuntimeError) as error:
@@ -239,13 +240,17 @@ class RayExecutor:
 
     def _ask(self, node: Node) -> None:
         probe = str(self._incoming / "token") if self._share else None
-        ref = self._on(node, report, 0.0, 0.0).remote(probe, self._token)
-        ref.future().add_done_callback(lambda done: self._events.put(lambda: self._answered(node, done)))
+        ref = self._on(node, nodes.report, 0.0, 0.0).remote(probe, self._token)
+        self._then(ref, partial(self._answered, node))
+
+    def _then(self, ref: ObjectRef[Answer], handle: Callable[[Future[Answer]], None]) -> None:
+        """Handle an answer in the thread that handles everything."""
+        ref.future().add_done_callback(lambda done: self._events.put(partial(handle, done)))
 
     def _on(self, node: Node, function: Callable[..., Answer], cpus: float, gpus: float) -> Remote[Answer]:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        options: Remote[Answer] = self._ray.remote(function).options(
+        options: Remote[Answer] = self._remote(function).options(
             num_cpus=cpus,
             num_gpus=gpus,
             max_retries=0,
@@ -260,7 +265,7 @@ class RayExecutor:
             return
         if error is None:
             answer = done.result()
-            complaint = difference(self._known, answer.versions, node.address)
+            complaint = nodes.difference(self._known, answer.versions, node.address)
         else:
             complaint = f"node {node.address} cannot run rl-transfer: {_last_line(error)}"
         if complaint is not None:
@@ -299,15 +304,13 @@ class RayExecutor:
         elif job.source is not None:
             source = self._packed(job.source.parent)
         sent = replace(job, folder=folder, source=bundle, attempt=task.tries + 1).to_json()
-        remote = self._on(node, execute, self._request.cpus, self._request.gpus)
+        remote = self._on(node, nodes.execute, self._request.cpus, self._request.gpus)
         ref = remote.remote(sent, self._request.runs_per_worker, node.shared, source, os.getcwd(), sys.path)
         attempt = Attempt(node, folder, ref)
         task.attempt = attempt
         task.tries += 1
         node.busy += 1
-        ref.future().add_done_callback(
-            lambda done: self._events.put(lambda: self._ended(task, attempt, done))
-        )
+        self._then(ref, partial(self._ended, task, attempt))
 
     def _packed(self, run: Path) -> ObjectRef[bytes]:
         """The run of a source in Ray's store, for every node that asks for it."""
@@ -357,16 +360,29 @@ class RayExecutor:
                     self._look()
                 self._show_beats()
 
-    def _show_beats(self) -> None:
-        """Copy signs of life of running runs to where the progress display reads them."""
+    def _attempts(self) -> list[tuple[Attempt, Path]]:
+        """The runs under way, and where the progress display looks for signs of life of each."""
         with self._lock:
-            running = [(task.attempt, task.job.folder) for task in self._tasks.values()]
-        for attempt, folder in running:
-            if attempt is not None and attempt.node.shared:
-                beat, partial = folder / "heartbeat.json", folder / ".heartbeat.partial"
-                with contextlib.suppress(OSError):
-                    shutil.copyfile(attempt.folder / beat.name, partial)
-                    partial.replace(beat)
+            return [(task.attempt, task.job.folder) for task in self._tasks.values() if task.attempt]
+
+    def _show_beats(self) -> None:
+        """Copy signs of life, or ask nodes for them; one that owes an answer is not asked again."""
+        asked: dict[Node, list[str]] = {}
+        for attempt, folder in self._attempts():
+            if attempt.node.shared:
+                nodes.show_beat(nodes.read_beat(attempt.folder), folder)
+            elif not attempt.node.owing:
+                asked.setdefault(attempt.node, []).append(folder.name)
+        for node, runs in asked.items():
+            node.owing = True
+            self._then(self._on(node, nodes.beats, 0.0, 0.0).remote(runs), partial(self._heard, node))
+
+    def _heard(self, node: Node, done: Future[dict[str, str]]) -> None:
+        node.owing = False
+        found = {} if done.exception() else done.result()
+        for attempt, folder in self._attempts():
+            if attempt.node is node:
+                nodes.show_beat(found.get(folder.name), folder)
 
 
 def _import_ray() -> ModuleType:
@@ -378,18 +394,6 @@ def _import_ray() -> ModuleType:
     except ImportError:
         raise MissingExtraError("--executor ray needs Ray: pip install 'rl-transfer[ray]'") from None
     return ray
-
-
-def _knock(address: str) -> None:
-    """Ray itself would wait for minutes where nobody listens."""
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
-            pass
-    except (OSError, ValueError) as error:
-        raise ClusterError(
-            f"no Ray cluster at {address}: {error}; give auto, or host:port as `ray start --head` prints it"
-        ) from None
 
 
 def _last_line(error: BaseException) -> str:

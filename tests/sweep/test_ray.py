@@ -1,7 +1,9 @@
 """Sweeps on a Ray cluster of two nodes: the same numbers as here, also when a node goes down."""
 
+import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +13,8 @@ import pytest
 
 from rl_transfer.errors import ClusterError, MissingExtraError
 from rl_transfer.frame import silent
-from rl_transfer.sweep.nodes import Request, difference
+from rl_transfer.results import RunFolder
+from rl_transfer.sweep.nodes import SCRATCH, Request, beats, difference
 from rl_transfer.sweep.ray import RayExecutor
 from support.cluster import HEAD, SECOND, Cluster, cluster
 from support.sweeps import results, write_suite
@@ -76,6 +79,44 @@ def test_results_come_over_the_network_where_no_folder_is_shared(
     for run in output.glob("runs/*"):
         assert (run / "log.txt").exists()
         assert (run / "bundle").exists() == (reference / "runs" / run.name / "bundle").exists()
+
+
+def test_steps_of_runs_that_are_under_way_elsewhere_are_shown(
+    head: Cluster, config: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    process = subprocess.Popen(
+        command(config, output, "--executor", "ray", "--address", head.address, "--return-results", LONG),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    seen: set[int] = set()
+    try:
+        while len(seen) < 3 and time.monotonic() < deadline:
+            for run in map(RunFolder, output.glob("runs/*")):
+                beat = run.heartbeat()
+                if beat and not run.curve():  # the rest of its folder comes when it has ended
+                    seen.add(beat["step"])
+            time.sleep(0.05)
+        process.send_signal(2)
+        printed, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert len(seen) >= 3, printed + errors
+    assert process.returncode == 130
+
+
+def test_a_node_tells_the_steps_of_its_own_runs_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for run in ("one", "two", "other"):
+        (tmp_path / f"{SCRATCH}1-{run}" / "runs" / run).mkdir(parents=True)
+    for run in ("one", "other"):
+        RunFolder(tmp_path / f"{SCRATCH}1-{run}" / "runs" / run).beat(5, 10, None)
+    found = beats(["one", "two", "three"])
+    assert found.keys() == {"one"}
+    assert json.loads(found["one"])["step"] == 5
 
 
 def test_a_node_that_is_killed_in_mid_sweep_changes_no_number(
