@@ -13,14 +13,16 @@ from gymnasium import spaces
 from ruamel.yaml import YAML
 from stable_baselines3 import PPO
 from stable_baselines3.common.save_util import data_to_json
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from rl_transfer.errors import ConfigError, TransferError
 from rl_transfer.results import RunFolder, RunStore, run_id
 from rl_transfer.rl.environments.spaces import channels_first, from_json, same, same_shape, to_json
 from rl_transfer.rl.policies.bundle import load_policy
-from rl_transfer.rl.sources.load import load_source
+from rl_transfer.rl.sources.load import import_source, load_source
 from rl_transfer.rl.sources.printed_spaces import printed_space
 from rl_transfer.rl.training.run import execute
+from rl_transfer.spec import Environment
 from support.algorithms import ALGORITHMS, DISCRETE, run_of
 from support.rl import make_run
 
@@ -29,6 +31,7 @@ MEMBERS: dict[str, spaces.Space[Any]] = {
     "velocity": VECTOR,
     "angle": spaces.Box(-5, 5, (3,), np.float32),
     "picture": spaces.Box(0, 255, (36, 36, 3), np.uint8),
+    "counter": spaces.Box(0, 200, (3,), np.int32),
     "mirror": spaces.Box(0, 255, (36, 36, 3), np.uint8),
 }
 Run = Callable[..., RunFolder]
@@ -235,3 +238,20 @@ def test_statistics_of_a_member_that_goes_past_the_extractor_are_not_left_in_the
     with pytest.raises(TransferError, match="statistics of vectors only; use normalization: fresh"):
         play("PPO", source, {}, members="velocity picture", strategy=verbs)
     play("PPO", source, {}, members="velocity picture", strategy={**verbs, "normalization": "fresh"})
+
+
+def test_statistics_of_whole_numbers_are_not_dropped_without_a_word(tmp_path: Path, play: Run) -> None:
+    env = VecNormalize(DummyVecEnv([lambda: gym.make("Unsorted-v0", members="velocity counter")]))
+    small = {"net_arch": [16, 16]}
+    model = PPO("MultiInputPolicy", env, n_steps=8, batch_size=8, policy_kwargs=small, device="cpu", seed=1)
+    model.save(tmp_path / "ppo-x.zip")
+    env.save(str(tmp_path / "vec_normalize.pkl"))
+    where = Environment(id="Unsorted-v0", kwargs={"members": "velocity counter"})
+    source = RunFolder(tmp_path / "source")
+    import_source(tmp_path / "ppo-x.zip", source.bundle, env=where)
+    verbs: dict[str, Any] = {"copy": ("all",)}
+    with pytest.raises(TransferError, match="normalises counter of the observation") as caught:
+        play("PPO", source, {}, members="velocity counter", strategy=verbs)
+    assert caught.value.key == "strategy.normalization"
+    fresh = {**verbs, "normalization": "fresh"}
+    assert play("PPO", source, {}, members="velocity counter", strategy=fresh).record()

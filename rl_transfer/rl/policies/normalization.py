@@ -199,6 +199,7 @@ def transfer(
         )
     if normalized is None:
         return "none"
+    _refuse_lost(normalized, state, mode)
     state = {**state, **_mapped(normalized, state, order, mode)}
     for name, moments in _moments(normalized).items():
         _refuse_misfit(state.get(f"{PREFIX}{name}/mean"), name, np.shape(moments.mean), mode)
@@ -245,6 +246,20 @@ def _mapped(
         values[list(known)] = theirs[name].flatten()[list(known.values())]
         found[name] = values.reshape(own[name].shape)
     return found
+
+
+def _refuse_lost(env: VecNormalize, state: Mapping[str, torch.Tensor], mode: str) -> None:
+    """Refuse statistics of members of a dict observation that are not normalised here."""
+    start, end = f"{PREFIX}observation/", "/mean"
+    theirs = [name[len(start) : -len(end)] for name in state if name.startswith(start) and name.endswith(end)]
+    lost = [key for key in theirs if f"observation/{key}" not in _moments(env)]
+    if lost:
+        raise TransferError(
+            f"normalization is {mode!r}, but the source normalises {listing(lost)} of the observation, and "
+            "here members of floating-point numbers alone are normalised; use normalization: fresh, or let "
+            "the environment give floating-point numbers there",
+            key="strategy.normalization",
+        )
 
 
 def _refuse_misfit(found: torch.Tensor | None, name: str, needed: tuple[int, ...], mode: str) -> None:
