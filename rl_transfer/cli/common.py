@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
-from rl_transfer.errors import BundleError, RLTransferError
+from rl_transfer.errors import BundleError, RLTransferError, SweepFailed
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from rl_transfer.frame import Say
+    from rl_transfer.results import RunFolder
     from rl_transfer.spec import Loaded
 
 Config = TypeVar("Config", bound="BaseModel")
@@ -115,6 +117,32 @@ ReuseDespite = Annotated[
         callback=_kinds_of_difference,
     ),
 ]
+
+
+@contextmanager
+def failures_kept(folder: RunFolder) -> Iterator[None]:
+    """Leave in a run's folder why it failed; what code that is not ours raised is told in one line.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        SweepFailed: anything but an error of ours or of the system was raised; the log has the traceback.
+    """
+    from rl_transfer.wording import what_was_raised
+
+    try:
+        yield
+    except RLTransferError as error:
+        folder.fail(type(error).__name__, error.message, attempts=1)
+        raise
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        message = what_was_raised(error)
+        folder.log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        folder.fail(type(error).__name__, message, attempts=1)
+        raise SweepFailed(f"the run failed: {message}\n  log: {folder.log}") from error
 
 
 def make_importable(folder: Path) -> None:

@@ -21,6 +21,7 @@ from rl_transfer.cli.common import (
     Overrides,
     ReuseDespite,
     err,
+    failures_kept,
     json_alone,
     located,
     make_folder_importable,
@@ -41,7 +42,7 @@ from rl_transfer.cli.executors import (
     executor_of,
 )
 from rl_transfer.cli.tracked import Track, run_of_sweep, tell_problem
-from rl_transfer.errors import Interrupted, RLTransferError, StoreError, SweepFailed
+from rl_transfer.errors import Interrupted, StoreError, SweepFailed
 
 if TYPE_CHECKING:
     from rl_transfer.frame import Say
@@ -280,11 +281,8 @@ def _single_run(
             refuse_other_code({folder.path.name: run}, store, (despite or "").split(","))
             out.print("this run is finished already; its results are reused")
         else:
-            try:
+            with failures_kept(folder):
                 runner.execute(run, folder, bundle, say=_say)
-            except RLTransferError as error:
-                folder.fail(type(error).__name__, error.message, attempts=1)
-                raise
         if log is not None:
             role = "train" if bundle is None else "transfer"
             log.add(NamedRun(folder, name, name, role, (name, role)))

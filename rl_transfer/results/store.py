@@ -283,10 +283,10 @@ class RunStore:
         """The ids of all runs that have a folder, finished or not.
 
         Returns:
-            Names of folders; none where the store does not exist.
+            Names of folders; none where the store does not exist. What file managers hide there is no run.
         """
         try:
-            return {entry.name for entry in os.scandir(self.root / "runs")}
+            return {each.name for each in os.scandir(self.root / "runs") if not each.name.startswith(".")}
         except FileNotFoundError:
             return set()
 
@@ -331,7 +331,7 @@ class RunStore:
         home = make_folder(self.root / "damaged")
         place = next(each for n in count(1) if not (each := home / f"{identifier}-{n}").exists())
         try:
-            self.folder(identifier).path.rename(place)
+            shutil.move(self.folder(identifier).path, place)  # "runs" may be a link to another disk
             sync_folder(home)
             sync_folder(self.root / "runs")
         except OSError as error:

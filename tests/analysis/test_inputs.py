@@ -161,6 +161,7 @@ def test_means_are_those_of_each_evaluation_whether_all_have_as_many_episodes_or
 def test_records_are_kept_without_what_no_figure_rests_on(tmp_path):
     folder = SyntheticSweep(seeds=1).write(tmp_path / "sweep")
     for run in read_sweep(folder).runs:
+        assert run.record is not None
         assert {"id", "source_run", "zero_shot"} <= run.record.keys()
         assert not run.record.keys() & {"spec", "plan", "frozen", "architecture", "files"}
 

@@ -166,6 +166,48 @@ def test_what_a_module_prints_is_not_among_the_json(
     assert "built\n" in outcome.err
 
 
+BREAKING = """\
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+class Breaking(CartPoleEnv):
+    def __init__(self, early=False, **kwargs):
+        if early:
+            raise RuntimeError("no [b]road[/b]")
+        super().__init__(**kwargs)
+
+    def step(self, action):
+        return {}["speed"]
+
+gymnasium.register("Breaking-v0", Breaking, max_episode_steps=5)
+"""
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_an_environment_that_breaks_is_named_without_a_traceback(
+    early: bool, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "breaking_module.py").write_text(BREAKING, encoding="utf-8")
+    env = f"{{id: Breaking-v0, env_module: breaking_module, kwargs: {{early: {str(early).lower()}}}}}"
+    (tmp_path / "train.yaml").write_text(TRAIN.replace("{id: CartPole-v1}", env), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        outcome = call("train", "./train.yaml", "-o", "out")
+    finally:
+        sys.modules.pop("breaking_module", None)
+        gymnasium.registry.pop("Breaking-v0", None)
+    (failure,) = (tmp_path / "out" / "runs").glob("*/failure.json")
+    message = json.loads(failure.read_text("utf-8"))["message"]
+    assert message in outcome.err
+    if early:
+        assert outcome.code == 4
+        assert "RuntimeError: no [b]road[/b]" in message
+    else:
+        assert outcome.code == 8
+        assert message == "KeyError: 'speed' (breaking_module.py, line 11)"
+        assert "Traceback" in (failure.parent / "log.txt").read_text("utf-8")
+
+
 def test_a_dry_run_and_events_can_be_read_by_scripts(call: Call, tmp_path: Path) -> None:
     suite = str(write_suite(tmp_path))
     small = ["seeds=1", "targets={reversed: cartpole-reversed-actions}", "strategies=[scratch, fine-tune]"]

@@ -99,6 +99,13 @@ def test_runs_are_listed_by_state(call: Call, sweep: Path) -> None:
     ]
 
 
+def test_what_a_file_manager_hides_among_the_runs_is_no_run(call: Call, sweep: Path) -> None:
+    (sweep / "runs" / ".DS_Store").write_text("", encoding="utf-8")
+    done = call("runs", "verify", str(sweep))
+    assert done.code == 0
+    assert ".DS_Store" not in done.out
+
+
 def test_a_record_is_shown(call: Call, sweep: Path) -> None:
     assert json.loads(call("runs", "show", f"{sweep}:heavy/scratch/0").out)["id"] == "cccc0001"
     assert json.loads(call("runs", "show", str(sweep / "runs" / "cccc0001")).out)["id"] == "cccc0001"

@@ -1,5 +1,6 @@
 """The run store: finished means verified, finished is never overwritten, leftovers are cleared."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -284,8 +285,8 @@ def test_a_failure_is_noted_and_forgotten(tmp_path: Path) -> None:
     folder = RunStore(tmp_path).open().folder("abc")
     folder.begin(spec())
     folder.forget_failure()
-    folder.fail("ValueError", "boom")
-    assert folder.failure() == {"error": "ValueError", "message": "boom"}
+    folder.fail("ValueError", "boom", attempts=1)
+    assert folder.failure() == {"error": "ValueError", "message": "boom", "attempts": 1}
     with pytest.raises(StoreError, match="abc is failed: boom"):
         folder.record()
     folder.forget_failure()
@@ -319,6 +320,20 @@ def test_waiting_for_the_disk_is_counted_in_seconds_of_this_run(
 def test_a_run_that_is_not_there_cannot_be_moved_aside(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"abc is damaged and cannot be moved to .*abc-1: No such file"):
         RunStore(tmp_path).open().set_aside("abc")
+
+
+def test_a_damaged_run_is_moved_aside_to_another_disk_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RunStore(tmp_path).open()
+    finished(store.folder("abc"))
+
+    def another_disk(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr("os.rename", another_disk)
+    assert (store.set_aside("abc") / "record.json").is_file()
+    assert not store.folder("abc").path.exists()
 
 
 def test_a_moved_run_stays_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

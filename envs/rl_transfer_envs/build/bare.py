@@ -59,9 +59,12 @@ def bare(spec: Spec, render_mode: str | None = None) -> Env:
         raise _missing(spec["id"], error) from error
     except EnvError:
         raise
-    except (TypeError, ValueError, AssertionError) as error:
+    except Exception as error:
+        usual = isinstance(error, TypeError | ValueError | AssertionError)
         raise InvalidSpecError(
-            f"{spec['id']} cannot be made with kwargs {spec['kwargs']}: {error}", key="kwargs"
+            f"{spec['id']} cannot be made with kwargs {spec['kwargs']}: "
+            f"{'' if usual else type(error).__name__ + ': '}{error}",
+            key="kwargs",
         ) from error
 
 
