@@ -86,10 +86,14 @@ def check(
     if (env is None) == (not everything):
         raise ConfigError("name one environment, or give --all")
     counts: Counter[str] = Counter()
+    current = ""
     with _translated(), err.status("checking") as status:
         for row in conformance.check_rows(None if env is None else _spec(env), wrappers=wrappers):
             told = " ".join(row[key] for key in ("environment", "perturbation", "check", "value"))
             status.update(Text(told))
+            if everything and not err.is_terminal and row["environment"] != current:
+                current = row["environment"]
+                err.print(f"checking {current}", soft_wrap=True)
             counts[row["status"]] += 1
             if verbose or row["status"] == "fail":
                 keys = ("status", "environment", "perturbation", "check", "value", "detail")

@@ -93,24 +93,23 @@ def executor_of(
         cpus: that a run asks for.
         gpus: that a run asks for.
         share: let nodes that see the sweep's folder write to it.
-        timeout: minutes that a run may take, in local processes; None: no limit.
-        stall: minutes without a sign of life, in local processes; None: the default.
+        timeout: minutes that a run may take; None: no limit.
+        stall: minutes without a sign of life; None: the default.
         say: gets a line about the cluster, or about a run that is tried again, now and then.
 
     Raises:
-        ConfigError: an option of clusters is given without one, or one of local processes with one.
+        ConfigError: an option of clusters is given without one.
     """
     from rl_transfer.sweep.local import RUNS_PER_WORKER, LocalExecutor
     from rl_transfer.sweep.watch import STALL_MINUTES, Limits
 
     runs = runs_per_worker or RUNS_PER_WORKER
+    limits = Limits(timeout, STALL_MINUTES if stall is None else stall)
     if where is Where.ray:
-        if timeout is not None or stall is not None:
-            raise ConfigError("--timeout and --stall-minutes are about local processes: leave them out")
         from rl_transfer.sweep.nodes import Request
         from rl_transfer.sweep.ray import RayExecutor
 
-        request = Request(cpus or 1.0, gpus or 0.0, workers, runs)
+        request = Request(cpus or 1.0, gpus or 0.0, workers, runs, limits)
         return lambda root: RayExecutor(root, address or "auto", request, share=share, say=say)
     given = [
         name
@@ -120,5 +119,4 @@ def executor_of(
     given += [] if share else ["return-results"]
     if given:
         raise ConfigError(f"--{given[0]} is about a cluster: give --executor ray too, or leave it out")
-    limits = Limits(timeout, STALL_MINUTES if stall is None else stall)
     return lambda _: LocalExecutor(local_workers, runs, limits, say)

@@ -85,7 +85,7 @@ def gc(
     folder: Folder,
     yes: Annotated[bool, typer.Option("--yes", help="Delete what is listed.")] = False,
 ) -> None:
-    """List what nothing needs: runs without a place in the matrix, damaged ones, writes cut short.
+    """List what nothing needs: runs without a place in the matrix, damaged ones, what was cut short.
 
     Nothing is deleted without --yes.
 

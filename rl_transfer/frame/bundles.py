@@ -78,10 +78,10 @@ def source_problem(run: RunFolder) -> str | None:
     reading = run.read(bundle=True)
     if reading.problem is not None or not reading.on_trust:
         return reading.problem
-    from rl_transfer.core import load_bundle  # heavy: only records of 0.1.0 need it
+    from rl_transfer.core import verify_bundle  # heavy: only records of 0.1.0 need it
 
     try:
-        load_bundle(run.bundle)
+        verify_bundle(run.bundle)
     except BundleError as error:
         return f"damaged: {error.message.rstrip('.')}"
     return None

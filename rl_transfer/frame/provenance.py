@@ -25,7 +25,7 @@ GIT_SECONDS = 5.0
 MOST_FILES = 2_000
 _OWN = ("rl_transfer", "rl_transfer_envs")
 """Told by the version of rl-transfer."""
-_BENEATH = {"gymnasium.envs.mujoco": "mujoco", "gymnasium.envs.box2d": "Box2D"}
+BENEATH = {"gymnasium.envs.mujoco": "mujoco", "gymnasium.envs.box2d": "Box2D"}
 """What environments of Gymnasium's own rest on."""
 _adopted: list[Mapping[str, Json]] = []
 
@@ -157,7 +157,7 @@ def _code(module: str) -> Mapping[str, str]:
 
 def _library(module: str) -> Mapping[str, str]:
     """Distributions that a module comes from and rests on, with versions; empty if it is not installed."""
-    beneath = [name for prefix, name in _BENEATH.items() if f"{module}.".startswith(f"{prefix}.")]
+    beneath = [name for prefix, name in BENEATH.items() if f"{module}.".startswith(f"{prefix}.")]
     tops = [top for top in (module.partition(".")[0], *beneath) if top not in _OWN]
     return {name: version for top in tops for name, version in _installed(top).items()}
 

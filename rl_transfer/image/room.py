@@ -17,6 +17,7 @@ from rl_transfer.image.data.sets import open_images
 from rl_transfer.image.pictures import confusion_matrix, prediction_grid, save_png
 from rl_transfer.image.preprocessing import ImagePreprocessing
 from rl_transfer.image.weights import load_pretrained
+from rl_transfer.results.versions import PICTURES
 from rl_transfer.spec.base import Frozen, Json
 from rl_transfer.spec.image import ImageRun
 from rl_transfer.spec.image_model import (
@@ -46,7 +47,7 @@ class ImageKind(DataKind):
     items = "images"
     classifier = "an image classifier"
     run_type = ImageRun
-    libraries = ("torchvision", "timm", "pillow")
+    libraries = PICTURES
 
     def read_data(self, data: LabelledData, key: str) -> OpenedData:
         """The images of a data set, found and counted.

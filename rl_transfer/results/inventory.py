@@ -11,7 +11,7 @@ from rl_transfer.errors import StoreError
 from rl_transfer.results.address import shortest
 from rl_transfer.results.manifest import read_manifest
 from rl_transfer.results.reading import RunReading
-from rl_transfer.results.store import RunStore
+from rl_transfer.results.store import INCOMING, RunStore
 
 _CUT = re.compile(r"\..+\.(\d+\.partial|[0-9a-f]{32}\.tmp)|\.heartbeat\.partial")
 """Names that our writes give what is not in its place yet; other people's temporary files are not ours."""
@@ -68,7 +68,7 @@ def list_runs(folder: Path, *, bundle: bool = False) -> list[Listed]:
 
 
 def leftovers(folder: Path) -> list[Leftover]:
-    """Runs without a place in the matrix, damaged ones that were moved aside, files of writes cut short.
+    """Runs without a place in the matrix, damaged ones that were moved aside, what was cut short.
 
     Args:
         folder: a sweep's.
@@ -87,6 +87,9 @@ def leftovers(folder: Path) -> list[Leftover]:
     found += [
         Leftover(each, "damaged, moved aside", _size(each)) for each in sorted((folder / "damaged").glob("*"))
     ]
+    if (folder / INCOMING).exists():
+        why = "left by a sweep on a cluster, unless one is at work"
+        found.append(Leftover(folder / INCOMING, why, _size(folder / INCOMING)))
     cut = sorted(each for each in folder.rglob(".*") if _CUT.fullmatch(each.name))
     gone = [each.path for each in found]
     found += [

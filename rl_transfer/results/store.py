@@ -38,6 +38,8 @@ from rl_transfer.results.reading import (
 from rl_transfer.results.seal import SCHEMA, sealed
 from rl_transfer.spec import Frozen, JsonObject, digest
 
+INCOMING = ".incoming"
+"""Where runs lie that a cluster executes, until they have ended."""
 ID_SCHEMA = 1
 """Enters every run id. It stays when the format of records changes: the same run keeps its id."""
 

@@ -7,6 +7,11 @@ import platform
 from collections.abc import Iterable
 from functools import cache
 
+POLICIES = ("rl-transfer", "stable-baselines3", "sb3-contrib", "gymnasium", "torch", "numpy")
+CLASSIFIERS = ("rl-transfer", "torch", "numpy")
+PICTURES = ("torchvision", "timm", "pillow")
+"""Distributions that can change a number of policies, of classifiers, and of those of pictures besides."""
+
 
 def library_versions(names: Iterable[str]) -> dict[str, str]:
     """Distribution name → installed version, Python's first; what is not installed is left out.

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from rl_transfer.errors import TransferError
 from rl_transfer.results import library_versions
+from rl_transfer.results.versions import CLASSIFIERS
 from rl_transfer.spec.base import Frozen, Json
 from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.spec.optimization import SupervisedTraining
@@ -26,9 +27,6 @@ from rl_transfer.supervised.classifier import Augmentation, Classifier, Network,
 from rl_transfer.supervised.data import LabelledSet, OpenedData, refuse_changed
 from rl_transfer.supervised.predictions import Predictions
 from rl_transfer.supervised.splits import Splits, split_data
-
-LIBRARIES = ("rl-transfer", "torch", "numpy")
-
 
 Wanted = TypeVar("Wanted")
 
@@ -206,4 +204,4 @@ class DataKind(ABC):
 
     def versions(self) -> dict[str, str]:
         """The versions of Python and of the libraries that can change a result."""
-        return library_versions((*LIBRARIES, *self.libraries))
+        return library_versions((*CLASSIFIERS, *self.libraries))

@@ -19,16 +19,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rl_transfer.errors import ClusterError
+from rl_transfer.frame.provenance import BENEATH
 from rl_transfer.results import library_versions
+from rl_transfer.results.versions import CLASSIFIERS, PICTURES, POLICIES
 from rl_transfer.sweep.archive import pack, unpack
 from rl_transfer.sweep.dispatch import Job
 from rl_transfer.sweep.local import LocalExecutor
+from rl_transfer.sweep.watch import Limits
 
-LIBRARIES = (
-    "rl-transfer", "torch", "numpy", "stable-baselines3", "sb3-contrib", "gymnasium", "mujoco", "box2d",
-    "torchvision", "timm",
-)  # fmt: skip
-"""What can change a number, and must be the same on every node."""
 SCRATCH = "rl-transfer-run-"
 BEAT = "heartbeat.json"
 
@@ -43,6 +41,8 @@ class Request:
     """None: as many as the cluster has room for."""
     runs_per_worker: int
     """How many a process executes, one after the other."""
+    limits: Limits
+    """What ends a run that does not end by itself."""
 
     def slots(self, resources: dict[str, float]) -> int:
         """How many runs fit on a node at a time.
@@ -89,7 +89,7 @@ def versions() -> dict[str, str]:
     Returns:
         Versions of libraries, and a digest of this package's own code.
     """
-    found = library_versions(LIBRARIES)
+    found = library_versions(dict.fromkeys((*POLICIES, *CLASSIFIERS, *PICTURES, *BENEATH.values())))
     found["python"] = ".".join(found["python"].split(".")[:2])
     code = hashlib.sha256()
     for package in ("rl_transfer", "rl_transfer_envs"):
@@ -141,13 +141,13 @@ def report(probe: str | None, token: str) -> NodeReport:
 
 
 def execute(
-    job: str, runs: int, shared: bool, source: bytes | None, folder: str, path: list[str]
+    job: str, request: Request, shared: bool, source: bytes | None, folder: str, path: list[str]
 ) -> bytes | None:
     """Executed on a node: a run, whose end stands in its folder.
 
     Args:
         job: as :meth:`rl_transfer.sweep.dispatch.Job.to_json` writes it.
-        runs: how many a process executes, one after the other.
+        request: what the sweep asks of its nodes.
         shared: execute it in the job's folder, which all nodes see; else in one of this node.
         source: the packed folder of the source's run, if there is one and it is not seen here.
         folder: the current folder of the sweep, taken if it is there.
@@ -160,7 +160,7 @@ def execute(
     with contextlib.suppress(OSError):
         os.chdir(folder)
     if shared:
-        _execute_locally(job, runs)
+        _execute_locally(job, request)
         return None
     _remove_leftovers()
     with tempfile.TemporaryDirectory(prefix=f"{SCRATCH}{os.getpid()}-") as scratch:
@@ -170,7 +170,7 @@ def execute(
         if source is not None:
             unpack(source, Path(scratch, "source"))
             bundle = Path(scratch, "source", "bundle")
-        _execute_locally(replace(parsed, folder=place, source=bundle).to_json(), runs)
+        _execute_locally(replace(parsed, folder=place, source=bundle).to_json(), request)
         return pack(place)
 
 
@@ -244,11 +244,11 @@ def _remove_leftovers() -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _execute_locally(job: str, runs: int) -> None:
+def _execute_locally(job: str, request: Request) -> None:
     """In a process of the local executor; how it ended stands in the run's folder."""
     global _local
     if _local is None:
         # The process of a run would import the main script of Ray's workers.
         vars(sys.modules["__main__"]).pop("__file__", None)
-        _local = LocalExecutor(1, runs)
+        _local = LocalExecutor(1, request.runs_per_worker, request.limits)
     _local.submit(job).exception()

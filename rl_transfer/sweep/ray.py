@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from rl_transfer.errors import ClusterError, MissingExtraError
 from rl_transfer.frame import Say
-from rl_transfer.results import RunFolder
+from rl_transfer.results import INCOMING, RunFolder
 from rl_transfer.sweep import nodes
 from rl_transfer.sweep.archive import bring, pack
 from rl_transfer.sweep.dispatch import Job
@@ -46,7 +46,6 @@ TRIES = 3
 """How often a run is begun that was lost with its node or worker."""
 LOOK_SECONDS = 1.0
 CLOSE_SECONDS = 15.0
-INCOMING = ".incoming"
 NOT_SENT = ("tensorboard", "figures", "log.txt", "heartbeat.json")
 """What a run leaves that nobody who starts from it reads."""
 
@@ -305,7 +304,7 @@ class RayExecutor:
             source = self._packed(job.source.parent)
         sent = replace(job, folder=folder, source=bundle, attempt=task.tries + 1).to_json()
         remote = self._on(node, nodes.execute, self._request.cpus, self._request.gpus)
-        ref = remote.remote(sent, self._request.runs_per_worker, node.shared, source, os.getcwd(), sys.path)
+        ref = remote.remote(sent, self._request, node.shared, source, os.getcwd(), sys.path)
         attempt = Attempt(node, folder, ref)
         task.attempt = attempt
         task.tries += 1

@@ -1,7 +1,11 @@
 """``envs`` and ``policies`` on the command line."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from rl_transfer_envs.check import conformance
 from support.cli import Call
 
 
@@ -27,6 +31,21 @@ def test_a_shipped_target_passes_the_conformance_kit(call: Call) -> None:
 def test_check_wants_one_environment_or_all(call: Call) -> None:
     assert call("envs", "check").code == 3
     assert call("envs", "check", "CartPole-v1", "--all").code == 3
+
+
+def test_checking_everything_says_how_far_it_is_where_no_terminal_shows_it(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rows(target: object, *, wrappers: bool) -> Iterator[dict[str, str]]:
+        for name in ("Alpha-v0", "Alpha-v0", "Beta-v0"):
+            keys = ("perturbation", "check", "value", "detail")
+            yield {"environment": name, **dict.fromkeys(keys, "-"), "status": "pass"}
+
+    monkeypatch.setattr(conformance, "check_rows", rows)
+    outcome = call("envs", "check", "--all")
+    assert outcome.err.splitlines() == ["checking Alpha-v0", "checking Beta-v0"]
+    assert outcome.out == "3 pass\n"
+    assert call("envs", "check", "CartPole-v1").err == ""
 
 
 def test_a_preview_is_drawn(call: Call, tmp_path: Path) -> None:

@@ -131,14 +131,18 @@ def test_what_nothing_needs_is_listed_and_deleted_where_asked(call: Call, sweep:
     for path in theirs:
         path.parent.mkdir(exist_ok=True)
         path.write_text("somebody else's", encoding="utf-8")
+    (sweep / ".incoming" / "0" / "eeee0002").mkdir(parents=True)
+    (sweep / ".incoming" / "0" / "eeee0002" / ".record.json.1.partial").write_text("{", encoding="utf-8")
     listed = call("runs", "gc", str(sweep))
     assert listed.code == 0
-    assert all(name in listed.out for name in ("eeee0001", "cccc0001-1", ".sweep.json.1.partial", "3 things"))
+    names = "eeee0001", "cccc0001-1", ".incoming  (left by a sweep on a cluster", ".sweep.json.1.partial"
+    assert all(name in listed.out for name in (*names, "4 things"))
     assert (sweep / "runs" / "eeee0001").is_dir(), "nothing is deleted unasked"
     with RunStore(sweep).lock():
         assert call("runs", "gc", str(sweep), "--yes").code == 7
     assert (sweep / "runs" / "eeee0001").is_dir(), "somebody writes there"
-    assert "3 things" in call("runs", "gc", str(sweep), "--yes").out
+    assert "4 things" in call("runs", "gc", str(sweep), "--yes").out
+    assert not (sweep / ".incoming").exists()
     assert {path.name for path in (sweep / "runs").iterdir()} == {row[0] for row in ROWS}
     assert not any((sweep / "damaged").iterdir())
     assert "0 things" in call("runs", "gc", str(sweep)).out

@@ -16,11 +16,12 @@ from rl_transfer.frame import silent
 from rl_transfer.results import RunFolder
 from rl_transfer.sweep.nodes import SCRATCH, Request, beats, difference
 from rl_transfer.sweep.ray import RayExecutor
+from rl_transfer.sweep.watch import Limits
 from support.cluster import HEAD, SECOND, Cluster, cluster
 from support.sweeps import results, write_suite
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="addresses and processes as on Linux")
-ONE = Request(cpus=1, gpus=0, workers=None, runs_per_worker=100)
+ONE = Request(cpus=1, gpus=0, workers=None, runs_per_worker=100, limits=Limits())
 LONG = "training.total_steps=6400000"
 FEW = ("strategies=[scratch, fine-tune]",)
 
@@ -65,6 +66,18 @@ def same_as(reference: Path, output: Path) -> None:
     assert results(output) == results(reference)
     assert (output / "summary.json").read_bytes() == (reference / "summary.json").read_bytes()
     assert not (output / ".incoming").exists()
+
+
+def test_a_run_on_a_node_may_take_so_many_minutes_and_no_more(
+    head: Cluster, config: Path, tmp_path: Path
+) -> None:
+    output, few = tmp_path / "out", ("seeds=1", "strategies=[scratch, fine-tune]", "--timeout", "0.05")
+    done = sweep(config, output, LONG, *few, "--executor", "ray", "--address", head.address)
+    assert done.returncode == 8, done.stderr
+    assert "it took longer than 3 seconds (--timeout)" in done.stderr
+    failures = [json.loads(path.read_text("utf-8")) for path in output.glob("runs/*/failure.json")]
+    assert failures
+    assert {(each["error"], each["attempts"]) for each in failures} == {("RunEnded", 1)}
 
 
 def test_results_come_over_the_network_where_no_folder_is_shared(
@@ -206,7 +219,7 @@ def test_options_of_clusters_need_one(option: tuple[str, ...], config: Path, tmp
     [(1, 0, 8), (2, 0, 4), (3, 0, 2), (0.1, 0, 80), (1, 1, 2), (1, 0.5, 4), (1, 4, 0)],
 )
 def test_as_many_runs_as_fit_on_a_node(cpus: float, gpus: float, slots: int) -> None:
-    assert Request(cpus, gpus, None, 1).slots({"CPU": 8.0, "GPU": 2.0, "memory": 1e9}) == slots
+    assert Request(cpus, gpus, None, 1, Limits()).slots({"CPU": 8.0, "GPU": 2.0, "memory": 1e9}) == slots
 
 
 def test_differences_name_both_sides() -> None:

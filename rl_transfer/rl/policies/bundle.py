@@ -26,6 +26,7 @@ from rl_transfer.core.limits import Shape, no_larger_than
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.frame import bundle_folder
 from rl_transfer.results import library_versions
+from rl_transfer.results.versions import POLICIES
 from rl_transfer.rl.environments import spaces
 from rl_transfer.rl.environments.evaluate import Act, count
 from rl_transfer.rl.environments.spaces import Array, Observation
@@ -41,8 +42,6 @@ _UNBUILDABLE = (  # what SB3 and torch are seen to raise on networks that cannot
     AssertionError, AttributeError, ValueError, TypeError, LookupError, RuntimeError, OverflowError,
     MemoryError,
 )  # fmt: skip
-
-LIBRARIES = ("rl-transfer", "stable-baselines3", "sb3-contrib", "gymnasium", "torch", "numpy")
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def as_act(policy: BasePolicy, normalize: Normalizer | None, deterministic: bool
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the libraries that can change a result."""
-    return library_versions(LIBRARIES)
+    return library_versions(POLICIES)
 
 
 def save_policy(folder: Path, model: BaseAlgorithm, run: RLRun, extra: Mapping[str, Json]) -> None:
