@@ -5,16 +5,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from faults.kills import children
 from rl_transfer.frame.checkpoint import FOLDER, Checkpoints
 from rl_transfer.frame.state import Captured, capture
 from rl_transfer.image.room import ROOM
-from rl_transfer.results import RunFolder, RunStore, find_run, run_id
+from rl_transfer.results import RunFolder, RunStore, run_id
 from rl_transfer.supervised import checkpoint
 from support.image import TRAINING, Execute, make_run, save_arrays
 from support.resumption import Killed, kill_at, numbers
@@ -181,31 +182,57 @@ def test_a_run_does_not_go_on_on_another_device(
     assert numbers(folder) == numbers(run())
 
 
-def test_a_run_that_is_killed_by_the_system_ends_like_one_that_was_not(tmp_path: Path) -> None:
-    config = tmp_path / "train.yaml"
-    config.write_text(
-        "kind: image\nmodel: {name: small-resnet, width: 4, blocks: [1, 1], input: {size: 8}}\n"
-        f"data: {{name: arrays, path: {save_arrays(tmp_path / 'stripes.npz')}}}\n"
-        "training: {epochs: 40, batch_size: 16, augmentation: {shift: 1}}\nevaluation: {every: 4}\n"
-    )
-    command = [sys.executable, "-m", "rl_transfer", "train", str(config)]
-    output = tmp_path / "out"
+SUITE = """\
+kind: image
+name: killed
+model: {{name: small-resnet, width: 4, blocks: [1, 1], input: {{size: 8}}}}
+training: {{epochs: 24, batch_size: 16, optimizer: {{name: SGD, learning_rate: 0.01}}}}
+evaluation: {{every: 4}}
+seeds: 1
+sources: {{home: {{data: {{name: arrays, path: {home}}}}}}}
+targets: {{away: {{data: {{name: arrays, path: {away}}}}}}}
+strategies:
+  - scratch
+  - {{name: frozen, copy: [trunk], freeze: [trunk]}}
+  - {{name: gradual, copy: [trunk], freeze: [trunk], gradual: {{start: 0.2, end: 0.6}}}}
+  - {{name: distilled, copy: [trunk], kickstart: {{until: 1.0}}}}
+  - {{name: anchored, copy: [trunk], anchor: {{kind: ewc, strength: 1.0, samples: 8}}}}
+  - {{name: adapted, copy: [trunk], freeze: [trunk], low_rank: {{rank: 2}}}}
+"""
+
+
+def test_runs_whose_process_is_killed_by_the_system_end_like_those_of_a_sweep_that_was_left_alone(
+    tmp_path: Path,
+) -> None:
+    """Each of the trained runs loses its process once, as soon as it has a checkpoint."""
+    config = tmp_path / "killed.yaml"
+    home, away = save_arrays(tmp_path / "home.npz"), save_arrays(tmp_path / "away.npz", invert=True)
+    config.write_text(SUITE.format(home=home, away=away), encoding="utf-8")
+    command = [sys.executable, "-m", "rl_transfer", "sweep", str(config), "-j", "1"]
+    whole, output = tmp_path / "whole", tmp_path / "out"
+    alone = subprocess.run([*command, "-o", str(whole)], capture_output=True, text=True, check=False)
+    assert alone.returncode == 0, alone.stdout + alone.stderr
     process = subprocess.Popen(
         [*command, "training.checkpoint_minutes=1e-9", "-o", str(output)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while len(list(_checkpoints(output))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not list(output.glob("runs/*/record.json")), "the kill must fall into the middle of the run"
-    for folder in (output, tmp_path / "whole"):
-        subprocess.run([*command, "-o", str(folder)], check=True, capture_output=True)
-    resumed, whole = (find_run(folder) for folder in (output, tmp_path / "whole"))
-    assert len(resumed.record()["resumed"]) == 1
-    assert numbers(resumed) == numbers(whole)
-
-
-def _checkpoints(output: Path) -> Iterator[Path]:
-    return output.glob(f"runs/*/{FOLDER}/[0-9]*")
+    killed: set[str] = set()
+    try:
+        while process.poll() is None:
+            for path in output.glob(f"runs/*/{FOLDER}/[0-9]*"):
+                run = path.parent.parent.name
+                if run not in killed:
+                    killed.add(run)
+                    for worker in [each for server in children(process.pid) for each in children(server)]:
+                        os.kill(worker, signal.SIGKILL)
+            time.sleep(0.01)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    ours, theirs = (
+        {path.name: RunFolder(path) for path in folder.glob("runs/*")} for folder in (output, whole)
+    )
+    assert len(killed) == 7, "the source and six strategies"
+    assert {name for name, folder in ours.items() if "resumed" in folder.record()} == killed
+    for name, folder in theirs.items():
+        assert numbers(ours[name]) == numbers(folder), name
