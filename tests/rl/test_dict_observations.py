@@ -233,7 +233,7 @@ def test_a_map_of_one_reader_of_a_member_is_refused_with_the_lines_that_mend_it(
 
 def test_statistics_of_a_member_that_goes_past_the_extractor_are_not_left_in_the_old_order(play: Run) -> None:
     source = play("PPO", normalize={}, members="velocity picture")
-    maps = {"policy_trunk.0": BEHIND, "value_trunk.0": BEHIND}
+    maps = {"features.0": (0, 1, 2), "policy_trunk.0": BEHIND, "value_trunk.0": BEHIND}
     verbs: dict[str, Any] = {"copy": ("all",), "train": False, "input_maps": maps}
     with pytest.raises(TransferError, match="statistics of vectors only; use normalization: fresh"):
         play("PPO", source, {}, members="velocity picture", strategy=verbs)
