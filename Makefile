@@ -45,6 +45,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/environments.py --environments CartPole-v1 --instances 8 --repeats 3
 	$(BIN)/python benchmarks/cached_features.py --repeats 1
 	$(BIN)/python benchmarks/image_throughput.py --epochs 1 --repeats 1
+	$(BIN)/python benchmarks/growth.py --runs 100 1000
 	$(BIN)/python benchmarks/jump_start.py --seeds 1
 	$(BIN)/python benchmarks/scheduler.py
 	$(BIN)/python benchmarks/resume.py --runs 200

@@ -46,3 +46,24 @@ def test_the_profiler_prints_where_a_run_spends_its_time() -> None:
     assert done.returncode == 0, done.stderr
     assert "Ordered by: internal time" in done.stdout
     assert "Ordered by: cumulative time" in done.stdout
+
+
+def test_growth_is_measured_and_drawn(tmp_path: Path) -> None:
+    program = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "growth.py"),
+        "--runs",
+        "20",
+        "120",
+        "--finished",
+        "100",
+    ]
+    done = subprocess.run(
+        [*program, "--picture", str(tmp_path / "growth.png")], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    small, large = (line.split() for line in done.stdout.splitlines()[-2:])
+    assert (small[0], large[0]) == ("16", "120")
+    assert all(float(each) > 0 for each in small[1:])
+    assert large[-3:] == ["-", "-", "-"]
+    assert (tmp_path / "growth.png").stat().st_size > 10_000
