@@ -27,6 +27,8 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: the words after the program's name; None for those of this process.
     """
+    if arguments is None:
+        _open_standard_streams()
     for number in _STOPS:
         signal.signal(number, _interrupt)
     try:
@@ -38,6 +40,16 @@ def main(arguments: list[str] | None = None) -> None:
         code = Interrupted.exit_code
     _ignore_stops(arguments)
     sys.exit(code)
+
+
+def _open_standard_streams() -> None:
+    """Where one of the three is closed (``>&-``), the next file that is opened would be taken for it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            os.set_inheritable(opened, True)
 
 
 def _interrupt(*_: object) -> None:

@@ -89,6 +89,30 @@ def test_a_full_disk_is_told_as_what_it_is() -> None:
     assert program("configs", "list", shell=">/dev/full 2>/dev/full").returncode == 1
 
 
+STREAMS = """\
+import os, sys
+from pathlib import Path
+from rl_transfer import cli
+
+def look(_):
+    found = [os.readlink(f"/proc/self/fd/{number}") for number in range(3) if os.get_inheritable(number)]
+    Path(sys.argv[1]).write_text(" ".join(found))
+    return 0
+
+cli._answer = look
+cli.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_closed_streams_are_opened_before_a_file_takes_their_numbers(tmp_path: Path) -> None:
+    """A worker's log would take the place of whatever had got the number of standard output."""
+    shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    found = tmp_path / "found.txt"
+    subprocess.run([*shell, sys.executable, "-c", STREAMS, str(found)], check=True)
+    assert found.read_text("utf-8") == "/dev/null /dev/null /dev/null"
+
+
 def test_a_pipe_that_nobody_reads_on_stops_no_run(tmp_path: Path) -> None:
     (tmp_path / "train.yaml").write_text(TRAIN, encoding="utf-8")
     outcome = program("train", "./train.yaml", "-o", "out", shell="| true", cwd=tmp_path)
