@@ -268,6 +268,12 @@ def test_a_network_without_hidden_layers_is_mapped_in_all_its_heads(tmp_path: Pa
         }})  # fmt: skip
 
 
+def test_layers_that_the_source_lacks_are_not_mapped(tmp_path: Path) -> None:
+    source = played(tmp_path / "source", "A2C", more={"policy_kwargs": {"net_arch": {"pi": (), "vf": ()}}})
+    with pytest.raises(TransferError, match="nothing that reads the observations is copied"):
+        played(tmp_path, "A2C", source, shown=ORDER, copy=("trunk",), input_maps={"observations": ORDER})
+
+
 def test_gsdes_matrix_without_a_trunk_cannot_be_mapped(tmp_path: Path) -> None:
     small: dict[str, Any] = {"policy_kwargs": {"net_arch": {"pi": (), "qf": (16,)}}, "use_sde": True}
     source = played(tmp_path / "source", "SAC", more=small)
