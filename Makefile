@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS ?= dev
 CONFIG ?= cartpole
 
-.PHONY: demo test lint docs bench cov mutants faults hostile profile clean
+.PHONY: demo test lint docs bench cov mutants faults hostile same-tables profile clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +50,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/scheduler.py
 	$(BIN)/python benchmarks/resume.py --runs 200
 	$(BIN)/python benchmarks/run_cost.py
+	$(BIN)/python benchmarks/shell_loop.py --runs 4 --blocks 1
 	@echo "Short forms. Each file in benchmarks/ says its full command in its first lines."
 
 ## The tests under branch coverage; fails below the floor in pyproject.toml. Worker processes are not measured.
@@ -73,6 +74,11 @@ faults: $(VENV)/.installed-dev
 ## What refusing hostile input costs: CPU seconds and memory of the program for each. ONLY=overrides: one kind.
 hostile: $(VENV)/.installed-dev
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/envs:$(CURDIR)/tests $(BIN)/python -m faults.hostile $(if $(ONLY),--only '$(ONLY)')
+
+## One suite with 1 worker, 2, packs and two Ray nodes: the same tables? CONFIG="quickstart seeds=2": another suite.
+same-tables: $(VENV)/.installed-dev
+	@PYTHONPATH=$(CURDIR):$(CURDIR)/envs:$(CURDIR)/tests $(BIN)/python -m faults.same_tables \
+		$(if $(filter command line,$(origin CONFIG)),$(CONFIG))
 
 ## One training run under cProfile: make profile CONFIG="cartpole training.total_steps=10240"
 profile: $(VENV)/.installed-dev

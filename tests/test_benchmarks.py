@@ -39,6 +39,15 @@ def test_the_fixed_cost_of_a_run_is_measured_part_by_part() -> None:
         assert re.search(rf"^ *{part} +[0-9.]+", done.stdout, re.MULTILINE), part
 
 
+def test_a_sweep_and_the_loops_of_a_plain_script_make_the_same_runs() -> None:
+    names = runpy.run_path(str(ROOT / "benchmarks" / "shell_loop.py"))
+    told: list[str] = []
+    taken = names["measure"](2, 1, 1, told.append)
+    assert taken.keys() == {"loop", "xargs", "sweep"}
+    assert all(wall > 0 and cpu > 0 for wall, cpu in taken.values())
+    assert len(told) == 3
+
+
 def test_the_profiler_prints_where_a_run_spends_its_time() -> None:
     short = ["training.total_steps=256", "evaluation.every=256", "evaluation.episodes=1"]
     program = [sys.executable, str(ROOT / "benchmarks" / "profile_run.py"), "--top", "5", "train", "cartpole"]
