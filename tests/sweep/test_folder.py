@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rl_transfer.errors import StoreError
+from rl_transfer.results import write_manifest
 from rl_transfer.spec import RLSuite, load
 from rl_transfer.sweep.dispatch import SUITES
 from rl_transfer.sweep.sweep import prepare, run_sweep
@@ -59,6 +60,19 @@ def test_a_dry_run_in_a_used_folder_changes_nothing(call: Call, begun: Path, tmp
     done = call("sweep", str(write_suite(tmp_path, SMALL)), "seeds=3", "-o", str(begun), "--dry-run")
     assert done.code == 0, done.err
     assert traces(begun) == before
+
+
+def test_a_matrix_that_came_between_the_check_and_the_lock_is_not_overwritten(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    plan = prepare(planned(tmp_path), output)
+    other = prepare(planned(tmp_path, "algorithm.n_epochs=2"), output)
+    output.mkdir()
+    write_manifest(output, other.manifest)
+    written = (output / "sweep.json").read_bytes()
+    with pytest.raises(StoreError, match="runs of other settings"):
+        run_sweep(plan, InThisProcess, lambda _, __: None)
+    assert (output / "sweep.json").read_bytes() == written
+    assert not (output / "runs").exists()
 
 
 @pytest.mark.parametrize(
