@@ -327,3 +327,9 @@ def test_a_refused_copy_between_algorithms_names_both(play: Run) -> None:
     with pytest.raises(TransferError) as caught:
         play(make_run(**target), source)
     assert caught.value.message.startswith("the source is a PPO policy, the target trains DQN: the strategy ")
+
+
+def test_arguments_of_the_policys_own_extractor_reach_it() -> None:
+    """They were left out, without a word, where no extractor was named beside them."""
+    algorithm = config("PPO", {"features_extractor_kwargs": {"features_dim": 24}}, policy="CnnPolicy")
+    assert shapes(algorithm)[1]["features_extractor.linear.0.bias"] == (24,)

@@ -89,16 +89,16 @@ def run(folder: Path, how: str, limits: Limits | None = None) -> Ended:
 
 
 def test_a_run_that_hangs_is_ended_and_its_stack_is_in_its_log(bad: Path) -> None:
-    error, folder, _, _ = run(bad, "hangs", Limits(stall=0.05))
-    message = "no sign of life for 3 seconds; before its first step; its stack is at the end of the log"
+    error, folder, _, _ = run(bad, "hangs", Limits(stall=0.1))
+    message = "no sign of life for 6 seconds; before its first step; its stack is at the end of the log"
     assert str(error).startswith(message)
     assert "in asleep_in_step" in folder.log.read_text("utf-8")
     assert folder.failure() == {"error": "RunEnded", "message": message, "attempts": 1}
 
 
 def test_a_run_may_take_so_many_minutes_and_no_more(bad: Path) -> None:
-    error, _, said, steps = run(bad, "hangs", Limits(timeout=0.05))
-    assert str(error).startswith("it took longer than 3 seconds (--timeout)")
+    error, _, said, steps = run(bad, "hangs", Limits(timeout=0.1))
+    assert str(error).startswith("it took longer than 6 seconds (--timeout)")
     assert (said, steps) == ([], 1)
 
 

@@ -105,6 +105,7 @@ def policy_kwargs(algorithm: Algorithm) -> dict[str, Any]:
         if not (isinstance(extractor, type) and issubclass(extractor, BaseFeaturesExtractor)):
             raise ConfigError(f"{config.features_extractor} is no features extractor of SB3", key=key)
         kwargs["features_extractor_class"] = extractor
+    if config.features_extractor_kwargs:
         kwargs["features_extractor_kwargs"] = dict(config.features_extractor_kwargs)
     return {**traits_of(algorithm.name).policy_defaults, **kwargs}
 
