@@ -168,6 +168,8 @@ def run_ours(command: list[str], call: Call) -> None:
     missing = [said for start, said in DOWNLOADS.items() if text.startswith(start)]
     if command[1] in ("report", "board") and not Path(command[2], "sweep.json").exists():
         SyntheticSweep().write(Path(command[2]))
+        for run in Path(command[2], "runs").iterdir():  # what training would have left
+            (run / "tensorboard").mkdir()
     if command[1] == "board":
         assert call("report", command[2]).code == 0
         with board(*command[2:]) as address:
