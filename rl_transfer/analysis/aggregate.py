@@ -123,7 +123,7 @@ def _profile(
     def shares(levels: FloatArray) -> FloatArray:
         rows, runs = levels.shape
         places = levels.astype(np.intp) + (grid.size + 1) * np.arange(rows)[:, None]
-        counts = np.bincount(places.ravel(), minlength=rows * (grid.size + 1)).reshape(rows, -1)
+        counts = np.bincount(places.ravel(), minlength=rows * (grid.size + 1)).reshape(rows, grid.size + 1)
         above: FloatArray = counts[:, :0:-1].cumsum(axis=1)[:, ::-1] / runs
         return above
 

@@ -161,8 +161,7 @@ def control_knobs(arm: Arm, control: Arm) -> list[Flag]:
 
 def _knobs(arm: Arm) -> dict[str, object]:
     """What the first finished run recorded of the knobs that a control shares; empty without any."""
-    recorded = ((run.record or {}).get("knobs") for run in arm.runs)
-    knobs = next((each for each in recorded if each), None) or {}
+    knobs = next(((run.record or {}).get("knobs") for run in arm.runs), None) or {}
     found = {name: knobs[name] for name in _SHARED_KNOBS if name in knobs}
     normalization = knobs.get("normalization", "none")
     return {**found, "normalization": normalization} if knobs else {}

@@ -267,3 +267,9 @@ def test_at_most_three_damaged_and_three_reset_runs_are_named() -> None:
         "5 runs were interrupted and resumed with environments that were reset, so other episodes than an "
         f"uninterrupted run's: {reset} and 2 more"
     ) in warnings
+
+
+@pytest.mark.parametrize("given", [two_arms([None] * 5, POOR), two_arms(GOOD, [None] * 5)])
+def test_a_target_has_the_budget_of_the_runs_that_there_are(given: Sweep) -> None:
+    budget = max(run.curve.budget for run in given.runs if run.curve is not None)
+    assert [target.budget for target in analyse(given).targets.values()] == [budget]

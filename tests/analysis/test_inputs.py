@@ -257,3 +257,13 @@ def test_runs_that_were_resumed_in_reset_environments_are_told(tmp_path):
         "1 run was interrupted and resumed with environments that were reset, so other episodes than an "
         f"uninterrupted run's: {reset}"
     ]
+
+
+def test_a_curve_with_fewer_episodes_in_one_evaluation_is_read_as_it_is(tmp_path):
+    folder = SyntheticSweep(seeds=3, budget=512).write(tmp_path / "sweep")
+    as_old(folder / "runs" / FINE_TUNED)
+    lines = ('{"step": 0, "returns": [1, 2]}', '{"step": 512, "returns": [4]}')
+    (folder / "runs" / FINE_TUNED / "curve.jsonl").write_text("\n".join(lines) + "\n")
+    curve = run_of(read_sweep(folder), FINE_TUNED).curve
+    assert [episodes.tolist() for episodes in curve.returns] == [[1, 2], [4]]
+    assert curve.steps.tolist() == [0, 512]

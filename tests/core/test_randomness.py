@@ -43,3 +43,17 @@ def test_states_that_were_kept_are_put_back():
     assert all(a != b for a, b in zip(first, draws(), strict=True))
     set_generator_states(states)
     assert draws() == first
+
+
+def test_generators_of_devices_in_use_are_kept_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = [torch.tensor([1], dtype=torch.uint8)]
+    put_back: list[object] = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: held)
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", put_back.append)
+    states = generator_states()
+    assert states["cuda"] == held
+    set_generator_states(states)
+    assert put_back == [held]
+    set_generator_states({**states, "cuda": []})
+    assert put_back == [held], "a state without a device in use is put back where there is none"

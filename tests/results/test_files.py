@@ -9,7 +9,7 @@ import pytest
 
 from rl_transfer.errors import StoreError
 from rl_transfer.results import library_versions, read_json, write_json
-from rl_transfer.results.files import file_digest, make_folder, write_text
+from rl_transfer.results.files import file_digest, make_folder, read_only, write_text
 
 
 @pytest.fixture
@@ -99,3 +99,11 @@ def test_versions_are_those_of_what_is_installed_in_the_order_asked_for() -> Non
     import numpy
 
     assert versions["numpy"] == numpy.__version__
+
+
+def test_where_a_system_does_not_say_so_a_disk_is_not_called_read_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not read_only(tmp_path / "gone")
+    monkeypatch.delattr(os, "statvfs")
+    assert not read_only(tmp_path)
