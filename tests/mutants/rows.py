@@ -7,7 +7,7 @@ from dataclasses import dataclass
 TARGETS: dict[str, tuple[str, ...]] = {
     "tests/core": ("rl_transfer/core/*.py",),
     "tests/analysis": ("rl_transfer/analysis/*.py",),
-    "tests/rl/test_guide.py tests/rl/test_evaluate.py": (
+    "tests/rl/test_guide.py tests/rl/test_evaluate.py tests/rl/test_finite.py": (
         "rl_transfer/rl/strategy/guide.py",
         "rl_transfer/rl/strategy/guided_start.py",
         "rl_transfer/rl/environments/evaluate.py",

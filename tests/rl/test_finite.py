@@ -84,3 +84,10 @@ def test_a_run_names_what_its_environment_gave(
     run = make_run(env={"id": "Breaks-v0", "kwargs": {"entry": entry, "value": value, "after": after}})
     with pytest.raises(EnvironmentSpecError, match="environment Breaks-v0 gave " + named):
         execute(run, RunFolder(tmp_path / "run"))
+
+
+def test_the_last_step_of_an_evaluation_is_looked_at_too(tmp_path: Path) -> None:
+    gymnasium.registry["Breaks-v0"].max_episode_steps = 5
+    run = make_run(env={"id": "Breaks-v0", "kwargs": {"entry": 1, "value": "nan", "after": 0}})
+    with pytest.raises(EnvironmentSpecError, match="nan as observation, entry 1, at step 5 of an evaluation"):
+        execute(run, RunFolder(tmp_path / "run"))
