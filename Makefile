@@ -51,6 +51,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/resume.py --runs 200
 	$(BIN)/python benchmarks/run_cost.py
 	$(BIN)/python benchmarks/shell_loop.py --runs 4 --blocks 1
+	$(BIN)/python benchmarks/engine.py --rows cartpole --repeats 1 --steps 2048
 	@echo "Short forms. Each file in benchmarks/ says its full command in its first lines."
 
 ## The tests under branch coverage; fails below the floor in pyproject.toml. Worker processes are not measured.

@@ -7,6 +7,16 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from benchmarks.engines import tables
+from benchmarks.engines.cases import CASES, every_case
+from benchmarks.engines.contenders import Row, compete
+from benchmarks.engines.floor import Floor
+from support.untyped import untyped
+
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py") if path.name != "profile_run.py")
 
@@ -76,3 +86,71 @@ def test_growth_is_measured_and_drawn(tmp_path: Path) -> None:
     assert all(float(each) >= 0 for each in small[1:])
     assert large[-3:] == ["-", "-", "-"]
     assert (tmp_path / "growth.png").stat().st_size > 10_000
+
+
+def test_contenders_take_turns_and_one_that_cannot_run_says_why() -> None:
+    case = replace(every_case()["cartpole"].shortened(512), contenders=("sb3", "floor", "no such engine"))
+    told: list[str] = []
+    row = compete(case, 2, 0, None, told.append)
+    assert [line.split()[1] for line in told] == ["sb3", "floor", "floor", "sb3"]
+    assert row.failed.keys() == {"no such engine"}
+    assert [result["steps"] for result in row.results["sb3"]] == [512, 512]
+    text = "\n".join(tables.speeds([row]))
+    assert "| cartpole | floor |" in text
+    assert "| cartpole | no such engine: no such engine: expected sb3" in text
+
+
+def test_a_profile_adds_up_to_the_whole_training() -> None:
+    case = replace(every_case()["cartpole"].shortened(512), contenders=("sb3",))
+    (result,) = compete(case, 1, 0, None, lambda _: None, profiled=True).results["sb3"]
+    assert result["parts"].keys() == {"environment", "acting", "update", "rest"}
+    assert result["cpu"] == pytest.approx(sum(result["parts"].values()), rel=0.05)
+
+
+def test_a_row_compares_within_each_repeat() -> None:
+    row = Row(CASES[0])
+    row.results["sb3"] = [{"steps": 10, "cpu": 1.0, "wall": 2.0}, {"steps": 10, "cpu": 2.0, "wall": 2.0}]
+    row.results["compiled"] = [{"steps": 10, "cpu": 0.1, "wall": 2.0}, {"steps": 10, "cpu": 0.1, "wall": 2.0}]
+    assert row.ratios("compiled", "sb3") == pytest.approx([10.0, 20.0])
+    assert row.speed("sb3") == 7.5
+    assert row.speed("sb3", "wall") == 5.0
+
+
+def test_the_floor_counts_the_products_of_a_training() -> None:
+    # CartPole, per sample and network: 4·64 + 64·64 + 64·2 (or ·1) multiplications, two operations each;
+    # an update adds as many for the weights, and for the inputs all but the first layer's.
+    acting = 2 * (2 * (4 * 64 + 64 * 64) + 64 * 2 + 64)
+    update = 3 * acting - 2 * 2 * (4 * 64)
+    assert Floor(every_case()["cartpole"]).operations == acting + 20 * update
+    heads = 2 * 2 * (64 * 2 + 64)  # forward and weights; a frozen trunk's features are those of acting
+    assert Floor(every_case()["cartpole-frozen"]).operations == acting + 20 * heads
+    # DQN: 1 row to act; every 4 steps 32 rows through the target, and through the network and back.
+    network = 2 * (4 * 64 + 64 * 64 + 64 * 2)
+    assert Floor(every_case()["dqn-cartpole"]).operations == network + 32 / 4 * (4 * network - 2 * (4 * 64))
+
+
+def test_cartpole_in_jax_is_gymnasiums() -> None:
+    jax = pytest.importorskip("jax")
+    from benchmarks.purejaxrl import cartpole
+
+    env = gym.make("CartPole-v1")
+    bare = untyped(env.unwrapped)
+    generator = np.random.default_rng(0)
+    env.reset(seed=0)
+    for _ in range(200):
+        physics = generator.uniform(-1, 1, 4) * [2.4, 2.0, 0.21, 2.0]
+        action = int(generator.integers(2))
+        bare.state, bare.steps_beyond_terminated = physics.copy(), None
+        observation, _, terminated, _, _ = bare.step(action)
+        state = cartpole.reset(jax.numpy.zeros((4, 1)))._replace(physics=physics.astype(np.float32)[:, None])
+        _, stepped = cartpole.step(state, jax.numpy.array([action]), jax.numpy.zeros((4, 1)))
+        assert np.asarray(stepped.last)[:, 0] == pytest.approx(observation, abs=1e-5)
+        assert bool(stepped.done[0]) == terminated
+
+
+def test_ppo_in_jax_learns_cartpole() -> None:
+    jax = pytest.importorskip("jax")
+    from benchmarks.purejaxrl import ppo
+
+    parameters, _ = jax.jit(ppo.training(ppo.Settings()))(jax.random.key(0))
+    assert np.asarray(ppo.play(parameters, jax.random.key(1), 10)).tolist() == [500] * 10

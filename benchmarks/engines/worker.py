@@ -1,0 +1,166 @@
+"""Trains a run's model when it is told to: a contender of benchmarks/engine.py, and what its time went to.
+
+    python -m benchmarks.engines.worker '{"case": "cartpole", "engine": "sb3"}'
+
+The model is built and prepared as the product does it, then trained without evaluations. ``"run": true``
+executes the whole run of the product instead, evaluations, record and files included.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from benchmarks.engines.cases import Case, every_case
+from benchmarks.engines.floor import Floor
+from benchmarks.engines.serving import Result, Turn, serve, timed
+from benchmarks.run_cost import Clock
+from rl_transfer.results import RunStore, run_id
+from rl_transfer.rl.environments import seeds
+from rl_transfer.rl.environments.build import make_vec_env
+from rl_transfer.rl.policies import normalization
+from rl_transfer.rl.policies.algorithms import build_model
+from rl_transfer.rl.strategy.apply import PolicyTransfer
+from rl_transfer.rl.training.run import execute
+from rl_transfer.spec import RLRun
+
+ENGINES = ("sb3", "compiled", "floor")
+
+
+class Opaque(gym.Wrapper[Any, Any, Any, Any]):
+    """Hides what is inside: an environment of somebody else's, as far as anybody can see."""
+
+    def step(self, action: Any) -> Any:
+        """Gymnasium's own step."""
+        return self.env.step(action)
+
+
+def model_of(run: RLRun, opaque: bool) -> tuple[BaseAlgorithm, VecEnv]:
+    """A model as the product has it when training begins."""
+    assert run.algorithm is not None
+    wrappers = [Opaque] if opaque else []
+    env = normalization.wrap(make_vec_env(run.env, run.algorithm.n_envs, wrappers), run.algorithm)
+    model = build_model(run.algorithm, env, seeds.network_seed(run))
+    PolicyTransfer(run, model, env, None, seeds.transfer_seed(run))
+    seeds.seed_model(model, seeds.training_seed(run))
+    return model, env
+
+
+def install(model: BaseAlgorithm, run: RLRun) -> None:
+    """Put the compiled engine into the model."""
+    importlib.import_module("rl_transfer.rl.compiled").install(model, seeds.training_seed(run))
+
+
+class Trainings:
+    """Trainings of one case by one engine.
+
+    Args:
+        case: the row.
+        engine: ``sb3`` or ``compiled``.
+        profiled: whether every training says how its CPU time was spent; the clocks cost a little themselves.
+    """
+
+    def __init__(self, case: Case, engine: str, profiled: bool) -> None:
+        self._case, self._engine, self._profiled = case, engine, profiled
+
+    def turn(self, seed: int) -> Result:
+        """Train once; ``score`` is the mean return of the last hundred training episodes."""
+        run = self._case.run(seed)
+        model, env = model_of(run, self._case.opaque)
+        _, preparing, _ = timed(lambda: install(model, run) if self._engine == "compiled" else None)
+        with self._clock(model) as parts:
+            _, cpu, wall = timed(lambda: model.learn(self._case.steps))
+        returns = [episode["r"] for episode in model.ep_info_buffer or ()]
+        env.close()
+        score = float(np.mean(returns)) if returns else None
+        return {
+            "cpu": cpu, "wall": wall, "steps": model.num_timesteps, "score": score, "preparing": preparing,
+            "parts": dict(parts),
+        }  # fmt: skip
+
+    @contextlib.contextmanager
+    def _clock(self, model: BaseAlgorithm) -> Iterator[dict[str, float]]:
+        """Seconds of CPU by part, complete when the block has ended."""
+        if not self._profiled:
+            yield {}
+            return
+        clock = Clock()
+        for part, (owner, name) in parts_of(model):
+            setattr(owner, name, clock.timed(part, getattr(owner, name)))
+        clock.reset()
+        yield clock.seconds
+        clock.stop()
+
+
+def parts_of(model: BaseAlgorithm) -> list[tuple[str, tuple[Any, str]]]:
+    """What is clocked, on this one model."""
+    on_policy = hasattr(model, "rollout_buffer")
+    return [
+        ("environment", (model.env, "step_wait")),
+        ("acting", (model.policy, "forward") if on_policy else (model, "predict")),
+        ("update", (model, "train")),
+    ]
+
+
+class Runs:
+    """Whole runs of the product, one after the other in this process, as a worker executes them."""
+
+    def __init__(self, case: Case, engine: str) -> None:
+        self._case, self._engine = case, engine
+
+    def turn(self, seed: int) -> Result:
+        """Execute the run; ``score`` is its last evaluation, ``parts`` the seconds of its evaluations."""
+        evaluation = {"every": self._case.steps // 5, "episodes": 10}
+        run = self._case.run(seed, self._engine, evaluation=evaluation)
+        clock = Clock()
+        evaluator = importlib.import_module("rl_transfer.rl.environments.evaluate").Evaluator
+        plain = evaluator.run
+        evaluator.run = clock.timed("evaluation", plain)
+        try:
+            with tempfile.TemporaryDirectory() as root, contextlib.redirect_stdout(io.StringIO()):
+                folder = RunStore(Path(root)).open().folder(run_id(run))
+                clock.reset()
+                _, cpu, wall = timed(lambda: execute(run, folder, None, say=lambda _: None))
+                clock.stop()
+                score = float(np.mean(folder.curve()[-1]["returns"]))
+        finally:
+            evaluator.run = plain
+        return {
+            "cpu": cpu, "wall": wall, "steps": self._case.steps, "score": score,
+            "parts": {"evaluation": clock.seconds["evaluation"]},
+        }  # fmt: skip
+
+
+def prepare(job: dict[str, Any]) -> tuple[Turn, dict[str, Any]]:
+    """Import, compile and warm up; the seconds of the first turn stand apart."""
+    if job["engine"] not in ENGINES:
+        raise SystemExit(f"{job['engine']}: expected {', '.join(ENGINES)}, or jax-N for N members")
+    torch.set_num_threads(1)
+    case = every_case()[job["case"]].shortened(job.get("steps"))
+    told: dict[str, Any] = {"settings": case.settings}
+    turn: Callable[[int], Result]
+    if job["engine"] == "floor":
+        floor = Floor(case)
+        turn, told["operations"] = floor.turn, floor.operations
+    elif job.get("run"):
+        turn = Runs(case, job["engine"]).turn
+    else:
+        turn = Trainings(case, job["engine"], bool(job.get("profiled"))).turn
+        first = Trainings(case.shortened(1), job["engine"], profiled=False)
+        _, told["first"], _ = timed(lambda: first.turn(0))
+    return turn, told
+
+
+if __name__ == "__main__":
+    serve(prepare)
