@@ -26,6 +26,7 @@ CEILINGS = {
     "rl_transfer/analysis": 0,
     "rl_transfer/cli": 3,
     "rl_transfer/core": 21,
+    "rl_transfer/engine": 0,
     "rl_transfer/frame": 0,
     "rl_transfer/image": 29,
     "rl_transfer/report": 0,

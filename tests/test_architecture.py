@@ -12,6 +12,7 @@ EVERYWHERE = {
 }  # fmt: skip
 ROOMS = {
     "core": {"torch", "numpy", "safetensors"},
+    "engine": {"numpy", "numba", "llvmlite", "scipy"},
     "spec": {"pydantic", "pydantic_core", "ruamel"},
     "results": {"rl_transfer.spec", "numpy"},
     "frame": {
@@ -19,8 +20,8 @@ ROOMS = {
         "tensorboard",
     },
     "rl": {
-        "rl_transfer.frame", "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results",
-        "rl_transfer_envs",
+        "rl_transfer.frame", "rl_transfer.core", "rl_transfer.engine", "rl_transfer.spec",
+        "rl_transfer.results", "rl_transfer_envs",
         "stable_baselines3", "sb3_contrib", "torch", "numpy", "gymnasium", "huggingface_hub", "safetensors",
     },
     "supervised": {

@@ -1,0 +1,168 @@
+"""How functions of the engine are compiled, and where the machine code is kept.
+
+Numba keys what it keeps on disk by the file of the function alone: after a change of another file that
+the function calls into, the old machine code is loaded and nothing is said. Everything that is compiled
+here lies in a folder named by a digest of all compiled sources, of the libraries and of the processor.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar, cast, overload
+
+import llvmlite
+import numpy as np
+from llvmlite import binding
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+FAST = {"nsz", "reassoc", "contract"}
+"""Floating-point freedoms: sums may be reordered and fused; NaN and infinities stay what they are."""
+
+_sources: set[Path] = set(Path(__file__).resolve().parent.glob("*.py"))
+
+
+def _one_thread_blas() -> None:
+    """Load SciPy's BLAS, through which Numba multiplies matrices, with one thread.
+
+    OpenBLAS reads the variable once, while it is loaded; two threads on small products were measured to
+    be slower than one, and give other sums.
+    """
+    name = "OPENBLAS_NUM_THREADS"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        import scipy.linalg.cython_blas  # noqa: F401
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+_one_thread_blas()
+
+import numba  # noqa: E402
+
+
+def register(sources: Iterable[Path]) -> None:
+    """Let further files count as sources of compiled functions.
+
+    Call it before the first :func:`kernel` that reaches into them; the folder of what is compiled later
+    is named by them too.
+
+    Args:
+        sources: Python files with functions that compiled ones call.
+    """
+    before = len(_sources)
+    _sources.update(path.resolve() for path in sources)
+    if len(_sources) != before:
+        _folder.cache_clear()
+
+
+def digest() -> str:
+    """Sixteen hexadecimal digits that change with whatever can change machine code.
+
+    Returns:
+        Digest of the contents of all compiled sources, of the versions of Python, NumPy, SciPy, Numba
+        and llvmlite, and of the processor's name and features.
+    """
+    import scipy
+
+    features = dict(binding.get_host_cpu_features())
+    parts = [
+        sys.version,
+        platform.machine(),
+        np.__version__,
+        scipy.__version__,
+        numba.__version__,
+        llvmlite.__version__,
+        binding.get_host_cpu_name(),
+        ",".join(sorted(name for name, present in features.items() if present)),
+    ]
+    found = hashlib.sha256("\n".join(parts).encode())
+    for path in sorted(_sources):
+        found.update(f"\n{path.name}\n".encode())
+        found.update(path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def cache_home() -> Path:
+    """Where folders of machine code are made: ``$XDG_CACHE_HOME/rl_transfer``, or in ``~/.cache``."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    home = Path(given) if given else Path("~/.cache").expanduser()
+    return home / "rl_transfer"
+
+
+@functools.cache
+def _folder() -> Path | None:
+    """The folder for what is compiled now; None where it cannot be written."""
+    folder = cache_home() / f"engine-{digest()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return None
+    return folder
+
+
+def cache_folder() -> Path | None:
+    """The folder in which machine code is kept.
+
+    Returns:
+        None where it cannot be written: every process then compiles for itself.
+    """
+    return _folder()
+
+
+@overload
+def kernel(function: Function) -> Function: ...
+
+
+@overload
+def kernel(*, exact: bool = False, inline: bool = False) -> Callable[[Function], Function]: ...
+
+
+def kernel(
+    function: Function | None = None, *, exact: bool = False, inline: bool = False
+) -> Function | Callable[[Function], Function]:
+    """Compile a function at its first call with arguments of new types, and keep it on disk.
+
+    Division by zero gives infinities and NaN as in NumPy; without that LLVM vectorises nothing.
+
+    Args:
+        function: over arrays and numbers; it may call other compiled functions by their names, never
+            one that it gets as an argument (such are compiled anew in every process).
+        exact: every operation as written, in the order written; otherwise see :data:`FAST`.
+        inline: into the functions that call it.
+
+    Returns:
+        The compiled function, or a decorator that makes it.
+    """
+
+    def compiled(body: Function) -> Function:
+        made = numba.njit(
+            body,
+            error_model="numpy",
+            fastmath=False if exact else FAST,
+            inline="always" if inline else "never",
+            nogil=True,
+        )
+        folder = _folder()
+        if folder is not None and not inline:
+            settings = vars(numba.config)
+            before, settings["CACHE_DIR"] = settings["CACHE_DIR"], str(folder)
+            try:
+                made.enable_caching()
+            finally:
+                settings["CACHE_DIR"] = before
+        return cast(Function, made)
+
+    return compiled if function is None else compiled(function)
