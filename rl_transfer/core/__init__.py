@@ -1,7 +1,15 @@
 """The transfer core: parts, plans, freezing, digests and bundles, on any ``torch.nn.Module``."""
 
 from rl_transfer.core.anchors import EWC, L2SP, Anchor, fisher_diagonal
-from rl_transfer.core.bundle import Bundle, StoredBundle, load_bundle, open_bundle, save_bundle, verify_bundle
+from rl_transfer.core.bundle import (
+    Bundle,
+    StoredBundle,
+    described_bundle,
+    load_bundle,
+    open_bundle,
+    save_bundle,
+    verify_bundle,
+)
 from rl_transfer.core.digest import digest_model, digest_tensors, tensors_of
 from rl_transfer.core.distillation import AnnealedCoefficient, categorical_kl, gaussian_kl
 from rl_transfer.core.freeze import FrozenParts, freeze
@@ -44,6 +52,7 @@ __all__ = [
     "categorical_kl",
     "count_parameters",
     "critic_warmup",
+    "described_bundle",
     "digest_model",
     "digest_tensors",
     "fisher_diagonal",

@@ -11,10 +11,9 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from hashlib import sha256
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,22 +25,32 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from rl_transfer import bounded
+from rl_transfer.core._description import (
+    AGAIN,
+    FORMAT,
+    JSON_NAME,
+    SCHEMA,
+    TENSORS_NAME,
+    aliases_of,
+    digest_of,
+    is_consistent,
+    plain_json,
+    read_description,
+    refuse_no_folder,
+)
 from rl_transfer.core._sorting import alias_groups
 from rl_transfer.core.digest import digest_tensors, dtype_name, tensors_of
-from rl_transfer.core.limits import MOST_TENSOR_BYTES, Shape
+from rl_transfer.core.limits import MOST_TENSOR_BYTES, Shape, no_larger_than
+from rl_transfer.core.outline import NeedsMemoryError, without_memory
 from rl_transfer.core.stored import MOST_HEADER_BYTES, StoredTensor, digest_stored, read_header
 from rl_transfer.errors import BundleError
 from rl_transfer.wording import listing
 
-FORMAT = "rl_transfer bundle"
-SCHEMA = 1
-JSON_NAME = "bundle.json"
-TENSORS_NAME = "tensors.safetensors"
 NORMALIZATION = "normalization/"
+HASHED_AT_ONCE = 32 * 2**20
+"""Bytes of tensors that are hashed before anything else is looked at; it takes less than 0.1 s."""
 
 T = TypeVar("T")
-
-_AGAIN = "Restore it from a copy, or train and save the source again."
 
 
 @dataclass(frozen=True)
@@ -81,25 +90,77 @@ class Bundle:
 
 @dataclass(frozen=True)
 class StoredBundle:
-    """A bundle on disk: its digest is checked, and none of its tensors is in memory.
+    """A bundle on disk, none of whose tensors is in memory.
 
     Attributes:
         folder: where it lies.
-        shapes: canonical name → shape; normalisation statistics included.
-        dtypes: canonical name → torch's name of the dtype, without the module.
-        metadata: the JSON object that it was saved with.
-        kind: what was saved.
-        aliases: canonical name → the further state-dict names of the same tensor.
-        digest: the bundle's identity.
+        stored: canonical name → dtype, shape and place of the tensor; normalisation statistics included.
+        described: what ``bundle.json`` says.
+        verified: whether the digest was compared with the content.
     """
 
     folder: Path
-    shapes: Mapping[str, Shape]
-    dtypes: Mapping[str, str]
-    metadata: Mapping[str, Any]
-    kind: str
-    aliases: Mapping[str, tuple[str, ...]]
-    digest: str
+    stored: Mapping[str, StoredTensor]
+    described: Mapping[str, Any]
+    verified: bool = False
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """Canonical name → shape; normalisation statistics included."""
+        return {name: each.shape for name, each in self.stored.items()}
+
+    @property
+    def dtypes(self) -> dict[str, str]:
+        """Canonical name → torch's name of the dtype, without the module."""
+        return {name: each.dtype for name, each in self.stored.items()}
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """The JSON object that it was saved with."""
+        metadata: Mapping[str, Any] = self.described["metadata"]
+        return metadata
+
+    @property
+    def kind(self) -> str:
+        """What was saved."""
+        return str(self.described["kind"])
+
+    @property
+    def aliases(self) -> dict[str, tuple[str, ...]]:
+        """Canonical name → the further state-dict names of the same tensor."""
+        return aliases_of(self.described)
+
+    @property
+    def digest(self) -> str:
+        """The bundle's identity; what the folder claims while it is not verified."""
+        return str(self.described["digest"])
+
+    def verify(self, build: Callable[[], nn.Module] | None = None) -> StoredBundle:
+        """Compare the digest with the content, unless that was done.
+
+        Args:
+            build: makes the network that the tensors are meant for. It is built without memory first, and
+                names, dtypes and shapes are compared before a byte is hashed; where it cannot be, after.
+
+        Returns:
+            The same bundle, verified.
+
+        Raises:
+            BundleError: it was altered.
+            ValueError: the network has other tensors.
+        """
+        if self.verified:
+            return self
+        if build is not None:
+            with suppress(NeedsMemoryError):
+                with no_larger_than(self.shapes), without_memory():
+                    outline = build()
+                self._compare(outline)
+        with _readable(self.folder):
+            found = digest_of(self.described, digest_stored(self.folder / TENSORS_NAME, self.stored))
+        if found != self.digest:
+            raise _altered(self.folder)
+        return replace(self, verified=True)
 
     def load(self) -> Bundle:
         """Read the tensors into memory.
@@ -108,12 +169,13 @@ class StoredBundle:
             The whole bundle.
 
         Raises:
-            BundleError: a tensor is not finite, or the file is gone.
+            BundleError: it was altered, a tensor is not finite, or the file is gone.
         """
+        self.verify()
         with _readable(self.folder):
             tensors = load_file(self.folder / TENSORS_NAME)
         _refuse_non_finite(tensors, f"{self.folder} cannot be used")
-        ordered = {name: tensors[name] for name in self.shapes}
+        ordered = {name: tensors[name] for name in self.stored}
         return Bundle(ordered, self.metadata, self.kind, self.aliases, self.digest)
 
     def fill(self, module: nn.Module) -> Bundle:
@@ -129,7 +191,13 @@ class StoredBundle:
             BundleError: as :meth:`load`.
             ValueError: the network has other tensors; none was read then.
         """
-        kinds = {name: (self.dtypes[name], shape) for name, shape in self.shapes.items()}
+        self._compare(module)
+        bundle = self.load()
+        module.load_state_dict(bundle.state())
+        return bundle
+
+    def _compare(self, module: nn.Module) -> None:
+        kinds = {name: (each.dtype, each.shape) for name, each in self.stored.items()}
         stored = _state(kinds, self.aliases)
         needed = {name: (dtype_name(each), tuple(each.shape)) for name, each in tensors_of(module).items()}
         odd = [name for name in {**needed, **stored} if needed.get(name) != stored.get(name)]
@@ -139,9 +207,6 @@ class StoredBundle:
                 f"{listing([name[:80] for name in odd])} differ; {first[:80]} is {_of(needed.get(first))} "
                 f"in the network and {_of(stored.get(first))} in the file"
             )
-        bundle = self.load()
-        module.load_state_dict(bundle.state())
-        return bundle
 
 
 def save_bundle(
@@ -177,7 +242,7 @@ def save_bundle(
     size = sum(tensor.nbytes for tensor in unique.values())
     if size > MOST_TENSOR_BYTES - MOST_HEADER_BYTES:
         raise BundleError(f"bundle not written to {folder}: {_too_large(size)}")
-    plain = _plain_json(metadata)
+    plain = plain_json(metadata)
     content = {
         "format": FORMAT,
         "schema": SCHEMA,
@@ -186,7 +251,7 @@ def save_bundle(
         "aliases": {names[0]: list(names[1:]) for names in groups if len(names) > 1},
         "tensors": {n: {"dtype": dtype_name(t), "shape": list(t.shape)} for n, t in unique.items()},
     }
-    content["digest"] = digest = _digest(content, digest_tensors(unique))
+    content["digest"] = digest = digest_of(content, digest_tensors(unique))
     temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.tmp"
     try:
         temporary.mkdir(parents=True)
@@ -197,7 +262,7 @@ def save_bundle(
         raise BundleError(f"cannot write the bundle {folder}: {error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return Bundle(unique, plain, kind, _aliases(content), digest)
+    return Bundle(unique, plain, kind, aliases_of(content), digest)
 
 
 def load_bundle(folder: str | Path) -> Bundle:
@@ -248,25 +313,38 @@ def open_bundle(folder: str | Path) -> StoredBundle:
     Raises:
         BundleError: as :func:`load_bundle`, but for numbers that are not finite.
     """
+    return described_bundle(folder).verify()
+
+
+def described_bundle(folder: str | Path) -> StoredBundle:
+    """What a bundle folder says of itself; if it is large, its content is not hashed yet.
+
+    Args:
+        folder: as :func:`save_bundle` wrote it.
+
+    Returns:
+        Description and header of the tensors, which agree with each other and with the file's size.
+
+    Raises:
+        BundleError: as :func:`open_bundle`.
+    """
     folder = Path(folder)
-    _refuse_no_folder(folder)
-    content = _read_json(folder / JSON_NAME)
+    refuse_no_folder(folder)
+    content = read_description(folder / JSON_NAME)
     path = folder / TENSORS_NAME
     with _readable(folder):
         size = bounded.regular_size(path)
         if size > MOST_TENSOR_BYTES:
             raise BundleError(f"{path} is refused: {_too_large(size)}")
         stored = read_header(path)
-        whole = _consistent(content, stored) and (
-            _digest(content, digest_stored(path, stored)) == content["digest"]
-        )
-    if not whole:
-        raise BundleError(f"{folder} was altered after it was written: its digest does not match. {_AGAIN}")
-    shapes = {name: stored[name].shape for name in content["tensors"]}
-    dtypes = {name: stored[name].dtype for name in content["tensors"]}
-    return StoredBundle(
-        folder, shapes, dtypes, content["metadata"], content["kind"], _aliases(content), content["digest"]
-    )
+    if not is_consistent(content, stored):
+        raise _altered(folder)
+    found = StoredBundle(folder, {name: stored[name] for name in content["tensors"]}, content)
+    return found if size > HASHED_AT_ONCE else found.verify()
+
+
+def _altered(folder: Path) -> BundleError:
+    return BundleError(f"{folder} was altered after it was written: its digest does not match. {AGAIN}")
 
 
 @contextmanager
@@ -276,19 +354,15 @@ def _readable(folder: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise BundleError(f"{folder} has no {TENSORS_NAME}: the bundle is incomplete. {_AGAIN}") from None
+        raise BundleError(f"{folder} has no {TENSORS_NAME}: the bundle is incomplete. {AGAIN}") from None
     except (OSError, ValueError, SafetensorError) as error:
         raise BundleError(
-            f"{path} cannot be read ({error}): it is truncated or no safetensors file. {_AGAIN}"
+            f"{path} cannot be read ({error}): it is truncated or no safetensors file. {AGAIN}"
         ) from error
 
 
 def _too_large(size: int) -> str:
     return f"it takes {size / 2**30:,.1f} GiB, and the largest that is read {MOST_TENSOR_BYTES >> 30} GiB"
-
-
-def _aliases(content: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    return {name: tuple(others) for name, others in content["aliases"].items()}
 
 
 def _state(each: Mapping[str, T], aliases: Mapping[str, tuple[str, ...]]) -> dict[str, T]:
@@ -301,22 +375,6 @@ def _state(each: Mapping[str, T], aliases: Mapping[str, tuple[str, ...]]) -> dic
 
 def _of(kind: tuple[str, Shape] | None) -> str:
     return "not there" if kind is None else f"{kind[0]} of shape {list(kind[1])}"
-
-
-def _consistent(content: Mapping[str, Any], stored: Mapping[str, StoredTensor]) -> bool:
-    """Whether the JSON speaks of exactly these tensors, in these shapes, and of aliases of them alone."""
-    aliases: dict[str, object] = content["aliases"]
-    lists = [others if isinstance(others, list) else [None] for others in aliases.values()]
-    named = all(isinstance(name, str) for others in lists for name in others)
-    listed = {name: {"dtype": each.dtype, "shape": list(each.shape)} for name, each in stored.items()}
-    return named and content["tensors"] == listed and set(listed) >= set(aliases)
-
-
-def _digest(content: Mapping[str, object], tensors: str) -> str:
-    """The bundle's digest, from its JSON and the digest of its tensors."""
-    rest = {key: value for key, value in content.items() if key != "digest"}
-    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return sha256(f"{text}\n{tensors}".encode()).hexdigest()
 
 
 def _as_tensor(name: str, value: object) -> Tensor:
@@ -334,48 +392,3 @@ def _refuse_non_finite(tensors: Mapping[str, Tensor], prefix: str) -> None:
             f"{prefix}: {listing(bad)} hold NaN or infinite values; the training diverged. "
             "Train again with a smaller learning rate or gradient clipping."
         )
-
-
-def _plain_json(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata as it will be read back (tuples become lists)."""
-    try:
-        plain: dict[str, Any] = json.loads(json.dumps(dict(metadata), allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise BundleError(f"the bundle's metadata must be plain JSON: {error}") from error
-    return plain
-
-
-def _refuse_no_folder(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    if not folder.exists():
-        raise BundleError(f"there is no bundle at {folder}; give the folder that holds {JSON_NAME}")
-    hint = " A zip of Stable-Baselines3 is imported as a source, not opened as a bundle."
-    raise BundleError(
-        f"{folder} is a file; a bundle is a folder with {JSON_NAME} and {TENSORS_NAME}."
-        + (hint if folder.suffix == ".zip" else "")
-    )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = bounded.parse_json(bounded.read_bytes(path, MOST_HEADER_BYTES))
-    except FileNotFoundError:
-        raise BundleError(
-            f"{path.parent} is no bundle: it has no {JSON_NAME}. Give the folder that holds one "
-            "(a run keeps it under bundle/)."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{path} cannot be read as JSON ({error}). {_AGAIN}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise BundleError(f"{path} was not written by this package (no {FORMAT!r} in it)")
-    schema = content.get("schema")
-    if isinstance(schema, int) and schema > SCHEMA:
-        raise BundleError(
-            f"{path} has schema {schema}; this version reads up to {SCHEMA}. Install a newer rl-transfer."
-        )
-    expected = {"schema": int, "kind": str, "metadata": dict, "aliases": dict, "tensors": dict, "digest": str}
-    wrong = [key for key, kind in expected.items() if not isinstance(content.get(key), kind)]
-    if wrong or schema != SCHEMA:
-        raise BundleError(f"{path} is damaged: {listing(wrong or ['schema'])} missing or malformed. {_AGAIN}")
-    return content

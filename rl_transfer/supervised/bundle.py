@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from rl_transfer.core import open_bundle, save_bundle
+from rl_transfer.core import described_bundle, save_bundle
 from rl_transfer.core.limits import no_larger_than
 from rl_transfer.errors import BundleError
 from rl_transfer.frame import bundle_folder
@@ -67,7 +67,7 @@ def load_network(kind: DataKind, path: Path) -> Network:
     Raises:
         BundleError: it is missing, damaged, or no classifier of this kind.
     """
-    stored = open_bundle(bundle_folder(path, hint=WEIGHTS_HINT))
+    stored = described_bundle(bundle_folder(path, hint=WEIGHTS_HINT))
     metadata = stored.metadata
     if metadata.get("kind") != kind.name:
         raise BundleError(f"{path} is a bundle of kind {metadata.get('kind')!r}, not {kind.classifier}")
@@ -81,9 +81,15 @@ def load_network(kind: DataKind, path: Path) -> Network:
     if run.model is None:
         raise BundleError(f"{path}: bundle.json does not describe {kind.classifier}: it names no model")
     preprocessing = kind.read_preprocessing(metadata.get("preprocessing", {}))
+    model = run.model
+
+    def build() -> Classifier:
+        return kind.build_classifier(model, count, seed=0, preprocessing=preprocessing)
+
     try:
+        stored = stored.verify(lambda: build().module)
         with no_larger_than(stored.shapes):
-            classifier = kind.build_classifier(run.model, count, seed=0, preprocessing=preprocessing)
+            classifier = build()
         stored.fill(classifier.module)
     except (RuntimeError, TypeError, ValueError, OverflowError, MemoryError) as error:
         reason = " ".join(str(error).split())[:400] or type(error).__name__

@@ -218,10 +218,10 @@ def test_a_damaged_bundle_is_refused_with_a_reason(folder, damage, message):
     "forge", [{"aliases": {"w": 3}}, {"aliases": {"x": []}}, {"tensors": {}}, {"tensors": {"w": 3}}]
 )
 def test_a_forged_digest_over_inconsistent_content_is_refused(folder, forge):
-    from rl_transfer.core import bundle
+    from rl_transfer.core._description import digest_of
 
     content = {**json.loads((folder / "bundle.json").read_text()), **forge}
-    content["digest"] = bundle._digest(content, digest_tensors(load_file(folder / "tensors.safetensors")))
+    content["digest"] = digest_of(content, digest_tensors(load_file(folder / "tensors.safetensors")))
     (folder / "bundle.json").write_text(json.dumps(content))
     with pytest.raises(BundleError, match="altered"):
         load_bundle(folder)

@@ -3,9 +3,10 @@ import rl_transfer.core as core
 PUBLIC = """
 EWC L2SP Anchor AnnealedCoefficient Bundle FrozenParts Layer LowRankAdapters Part PartLearningRates PartMap
 PartRule PlanRow ProgressiveTrunk Role StoredBundle Strategy TensorInfo ThawSchedule ThawStep TransferPlan
-add_low_rank apply categorical_kl count_parameters critic_warmup digest_model digest_tensors fisher_diagonal
-freeze gaussian_kl gradual_unfreezing inventory inventory_table isolated learning_rates_by_part load_bundle
-open_bundle plan rename_tensors save_bundle shrunk_and_perturbed shuffled tensors_of verify_bundle
+add_low_rank apply categorical_kl count_parameters critic_warmup described_bundle digest_model digest_tensors
+fisher_diagonal freeze gaussian_kl gradual_unfreezing inventory inventory_table isolated
+learning_rates_by_part load_bundle open_bundle plan rename_tensors save_bundle shrunk_and_perturbed shuffled
+tensors_of verify_bundle
 """
 
 

@@ -16,6 +16,7 @@ from torch import nn
 from rl_transfer.core import bundle as module
 from rl_transfer.core import digest_tensors, load_bundle, open_bundle, save_bundle, verify_bundle
 from rl_transfer.core import stored as file_format
+from rl_transfer.core._description import digest_of
 from rl_transfer.core.stored import digest_stored, read_header
 from rl_transfer.errors import BundleError
 
@@ -51,7 +52,7 @@ def forge(folder: Path, tensors: dict[str, Any], digest: str | None = None) -> N
     path = folder / "bundle.json"
     content = {**json.loads(path.read_text()), "tensors": tensors}
     if digest is not None:
-        content["digest"] = module._digest(content, digest)
+        content["digest"] = digest_of(content, digest)
     path.write_text(json.dumps(content))
 
 

@@ -84,7 +84,7 @@ def edit(folder: Path, change: dict[str, object]) -> None:
 
 def swell(folder: Path, name: str) -> None:
     """Give a tensor of a bundle 256 MiB that take no place on disk, and the bundle the digest of that."""
-    from rl_transfer.core import bundle
+    from rl_transfer.core._description import digest_of
     from rl_transfer.core.stored import digest_stored, read_header
 
     content = json.loads((folder / "bundle.json").read_text())
@@ -97,7 +97,7 @@ def swell(folder: Path, name: str) -> None:
     text = json.dumps(header).encode()
     path = folder / "tensors.safetensors"
     sparse(path, 8 + len(text) + end, struct.pack("<Q", len(text)) + text)
-    content["digest"] = bundle._digest(content, digest_stored(path, read_header(path)))
+    content["digest"] = digest_of(content, digest_stored(path, read_header(path)))
     (folder / "bundle.json").write_text(json.dumps(content))
 
 

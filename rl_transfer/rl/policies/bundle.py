@@ -18,8 +18,8 @@ from rl_transfer.core import (
     PartMap,
     ProgressiveTrunk,
     StoredBundle,
+    described_bundle,
     isolated,
-    open_bundle,
     save_bundle,
 )
 from rl_transfer.core.limits import Shape, no_larger_than
@@ -210,7 +210,7 @@ def load_policy(path: Path) -> Policy:
     Raises:
         BundleError: it is missing, damaged, or not a policy.
     """
-    stored = open_bundle(bundle_folder(path))
+    stored = described_bundle(bundle_folder(path))
     metadata = dict(stored.metadata)
     if stored.kind != "policy":
         raise BundleError(f"{path} is a bundle of kind {stored.kind!r}, not an RL policy")
@@ -229,12 +229,17 @@ def load_policy(path: Path) -> Policy:
     _refuse_odd(metadata, path)
     refuse_unnamed(algorithm.policy_kwargs.plain(), f"{path}: its features extractor")
     _refuse_statistics(stored, observation_space, path)
-    progressive = bool(metadata.get("progressive"))
+
+    def build() -> BasePolicy:
+        policy = build_policy(algorithm, observation_space, action_space)
+        if metadata.get("progressive"):
+            widen(policy)
+        return policy
+
     try:
+        stored = stored.verify(build)
         with no_larger_than(stored.shapes):
-            module = build_policy(algorithm, observation_space, action_space)
-            if progressive:
-                widen(module)
+            module = build()
         bundle = stored.fill(module)
     except _UNBUILDABLE as error:
         reason = " ".join(str(error).split())[:400] or type(error).__name__
