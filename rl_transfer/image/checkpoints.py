@@ -25,9 +25,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rl_transfer import bounded
-from rl_transfer.core.archives import open_archive
 from rl_transfer.core.limits import MOST_TENSOR_BYTES
 from rl_transfer.core.stored import read_header
+from rl_transfer.core.torch_files import Bounds, refuse_bombs, refuse_unmarked
 from rl_transfer.errors import BundleError
 from rl_transfer.image.heads import Head
 
@@ -39,8 +39,14 @@ MEANT = ("encoder_q.", "base_encoder.", "teacher.")
 """Endings of the prefix that is meant where a file holds several such networks, as the papers say."""
 
 
+BOUNDS = Bounds(pickle_bytes=16 * 2**20, opcodes=2**19)
+"""A file of 2,000 tensors with two moments for each takes a fifth of that."""
+
+_SMALL_BYTES = 2**20
+
 _DAMAGE = (
-    OSError, ValueError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile,
+    OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, MemoryError, SafetensorError,
+    RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile,
 )  # fmt: skip
 
 
@@ -71,22 +77,15 @@ def read_checkpoint(path: Path, key: str = "weights") -> Checkpoint:
     Raises:
         BundleError: the file is damaged, or holds something else than named tensors.
     """
+    refuse_endless(path, key)
     try:
-        if bounded.regular_size(path) > MOST_TENSOR_BYTES:
-            raise ValueError(f"it is larger than {MOST_TENSOR_BYTES >> 30} GiB")
         if path.suffix == ".safetensors":
-            read_header(path)
             return Checkpoint(load_file(path))
-        _refuse_packed(path)
         with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
             warnings.simplefilter("ignore", category=UserWarning)
             content = torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGE as error:
-        raise BundleError(
-            f"{path} cannot be read as tensors ({_without_advice(error)}). It is truncated, or holds "
-            "code beside tensors; save the state dict alone (safetensors, or torch.save of it)",
-            key=key,
-        ) from None
+        raise _unreadable(path, error, key) from None
     whole = content if isinstance(content, dict) else {}
     nested = next((whole[name] for name in NESTED if isinstance(whole.get(name), dict)), whole)
     state = {
@@ -94,26 +93,62 @@ def read_checkpoint(path: Path, key: str = "weights") -> Checkpoint:
         for name, value in nested.items()
         if isinstance(value, Tensor)
     }
+    odd = [name for name, value in state.items() if _swells(value)]
+    if odd:
+        raise BundleError(f"{path} holds {odd[0][:80]!r}, which claims far more numbers than it has", key=key)
     if not state:
         raise BundleError(f"{path} holds no named tensors; expected a network's state dict", key=key)
     return Checkpoint(state, _named_classes(whole))
 
 
-def _refuse_packed(path: Path) -> None:
-    """Refuse an archive that unpacks to more than it has; torch stores tensors as they are."""
-    if not zipfile.is_zipfile(path):
-        return
-    with path.open("rb") as stream, open_archive(stream, path.name) as archive:
-        size = sum(member.file_size for member in archive.infolist())
-    if size > path.stat().st_size:
-        raise ValueError(f"it unpacks to {size:,} bytes, more than it has")
+def refuse_endless(path: Path, key: str = "weights") -> None:
+    """Refuse a weights file that is not what its header says, too large, or without end in memory.
+
+    No tensor of it is read.
+
+    Args:
+        path: the file.
+        key: config path that names it, for errors.
+
+    Raises:
+        BundleError: saying which.
+    """
+    try:
+        size = bounded.regular_size(path)
+        if size > MOST_TENSOR_BYTES:
+            raise ValueError(f"it is larger than {MOST_TENSOR_BYTES >> 30} GiB")
+        if path.suffix == ".safetensors":
+            read_header(path)
+            return
+        with path.open("rb") as stream:
+            refuse_unmarked(stream.read(16), path.name)
+            stream.seek(0)
+            refuse_bombs(stream, size, path.name, BOUNDS)
+    except (BundleError, *_DAMAGE) as error:
+        raise _unreadable(path, error, key) from None
+
+
+def _swells(tensor: Tensor) -> bool:
+    """Whether a tensor repeats few numbers to be a large one."""
+    if tensor.layout != torch.strided:
+        return False
+    return tensor.numel() * tensor.element_size() > max(tensor.untyped_storage().nbytes(), _SMALL_BYTES)
+
+
+def _unreadable(path: Path, error: Exception, key: str) -> BundleError:
+    return BundleError(
+        f"{path} cannot be read as tensors ({_without_advice(error)}). It is truncated, or holds "
+        "code beside tensors; save the state dict alone (safetensors, or torch.save of it)",
+        key=key,
+    )
 
 
 def _named_classes(content: Mapping[object, object]) -> tuple[str, ...] | None:
     for name in CLASSES:
         found = content.get(name)
-        if isinstance(found, dict) and sorted(found.values(), key=str) == sorted(range(len(found)), key=str):
-            found = sorted(found, key=found.__getitem__)
+        if isinstance(found, dict) and all(type(each) is int for each in found.values()):
+            in_order = sorted(found, key=found.__getitem__)
+            found = in_order if sorted(found.values()) == [*range(len(found))] else None
         if isinstance(found, list | tuple) and found and all(isinstance(each, str) for each in found):
             return tuple(found)
     return None

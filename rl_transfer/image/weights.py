@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from rl_transfer.core import isolated
+from rl_transfer.core.outline import NeedsMemoryError, without_memory
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.image import preprocessing
 from rl_transfer.image.backbones import (
@@ -22,6 +24,7 @@ from rl_transfer.image.checkpoints import (
     Checkpoint,
     Fitted,
     read_checkpoint,
+    refuse_endless,
     with_fresh_head,
     without_prefix,
 )
@@ -40,6 +43,11 @@ from rl_transfer.spec.image_model import (
     TorchvisionConfig,
     WeightsConfig,
 )
+
+SPARE_BYTES = 32 * 2**20
+"""A file as small as that is hashed in less than 0.1 s, whatever is in it."""
+MOST_COPIES = 16
+"""Of its network that a checkpoint may have: gradients' moments, averages, a teacher, in ``float64`` even."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,8 @@ def load_pretrained(config: Model, weights: WeightsConfig, key: str = "weights")
     refuse_class_count(config)
     entry = find_entry(config, weights, key)
     path = weights_path(config, weights, entry, key)
+    refuse_endless(path, key)
+    _refuse_far_larger(path, config, key)
     sha256 = checked_hash(path, weights, key)
     entry = entry or entry_of_hash(config, sha256)
     content = read_checkpoint(path, key)
@@ -108,6 +118,23 @@ def load_pretrained(config: Model, weights: WeightsConfig, key: str = "weights")
         _published(meta),
         description,
     )
+
+
+def _refuse_far_larger(path: Path, config: Model, key: str) -> None:
+    """Refuse a file that holds far more than any checkpoint of the network, before it is hashed."""
+    size = path.stat().st_size
+    if size <= SPARE_BYTES:
+        return
+    with suppress(NeedsMemoryError), isolated(0), without_memory():
+        module = build_module(config)
+        needed = sum(each.numel() * each.element_size() for each in module.state_dict().values())
+        if size > SPARE_BYTES + MOST_COPIES * needed:
+            raise BundleError(
+                f"{path.name} has {size / 2**20:,.0f} MiB, and {type(module).__name__} {needed / 2**20:,.0f} "
+                "MiB of weights. Give the architecture that the file was made with, or save its state dict "
+                "alone",
+                key=key,
+            )
 
 
 def _class_names(

@@ -11,8 +11,10 @@ prints a traceback, is marked.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
+import struct
 import subprocess
 import sys
 import tempfile
@@ -73,6 +75,42 @@ def _bundle(content: str) -> Writer:
         path.mkdir()
         (path / "bundle.json").write_text(content, encoding="utf-8")
         (path / "tensors.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+
+    return write
+
+
+def _wide(size: int) -> tuple[bytes, int]:
+    """A safetensors file of one tensor that takes no place on disk: its header, and its whole size."""
+    header = json.dumps({"w": {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}}).encode()
+    return struct.pack("<Q", len(header)) + header, 8 + len(header) + size
+
+
+def _sparse(size: int) -> Writer:
+    def write(path: Path) -> None:
+        start, whole = _wide(size)
+        with path.open("wb") as stream:
+            stream.write(start)
+            stream.truncate(whole)
+
+    return write
+
+
+def _sparse_bundle(size: int) -> Writer:
+    """A sound description of a small policy over a tensor of that size, under a digest of anything."""
+    space = {"type": "Box", "shape": [4], "dtype": "float32", "low": "-1.0", "high": "1.0"}
+    metadata = {
+        "algorithm": {"name": "PPO"}, "env": {"id": "CartPole-v1"}, "observation_space": space,
+        "action_space": {"type": "Discrete", "n": 2, "start": 0}, "training": None,
+    }  # fmt: skip
+    content = {
+        "format": "rl_transfer bundle", "schema": 1, "kind": "policy", "metadata": metadata, "aliases": {},
+        "tensors": {"w": {"dtype": "float32", "shape": [size // 4]}}, "digest": "0" * 64,
+    }  # fmt: skip
+
+    def write(path: Path) -> None:
+        path.mkdir()
+        (path / "bundle.json").write_text(json.dumps(content), encoding="utf-8")
+        _sparse(size)(path / "tensors.safetensors")
 
     return write
 
@@ -156,7 +194,15 @@ POLICIES: dict[str, tuple[str, Writer]] = {
     "5 MB of letters called .zip": ("p.zip", _text("a" * 5_000_000)),
     "5 MB of letters called .safetensors": ("p.safetensors", _text("a" * 5_000_000)),
     "bundle 100,000 levels deep": ("p", _bundle("[" * 100_000)),
+    "bundle over 7 GiB of no network's": ("p", _sparse_bundle(7 * 2**30)),
     "bundle with a list of 5 MB": ("p", _bundle("[" + "1," * 2_500_000 + "1]")),
+}
+
+
+WEIGHTS: dict[str, tuple[str, Writer]] = {
+    "7 GiB in a hole": ("w.safetensors", _sparse(7 * 2**30)),
+    "40 GiB in a hole": ("w.safetensors", _sparse(40 * 2**30)),
+    "5 MB of letters": ("w.pth", _text("a" * 5_000_000)),
 }
 
 
@@ -180,6 +226,9 @@ def attacks() -> Iterator[Attack]:
     for what, (name, writer) in POLICIES.items():
         extra = ("--env", "CartPole-v1", "--algorithm", "PPO") if name.endswith(".safetensors") else ()
         yield Attack("policies", what, ("policies", "inspect", name, *extra), (6,), ((name, writer),))
+    for what, (name, writer) in WEIGHTS.items():
+        source = f"torchvision/resnet18:./{name}"
+        yield Attack("weights of images", what, ("policies", "inspect", source), (6,), ((name, writer),))
 
 
 def cost(attack: Attack) -> Cost:

@@ -1,7 +1,9 @@
 """Checkpoints as people have them: without a head, under a prefix, beside other things, with class names."""
 
 import argparse
+import json
 import re
+import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -255,3 +257,56 @@ def test_a_frozen_network_that_nobody_trained_takes_its_statistics_from_the_data
     if "copy" not in strategy:
         single = ImageTrainConfig.model_validate({"model": "small-resnet", "data": "x", "strategy": strategy})
         assert untyped(single.run().strategy).norm == norm
+
+
+def test_indices_of_classes_that_take_for_ever_to_print_name_no_classes(tmp_path):
+    doubled: object = ()
+    for _ in range(60):
+        doubled = (doubled, doubled)
+    found = save(tmp_path / "w.pth", {"state_dict": network().state_dict(), "class_to_idx": {"a": doubled}})
+    assert load_pretrained(CONFIG, found).classes is None
+
+
+@pytest.mark.parametrize("numbers", [[0, 1, 1], [0, 1, 10**5000], [0, 1, True], [0, 1, "2"]])
+def test_indices_of_classes_that_are_none_name_no_classes(tmp_path, numbers):
+    named = dict(zip("abc", numbers, strict=True))
+    found = save(tmp_path / "w.pth", {"state_dict": network().state_dict(), "class_to_idx": named})
+    if 10**5000 in numbers:
+        with pytest.raises(BundleError, match="neither a tensor nor plain data"):
+            load_pretrained(CONFIG, found)
+    else:
+        assert load_pretrained(CONFIG, found).classes is None
+
+
+def sparse_file(path: Path, size: int) -> WeightsConfig:
+    """A state dict of one tensor that takes no place on disk."""
+    header = json.dumps({"w": {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}}).encode()
+    with path.open("wb") as stream:
+        stream.write(struct.pack("<Q", len(header)) + header)
+        stream.truncate(8 + len(header) + size)
+    return WeightsConfig(file=str(path))
+
+
+def test_a_file_far_larger_than_its_network_is_refused_unhashed(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "rl_transfer.image.weight_files.file_digest", lambda path: pytest.fail("it was hashed")
+    )
+    with pytest.raises(BundleError, match=r"w\.safetensors has 7,168 MiB, and ResNet 45 MiB of weights"):
+        load_pretrained(RESNET, sparse_file(tmp_path / "w.safetensors", 7 * 2**30))
+    with pytest.raises(BundleError, match="larger than 8 GiB"):
+        load_pretrained(RESNET, sparse_file(tmp_path / "v.safetensors", 40 * 2**30))
+
+
+@pytest.mark.parametrize("wrapped", ["an optimizer", "a teacher"])
+def test_a_checkpoint_may_hold_more_than_the_network(tmp_path, wrapped, monkeypatch):
+    monkeypatch.setattr("rl_transfer.image.weights.SPARE_BYTES", 2**16)
+    module = network()
+    optimizer = torch.optim.Adam(module.parameters())
+    sum(each.sum() for each in module.parameters()).backward()
+    optimizer.step()
+    whole = {"state_dict": module.state_dict(), "epoch": 3, "best": {0.5, 1.0}, "rates": (1, (2, 3))}
+    extra = (
+        {"optimizer": optimizer.state_dict()} if wrapped == "an optimizer" else {"ema": module.state_dict()}
+    )
+    loaded = load_pretrained(CONFIG, save(tmp_path / "w.pth", {**whole, **extra}))
+    assert loaded.module.state_dict().keys() == module.state_dict().keys()

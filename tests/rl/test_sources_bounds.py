@@ -162,10 +162,25 @@ def doubled_tuple(levels: int) -> bytes:
     return b"}K\x00)q\x01s" + doubled
 
 
+def old_with_keys(keys: bytes) -> bytes:
+    """A file of torch before 1.6 with another list of storages."""
+    import torch
+
+    plain = torch_bytes({"w": torch.zeros(1)}, _use_new_zipfile_serialization=False)
+    end = plain.rindex(b"\x80\x02]")  # the list of their keys, then their numbers
+    return plain[:end] + b"\x80\x02" + keys
+
+
+KINDS = ("tensors", "checkpoint")
 KEYS = {
     "a key that takes for ever": doubled_tuple(40) + b"h\x28K\x01s.",
     "pairs whose key takes for ever": b"0ccollections\nOrderedDict\n(]](h\x28K\x01eatR.",
     "a set whose member takes for ever": b"0c__builtin__\nset\n(](h\x28etR.",
+    "a counter whose item takes for ever": b"0ccollections\nCounter\n(](h\x28etR.",
+    "a storage whose name takes for ever": b"0(X\x07\x00\x00\x00storagectorch\nFloatStorage\nh\x28"
+    b"X\x03\x00\x00\x00cpuK\x01tQ.",
+    "texts that multiply": b"0X\x00\x00\x08\x00" + b"a" * 2**19 + b"q\x01"
+    b"](" + b"c_codecs\nencode\nh\x01X\x06\x00\x00\x00latin1\x86R" * 15_000 + b"e.",
 }
 KEYS = {name: code if code.startswith(b"}") else doubled_tuple(40) + code for name, code in KEYS.items()}
 
@@ -198,6 +213,8 @@ LARGE = {
 @pytest.fixture(scope="module")
 def refused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str, float]]:
     """What became of every attack."""
+    import torch
+
     root = tmp_path_factory.mktemp("attacks")
     attacks: dict[str, tuple[str, Path]] = {}
 
@@ -228,6 +245,13 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, st
     for name, code in KEYS.items():
         attack(f"tensors with {name}", "tensors", "m.pth").write_bytes(torch_zip(b"\x80\x02" + code))
         attack(f"old tensors with {name}", "tensors", "m.pth").write_bytes(magic + b"\x80\x02" + code)
+        attack(f"checkpoint with {name}", "checkpoint", "m.pth").write_bytes(torch_zip(b"\x80\x02" + code))
+        attack(f"old checkpoint with {name}", "checkpoint", "m.pth").write_bytes(magic + b"\x80\x02" + code)
+    for kind in KINDS:
+        path = attack(f"{kind} whose storages have a name that takes for ever", kind, "m.pth")
+        path.write_bytes(old_with_keys(KEYS["a key that takes for ever"]))
+        path = attack(f"{kind} of few numbers that are repeated", kind, "m.pth")
+        path.write_bytes(torch_bytes({"w": torch.zeros(1).expand(2**40)}))
     attack("statistics with a key that takes for ever", "statistics", "v.pkl").write_bytes(
         b"\x80\x02" + KEYS["a key that takes for ever"]
     )
@@ -305,7 +329,9 @@ NAMES = (
     "an old tensor file", "a header of safetensors", "statistics of lists", "statistics that swell",
     *METADATA, "a endless description", "a giant description", "a deep description", "a full description",
     "other shapes than declared", "a pipe for tensors",
-    *(f"{age}tensors with {name}" for name in KEYS for age in ("", "old ")),
+    *(f"{age}{kind} with {name}" for name in KEYS for age in ("", "old ") for kind in KINDS),
+    *(f"{kind} whose storages have a name that takes for ever" for kind in KINDS),
+    *(f"{kind} of few numbers that are repeated" for kind in KINDS),
     "statistics with a key that takes for ever", "statistics with pairs whose key takes for ever",
     "a set of statistics that takes for ever", "a set of statistics that grows for ever",
     "dicts that double", "a dict in itself", "a giant pth",

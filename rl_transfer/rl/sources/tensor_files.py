@@ -17,26 +17,20 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from rl_transfer import bounded
-from rl_transfer.core.archives import MOST_FILE_BYTES, open_archive, unpack
+from rl_transfer.core.archives import MOST_FILE_BYTES
 from rl_transfer.core.stored import read_header
+from rl_transfer.core.torch_files import Bounds, refuse_bombs, refuse_unmarked
 from rl_transfer.errors import BundleError
-from rl_transfer.rl.sources.inert_pickle import read_pickle
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
-# What torch.save writes: a zip archive, and before torch 1.6 a pickled magic number. Its still
-# older tar format is not read: torch 2.5's weights_only reader ran code from it.
-_MAGIC = (b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
 _DAMAGE = (  # what torch.load is seen to raise on damaged and hostile files
     pickle.UnpicklingError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError,
     OverflowError, AssertionError, MemoryError, OSError, struct.error, zipfile.BadZipFile,
 )  # fmt: skip
-_OLD_PICKLES = 4  # magic number, protocol, machine, the object itself; then keys and raw numbers
-_MOST_PICKLE_BYTES = 2**20
 _MOST_ENTRIES = 2**16
 """Of a file's dicts, each as often as it is referred to."""
 _LONGEST_NAME = 1000
-_HASHING = ("__builtin__.set", "builtins.set", "builtins.frozenset", "collections.Counter")
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
@@ -62,7 +56,7 @@ def read_tensor_file(path: Path) -> dict[str, Tensor]:
             tensors = checked(load_file(path), path.name)
         else:
             with path.open("rb") as stream:
-                _refuse_unmarked(stream.read(16), path.name)
+                refuse_unmarked(stream.read(16), path.name)
             tensors = load_tensors(bounded.read_bytes(path, MOST_FILE_BYTES), path.name)
     except (SafetensorError, ValueError) as error:
         raise BundleError(f"{path.name} is truncated or no {path.suffix} file: {error}") from None
@@ -86,9 +80,9 @@ def load_tensors(content: bytes, where: str) -> dict[str, Tensor]:
     Raises:
         BundleError: it is damaged, or names anything but tensors and plain data.
     """
-    _refuse_unmarked(content, where)
+    refuse_unmarked(content, where)
     try:
-        _refuse_bombs(content, where)
+        refuse_bombs(io.BytesIO(content), len(content), where, Bounds())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch on pickle protocols that it may not know
             flat = _flat(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
@@ -126,35 +120,6 @@ def checked(tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
             "the training diverged, and such a policy cannot be used"
         )
     return {name: tensor.detach() for name, tensor in tensors.items()}
-
-
-def _refuse_bombs(content: bytes, where: str) -> None:
-    """Refuse archives with compressed members (torch.save stores them as they are) and endless pickles."""
-
-    def allowed(name: str) -> bool:  # the rest is torch's to refuse
-        return name not in _HASHING
-
-    if not content.startswith(b"PK"):
-        stream = io.BytesIO(content)
-        for _ in range(_OLD_PICKLES):
-            read_pickle(stream, allowed, where)
-        return
-    with open_archive(io.BytesIO(content), where) as archive:
-        members = archive.infolist()
-        pickles = [each for each in members if each.filename.endswith(".pkl")]
-        short = [unpack(archive, each, where) for each in pickles if each.file_size <= _MOST_PICKLE_BYTES]
-    size = sum(member.file_size for member in members)
-    if size > len(content):
-        raise BundleError(f"{where} is refused: it unpacks from {len(content):,} to {size:,} bytes")
-    if len(short) < len(pickles):
-        raise BundleError(f"{where} is refused: its list of tensors is longer than that of any policy")
-    for each in short:
-        read_pickle(each, allowed, where)
-
-
-def _refuse_unmarked(start: bytes, where: str) -> None:
-    if not start.startswith(_MAGIC):
-        raise BundleError(f"{where} was not written by torch.save, or is truncated")
 
 
 def _flat(found: object) -> dict[str, Tensor]:

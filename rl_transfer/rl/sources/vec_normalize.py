@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl_transfer import bounded
+from rl_transfer.core.inert_pickle import Built, Reference, read_pickle
 from rl_transfer.errors import BundleError
 from rl_transfer.rl.policies.normalization import EPSILON, PREFIX
-from rl_transfer.rl.sources.inert_pickle import Built, Reference, read_pickle
 from rl_transfer.spec.base import Json
 
 FILE_NAMES = ("vec_normalize.pkl", "vecnormalize.pkl")

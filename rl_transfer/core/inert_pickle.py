@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickletools
 import struct
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -34,22 +34,27 @@ class Built:
 
 
 MOST_OPCODES = 2**16
-"""More than a list of tensors or normalisation statistics needs; each makes up to 72 bytes."""
+"""More than a policy's list of tensors or normalisation statistics needs; each makes up to 72 bytes."""
 
 _MOST_COPIED = 2**16
+_MOST_KEY_BITS = 64
+_STORAGE_KEY = 2
 
 
 class _Refused(ValueError):
     """The pickle names or does something that is not allowed."""
 
 
-def read_pickle(content: bytes | IO[bytes], allowed: Callable[[str], bool], where: str) -> object:
+def read_pickle(
+    content: bytes | IO[bytes], allowed: Callable[[str], bool], where: str, most: int = MOST_OPCODES
+) -> object:
     """The object that a pickle describes, as plain data.
 
     Args:
         content: the pickle, of any protocol; a stream is left behind its end.
         allowed: whether a dotted name may occur.
         where: the file's name, for errors.
+        most: opcodes that it may have.
 
     Returns:
         Numbers, texts, bytes, tuples, lists, sets and dicts (ordered ones too); :class:`Reference`
@@ -61,7 +66,7 @@ def read_pickle(content: bytes | IO[bytes], allowed: Callable[[str], bool], wher
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pickletools on odd escapes in texts
-            return _Machine(allowed).run(content)
+            return _Machine(allowed, most).run(content)
     except _Refused as error:
         raise BundleError(f"{where} is refused: {error}. Nothing of it was run.") from None
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, struct.error) as error:
@@ -93,8 +98,8 @@ _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 class _Machine:
     """The pickle's stack machine over inert values."""
 
-    def __init__(self, allowed: Callable[[str], bool]) -> None:
-        self.allowed = allowed
+    def __init__(self, allowed: Callable[[str], bool], most: int) -> None:
+        self.allowed, self.most = allowed, most
         self.stack: list[object] = []
         self.marked: list[list[object]] = []
         self.memo: dict[int, object] = {}
@@ -104,8 +109,8 @@ class _Machine:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
             if opcode.name == "STOP":
                 break
-            if count >= MOST_OPCODES:
-                raise _Refused(f"it has more than {MOST_OPCODES:,} opcodes")
+            if count >= self.most:
+                raise _Refused(f"it has more than {self.most:,} opcodes")
             self.step(opcode.name, argument)
         return self.stack.pop()
 
@@ -125,7 +130,7 @@ class _Machine:
         elif opcode in _STEPS:
             _STEPS[opcode](self, argument)
         elif opcode not in ("PROTO", "FRAME"):
-            raise _Refused(f"it uses {opcode}, which normalisation statistics never need")
+            raise _Refused(f"it uses {opcode}, which tensors and statistics never need")
 
     def mark(self, _: object) -> None:
         self.marked.append(self.stack)
@@ -160,7 +165,7 @@ class _Machine:
     def refer(self, module: object, name: object) -> None:
         dotted = f"{module}.{name}"
         if not (isinstance(module, str) and isinstance(name, str) and self.allowed(dotted)):
-            raise _Refused(f"it names {dotted[:80]}, which normalisation statistics never need")
+            raise _Refused(f"it names {dotted[:80]}, which tensors and statistics never need")
         self.stack.append(Reference(dotted))
 
     def stack_global(self, _: object) -> None:
@@ -172,16 +177,24 @@ class _Machine:
         operands = [self.stack.pop() for _ in range(count)][::-1]
         called, arguments = operands[0], operands[1]
         if not isinstance(called, Reference) or not isinstance(arguments, tuple):
-            raise _Refused(f"it calls a {type(called).__name__}")
+            raise _Refused("it calls something else than what it names")
         if called.name.endswith("._reconstructor") and isinstance(arguments[0], Reference):
             self.stack.append(Built(arguments[0].name, ()))
-        elif called.name == "collections.OrderedDict":
-            self.copied += sum(len(each) for each in arguments)
+        elif called.name in _COPIES:
+            self.copied += sum(len(each) for each in arguments if isinstance(each, Sized))
             if self.copied > _MOST_COPIED:
                 raise _Refused(f"it copies more than {_MOST_COPIED:,} items")
-            self.stack.append(_copied(*arguments))
+            self.stack.append(_COPIES[called.name](*arguments))
         else:
             self.stack.append(Built(called.name, arguments))
+
+    def persist(self, _: object) -> None:
+        """A tensor's storage: words and numbers, and perhaps a tuple of them (of what it is a view)."""
+        named = self.stack.pop()
+        for place, each in enumerate(named if isinstance(named, tuple) else ()):
+            if isinstance(each, tuple) and (place == _STORAGE_KEY or any(isinstance(i, tuple) for i in each)):
+                raise _Refused("it names a storage by a tuple, which only the hostile need")
+        self.stack.append(Built("persistent", (named,)))
 
     def build(self, _: object) -> None:
         state = self.stack.pop()
@@ -208,13 +221,36 @@ def _copied(*given: object) -> dict[object, object]:
 
 
 def _hashed(items: Iterable[object]) -> Iterable[object]:
-    """Keys of dicts and members of sets: a tuple among them may take for ever to hash."""
+    """Keys of dicts and members of sets: a tuple or a long number among them may take for ever to hash."""
     for each in items:
         if isinstance(each, tuple | frozenset):
             raise _Refused(f"it has a {type(each).__name__} for a key, which only the hostile need")
+        if isinstance(each, int) and each.bit_length() > _MOST_KEY_BITS:
+            raise _Refused(f"it has a number of {each.bit_length():,} bits for a key")
     return items
 
 
+def _counted(*given: object) -> dict[object, object]:
+    """A ``Counter`` of nothing, of a dict or of a list."""
+    return dict.fromkeys(_members(given))
+
+
+def _members(given: tuple[object, ...]) -> Iterable[object]:
+    found = given[0] if given else ()
+    if not isinstance(found, dict | list | tuple | set):
+        raise _Refused(f"it collects the items of a {type(found).__name__}")
+    return _hashed(found)
+
+
+_COPIES: dict[str, Callable[..., object]] = {
+    "collections.OrderedDict": _copied,
+    "collections.Counter": _counted,
+    **{
+        f"{module}.{name}": lambda *given: set(_members(given))
+        for module in ("__builtin__", "builtins")
+        for name in ("set", "frozenset")
+    },
+}
 _STEPS: dict[str, Callable[[_Machine, Any], object]] = {
     "MARK": _Machine.mark,
     "POP": lambda machine, _: machine.stack.pop(),
@@ -238,5 +274,5 @@ _STEPS: dict[str, Callable[[_Machine, Any], object]] = {
     "NEWOBJ": lambda machine, _: machine.call(2),
     "NEWOBJ_EX": lambda machine, _: machine.call(3),
     "BUILD": _Machine.build,
-    "BINPERSID": lambda machine, _: machine.stack.append(Built("persistent", (machine.stack.pop(),))),
+    "BINPERSID": _Machine.persist,
 }
