@@ -302,7 +302,7 @@ def test_a_checkpoint_may_hold_more_than_the_network(tmp_path, wrapped, monkeypa
     monkeypatch.setattr("rl_transfer.image.weights.SPARE_BYTES", 2**16)
     module = network()
     optimizer = torch.optim.Adam(module.parameters())
-    sum(each.sum() for each in module.parameters()).backward()
+    torch.stack([each.sum() for each in module.parameters()]).sum().backward()
     optimizer.step()
     whole = {"state_dict": module.state_dict(), "epoch": 3, "best": {0.5, 1.0}, "rates": (1, (2, 3))}
     extra = (
