@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,27 @@ TENSORS_NAME = "tensors.safetensors"
 AGAIN = "Restore it from a copy, or train and save the source again."
 
 
+@dataclass(frozen=True)
+class Description:
+    """A description whose fields have the right form; what is in them is not compared with the tensors yet."""
+
+    content: Mapping[str, object]
+    kind: str
+    metadata: Mapping[str, Any]
+    listed_aliases: Mapping[str, object]
+    tensors: Mapping[str, object]
+    digest: str
+
+    @property
+    def aliases(self) -> dict[str, tuple[str, ...]]:
+        """Canonical name → the further state-dict names of the same tensor; of a consistent description."""
+        return {
+            name: tuple(map(str, others))
+            for name, others in self.listed_aliases.items()
+            if isinstance(others, list)
+        }
+
+
 def refuse_no_folder(folder: Path) -> None:
     if folder.is_dir():
         return
@@ -32,7 +54,7 @@ def refuse_no_folder(folder: Path) -> None:
     )
 
 
-def read_description(path: Path) -> dict[str, Any]:
+def read_description(path: Path) -> Description:
     try:
         content = bounded.parse_json(bounded.read_bytes(path, MOST_HEADER_BYTES))
     except FileNotFoundError:
@@ -53,20 +75,23 @@ def read_description(path: Path) -> dict[str, Any]:
     wrong = [key for key, kind in expected.items() if not isinstance(content.get(key), kind)]
     if wrong or schema != SCHEMA:
         raise BundleError(f"{path} is damaged: {listing(wrong or ['schema'])} missing or malformed. {AGAIN}")
-    return content
+    return Description(
+        content,
+        content["kind"],
+        content["metadata"],
+        content["aliases"],
+        content["tensors"],
+        content["digest"],
+    )
 
 
-def aliases_of(content: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    return {name: tuple(others) for name, others in content["aliases"].items()}
-
-
-def is_consistent(content: Mapping[str, Any], stored: Mapping[str, StoredTensor]) -> bool:
+def is_consistent(described: Description, stored: Mapping[str, StoredTensor]) -> bool:
     """Whether the JSON speaks of exactly these tensors, in these shapes, and of aliases of them alone."""
-    aliases: dict[str, object] = content["aliases"]
+    aliases = described.listed_aliases
     lists = [others if isinstance(others, list) else [None] for others in aliases.values()]
     named = all(isinstance(name, str) for others in lists for name in others)
     listed = {name: {"dtype": each.dtype, "shape": list(each.shape)} for name, each in stored.items()}
-    return named and content["tensors"] == listed and set(listed) >= set(aliases)
+    return named and described.tensors == listed and set(listed) >= set(aliases)
 
 
 def digest_of(content: Mapping[str, object], tensors: str) -> str:
@@ -76,10 +101,10 @@ def digest_of(content: Mapping[str, object], tensors: str) -> str:
     return sha256(f"{text}\n{tensors}".encode()).hexdigest()
 
 
-def plain_json(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def plain_json(metadata: Mapping[str, object]) -> dict[str, object]:
     """The metadata as it will be read back (tuples become lists)."""
     try:
-        plain: dict[str, Any] = json.loads(json.dumps(dict(metadata), allow_nan=False))
+        plain: dict[str, object] = json.loads(json.dumps(dict(metadata), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise BundleError(f"the bundle's metadata must be plain JSON: {error}") from error
     return plain

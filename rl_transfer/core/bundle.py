@@ -31,7 +31,7 @@ from rl_transfer.core._description import (
     JSON_NAME,
     SCHEMA,
     TENSORS_NAME,
-    aliases_of,
+    Description,
     digest_of,
     is_consistent,
     plain_json,
@@ -101,7 +101,7 @@ class StoredBundle:
 
     folder: Path
     stored: Mapping[str, StoredTensor]
-    described: Mapping[str, Any]
+    described: Description
     verified: bool = False
 
     @property
@@ -117,23 +117,22 @@ class StoredBundle:
     @property
     def metadata(self) -> Mapping[str, Any]:
         """The JSON object that it was saved with."""
-        metadata: Mapping[str, Any] = self.described["metadata"]
-        return metadata
+        return self.described.metadata
 
     @property
     def kind(self) -> str:
         """What was saved."""
-        return str(self.described["kind"])
+        return self.described.kind
 
     @property
     def aliases(self) -> dict[str, tuple[str, ...]]:
         """Canonical name → the further state-dict names of the same tensor."""
-        return aliases_of(self.described)
+        return self.described.aliases
 
     @property
     def digest(self) -> str:
         """The bundle's identity; what the folder claims while it is not verified."""
-        return str(self.described["digest"])
+        return self.described.digest
 
     def verify(self, build: Callable[[], nn.Module] | None = None) -> StoredBundle:
         """Compare the digest with the content, unless that was done.
@@ -157,7 +156,7 @@ class StoredBundle:
                     outline = build()
                 self._compare(outline)
         with _readable(self.folder):
-            found = digest_of(self.described, digest_stored(self.folder / TENSORS_NAME, self.stored))
+            found = digest_of(self.described.content, digest_stored(self.folder / TENSORS_NAME, self.stored))
         if found != self.digest:
             raise _altered(self.folder)
         return replace(self, verified=True)
@@ -243,12 +242,13 @@ def save_bundle(
     if size > MOST_TENSOR_BYTES - MOST_HEADER_BYTES:
         raise BundleError(f"bundle not written to {folder}: {_too_large(size)}")
     plain = plain_json(metadata)
-    content = {
+    aliases = {names[0]: tuple(names[1:]) for names in groups if len(names) > 1}
+    content: dict[str, object] = {
         "format": FORMAT,
         "schema": SCHEMA,
         "kind": kind,
         "metadata": plain,
-        "aliases": {names[0]: list(names[1:]) for names in groups if len(names) > 1},
+        "aliases": {name: list(others) for name, others in aliases.items()},
         "tensors": {n: {"dtype": dtype_name(t), "shape": list(t.shape)} for n, t in unique.items()},
     }
     content["digest"] = digest = digest_of(content, digest_tensors(unique))
@@ -262,7 +262,7 @@ def save_bundle(
         raise BundleError(f"cannot write the bundle {folder}: {error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return Bundle(unique, plain, kind, aliases_of(content), digest)
+    return Bundle(unique, plain, kind, aliases, digest)
 
 
 def load_bundle(folder: str | Path) -> Bundle:
@@ -330,16 +330,16 @@ def described_bundle(folder: str | Path) -> StoredBundle:
     """
     folder = Path(folder)
     refuse_no_folder(folder)
-    content = read_description(folder / JSON_NAME)
+    described = read_description(folder / JSON_NAME)
     path = folder / TENSORS_NAME
     with _readable(folder):
         size = bounded.regular_size(path)
         if size > MOST_TENSOR_BYTES:
             raise BundleError(f"{path} is refused: {_too_large(size)}")
         stored = read_header(path)
-    if not is_consistent(content, stored):
+    if not is_consistent(described, stored):
         raise _altered(folder)
-    found = StoredBundle(folder, {name: stored[name] for name in content["tensors"]}, content)
+    found = StoredBundle(folder, {name: stored[name] for name in described.tensors}, described)
     return found if size > HASHED_AT_ONCE else found.verify()
 
 
