@@ -23,7 +23,7 @@ AGAIN = "Restore it from a copy, or train and save the source again."
 
 @dataclass(frozen=True)
 class Description:
-    """A description whose fields have the right form; what is in them is not compared with the tensors yet."""
+    """What ``bundle.json`` says, in fields of the right form; what is in them is not checked."""
 
     content: Mapping[str, object]
     kind: str
