@@ -182,8 +182,11 @@ def _installed(top: str) -> Mapping[str, str]:
     place = _place(top)
     if not names or place is None:
         return {}
-    homes = {Path(sysconfig.get_path(each)).resolve() for each in ("purelib", "platlib")}
-    if not any(place.resolve().is_relative_to(home) for home in homes):
+    homes = {Path(sysconfig.get_path(each)) for each in ("purelib", "platlib")}
+    # Those of the user and of the system, and others on the path; not the folder of a checkout.
+    found = (Path(str(importlib.metadata.distribution(name).locate_file(""))) for name in names)
+    homes |= {home for home in found if home.name in ("site-packages", "dist-packages")}
+    if not any(place.resolve().is_relative_to(home.resolve()) for home in homes):
         return {}
     return {name.lower().replace("_", "-"): library_versions([name])[name] for name in names}
 

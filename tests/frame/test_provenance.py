@@ -1,6 +1,7 @@
 """Where a result comes from: what stands in a record of command, commit, machine and code."""
 
 import importlib
+import importlib.metadata
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -93,6 +94,26 @@ def test_packages_that_a_users_module_imports_are_told_by_version(own: Path) -> 
     found = code("cars:Fast-v0")
     assert found["pydantic"] == library_versions(["pydantic"])["pydantic"]
     assert found["mujoco"] == library_versions(["mujoco"])["mujoco"]
+
+
+@pytest.mark.parametrize(("folder", "told"), [("site-packages", "tyres"), ("checkout", None)])
+def test_packages_of_the_system_or_the_user_are_told_by_version_and_checkouts_are_not(
+    own: Path, folder: str, told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in an environment made with --system-site-packages; a checkout has its metadata beside it too."""
+    (own / folder / "tyres").mkdir(parents=True)
+    (own / folder / "tyres" / "__init__.py").write_text("", encoding="utf-8")
+    metadata = own / folder / "tyres-1.5.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: tyres\nVersion: 1.5\n", "utf-8")
+    (metadata / "top_level.txt").write_text("tyres\n", "utf-8")
+    monkeypatch.syspath_prepend(own / folder)
+    monkeypatch.setattr(provenance, "_distributions", importlib.metadata.packages_distributions)
+    (own / "cars.py").write_text("import tyres\n", encoding="utf-8")
+    before = code("cars:Fast-v0")
+    assert before.get("tyres") == (told and "1.5")
+    (own / folder / "tyres" / "__init__.py").write_text("GRIP = 2\n", encoding="utf-8")
+    assert (code("cars:Fast-v0") == before) == (told is not None)
 
 
 def test_registered_environments_are_told_by_their_packages() -> None:
