@@ -187,6 +187,39 @@ def test_arguments_with_defaults_and_stars_are_fine(monkeypatch: pytest.MonkeyPa
     preflight(suite_of("PPO", {"copy": ("all",), "hooks": {"loss": "lenient:Lenient"}}))
 
 
+STATE = {"state_dict": lambda self: {"calls": 1}, "load_state_dict": lambda self, state: None}
+
+
+@pytest.mark.parametrize(
+    ("methods", "said"),
+    [
+        ({"load_state_dict": None}, "has a method 'state_dict' and no 'load_state_dict' of its own"),
+        ({"state_dict": None}, "has a method 'load_state_dict' and no 'state_dict' of its own"),
+        ({"state_dict": lambda self, more: {}}, "with a state is called with def state_dict(self)"),
+        ({"load_state_dict": lambda self: None}, "def load_state_dict(self, state)"),
+        ({"state_dict": lambda self: [1]}, "it is a list; expected is a dict"),
+        ({"state_dict": lambda self: {"own": nn.Linear(1, 1)}}, "it holds a torch.nn.modules.linear.Linear"),
+        ({"state_dict": lambda self: {"own": open}}, "it holds a fixed"),
+        ({"state_dict": lambda self: {"own": iter(())}}, "is no plain data"),
+        ({"state_dict": lambda self: dict[str, int]()["calls"]}, "raised KeyError: 'calls' (test_hooks.py"),
+        ({"load_state_dict": lambda self, state: state["x"]}, "raised KeyError: 'x' (test_hooks.py"),
+        ({"state_dict": lambda self: {"at": id(self)}}, "gave another state after load_state_dict"),
+        (
+            {"state_dict": lambda self: {"at": torch.tensor([float(id(self))], dtype=torch.float64)}},
+            "gave another state after load_state_dict",
+        ),
+    ],
+)
+@pytest.mark.parametrize("kind", ["loss", "behaviour"])
+def test_a_state_that_checkpoints_cannot_use_is_refused_before_training(
+    kind: str, methods: dict[str, Any], said: str, refused: Any
+) -> None:
+    method: Any = (lambda self, *_: None) if kind == "loss" else (lambda self, env: env)
+    body = {"__init__": lambda self, context: None, METHODS[kind]: method, **STATE, **methods}
+    made = type("Mine", (), {name: each for name, each in body.items() if each is not None})
+    assert said in refused(kind, made).message
+
+
 @pytest.mark.parametrize("name", ["PPO", "A2C", "DQN", "SAC", "TD3"])
 def test_a_model_taken_for_a_network_is_found_before_training(name: str, refused: Any) -> None:
     message = refused("loss", lambda self, model, parts, progress: sum(model.parameters()), name).message

@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
+import numpy as np
 import pytest
+import torch
 
 from rl_transfer.frame import run as frame_run
 from rl_transfer.frame.checkpoint import FOLDER, Checkpoints
@@ -199,20 +202,126 @@ def test_environments_are_reset_with_seeds_of_their_own(
     assert killed(2, **LANDER).curve()[-1] != first[-1]
 
 
-def test_what_user_hooks_hold_is_not_carried(run: Execute, killed: Killing) -> None:
+def test_a_hook_that_does_not_say_what_it_keeps_leaves_a_run_without_checkpoints(killed: Killing) -> None:
     said: list[str] = []
-    hooked = {"strategy": {"hooks": {"loss": f"{__name__}:Nothing"}}}
-    folder = killed(said=said, **hooked)
-    assert "no checkpoints are written: what hooks.loss holds is the user's own" in said
+    folder = killed(said=said, strategy={"hooks": {"loss": f"{__name__}:Mute"}})
+    reason = f"hooks.loss may keep something, and {__name__}:Mute has no state_dict and load_state_dict"
+    assert f"no checkpoints are written: {reason}" in said
     assert folder.finished
 
 
-class Nothing:
+class Mute(torch.nn.Module):
+    """The methods of torch's modules know tensors alone, and do not count."""
+
     def __init__(self, context: HookContext) -> None:
-        pass
+        super().__init__()
+        self.calls = 0
 
     def loss(self, model: object, parts: object, progress: float) -> None:
-        return None
+        self.calls += 1
+
+
+class Counting:
+    """A loss that depends on every earlier call of it."""
+
+    def __init__(self, context: HookContext) -> None:
+        self.generator = np.random.default_rng(context.seed)
+        self.calls, self.seen = 0, torch.zeros(3)
+        self.unwritable = iter(())
+
+    def loss(self, model: Any, parts: object, progress: float) -> Any:
+        self.calls += 1
+        self.seen += torch.from_numpy(self.generator.random(3, np.float32))
+        bias = model.policy.action_net.bias
+        return 0.01 * self.seen.sum() / self.calls * bias.square().sum()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"calls": self.calls, "seen": self.seen, "generator": self.generator.bit_generator.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.calls = state["calls"]
+        self.seen.copy_(state["seen"])
+        self.generator.bit_generator.state = state["generator"]
+
+
+class Pushing:
+    """Rewards of training that depend on all environments' earlier steps."""
+
+    def __init__(self, context: HookContext) -> None:
+        self.generator, self.steps = np.random.default_rng(context.seed), [0]
+
+    def wrap(self, env: Any) -> Any:
+        return Pushed(env, self.generator, self.steps)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"generator": self.generator.bit_generator.state, "steps": [*self.steps]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.generator.bit_generator.state = state["generator"]
+        self.steps[:] = state["steps"]
+
+
+class Pushed(gym.Wrapper[Any, Any, Any, Any]):
+    def __init__(self, env: Any, generator: np.random.Generator, steps: list[int]) -> None:
+        super().__init__(env)
+        self.generator, self.steps = generator, steps
+
+    def step(self, action: Any) -> Any:
+        observation, reward, *rest = self.env.step(action)
+        self.steps[0] += 1
+        return observation, float(reward) + self.generator.random() / self.steps[0], *rest
+
+
+HOOKED = {"loss": {"loss": "Counting"}, "behaviour": {"behaviour": "Pushing"}}
+HOOKED["both"] = {**HOOKED["loss"], **HOOKED["behaviour"]}
+
+
+@pytest.mark.parametrize("name", HOOKED)
+def test_a_killed_run_with_hooks_of_ones_own_ends_like_one_that_was_not(
+    name: str, run: Execute, killed: Killing
+) -> None:
+    said: list[str] = []
+    hooks = {kind: f"{__name__}:{hook}" for kind, hook in HOOKED[name].items()}
+    changes = {"strategy": {"hooks": hooks}}
+    whole, resumed = run(**changes), killed(2, 2, said=said, **changes)
+    places = [each["environments"] for each in resumed.record().get("resumed", ())]
+    assert places == ["restored", "restored"], said
+    assert numbers(resumed) == numbers(whole)
+    assert numbers(whole)["weights_digest"] != run().record()["weights_digest"], "the hooks matter"
+
+
+def test_what_a_behaviour_keeps_is_carried_where_environments_are_reset(
+    killed: Killing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[dict[str, Any]] = []
+    load = Pushing.load_state_dict
+
+    def loads(self: Pushing, state: dict[str, Any]) -> None:
+        loaded.append(state)
+        load(self, state)
+
+    monkeypatch.setattr(Pushing, "load_state_dict", loads)
+    resumed = killed(2, **LANDER, strategy={"hooks": {"behaviour": f"{__name__}:Pushing"}})
+    assert resumed.record()["resumed"] == [{"step": 32, "environments": "reset"}]
+    assert [32] in [each["steps"] for each in loaded]
+
+
+def test_a_checkpoint_that_a_hook_does_not_take_is_given_up(
+    run: Execute, killed: Killing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    changes = {"strategy": {"hooks": {"loss": f"{__name__}:Counting"}}}
+    whole = run(**changes)
+
+    def written(self: Counting) -> dict[str, Any]:
+        return {"calls": self.calls}
+
+    monkeypatch.setattr(training_run, "rehearse", lambda *_: None)
+    monkeypatch.setattr(Counting, "state_dict", written)
+    resumed = killed(2, said=said, **changes)
+    assert any("load_state_dict(state) raised KeyError: 'seen'" in line for line in said), said
+    assert "resumed" not in resumed.record()
+    assert numbers(resumed) == numbers(whole)
 
 
 DAMAGE: dict[str, Callable[[Path], object]] = {

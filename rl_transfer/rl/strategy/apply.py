@@ -56,6 +56,7 @@ class PolicyTransfer:
         parts: the named parts of the model's policy.
         plan: what was copied, reset and skipped, and why.
         losses: the terms that are added to the training loss.
+        loss_hook: the user's own among them, if there is one.
 
     Raises:
         TransferError: the strategy does not fit the algorithm, the network or the source.
@@ -105,6 +106,7 @@ class PolicyTransfer:
         self._refuse_frozen_critic(strategy)
         self._adapt()
         self._follow_rates(strategy)
+        self.loss_hook = user_hook(self._verbs, "loss", self._context)
         self.losses = self._losses()
         install_losses(model, self.parts, self.losses)
         self._targets = HeldTargets(model.policy, self._traits)
@@ -202,7 +204,7 @@ class PolicyTransfer:
         if source is not None and verbs.kickstart is not None:
             check_teacher(verbs, self._algorithm, source, self._model)
             hooks.append(KickstartLoss(verbs.kickstart, source, self._seed))
-        hooks.append(user_hook(verbs, "loss", self._context))
+        hooks.append(self.loss_hook)
         return [hook for hook in hooks if hook is not None]
 
     def progress(self, share: float) -> list[str]:

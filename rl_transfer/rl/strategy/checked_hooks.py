@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, cast
 
 import gymnasium as gym
 import torch
@@ -13,10 +13,12 @@ from torch import Tensor
 
 from rl_transfer.core import PartMap
 from rl_transfer.errors import ConfigError, RLTransferError, TransferError
+from rl_transfer.frame.state import CannotCapture
 from rl_transfer.rl import sb3_seams
 from rl_transfer.rl.environments.spaces import Env, same
 from rl_transfer.rl.policies.algorithms import import_object
 from rl_transfer.rl.strategy.architecture import optimizers
+from rl_transfer.rl.strategy.hook_state import STATE, Stateful, offered, why_not_the_same, written
 from rl_transfer.wording import listing, what_was_raised
 
 HookKind = Literal["loss", "behaviour", "architecture"]
@@ -37,13 +39,17 @@ class CheckedHook:
         kind: of the hook.
         context: what the class is built with.
 
+    Attributes:
+        kind: of the hook.
+
     Raises:
-        ConfigError: there is no such class, it cannot be built with a context, or it lacks the method
-            of its kind with the arguments of its kind.
+        ConfigError: there is no such class, it cannot be built with a context, it lacks the method
+            of its kind with the arguments of its kind, or it offers half of a state.
     """
 
     def __init__(self, path: str, kind: HookKind, context: object) -> None:
-        self._path, self._kind, self._key = path, kind, f"strategy.hooks.{kind}"
+        self.kind: HookKind = kind
+        self._path, self._key = path, f"strategy.hooks.{kind}"
         name, arguments = METHODS[kind]
         self._call = f"{name}({', '.join(arguments)})"
         maker = import_object(path, self._key)
@@ -69,9 +75,18 @@ class CheckedHook:
         )
         self._reaches = False
         self._method: Callable[..., object] = method
+        self._state = self._stateful(hook)
 
     def loss(self, model: BaseAlgorithm, parts: PartMap, progress: float) -> Tensor | None:
         """See :meth:`rl_transfer.rl.strategy.hooks.LossHook.loss`.
+
+        Args:
+            model: in training.
+            parts: the named parts of ``model.policy``.
+            progress: share of the budget spent, 0 to 1.
+
+        Returns:
+            The hook's term, of shape (); None if it gave none.
 
         Raises:
             TransferError: the hook raised, or gave no scalar, none with a gradient, or no number.
@@ -99,6 +114,12 @@ class CheckedHook:
     def wrap(self, env: Env) -> Env:
         """See :meth:`rl_transfer.rl.strategy.hooks.BehaviourHook.wrap`.
 
+        Args:
+            env: one training environment.
+
+        Returns:
+            What the hook made of it, with the same spaces.
+
         Raises:
             TransferError: the hook raised, gave no environment, or one of other spaces.
         """
@@ -120,6 +141,10 @@ class CheckedHook:
     def build(self, model: BaseAlgorithm, parts: PartMap) -> None:
         """See :meth:`rl_transfer.rl.strategy.hooks.ArchitectureHook.build`.
 
+        Args:
+            model: fresh, its tensors copied.
+            parts: the named parts of ``model.policy``.
+
         Raises:
             TransferError: the hook raised, or added parameters that no optimizer steps.
         """
@@ -140,6 +165,86 @@ class CheckedHook:
                 "(model.policy.optimizer.add_param_group, off-policy that of model.actor or model.critic), "
                 "or set their requires_grad to False"
             )
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether the hook says itself what it keeps, for checkpoints."""
+        return self._state is not None
+
+    def state(self) -> dict[str, object]:
+        """What the hook keeps, as plain data.
+
+        Returns:
+            A copy; {} for a hook that offers none.
+
+        Raises:
+            TransferError: the hook raised, or gave something else.
+        """
+        if self._state is None:
+            return {}
+        try:
+            return written(self._state)
+        except CannotCapture as error:
+            raise self._wrong(f"gave a state that is no plain data: {error}", "state_dict()") from error
+        except (Exception, SystemExit) as error:
+            raise self._wrong(f"raised {what_was_raised(error)}", "state_dict()") from error
+
+    def load(self, state: dict[str, object]) -> None:
+        """Have the hook go on from a state.
+
+        Args:
+            state: what :meth:`state` gave.
+
+        Raises:
+            TransferError: the hook raised.
+        """
+        if self._state is None:
+            return
+        try:
+            self._state.load_state_dict(state)
+        except (Exception, SystemExit) as error:
+            raise self._wrong(f"raised {what_was_raised(error)}", "load_state_dict(state)") from error
+
+    def check_state(self, fresh: CheckedHook) -> None:
+        """See that what the hook offers makes a fresh one say the same of itself.
+
+        Args:
+            fresh: built alike; not used afterwards.
+
+        Raises:
+            TransferError: it does not, or the hook raised.
+        """
+        if self._state is None or fresh._state is None:
+            return
+        try:
+            reason = why_not_the_same(self._state, fresh._state)
+        except RLTransferError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise self._wrong(
+                f"raised {what_was_raised(error)}", "state_dict() or load_state_dict(state)"
+            ) from error
+        if reason is not None:
+            raise self._wrong(reason, "state_dict()")
+
+    def _stateful(self, hook: object) -> Stateful | None:
+        """The hook as one that offers its state, if it does; half an offer is refused."""
+        found = offered(hook) if self.kind != "architecture" else []
+        for name in found:
+            arguments = STATE[name]
+            self._refuse_other_arguments(
+                getattr(hook, name),
+                arguments,
+                f"with a state is called with def {name}({', '.join(('self', *arguments))})",
+                f".{name}",
+            )
+        if len(found) == 1:
+            (other,) = STATE.keys() - set(found)
+            raise ConfigError(
+                f"{self._path} has a method {found[0]!r} and no {other!r} of its own: checkpoints need both",
+                key=self._key,
+            )
+        return cast("Stateful", hook) if found else None
 
     def _refuse_out_of_reach(self, term: Tensor, parameters: list[Tensor]) -> None:
         """Refuse a first term whose gradient reaches no parameter, unless some are frozen."""
@@ -163,8 +268,8 @@ class CheckedHook:
                 hint = f"; model is Stable-Baselines3's {name}, and its networks are model.policy"
             raise self._wrong(f"raised {what_was_raised(error)}{hint}") from error
 
-    def _wrong(self, what: str) -> TransferError:
-        return TransferError(f"{self._path}: {self._call} {what}", key=self._key)
+    def _wrong(self, what: str, call: str | None = None) -> TransferError:
+        return TransferError(f"{self._path}: {call or self._call} {what}", key=self._key)
 
     def _refuse_other_arguments(
         self, called: Callable[..., object], arguments: tuple[str, ...], contract: str, of: str = ""
@@ -177,5 +282,5 @@ class CheckedHook:
             signature.bind(*arguments)
         except TypeError:
             raise ConfigError(
-                f"{self._path}{of} takes {signature}, but a {self._kind} hook {contract}", key=self._key
+                f"{self._path}{of} takes {signature}, but a {self.kind} hook {contract}", key=self._key
             ) from None

@@ -6,14 +6,16 @@ It is taken where a rollout begins, after everything that happens there, and res
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.vec_env import VecEnvWrapper
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from rl_transfer.core.randomness import generator_states, set_generator_states
+from rl_transfer.errors import TransferError
 from rl_transfer.frame import Say
 from rl_transfer.frame.checkpoint import Checkpoints
 from rl_transfer.frame.restore import restore
@@ -23,6 +25,7 @@ from rl_transfer.rl.environments.build import make_vec_env
 from rl_transfer.rl.environments.seeds import resumption_seed
 from rl_transfer.rl.environments.state import KINDS, SPECIALS, why_not_restorable
 from rl_transfer.rl.strategy.apply import PolicyTransfer
+from rl_transfer.rl.strategy.checked_hooks import CheckedHook
 from rl_transfer.rl.strategy.guide import Curriculum
 from rl_transfer.spec import RLRun
 from rl_transfer.spec.base import JsonObject
@@ -33,17 +36,21 @@ if TYPE_CHECKING:
 RESTORED, RESET = "restored", "reset"
 
 
-def why_none(run: RLRun) -> str | None:
+def why_none(run: RLRun, hooks: Iterable[CheckedHook]) -> str | None:
     """Why a run keeps no checkpoints; None if it can.
 
     Args:
         run: trained.
+        hooks: the user's own, of its losses and its behaviour.
 
     Returns:
         A reason for people.
     """
-    hooks = [] if run.strategy is None else sorted({"loss", "behaviour"} & set(run.strategy.hooks))
-    return f"what hooks.{hooks[0]} holds is the user's own" if hooks else None
+    mute = sorted(each.kind for each in hooks if not each.keeps_state)
+    if not mute or run.strategy is None:
+        return None
+    path = run.strategy.hooks[mute[0]]
+    return f"hooks.{mute[0]} may keep something, and {path} has no state_dict and load_state_dict"
 
 
 @dataclass
@@ -56,6 +63,8 @@ class TrainingCheckpoints:
         transfer: the strategy, applied.
         curriculum: of the guide, if there is one.
         say: gets a line for every one.
+        behaviour: the user's hook of this kind, if there is one.
+        another: builds that hook anew, for trials.
     """
 
     run: RLRun
@@ -63,12 +72,18 @@ class TrainingCheckpoints:
     transfer: PolicyTransfer
     curriculum: Curriculum | None
     say: Say
+    behaviour: CheckedHook | None
+    another: Callable[[], CheckedHook | None]
     _environments: str | None = None
 
     def __post_init__(self) -> None:
-        reason = why_none(self.run)
+        reason = why_none(self.run, self._hooks().values())
         if reason is not None and self.run.checkpoint_minutes:
             self.checkpoints.stop(reason)
+
+    def _hooks(self) -> dict[str, CheckedHook]:
+        """The user's own whose state is theirs to tell."""
+        return {each.kind: each for each in (self.transfer.loss_hook, self.behaviour) if each is not None}
 
     @property
     def going_on(self) -> bool:
@@ -100,7 +115,7 @@ class TrainingCheckpoints:
             state = capture(
                 self._root(curve), fixed=self._fixed(curve), kinds=(*KINDS, Logger), specials=SPECIALS
             )
-        except CannotCapture as error:
+        except (CannotCapture, TransferError) as error:
             self.checkpoints.stop(str(error))
             return
         extra: JsonObject = {
@@ -115,9 +130,13 @@ class TrainingCheckpoints:
         if training is None or algorithm is None:
             return RESET
         copies = min(2, algorithm.n_envs)
-        reason = why_not_restorable(
-            lambda: make_vec_env(self.run.env, copies, vectorization=training.vectorization)
-        )
+
+        def build() -> VecEnv:
+            hook = self.another()
+            wrappers = [] if hook is None else [hook.wrap]
+            return make_vec_env(self.run.env, copies, wrappers, vectorization=training.vectorization)
+
+        reason = why_not_restorable(build)
         if reason is not None:
             self.say(f"environments will be reset if the run is interrupted: {reason}")
         return RESET if reason is not None else RESTORED
@@ -141,9 +160,10 @@ class TrainingCheckpoints:
             "model": curve.model,
             "evaluator": curve.evaluator,
             "curve": curve.state(),
-            "losses": self.transfer.losses,
+            "losses": [each for each in self.transfer.losses if each is not self.transfer.loss_hook],
             "curriculum": self.curriculum,
             "generators": generator_states(),
+            "hooks": {kind: hook.state() for kind, hook in self._hooks().items()},
         }
 
     def restore(self, curve: TrainingCurve) -> None:
@@ -161,10 +181,14 @@ class TrainingCheckpoints:
         try:
             for share in dict.fromkeys(found.about["thaws"]):
                 self.transfer.progress(share)
-            twins = {**self._root(curve), "curve": MISSING, "generators": MISSING}
+            twins = {**self._root(curve), "curve": MISSING, "generators": MISSING, "hooks": MISSING}
             root = cast("dict[str, object]", restore(found.state, twins, specials=SPECIALS))
             curve.restore(cast("CurveState", root["curve"]))
+            for kind, state in cast("dict[str, dict[str, object]]", root.get("hooks", {})).items():
+                self._hooks()[kind].load(state)
             set_generator_states(cast("dict[str, object]", root["generators"]))
+        except TransferError as error:
+            raise CannotRestore(error.message) from error
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CannotRestore(f"{type(error).__name__}: {error}") from error
         self._environments = RESTORED if found.about["environments"] == RESTORED else RESET

@@ -34,7 +34,8 @@ def rehearse(run: RLRun, source: Policy | None) -> None:
 
     Raises:
         ConfigError: a hook cannot be built, or does not take the arguments of its kind.
-        TransferError: a hook raises, gives what its kind does not give, or training raises with it.
+        TransferError: a hook raises, gives what its kind does not give or a state from which no other one
+            goes on, or training raises with it.
     """
     if run.algorithm is None or run.strategy is None or not run.strategy.hooks:
         return
@@ -46,8 +47,12 @@ def rehearse(run: RLRun, source: Policy | None) -> None:
             wrappers = [] if hook is None else [hook.wrap]
             env = normalization.wrap(make_vec_env(run.env, algorithm.n_envs, wrappers), algorithm)
             model: BaseAlgorithm = build_model(algorithm, env, 0)
-            PolicyTransfer(few_samples(run), model, env, source, seed)
+            transfer = PolicyTransfer(few_samples(run), model, env, source, seed)
             model.learn(STEPS * algorithm.n_envs)
+            for used in (hook, transfer.loss_hook):
+                fresh = used and user_hook(run.strategy, used.kind, HookContext(run, source, seed))
+                if used is not None and fresh is not None:
+                    used.check_state(fresh)
     except RLTransferError:
         raise
     except Exception as error:

@@ -22,6 +22,7 @@ from rl_transfer.rl.policies.algorithms import build_model
 from rl_transfer.rl.policies.bundle import Policy, as_act, load_policy, save_policy, versions
 from rl_transfer.rl.sources.load import load_source
 from rl_transfer.rl.strategy.apply import PolicyTransfer
+from rl_transfer.rl.strategy.checked_hooks import CheckedHook
 from rl_transfer.rl.strategy.guide import check_guide, check_guide_budget
 from rl_transfer.rl.strategy.guided_start import Guidance
 from rl_transfer.rl.strategy.hooks import HookContext, user_hook
@@ -106,7 +107,8 @@ class _Training:
         env = None
         try:
             zero_shot = self._zero_shot(evaluator)
-            guidance, wrappers = self._behaviour(evaluator, zero_shot)
+            guidance, behaviour = self._behaviour(evaluator, zero_shot)
+            wrappers: list[Wrapper] = [each.wrap for each in (guidance, behaviour) if each is not None]
             algorithm = transfer_algorithm(self.algorithm, self.strategy)
             copies = make_vec_env(
                 self.run.env, algorithm.n_envs, wrappers, vectorization=self.training.vectorization
@@ -123,7 +125,9 @@ class _Training:
             seeds.seed_model(model, seeds.training_seed(self.run))
             unseen = guidance.unseen if guidance is not None else None
             curriculum = guidance.curriculum if guidance is not None else None
-            kept = TrainingCheckpoints(self.run, checkpoints, transfer, curriculum, self.say)
+            kept = TrainingCheckpoints(
+                self.run, checkpoints, transfer, curriculum, self.say, behaviour, self._behaviour_hook
+            )
             curve = TrainingCurve(self.run, self.folder, evaluator, transfer, unseen, events, self.say, kept)
             curve.begin(model)
             if self.strategy.train:
@@ -150,21 +154,20 @@ class _Training:
 
     def _behaviour(
         self, evaluator: Evaluator, zero_shot: dict[str, Any] | None
-    ) -> tuple[Guidance | None, list[Wrapper]]:
+    ) -> tuple[Guidance | None, CheckedHook | None]:
         """What changes how training data are collected: a guide policy, a user's hook."""
-        wrappers: list[Wrapper] = []
         guidance = None
         if self.strategy.guide is not None and self.source is not None:
             check_guide(self.source, evaluator)
             check_guide_budget(self.run)
             lengths = zero_shot["lengths"] if zero_shot else self._guides_lengths(self.source, evaluator)
             guidance = Guidance(self.run, self.strategy.guide, self.source, lengths)
-            wrappers.append(guidance.wrap)
+        return guidance, self._behaviour_hook()
+
+    def _behaviour_hook(self) -> CheckedHook | None:
+        """The user's, built anew."""
         context = HookContext(self.run, self.source, seeds.transfer_seed(self.run))
-        hook = user_hook(self.strategy, "behaviour", context)
-        if hook is not None:
-            wrappers.append(hook.wrap)
-        return guidance, wrappers
+        return user_hook(self.strategy, "behaviour", context)
 
     def _zero_shot(self, evaluator: Evaluator) -> dict[str, Any] | None:
         """The source policy as it is in the target environment, where the spaces allow it."""
