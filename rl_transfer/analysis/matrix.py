@@ -23,7 +23,7 @@ from rl_transfer.analysis.metrics import final_performance, has_plateaued
 from rl_transfer.analysis.model import Cell, CellKey, Kind, Matrix, TargetInfo
 from rl_transfer.analysis.power import smallest_seeds
 from rl_transfer.analysis.score_scale import ScoreScale, score_scale
-from rl_transfer.analysis.settings import StrategyInfo, read_dose, read_number
+from rl_transfer.analysis.settings import StrategyInfo, read_dose, read_engine, read_number
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.seeding import generator
 
@@ -210,6 +210,7 @@ class _Steps:
             budget=max(budgets, default=math.nan),
             plateaued=bool(scratch) and all(map(self._plateaued, scratch)),
             dose=read_dose(self.sweep.config, name),
+            engine=read_engine(self.sweep.config, name),
         )
 
     def _plateaued(self, arm: Arm) -> bool:

@@ -15,7 +15,7 @@ from rl_transfer.analysis.flags import Flag
 from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.settings import Dose, StrategyInfo
 from rl_transfer.results import Labels
-from rl_transfer.spec import Analysis
+from rl_transfer.spec import Analysis, JsonObject
 
 Kind = Literal["transfer", "control", "baseline"]
 CellKey = tuple[str | None, str, str]
@@ -34,6 +34,8 @@ class TargetInfo:
     """Whether the from-scratch arm's last third shows no significant slope."""
     dose: Dose | None = None
     """Axis and severity; None for a target that is of no axis."""
+    engine: JsonObject | None = None
+    """``name`` and ``reason`` of what trained every run there; None for kinds that have one engine."""
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,23 @@ def read_dose(config: JsonObject, target: str) -> Dose | None:
     return None if axis is None or severity is None else Dose(str(axis), severity)
 
 
+def read_engine(config: JsonObject, target: str) -> JsonObject | None:
+    """What trained on a target, and why it was that.
+
+    Args:
+        config: the config as ``sweep.json`` holds it.
+        target: its name.
+
+    Returns:
+        ``name`` and ``reason`` (None: nothing else was asked for); None for kinds that have one engine.
+    """
+    entry = (config.get("targets") or {}).get(target) or {}
+    found = entry.get("engine") if isinstance(entry, Mapping) else None
+    if isinstance(found, Mapping):
+        return {key: str(found.get(key) or "") for key in ("name", "reason")}
+    return {"name": "sb3", "reason": None} if config.get("kind") == "rl" else None
+
+
 def _names(value: str | Sequence[str] | None) -> tuple[str, ...]:
     if value is None:
         return ()

@@ -33,6 +33,7 @@ def _cell(cell: Cell, matrix: Matrix) -> JsonObject:
         "strategy": cell.strategy,
         "kind": cell.kind,
         "steps": _number(cell.budget),
+        "engine": matrix.targets[cell.target].engine,
         "unit": matrix.unit,
         "measure": matrix.measure,
         "seeds": list(cell.seeds),

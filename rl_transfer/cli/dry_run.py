@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rl_transfer.cli.common import out
 from rl_transfer.wording import counted
 
 if TYPE_CHECKING:
-    from rl_transfer.results import RunStore
-    from rl_transfer.sweep.graph import Graph
     from rl_transfer.sweep.json_lines import JsonLines
+    from rl_transfer.sweep.sweep import Plan
 
 LISTED = 200
 """Runs that are listed one by one; of more only the counts are told."""
 
 
-def show_forecast(graph: Graph, store: RunStore, workers: int, kind: str, lines: JsonLines | None) -> None:
+def tell_notes(notes: Sequence[str], quiet: bool, lines: JsonLines | None) -> None:
+    """Say what was decided while a sweep was planned.
+
+    Args:
+        notes: a line each.
+        quiet: say nothing to people.
+        lines: for scripts, who are told anyway; None: for people.
+    """
+    for note in notes:
+        if lines is not None:
+            lines.say("note", text=note)
+        elif not quiet:
+            _print(note)
+
+
+def show_forecast(plan: Plan, workers: int, kind: str, lines: JsonLines | None) -> None:
     """Print what a sweep would do; nothing is written.
 
     Args:
-        graph: what would run.
-        store: where; it may not exist.
+        plan: what would run, and where; the folder may not exist.
         workers: how many would run at a time.
         kind: of the suite.
         lines: for scripts; None: for people.
@@ -30,6 +44,7 @@ def show_forecast(graph: Graph, store: RunStore, workers: int, kind: str, lines:
     from rl_transfer.sweep.forecast import forecast
     from rl_transfer.sweep.progress import clock
 
+    graph, store = plan.graph, plan.store
     found = forecast(graph, store, workers)
     if lines is not None:
         lines.say(
@@ -43,6 +58,7 @@ def show_forecast(graph: Graph, store: RunStore, workers: int, kind: str, lines:
             seconds=found.seconds,
             bytes=found.bytes,
         )
+        tell_notes(plan.notes, False, lines)
         return
     if len(graph.specs) <= LISTED:
         for identifier in graph.specs:
@@ -51,6 +67,7 @@ def show_forecast(graph: Graph, store: RunStore, workers: int, kind: str, lines:
             _print(f"{identifier}  {graph.label(identifier)}{stands}")
     for role, number in found.runs.items():
         _print(f"{role + ':':<10}{counted(number, 'run')}, {found.reused.get(role, 0)} of them finished")
+    tell_notes(plan.notes, False, lines)
     _print(f"{counted(len(graph.specs), 'run')} for {counted(len(graph.rows), 'place')} of the matrix")
     _print(f"to do:    {counted(found.to_do, 'run')}, {found.steps:,} {room(kind).labels.unit}")
     why = f"by {counted(found.measured, 'finished run')} in {store.root}"

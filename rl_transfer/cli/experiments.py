@@ -29,7 +29,7 @@ from rl_transfer.cli.common import (
     read_config,
     refuse_missing,
 )
-from rl_transfer.cli.dry_run import show_forecast
+from rl_transfer.cli.dry_run import show_forecast, tell_notes
 from rl_transfer.cli.executors import (
     Address,
     CpusPerRun,
@@ -242,7 +242,7 @@ def sweep(
             despite = (reuse_despite or "").split(",")
             plan = prepare(suite, folder, say, replace=replace_matrix, despite=despite, events=events)
         if dry_run:
-            show_forecast(plan.graph, plan.store, here, suite.kind, lines)
+            show_forecast(plan, here, suite.kind, lines)
         else:
             _run_sweep(plan, make_executor, suite, replace_matrix, track, quiet, lines)
 
@@ -270,6 +270,7 @@ def _single_run(
     from rl_transfer.tracking import NamedRun, tracking
 
     runner = room(run.kind)
+    run = runner.resolve_run(run, _say)
     folder = store.folder(run_id(run))
     with store.lock(), tracking(track, store.root, runner.labels) as log:
         store.open()
@@ -347,6 +348,7 @@ def _run_sweep(
     from rl_transfer.tracking import tracking
 
     graph, store, folder = plan.graph, plan.store, plan.store.root
+    tell_notes(plan.notes, quiet, lines)
     if not quiet and lines is None:
         out.print(f"{len(graph.specs)} runs → {folder}", soft_wrap=True)
     note = _say if lines is None else partial(err.print, soft_wrap=True)

@@ -103,7 +103,7 @@ class Measured:
     text: str
 
 
-RunT = TypeVar("RunT", bound=RunConfig, contravariant=True)
+RunT = TypeVar("RunT", bound=RunConfig)
 SuiteT = TypeVar("SuiteT", bound=MatrixConfig)
 
 
@@ -127,17 +127,32 @@ class Room(Protocol[RunT, SuiteT]):
             RLTransferError: anything that the run was given is wrong; nothing finished is lost.
         """
 
-    def resolve(self, suite: SuiteT) -> SuiteT:
-        """Fill in what only files tell: digests and tasks of sources that exist already.
+    def resolve_run(self, run: RunT, say: Say = silent) -> RunT:
+        """Decide what a single run's config leaves open, before the run gets its id.
+
+        Args:
+            run: as its file says it.
+            say: gets a line on each decision.
+
+        Returns:
+            The run that can be named and executed.
+
+        Raises:
+            RLTransferError: something was asked for that the run cannot have.
+        """
+
+    def resolve(self, suite: SuiteT, say: Say = silent) -> SuiteT:
+        """Fill in what only files tell (digests and tasks of sources that exist), and decide what is open.
 
         Args:
             suite: as its file says it; sources that exist may lack task and digest.
+            say: gets a line on each decision.
 
         Returns:
             The suite whose runs can be planned.
 
         Raises:
-            RLTransferError: such a source cannot be read.
+            RLTransferError: such a source cannot be read, or something was asked for that a run cannot have.
         """
 
     def preflight(self, suite: SuiteT, say: Say = silent) -> Facts:

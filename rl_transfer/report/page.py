@@ -11,7 +11,7 @@ from rl_transfer.report import sections
 from rl_transfer.report.definitions import reading
 from rl_transfer.report.figures import curve_name, dose_name
 from rl_transfer.report.markup import STYLE, Html, esc, items, joined, tag
-from rl_transfer.wording import counted
+from rl_transfer.wording import counted, in_words
 
 
 def page(matrix: Matrix, drawings: Mapping[str, str], predictions: Html) -> str:
@@ -134,6 +134,7 @@ def _method(matrix: Matrix) -> Html:
         ("q", f"{settings.q:g}, {matrix.family} cells per family{least}"),
         ("confidence", f"{settings.confidence:.0%}"),
         ("bootstrap", f"{settings.bootstrap:,} resamples"),
+        *_engines(matrix),
         ("versions", ", ".join(f"{name} {' / '.join(found)}" for name, found in matrix.versions.items())),
     ]
     used = {name for cell in matrix.cells for name in cell.metrics}
@@ -154,6 +155,19 @@ def _method(matrix: Matrix) -> Html:
             tag("dl", joined(joined([tag("dt", name), tag("dd", value)]) for name, value in facts)),
         ]
     )
+
+
+def _engines(matrix: Matrix) -> list[tuple[str, str]]:
+    """What trained on which targets, and why; nothing for kinds that have one engine."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, info in matrix.targets.items():
+        if info.engine is not None:
+            found.setdefault((info.engine["name"], info.engine["reason"] or ""), []).append(name)
+    said = [
+        f"{engine} on {in_words(names)}" + (f" ({reason})" if reason else "")
+        for (engine, reason), names in found.items()
+    ]
+    return [("engine", "; ".join(said))] if said else []
 
 
 def _definition(info: MetricInfo, matrix: Matrix) -> Html:

@@ -28,6 +28,7 @@ from rl_transfer.rl.environments.evaluate import Episodes, Evaluator
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.normalization import PREFIX
 from rl_transfer.rl.sources.load import import_source, is_foreign, load_source
+from rl_transfer.rl.training.engines import with_engine, with_engines
 from rl_transfer.rl.training.preflight import preflight, resolve
 from rl_transfer.rl.training.run import execute
 from rl_transfer.seeding import integer_seeds
@@ -50,9 +51,13 @@ class RLRoom:
         """Execute one run; see :meth:`rl_transfer.frame.Room.execute`."""
         execute(run, folder, source, say)
 
-    def resolve(self, suite: RLSuite) -> RLSuite:
-        """Fill in environment and digest of the sources that are policies already."""
-        return resolve(suite)
+    def resolve_run(self, run: RLRun, say: Say = silent) -> RLRun:
+        """Decide which engine trains."""
+        return with_engine(run, say)
+
+    def resolve(self, suite: RLSuite, say: Say = silent) -> RLSuite:
+        """Fill in environment and digest of the sources that are policies already; decide what trains."""
+        return with_engines(resolve(suite), say)
 
     def preflight(self, suite: RLSuite, say: Say = silent) -> Facts:
         """Build every environment, prove every perturbation, plan every transfer on fresh networks."""

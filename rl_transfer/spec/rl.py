@@ -20,6 +20,7 @@ from rl_transfer.spec.base import (
     at_most,
     digest,
 )
+from rl_transfer.spec.engine import SB3, AskedEngine, ChosenEngine
 from rl_transfer.spec.experiment import (
     NOTHING,
     RunConfig,
@@ -68,12 +69,16 @@ class Training(Frozen):
     """Training environments step one after another, or all at once as arrays (classic control only)."""
     checkpoint_minutes: NonNegativeFloat = 5.0
     """Wall-clock minutes between two checkpoints, from which an interrupted run goes on; 0: none."""
+    engine: AskedEngine = "sb3"
+    """What trains: Stable-Baselines3, the compiled engine, or ``auto``: the compiled one where it fits.
+
+    ``auto`` is decided before a run gets its id; the run that is executed has one of the two."""
 
     @model_serializer(mode="wrap")
     def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
         """Leaves out what came later, at its default: ids and digests from before it stay as they were."""
         data: dict[str, JsonValue] = fields(self)
-        for name in ("vectorization", "checkpoint_minutes"):
+        for name in ("vectorization", "checkpoint_minutes", "engine"):
             if getattr(self, name) == type(self).model_fields[name].default:
                 data.pop(name, None)
         return data
@@ -151,6 +156,16 @@ class RLRun(RunConfig):
     evaluation: Evaluation
     given: str | None = None
     """Where a given policy lies; its digest, not its place, is its identity."""
+    engine_reason: str | None = None
+    """Why the engine is the one that it is, where ``auto`` was asked for; for the record."""
+
+    @model_serializer(mode="wrap")
+    def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        """Leaves ``engine_reason`` out where there is none: what is written stays as it was."""
+        data: dict[str, JsonValue] = fields(self)
+        if self.engine_reason is None:
+            data.pop("engine_reason", None)
+        return data
 
     @model_validator(mode="after")
     def _check(self) -> RLRun:
@@ -168,12 +183,34 @@ class RLRun(RunConfig):
         """Wall-clock minutes between two checkpoints of the run; 0: it has none."""
         return self.training.checkpoint_minutes if self.training else 0.0
 
+    def on_engine(self, chosen: ChosenEngine) -> RLRun:
+        """The same run on an engine.
+
+        Args:
+            chosen: for the task that it trains on.
+
+        Returns:
+            A run with another id where the engine is another one; one that trains nothing stays as it is.
+        """
+        if self.training is None:
+            return self
+        training = self.training.model_copy(update={"engine": chosen.name})
+        return self.model_copy(update={"training": training, "engine_reason": chosen.reason})
+
+    @property
+    def engine(self) -> AskedEngine:
+        """What trains it; where nothing is trained, what measures it."""
+        return self.training.engine if self.training else SB3
+
     def identity(self) -> dict[str, Any]:
-        """Everything but a given policy's place and checkpoints; moved import paths as they first were."""
+        """Everything but a given policy's place, checkpoints and reasons; import paths as they first were."""
         plain = self.plain()
         if plain["training"]:
             plain["training"].pop("checkpoint_minutes", None)
-        return {key: under_first_paths(value) for key, value in plain.items() if key != "given"}
+        return {key: under_first_paths(value) for key, value in plain.items() if key not in _UNHASHED}
+
+
+_UNHASHED = ("given", "engine_reason")
 
 
 class TrainConfig(SingleConfig):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from rl_transfer.spec.algorithms import Algorithm
-from rl_transfer.spec.base import JsonValue, KeyedValueError, Name
+from rl_transfer.spec.base import Frozen, JsonValue, KeyedValueError, Name
+from rl_transfer.spec.engine import ChosenEngine
 from rl_transfer.spec.experiment import RunConfig, SourceConfig, TargetConfig
 from rl_transfer.spec.knobs import shared_knobs
 from rl_transfer.spec.matrix import Entry, MatrixConfig
@@ -17,7 +18,36 @@ from rl_transfer.spec.rl import Environment, Evaluation, RLRun, Training, check_
 from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
 
 
-class RLSource(SourceConfig):
+class _OnAnEngine(Frozen):
+    """A task of a suite, and the engine that was chosen for its runs; no config says the latter."""
+
+    _engine: ChosenEngine | None = PrivateAttr(default=None)
+
+    @property
+    def engine(self) -> ChosenEngine | None:
+        """What was chosen; None: what ``training.engine`` says already."""
+        return self._engine
+
+    def on_engine(self, chosen: ChosenEngine | None) -> Self:
+        """The same task with an engine.
+
+        Args:
+            chosen: for all runs on it; None: ``training.engine`` decides.
+
+        Returns:
+            A copy; the suite puts the engine into its runs.
+        """
+        copied = self.model_copy()
+        copied._engine = chosen
+        return copied
+
+    @model_serializer(mode="wrap")
+    def _with_engine(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        data: dict[str, JsonValue] = fields(self)
+        return data if self._engine is None else {**data, "engine": self._engine.plain()}
+
+
+class RLSource(_OnAnEngine, SourceConfig):
     """A source of a suite: a task to train in, or a policy that exists."""
 
     env: Environment | None = None
@@ -45,7 +75,7 @@ class RLSource(SourceConfig):
         return self.policy is not None
 
 
-class RLTarget(TargetConfig):
+class RLTarget(_OnAnEngine, TargetConfig):
     """A target environment of a suite; without a threshold it takes the environment's own."""
 
     env: Environment
@@ -67,9 +97,9 @@ class RLTarget(TargetConfig):
         return self
 
     @model_serializer(mode="wrap")
-    def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+    def _with_engine(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
         """Leaves ``axis`` and ``severity`` out where there are none: manifests stay as they were."""
-        data: dict[str, JsonValue] = fields(self)
+        data = super()._with_engine(fields)
         return {key: value for key, value in data.items() if key not in _AXIS or value is not None}
 
 
@@ -139,7 +169,7 @@ class RLSuite(MatrixConfig):
         task = _task(entry)
         if task.env is None:
             raise ValueError("an entry has no environment; resolve the suite first")
-        return RLRun(
+        run = RLRun(
             env=task.env,
             algorithm=self._algorithm(task),
             training=task.training or self.training,
@@ -149,6 +179,7 @@ class RLSuite(MatrixConfig):
             root_seed=self.root_seed,
             seed=seed,
         )
+        return run if task.engine is None else run.on_engine(task.engine)
 
     def in_cell(self, run: RunConfig, cell: str) -> RunConfig:
         """The run with the network of the cell's source, wherever ``algorithm`` leaves it open.

@@ -77,11 +77,21 @@ class SupervisedRoom:
         """
         execute(self.kind, run, folder, source, say)
 
-    def resolve(self, suite: SupervisedSuite) -> SupervisedSuite:
+    def resolve_run(self, run: SupervisedRun, say: Say = silent) -> SupervisedRun:
+        """Nothing of a run is left open.
+
+        Args:
+            run: as its file says it.
+            say: is told nothing.
+        """
+        return run
+
+    def resolve(self, suite: SupervisedSuite, say: Say = silent) -> SupervisedSuite:
         """Nothing is left to fill in: files are fingerprinted when runs are planned.
 
         Args:
             suite: as its file says it; no source of it waits for anything.
+            say: is told nothing.
         """
         return suite
 

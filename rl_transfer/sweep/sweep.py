@@ -27,11 +27,13 @@ class Plan:
         graph: its runs.
         store: the folder that they go to; it may not exist.
         manifest: the content of ``sweep.json``.
+        notes: what was decided while it was planned, a line each.
     """
 
     graph: Graph
     store: RunStore
     manifest: JsonObject
+    notes: tuple[str, ...]
 
 
 def prepare(
@@ -64,13 +66,14 @@ def prepare(
     store = RunStore(output, events=events)
     store.refuse_unwritable()
     runner = room(suite.kind)
-    suite = runner.resolve(suite)
+    notes: list[str] = []
+    suite = runner.resolve(suite, notes.append)
     graph = build_graph(suite)
     if not replace:
         check_matrix(output, manifest(suite, graph, runner.labels, {}))
     planned = manifest(suite, graph, runner.labels, runner.preflight(suite, say))
     refuse_other_code(graph.specs, store, despite)
-    return Plan(graph, store, planned)
+    return Plan(graph, store, planned, tuple(notes))
 
 
 def run_sweep(

@@ -48,6 +48,7 @@ class Traits:
         epsilon_per_batch: ``eps`` of the optimizer times the batch size, where SB3's class derives it so.
         signature: hyperparameters by which SB3's ``data`` tell it from algorithms with the same
             tensors, with their values or ``ANY``.
+        compiled: whether the compiled engine trains it too.
     """
 
     package: Literal["stable_baselines3", "sb3_contrib"]
@@ -64,6 +65,7 @@ class Traits:
     optimizer_kwargs: Mapping[str, float | None] | None = None
     epsilon_per_batch: float | None = None
     signature: Mapping[str, float | None] = field(default_factory=dict)
+    compiled: bool = False
 
     @property
     def off_policy(self) -> bool:
@@ -82,11 +84,12 @@ _BOTH = (("actor", "actor_target"), *_CRITIC)
 TRAITS: dict[str, Traits] = {
     "PPO": Traits(
         "stable_baselines3", "on-policy", "distribution", several_epochs=True,
-        signature={"gae_lambda": ANY, "clip_range": ANY},
+        signature={"gae_lambda": ANY, "clip_range": ANY}, compiled=True,
     ),
     "A2C": Traits(
         "stable_baselines3", "on-policy", "distribution",
         optimizer_kwargs={"alpha": 0.99, "eps": ANY, "weight_decay": 0}, signature={"gae_lambda": ANY},
+        compiled=True,
     ),
     "TRPO": Traits(
         "sb3_contrib", "on-policy", "distribution", separate_critic=True, natural_gradient=True,
@@ -94,6 +97,7 @@ TRAITS: dict[str, Traits] = {
     ),
     "DQN": Traits(
         "stable_baselines3", "q-learning", "greedy", network="q_net", targets=(("q_net", "q_net_target"),),
+        compiled=True,
     ),
     "QRDQN": Traits(
         "sb3_contrib", "q-learning", "greedy", network="quantile_net",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,12 @@ from rl_transfer.rl.strategy.guided_start import Guidance
 from rl_transfer.rl.strategy.hooks import HookContext, user_hook
 from rl_transfer.rl.training.checkpoint import TrainingCheckpoints
 from rl_transfer.rl.training.curve import TrainingCurve
+from rl_transfer.rl.training.engines import engine_record, engine_versions, refuse_other_engine
 from rl_transfer.rl.training.events import logger_of
 from rl_transfer.rl.training.rehearsal import rehearse
 from rl_transfer.spec import RLRun
 from rl_transfer.spec.base import Json
+from rl_transfer.spec.engine import COMPILED
 from rl_transfer.spec.knobs import replaced_values, transfer_algorithm
 from rl_transfer.spec.network import network
 from rl_transfer.wording import counted
@@ -57,7 +60,8 @@ def execute(run: RLRun, folder: RunFolder, source: Path | None = None, say: Say 
             return _given(run, folder)
         return _Training(run, folder, source, say).execute(checkpoints)
 
-    execute_run(run, folder, versions(), work, say)
+    refuse_other_engine(run)
+    execute_run(run, folder, {**versions(), **engine_versions(run)}, work, say)
 
 
 def _random(run: RLRun, folder: RunFolder) -> dict[str, Json]:
@@ -123,6 +127,9 @@ class _Training:
                 self.say(transfer.plan.table())
             parameters = core.count_parameters(model.policy)
             seeds.seed_model(model, seeds.training_seed(self.run))
+            if self.training.engine == COMPILED and self.strategy.train:
+                compiled = importlib.import_module("rl_transfer.rl.compiled")  # heavy: Numba and SciPy
+                compiled.install(model, seeds.training_seed(self.run))
             unseen = guidance.unseen if guidance is not None else None
             curriculum = guidance.curriculum if guidance is not None else None
             kept = TrainingCheckpoints(
@@ -237,6 +244,7 @@ class _Training:
                 "source": network(self.source.algorithm) if self.source else None,
                 "target": network(self.algorithm),
             },
+            "engine": engine_record(self.run),
             "zero_shot": zero_shot,
             "retention": retention,
             "weights_digest": core.digest_model(model.policy),
