@@ -208,6 +208,30 @@ def test_an_environment_that_breaks_is_named_without_a_traceback(
         assert "Traceback" in (failure.parent / "log.txt").read_text("utf-8")
 
 
+def test_what_was_decided_on_engines_is_told_to_people_and_scripts(call: Call, tmp_path: Path) -> None:
+    held = "strategies=[scratch, {name: held, copy: [all], anchor: {kind: l2_sp, strength: 1}}]"
+    few = [
+        "seeds=1",
+        "targets={reversed: cartpole-reversed-actions}",
+        held,
+        "sources.base.training.engine=sb3",
+    ]
+    command = ["sweep", str(write_suite(tmp_path)), *few, "--dry-run", "-o", "out"]
+    reason = "not compiled, strategy 'held': anchor: the anchor's loss term is not compiled"
+    line = f"engine sb3: {reason} (1 target: reversed)"
+    assert line in call(*command, "training.engine=auto").out
+    (note,) = [
+        each
+        for each in events(call(*command, "training.engine=auto", "--json-lines").out)
+        if each["event"] == "note"
+    ]
+    assert note["text"] == line
+    assert "engine" not in call(*command).out
+    refused = call(*command, "training.engine=compiled")
+    assert refused.code == 5
+    assert refused.err.startswith("error: command line (training.engine=compiled): training.engine: ")
+
+
 def test_a_dry_run_and_events_can_be_read_by_scripts(call: Call, tmp_path: Path) -> None:
     suite = str(write_suite(tmp_path))
     small = ["seeds=1", "targets={reversed: cartpole-reversed-actions}", "strategies=[scratch, fine-tune]"]
