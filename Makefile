@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS ?= dev
 CONFIG ?= cartpole
 
-.PHONY: demo test lint docs bench cov mutants faults hostile same-tables profile clean
+.PHONY: demo test lint docs bench agreement cov mutants faults hostile same-tables profile clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -52,7 +52,13 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/run_cost.py
 	$(BIN)/python benchmarks/shell_loop.py --runs 4 --blocks 1
 	$(BIN)/python benchmarks/engine.py --rows cartpole --repeats 1 --steps 2048
+	$(BIN)/python benchmarks/engine_agreement.py --output $$(mktemp -d) --tasks cartpole --seeds 2
+	$(BIN)/python benchmarks/quickstart.py --ways sb3-1 compiled-1
 	@echo "Short forms. Each file in benchmarks/ says its full command in its first lines."
+
+## Are the two engines equivalent over 30 seeds? An hour; what is finished is kept in results/agreement.
+agreement: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/engine_agreement.py --output results/agreement --seeds $(or $(SEEDS),30)
 
 ## The tests under branch coverage; fails below the floor in pyproject.toml. Worker processes are not measured.
 cov: $(VENV)/.installed-dev

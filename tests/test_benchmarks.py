@@ -1,9 +1,11 @@
 """The benchmarks and the profiler still run against the code; nothing is timed here."""
 
+import json
 import re
 import runpy
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +13,13 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from benchmarks import engine_agreement, quickstart
 from benchmarks.engines import tables
 from benchmarks.engines.cases import CASES, every_case
 from benchmarks.engines.contenders import Row, compete
 from benchmarks.engines.floor import Floor
+from rl_transfer.results import RunStore, run_id
+from rl_transfer.spec import RLRun
 from support.untyped import untyped
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,15 +94,15 @@ def test_growth_is_measured_and_drawn(tmp_path: Path) -> None:
 
 
 def test_contenders_take_turns_and_one_that_cannot_run_says_why() -> None:
-    case = replace(every_case()["cartpole"].shortened(512), contenders=("sb3", "floor", "no such engine"))
+    case = replace(every_case()["cartpole"].shortened(512), contenders=("sb3", "floor", "unheard of"))
     told: list[str] = []
     row = compete(case, 2, 0, None, told.append)
     assert [line.split()[1] for line in told] == ["sb3", "floor", "floor", "sb3"]
-    assert row.failed.keys() == {"no such engine"}
+    assert row.failed.keys() == {"unheard of"}
     assert [result["steps"] for result in row.results["sb3"]] == [512, 512]
     text = "\n".join(tables.speeds([row]))
     assert "| cartpole | floor |" in text
-    assert "| cartpole | no such engine: no such engine: expected sb3" in text
+    assert "| cartpole | unheard of: no such engine; expected sb3" in text
 
 
 def test_a_profile_adds_up_to_the_whole_training() -> None:
@@ -154,3 +159,57 @@ def test_ppo_in_jax_learns_cartpole() -> None:
 
     parameters, _ = jax.jit(ppo.training(ppo.Settings()))(jax.random.key(0))
     assert np.asarray(ppo.play(parameters, jax.random.key(1), 10)).tolist() == [500] * 10
+
+
+def curve(store: RunStore, run: RLRun, returns: Sequence[float]) -> None:
+    """A run's curve as training leaves it, without any training."""
+    folder = store.folder(run_id(run))
+    folder.begin(run)
+    for index, value in enumerate(returns):
+        folder.append_evaluation(index, index * 100, [value], [1])
+
+
+def test_engines_agree_where_the_interval_of_their_difference_lies_within_delta(tmp_path: Path) -> None:
+    task, store = engine_agreement.TASKS[0], RunStore(tmp_path).open()
+    curve(store, task.random(), [20.0])
+    solved = task.solved - 20.0
+    for seed in range(6):
+        jitter = 0.02 * (-1) ** seed
+        for engine, shift in (("sb3", 0.0), ("compiled", 0.05)):
+            end = 20.0 + solved * (0.8 + shift + jitter)
+            curve(store, task.run(seed, engine), [20.0, end, end, end])
+    area, final = engine_agreement.compare(task, store, range(6))
+    # Scores rise from 0 to 0.8 (0.85) in the first of three intervals: (0.4 + 0.8 + 0.8) / 3.
+    assert area.means == pytest.approx((2 / 3, 0.85 * 2.5 / 3))
+    assert final.means == pytest.approx((0.8, 0.85))
+    assert (final.difference.low, final.difference.point) < (0.03, 0.0500001)
+    assert area.equivalent
+    assert final.equivalent
+    curve(store, task.run(6, "sb3"), [20.0, 20.0, 20.0, 20.0])
+    curve(store, task.run(6, "compiled"), [20.0, 475.0, 475.0, 475.0])
+    assert not engine_agreement.compare(task, store, range(7))[1].equivalent
+
+
+def test_what_was_trained_is_not_trained_again(tmp_path: Path) -> None:
+    run = engine_agreement.TASKS[0].random()
+    text = json.dumps(run.plain())
+    engine_agreement.execute(text, str(tmp_path))
+    record = next(tmp_path.rglob("record.json"))
+    before = record.stat().st_mtime_ns
+    engine_agreement.execute(text, str(tmp_path))
+    assert record.stat().st_mtime_ns == before
+
+
+def test_a_plain_script_is_there_for_every_training_run(tmp_path: Path) -> None:
+    runs = "echo longer-pole scratch $seed longer-pole fine-tune $seed"
+    assert runs in quickstart.command_of("loop-3", 2, "out")[-1]
+    short = quickstart.PLAIN.replace("51_200, 5_120", "256, 256").replace("6_144, 512", "256, 256")
+    assert short != quickstart.PLAIN
+    (tmp_path / "plain.py").write_text(short, encoding="utf-8")
+    for words in ("source scratch 1", "longer-pole frozen-trunk-new-head 1", "reversed-actions fine-tune 1"):
+        program = [sys.executable, "plain.py", *words.split()]
+        done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(words)
+    with pytest.raises(SystemExit, match="expected sb3-N"):
+        quickstart.command_of("sb3", 2, "out")

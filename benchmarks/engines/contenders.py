@@ -73,7 +73,7 @@ class Contender:
         line = self._process.stdout.readline()
         if not line:
             words = self._process.communicate()[1].strip()
-            raise Failed(f"{self.name}: {words or 'it ended without a word'}")
+            raise Failed(words or "it ended without a word")
         answer: Result = json.loads(line)
         return answer
 

@@ -145,7 +145,7 @@ class Runs:
 def prepare(job: dict[str, Any]) -> tuple[Turn, dict[str, Any]]:
     """Import, compile and warm up; the seconds of the first turn stand apart."""
     if job["engine"] not in ENGINES:
-        raise SystemExit(f"{job['engine']}: expected {', '.join(ENGINES)}, or jax-N for N members")
+        raise SystemExit(f"no such engine; expected {', '.join(ENGINES)}, or jax-N for N members")
     torch.set_num_threads(1)
     case = every_case()[job["case"]].shortened(job.get("steps"))
     told: dict[str, Any] = {"settings": case.settings}
