@@ -86,7 +86,15 @@ def _lone_part(root: Path, parts: list[Path]) -> Path | None:
 
 def _read_classes(root: Path, key: str) -> tuple[Labelled, tuple[Path, ...]]:
     """Path and class of every image below the sub-folders of ``root``."""
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    shown = sorted(path for path in root.iterdir() if not path.name.startswith("."))
+    lost = [path for path in shown if path.is_symlink() and not path.exists()]
+    if lost:
+        raise ConfigError(
+            f"{listing([*map(str, lost)], 3)}: a link that leads nowhere; its images would be missing. "
+            "Repair or remove it",
+            key=f"{key}.path",
+        )
+    folders = [path for path in shown if path.is_dir()]
     if not folders:
         raise ConfigError(
             f"{root} has no sub-folders; expected one per class, named after it, with its images inside",
@@ -101,6 +109,7 @@ def _read_classes(root: Path, key: str) -> tuple[Labelled, tuple[Path, ...]]:
                 "fill or remove it, or name the classes to use under classes",
                 key=f"{key}.path",
             )
+        _refuse_half_characters(folder.name, str(folder.parent), key)
         found += [(path, folder.name) for path in images]
     return found, ()
 
@@ -130,7 +139,7 @@ def _json_rows(text: str, table: Path, key: str) -> Iterable[Mapping[str, object
             continue
         try:
             row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(
                 f"{table}, line {number} is no JSON object: {error}; expected one object per line, with "
                 "file_name and label",
@@ -148,10 +157,39 @@ def _json_rows(text: str, table: Path, key: str) -> Iterable[Mapping[str, object
 def _csv_rows(text: str, table: Path, key: str) -> Iterable[Mapping[str, object]]:
     reader = csv.DictReader(io.StringIO(text, newline=""))
     try:
-        yield from reader
+        twice = [name for name, count in Counter(reader.fieldnames or ()).items() if count > 1]
+        if twice:
+            raise ConfigError(
+                f"{table} has the column {listing(twice)} more than once; expected one of each",
+                key=f"{key}.path",
+            )
+        for row in reader:
+            if any(row.get(None) or ()):
+                raise ConfigError(
+                    f"{table}, line {reader.line_num} has more cells than the table has columns; "
+                    'a name with a comma in it stands in quotes: "a, b.png"',
+                    key=f"{key}.path",
+                )
+            yield row
     except csv.Error as error:
         raise ConfigError(
             f"{table}, line {reader.line_num} is no row of a table: {error}", key=f"{key}.path"
+        ) from None
+
+
+def _shown(path: Path) -> str:
+    """A path as text that can be printed."""
+    return str(path).encode(errors="backslashreplace").decode()
+
+
+def _refuse_half_characters(name: str, where: str, key: str) -> None:
+    """A class must have a name that can be written into records and shown."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"{where}: the class {name!a} has half a character, which no text can hold; rename it",
+            key=f"{key}.path",
         ) from None
 
 
@@ -166,7 +204,8 @@ def _labelled(root: Path, rows: Iterable[Mapping[str, object]], source: Path, ke
         path, label = root / str(row["file_name"]), row["label"]
         if not is_file(path):
             raise ConfigError(
-                f"{source}, row {number}: {path} {'is no file' if path == root else 'does not exist'}",
+                f"{source}, row {number}: {_shown(path)} "
+                f"{'is no file' if path == root else 'does not exist'}",
                 key=f"{key}.path",
             )
         if not isinstance(label, str | int) or label == "":
@@ -175,6 +214,7 @@ def _labelled(root: Path, rows: Iterable[Mapping[str, object]], source: Path, ke
                 "a text or a whole number",
                 key=f"{key}.path",
             )
+        _refuse_half_characters(str(label), f"{source}, row {number}", key)
         found.append((path, str(label)))
     if not found:
         raise ConfigError(f"{source} lists no images", key=f"{key}.path")

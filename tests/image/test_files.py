@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,23 @@ def test_images_of_the_same_folder_are_decoded_once(tmp_path: Path, monkeypatch:
             b"file_name,label\nimages/0.png,a\nimages/1.png,b\nimages/0.png,b\n",
             r"lists .*0\.png more than once",
         ),
+        ("metadata.csv", b"file_name,label,label\nimages/0.png,a,b\n", "the column label more than once"),
+        (
+            "metadata.csv",
+            b"file_name,label\nimages/0.png, big,a\n",
+            "line 2 has more cells .*stands in quotes",
+        ),
+        (
+            "metadata.jsonl",
+            b'{"label": ' + b"9" * 5000 + b"}\n",
+            "line 1 is no JSON object: Exceeds the limit",
+        ),
+        (
+            "metadata.jsonl",
+            b'{"file_name": "images/0.png", "label": "\\ud800"}\n',
+            r"row 1: the class '\\ud800' has half a character",
+        ),
+        ("metadata.jsonl", b'{"file_name": "\\ud800.png", "label": "a"}\n', r"\\ud800\.png does not exist"),
     ],
 )
 def test_damaged_tables_of_labels_are_refused_with_their_line(
@@ -210,8 +228,44 @@ def test_damaged_tables_of_labels_are_refused_with_their_line(
 ) -> None:
     root = save_folder(tmp_path / "data", {"images": 2})
     (root / name).write_bytes(content)
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message) as error:
         IMAGES.open_data(data(root, layout="huggingface").planned())
+    assert str(error.value).encode(), "it can be printed"
+
+
+def test_a_class_folder_that_is_a_link_to_nowhere_is_refused_by_name(tmp_path: Path) -> None:
+    root = save_folder(tmp_path / "data", {"ants": 2, "bees": 2})
+    (root / "wasps").symlink_to(tmp_path / "gone")
+    with pytest.raises(ConfigError, match=r"wasps: a link that leads nowhere; its images would be missing"):
+        IMAGES.open_data(data(root).planned())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes")
+def test_a_class_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    root = save_folder(tmp_path / "data", {"ants": 2, "\udcff": 2})
+    with pytest.raises(ConfigError, match=r"the class '\\udcff' has half a character"):
+        IMAGES.open_data(data(root).planned())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": np.array(["a", "b"] * 3)}, "labels is of type <U1; expected integers"),
+        ({"labels": np.array([0, 1, 2, 3, 4, 10**9])}, "labels go up to 1,000,000,000, but there are 6"),
+        ({"classes": np.array(["a", "a"])}, "1 different names; expected one name for each class"),
+        ({"classes": np.array([["a", "b"]])}, r"the shape \(1, 2\).* expected one name for each class"),
+        ({"test_images": np.zeros((2, 4, 4), np.uint8)}, "no array test_labels"),
+        ({"test_labels": np.array([0, 1])}, "no array test_images"),
+        ({"images": np.zeros((6, 0, 4), np.uint8)}, r"images has the shape \(6, 0, 4\)"),
+    ],
+)
+def test_arrays_that_are_no_labelled_images_are_refused(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    arrays = {"images": np.zeros((6, 4, 4), np.uint8), "labels": np.array([0, 1] * 3), **changes}
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(ConfigError, match=message):
+        IMAGES.open_data(ArrayData(name="arrays", path=str(tmp_path / "a.npz")))
 
 
 def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path: Path) -> None:

@@ -51,20 +51,52 @@ def open_arrays(data: ArrayData, key: str) -> OpenedData:
         raise ConfigError(
             f"{path} cannot be read as a .npz file of plain arrays: {error}", key=f"{key}.path"
         ) from None
-    missing = [name for name in ("images", "labels") if name not in arrays]
+    wanted = ["images", "labels"]
+    if "test_images" in arrays or "test_labels" in arrays:
+        wanted += ["test_images", "test_labels"]
+    missing = [name for name in wanted if name not in arrays]
     if missing:
         raise ConfigError(
             f"{path} has no array {' and no '.join(missing)}; it holds {', '.join(arrays) or 'nothing'}",
             key=f"{key}.path",
         )
+    classes = _classes(arrays["labels"], arrays.get("classes"), path, key)
     labels = arrays["labels"]
-    names = arrays.get("classes")
-    classes = tuple(map(str, names if names is not None else range(int(labels.max(initial=0)) + 1)))
     pool = _array_set(arrays["images"], labels, len(classes), path, key)
     test = None
-    if "test_images" in arrays and "test_labels" in arrays:
+    if "test_images" in arrays:
         test = _array_set(arrays["test_images"], arrays["test_labels"], len(classes), path, key)
     return OpenedData(classes, pool, test)
+
+
+def _classes(labels: NDArray[Any], names: NDArray[Any] | None, path: Path, key: str) -> tuple[str, ...]:
+    """The names in the file, else a number for each label.
+
+    Raises:
+        ConfigError: the labels are no numbers of classes, or the names no list of different ones.
+    """
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise ConfigError(
+            f"{path}: labels is of type {labels.dtype}; expected integers, which index classes (0, 1, …)",
+            key=f"{key}.path",
+        )
+    if names is None:
+        most = int(labels.max(initial=0))
+        if most >= max(labels.size, 1):
+            raise ConfigError(
+                f"{path}: labels go up to {most:,}, but there are {labels.size:,} of them; number the "
+                "classes 0, 1, …, or name them in an array classes",
+                key=f"{key}.path",
+            )
+        return tuple(map(str, range(most + 1)))
+    classes = tuple(map(str, names.tolist())) if names.ndim == 1 else ()
+    if not classes or len(set(classes)) < len(classes):
+        raise ConfigError(
+            f"{path}: classes has the shape {names.shape} and {len(set(classes))} different names; "
+            "expected one name for each class",
+            key=f"{key}.path",
+        )
+    return classes
 
 
 def _array_set(images: NDArray[Any], labels: NDArray[Any], count: int, path: Path, key: str) -> LabelledSet:
@@ -74,7 +106,7 @@ def _array_set(images: NDArray[Any], labels: NDArray[Any], count: int, path: Pat
         ConfigError: they are not those of labelled images.
     """
     shape = images.shape
-    if images.ndim not in (3, 4) or (images.ndim == 4 and shape[-1] not in (1, 3)):
+    if images.ndim not in (3, 4) or (images.ndim == 4 and shape[-1] not in (1, 3)) or 0 in shape[1:]:
         raise ConfigError(
             f"{path}: images has the shape {shape}; expected [n, height, width] or [n, height, width, 3]",
             key=f"{key}.path",
