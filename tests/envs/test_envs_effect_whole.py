@@ -42,6 +42,13 @@ class TestWhole:
             check({"reward_scale": 2.0}, {"length": "x3"}, {"reward_scale": 0.5})
         assert caught.value.key == "perturb.2.reward_scale"
 
+    @pytest.mark.parametrize("place", range(4))
+    def test_three_that_undo_each_other_are_found_in_a_longer_list(self, place):
+        perturb = [{"observation_permutation": [1, 2, 0, 3]} for _ in range(3)]
+        perturb.insert(place, {"length": "x3"})
+        with pytest.raises(envs.InertPerturbationError, match=r"together have no effect on .* beside length"):
+            check(*perturb, seconds=1.0)
+
     def test_noise_on_a_sensor_that_the_next_wrapper_removes(self):
         with pytest.raises(envs.InertPerturbationError, match="undoes or masks") as caught:
             check({"observation_noise": [0.3, 0.0, 0.0, 0.0]}, {"observation_missing": [0]})

@@ -2,8 +2,9 @@
 
 Base and perturbed environment get the same seeds and the same actions; they must come apart in
 observation, reward, terminated or truncated. The list is compared with itself less each entry, less
-each two entries, and less all of them. What moves nothing is refused, with what was tried and the
-likely reason; so is an environment that does not even repeat itself.
+each two entries (of a list of up to five: less any of them), and less all of them. What moves nothing
+is refused, with what was tried and the likely reason; so is an environment that does not even repeat
+itself.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ SEEDS = (0, 1, 2)
 STEPS = 1000
 """Steps of one play; a changed time limit is played to its end, and so is a long one if time is left."""
 
+_WHOLLY = 5  # entries of a list whose every part is compared: 31 comparisons
 _REPEATED = 1000  # steps of all policies together in which an environment is compared with itself
 _DRIVEN = 400  # steps of each policy instead, where an attribute may invalidate the declared space
 
@@ -86,6 +88,7 @@ def check_effect(
 ) -> list[EffectReport]:
     """Prove that every perturbation of ``spec`` has an effect, and that no two and not all undo each other.
 
+    In a list of up to five, no three or four of them either.
     A perturbation that works only together with another one is accepted.
 
     Args:
@@ -124,8 +127,9 @@ def check_effect(
 
 
 def _left_out(count: int) -> Iterator[tuple[int, ...]]:
-    """What is left out: each entry, each two, all."""
-    for size in sorted({1, min(2, count), count}):
+    """What is left out: each entry, each two, all; of a short list every number of them."""
+    sizes = range(1, count + 1) if count <= _WHOLLY else (1, 2, count)
+    for size in sizes:
         yield from itertools.combinations(range(count), size)
 
 
