@@ -63,6 +63,18 @@ class TestWhole:
             assert (report.first.quantity, report.first.step) == ("reward", 1)
             assert report.size == 2.0  # nothing was ever paid without it, so the scale is 1
 
+    @pytest.mark.parametrize(
+        "second", [{"observation_permutation": [4, 3, 2, 1, 0]}, {"observation_missing": [0, 4]}]
+    )
+    def test_what_needs_the_readings_that_another_one_adds(self, second):
+        context = {"observation_context": ["length"]}
+        first, other = check(context, second, {"length": "x2"})[:2]
+        assert first.first.quantity == "perturb"
+        assert "cannot be applied" in first.first.base
+        assert other.size > 0
+        with pytest.raises(envs.InertPerturbationError, match="together"):
+            check(context, {"observation_missing": [4]}, {"length": "x2"}, seconds=1.0)
+
     @given(
         st.permutations(range(4)).filter(lambda order: order != [0, 1, 2, 3]),
         st.lists(st.sampled_from([{"action_delay": 1}, {"length": "x2"}]), max_size=1),

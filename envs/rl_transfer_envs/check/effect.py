@@ -26,6 +26,7 @@ from rl_transfer_envs.check.play import Clock, Divergence, divergence, play_toge
 from rl_transfer_envs.check.refusals import Tried, inert, irreproducible, outside_space, shown
 from rl_transfer_envs.check.size import Scale, smaller
 from rl_transfer_envs.errors import (
+    EnvError,
     InertPerturbationError,
     IrreproducibleError,
     NonFiniteError,
@@ -186,6 +187,8 @@ class _Probe:
         names = [name for i in left_out for name in entries[i]]
         self._say(f"{self._spec['id']}: with and without {' and '.join(names)}")
         rest = [entry for i, entry in enumerate(entries) if i not in left_out]
+        if rest and (reason := self._unbuildable(rest)):
+            return Divergence("none needed", SEEDS[0], 0, "perturb", reason, "built"), 1.0
         try:
             with _built(self._with(rest), self._spec) as (base, other):
                 if found := _space_difference(base, other):
@@ -195,6 +198,14 @@ class _Probe:
             raise NonFiniteError(
                 f"{shown([entries[i] for i in left_out])}: {error.message}", key=self._key(left_out)
             ) from error
+
+    def _unbuildable(self, rest: list[Entry]) -> str:
+        """Why the rest of the list makes no environment: its entries need what was left out."""
+        try:
+            with _built(self._with(rest)):
+                return ""
+        except EnvError as error:
+            return error.message
 
     def prove_drift(self, index: int) -> None:
         """That a drift is no constant: its environment reads the parameter within an episode.

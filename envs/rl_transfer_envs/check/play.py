@@ -27,7 +27,8 @@ class Divergence:
         seed: seed of the first reset.
         step: environment steps since then; 0 is the reset itself.
         quantity: ``observation``, ``reward``, ``terminated``, ``truncated``,
-            ``observation_space`` or ``action_space`` (the shape or number of actions).
+            ``observation_space`` or ``action_space`` (the shape or number of actions), or ``perturb``:
+            without it the rest of the list makes no environment.
         base: the base environment's value, as text.
         perturbed: the perturbed environment's value, as text.
     """
