@@ -1,6 +1,7 @@
 """The effect probe looks at whole lists, at every entry and pair left out, and at how large an effect is."""
 
 import time
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -44,7 +45,7 @@ class TestWhole:
 
     @pytest.mark.parametrize("place", range(4))
     def test_three_that_undo_each_other_are_found_in_a_longer_list(self, place):
-        perturb = [{"observation_permutation": [1, 2, 0, 3]} for _ in range(3)]
+        perturb: list[dict[str, Any]] = [{"observation_permutation": [1, 2, 0, 3]} for _ in range(3)]
         perturb.insert(place, {"length": "x3"})
         with pytest.raises(envs.InertPerturbationError, match=r"together have no effect on .* beside length"):
             check(*perturb, seconds=1.0)
