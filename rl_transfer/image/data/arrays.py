@@ -69,7 +69,9 @@ def open_arrays(data: ArrayData, key: str) -> OpenedData:
     return OpenedData(classes, pool, test)
 
 
-def _classes(labels: NDArray[Any], names: NDArray[Any] | None, path: Path, key: str) -> tuple[str, ...]:
+def _classes(
+    labels: NDArray[np.generic], names: NDArray[np.generic] | None, path: Path, key: str
+) -> tuple[str, ...]:
     """The names in the file, else a number for each label.
 
     Raises:
@@ -81,7 +83,7 @@ def _classes(labels: NDArray[Any], names: NDArray[Any] | None, path: Path, key: 
             key=f"{key}.path",
         )
     if names is None:
-        most = int(labels.max(initial=0))
+        most = int(labels.astype(object).max(initial=0))
         if most >= max(labels.size, 1):
             raise ConfigError(
                 f"{path}: labels go up to {most:,}, but there are {labels.size:,} of them; number the "
