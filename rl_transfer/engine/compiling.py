@@ -7,6 +7,7 @@ here lies in a folder named by a digest of all compiled sources, of the librarie
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -15,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar, cast, overload
+from typing import Protocol, TypeVar, cast, overload
 
 import llvmlite
 import numpy as np
@@ -122,6 +123,35 @@ def cache_folder() -> Path | None:
     return _folder()
 
 
+class _Cache(Protocol):
+    """What Numba keeps of one function on disk."""
+
+    load_overload: Callable[[object, object], object]
+    save_overload: Callable[[object, object], object]
+
+    def flush(self) -> None:
+        """Forget all of it."""
+
+
+def _in_nobodys_way(cache: _Cache) -> None:
+    """Compile anew where what is on disk is damaged; do without where the disk takes nothing."""
+    load, save = cache.load_overload, cache.save_overload
+
+    def load_or_drop(signature: object, context: object) -> object:
+        try:
+            return load(signature, context)
+        except Exception:  # noqa: BLE001 - damaged bytes raise anything
+            with contextlib.suppress(OSError):
+                cache.flush()
+            return None
+
+    def save_or_not(signature: object, compiled: object) -> None:
+        with contextlib.suppress(OSError):
+            save(signature, compiled)
+
+    cache.load_overload, cache.save_overload = load_or_drop, save_or_not
+
+
 @overload
 def kernel(function: Function) -> Function: ...
 
@@ -163,6 +193,7 @@ def kernel(
                 made.enable_caching()
             finally:
                 settings["CACHE_DIR"] = before
+            _in_nobodys_way(made._cache)
         return cast(Function, made)
 
     return compiled if function is None else compiled(function)

@@ -1,0 +1,93 @@
+"""Machine code on disk: never that of other sources or another processor, and never in anybody's way."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rl_transfer.engine import compiling
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = """
+import numpy as np
+from rl_transfer.engine import compiling, generators
+order = np.zeros(8, dtype=np.int64)
+generators.shuffle(order, 3, 1, 0)
+folder = compiling.cache_folder()
+print(order.tolist(), folder is not None, sum(generators.shuffle.stats.cache_hits.values()))
+"""
+
+
+def begin(cache: Path) -> subprocess.Popen[str]:
+    """A process of its own that compiles a function, with that folder for caches."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "envs")])
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "PYTHONPATH": path}
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", PROGRAM],
+        env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def said(process: subprocess.Popen[str]) -> tuple[str, str, str]:
+    """What was drawn, whether there was a folder, how often it was loaded from there."""
+    printed, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    drawn, folder, hits = printed.strip().rsplit(" ", 2)
+    return drawn, folder, hits
+
+
+def test_two_processes_compile_at_once_and_a_third_loads_what_they_made(tmp_path: Path) -> None:
+    both = [begin(tmp_path), begin(tmp_path)]
+    (first, *_), (second, *_) = map(said, both)
+    assert first == second
+    assert said(begin(tmp_path)) == (first, "True", "1")
+    assert [each.name for each in (tmp_path / "rl_transfer").iterdir()] == [f"engine-{compiling.digest()}"]
+
+
+@pytest.mark.parametrize(("which", "left"), [("*.nbc", b""), ("*.nbi", b"cut off")])
+def test_damaged_machine_code_is_compiled_anew(which: str, left: bytes, tmp_path: Path) -> None:
+    drawn, *_ = said(begin(tmp_path))
+    files = [*tmp_path.rglob(which)]
+    for file in files:
+        file.write_bytes(left)
+    assert files
+    assert said(begin(tmp_path)) == (drawn, "True", "0")
+    assert said(begin(tmp_path)) == (drawn, "True", "1"), "and kept again"
+
+
+def test_a_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    taken = tmp_path / "file"
+    taken.write_text("no folder", encoding="utf-8")
+    drawn, folder, hits = said(begin(taken))
+    assert (folder, hits) == ("False", "0")
+    assert drawn == said(begin(tmp_path / "other"))[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("get_host_cpu_name", "another-processor"),
+        ("get_host_cpu_features", {"avx512f": False}),
+    ],
+)
+def test_another_processor_has_a_folder_of_its_own(
+    name: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = compiling.digest()
+    monkeypatch.setattr(f"llvmlite.binding.{name}", lambda: value)
+    assert compiling.digest() != here
+
+
+def test_an_edited_source_or_another_library_has_one_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "physics.py"
+    source.write_text("def force(x): return x\n", encoding="utf-8")
+    monkeypatch.setattr(compiling, "_sources", {*compiling._sources, source})
+    before = compiling.digest()
+    source.write_text("def force(x): return 2 * x\n", encoding="utf-8")
+    edited = compiling.digest()
+    monkeypatch.setattr("numba.__version__", "0.0")
+    assert len({before, edited, compiling.digest()}) == 3
