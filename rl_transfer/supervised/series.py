@@ -8,16 +8,23 @@ it: the layers that Yosinski et al. (2014) count. The parts of a classifier stan
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from itertools import chain, groupby
 
-from rl_transfer.core import Layer, PartMap
+import torch
+from torch import nn
+
+from rl_transfer.core import Layer, PartMap, isolated
 from rl_transfer.errors import TransferError
 from rl_transfer.spec import StrategyVerbs
 from rl_transfer.spec.strategy import Thaw
+from rl_transfer.supervised.classifier import Classifier
 
 COLLAPSED = 0.75
 """A part that holds more than this share of the trunk's layers is no stage but all of them in one."""
+DISPLACED = 0.1
+"""Of all layers: branches may be registered that much earlier than they run."""
 _FIRST = re.compile(r"(?P<group>trunk|all)\[:(?P<count>\d+)\]", re.ASCII)
 
 
@@ -79,6 +86,68 @@ def in_series(verbs: StrategyVerbs, parts: PartMap) -> StrategyVerbs:
         if config is not None:
             changes[name] = config.model_copy(update={"parts": written(config.parts, f"{name}.parts")})
     return verbs.model_copy(update=changes)
+
+
+def refuse_displaced(verbs: StrategyVerbs, classifier: Classifier) -> None:
+    """Refuse ``trunk[:n]`` on a network that runs its first n layers, in order of registration, much later.
+
+    Args:
+        verbs: as written.
+        classifier: its module is run once on zeros, and left as it was.
+
+    Raises:
+        TransferError: with the key of the selector.
+    """
+    chosen = {
+        (match["group"], int(match["count"])): f"strategy.{name.rstrip('_')}.{i}"
+        for name in ("copy_", "reset", "reset_on_mismatch", "freeze")
+        for i, one in enumerate(getattr(verbs, name))
+        if (match := _FIRST.fullmatch(one))
+    }
+    called = _run_order(classifier) if chosen else []
+    parts, name = classifier.parts, type(classifier.module).__name__
+    for (group, count), key in chosen.items():
+        series = [
+            [layer.path for layer in one if _has_weight(parts, layer)]
+            for one in layers_in_series(parts, group)
+        ]
+        weighted, early = (set(chain.from_iterable(each)) for each in (series, series[:count]))
+        ran = [path for path in called if path in weighted]
+        late = [path for path in ran[count + max(2, round(DISPLACED * len(series))) :] if path in early]
+        if late:
+            raise TransferError(
+                f"'{group}[:{count}]' means the first {count} layer(s), but {name} registers {late[-1]} "
+                f"among them and runs it as its layer {ran.index(late[-1]) + 1}; name parts or layers: "
+                f"{', '.join(part.name for part in parts)}",
+                key=key,
+            )
+
+
+def _run_order(classifier: Classifier) -> list[str]:
+    """Paths of the modules with a weight, as they are called first; none where zeros are no input."""
+    module, order = classifier.module, dict[str, None]()
+
+    def noted(path: str) -> Callable[[nn.Module, object], None]:
+        def note(_module: nn.Module, _inputs: object) -> None:
+            order[path] = None
+
+        return note
+
+    modes = [(each, each.training) for each in module.modules()]
+    device = next(module.parameters()).device
+    with ExitStack() as stack, torch.no_grad(), isolated(0):
+        for path, each in module.named_modules():
+            if any(parameter.ndim > 1 for parameter in each.parameters(recurse=False)):
+                stack.callback(each.register_forward_pre_hook(noted(path)).remove)
+        try:
+            module.eval()
+            module(torch.zeros(1, *classifier.preprocessing.input_shape, device=device))
+        except (RuntimeError, ValueError, TypeError, AssertionError):
+            return []
+        finally:
+            for each, mode in modes:
+                each.training = mode
+    return [*order]
 
 
 def _first(parts: PartMap, selector: str, key: str) -> tuple[str, ...]:

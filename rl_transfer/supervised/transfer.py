@@ -22,7 +22,7 @@ from rl_transfer.supervised.batches import Batches
 from rl_transfer.supervised.classifier import Classifier, Network
 from rl_transfer.supervised.kind import DataKind
 from rl_transfer.supervised.measures import Home
-from rl_transfer.supervised.series import in_series
+from rl_transfer.supervised.series import in_series, refuse_displaced
 from rl_transfer.supervised.translate import core_strategy, with_matching_head
 from rl_transfer.wording import counted
 
@@ -65,6 +65,7 @@ class ClassifierTransfer:
     ) -> None:
         self._model = classifier.module
         self.parts = classifier.parts
+        refuse_displaced(verbs, classifier)
         verbs = in_series(verbs, self.parts)
         self._verbs, self._classifier, self._source = verbs, classifier, source
         self._strategy = core_strategy(kind, verbs, self.parts)

@@ -11,14 +11,17 @@ from hypothesis import strategies as st
 from torch import nn
 from torchvision.models import get_model
 
-from rl_transfer.core import PartMap
+from rl_transfer.core import PartMap, digest_model
 from rl_transfer.errors import TransferError
+from rl_transfer.image.backbones import classifier_of
 from rl_transfer.image.heads import find_head
 from rl_transfer.image.parts import image_parts
+from rl_transfer.image.preprocessing import imagenet, plain
 from rl_transfer.image.resnet import SmallResNet
 from rl_transfer.spec import StrategyVerbs, shipped
 from rl_transfer.spec.yaml_map import read_yaml
-from rl_transfer.supervised.series import in_series, layers_in_series, thaw_groups
+from rl_transfer.supervised.classifier import Classifier
+from rl_transfer.supervised.series import in_series, layers_in_series, refuse_displaced, thaw_groups
 from support.image import Execute
 from support.untyped import untyped
 
@@ -127,6 +130,52 @@ def test_the_shipped_partial_strategies_take_the_first_layer_only(run: Execute, 
     else:
         assert record["frozen"]["parts"] == ["stem"]
         assert "stages.0.0.conv1.weight" in copied
+
+
+def classifier_of_timm(name: str) -> Classifier:
+    with torch.device("meta"):
+        model = timm.create_model(name)
+    model.to("meta")
+    head = find_head(model, untyped(model.pretrained_cfg)["input_size"])
+    return classifier_of(model, head, imagenet())
+
+
+@pytest.mark.parametrize(
+    ("name", "selector", "late"),
+    [
+        ("coat_lite_tiny", "trunk[:4]", "patch_embed4.proj among them and runs it as its layer 40"),
+        ("twins_svt_small", "all[:3]", r"patch_embeds.2.proj among them and runs it as its layer \d+"),
+    ],
+)
+def test_layers_that_are_registered_first_and_run_late_are_not_the_first(
+    name: str, selector: str, late: str
+) -> None:
+    classifier = classifier_of_timm(name)
+    with pytest.raises(TransferError, match=late) as error:
+        refuse_displaced(verbs(copy=["trunk"], freeze=["stem", selector]), classifier)
+    assert error.value.key == "strategy.freeze.1"
+    refuse_displaced(verbs(copy=["trunk[:1]"], freeze=["stem", "stage1"]), classifier)
+
+
+@pytest.mark.parametrize(
+    "name", ["cait_xxs24_224", "fastvit_t8", "hrnet_w18_small", "tiny_vit_5m_224", "repvgg_a0"]
+)
+def test_branches_in_another_order_are_no_other_layers(name: str) -> None:
+    classifier = classifier_of_timm(name)
+    for count in range(1, len(layers_in_series(classifier.parts)) + 1, 9):
+        refuse_displaced(verbs(copy=[f"trunk[:{count}]"]), classifier)
+
+
+def test_looking_at_the_order_leaves_the_network_alone() -> None:
+    model = SmallResNet(3, 4, (1, 1)).train()
+    model.stages[0].eval()
+    classifier = classifier_of(model, find_head(model, (1, 8, 8)), plain(1, 8))
+    before = digest_model(model)
+    refuse_displaced(verbs(copy=["trunk[:2]"]), classifier)
+    assert digest_model(model) == before
+    assert model.training
+    assert not model.stages[0].training
+    assert not any(each._forward_pre_hooks for each in model.modules())
 
 
 # What timm 1.0 builds: stem, stages or blocks, and what stands behind them.
