@@ -86,3 +86,43 @@ def value(
     critic = output(layers, node, values, rows)
     for i in range(rows):
         found[i] = critic[i, 0]
+
+
+@kernel
+def greedy(
+    layers: Integers,
+    node: int,
+    sizes: Integers,
+    parameters: Vector,
+    values: Vector,
+    before: Vector,
+    observations: Matrix,
+    actions: Matrix,
+) -> None:
+    """The likeliest actions, or those of the largest value.
+
+    Args:
+        layers: ``[layer, column]``.
+        node: of the action head.
+        sizes: ``[group]``, choices of each categorical; empty where the head gives the action itself.
+        parameters: ``[number]``.
+        values: workspace.
+        before: workspace.
+        observations: ``[row, entry]``.
+        actions: ``[row, dimension]``, overwritten.
+    """
+    rows = observations.shape[0]
+    output(layers, 0, values, rows)[:] = observations
+    forward(layers, parameters, values, before, rows, ALL)
+    head = output(layers, node, values, rows)
+    if sizes.shape[0] == 0:
+        actions[:] = head
+        return
+    for i in range(rows):
+        start = 0
+        for group in range(sizes.shape[0]):
+            best = start
+            for j in range(start + 1, start + sizes[group]):
+                best = j if head[i, j] > head[i, best] else best
+            actions[i, group] = best - start
+            start += sizes[group]

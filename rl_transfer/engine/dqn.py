@@ -165,6 +165,7 @@ def learn(
     kept_actions: Integers,
     kept_rewards: Vector,
     kept_dones: Vector,
+    kept_timeouts: Vector,
     mean: Doubles,
     deviation: Doubles,
     choices: int,
@@ -205,7 +206,8 @@ def learn(
         kept_next: likewise, those that followed.
         kept_actions: ``[transition]``.
         kept_rewards: ``[transition]``.
-        kept_dones: ``[transition]``, 1 where an episode ended and was not cut off.
+        kept_dones: ``[transition]``, 1 where an episode ended.
+        kept_timeouts: ``[transition]``, 1 where it was cut off by its time limit.
         mean: ``[entry]``, of normalised observations.
         deviation: ``[entry]``, likewise.
         choices: of a Discrete observation; 0 for vectors.
@@ -238,7 +240,8 @@ def learn(
                 reward = reward / settings[REWARD_SCALE]
                 reward = reward if reward < settings[CLIP_REWARD] else settings[CLIP_REWARD]
                 reward = reward if reward > -settings[CLIP_REWARD] else -settings[CLIP_REWARD]
-            rewards[i], dones[i], actions[i] = np.float32(reward), kept_dones[at], kept_actions[at]
+            rewards[i], actions[i] = np.float32(reward), kept_actions[at]
+            dones[i] = kept_dones[at] * (np.float32(1.0) - kept_timeouts[at])
         forward(layers, target, values, before, batch, ALL)
         ahead = output(layers, node, values, batch).copy()
         for i in range(batch):

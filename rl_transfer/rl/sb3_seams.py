@@ -258,3 +258,81 @@ def instance_numbers(env: VecEnv, indices: VecEnvIndices) -> list[int]:
         indices: as given to ``get_attr``, ``set_attr``, ``env_method``.
     """
     return list(env._get_indices(indices))
+
+
+def update_learning_rate(model: BaseAlgorithm, optimizer: torch.optim.Optimizer) -> None:
+    """Write the schedule's learning rate into all groups of an optimizer, as ``train`` begins by doing.
+
+    Args:
+        model: any SB3 model; what :func:`after_learning_rate_update` installed is called too.
+        optimizer: one of its optimizers.
+    """
+    model._update_learning_rate(optimizer)
+
+
+def updates(model: BaseAlgorithm) -> int:
+    """How many updates (epochs, gradient steps) a model counts.
+
+    Args:
+        model: any SB3 model.
+    """
+    return model._n_updates
+
+
+def set_updates(model: BaseAlgorithm, count: int) -> None:
+    """Set the number that :func:`updates` gives.
+
+    Args:
+        model: any SB3 model.
+        count: updates so far.
+    """
+    model._n_updates = count
+
+
+def episode_starts(model: BaseAlgorithm) -> NDArray[np.bool_]:
+    """Where an episode began with the observation that a model acts on next.
+
+    Args:
+        model: an on-policy model in training.
+
+    Returns:
+        ``[environment]``.
+    """
+    return np.asarray(model._last_episode_starts, dtype=bool)
+
+
+def update_info_buffer(
+    model: BaseAlgorithm, infos: list[dict[str, object]], dones: NDArray[np.bool_]
+) -> None:
+    """Let a model remember the episodes that ended, for its log.
+
+    Args:
+        model: any SB3 model in training.
+        infos: ``[environment]``, of a step.
+        dones: ``[environment]``, of the same step.
+    """
+    model._update_info_buffer(infos, dones)
+
+
+def count_step(model: OffPolicyAlgorithm) -> None:
+    """What an off-policy model does after each step: progress, exploration, target networks.
+
+    Args:
+        model: in training, ``num_timesteps`` counted.
+    """
+    model._update_current_progress_remaining(model.num_timesteps, model._total_timesteps)
+    model._on_step()
+
+
+def log_episodes(model: OffPolicyAlgorithm, ended: int, interval: int | None) -> None:
+    """Count episodes that ended, and write a line of the log after every so many.
+
+    Args:
+        model: in training.
+        ended: how many.
+        interval: episodes between two lines; None for no log.
+    """
+    for _ in range(ended):
+        model._episode_num += 1
+        if interval is not None and model._episode_num % interval == 0:
+            model.dump_logs()

@@ -1,0 +1,63 @@
+"""SB3's Q-network and its target network as the engine's tables, their tensors views of its arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
+
+from rl_transfer.engine.network import INPUTS, row_size, table
+from rl_transfer.rl.compiled.networks import Layout, adopt, chain
+from rl_transfer.rl.compiled.optimization import Moments
+
+
+class QNetworks:
+    """The networks of a policy, compiled.
+
+    Args:
+        policy: with dense networks.
+
+    Attributes:
+        parameters: all tensors of the Q-network, one after another.
+        target: those of the target network, likewise.
+        gradient: workspace of the same size.
+        moments: the optimizer's.
+        layers: ``[layer, column]``.
+        node: of the action values.
+        spans: ``[tensor, column]``.
+        inputs: width of the observation.
+        row_size: numbers of one row's values.
+    """
+
+    def __init__(self, policy: DQNPolicy) -> None:
+        self._net: QNetwork = policy.q_net
+        self._named = dict(policy.q_net.named_parameters())
+        self._targets = dict(policy.q_net_target.named_parameters())
+        self._layout = Layout(self._named)
+        self.parameters: NDArray[np.float32] = np.zeros(self._layout.size, dtype=np.float32)
+        self.target, self.gradient = np.zeros_like(self.parameters), np.zeros_like(self.parameters)
+        self.moments = Moments(policy.optimizer, self._named, self._layout)
+        self._flags: list[bool] = []
+        self.bind()
+
+    def bind(self) -> None:
+        """Take over what changed since the last time: tensors that moved, what is trained."""
+        for name, start in self._layout.offsets.items():
+            adopt(self._named[name], self.parameters, start)
+            adopt(self._targets[name], self.target, start)
+        self.moments.bind()
+        flags = [each.requires_grad for each in self._named.values()]
+        if flags == self._flags:
+            return
+        self._flags = flags
+        self.spans = self._layout.spans(self._named)
+        named = [(f"q_net.{name}", module) for name, module in self._net.q_net.named_children()]
+        found = chain(named, 0, 1, self._layout)
+        self.layers, self.node = table(found.layers), found.end
+        self.inputs, self.row_size = int(self.layers[0, INPUTS]), row_size(self.layers)
+
+    def hold_target(self) -> None:
+        """Copy what is frozen into the target network, which drifts by rounding where it is averaged."""
+        for start, end, trained in self.spans:
+            if not trained:
+                self.target[start:end] = self.parameters[start:end]
