@@ -15,6 +15,7 @@ from gymnasium.envs.classic_control import (
     PendulumEnv,
 )
 
+from rl_transfer_envs.aliases import Array
 from rl_transfer_envs.physics.classic import equations
 from rl_transfer_envs.vector.kernels.acrobot import AcrobotKernel
 from rl_transfer_envs.vector.kernels.base import Kernel
@@ -23,7 +24,9 @@ from rl_transfer_envs.vector.kernels.mountain_car import MountainCarKernel
 from rl_transfer_envs.vector.kernels.mountain_car_continuous import MountainCarContinuousKernel
 from rl_transfer_envs.vector.kernels.pendulum import PendulumKernel
 
-KERNELS: dict[type, type[Kernel]] = {
+AnyKernel = Kernel[tuple[Array, ...]]
+
+KERNELS: dict[type, type[AnyKernel]] = {
     CartPoleEnv: CartPoleKernel,
     AcrobotEnv: AcrobotKernel,
     equations.Acrobot: AcrobotKernel,
@@ -34,4 +37,4 @@ KERNELS: dict[type, type[Kernel]] = {
 }
 """Environment class (exactly, no subclasses) → the kernel that batches it."""
 
-__all__ = ["KERNELS", "Kernel"]
+__all__ = ["KERNELS", "AnyKernel", "Kernel"]

@@ -1,8 +1,13 @@
-"""What all kernels share: a state and parameters as arrays, one column per instance."""
+"""What all kernels share: a state and parameters as arrays, one column per instance.
+
+A kernel's module holds its equations as functions of no object: ``advance(constants, state, action)``
+gives next state, reward and ``terminated``, ``observe(state)`` the observation. Over arrays
+``[instance]`` they step a batch. They hold for the scalars of one instance as well: ``arithmetic``.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 
@@ -10,11 +15,15 @@ from rl_transfer_envs.aliases import Array, Simulator
 
 USE_SYNC = "Use single environments, stepped in turn (sync)."
 
+C_co = TypeVar("C_co", bound=tuple[Array, ...], covariant=True)
+"""A named tuple: what the equations need of the parameters, ``[instance]`` each."""
 
-class Kernel:
+
+class Kernel(Generic[C_co]):
     """The physics of ``count`` instances of one environment.
 
-    Subclasses name the environment's attributes they read and implement :meth:`step`.
+    Subclasses name the environment's attributes they read and implement :meth:`derive` and
+    :meth:`advance`.
 
     Attributes:
         environment: Gymnasium's name for it, without the version.
@@ -36,7 +45,7 @@ class Kernel:
         self.count = count
         self.state: Array = np.zeros((self.state_size, count))
         self.parameters: dict[str, Array] = {name: np.zeros(count) for name in self.attributes}
-        self._stale = True
+        self._constants: C_co | None = None
 
     def load(self, row: int, env: Simulator) -> None:
         """Read the parameters of an instance.
@@ -51,14 +60,14 @@ class Kernel:
         for name, literal in self.attributes.items():
             value = getattr(env, name) if literal is None else getattr(env, name, literal)
             self.parameters[name][row] = value
-        self._stale = True
+        self._constants = None
 
     def start(self, row: int, env: Simulator) -> None:
-        """Take over the state of an instance that was just reset.
+        """Take over the state that an instance is in.
 
         Args:
             row: its number.
-            env: its ``env.unwrapped``.
+            env: its ``env.unwrapped``, reset at some time.
         """
         self.state[:, row] = env.state
 
@@ -71,6 +80,17 @@ class Kernel:
         """
         env.state = self.state[:, row].copy()
 
+    @property
+    def constants(self) -> C_co:
+        """What the equations need of the parameters; a new object whenever these were read anew."""
+        if self._constants is None:
+            self._constants = self.derive()
+        return self._constants
+
+    def derive(self) -> C_co:
+        """The constants that follow from the parameters."""
+        raise NotImplementedError
+
     def step(self, actions: Array, active: Array | None) -> tuple[Array, Array, Array]:
         """Advance all instances by one step.
 
@@ -82,24 +102,6 @@ class Kernel:
         Returns:
             ``observations[instance, dimension]`` (float32), ``rewards[instance]`` (float64),
             ``terminated[instance]``; all newly made.
-        """
-        if self._stale:
-            self.derive()
-            self._stale = False
-        return self.advance(actions, active)
-
-    def derive(self) -> None:
-        """Recompute what depends on parameters alone."""
-
-    def advance(self, actions: Array, active: Array | None) -> tuple[Array, Array, Array]:
-        """The equations.
-
-        Args:
-            actions: as in :meth:`step`.
-            active: as in :meth:`step`.
-
-        Returns:
-            As :meth:`step`.
         """
         raise NotImplementedError
 

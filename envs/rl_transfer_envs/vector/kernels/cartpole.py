@@ -2,15 +2,61 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from rl_transfer_envs.aliases import Array, Simulator
 from rl_transfer_envs.errors import IncompatiblePerturbationError
+from rl_transfer_envs.vector.kernels.arithmetic import choose
 from rl_transfer_envs.vector.kernels.base import USE_SYNC, Kernel
 
 
-class CartPoleKernel(Kernel):
-    """Euler integration of the cart and the pole."""
+class Constants(NamedTuple):
+    """Gymnasium's attributes, and the rewards of a step that goes on and of one that ends."""
+
+    gravity: Array
+    masspole: Array
+    total_mass: Array
+    length: Array
+    polemass_length: Array
+    force_mag: Array
+    tau: Array
+    x_threshold: Array
+    theta_threshold_radians: Array
+    alive: Array
+    fallen: Array
+
+
+def advance(c: Constants, state: Array, action: Array) -> tuple[tuple[Array, ...], Array, Array]:
+    """Gymnasium's step, without its warning about steps after the end; Euler integration.
+
+    Args:
+        c: the constants.
+        state: position [m], velocity [m/s], angle [rad], angular velocity [rad/s].
+        action: 1 pushes to the right.
+
+    Returns:
+        The next state, the reward, and whether the episode ends.
+    """
+    x, x_dot, theta, theta_dot = state
+    force = choose(action == 1, c.force_mag, -c.force_mag)
+    costheta, sintheta = np.cos(theta), np.sin(theta)
+
+    temp = (force + c.polemass_length * np.square(theta_dot) * sintheta) / c.total_mass
+    thetaacc = (c.gravity * sintheta - costheta * temp) / (
+        c.length * (4.0 / 3.0 - c.masspole * np.square(costheta) / c.total_mass)
+    )
+    xacc = temp - c.polemass_length * thetaacc * costheta / c.total_mass
+
+    x, theta = x + c.tau * x_dot, theta + c.tau * theta_dot
+    terminated = (np.abs(x) > c.x_threshold) | (np.abs(theta) > c.theta_threshold_radians)
+    moved = (x, x_dot + c.tau * xacc, theta, theta_dot + c.tau * thetaacc)
+    return moved, choose(terminated, c.fallen, c.alive), terminated
+
+
+class CartPoleKernel(Kernel[Constants]):
+    """Euler integration of the cart and the pole; the observation is the state."""
 
     environment = "CartPole"
     state_size = 4
@@ -38,31 +84,18 @@ class CartPoleKernel(Kernel):
             )
         super().load(row, env)
 
-    def derive(self) -> None:
-        """Rewards of a step that goes on and of one that ends."""
-        sutton_barto = self.parameters["_sutton_barto_reward"] != 0
-        self._alive, self._fallen = np.where(sutton_barto, 0.0, 1.0), np.where(sutton_barto, -1.0, 1.0)
+    def derive(self) -> Constants:
+        """The parameters, and the rewards."""
+        numbers = {name: each.copy() for name, each in self.parameters.items()}
+        sutton_barto = numbers.pop("_sutton_barto_reward")
+        alive, fallen = np.where(sutton_barto != 0, 0.0, 1.0), np.where(sutton_barto != 0, -1.0, 1.0)
+        return Constants(**numbers, alive=alive, fallen=fallen)
 
-    def advance(self, actions: Array, active: Array | None) -> tuple[Array, Array, Array]:
-        """Gymnasium's step, without its warning about steps after the end."""
-        p = self.parameters
-        x, x_dot, theta, theta_dot = self.state
-        total_mass, tau = p["total_mass"], p["tau"]
-        force = np.where(actions == 1, p["force_mag"], -p["force_mag"])
-        costheta, sintheta = np.cos(theta), np.sin(theta)
-
-        temp = (force + p["polemass_length"] * np.square(theta_dot) * sintheta) / total_mass
-        thetaacc = (p["gravity"] * sintheta - costheta * temp) / (
-            p["length"] * (4.0 / 3.0 - p["masspole"] * np.square(costheta) / total_mass)
-        )
-        xacc = temp - p["polemass_length"] * thetaacc * costheta / total_mass
-        self.state = np.stack(
-            (x + tau * x_dot, x_dot + tau * xacc, theta + tau * theta_dot, theta_dot + tau * thetaacc)
-        )
-        terminated = (np.abs(self.state[0]) > p["x_threshold"]) | (
-            np.abs(self.state[2]) > p["theta_threshold_radians"]
-        )
-        return self.observed(), np.where(terminated, self._fallen, self._alive), terminated
+    def step(self, actions: Array, active: Array | None) -> tuple[Array, Array, Array]:
+        """Gymnasium's step."""
+        moved, rewards, terminated = advance(self.constants, self.state, actions)
+        self.state = np.stack(moved)
+        return self.observed(), rewards, terminated
 
     def export(self, row: int, env: Simulator) -> None:
         """Write state back; the episode has not ended."""

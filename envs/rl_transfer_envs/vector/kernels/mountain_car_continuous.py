@@ -7,113 +7,130 @@ they only meet each other: on the clipped throttle, and in the goal test after a
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from rl_transfer_envs.aliases import Array, Simulator
-from rl_transfer_envs.vector.kernels.arithmetic import cos, square
+from rl_transfer_envs.vector.kernels.arithmetic import bounded, choose, cos, like, single, square
 from rl_transfer_envs.vector.kernels.base import Kernel
 
 
-class MountainCarContinuousKernel(Kernel):
-    """The car with a continuous throttle; the state is position and velocity."""
+class Constants(NamedTuple):
+    """Gymnasium's attributes, in one precision."""
+
+    power: Array
+    min_action: Array
+    max_action: Array
+    min_position: Array
+    max_position: Array
+    max_speed: Array
+    goal_position: Array
+    goal_velocity: Array
+    gravity: Array
+
+    def rounded(self) -> Constants:
+        """The same in single precision."""
+        return Constants(*map(single, self))
+
+    def of(self, rows: Array) -> Constants:
+        """The same of some of the instances.
+
+        Args:
+            rows: a mask.
+        """
+        return Constants(*(each[rows] for each in self))
+
+
+def advance(
+    p: Constants, single_p: Constants, double_p: Constants, state: Array, throttle: Array
+) -> tuple[tuple[Array, ...], Array, Array]:
+    """Gymnasium's step.
+
+    Args:
+        p: the constants in the precision that the state has.
+        single_p: the constants in single precision.
+        double_p: the constants in double precision.
+        state: position and velocity: in double precision at the start of an episode, then in single.
+        throttle: in single precision.
+
+    Returns:
+        The next state in single precision, the reward, and whether the episode ends.
+    """
+    position, velocity = state
+    velocity = velocity + like(_acceleration(single_p, double_p, position, throttle), velocity)
+    fast, reverse = velocity > p.max_speed, velocity < -p.max_speed
+    velocity = bounded(velocity, -p.max_speed, p.max_speed)
+    position = position + velocity
+    right, left = position > p.max_position, position < p.min_position
+    position = bounded(position, p.min_position, p.max_position)
+    crash = (position == p.min_position) & (velocity < 0)
+    velocity = choose(crash, like(0.0, velocity), velocity)
+
+    wall = choose(right, double_p.max_position, double_p.min_position)
+    there = choose(right | left, wall >= double_p.goal_position, position >= p.goal_position)
+    bound = choose(crash, 0.0, choose(fast, double_p.max_speed, -double_p.max_speed))
+    quick = choose(fast | reverse | crash, bound >= double_p.goal_velocity, velocity >= p.goal_velocity)
+    terminated = there & quick
+    reward = choose(terminated, 100.0, 0.0) - square(throttle) * 0.1
+    return (single(position), single(velocity)), reward, terminated
+
+
+def _acceleration(single_p: Constants, double_p: Constants, position: Array, throttle: Array) -> Array:
+    """Engine minus hill: in single precision, unless the throttle was clipped to a Python float."""
+    hill = double_p.gravity * cos(like(3.0, position) * position)
+    under, over = throttle < single_p.min_action, throttle > single_p.max_action
+    limit = choose(under, double_p.min_action, double_p.max_action)
+    force = throttle * single_p.power - single(hill)
+    return choose(under | over, limit * double_p.power - hill, force)
+
+
+class MountainCarContinuousKernel(Kernel[Constants]):
+    """The car with a continuous throttle; the observation is the state.
+
+    Attributes:
+        fresh: ``fresh[instance]``: whether the state is the start state, in double precision.
+    """
 
     environment = "MountainCarContinuous"
     state_size = 2
-    attributes: ClassVar[dict[str, float | None]] = {
-        **dict.fromkeys(
-            (
-                "power",
-                "min_action",
-                "max_action",
-                "min_position",
-                "max_position",
-                "max_speed",
-                "goal_position",
-                "goal_velocity",
-            )
-        ),
-        "gravity": 0.0025,
-    }
+    attributes: ClassVar[dict[str, float | None]] = {**dict.fromkeys(Constants._fields), "gravity": 0.0025}
 
     def __init__(self, count: int) -> None:
         super().__init__(count)
-        self._fresh = np.ones(count, dtype=bool)
+        self.fresh: Array = np.ones(count, dtype=bool)
 
     def start(self, row: int, env: Simulator) -> None:
-        """Take over the start state, which is in double precision."""
+        """Take over the state; its precision says whether it is a start state."""
         super().start(row, env)
-        self._fresh[row] = True
+        self.fresh[row] = env.state.dtype == np.float64
 
     def export(self, row: int, env: Simulator) -> None:
         """Write the state back in the precision that Gymnasium would have it in."""
-        env.state = self.state[:, row].astype(np.float64 if self._fresh[row] else np.float32)
+        env.state = self.state[:, row].astype(np.float64 if self.fresh[row] else np.float32)
 
-    def derive(self) -> None:
-        """The parameters in single precision."""
-        self._single = {name: values.astype(np.float32) for name, values in self.parameters.items()}
+    def derive(self) -> Constants:
+        """The parameters in double precision."""
+        constants = Constants(**{name: each.copy() for name, each in self.parameters.items()})
+        self._single = constants.rounded()
+        return constants
 
-    def advance(self, actions: Array, active: Array | None) -> tuple[Array, Array, Array]:
+    def step(self, actions: Array, active: Array | None) -> tuple[Array, Array, Array]:
         """Gymnasium's step, for start states and for later states."""
-        throttle = actions[:, 0].astype(np.float32)
-        if not self._fresh.any():
-            self.state, terminated = _move(self.state, throttle, self._single, self._single, self.parameters)
-        else:
-            terminated = np.zeros(self.count, dtype=bool)
-            for rows, precise in ((self._fresh, True), (~self._fresh, False)):
-                single, double = (
-                    {name: values[rows] for name, values in each.items()}
-                    for each in (self._single, self.parameters)
-                )
-                self.state[:, rows], terminated[rows] = _move(
-                    self.state[:, rows], throttle[rows], double if precise else single, single, double
-                )
-            self._fresh = np.zeros(self.count, dtype=bool)
-        return self.observed(), np.where(terminated, 100.0, 0.0) - square(throttle) * 0.1, terminated
-
-
-def _move(
-    state: Array, throttle: Array, p: dict[str, Array], single: dict[str, Array], double: dict[str, Array]
-) -> tuple[Array, Array]:
-    """The next state (single precision, held in double) and whether it is the goal.
-
-    Args:
-        state: ``[variable, instance]``.
-        throttle: ``[instance]``, single precision.
-        p: the parameters in the precision that the state has.
-        single: the parameters in single precision.
-        double: the parameters in double precision.
-    """
-    position, velocity = state.astype(p["power"].dtype)
-    velocity = velocity + _acceleration(position, throttle, single, double).astype(velocity.dtype)
-    speed = p["max_speed"]
-    fast, reverse = velocity > speed, velocity < -speed
-    velocity = np.clip(velocity, -speed, speed)
-    position = position + velocity
-    right, left = position > p["max_position"], position < p["min_position"]
-    position = np.clip(position, p["min_position"], p["max_position"])
-    crash = (position == p["min_position"]) & (velocity < 0)
-    velocity[crash] = 0.0
-
-    there, quick = position >= p["goal_position"], velocity >= p["goal_velocity"]
-    if (bounded := right | left).any():
-        wall = np.where(right, double["max_position"], double["min_position"])
-        there = np.where(bounded, wall >= double["goal_position"], there)
-    if (bounded := fast | reverse | crash).any():
-        bound = np.where(crash, 0.0, np.where(fast, double["max_speed"], -double["max_speed"]))
-        quick = np.where(bounded, bound >= double["goal_velocity"], quick)
-    return np.stack((position, velocity)).astype(np.float32).astype(np.float64), there & quick
-
-
-def _acceleration(
-    position: Array, throttle: Array, single: dict[str, Array], double: dict[str, Array]
-) -> Array:
-    """Engine minus hill: in single precision, unless the throttle was clipped to a Python float."""
-    hill = double["gravity"] * cos(3 * position)
-    under, over = throttle < single["min_action"], throttle > single["max_action"]
-    force: Array = throttle * single["power"] - hill.astype(np.float32)
-    if not (clipped := under | over).any():
-        return force
-    limit = np.where(under, double["min_action"], double["max_action"])
-    return np.where(clipped, limit * double["power"] - hill, force)
+        throttle, double_p = single(actions[:, 0]), self.constants
+        if not self.fresh.any():
+            later = single(self.state)
+            moved, rewards, terminated = advance(self._single, self._single, double_p, later, throttle)
+            self.state = np.stack(moved).astype(np.float64)
+            return self.observed(), rewards, terminated
+        rewards, terminated = np.zeros(self.count), np.zeros(self.count, dtype=bool)
+        for rows, precise in ((self.fresh, True), (~self.fresh, False)):
+            single_own, double_own = self._single.of(rows), double_p.of(rows)
+            own = double_own if precise else single_own
+            state = like(self.state[:, rows], own.power)
+            moved, rewards[rows], terminated[rows] = advance(
+                own, single_own, double_own, state, throttle[rows]
+            )
+            self.state[:, rows] = np.stack(moved)
+        self.fresh = np.zeros(self.count, dtype=bool)
+        return self.observed(), rewards, terminated

@@ -2,15 +2,73 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from rl_transfer_envs.aliases import Array, Simulator
-from rl_transfer_envs.vector.kernels.arithmetic import angle_normalize, square, square_single
+from rl_transfer_envs.vector.kernels.arithmetic import angle_normalize, bounded, single, square, square_single
 from rl_transfer_envs.vector.kernels.base import Kernel
 
 
-class PendulumKernel(Kernel):
-    """The swing-up pendulum; the torque stays in single precision, the state in double."""
+class Constants(NamedTuple):
+    """The factors of gravity and torque, the bounds, and the time step."""
+
+    gravity: Array
+    motor: Array
+    """In single precision, as is the torque that it meets."""
+    max_torque: Array
+    """In single precision."""
+    max_speed: Array
+    dt: Array
+
+
+def applied(c: Constants, action: Array) -> Array:
+    """The torque that an action stands for, in single precision.
+
+    Args:
+        c: the constants.
+        action: the torque that is asked for [N·m], in single precision.
+    """
+    return bounded(action, -c.max_torque, c.max_torque)
+
+
+def advance(c: Constants, state: Array, torque: Array) -> tuple[tuple[Array, ...], Array]:
+    """Gymnasium's step; no episode ends by itself.
+
+    Args:
+        c: the constants.
+        state: angle [rad] and angular velocity [rad/s].
+        torque: what :func:`applied` gives.
+
+    Returns:
+        The next state and the reward.
+    """
+    theta, speed = state
+    effort = np.float32(0.001) * square_single(torque)
+    costs = square(angle_normalize(theta)) + 0.1 * square(speed) + effort
+
+    speed = speed + (c.gravity * np.sin(theta) + c.motor * torque) * c.dt
+    speed = bounded(speed, -c.max_speed, c.max_speed)
+    return (theta + speed * c.dt, speed), -costs
+
+
+def observe(state: Array) -> tuple[Array, ...]:
+    """The observation: cosine and sine of the angle, and the angular velocity.
+
+    Args:
+        state: as in :func:`advance`.
+    """
+    theta, speed = state
+    return np.cos(theta), np.sin(theta), speed
+
+
+class PendulumKernel(Kernel[Constants]):
+    """The swing-up pendulum; the torque stays in single precision, the state in double.
+
+    Attributes:
+        torque: ``torque[instance]`` of the last step, NaN before the first one of an episode.
+    """
 
     environment = "Pendulum"
     state_size = 2
@@ -18,37 +76,33 @@ class PendulumKernel(Kernel):
 
     def __init__(self, count: int) -> None:
         super().__init__(count)
-        self._torque = np.full(count, np.nan, dtype=np.float32)
+        self.torque: Array = np.full(count, np.nan, dtype=np.float32)
 
-    def derive(self) -> None:
-        """The factors of gravity and torque, and the torque bounds in single precision."""
+    def derive(self) -> Constants:
+        """The factors, in Gymnasium's order of operations."""
         p = self.parameters
-        self._gravity = 3 * p["g"] / (2 * p["l"])
-        self._motor = (3.0 / (p["m"] * square(p["l"]))).astype(np.float32)
-        self._limit = p["max_torque"].astype(np.float32)
+        return Constants(
+            gravity=3 * p["g"] / (2 * p["l"]),
+            motor=single(3.0 / (p["m"] * square(p["l"]))),
+            max_torque=single(p["max_torque"]),
+            max_speed=p["max_speed"].copy(),
+            dt=p["dt"].copy(),
+        )
 
     def start(self, row: int, env: Simulator) -> None:
-        """Take over the start state; no torque was applied yet."""
+        """Take over the state, and the last torque, if any was applied."""
         super().start(row, env)
-        self._torque[row] = np.nan
+        self.torque[row] = np.nan if env.last_u is None else env.last_u
 
     def export(self, row: int, env: Simulator) -> None:
         """Write back the state and the torque that the renderer draws."""
         super().export(row, env)
-        env.last_u = None if np.isnan(self._torque[row]) else self._torque[row]
+        env.last_u = None if np.isnan(self.torque[row]) else self.torque[row]
 
-    def advance(self, actions: Array, active: Array | None) -> tuple[Array, Array, Array]:
+    def step(self, actions: Array, active: Array | None) -> tuple[Array, Array, Array]:
         """Gymnasium's step."""
-        p = self.parameters
-        theta, speed = self.state
-        torque = np.clip(actions[:, 0].astype(np.float32), -self._limit, self._limit)
-        self._torque = torque
-        effort = np.float32(0.001) * square_single(torque)
-        costs = square(angle_normalize(theta)) + 0.1 * square(speed) + effort
-
-        speed = speed + (self._gravity * np.sin(theta) + self._motor * torque) * p["dt"]
-        speed = np.clip(speed, -p["max_speed"], p["max_speed"])
-        theta = theta + speed * p["dt"]
-        self.state = np.stack((theta, speed))
-        observations = np.stack((np.cos(theta), np.sin(theta), speed), axis=1).astype(np.float32)
-        return observations, -costs, np.zeros(self.count, dtype=bool)
+        self.torque = applied(self.constants, single(actions[:, 0]))
+        moved, rewards = advance(self.constants, self.state, self.torque)
+        self.state = np.stack(moved)
+        observations = np.stack(observe(self.state), axis=1).astype(np.float32)
+        return observations, rewards, np.zeros(self.count, dtype=bool)
