@@ -34,6 +34,8 @@ Transition: TypeAlias = tuple[Observation, SupportsFloat, bool, bool, Info]
 """What ``step`` gives: observation, reward, terminated, truncated, info."""
 
 Array: TypeAlias = NDArray[Any]
+State: TypeAlias = "Array | tuple[Array, ...]"
+"""Quantities of many instances: ``[quantity, instance]``, or an array for each."""
 Floats: TypeAlias = NDArray[np.float64]
 Image: TypeAlias = NDArray[np.uint8]
 

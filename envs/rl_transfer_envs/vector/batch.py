@@ -64,6 +64,10 @@ class Batch:
         contexts: ``contexts[instance]``, the values drawn for the present episode.
         has_base_observation: mask of the instances whose observation is perturbed.
         base_observations: ``[instance, dimension]``, the unperturbed observations of these.
+        kernel: state and parameters of the physics.
+        layers: the perturbations between agent and environment, from the inside out.
+        elapsed: ``elapsed[instance]``, steps of the present episode.
+        limits: ``limits[instance]``, steps after which it is truncated.
 
     Raises:
         IncompatiblePerturbationError: something does not vectorise, or instances do not fit
@@ -94,12 +98,12 @@ class Batch:
         if len(kernels) > 1:
             names = ", ".join(sorted(kernel.environment for kernel in kernels))
             raise IncompatiblePerturbationError(f"one batch holds one kind of environment, not {names}.")
-        self._layers = stack_layers(self.instances)
+        self.layers = stack_layers(self.instances)
         envs = [instance.env for instance in self.instances]
         self.observation_space = common_space([env.observation_space for env in envs], "observation")
         self.action_space = common_space([env.action_space for env in envs], "action")
-        self._kernel = kernels.pop()(self.num_envs)
-        self._elapsed, self._limits = (np.zeros(self.num_envs, dtype=np.int64) for _ in range(2))
+        self.kernel = kernels.pop()(self.num_envs)
+        self.elapsed, self.limits = (np.zeros(self.num_envs, dtype=np.int64) for _ in range(2))
         for row in range(self.num_envs):
             self._load(row)
         self._running = np.zeros(self.num_envs, dtype=bool)
@@ -133,9 +137,9 @@ class Batch:
             ]
         )
         numbers = np.asarray(rows, dtype=np.intp)
-        self._elapsed[numbers], self._running[numbers] = 0, True
+        self.elapsed[numbers], self._running[numbers] = 0, True
         self.base_observations[numbers] = observations
-        for layer in self._layers:
+        for layer in self.layers:
             for k, row in enumerate(rows):
                 layer.begin(row, observations[k])
             observations = layer.observation(numbers, observations)
@@ -143,8 +147,8 @@ class Batch:
 
     def _load(self, row: int) -> None:
         """Read what an instance's specification, or the draw of its episode, set."""
-        self._kernel.load(row, self.instances[row].base)
-        self._limits[row] = self.instances[row].limit()
+        self.kernel.load(row, self.instances[row].base)
+        self.limits[row] = self.instances[row].limit()
 
     def _restart(self, row: int, seed: int | None, options: Options) -> Array:
         instance = self.instances[row]
@@ -153,7 +157,7 @@ class Batch:
         observation, info = instance.inner.reset(seed=seed, options=options)
         if "context" in info:
             self._load(row)
-        self._kernel.start(row, instance.base)
+        self.kernel.start(row, instance.base)
         for wrapper in instance.wrappers:
             wrapper.add_context(info)
         self.contexts[row] = info.get("context", {})
@@ -177,7 +181,7 @@ class Batch:
         if not self._running[rows].all():
             raise gym.error.ResetNeeded("call reset before step")
         inner = self._checked(actions, rows)
-        for layer in reversed(self._layers):
+        for layer in reversed(self.layers):
             inner = layer.action(rows, inner)
         active = None
         if not isinstance(rows, slice):
@@ -186,20 +190,32 @@ class Batch:
             placed = np.zeros((self.num_envs, *inner.shape[1:]), dtype=inner.dtype)
             placed[rows] = inner
             inner = placed
-        observations, rewards, terminated = self._kernel.step(inner, active)
+        observations, rewards, terminated = self.advance(inner, active)
         if active is not None:
             observations, rewards, terminated = observations[rows], rewards[rows], terminated[rows]
-        self._elapsed[rows] += 1
-        truncated = self._elapsed[rows] >= self._limits[rows]
+        self.elapsed[rows] += 1
+        truncated = self.elapsed[rows] >= self.limits[rows]
         return self._perturbed(rows, observations, rewards, terminated, truncated)
+
+    def advance(self, actions: Array, active: Array | None) -> tuple[Array, Array, Array]:
+        """One step of the bare physics; who has a faster one for the same kernel may put it here.
+
+        Args:
+            actions: as they reach the physics, of all instances.
+            active: mask of the instances that count, None for all.
+
+        Returns:
+            Observations, rewards and terminated, newly made.
+        """
+        return self.kernel.step(actions, active)
 
     def _perturbed(
         self, rows: Rows, observations: Array, rewards: Array, terminated: Array, truncated: Array
     ) -> Step:
-        if self._layers:
+        if self.layers:
             self.base_observations[rows] = observations
             done = terminated | truncated
-            for layer in self._layers:
+            for layer in self.layers:
                 rewards = layer.reward(rows, rewards, observations, terminated, done)
                 observations = layer.observation(rows, observations)
         return Step(observations, rewards, terminated, truncated)
@@ -231,8 +247,8 @@ class Batch:
         """Write the state of all instances back to their environments, for reading and rendering."""
         for row, instance in enumerate(self.instances):
             if self._running[row]:
-                self._kernel.export(row, instance.base)
-                instance.elapse(int(self._elapsed[row]))
+                self.kernel.export(row, instance.base)
+                instance.elapse(int(self.elapsed[row]))
 
     def read(self, name: str, rows: Sequence[int] | None = None) -> list[Any]:
         """An attribute of the instances, as of now; looked up through their wrappers.

@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from rl_transfer_envs.aliases import Array, Simulator
+from rl_transfer_envs.aliases import Array, Simulator, State
 from rl_transfer_envs.errors import IncompatiblePerturbationError
 from rl_transfer_envs.vector.kernels.arithmetic import bounded, choose, plus, square, together, wrap
 from rl_transfer_envs.vector.kernels.base import USE_SYNC, Kernel
@@ -48,7 +48,7 @@ class Constants(NamedTuple):
     goal_height: Array
 
 
-def advance(c: Constants, state: Array, torque: Array) -> tuple[tuple[Array, ...], Array, Array]:
+def advance(c: Constants, state: State, torque: Array) -> tuple[tuple[Array, ...], Array, Array]:
     """Gymnasium's step: the classic Runge–Kutta method over the equations of the "book".
 
     Args:
@@ -74,7 +74,7 @@ def advance(c: Constants, state: Array, torque: Array) -> tuple[tuple[Array, ...
     return (theta1, theta2, speed1, speed2), choose(terminated, 0.0, -1.0), terminated
 
 
-def _derivative(c: Constants, state: Array, torque: Array) -> Array:
+def _derivative(c: Constants, state: State, torque: Array) -> Array:
     """How fast the state changes."""
     theta1, theta2, speed1, speed2 = state
     cos2, sin2 = np.cos(theta2), np.sin(theta2)
@@ -94,7 +94,7 @@ def _derivative(c: Constants, state: Array, torque: Array) -> Array:
     return together(speed1, speed2, acceleration1, acceleration2)
 
 
-def observe(state: Array) -> tuple[Array, ...]:
+def observe(state: State) -> tuple[Array, ...]:
     """The observation: cosine and sine of both angles, and the angular velocities.
 
     Args:
@@ -113,6 +113,7 @@ class AcrobotKernel(Kernel[Constants]):
 
     environment = "Acrobot"
     state_size = 4
+    observation_size = 6
     attributes: ClassVar[dict[str, float | None]] = {
         **dict.fromkeys(
             (

@@ -21,7 +21,7 @@ import math
 
 import numpy as np
 
-from rl_transfer_envs.aliases import Array
+from rl_transfer_envs.aliases import Array, State
 
 
 def square(x: Array) -> Array:
@@ -107,7 +107,7 @@ def together(a: Array, b: Array, c: Array, d: Array) -> Array:
     return np.stack((a, b, c, d))
 
 
-def plus(x: Array, factor: Array | float, y: Array) -> Array:
+def plus(x: State, factor: Array | float, y: Array) -> Array:
     """``x + factor·y`` for quantities that belong :func:`together`.
 
     Args:
@@ -115,7 +115,7 @@ def plus(x: Array, factor: Array | float, y: Array) -> Array:
         factor: ``factor[i]``, or one for all.
         y: ``y[quantity, i]``.
     """
-    return np.asarray(x + factor * y)
+    return np.asarray(np.asarray(x) + factor * y)
 
 
 def angle_normalize(x: Array) -> Array:

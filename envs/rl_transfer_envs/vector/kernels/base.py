@@ -30,6 +30,7 @@ class Kernel(Generic[C_co]):
         attributes: numbers read from every instance's ``env.unwrapped``, with the value taken
             where the environment has the number as a literal (None: it must have it).
         state_size: how many numbers Gymnasium's ``env.unwrapped.state`` holds.
+        observation_size: how many numbers an observation has.
         state: ``state[variable, instance]``, float64.
         parameters: attribute → ``value[instance]``, float64.
 
@@ -40,6 +41,7 @@ class Kernel(Generic[C_co]):
     environment: ClassVar[str]
     attributes: ClassVar[dict[str, float | None]]
     state_size: ClassVar[int]
+    observation_size: ClassVar[int]
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -83,7 +85,8 @@ class Kernel(Generic[C_co]):
     @property
     def constants(self) -> C_co:
         """What the equations need of the parameters; a new object whenever these were read anew."""
-        if self._constants is None:
+        # A checkpoint that was restored keeps the numbers of a named tuple, but not its names.
+        if self._constants is None or type(self._constants) is tuple:
             self._constants = self.derive()
         return self._constants
 

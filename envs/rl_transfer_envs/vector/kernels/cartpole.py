@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rl_transfer_envs.aliases import Array, Simulator
+from rl_transfer_envs.aliases import Array, Simulator, State
 from rl_transfer_envs.errors import IncompatiblePerturbationError
 from rl_transfer_envs.vector.kernels.arithmetic import choose
 from rl_transfer_envs.vector.kernels.base import USE_SYNC, Kernel
@@ -28,7 +28,7 @@ class Constants(NamedTuple):
     fallen: Array
 
 
-def advance(c: Constants, state: Array, action: Array) -> tuple[tuple[Array, ...], Array, Array]:
+def advance(c: Constants, state: State, action: Array) -> tuple[tuple[Array, ...], Array, Array]:
     """Gymnasium's step, without its warning about steps after the end; Euler integration.
 
     Args:
@@ -60,6 +60,7 @@ class CartPoleKernel(Kernel[Constants]):
 
     environment = "CartPole"
     state_size = 4
+    observation_size = 4
     attributes = dict.fromkeys(
         (
             "gravity",

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rl_transfer_envs.aliases import Array, Simulator
+from rl_transfer_envs.aliases import Array, Simulator, State
 from rl_transfer_envs.vector.kernels.arithmetic import bounded, choose, cos
 from rl_transfer_envs.vector.kernels.base import Kernel
 
@@ -23,7 +23,7 @@ class Constants(NamedTuple):
     goal_velocity: Array
 
 
-def advance(c: Constants, state: Array, action: Array) -> tuple[tuple[Array, ...], float, Array]:
+def advance(c: Constants, state: State, action: Array) -> tuple[tuple[Array, ...], float, Array]:
     """Gymnasium's step.
 
     Args:
@@ -48,6 +48,7 @@ class MountainCarKernel(Kernel[Constants]):
 
     environment = "MountainCar"
     state_size = 2
+    observation_size = 2
     attributes = dict.fromkeys(Constants._fields)
 
     def derive(self) -> Constants:

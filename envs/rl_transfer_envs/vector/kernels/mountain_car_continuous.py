@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from rl_transfer_envs.aliases import Array, Simulator
+from rl_transfer_envs.aliases import Array, Simulator, State
 from rl_transfer_envs.vector.kernels.arithmetic import bounded, choose, cos, like, single, square
 from rl_transfer_envs.vector.kernels.base import Kernel
 
@@ -43,7 +43,7 @@ class Constants(NamedTuple):
 
 
 def advance(
-    p: Constants, single_p: Constants, double_p: Constants, state: Array, throttle: Array
+    p: Constants, single_p: Constants, double_p: Constants, state: State, throttle: Array
 ) -> tuple[tuple[Array, ...], Array, Array]:
     """Gymnasium's step.
 
@@ -94,6 +94,7 @@ class MountainCarContinuousKernel(Kernel[Constants]):
 
     environment = "MountainCarContinuous"
     state_size = 2
+    observation_size = 2
     attributes: ClassVar[dict[str, float | None]] = {**dict.fromkeys(Constants._fields), "gravity": 0.0025}
 
     def __init__(self, count: int) -> None:

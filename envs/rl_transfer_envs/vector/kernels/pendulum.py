@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rl_transfer_envs.aliases import Array, Simulator
+from rl_transfer_envs.aliases import Array, Simulator, State
 from rl_transfer_envs.vector.kernels.arithmetic import angle_normalize, bounded, single, square, square_single
 from rl_transfer_envs.vector.kernels.base import Kernel
 
@@ -33,7 +33,7 @@ def applied(c: Constants, action: Array) -> Array:
     return bounded(action, -c.max_torque, c.max_torque)
 
 
-def advance(c: Constants, state: Array, torque: Array) -> tuple[tuple[Array, ...], Array]:
+def advance(c: Constants, state: State, torque: Array) -> tuple[tuple[Array, ...], Array]:
     """Gymnasium's step; no episode ends by itself.
 
     Args:
@@ -53,7 +53,7 @@ def advance(c: Constants, state: Array, torque: Array) -> tuple[tuple[Array, ...
     return (theta + speed * c.dt, speed), -costs
 
 
-def observe(state: Array) -> tuple[Array, ...]:
+def observe(state: State) -> tuple[Array, ...]:
     """The observation: cosine and sine of the angle, and the angular velocity.
 
     Args:
@@ -72,6 +72,7 @@ class PendulumKernel(Kernel[Constants]):
 
     environment = "Pendulum"
     state_size = 2
+    observation_size = 3
     attributes = dict.fromkeys(("max_speed", "max_torque", "dt", "g", "m", "l"))
 
     def __init__(self, count: int) -> None:
