@@ -23,6 +23,8 @@ from stable_baselines3.common.type_aliases import RolloutBufferSamples
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
+from rl_transfer.rl.environments.spaces import Array
+
 Samples = Callable[[NDArray[np.int64], VecNormalize | None], RolloutBufferSamples]
 """Positions in a flattened rollout buffer → their minibatch."""
 
@@ -218,6 +220,24 @@ def last_seen(model: BaseAlgorithm) -> list[object]:
         Arrays, or dicts of arrays; None for what the model does not keep.
     """
     return [model._last_obs, model._last_episode_starts, model._last_original_obs]
+
+
+def set_last_seen(
+    model: BaseAlgorithm, observations: Array, dones: NDArray[np.bool_], original: Array
+) -> None:
+    """Let a model go on from a step that it did not see; see :func:`last_seen`.
+
+    Args:
+        model: between two rollouts.
+        observations: ``[env, …]`` after the step, as the model's environments gave them.
+        dones: ``[env]``, which episodes it ended; off-policy models do not keep them.
+        original: ``[env, …]``, the same observations before they were normalised.
+    """
+    model._last_obs = observations
+    if not isinstance(model, OffPolicyAlgorithm):
+        model._last_episode_starts = dones
+    elif model.get_vec_normalize_env() is not None:
+        model._last_original_obs = original
 
 
 def pending_seeds(env: VecEnv) -> Sequence[int | None]:

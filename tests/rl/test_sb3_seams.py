@@ -35,6 +35,7 @@ ON_MODELS: dict[str, tuple[str, ...]] = {
     "_current_progress_remaining": ALGORITHMS,
     "_update_learning_rate": ALGORITHMS,
     "_setup_lr_schedule": ALGORITHMS,
+    "_update_info_buffer": ALGORITHMS,
     "_create_aliases": names_with(lambda traits: traits.off_policy),
     "_sample_action": names_with(lambda traits: traits.off_policy),
     "_compute_actor_grad": names_with(lambda traits: traits.natural_gradient),

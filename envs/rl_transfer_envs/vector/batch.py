@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike
 
-from rl_transfer_envs.aliases import Array, Given, Info, Options
+from rl_transfer_envs.aliases import Array, Env, Given, Info, Options
 from rl_transfer_envs.errors import (
     IncompatiblePerturbationError,
     InvalidSpecError,
@@ -23,7 +23,7 @@ from rl_transfer_envs.errors import (
     key_prefix,
 )
 from rl_transfer_envs.registry.wrapping import unchangeable
-from rl_transfer_envs.vector.instances import Instance, build
+from rl_transfer_envs.vector.instances import Instance, build, take_apart
 from rl_transfer_envs.vector.kernels import KERNELS
 from rl_transfer_envs.vector.layers import ALL, Rows, builder, stack_layers
 from rl_transfer_envs.vector.spaces import common_space
@@ -80,20 +80,36 @@ class Batch:
             raise InvalidSpecError("a batch needs at least one environment.")
         if render_mode not in RENDER_MODES:
             raise InvalidSpecError(f"render_mode must be 'rgb_array' or None, not {render_mode!r}.")
-        self.num_envs = len(specs)
-        self.instances: list[Instance] = []
+        instances: list[Instance] = []
         try:
             for number, spec in enumerate(specs):
                 with key_prefix(str(number)):
-                    self.instances.append(build(spec, render_mode))
-                    for wrapper in self.instances[-1].wrappers:
-                        builder(type(wrapper))
-            self._assemble()
+                    instances.append(_batchable(build(spec, render_mode)))
+            self._assemble(instances)
         except Exception:
-            self.close()
+            for instance in instances:
+                instance.env.close()
             raise
 
-    def _assemble(self) -> None:
+    @classmethod
+    def around(cls, envs: Sequence[Env]) -> Batch:
+        """A batch of environments that exist; :meth:`adopt` and :meth:`export` move their state.
+
+        Args:
+            envs: as :func:`rl_transfer_envs.make` returns them; they are not changed.
+
+        Returns:
+            The batch.
+
+        Raises:
+            IncompatiblePerturbationError: something does not vectorise, or they do not fit into one batch.
+        """
+        batch = cls.__new__(cls)
+        batch._assemble([_batchable(take_apart(env)) for env in envs])
+        return batch
+
+    def _assemble(self, instances: list[Instance]) -> None:
+        self.num_envs, self.instances = len(instances), instances
         kernels = {KERNELS[type(instance.base)] for instance in self.instances}
         if len(kernels) > 1:
             names = ", ".join(sorted(kernel.environment for kernel in kernels))
@@ -144,6 +160,19 @@ class Batch:
                 layer.begin(row, observations[k])
             observations = layer.observation(numbers, observations)
         return observations
+
+    def adopt(self, elapsed: Sequence[int]) -> None:
+        """Take over the state that the environments are in; the opposite of :meth:`export`.
+
+        What perturbations between agent and environment remember is not taken over.
+
+        Args:
+            elapsed: per instance the steps of the present episode; each was reset at some time.
+        """
+        for row, instance in enumerate(self.instances):
+            self._load(row)
+            self.kernel.start(row, instance.base)
+        self.elapsed[:], self._running[:] = elapsed, True
 
     def _load(self, row: int) -> None:
         """Read what an instance's specification, or the draw of its episode, set."""
@@ -288,3 +317,10 @@ class Batch:
         """Close the instances."""
         for instance in self.instances:
             instance.env.close()
+
+
+def _batchable(instance: Instance) -> Instance:
+    """The instance, if all of its perturbations have a layer."""
+    for wrapper in instance.wrappers:
+        builder(type(wrapper))
+    return instance

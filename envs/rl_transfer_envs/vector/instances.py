@@ -76,16 +76,32 @@ def build(spec: Given, render_mode: str | None) -> Instance:
         EnvError: the specification is wrong.
     """
     env = make(spec, render_mode)
+    try:
+        return take_apart(env)
+    except IncompatiblePerturbationError:
+        env.close()
+        raise
+
+
+def take_apart(env: Env) -> Instance:
+    """The parts of an environment.
+
+    Args:
+        env: as :func:`rl_transfer_envs.make` returns it; it is not changed.
+
+    Returns:
+        The instance.
+
+    Raises:
+        IncompatiblePerturbationError: the environment has no batched equations, or something
+            wraps it that is none of this package's.
+    """
     found: list[Perturbation] = []
     inner = env
     while isinstance(inner, Perturbation) and not isinstance(inner, TimeLimit):
         found.append(inner)
         inner = inner.env
-    try:
-        _check(env, inner)
-    except IncompatiblePerturbationError:
-        env.close()
-        raise
+    _check(env, inner)
     timers = tuple(layer for layer in layers(inner) if isinstance(layer, GymnasiumTimeLimit))
     return Instance(env, inner, env.unwrapped, tuple(reversed(found)), timers)
 

@@ -32,10 +32,10 @@ Flags = NDArray[np.bool_]
 
 register([Path(__file__), Path(scalars.__file__)])
 
-_CARTPOLE = len(cartpole.Constants._fields)
-_ACROBOT = len(acrobot.Constants._fields)
-_MOUNTAIN_CAR = len(mountain_car.Constants._fields)
-_CONTINUOUS = len(mountain_car_continuous.Constants._fields)
+_CARTPOLE = cartpole.CONSTANTS
+_ACROBOT = acrobot.CONSTANTS
+_MOUNTAIN_CAR = mountain_car.CONSTANTS
+_CONTINUOUS = mountain_car_continuous.CONSTANTS
 
 
 @compiled(exact=True)

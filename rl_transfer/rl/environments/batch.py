@@ -38,6 +38,11 @@ class BatchedVecEnv(VecEnv):
         specs: one specification per instance.
         render_mode: None or ``"rgb_array"``.
 
+    Attributes:
+        batch: the instances.
+        monitors: their monitors; ``total_steps`` is written when it is asked for.
+        steps: of the whole batch since it was made.
+
     Raises:
         EnvError: a specification is wrong or does not vectorise; ``key`` begins with the
             number of the instance.
@@ -47,15 +52,15 @@ class BatchedVecEnv(VecEnv):
 
     def __init__(self, specs: Sequence[Mapping[str, Json] | str], render_mode: str | None = None) -> None:
         self.batch = Batch(specs, render_mode)
-        self._monitors = [Monitor(instance.env) for instance in self.batch.instances]
-        self._steps = 0
+        self.monitors = [Monitor(instance.env) for instance in self.batch.instances]
+        self.steps = 0
         super().__init__(self.batch.num_envs, self.batch.observation_space, self.batch.action_space)
         self.metadata = self.batch.instances[0].env.metadata
 
     def reset(self) -> Array:
         """Begin new episodes, with the seeds and options that were set."""
         rows = list(range(self.num_envs))
-        observations = self._restart(
+        observations = self.restart(
             rows,
             sb3_seams.pending_seeds(self),
             [options or None for options in sb3_seams.pending_options(self)],
@@ -74,8 +79,8 @@ class BatchedVecEnv(VecEnv):
     def step_wait(self) -> VecEnvStepReturn:
         """Step all instances and reset those that finished."""
         step = self.batch.step(self.actions)
-        self._steps += 1
-        for monitor, reward in zip(self._monitors, step.rewards.tolist(), strict=True):
+        self.steps += 1
+        for monitor, reward in zip(self.monitors, step.rewards.tolist(), strict=True):
             monitor.rewards.append(reward)
         late = (step.truncated & ~step.terminated).tolist()
         infos = [{**self._info(row), "TimeLimit.truncated": truncated} for row, truncated in enumerate(late)]
@@ -86,21 +91,31 @@ class BatchedVecEnv(VecEnv):
     def _reset_finished(self, step: Step, done: NDArray[np.bool_], infos: list[Info]) -> Array:
         rows = np.flatnonzero(done).tolist()
         for row in rows:
-            infos[row]["episode"] = self._close_episode(self._monitors[row])
+            infos[row]["episode"] = close_episode(self.monitors[row])
             infos[row]["terminal_observation"] = step.observations[row].copy()
         observations = step.observations.copy()
-        observations[rows] = self._restart(rows)
+        observations[rows] = self.restart(rows)
         return observations
 
-    def _restart(
+    def restart(
         self,
         rows: list[int],
         seeds: Sequence[int | None] | None = None,
         options: Sequence[Info | None] | None = None,
     ) -> Array:
+        """Begin new episodes of some instances.
+
+        Args:
+            rows: their numbers, rising.
+            seeds: one per row; None goes on.
+            options: one per row, as ``reset`` takes them.
+
+        Returns:
+            Their first observations, ``[row, …]``.
+        """
         observations = self.batch.reset(rows, seeds, options)
         for row in rows:
-            self._monitors[row].rewards, self._monitors[row].needs_reset = [], False
+            self.monitors[row].rewards, self.monitors[row].needs_reset = [], False
             self.reset_infos[row] = self._info(row)
         return observations
 
@@ -112,16 +127,6 @@ class BatchedVecEnv(VecEnv):
         if self.batch.has_base_observation[row]:
             info["base_observation"] = self.batch.base_observations[row].copy()
         return info
-
-    @staticmethod
-    def _close_episode(monitor: AnyMonitor) -> Info:
-        """Write the episode down as ``Monitor.step`` does."""
-        episode_return, length = sum(monitor.rewards), len(monitor.rewards)
-        seconds = time.time() - monitor.t_start
-        monitor.episode_returns.append(episode_return)
-        monitor.episode_lengths.append(length)
-        monitor.episode_times.append(seconds)
-        return {"r": round(episode_return, 6), "l": length, "t": round(seconds, 6)}
 
     def close(self) -> None:
         """Close the instances."""
@@ -199,14 +204,30 @@ class BatchedVecEnv(VecEnv):
             One answer per instance asked for.
         """
         return [
-            is_wrapped(self._monitors[row], wrapper_class)
-            for row in sb3_seams.instance_numbers(self, indices)
+            is_wrapped(self.monitors[row], wrapper_class) for row in sb3_seams.instance_numbers(self, indices)
         ]
 
     def _current(self, indices: VecEnvIndices) -> list[AnyMonitor]:
         """The monitors of some instances, with the state of the batch written back to them."""
         self.batch.export()
-        monitors = [self._monitors[row] for row in sb3_seams.instance_numbers(self, indices)]
+        monitors = [self.monitors[row] for row in sb3_seams.instance_numbers(self, indices)]
         for monitor in monitors:
-            monitor.total_steps = self._steps
+            monitor.total_steps = self.steps
         return monitors
+
+
+def close_episode(monitor: AnyMonitor) -> Info:
+    """Write an episode down as ``Monitor.step`` does.
+
+    Args:
+        monitor: its ``rewards`` are those of the whole episode.
+
+    Returns:
+        Return ``r``, length ``l`` and the time ``t`` since the monitor was made [s].
+    """
+    episode_return, length = sum(monitor.rewards), len(monitor.rewards)
+    seconds = time.time() - monitor.t_start
+    monitor.episode_returns.append(episode_return)
+    monitor.episode_lengths.append(length)
+    monitor.episode_times.append(seconds)
+    return {"r": round(episode_return, 6), "l": length, "t": round(seconds, 6)}

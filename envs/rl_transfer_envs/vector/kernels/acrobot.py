@@ -48,6 +48,9 @@ class Constants(NamedTuple):
     goal_height: Array
 
 
+CONSTANTS = len(Constants._fields)
+
+
 def advance(c: Constants, state: State, torque: Array) -> tuple[tuple[Array, ...], Array, Array]:
     """Gymnasium's step: the classic Runge–Kutta method over the equations of the "book".
 
@@ -60,10 +63,10 @@ def advance(c: Constants, state: State, torque: Array) -> tuple[tuple[Array, ...
         The next state, the reward, and whether the episode ends.
     """
     half = c.dt / 2.0
-    k1 = _derivative(c, state, torque)
-    k2 = _derivative(c, plus(state, half, k1), torque)
-    k3 = _derivative(c, plus(state, half, k2), torque)
-    k4 = _derivative(c, plus(state, c.dt, k3), torque)
+    k1 = derivative(c, state, torque)
+    k2 = derivative(c, plus(state, half, k1), torque)
+    k3 = derivative(c, plus(state, half, k2), torque)
+    k4 = derivative(c, plus(state, c.dt, k3), torque)
     slopes = plus(plus(plus(k1, 2.0, k2), 2.0, k3), 1.0, k4)
     theta1, theta2, speed1, speed2 = plus(state, c.dt / 6.0, slopes)
 
@@ -74,8 +77,17 @@ def advance(c: Constants, state: State, torque: Array) -> tuple[tuple[Array, ...
     return (theta1, theta2, speed1, speed2), choose(terminated, 0.0, -1.0), terminated
 
 
-def _derivative(c: Constants, state: State, torque: Array) -> Array:
-    """How fast the state changes."""
+def derivative(c: Constants, state: State, torque: Array) -> Array:
+    """How fast the state changes.
+
+    Args:
+        c: the constants.
+        state: as in :func:`advance`.
+        torque: as in :func:`advance`.
+
+    Returns:
+        Its time derivative, :func:`~rl_transfer_envs.vector.kernels.arithmetic.together`.
+    """
     theta1, theta2, speed1, speed2 = state
     cos2, sin2 = np.cos(theta2), np.sin(theta2)
     d1 = c.near + c.m2 * (c.lengths + c.cross1 * cos2) + c.inertia + c.inertia

@@ -28,6 +28,9 @@ class Constants(NamedTuple):
     fallen: Array
 
 
+CONSTANTS = len(Constants._fields)
+
+
 def advance(c: Constants, state: State, action: Array) -> tuple[tuple[Array, ...], Array, Array]:
     """Gymnasium's step, without its warning about steps after the end; Euler integration.
 

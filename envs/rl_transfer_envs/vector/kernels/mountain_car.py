@@ -23,6 +23,9 @@ class Constants(NamedTuple):
     goal_velocity: Array
 
 
+CONSTANTS = len(Constants._fields)
+
+
 def advance(c: Constants, state: State, action: Array) -> tuple[tuple[Array, ...], float, Array]:
     """Gymnasium's step.
 

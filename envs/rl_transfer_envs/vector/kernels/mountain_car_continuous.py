@@ -42,6 +42,9 @@ class Constants(NamedTuple):
         return Constants(*(each[rows] for each in self))
 
 
+CONSTANTS = len(Constants._fields)
+
+
 def advance(
     p: Constants, single_p: Constants, double_p: Constants, state: State, throttle: Array
 ) -> tuple[tuple[Array, ...], Array, Array]:
@@ -58,7 +61,7 @@ def advance(
         The next state in single precision, the reward, and whether the episode ends.
     """
     position, velocity = state
-    velocity = velocity + like(_acceleration(single_p, double_p, position, throttle), velocity)
+    velocity = velocity + like(acceleration(single_p, double_p, position, throttle), velocity)
     fast, reverse = velocity > p.max_speed, velocity < -p.max_speed
     velocity = bounded(velocity, -p.max_speed, p.max_speed)
     position = position + velocity
@@ -76,8 +79,18 @@ def advance(
     return (single(position), single(velocity)), reward, terminated
 
 
-def _acceleration(single_p: Constants, double_p: Constants, position: Array, throttle: Array) -> Array:
-    """Engine minus hill: in single precision, unless the throttle was clipped to a Python float."""
+def acceleration(single_p: Constants, double_p: Constants, position: Array, throttle: Array) -> Array:
+    """Engine minus hill: in single precision, unless the throttle was clipped to a Python float.
+
+    Args:
+        single_p: as in :func:`advance`.
+        double_p: as in :func:`advance`.
+        position: of the car.
+        throttle: as in :func:`advance`.
+
+    Returns:
+        The change of the velocity in one step.
+    """
     hill = double_p.gravity * cos(like(3.0, position) * position)
     under, over = throttle < single_p.min_action, throttle > single_p.max_action
     limit = choose(under, double_p.min_action, double_p.max_action)
