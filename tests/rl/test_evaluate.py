@@ -155,7 +155,7 @@ def test_channels_may_stand_first_or_last() -> None:
 def test_closing_closes_every_environment() -> None:
     evaluator = Evaluator(Environment(id="CartPole-v1"), 3)
     closed = []
-    for env in evaluator._envs:
+    for env in evaluator.players._envs:
         env.close = lambda env=env: closed.append(env)  # type: ignore[method-assign, misc]
     evaluator.close()
-    assert closed == evaluator._envs
+    assert closed == evaluator.players._envs

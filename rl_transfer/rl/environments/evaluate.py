@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from gymnasium import spaces
@@ -39,12 +39,49 @@ class Episodes:
         return float(np.mean(self.returns))
 
 
-class Evaluator:
-    """Evaluates policies in one environment; its environments are reused between evaluations.
+class Players(Protocol):
+    """Environments in which several episodes are played side by side."""
+
+    @property
+    def observation_space(self) -> Space:
+        """Of one episode."""
+
+    @property
+    def action_space(self) -> Space:
+        """Of one episode."""
+
+    def reset(self, seeds: Sequence[int]) -> Observation:
+        """Begin one episode per seed.
+
+        Args:
+            seeds: one per episode, no more than there are environments.
+
+        Returns:
+            Observations ``[episode, …]``.
+        """
+
+    def step(self, actions: Array, active: Sequence[int]) -> tuple[Observation, Array, list[int]]:
+        """One step of the episodes that go on.
+
+        Args:
+            actions: ``[episode, …]``; those of finished episodes do not matter.
+            active: numbers of the episodes that go on, rising.
+
+        Returns:
+            Observations ``[episode, …]``, those of finished episodes as they were; rewards of ``active``
+            as ``float64``; the numbers of the episodes that ended with this step.
+        """
+
+    def close(self) -> None:
+        """Close the environments."""
+
+
+class SinglePlayers:
+    """Environments that are stepped one after another.
 
     Args:
         config: the environment and its perturbations.
-        episodes: the most that one evaluation plays.
+        episodes: how many.
         key: where the config stands in the user's file, for error messages.
 
     Raises:
@@ -53,9 +90,56 @@ class Evaluator:
 
     def __init__(self, config: Environment, episodes: int, key: str | None = None) -> None:
         self._envs = [make_env(config, key=key) for _ in range(episodes)]
+        self._observations: list[Observation] = []
+        self.observation_space: Space = self._envs[0].observation_space
+        self.action_space: Space = self._envs[0].action_space
+
+    def reset(self, seeds: Sequence[int]) -> Observation:
+        """As :class:`Players` says."""
+        envs = self._envs[: len(seeds)]
+        self._observations = [env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=True)]
+        return stack(self._observations, self.observation_space)
+
+    def step(self, actions: Array, active: Sequence[int]) -> tuple[Observation, Array, list[int]]:
+        """As :class:`Players` says."""
+        rewards, over = np.zeros(len(active)), []
+        for place, index in enumerate(active):
+            observation, reward, terminated, truncated, _ = self._envs[index].step(actions[index])
+            self._observations[index] = observation
+            rewards[place] = float(reward)
+            if terminated or truncated:
+                over.append(index)
+        return stack(self._observations, self.observation_space), rewards, over
+
+    def close(self) -> None:
+        """Close the environments."""
+        for env in self._envs:
+            env.close()
+
+
+class Evaluator:
+    """Evaluates policies in one environment; its environments are reused between evaluations.
+
+    Args:
+        config: the environment and its perturbations.
+        episodes: the most that one evaluation plays.
+        key: where the config stands in the user's file, for error messages.
+        players: what plays the episodes; environments stepped one after another if not given.
+
+    Attributes:
+        players: what plays the episodes.
+
+    Raises:
+        EnvironmentSpecError: the environment cannot be built.
+    """
+
+    def __init__(
+        self, config: Environment, episodes: int, key: str | None = None, players: Players | None = None
+    ) -> None:
+        self.players = players or SinglePlayers(config, episodes, key)
         self._name = config.id
-        self.observation_space = self._envs[0].observation_space
-        self.action_space = self._envs[0].action_space
+        self.observation_space = self.players.observation_space
+        self.action_space = self.players.action_space
 
     def run(self, act: Act, seeds: Sequence[int]) -> Episodes:
         """Play one episode per seed, to its termination or truncation.
@@ -71,40 +155,32 @@ class Evaluator:
         Raises:
             EnvironmentSpecError: an episode does not end, or something in it is NaN or infinite.
         """
-        envs = self._envs[: len(seeds)]
         with isolated(seeds[0]):
-            observations = [env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=True)]
-            returns = np.zeros(len(envs))
-            lengths = np.zeros(len(envs), dtype=int)
-            active = list(range(len(envs)))
+            batch = self.players.reset(seeds)
+            returns = np.zeros(len(seeds))
+            lengths = np.zeros(len(seeds), dtype=int)
+            rewards = np.zeros(len(seeds))
+            active = list(range(len(seeds)))
             steps = 0
-            rewards = np.zeros(len(envs))
             while active:
-                batch = stack(observations, self.observation_space)
                 refuse_non_finite(self._name, batch, rewards, f"step {steps:,} of an evaluation")
-                actions = act(batch)
                 steps += 1
-                for index in tuple(active):
-                    observation, reward, terminated, truncated, _ = envs[index].step(actions[index])
-                    observations[index] = observation
-                    rewards[index] = float(reward)
-                    returns[index] += rewards[index]
-                    lengths[index] += 1
-                    if terminated or truncated:
-                        active.remove(index)
+                batch, rewards[active], over = self.players.step(act(batch), active)
+                returns[active] += rewards[active]
+                lengths[active] += 1
+                if over:
+                    active = [index for index in active if index not in over]
                 if active and lengths[active[0]] >= STEP_LIMIT:
                     raise EnvironmentSpecError(
                         f"an evaluation episode of {self._name} did not end within {STEP_LIMIT} steps; "
                         "give the environment a time limit"
                     )
-            batch = stack(observations, self.observation_space)
             refuse_non_finite(self._name, batch, rewards, f"step {steps:,} of an evaluation")
         return Episodes(returns.tolist(), lengths.tolist())
 
     def close(self) -> None:
         """Close the environments."""
-        for env in self._envs:
-            env.close()
+        self.players.close()
 
 
 def random_act(space: Space, seed: int) -> Act:

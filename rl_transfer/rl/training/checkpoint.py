@@ -29,6 +29,7 @@ from rl_transfer.rl.strategy.checked_hooks import CheckedHook
 from rl_transfer.rl.strategy.guide import Curriculum
 from rl_transfer.spec import RLRun
 from rl_transfer.spec.base import JsonObject
+from rl_transfer.spec.engine import COMPILED
 
 if TYPE_CHECKING:
     from rl_transfer.rl.training.curve import CurveState, TrainingCurve
@@ -145,6 +146,8 @@ class TrainingCheckpoints:
         """What is not carried: a rollout that has not begun, and environments that cannot be put back."""
         model = curve.model
         left_out: list[object] = [getattr(model, "rollout_buffer", None)]
+        if self.run.engine == COMPILED:  # every evaluation seeds all that its environments draw
+            left_out.append(curve.evaluator)
         env = model.env
         while isinstance(env, VecEnvWrapper):
             left_out.append(env.class_attributes)

@@ -23,12 +23,13 @@ from rl_transfer.results import PLAYED, RunFolder
 from rl_transfer.rl.environments.evaluate import Episodes, Evaluator
 from rl_transfer.rl.environments.finite import refuse_non_finite
 from rl_transfer.rl.environments.seeds import evaluation_seeds
-from rl_transfer.rl.policies.bundle import as_act, log_entropy_coefficient
+from rl_transfer.rl.policies.bundle import log_entropy_coefficient
 from rl_transfer.rl.policies.normalization import current_normalizer, restore, tensors
 from rl_transfer.rl.strategy.apply import PolicyTransfer
 from rl_transfer.rl.strategy.architecture import optimizers
 from rl_transfer.rl.strategy.guide import Curriculum
 from rl_transfer.rl.training.checkpoint import TrainingCheckpoints
+from rl_transfer.rl.training.measuring import act_of
 from rl_transfer.spec import RLRun
 
 BEAT_SECONDS = 0.5
@@ -189,7 +190,7 @@ class TrainingCurve(BaseCallback):
         if self._run.algorithm is None:
             raise ValueError("a run without an algorithm has no learning curve to record")
         normalize = current_normalizer(self.training_env, self._run.algorithm)
-        act = as_act(self.model.policy, normalize, self._run.evaluation.deterministic)
+        act = act_of(self._run, self.model.policy, normalize)
         was_training = self.model.policy.training
         episodes = self.evaluator.run(act, evaluation_seeds(self._run, k))
         self.model.policy.set_training_mode(was_training)

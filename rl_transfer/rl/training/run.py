@@ -20,7 +20,7 @@ from rl_transfer.rl.environments.build import Wrapper, make_vec_env
 from rl_transfer.rl.environments.evaluate import Evaluator, random_act
 from rl_transfer.rl.policies import normalization
 from rl_transfer.rl.policies.algorithms import build_model
-from rl_transfer.rl.policies.bundle import Policy, as_act, load_policy, save_policy, versions
+from rl_transfer.rl.policies.bundle import Policy, load_policy, save_policy, versions
 from rl_transfer.rl.sources.load import load_source
 from rl_transfer.rl.strategy.apply import PolicyTransfer
 from rl_transfer.rl.strategy.checked_hooks import CheckedHook
@@ -31,6 +31,7 @@ from rl_transfer.rl.training.checkpoint import TrainingCheckpoints
 from rl_transfer.rl.training.curve import TrainingCurve
 from rl_transfer.rl.training.engines import engine_record, engine_versions, refuse_other_engine
 from rl_transfer.rl.training.events import logger_of
+from rl_transfer.rl.training.measuring import act_of, evaluator_of
 from rl_transfer.rl.training.rehearsal import rehearse
 from rl_transfer.spec import RLRun
 from rl_transfer.spec.base import Json
@@ -105,7 +106,7 @@ class _Training:
     def execute(self, checkpoints: Checkpoints) -> dict[str, Any]:
         """Run the stages, from the current checkpoint if there is one; returns the record's content."""
         rehearse(self.run, self.source)
-        evaluator = Evaluator(self.run.env, self.run.evaluation.episodes)
+        evaluator = evaluator_of(self.run)
         events = self._events(checkpoints)
         logger = logger_of(self.folder, events)
         env = None
@@ -180,7 +181,7 @@ class _Training:
         """The source policy as it is in the target environment, where the spaces allow it."""
         if self.source is None or not self._spaces_agree(evaluator):
             return None
-        act = self.source.act(self.run.evaluation.deterministic)
+        act = act_of(self.run, self.source.module, self.source.normalizer)
         episodes = evaluator.run(act, seeds.evaluation_seeds(self.run, 0))
         return {"returns": episodes.returns, "lengths": episodes.lengths}
 
@@ -193,7 +194,7 @@ class _Training:
         if self.source is None or model.env is None:
             return None
         try:
-            home = Evaluator(self.source.env, self.run.evaluation.episodes)
+            home = evaluator_of(self.run, self.source.env)
         except (BundleError, EnvironmentSpecError, MissingExtraError) as error:
             self.say(f"retention is not measured: {error.message}")
             return None
@@ -201,11 +202,11 @@ class _Training:
             fits = spaces.same(home.observation_space, model.observation_space)
             if not (fits and spaces.same(home.action_space, model.action_space)):
                 return None
-            deterministic = self.run.evaluation.deterministic
             episode_seeds = seeds.retention_seeds(self.run, self.source.env)
             normalize = normalization.current_normalizer(model.env, self.algorithm)
-            after = home.run(as_act(model.policy, normalize, deterministic), episode_seeds)
-            before = home.run(self.source.act(deterministic), episode_seeds)
+            after = home.run(act_of(self.run, model.policy, normalize), episode_seeds)
+            source = act_of(self.run, self.source.module, self.source.normalizer)
+            before = home.run(source, episode_seeds)
         finally:
             home.close()
         return {"returns": after.returns, "source_returns": before.returns}
