@@ -309,18 +309,6 @@ def set_updates(model: BaseAlgorithm, count: int) -> None:
     model._n_updates = count
 
 
-def episode_starts(model: BaseAlgorithm) -> NDArray[np.bool_]:
-    """Where an episode began with the observation that a model acts on next.
-
-    Args:
-        model: an on-policy model in training.
-
-    Returns:
-        ``[environment]``.
-    """
-    return np.asarray(model._last_episode_starts, dtype=bool)
-
-
 def update_info_buffer(
     model: BaseAlgorithm, infos: list[dict[str, object]], dones: NDArray[np.bool_]
 ) -> None:

@@ -37,9 +37,9 @@ class _OnAnEngine(Frozen):
         Returns:
             A copy; the suite puts the engine into its runs.
         """
-        copied = self.model_copy()
-        copied._engine = chosen
-        return copied
+        other = self.model_copy()
+        other._engine = chosen
+        return other
 
     @model_serializer(mode="wrap")
     def _with_engine(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:

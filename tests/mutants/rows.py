@@ -111,8 +111,8 @@ NAMED = (
     ),
     Named(
         "the evaluator plays on after a truncation",
-        "if terminated or truncated:\n                        active.remove(index)",
-        "if terminated:\n                        active.remove(index)",
+        "if terminated or truncated:\n                over.append(index)",
+        "if terminated:\n                over.append(index)",
         ("tests/rl/test_evaluate.py::test_an_episode_ends_where_it_is_truncated",),
     ),
     Named(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rl_transfer.errors import EnvironmentSpecError
 from rl_transfer.rl.environments import evaluate, spaces
-from rl_transfer.rl.environments.evaluate import Episodes, Evaluator, random_act
+from rl_transfer.rl.environments.evaluate import Episodes, Evaluator, SinglePlayers, random_act
 from rl_transfer.spec import Environment
 
 
@@ -153,9 +153,9 @@ def test_channels_may_stand_first_or_last() -> None:
 
 
 def test_closing_closes_every_environment() -> None:
-    evaluator = Evaluator(Environment(id="CartPole-v1"), 3)
+    players = SinglePlayers(Environment(id="CartPole-v1"), 3)
     closed = []
-    for env in evaluator.players._envs:
+    for env in players._envs:
         env.close = lambda env=env: closed.append(env)  # type: ignore[method-assign, misc]
-    evaluator.close()
-    assert closed == evaluator.players._envs
+    Evaluator(Environment(id="CartPole-v1"), 3, players=players).close()
+    assert closed == players._envs

@@ -28,6 +28,7 @@ BY_NAME = {
 """What takes the name of a member as a text."""
 PUBLIC_NOWHERE = {
     "_version", "_forward_hooks", "_forward_pre_hooks", "_parameters", "_get_file_writer", "_exit",
+    "_is_all_true", "_optimizer_step_pre_hooks", "_optimizer_step_post_hooks",
 }  # fmt: skip
 """Private members of torch's and of ``os`` that have no public name."""
 
@@ -36,8 +37,13 @@ ON_MODELS: dict[str, tuple[str, ...]] = {
     "_update_learning_rate": ALGORITHMS,
     "_setup_lr_schedule": ALGORITHMS,
     "_update_info_buffer": ALGORITHMS,
+    "_n_updates": ALGORITHMS,
     "_create_aliases": names_with(lambda traits: traits.off_policy),
     "_sample_action": names_with(lambda traits: traits.off_policy),
+    "_on_step": names_with(lambda traits: traits.off_policy),
+    "_total_timesteps": ALGORITHMS,
+    "_episode_num": names_with(lambda traits: traits.off_policy),
+    "_update_current_progress_remaining": ALGORITHMS,
     "_compute_actor_grad": names_with(lambda traits: traits.natural_gradient),
 }
 ON_CLASSES: dict[str, tuple[type, ...]] = {
@@ -67,6 +73,9 @@ def accessed(node: ast.AST) -> Iterator[ast.Attribute]:
 def own_members(tree: ast.AST) -> set[str]:
     """What the classes and functions of a module define or assign on ``self``."""
     found = {each.name for each in ast.walk(tree) if isinstance(each, ast.FunctionDef)}
+    for line in (line for made in ast.walk(tree) if isinstance(made, ast.ClassDef) for line in made.body):
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
+            found.add(line.target.id)
     for each in accessed(tree):
         if isinstance(each.ctx, ast.Store) and isinstance(each.value, ast.Name) and each.value.id == "self":
             found.add(each.attr)
@@ -81,7 +90,7 @@ def foreign(source: str) -> list[str]:
         ast.unparse(each)
         for each in accessed(tree)
         if each.attr not in PUBLIC_NOWHERE
-        and not (ast.unparse(each.value) in ("self", "cls", "other") and each.attr in own)
+        and not (ast.unparse(each.value) in ("self", "cls", "other", "super()") and each.attr in own)
     ]
     texts = [each.value for each in ast.walk(tree) if isinstance(each, ast.Constant)]
     found += [each for each in texts if isinstance(each, str) and each in sb3]

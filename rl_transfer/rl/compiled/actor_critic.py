@@ -11,10 +11,11 @@ from stable_baselines3.common.distributions import (
 )
 from stable_baselines3.common.policies import ActorCriticPolicy
 
+from rl_transfer.engine.acting import DIMENSIONS
 from rl_transfer.engine.distributions import CATEGORICAL, GAUSSIAN
-from rl_transfer.engine.network import CONSTANT, INPUTS, STATE, gathered, row_size, table
+from rl_transfer.engine.network import CONSTANT, INPUTS, STATE, DenseLayer, gathered, row_size, table
 from rl_transfer.rl.compiled.networks import Layout, adopt, chain
-from rl_transfer.rl.compiled.optimization import Moments
+from rl_transfer.rl.compiled.optimization import OptimizerState
 
 
 class ActorCritic:
@@ -43,7 +44,7 @@ class ActorCritic:
         self._layout = Layout(self._named)
         self.parameters: NDArray[np.float32] = np.zeros(self._layout.size, dtype=np.float32)
         self.gradient = np.zeros_like(self.parameters)
-        self.moments = Moments(policy.optimizer, self._named, self._layout)
+        self.moments = OptimizerState(policy.optimizer, self._named, self._layout)
         self.sizes, self._kind = groups(policy)
         self._flags: list[bool] = []
         self.bind()
@@ -51,7 +52,7 @@ class ActorCritic:
     @property
     def dimensions(self) -> int:
         """Numbers of one action."""
-        return len(self.sizes) if self._kind == CATEGORICAL else int(self.shape[3])
+        return len(self.sizes) if self._kind == CATEGORICAL else int(self.shape[DIMENSIONS])
 
     def bind(self) -> bool:
         """Take over what changed since the last time: tensors that moved, what is trained.
@@ -72,7 +73,8 @@ class ActorCritic:
 
     def _build(self) -> None:
         extractor, layout = self._policy.mlp_extractor, self._layout
-        layers, ends = [], []
+        layers: list[DenseLayer] = []
+        ends: list[int] = []
         for trunk, head in (("policy_net", "action_net"), ("value_net", "value_net")):
             named = [
                 (f"mlp_extractor.{trunk}.{name}", module)

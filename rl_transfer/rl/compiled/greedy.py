@@ -39,7 +39,10 @@ def greedy_act(policy: BasePolicy) -> Callable[[Observations], Actions] | None:
         return None
     if isinstance(policy, ActorCriticPolicy):
         trunk = policy.mlp_extractor.policy_net.named_children()
-        modules = [*((f"mlp_extractor.policy_net.{k}", m) for k, m in trunk), ("action_net", policy.action_net)]
+        modules = [
+            *((f"mlp_extractor.policy_net.{k}", m) for k, m in trunk),
+            ("action_net", policy.action_net),
+        ]
         sizes, _ = groups(policy)
     elif isinstance(policy, DQNPolicy) and isinstance(policy.action_space, spaces.Discrete):
         modules = [(f"q_net.q_net.{k}", m) for k, m in policy.q_net.q_net.named_children()]
@@ -53,7 +56,9 @@ def greedy_act(policy: BasePolicy) -> Callable[[Observations], Actions] | None:
     for name, start in layout.offsets.items():
         parameters[start : start + named[name].numel()] = named[name].detach().numpy().reshape(-1)
     found = chain(modules, 0, 1, layout)
-    return _Greedy(network.table(found.layers), found.end, sizes, parameters, Encoder(space), policy.action_space)
+    return _Greedy(
+        network.table(found.layers), found.end, sizes, parameters, Encoder(space), policy.action_space
+    )
 
 
 class _Greedy:

@@ -19,7 +19,7 @@ from rl_transfer.engine import acting, gae, network, ppo
 from rl_transfer.errors import TransferError
 from rl_transfer.rl import sb3_seams
 from rl_transfer.rl.compiled.actor_critic import ActorCritic
-from rl_transfer.rl.compiled.stepping import Worlds, worlds_of
+from rl_transfer.rl.compiled.worlds import Worlds, worlds_of
 
 SIGN_SECONDS = 0.5
 """Callbacks are asked in the middle of a rollout no more often than this."""
@@ -92,7 +92,7 @@ class CompiledOnPolicy:
         entropy = self._rows_memory[1]
         signed = time.monotonic()
         starts = numbers["starts"][0]
-        starts[:] = sb3_seams.episode_starts(model)
+        starts[:] = worlds.dones
         for step in range(n_rollout_steps):
             here = self._observations[step]
             here[:] = worlds.observations

@@ -20,7 +20,7 @@ KINDS: Mapping[type[torch.optim.Optimizer], int] = {
 }
 
 
-class Moments:
+class OptimizerState:
     """The state of an optimizer in flat arrays.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from stable_baselines3.common.policies import BasePolicy
@@ -82,4 +83,8 @@ def act_of(policy: BasePolicy, normalize: Normalizer | None, deterministic: bool
         return as_act(policy, normalize, deterministic)
     if normalize is None:
         return greedy
-    return lambda observations: greedy(normalize(observations))
+
+    def act(observations: Observation) -> Array:
+        return greedy(cast(Array, normalize(observations)))
+
+    return act

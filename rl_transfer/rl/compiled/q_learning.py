@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from typing import cast
 
 import numpy as np
 from gymnasium import spaces
@@ -12,6 +13,7 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import ActionNoise
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.type_aliases import RolloutReturn, TrainFreq
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -19,7 +21,7 @@ from rl_transfer.engine import dqn, network
 from rl_transfer.errors import TransferError
 from rl_transfer.rl import sb3_seams
 from rl_transfer.rl.compiled.q_network import QNetworks
-from rl_transfer.rl.compiled.stepping import Worlds, worlds_of
+from rl_transfer.rl.compiled.worlds import Worlds, worlds_of
 
 SIGN_SECONDS = 0.5
 """Callbacks are asked in the middle of a rollout no more often than this."""
@@ -98,12 +100,13 @@ class CompiledDQN:
                 self._actions,
             )
             at = replay_buffer.pos
-            replay_buffer.observations[at] = worlds.originals.reshape(replay_buffer.observations.shape[1:])
+            before = replay_buffer.observations[at]
+            before[...] = worlds.originals.reshape(before.shape)
             worlds.step(self._actions)
             model.num_timesteps += count
             self._store(replay_buffer, at, worlds)
             sb3_seams.count_step(model)
-            ended = int(worlds.dones.sum())
+            ended = len(worlds.ended)
             if ended:
                 episodes += ended
                 sb3_seams.log_episodes(model, ended, log_interval)
@@ -119,7 +122,8 @@ class CompiledDQN:
 
     def _store(self, buffer: ReplayBuffer, at: int, worlds: Worlds) -> None:
         """One transition per environment, as SB3's buffer keeps it."""
-        buffer.next_observations[at] = worlds.next_originals.reshape(buffer.next_observations.shape[1:])
+        after = buffer.next_observations[at]
+        after[...] = worlds.next_originals.reshape(after.shape)
         buffer.actions[at] = self._actions.reshape(buffer.actions.shape[1:])
         buffer.rewards[at] = worlds.original_rewards
         buffer.dones[at] = worlds.dones
@@ -203,8 +207,9 @@ class CompiledDQN:
         normalized = model.get_vec_normalize_env()
         mean, deviation = none, none
         if normalized is not None and normalized.norm_obs:
-            mean = np.asarray(normalized.obs_rms.mean, np.float64).reshape(-1)
-            deviation = np.sqrt(np.asarray(normalized.obs_rms.var).reshape(-1) + normalized.epsilon)
+            moments = cast(RunningMeanStd, normalized.obs_rms)
+            mean = np.asarray(moments.mean, np.float64).reshape(-1)
+            deviation = np.sqrt(np.asarray(moments.var).reshape(-1) + normalized.epsilon)
             settings[dqn.CLIP_OBSERVATION] = normalized.clip_obs
         if normalized is not None and normalized.norm_reward:
             settings[dqn.REWARD_SCALE] = math.sqrt(float(normalized.ret_rms.var) + normalized.epsilon)

@@ -8,7 +8,7 @@ from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 
 from rl_transfer.engine.network import INPUTS, row_size, table
 from rl_transfer.rl.compiled.networks import Layout, adopt, chain
-from rl_transfer.rl.compiled.optimization import Moments
+from rl_transfer.rl.compiled.optimization import OptimizerState
 
 
 class QNetworks:
@@ -36,7 +36,7 @@ class QNetworks:
         self._layout = Layout(self._named)
         self.parameters: NDArray[np.float32] = np.zeros(self._layout.size, dtype=np.float32)
         self.target, self.gradient = np.zeros_like(self.parameters), np.zeros_like(self.parameters)
-        self.moments = Moments(policy.optimizer, self._named, self._layout)
+        self.moments = OptimizerState(policy.optimizer, self._named, self._layout)
         self._flags: list[bool] = []
         self.bind()
 

@@ -205,19 +205,19 @@ class CheckedHook:
         except (Exception, SystemExit) as error:
             raise self._wrong(f"raised {what_was_raised(error)}", "load_state_dict(state)") from error
 
-    def check_state(self, fresh: CheckedHook) -> None:
+    def check_state(self, other: CheckedHook) -> None:
         """See that what the hook offers makes a fresh one say the same of itself.
 
         Args:
-            fresh: built alike; not used afterwards.
+            other: built alike; not used afterwards.
 
         Raises:
             TransferError: it does not, or the hook raised.
         """
-        if self._state is None or fresh._state is None:
+        if self._state is None or other._state is None:
             return
         try:
-            reason = why_not_the_same(self._state, fresh._state)
+            reason = why_not_the_same(self._state, other._state)
         except RLTransferError:
             raise
         except (Exception, SystemExit) as error:
