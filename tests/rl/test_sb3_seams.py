@@ -42,7 +42,7 @@ ON_MODELS: dict[str, tuple[str, ...]] = {
     "_sample_action": names_with(lambda traits: traits.off_policy),
     "_on_step": names_with(lambda traits: traits.off_policy),
     "_total_timesteps": ALGORITHMS,
-    "_episode_num": names_with(lambda traits: traits.off_policy),
+    "_episode_num": ALGORITHMS,
     "_update_current_progress_remaining": ALGORITHMS,
     "_compute_actor_grad": names_with(lambda traits: traits.natural_gradient),
 }
