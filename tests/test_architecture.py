@@ -23,7 +23,7 @@ ROOMS = {
         "rl_transfer.frame", "rl_transfer.core", "rl_transfer.engine", "rl_transfer.spec",
         "rl_transfer.results", "rl_transfer_envs",
         "stable_baselines3", "sb3_contrib", "torch", "numpy", "gymnasium", "huggingface_hub", "safetensors",
-        "scipy",
+        "scipy", "numba",
     },
     "supervised": {
         "rl_transfer.frame", "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "torch", "numpy",
@@ -43,8 +43,8 @@ ROOMS = {
 # Sub-rooms of a package, from the ground up: each imports itself and what stands before it.
 SUB_ROOMS = {
     "rl_transfer.rl": (
-        "sb3_seams", "environments", "policies", "sources", "strategy", "hooks", "training", "room",
-        "agents",
+        "sb3_seams", "environments", "policies", "sources", "strategy", "hooks", "compiled", "training",
+        "room", "agents",
     ),
     "rl_transfer.supervised": (
         "data", "seeds", "predictions", "splits", "classifier", "kind", "batches", "evaluate", "bundle",

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("numba", reason="the compiled engine needs the extra fast")
 
 import rl_transfer_envs
-from rl_transfer.rl.compiled.physics import Physics
+from rl_transfer.rl.compiled.physics import CompiledPhysics
 from rl_transfer.rl.sb3_seams import StandIn
 from rl_transfer_envs.vector.batch import Batch
 from support.untyped import untyped
@@ -44,7 +44,7 @@ def test_every_step_is_gymnasiums_own(env_id: str) -> None:
     specs: list[Spec] = both_ways(env_id)
     batch = Batch(specs)
     batch.reset(range(len(specs)), list(range(len(specs))))
-    physics, kernel = Physics(batch.kernel), batch.kernel
+    physics, kernel = CompiledPhysics(batch.kernel), batch.kernel
     singles = [rl_transfer_envs.make(spec) for spec in specs]
     for row, env in enumerate(singles):
         env.reset(seed=row)
@@ -73,7 +73,7 @@ def test_a_batch_with_compiled_physics_is_the_batch(env_id: str) -> None:
         perturb.append({"torque_noise": 0.3})
     specs = [{"id": env_id, "perturb": perturb}] * 3
     ours, theirs = Batch(specs), Batch(specs)
-    StandIn(ours, "advance", Physics(ours.kernel).step_anew).attach()
+    StandIn(ours, "advance", CompiledPhysics(ours.kernel).step_anew).attach()
     rows = np.arange(3)
     for batch in (ours, theirs):
         batch.reset(range(3), [5, 6, 7])
@@ -97,7 +97,7 @@ def test_parameters_that_are_drawn_anew_are_used() -> None:
         "perturb": [{"initial_spread": 0.0}, {"force_mag": {"choice": [10.0, 20.0]}}],
     }
     batch = Batch([spec])
-    physics = Physics(batch.kernel)
+    physics = CompiledPhysics(batch.kernel)
     speeds = set()
     for episode in range(20):
         batch.reset([0], [0] if episode == 0 else None)

@@ -172,7 +172,7 @@ def _rewards(
             returns[i] = 0.0
 
 
-class Moments:
+class RunningMoments:
     """What ``VecNormalize`` does to a step, on arrays; they are read from it and written back to it.
 
     Attributes:

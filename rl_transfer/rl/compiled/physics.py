@@ -48,7 +48,7 @@ def _cartpole(
     terminated: Flags,
 ) -> None:
     for row in range(state.shape[1]):
-        c = cartpole.Constants(*column(constants[:, row], _CARTPOLE))
+        c = cartpole.CartPoleConstants(*column(constants[:, row], _CARTPOLE))
         moved, rewards[row], terminated[row] = cartpole.advance(c, column(state[:, row], 4), actions[row])
         for k in range(4):
             state[k, row] = observations[row, k] = moved[k]
@@ -64,7 +64,7 @@ def _acrobot(
     terminated: Flags,
 ) -> None:
     for row in range(state.shape[1]):
-        c = acrobot.Constants(*column(constants[:, row], _ACROBOT))
+        c = acrobot.AcrobotConstants(*column(constants[:, row], _ACROBOT))
         moved, rewards[row], terminated[row] = acrobot.advance(c, column(state[:, row], 4), torques[row])
         for k in range(4):
             state[k, row] = moved[k]
@@ -83,7 +83,7 @@ def _mountain_car(
     terminated: Flags,
 ) -> None:
     for row in range(state.shape[1]):
-        c = mountain_car.Constants(*column(constants[:, row], _MOUNTAIN_CAR))
+        c = mountain_car.MountainCarConstants(*column(constants[:, row], _MOUNTAIN_CAR))
         moved, rewards[row], terminated[row] = mountain_car.advance(c, column(state[:, row], 2), actions[row])
         for k in range(2):
             state[k, row] = observations[row, k] = moved[k]
@@ -101,8 +101,12 @@ def _mountain_car_continuous(
     terminated: Flags,
 ) -> None:
     for row in range(state.shape[1]):
-        double_c = mountain_car_continuous.Constants(*column(constants[:, row], _CONTINUOUS))
-        single_c = mountain_car_continuous.Constants(*column(singles[:, row], _CONTINUOUS))
+        double_c = mountain_car_continuous.MountainCarContinuousConstants(
+            *column(constants[:, row], _CONTINUOUS)
+        )
+        single_c = mountain_car_continuous.MountainCarContinuousConstants(
+            *column(singles[:, row], _CONTINUOUS)
+        )
         position, velocity = state[0, row], state[1, row]
         if fresh[row]:
             moved, rewards[row], terminated[row] = mountain_car_continuous.advance(
@@ -129,7 +133,7 @@ def _pendulum(
     terminated: Flags,
 ) -> None:
     for row in range(state.shape[1]):
-        c = pendulum.Constants(
+        c = pendulum.PendulumConstants(
             constants[0, row], singles[1, row], singles[2, row], constants[3, row], constants[4, row]
         )
         torques[row] = pendulum.applied(c, actions[row, 0])
@@ -142,7 +146,7 @@ def _pendulum(
             observations[row, k] = seen[k]
 
 
-class Physics:
+class CompiledPhysics:
     """The compiled step of a batch's kernel, in place of the one over arrays; they share their state.
 
     Attributes:

@@ -10,7 +10,7 @@ from stable_baselines3.common.policies import BasePolicy
 
 import rl_transfer_envs
 from rl_transfer.rl.compiled.greedy import greedy_act
-from rl_transfer.rl.compiled.physics import Physics
+from rl_transfer.rl.compiled.physics import CompiledPhysics
 from rl_transfer.rl.environments.described import as_spec
 from rl_transfer.rl.environments.evaluate import Act, Players, SinglePlayers
 from rl_transfer.rl.environments.spaces import Array, Observation
@@ -46,7 +46,7 @@ class _BatchPlayers:
         self._batch = batch
         self._observations: Array = np.zeros(0)
         self.observation_space, self.action_space = batch.observation_space, batch.action_space
-        StandIn(batch, "advance", Physics(batch.kernel).step_anew).attach()
+        StandIn(batch, "advance", CompiledPhysics(batch.kernel).step_anew).attach()
         self._none = np.zeros((batch.num_envs, *(self.action_space.shape or ())), self.action_space.dtype)
 
     def reset(self, seeds: Sequence[int]) -> Observation:

@@ -18,7 +18,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 from rl_transfer.errors import EnvironmentSpecError
 from rl_transfer.rl import sb3_seams
-from rl_transfer.rl.compiled.moments import Moments
+from rl_transfer.rl.compiled.moments import RunningMoments
 from rl_transfer.rl.compiled.worlds_batched import batched
 from rl_transfer.rl.compiled.worlds_stepped import AnyVecEnv, Stepped, is_plainly_monitored
 from rl_transfer.rl.compiled.worlds_stepper import Stepper
@@ -64,7 +64,7 @@ class Worlds:
         self.n_envs = env.num_envs
         self._normalize = env if isinstance(env, VecNormalize) else None
         size = self._encode.size
-        self._moments = None if self._normalize is None else Moments(self._normalize, size)
+        self._moments = None if self._normalize is None else RunningMoments(self._normalize, size)
         self.rewards: Singles = self._bare.rewards if self._moments is None else self._moments.rewards
         self.dones, self.truncated = self._bare.dones, self._bare.truncated
         self.any_truncated = False

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from rl_transfer.engine.compiling import kernel, register
-from rl_transfer.rl.compiled.physics import Physics
+from rl_transfer.rl.compiled.physics import CompiledPhysics
 from rl_transfer.rl.compiled.worlds_stepper import Stepper, write_buffers
 from rl_transfer.rl.environments.batch import AnyMonitor, BatchedVecEnv, close_episode
 from rl_transfer.rl.sb3_seams import StandIn
@@ -72,7 +72,7 @@ class BatchStepper(Stepper):
     ) -> None:
         super().__init__(env.num_envs, env.observation_space)
         self._env, self._batch, self._monitors, self._restart = env, batch, monitors, restart
-        self._physics = Physics(batch.kernel)
+        self._physics = CompiledPhysics(batch.kernel)
         self._whole = isinstance(batch.action_space, spaces.Discrete)
         if not batch.layers:
             self.observations = self._physics.observations

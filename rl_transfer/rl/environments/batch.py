@@ -77,7 +77,11 @@ class BatchedVecEnv(VecEnv):
         self.actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Step all instances and reset those that finished."""
+        """Step all instances and reset those that finished.
+
+        Returns:
+            Observations, rewards, dones and infos, ``[instance]`` each.
+        """
         step = self.batch.step(self.actions)
         self.steps += 1
         for monitor, reward in zip(self.monitors, step.rewards.tolist(), strict=True):
@@ -133,7 +137,11 @@ class BatchedVecEnv(VecEnv):
         self.batch.close()
 
     def get_images(self) -> Sequence[Array | None]:
-        """One frame per instance, drawn by Gymnasium."""
+        """One frame per instance, drawn by Gymnasium.
+
+        Returns:
+            RGB arrays; None for each instance where nothing is rendered.
+        """
         if self.render_mode != "rgb_array":
             warnings.warn(f"The render mode is {self.render_mode}; images need 'rgb_array'.", stacklevel=2)
             return [None] * self.num_envs

@@ -12,7 +12,7 @@ from rl_transfer_envs.vector.kernels.arithmetic import bounded, choose, plus, sq
 from rl_transfer_envs.vector.kernels.base import USE_SYNC, Kernel
 
 
-class Constants(NamedTuple):
+class AcrobotConstants(NamedTuple):
     """The constants of the equations of motion, in Gymnasium's order of operations; step and bounds."""
 
     near: Array
@@ -48,10 +48,10 @@ class Constants(NamedTuple):
     goal_height: Array
 
 
-CONSTANTS = len(Constants._fields)
+CONSTANTS = len(AcrobotConstants._fields)
 
 
-def advance(c: Constants, state: State, torque: Array) -> tuple[tuple[Array, ...], Array, Array]:
+def advance(c: AcrobotConstants, state: State, torque: Array) -> tuple[tuple[Array, ...], Array, Array]:
     """Gymnasium's step: the classic Runge–Kutta method over the equations of the "book".
 
     Args:
@@ -77,7 +77,7 @@ def advance(c: Constants, state: State, torque: Array) -> tuple[tuple[Array, ...
     return (theta1, theta2, speed1, speed2), choose(terminated, 0.0, -1.0), terminated
 
 
-def derivative(c: Constants, state: State, torque: Array) -> Array:
+def derivative(c: AcrobotConstants, state: State, torque: Array) -> Array:
     """How fast the state changes.
 
     Args:
@@ -111,12 +111,15 @@ def observe(state: State) -> tuple[Array, ...]:
 
     Args:
         state: as in :func:`advance`.
+
+    Returns:
+        Its entries.
     """
     theta1, theta2, speed1, speed2 = state
     return np.cos(theta1), np.sin(theta1), np.cos(theta2), np.sin(theta2), speed1, speed2
 
 
-class AcrobotKernel(Kernel[Constants]):
+class AcrobotKernel(Kernel[AcrobotConstants]):
     """Two links, Runge–Kutta of fourth order, Gymnasium's "book" equations.
 
     Attributes:
@@ -166,13 +169,13 @@ class AcrobotKernel(Kernel[Constants]):
         self._reach[:, row] = (env.LINK_LENGTH_1, env.LINK_LENGTH_2) if hasattr(env, "goal_height") else 1.0
         self._envs[row] = env
 
-    def derive(self) -> Constants:
+    def derive(self) -> AcrobotConstants:
         """The constants, and which instances have noise."""
         p = self.parameters
         m1, m2, l1 = p["LINK_MASS_1"], p["LINK_MASS_2"], p["LINK_LENGTH_1"]
         lc1, lc2, inertia, g = p["LINK_COM_POS_1"], p["LINK_COM_POS_2"], p["LINK_MOI"], p["gravity"]
         self._noisy = np.flatnonzero(p["torque_noise_max"] > 0).tolist()
-        return Constants(
+        return AcrobotConstants(
             near=m1 * square(lc1),
             m2=m2.copy(),
             lengths=square(l1) + square(lc2),

@@ -91,7 +91,11 @@ class Kernel(Generic[C_co]):
         return self._constants
 
     def derive(self) -> C_co:
-        """The constants that follow from the parameters."""
+        """The constants that follow from the parameters.
+
+        Returns:
+            Newly made arrays.
+        """
         raise NotImplementedError
 
     def step(self, actions: Array, active: Array | None) -> tuple[Array, Array, Array]:

@@ -12,7 +12,7 @@ from rl_transfer_envs.vector.kernels.arithmetic import choose
 from rl_transfer_envs.vector.kernels.base import USE_SYNC, Kernel
 
 
-class Constants(NamedTuple):
+class CartPoleConstants(NamedTuple):
     """Gymnasium's attributes, and the rewards of a step that goes on and of one that ends."""
 
     gravity: Array
@@ -28,10 +28,10 @@ class Constants(NamedTuple):
     fallen: Array
 
 
-CONSTANTS = len(Constants._fields)
+CONSTANTS = len(CartPoleConstants._fields)
 
 
-def advance(c: Constants, state: State, action: Array) -> tuple[tuple[Array, ...], Array, Array]:
+def advance(c: CartPoleConstants, state: State, action: Array) -> tuple[tuple[Array, ...], Array, Array]:
     """Gymnasium's step, without its warning about steps after the end; Euler integration.
 
     Args:
@@ -58,7 +58,7 @@ def advance(c: Constants, state: State, action: Array) -> tuple[tuple[Array, ...
     return moved, choose(terminated, c.fallen, c.alive), terminated
 
 
-class CartPoleKernel(Kernel[Constants]):
+class CartPoleKernel(Kernel[CartPoleConstants]):
     """Euler integration of the cart and the pole; the observation is the state."""
 
     environment = "CartPole"
@@ -88,12 +88,12 @@ class CartPoleKernel(Kernel[Constants]):
             )
         super().load(row, env)
 
-    def derive(self) -> Constants:
+    def derive(self) -> CartPoleConstants:
         """The parameters, and the rewards."""
         numbers = {name: each.copy() for name, each in self.parameters.items()}
         sutton_barto = numbers.pop("_sutton_barto_reward")
         alive, fallen = np.where(sutton_barto != 0, 0.0, 1.0), np.where(sutton_barto != 0, -1.0, 1.0)
-        return Constants(**numbers, alive=alive, fallen=fallen)
+        return CartPoleConstants(**numbers, alive=alive, fallen=fallen)
 
     def step(self, actions: Array, active: Array | None) -> tuple[Array, Array, Array]:
         """Gymnasium's step."""

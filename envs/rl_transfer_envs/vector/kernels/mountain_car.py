@@ -11,7 +11,7 @@ from rl_transfer_envs.vector.kernels.arithmetic import bounded, choose, cos
 from rl_transfer_envs.vector.kernels.base import Kernel
 
 
-class Constants(NamedTuple):
+class MountainCarConstants(NamedTuple):
     """Gymnasium's attributes."""
 
     force: Array
@@ -23,10 +23,10 @@ class Constants(NamedTuple):
     goal_velocity: Array
 
 
-CONSTANTS = len(Constants._fields)
+CONSTANTS = len(MountainCarConstants._fields)
 
 
-def advance(c: Constants, state: State, action: Array) -> tuple[tuple[Array, ...], float, Array]:
+def advance(c: MountainCarConstants, state: State, action: Array) -> tuple[tuple[Array, ...], float, Array]:
     """Gymnasium's step.
 
     Args:
@@ -46,17 +46,17 @@ def advance(c: Constants, state: State, action: Array) -> tuple[tuple[Array, ...
     return (position, velocity), -1.0, terminated
 
 
-class MountainCarKernel(Kernel[Constants]):
+class MountainCarKernel(Kernel[MountainCarConstants]):
     """The car with three discrete throttles; the observation is the state."""
 
     environment = "MountainCar"
     state_size = 2
     observation_size = 2
-    attributes = dict.fromkeys(Constants._fields)
+    attributes = dict.fromkeys(MountainCarConstants._fields)
 
-    def derive(self) -> Constants:
+    def derive(self) -> MountainCarConstants:
         """The parameters."""
-        return Constants(**{name: each.copy() for name, each in self.parameters.items()})
+        return MountainCarConstants(**{name: each.copy() for name, each in self.parameters.items()})
 
     def step(self, actions: Array, active: Array | None) -> tuple[Array, Array, Array]:
         """Gymnasium's step."""

@@ -16,7 +16,7 @@ from rl_transfer_envs.vector.kernels.arithmetic import bounded, choose, cos, lik
 from rl_transfer_envs.vector.kernels.base import Kernel
 
 
-class Constants(NamedTuple):
+class MountainCarContinuousConstants(NamedTuple):
     """Gymnasium's attributes, in one precision."""
 
     power: Array
@@ -29,24 +29,28 @@ class Constants(NamedTuple):
     goal_velocity: Array
     gravity: Array
 
-    def rounded(self) -> Constants:
+    def rounded(self) -> MountainCarContinuousConstants:
         """The same in single precision."""
-        return Constants(*map(single, self))
+        return MountainCarContinuousConstants(*map(single, self))
 
-    def of(self, rows: Array) -> Constants:
+    def of(self, rows: Array) -> MountainCarContinuousConstants:
         """The same of some of the instances.
 
         Args:
             rows: a mask.
         """
-        return Constants(*(each[rows] for each in self))
+        return MountainCarContinuousConstants(*(each[rows] for each in self))
 
 
-CONSTANTS = len(Constants._fields)
+CONSTANTS = len(MountainCarContinuousConstants._fields)
 
 
 def advance(
-    p: Constants, single_p: Constants, double_p: Constants, state: State, throttle: Array
+    p: MountainCarContinuousConstants,
+    single_p: MountainCarContinuousConstants,
+    double_p: MountainCarContinuousConstants,
+    state: State,
+    throttle: Array,
 ) -> tuple[tuple[Array, ...], Array, Array]:
     """Gymnasium's step.
 
@@ -79,7 +83,12 @@ def advance(
     return (single(position), single(velocity)), reward, terminated
 
 
-def acceleration(single_p: Constants, double_p: Constants, position: Array, throttle: Array) -> Array:
+def acceleration(
+    single_p: MountainCarContinuousConstants,
+    double_p: MountainCarContinuousConstants,
+    position: Array,
+    throttle: Array,
+) -> Array:
     """Engine minus hill: in single precision, unless the throttle was clipped to a Python float.
 
     Args:
@@ -98,7 +107,7 @@ def acceleration(single_p: Constants, double_p: Constants, position: Array, thro
     return choose(under | over, limit * double_p.power - hill, force)
 
 
-class MountainCarContinuousKernel(Kernel[Constants]):
+class MountainCarContinuousKernel(Kernel[MountainCarContinuousConstants]):
     """The car with a continuous throttle; the observation is the state.
 
     Attributes:
@@ -108,7 +117,10 @@ class MountainCarContinuousKernel(Kernel[Constants]):
     environment = "MountainCarContinuous"
     state_size = 2
     observation_size = 2
-    attributes: ClassVar[dict[str, float | None]] = {**dict.fromkeys(Constants._fields), "gravity": 0.0025}
+    attributes: ClassVar[dict[str, float | None]] = {
+        **dict.fromkeys(MountainCarContinuousConstants._fields),
+        "gravity": 0.0025,
+    }
 
     def __init__(self, count: int) -> None:
         super().__init__(count)
@@ -123,9 +135,11 @@ class MountainCarContinuousKernel(Kernel[Constants]):
         """Write the state back in the precision that Gymnasium would have it in."""
         env.state = self.state[:, row].astype(np.float64 if self.fresh[row] else np.float32)
 
-    def derive(self) -> Constants:
+    def derive(self) -> MountainCarContinuousConstants:
         """The parameters in double precision."""
-        constants = Constants(**{name: each.copy() for name, each in self.parameters.items()})
+        constants = MountainCarContinuousConstants(
+            **{name: each.copy() for name, each in self.parameters.items()}
+        )
         self._single = constants.rounded()
         return constants
 

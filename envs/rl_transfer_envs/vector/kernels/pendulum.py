@@ -11,7 +11,7 @@ from rl_transfer_envs.vector.kernels.arithmetic import angle_normalize, bounded,
 from rl_transfer_envs.vector.kernels.base import Kernel
 
 
-class Constants(NamedTuple):
+class PendulumConstants(NamedTuple):
     """The factors of gravity and torque, the bounds, and the time step."""
 
     gravity: Array
@@ -23,7 +23,7 @@ class Constants(NamedTuple):
     dt: Array
 
 
-def applied(c: Constants, action: Array) -> Array:
+def applied(c: PendulumConstants, action: Array) -> Array:
     """The torque that an action stands for, in single precision.
 
     Args:
@@ -33,7 +33,7 @@ def applied(c: Constants, action: Array) -> Array:
     return bounded(action, -c.max_torque, c.max_torque)
 
 
-def advance(c: Constants, state: State, torque: Array) -> tuple[tuple[Array, ...], Array]:
+def advance(c: PendulumConstants, state: State, torque: Array) -> tuple[tuple[Array, ...], Array]:
     """Gymnasium's step; no episode ends by itself.
 
     Args:
@@ -58,12 +58,15 @@ def observe(state: State) -> tuple[Array, ...]:
 
     Args:
         state: as in :func:`advance`.
+
+    Returns:
+        Its entries.
     """
     theta, speed = state
     return np.cos(theta), np.sin(theta), speed
 
 
-class PendulumKernel(Kernel[Constants]):
+class PendulumKernel(Kernel[PendulumConstants]):
     """The swing-up pendulum; the torque stays in single precision, the state in double.
 
     Attributes:
@@ -79,10 +82,10 @@ class PendulumKernel(Kernel[Constants]):
         super().__init__(count)
         self.torque: Array = np.full(count, np.nan, dtype=np.float32)
 
-    def derive(self) -> Constants:
+    def derive(self) -> PendulumConstants:
         """The factors, in Gymnasium's order of operations."""
         p = self.parameters
-        return Constants(
+        return PendulumConstants(
             gravity=3 * p["g"] / (2 * p["l"]),
             motor=single(3.0 / (p["m"] * square(p["l"]))),
             max_torque=single(p["max_torque"]),
