@@ -23,8 +23,6 @@ from stable_baselines3.common.type_aliases import RolloutBufferSamples
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
-from rl_transfer.rl.environments.spaces import Array
-
 Samples = Callable[[NDArray[np.int64], VecNormalize | None], RolloutBufferSamples]
 """Positions in a flattened rollout buffer → their minibatch."""
 
@@ -223,7 +221,10 @@ def last_seen(model: BaseAlgorithm) -> list[object]:
 
 
 def set_last_seen(
-    model: BaseAlgorithm, observations: Array, dones: NDArray[np.bool_], original: Array
+    model: BaseAlgorithm,
+    observations: NDArray[np.generic],
+    dones: NDArray[np.bool_],
+    original: NDArray[np.generic],
 ) -> None:
     """Let a model go on from a step that it did not see; see :func:`last_seen`.
 
