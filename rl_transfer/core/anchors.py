@@ -27,6 +27,14 @@ class Anchor(Protocol):
         """
         ...
 
+    def springs(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """The term's gradient in another form: stiffness · (w − w⁰), entry by entry.
+
+        Returns:
+            Name of each anchored tensor → w⁰ and its stiffness, both of the tensor's shape.
+        """
+        ...
+
 
 class L2SP:
     """L2-SP: pulls copied parameters to the source's values.
@@ -67,6 +75,16 @@ class L2SP:
             reference = self._reference[name].to(parameter.device)
             total = total + self._strength / 2 * (parameter - reference).square().sum()
         return total
+
+    def springs(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Stiffness is α everywhere.
+
+        Returns:
+            As :meth:`Anchor.springs` says.
+        """
+        return {
+            name: (value, torch.full_like(value, self._strength)) for name, value in self._reference.items()
+        }
 
 
 class EWC:
@@ -114,6 +132,16 @@ class EWC:
             fisher = self._fisher[name].to(parameter.device)
             total = total + self._strength / 2 * (fisher * moved.square()).sum()
         return total
+
+    def springs(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Stiffness is λ F.
+
+        Returns:
+            As :meth:`Anchor.springs` says.
+        """
+        return {
+            name: (self._reference[name], self._strength * fisher) for name, fisher in self._fisher.items()
+        }
 
 
 def fisher_diagonal(

@@ -10,7 +10,7 @@ from rl_transfer.engine.arrays import Doubles, Integers, Matrix, Vector
 from rl_transfer.engine.compiling import kernel
 from rl_transfer.engine.generators import EXPLORATION, REPLAY, below, philox, unit
 from rl_transfer.engine.network import ALL, OUTPUTS, backward, forward, output
-from rl_transfer.engine.optimizers import clip_gradient, step
+from rl_transfer.engine.optimizers import clip_gradient, pull, step
 
 GAMMA, LIMIT, CLIP_OBSERVATION, REWARD_SCALE, CLIP_REWARD = range(5)
 """Entries of ``settings``: discount, largest norm of the gradient, bound of normalised observations
@@ -156,6 +156,8 @@ def learn(
     steps: Vector,
     optimizer: int,
     constants: Doubles,
+    anchor: Vector,
+    stiffness: Vector,
     values: Vector,
     before: Vector,
     deltas: Vector,
@@ -198,6 +200,8 @@ def learn(
         steps: ``[tensor]``.
         optimizer: its kind.
         constants: its constants.
+        anchor: ``[number]``, what parameters are pulled to after clipping; empty for none.
+        stiffness: ``[number]``, how hard.
         values: workspace of ``batch`` rows.
         before: likewise.
         deltas: likewise.
@@ -259,6 +263,7 @@ def learn(
         )
         backward(layers, parameters, values, before, deltas, spare, gradient, batch)
         statistics[NORM] = clip_gradient(gradient, spans, settings[LIMIT])
+        pull(parameters, gradient, spans, anchor, stiffness)
         step(optimizer, constants, parameters, gradient, first, second, spans, rates, steps)
         statistics[LOSS] += loss
         statistics[GRADIENT_STEPS] += 1.0

@@ -48,6 +48,25 @@ def clip_gradient(gradient: Vector, spans: Integers, limit: float) -> float:
 
 
 @kernel
+def pull(parameters: Vector, gradient: Vector, spans: Integers, anchor: Vector, stiffness: Vector) -> None:
+    """Add k (w − w⁰) to the gradients of what is trained: L2-SP and EWC; does nothing without an anchor.
+
+    Args:
+        parameters: ``[number]``.
+        gradient: ``[number]``, added to.
+        spans: ``[tensor, column]``.
+        anchor: ``[number]``, w⁰; empty for none.
+        stiffness: ``[number]``, k.
+    """
+    if anchor.shape[0] == 0:
+        return
+    for k in range(spans.shape[0]):
+        if spans[k, TRAINED]:
+            for i in range(spans[k, START], spans[k, END]):
+                gradient[i] += stiffness[i] * (parameters[i] - anchor[i])
+
+
+@kernel
 def step(
     kind: int,
     constants: Doubles,

@@ -26,7 +26,7 @@ from rl_transfer.engine.network import (
     output,
     part,
 )
-from rl_transfer.engine.optimizers import clip_gradient, step
+from rl_transfer.engine.optimizers import clip_gradient, pull, step
 
 CLIP, CLIP_VALUE, NORMALIZE, ENTROPY, VALUE, LIMIT, TARGET_KL = range(7)
 """Entries of ``settings``: clip range (infinite for A2C), clip range of values (negative: none), whether
@@ -244,6 +244,8 @@ def update(
     steps: Vector,
     optimizer: int,
     constants: Doubles,
+    anchor: Vector,
+    stiffness: Vector,
     values: Vector,
     before: Vector,
     deltas: Vector,
@@ -283,6 +285,8 @@ def update(
         steps: ``[tensor]``.
         optimizer: its kind.
         constants: its constants.
+        anchor: ``[number]``, what parameters are pulled to after clipping; empty for none.
+        stiffness: ``[number]``, how hard.
         values: workspace of ``batch`` rows.
         before: likewise.
         deltas: likewise.
@@ -343,5 +347,6 @@ def update(
                 statistics[STOPPED] = 1.0
                 return
             statistics[NORM] = clip_gradient(gradient, spans, settings[LIMIT])
+            pull(parameters, gradient, spans, anchor, stiffness)
             step(optimizer, constants, parameters, gradient, first, second, spans, rates, steps)
         statistics[EPOCHS] += 1.0

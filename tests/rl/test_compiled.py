@@ -11,10 +11,14 @@ from stable_baselines3 import A2C, DQN, PPO, SAC
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
+from rl_transfer.core import EWC, L2SP
 from rl_transfer.engine import generators
 from rl_transfer.errors import TransferError
 from rl_transfer.rl import compiled, sb3_seams
 from rl_transfer.rl.compiled.fit import why_not
+from rl_transfer.rl.policies.parts import policy_parts
+from rl_transfer.rl.strategy.anchors import AnchorLoss
+from rl_transfer.rl.strategy.hooks import install_losses
 
 KEY = 11
 
@@ -254,6 +258,22 @@ def test_rollouts_with_their_advantages_are_those_of_sb3(kind, cut, normalized):
         np.testing.assert_allclose(plain.env.ret_rms.var, fast.env.ret_rms.var, rtol=1e-12)
 
 
+def held(model):
+    """L2-SP on the action head, EWC with a random Fisher information on the rest."""
+    generator = torch.Generator().manual_seed(0)
+    own = {n: p for n, p in model.policy.named_parameters() if "target" not in n}
+    head = {
+        n: torch.randn(p.shape, generator=generator)
+        for n, p in own.items()
+        if "action_net" in n or ".4." in n
+    }
+    rest = {n: torch.randn(p.shape, generator=generator) for n, p in own.items() if n not in head}
+    fisher = {n: torch.rand(value.shape, generator=generator) for n, value in rest.items()}
+    anchors = [L2SP(head, strength=0.3), EWC(rest, fisher, strength=2.0)]
+    install_losses(model, policy_parts(type(model).__name__, model.policy), map(AnchorLoss, anchors))
+    return anchors
+
+
 def dqn(kind, normalized=False, **more):
     settings = {
         "buffer_size": 80, "learning_starts": 0, "train_freq": 4, "gradient_steps": 5, "batch_size": 16,
@@ -265,15 +285,25 @@ def dqn(kind, normalized=False, **more):
 
 @pytest.mark.parametrize("frozen", [(), ("q_net.q_net.0",)])
 @pytest.mark.parametrize(
-    ("kind", "normalized"), [("discrete", False), ("discrete", True), ("one-hot", False), ("grid", False)]
+    ("kind", "normalized", "anchored"),
+    [
+        ("discrete", False, False),
+        ("discrete", True, False),
+        ("one-hot", False, False),
+        ("grid", False, False),
+        ("discrete", False, True),
+    ],
 )
-def test_dqn_gradient_steps_and_target_updates_are_those_of_sb3(kind, normalized, frozen, monkeypatch):
+def test_dqn_gradient_steps_and_target_updates_are_those_of_sb3(
+    kind, normalized, anchored, frozen, monkeypatch
+):
     plain, fast = dqn(kind, normalized), dqn(kind, normalized)
     for model in (plain, fast):
         freeze("nothing", *frozen)(model)
         model.policy.q_net_target.requires_grad_(False)
         model._setup_learn(10_000)
-    compiled.install(fast, KEY)
+    anchors = [held(model) for model in (plain, fast) if anchored]
+    compiled.install(fast, KEY, anchors[1] if anchored else ())
     buffer = plain.replay_buffer
 
     def sample(batch_size, env=None):
@@ -328,6 +358,29 @@ def test_dqn_stores_what_sb3_stores():
         mine, theirs = (getattr(model.replay_buffer, name)[:30] for model in (fast, plain))
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
     assert fast.replay_buffer.timeouts.sum() > 0
+
+
+@pytest.mark.parametrize("frozen", [(), ("mlp_extractor.policy_net",)])
+def test_anchors_pull_as_under_sb3(frozen, monkeypatch):
+    plain, fast = (on_policy(PPO, environments("box"), n_epochs=10) for _ in range(2))
+    for model in (plain, fast):
+        freeze("nothing", *frozen)(model)
+        model._setup_learn(10_000)
+    held(plain)
+    compiled.install(fast, KEY, held(fast))
+    rollout(plain)
+    copy_rollout(plain, fast)
+    same_order(monkeypatch, fast)
+    before = weights(plain)
+    plain.train()
+    fast.train()
+    agree(plain, fast, 1e-5)
+    free, untouched = twins(PPO, "box", n_epochs=10)
+    del untouched
+    rollout(free)
+    free.train()
+    moved = torch.linalg.norm(weights(free)["action_net.weight"] - weights(plain)["action_net.weight"])
+    assert moved > 0.01 * torch.linalg.norm(before["action_net.weight"])
 
 
 def learned(steps=64, **more):

@@ -24,7 +24,7 @@ from support.rl import PPO, make_run
 
 COMPILER_PROBLEM = engines.compiler_problem
 COMPILED = {"total_steps": 128, "engine": "compiled"}
-L2 = {"name": "held", "copy": ["all"], "anchor": {"kind": "l2_sp", "strength": 1.0}}
+LOW_RANK = {"name": "held", "copy": ["all"], "low_rank": {}}
 SUITE: dict[str, Any] = {
     "name": "mixed",
     "seeds": 2,
@@ -110,13 +110,13 @@ def test_all_arms_of_a_target_have_one_engine_and_sources_one_of_their_own() -> 
 
 def test_one_arm_that_does_not_fit_takes_its_whole_target_to_sb3_and_is_named() -> None:
     said: list[str] = []
-    resolved = ROOM.resolve(suite(strategies=[*SUITE["strategies"], L2]), said.append)
+    resolved = ROOM.resolve(suite(strategies=[*SUITE["strategies"], LOW_RANK]), said.append)
     assert engines_of(resolved) == {
         ("source", "pole"): {"compiled"},
         ("target", "long"): {"sb3"},
         ("target", "own"): {"sb3"},
     }
-    reason = "not compiled, strategy 'held': anchor: the anchor's loss term is not compiled"
+    reason = "not compiled, strategy 'held': low_rank: adapters are not compiled"
     assert f"engine sb3: {reason} (1 target: long)" in said
     graph = build_graph(resolved)
     rows = [row for row in graph.rows if row.role == "target" and row.target == "long"]
@@ -127,7 +127,7 @@ def test_one_arm_that_does_not_fit_takes_its_whole_target_to_sb3_and_is_named() 
     assert targets["long"]["engine"] == {"name": "sb3", "reason": reason}
     assert "engine" not in targets["own"], "what was never open is written as it was"
     plain = build_graph(
-        ROOM.resolve(suite(training={"total_steps": 128}, strategies=[*SUITE["strategies"], L2]))
+        ROOM.resolve(suite(training={"total_steps": 128}, strategies=[*SUITE["strategies"], LOW_RANK]))
     )
     assert {row.id for row in rows if row.strategy == "scratch"} <= plain.specs.keys()
 
@@ -145,10 +145,10 @@ def test_one_arm_that_does_not_fit_takes_its_whole_target_to_sb3_and_is_named() 
 def test_compiled_is_refused_with_every_arm_that_does_not_fit(changes: dict[str, Any], key: str) -> None:
     taught = {"name": "taught", "copy": ["all"], "kickstart": {}}
     with pytest.raises(TransferError) as caught:
-        ROOM.resolve(suite(strategies=[*SUITE["strategies"], L2, taught], **changes))
+        ROOM.resolve(suite(strategies=[*SUITE["strategies"], LOW_RANK, taught], **changes))
     assert caught.value.key == key
     assert caught.value.message.startswith(f"{key} is compiled, but target 'long' does not fit: ")
-    for arm in ("strategy 'held': anchor: ", "strategy 'taught': kickstart: "):
+    for arm in ("strategy 'held': low_rank: ", "strategy 'taught': kickstart: "):
         assert arm in caught.value.message
 
 
@@ -169,7 +169,6 @@ MISFITS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "low_rank": (PPO, {"copy": ["all"], "low_rank": {}}),
     "guide": (PPO, {"guide": {}}),
     "kickstart": (PPO, {"kickstart": {}}),
-    "anchor": (PPO, {"copy": ["all"], "anchor": {"kind": "ewc", "strength": 1.0}}),
 }
 
 
@@ -250,7 +249,9 @@ def test_sb3_never_looks_for_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(engines, "compiler_problem", looked)
     ROOM.resolve(suite(training={"total_steps": 128}))
     ROOM.resolve_run(make_run())
-    held = suite(strategies=[*SUITE["strategies"], L2], sources={"pole": {"env": {"id": "CartPole-v1"}}})
+    held = suite(
+        strategies=[*SUITE["strategies"], LOW_RANK], sources={"pole": {"env": {"id": "CartPole-v1"}}}
+    )
     with pytest.raises(AssertionError):
         ROOM.resolve(held)  # the source fits, so it is looked for now
 

@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING
 from rl_transfer.errors import TransferError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stable_baselines3.common.base_class import BaseAlgorithm
 
+    from rl_transfer.core import Anchor
 
-def install(model: BaseAlgorithm, seed: int) -> None:
+
+def install(model: BaseAlgorithm, seed: int, anchors: Sequence[Anchor] = ()) -> None:
     """Let the compiled engine train a model from now on.
 
     Call it when everything that changes the network's architecture has happened; what is frozen, thawed
@@ -24,6 +28,7 @@ def install(model: BaseAlgorithm, seed: int) -> None:
     Args:
         model: PPO, A2C or DQN with dense networks, seeded, on its training environments.
         seed: key of the engine's generators, ≥ 0.
+        anchors: what hooks into the model's optimizer, if anything does.
 
     Raises:
         TransferError: the engine cannot train it; the message says why.
@@ -34,10 +39,10 @@ def install(model: BaseAlgorithm, seed: int) -> None:
     from rl_transfer.rl.compiled.on_policy import CompiledOnPolicy
     from rl_transfer.rl.compiled.q_learning import CompiledDQN
 
-    reason = why_not(model)
+    reason = why_not(model, anchored=bool(anchors))
     if reason is None and isinstance(model, DQN):
-        CompiledDQN(model, seed).attach()
+        CompiledDQN(model, seed, anchors).attach()
     elif reason is None and isinstance(model, PPO | A2C):
-        CompiledOnPolicy(model, seed).attach()
+        CompiledOnPolicy(model, seed, anchors).attach()
     else:
         raise TransferError(f"the compiled engine cannot train this: {reason}; use training.engine: sb3")

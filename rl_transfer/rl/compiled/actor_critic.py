@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.distributions import (
@@ -10,6 +12,7 @@ from stable_baselines3.common.distributions import (
     MultiCategoricalDistribution,
 )
 from stable_baselines3.common.policies import ActorCriticPolicy
+from torch import Tensor
 
 from rl_transfer.engine.acting import DIMENSIONS
 from rl_transfer.engine.distributions import CATEGORICAL, GAUSSIAN
@@ -70,6 +73,14 @@ class ActorCritic:
         self.spans = self._layout.spans(self._named)
         self._build()
         return True
+
+    def pull_to(self, springs: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+        """Pull parameters to values.
+
+        Args:
+            springs: name in the policy → value and stiffness.
+        """
+        self.moments.pull_to(springs)
 
     def _build(self) -> None:
         extractor, layout = self._policy.mlp_extractor, self._layout

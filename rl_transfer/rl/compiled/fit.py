@@ -28,19 +28,20 @@ _PLAIN = {
 }  # fmt: skip
 
 
-def why_not(model: BaseAlgorithm) -> str | None:
+def why_not(model: BaseAlgorithm, anchored: bool = False) -> str | None:
     """Why the engine cannot train a model.
 
     Args:
         model: complete, its strategy applied.
+        anchored: whether what hooks into its optimizer are anchors alone, which the engine knows.
 
     Returns:
         The first reason, for people; None if it can.
     """
-    return next(_reasons(model), None)
+    return next(_reasons(model, anchored), None)
 
 
-def _reasons(model: BaseAlgorithm) -> Iterator[str]:
+def _reasons(model: BaseAlgorithm, anchored: bool) -> Iterator[str]:
     if type(model) not in (PPO, A2C, DQN):
         yield f"{type(model).__name__} is none of PPO, A2C and DQN"
         return
@@ -52,7 +53,7 @@ def _reasons(model: BaseAlgorithm) -> Iterator[str]:
     if not isinstance(space, spaces.Box | spaces.Discrete):
         yield f"observations are {type(space).__name__}, and it reads vectors and whole numbers"
     yield from of_policy(model.policy)
-    yield from _of_optimizer(model.policy.optimizer)
+    yield from _of_optimizer(model.policy.optimizer, anchored)
     if isinstance(model, DQN):
         yield from _of_buffer(model)
 
@@ -92,7 +93,7 @@ def _is_leaf(module: nn.Module) -> bool:
     return next(module.children(), None) is None
 
 
-def _of_optimizer(optimizer: torch.optim.Optimizer) -> Iterator[str]:
+def _of_optimizer(optimizer: torch.optim.Optimizer, anchored: bool) -> Iterator[str]:
     if type(optimizer) not in OPTIMIZERS:
         yield f"the optimizer is {type(optimizer).__name__}"
         return
@@ -103,7 +104,8 @@ def _of_optimizer(optimizer: torch.optim.Optimizer) -> Iterator[str]:
                 yield f"the optimizer's {name} is {group[name]}"
         if any(group.get(name) != first.get(name) for name in ("betas", "alpha", "eps")):
             yield "the optimizer's groups have different constants"
-    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
+    before, after = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
+    if after or (before and not anchored):
         yield "something of the strategy hooks into the optimizer's steps"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -15,6 +16,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env import VecEnv
 
+from rl_transfer.core import Anchor
 from rl_transfer.engine import acting, gae, network, ppo
 from rl_transfer.errors import TransferError
 from rl_transfer.rl import sb3_seams
@@ -31,11 +33,14 @@ class CompiledOnPolicy:
     Args:
         model: with dense networks.
         key: of the engine's generators.
+        anchors: what the parameters are held to.
     """
 
-    def __init__(self, model: PPO | A2C, key: int) -> None:
+    def __init__(self, model: PPO | A2C, key: int, anchors: Sequence[Anchor]) -> None:
         self._model, self._key = model, key
         self._net = ActorCritic(model.policy)
+        for anchor in anchors:
+            self._net.pull_to(anchor.springs())
         self._worlds: Worlds | None = None
         steps, count = model.n_steps, model.n_envs
         self._transitions = steps * count
@@ -209,6 +214,8 @@ class CompiledOnPolicy:
             net.moments.steps,
             net.moments.kind,
             net.moments.constants,
+            net.moments.anchor,
+            net.moments.stiffness,
             self._learning.values,
             self._learning.before,
             self._learning.deltas,

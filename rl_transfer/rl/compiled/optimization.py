@@ -35,6 +35,8 @@ class OptimizerState:
         second: moving means of their squares.
         steps: ``[tensor]``, steps taken.
         rates: ``[tensor]``, learning rates.
+        anchor: what parameters are pulled to; empty for nothing.
+        stiffness: how hard.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, named: Mapping[str, Tensor], layout: Layout) -> None:
@@ -48,6 +50,8 @@ class OptimizerState:
         self.second = np.full(layout.size, initial, dtype=np.float32)
         self.steps: NDArray[np.float32] = np.zeros(len(layout.offsets), dtype=np.float32)
         self.rates = np.zeros(len(layout.offsets))
+        self.anchor: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
+        self.stiffness: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
         self._bound: object = None
         self._trained: list[bool] = []
 
@@ -77,6 +81,21 @@ class OptimizerState:
             adopt(state[second], self.second, start)
             if self.kind == ADAM:
                 adopt(state["exp_avg"], self.first, start)
+
+    def pull_to(self, springs: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+        """Pull parameters to values, besides what pulls them already.
+
+        Args:
+            springs: name of a parameter → value and stiffness; other names are passed over.
+        """
+        if not self.anchor.size:
+            self.anchor, self.stiffness = (np.zeros(self._layout.size, dtype=np.float32) for _ in range(2))
+        for name, (value, stiffness) in springs.items():
+            if name in self._layout.offsets:
+                start = self._layout.offsets[name]
+                span = slice(start, start + value.numel())
+                self.anchor[span] = value.detach().numpy().reshape(-1)
+                self.stiffness[span] = stiffness.detach().numpy().reshape(-1)
 
     def read_rates(self) -> None:
         """Take over the learning rates of the parameter groups."""

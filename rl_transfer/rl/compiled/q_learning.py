@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -17,6 +18,7 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.type_aliases import RolloutReturn, TrainFreq
 from stable_baselines3.common.vec_env import VecEnv
 
+from rl_transfer.core import Anchor
 from rl_transfer.engine import dqn, network
 from rl_transfer.errors import TransferError
 from rl_transfer.rl import sb3_seams
@@ -33,11 +35,14 @@ class CompiledDQN:
     Args:
         model: with dense networks.
         key: of the engine's generators.
+        anchors: what the parameters are held to.
     """
 
-    def __init__(self, model: DQN, key: int) -> None:
+    def __init__(self, model: DQN, key: int, anchors: Sequence[Anchor]) -> None:
         self._model, self._key = model, key
         self._net = QNetworks(model.policy)
+        for anchor in anchors:
+            self._net.pull_to(anchor.springs())
         self._worlds: Worlds | None = None
         batch, count = model.batch_size, model.n_envs
         self._acting = network.Workspace(count, self._net.row_size)
@@ -162,6 +167,8 @@ class CompiledDQN:
             net.moments.steps,
             net.moments.kind,
             net.moments.constants,
+            net.moments.anchor,
+            net.moments.stiffness,
             room.values,
             room.before,
             room.deltas,

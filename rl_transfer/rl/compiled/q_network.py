@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
+from torch import Tensor
 
 from rl_transfer.engine.network import INPUTS, row_size, table
 from rl_transfer.rl.compiled.networks import Layout, adopt, chain
@@ -55,6 +58,16 @@ class QNetworks:
         found = chain(named, 0, 1, self._layout)
         self.layers, self.node = table(found.layers), found.end
         self.inputs, self.row_size = int(self.layers[0, INPUTS]), row_size(self.layers)
+
+    def pull_to(self, springs: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+        """Pull parameters to values.
+
+        Args:
+            springs: name in the policy → value and stiffness.
+        """
+        start = "q_net."
+        own = {name.removeprefix(start): each for name, each in springs.items() if name.startswith(start)}
+        self.moments.pull_to(own)
 
     def hold_target(self) -> None:
         """Copy what is frozen into the target network, which drifts by rounding where it is averaged."""

@@ -16,7 +16,6 @@ from rl_transfer.rl.environments.spaces import Observation
 from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.policies.traits import names_with, traits_of
 from rl_transfer.rl.strategy.distributions import Point, distribution
-from rl_transfer.rl.strategy.hooks import LossHook
 from rl_transfer.rl.strategy.translate import expand
 from rl_transfer.spec import StrategyVerbs
 from rl_transfer.spec.strategy import EWCConfig
@@ -26,7 +25,7 @@ PLAYED_ENVS = 4
 
 def anchor_loss(
     strategy: StrategyVerbs, parts: PartMap, copied: Mapping[str, Tensor], source: Policy, seed: int
-) -> LossHook | None:
+) -> AnchorLoss | None:
     """The loss hook of a strategy's ``anchor``; none if it has none.
 
     Args:
@@ -44,18 +43,34 @@ def anchor_loss(
     selected = set(parts.select(expand(strategy.anchor.parts, parts), key="strategy.anchor.parts"))
     reference = {name: value for name, value in copied.items() if name in selected}
     if not isinstance(strategy.anchor, EWCConfig):
-        return _Anchored(core.L2SP(reference, strength=strategy.anchor.strength))
+        return AnchorLoss(core.L2SP(reference, strength=strategy.anchor.strength))
     fisher = policy_fisher(source, strategy.anchor.samples, seed)
     known = {name: value for name, value in fisher.items() if name in reference}
-    return _Anchored(core.EWC(reference, known, strength=strategy.anchor.strength))
+    return AnchorLoss(core.EWC(reference, known, strength=strategy.anchor.strength))
 
 
-class _Anchored:
+class AnchorLoss:
+    """An anchor as a loss hook.
+
+    Args:
+        anchor: of the policy's parameters.
+    """
+
     def __init__(self, anchor: core.Anchor) -> None:
-        self._anchor = anchor
+        self.anchor = anchor
 
     def loss(self, model: BaseAlgorithm, parts: PartMap, progress: float) -> Tensor | None:
-        return self._anchor.penalty(model.policy)
+        """The penalty.
+
+        Args:
+            model: the SB3 model in training.
+            parts: not used.
+            progress: not used.
+
+        Returns:
+            A scalar with gradient.
+        """
+        return self.anchor.penalty(model.policy)
 
 
 def policy_fisher(source: Policy, samples: int, seed: int) -> dict[str, Tensor]:

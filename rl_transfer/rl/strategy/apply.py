@@ -20,7 +20,7 @@ from rl_transfer.rl.policies.parts import policy_parts
 from rl_transfer.rl.policies.traits import traits_of
 from rl_transfer.rl.strategy import cached_features
 from rl_transfer.rl.strategy.adapt import with_adaptation
-from rl_transfer.rl.strategy.anchors import anchor_loss
+from rl_transfer.rl.strategy.anchors import AnchorLoss, anchor_loss
 from rl_transfer.rl.strategy.architecture import add_low_rank, add_progressive, merge, optimizers
 from rl_transfer.rl.strategy.fidelity import (
     other_action_bounds,
@@ -118,6 +118,11 @@ class PolicyTransfer:
     def frozen(self) -> core.FrozenParts | None:
         """What is frozen now; None if the strategy freezes nothing."""
         return self._freeze.frozen
+
+    @property
+    def anchors(self) -> list[core.Anchor]:
+        """What holds parameters near the source."""
+        return [each.anchor for each in self.losses if isinstance(each, AnchorLoss)]
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -54,7 +54,6 @@ UNKNOWN = (
     Unknown(
         "kickstart", lambda _, verbs: verbs.kickstart is not None, "the teacher's loss term is not compiled"
     ),
-    Unknown("anchor", lambda _, verbs: verbs.anchor is not None, "the anchor's loss term is not compiled"),
 )
 _OBSERVATIONS = (spaces.Box, spaces.Discrete)
 _ACTIONS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete)

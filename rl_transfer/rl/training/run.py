@@ -130,7 +130,7 @@ class _Training:
             seeds.seed_model(model, seeds.training_seed(self.run))
             if self.training.engine == COMPILED and self.strategy.train:
                 compiled = importlib.import_module("rl_transfer.rl.compiled")  # heavy: Numba and SciPy
-                compiled.install(model, seeds.training_seed(self.run))
+                compiled.install(model, seeds.training_seed(self.run), transfer.anchors)
             unseen = guidance.unseen if guidance is not None else None
             curriculum = guidance.curriculum if guidance is not None else None
             kept = TrainingCheckpoints(
