@@ -11,7 +11,7 @@ from stable_baselines3 import A2C, DQN, PPO, SAC
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from rl_transfer.core import EWC, L2SP
+from rl_transfer.core import EWC, L2SP, Anchor
 from rl_transfer.engine import generators
 from rl_transfer.errors import TransferError
 from rl_transfer.rl import compiled, sb3_seams
@@ -269,8 +269,10 @@ def held(model):
     }
     rest = {n: torch.randn(p.shape, generator=generator) for n, p in own.items() if n not in head}
     fisher = {n: torch.rand(value.shape, generator=generator) for n, value in rest.items()}
-    anchors = [L2SP(head, strength=0.3), EWC(rest, fisher, strength=2.0)]
-    install_losses(model, policy_parts(type(model).__name__, model.policy), map(AnchorLoss, anchors))
+    anchors: list[Anchor] = [L2SP(head, strength=0.3), EWC(rest, fisher, strength=2.0)]
+    install_losses(
+        model, policy_parts(type(model).__name__, model.policy), [AnchorLoss(each) for each in anchors]
+    )
     return anchors
 
 
