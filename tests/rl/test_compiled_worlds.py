@@ -17,10 +17,13 @@ pytest.importorskip("numba", reason="the compiled engine needs the extra fast")
 
 import rl_transfer_envs
 from rl_transfer.errors import EnvironmentSpecError
+from rl_transfer.frame.restore import restore
+from rl_transfer.frame.state import MISSING, capture
 from rl_transfer.rl.compiled.worlds import Worlds, worlds_of
 from rl_transfer.rl.compiled.worlds_batched import BatchStepper
 from rl_transfer.rl.compiled.worlds_stepped import AnyVecEnv, Stepped
 from rl_transfer.rl.environments.batch import BatchedVecEnv
+from rl_transfer.rl.environments.state import KINDS, SPECIALS
 from support.untyped import untyped
 
 ANGLES = np.random.default_rng(0).uniform(-7, 7, 20_000)
@@ -304,3 +307,44 @@ def test_observations_that_are_no_vectors_are_refused() -> None:
     model = A2C("CnnPolicy", DummyVecEnv([lambda: Monitor(Picture())]), device="cpu")
     with pytest.raises(EnvironmentSpecError, match=r"the observations are images; .* use engine: sb3"):
         worlds_of(model)
+
+
+@pytest.mark.parametrize("name", [name for name in WORLDS if WORLDS[name][1] is not AnyVecEnv])
+def test_a_checkpoint_between_rollouts_holds_everything(name: str) -> None:
+    """Written into copies that were only reset: after it both step to the same numbers."""
+    make, _ = WORLDS[name]
+    played, restored = learner(make()), learner(make())
+    worlds, again = worlds_of(played), worlds_of(restored)
+    space = played.action_space
+    space.seed(6)
+
+    def actions() -> Any:
+        return np.array([space.sample() for _ in range(worlds.n_envs)])
+
+    again.begin()
+    again.step(actions())
+    again.finish()
+    worlds.begin()
+    for _ in range(70):
+        worlds.step(actions())
+    worlds.finish()
+    held = ("_last_obs", "_last_episode_starts")
+    env = played.get_env()
+    left_out = [env.class_attributes] if isinstance(env, VecNormalize) else []
+    root = [env, [getattr(played, each) for each in held]]
+    state = capture(root, fixed=left_out, kinds=KINDS, specials=SPECIALS)
+    _, seen = untyped(restore(state, [restored.get_env(), [MISSING, MISSING]], specials=SPECIALS))
+    for attribute, value in zip(held, seen, strict=True):
+        setattr(restored, attribute, value)
+    for _ in range(3):
+        for each in (worlds, again):
+            each.begin()
+        for _ in range(30):
+            chosen = actions()
+            worlds.step(chosen)
+            again.step(chosen)
+            assert same(worlds.observations, again.observations)
+            assert same(worlds.rewards, again.rewards)
+            assert same(worlds.dones, again.dones)
+        for each in (worlds, again):
+            each.finish()

@@ -75,6 +75,8 @@ class Worlds:
         if self._moments is not None and self._moments.of_observations:
             self.observations = self._moments.observations
         self._normalizes = self.observations is not self._plain
+        shared = np.shares_memory(self._plain, self._bare.observations)
+        self._encodes = not self._normalizes and not shared
 
     @property
     def originals(self) -> Array:
@@ -133,7 +135,7 @@ class Worlds:
             self._refuse()
         if self._moments is not None:
             self._moments.step(self._rows(bare.observations), bare.rewards, self.dones)
-        if not self._normalizes:
+        if self._encodes:
             self._encode(bare.observations, self._plain)
         self.ended = bare.ended
         self.any_truncated = False

@@ -27,6 +27,7 @@ Flags = NDArray[np.bool_]
 
 @kernel(exact=True)
 def _record(
+    observations: Array,
     rewards: Doubles,
     terminated: Flags,
     counted: bool,
@@ -39,9 +40,10 @@ def _record(
 ) -> int:
     """Write a step down: ``history[environment, step of the episode]``; how many episodes ended.
 
-    ``counted`` says that ``elapsed`` counts this step already.
+    ``counted`` says that ``elapsed`` counts this step already. −1: something is NaN or infinite, and not
+    the observation at a termination, of which nothing is computed.
     """
-    ended = 0
+    ended, fine = 0, True
     for row in range(rewards.size):
         if not counted:
             elapsed[row] += 1
@@ -50,7 +52,11 @@ def _record(
         truncated[row] = elapsed[row] >= limits[row] and not terminated[row]
         dones[row] = terminated[row] or truncated[row]
         ended += dones[row]
-    return ended
+        fine = fine and np.isfinite(rewards[row])
+        if not terminated[row]:
+            for k in range(observations.shape[1]):
+                fine = fine and np.isfinite(observations[row, k])
+    return ended if fine else -1
 
 
 class BatchStepper(Stepper):
@@ -76,6 +82,7 @@ class BatchStepper(Stepper):
         self._whole = isinstance(batch.action_space, spaces.Discrete)
         if not batch.layers:
             self.observations = self._physics.observations
+        self._rows = self.observations.reshape(env.num_envs, -1)
         self._stand_in = StandIn(batch, "advance", self._physics.step_anew)
         self._history: Doubles = np.zeros((env.num_envs, 512))
         self._bound = self._steps = 0
@@ -114,12 +121,13 @@ class BatchStepper(Stepper):
         if self._bound >= self._history.shape[1]:
             self._make_room()
         ended = _record(
-            rewards, terminated, bool(layers), batch.elapsed, batch.limits, self._history,
+            self._rows, rewards, terminated, bool(layers), batch.elapsed, batch.limits, self._history,
             self.rewards, self.dones, self.truncated,
         )  # fmt: skip
         self.ended = np.flatnonzero(self.dones).tolist() if ended else []
-        if ended:
-            self._begin_episodes(self.ended)
+        if ended <= 0:
+            return ended == 0
+        self._begin_episodes(self.ended)
         return self.is_finite()
 
     def _begin_episodes(self, rows: list[int]) -> None:
