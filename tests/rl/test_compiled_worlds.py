@@ -150,10 +150,11 @@ def lists(env: VecEnv) -> list[Any]:
     return [env.get_attr(name) for name in names] if env.has_attr("episode_returns") else []
 
 
-@pytest.mark.skipif(not SAME_COSINE, reason="NumPy's cosine is not the C library's on this processor")
 @pytest.mark.parametrize("name", WORLDS)
 def test_a_rollout_is_sb3s_own(name: str) -> None:
     make, kind = WORLDS[name]
+    if kind is BatchStepper and not SAME_COSINE:
+        pytest.skip("NumPy's cosine is not the C library's on this processor")
     ours, theirs = learner(make()), learner(make())
     worlds = worlds_of(ours)
     assert type(worlds._bare) is kind
@@ -221,6 +222,7 @@ def test_sb3_goes_on_where_the_engine_stopped() -> None:
                 worlds.finish()
 
 
+@pytest.mark.skipif(not SAME_COSINE, reason="NumPy's cosine is not the C library's on this processor")
 def test_what_a_replay_buffer_gets_is_what_sb3_stores() -> None:
     """Unnormalised; at an episode's end the last observation, normalised, clipped and back."""
     make = partial(normalized, partial(dummy, PHYSICS), clip_obs=0.5)
