@@ -56,10 +56,11 @@ SUB_ROOMS = {
         "data", "pictures", "room",
     ),
 }  # fmt: skip
-# The fork server's preload and the dispatch table are the two doors from sweep into rl; one module knows Ray.
+# The fork server's preload and the dispatch table are the two doors from sweep into rl; one module calls Ray.
 DOORS = {
     "sweep/preload.py": {"torch", "stable_baselines3", "rl_transfer.rl"},
-    "sweep/ray.py": {"ray"},
+    "sweep/ray.py": {"ray"},  # the type of what was called
+    "sweep/ray_link.py": {"ray"},
 }
 
 

@@ -7,25 +7,22 @@ goes on, changes nothing.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import os
-import queue
 import shutil
 import sys
 import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
-from rl_transfer.errors import ClusterError, MissingExtraError
+from rl_transfer.errors import ClusterError
 from rl_transfer.frame import Say
 from rl_transfer.results import INCOMING, RunFolder
 from rl_transfer.sweep import nodes
@@ -33,14 +30,11 @@ from rl_transfer.sweep.archive import bring, pack
 from rl_transfer.sweep.dispatch import Job
 from rl_transfer.sweep.executor import RunFailed
 from rl_transfer.sweep.nodes import Node, NodeReport, Request
+from rl_transfer.sweep.ray_link import RayLink
 from rl_transfer.wording import counted
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from ray import ObjectRef
-
-Answer = TypeVar("Answer")
 
 TRIES = 3
 """How often a run is begun that was lost with its node or worker."""
@@ -72,13 +66,6 @@ class Attempt:
     ref: ObjectRef[bytes | None]
 
 
-class Remote(Protocol[Answer]):
-    """A function as Ray calls it elsewhere."""
-
-    def remote(self, *arguments: object) -> ObjectRef[Answer]:
-        """Call it; the answer comes later."""
-
-
 class RayExecutor:
     """Runs each job as a task of a Ray cluster that exists; the cluster itself is left as it is.
 
@@ -98,12 +85,9 @@ class RayExecutor:
     """
 
     def __init__(self, root: Path, address: str, request: Request, *, share: bool, say: Say) -> None:
-        self._ray = _import_ray()
-        self._remote = cache(self._ray.remote)  # anew, it would be sent to the whole cluster each time
         self._request, self._say, self._share = request, say, share
         self._incoming = root.absolute() / INCOMING
         self._lock = threading.RLock()
-        self._events: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._nodes: dict[str, Node] = {}
         self._tasks: dict[Future[None], Task] = {}
         self._waiting: deque[Task] = deque()
@@ -112,7 +96,7 @@ class RayExecutor:
         self._known = nodes.versions()
         self._complaints: list[str] = []
         self._closed = False
-        self._connect(address)
+        self._link = RayLink(address)
         try:
             shutil.rmtree(self._incoming, ignore_errors=True)
             self._incoming.mkdir()
@@ -160,7 +144,7 @@ class RayExecutor:
                 return
             task.cancelled = True
             if task.attempt is not None:
-                self._ray.cancel(task.attempt.ref, force=True)
+                self._link.cancel(task.attempt.ref)
                 return
             self._waiting.remove(task)
         self._finish(task, "stopped")
@@ -173,29 +157,12 @@ class RayExecutor:
         while self._tasks and time.monotonic() < deadline:
             time.sleep(0.02)
         self._closed = True
-        self._events.put(None)
+        self._link.wake()
         self._thread.join(CLOSE_SECONDS)
         self._leave()
 
-    def _connect(self, address: str) -> None:
-        if address.startswith("ray://"):
-            raise ClusterError(
-                f"--address {address}: a sweep runs on a node of its cluster, not through a Ray client; log "
-                "in there and give auto, or host:port"
-            )
-        if ":" in address:
-            nodes.knock(address)
-        try:
-            self._ray.init(address=address, log_to_driver=False, logging_level="CRITICAL")
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ClusterError(
-                f"no Ray cluster at {address}: {reason}; `ray start --head` starts one, and this machine "
-                "must be one of its nodes"
-            ) from None
-
     def _leave(self) -> None:
-        self._ray.shutdown()
+        self._link.leave()
         shutil.rmtree(self._incoming, ignore_errors=True)
 
     def _meet(self) -> None:
@@ -203,9 +170,8 @@ class RayExecutor:
         self._look()
         if not self._nodes:
             has = [
-                ", ".join(f"{each['Resources'].get(name, 0):g} {name}" for name in ("CPU", "GPU"))
-                for each in self._ray.nodes()
-                if each["Alive"]
+                ", ".join(f"{each.resources.get(name, 0):g} {name}" for name in ("CPU", "GPU"))
+                for each in self._link.nodes()
             ]
             raise ClusterError(
                 f"no node of the cluster has room for a run of {self._request.cpus:g} CPU and "
@@ -213,9 +179,7 @@ class RayExecutor:
                 "--cpus-per-run and --gpus-per-run, or start a larger node"
             )
         while any(node.state == "asked" for node in self._nodes.values()):
-            event = self._events.get()
-            if event is not None:
-                event()
+            self._link.handle_next()
         if self._complaints:
             raise ClusterError("\n".join(self._complaints))
         if not any(node.state == "ready" for node in self._nodes.values()):
@@ -223,15 +187,15 @@ class RayExecutor:
 
     def _look(self) -> None:
         """Ask nodes that are new, or were lost and are alive; forget those that are gone."""
-        alive = {each["NodeID"]: each for each in self._ray.nodes() if each["Alive"]}
+        alive = {each.id: each for each in self._link.nodes()}
         with self._lock:
             for gone in self._nodes.keys() - alive.keys():
                 del self._nodes[gone]
             for identifier, each in alive.items():
                 node = self._nodes.get(identifier)
-                slots = self._request.slots(each["Resources"])
+                slots = self._request.slots(each.resources)
                 if node is None and slots:
-                    self._nodes[identifier] = Node(identifier, each["NodeManagerAddress"], slots)
+                    self._nodes[identifier] = Node(identifier, each.address, slots)
                     self._ask(self._nodes[identifier])
                 elif node is not None and node.state == "lost":
                     node.state = "asked"
@@ -239,27 +203,12 @@ class RayExecutor:
 
     def _ask(self, node: Node) -> None:
         probe = str(self._incoming / "token") if self._share else None
-        ref = self._on(node, nodes.report, 0.0, 0.0).remote(probe, self._token)
-        self._then(ref, partial(self._answered, node))
-
-    def _then(self, ref: ObjectRef[Answer], handle: Callable[[Future[Answer]], None]) -> None:
-        """Handle an answer in the thread that handles everything."""
-        ref.future().add_done_callback(lambda done: self._events.put(partial(handle, done)))
-
-    def _on(self, node: Node, function: Callable[..., Answer], cpus: float, gpus: float) -> Remote[Answer]:
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        options: Remote[Answer] = self._remote(function).options(
-            num_cpus=cpus,
-            num_gpus=gpus,
-            max_retries=0,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
-        )
-        return options
+        ref = self._link.on(node.id, nodes.report).remote(probe, self._token)
+        self._link.then(ref, partial(self._answered, node))
 
     def _answered(self, node: Node, done: Future[NodeReport]) -> None:
         error = done.exception()
-        if error is not None and not isinstance(error, self._ray.exceptions.RayTaskError):
+        if error is not None and not self._link.raised(error):
             node.state = "lost"
             return
         if error is None:
@@ -303,18 +252,18 @@ class RayExecutor:
         elif job.source is not None:
             source = self._packed(job.source.parent)
         sent = replace(job, folder=folder, source=bundle, attempt=task.tries + 1).to_json()
-        remote = self._on(node, nodes.execute, self._request.cpus, self._request.gpus)
+        remote = self._link.on(node.id, nodes.execute, self._request.cpus, self._request.gpus)
         ref = remote.remote(sent, self._request, node.shared, source, os.getcwd(), sys.path)
         attempt = Attempt(node, folder, ref)
         task.attempt = attempt
         task.tries += 1
         node.busy += 1
-        self._then(ref, partial(self._ended, task, attempt))
+        self._link.then(ref, partial(self._ended, task, attempt))
 
     def _packed(self, run: Path) -> ObjectRef[bytes]:
         """The run of a source in Ray's store, for every node that asks for it."""
         if run not in self._sources:
-            self._sources[run] = self._ray.put(pack(run, NOT_SENT))
+            self._sources[run] = self._link.put(pack(run, NOT_SENT))
         return self._sources[run]
 
     def _ended(self, task: Task, attempt: Attempt, done: Future[bytes | None]) -> None:
@@ -325,7 +274,7 @@ class RayExecutor:
             task.attempt = None
             if task.cancelled:
                 problem = "stopped"
-            elif isinstance(error, self._ray.exceptions.RayTaskError):
+            elif error is not None and self._link.raised(error):
                 problem = _last_line(error)
             elif error is not None:
                 attempt.node.state = "lost"
@@ -349,13 +298,10 @@ class RayExecutor:
     def _watch(self) -> None:
         looked = time.monotonic()
         while not self._closed:
-            with contextlib.suppress(queue.Empty):
-                event = self._events.get(timeout=LOOK_SECONDS)
-                if event is not None:
-                    event()
+            self._link.handle_next(LOOK_SECONDS)
             if time.monotonic() - looked >= LOOK_SECONDS:
                 looked = time.monotonic()
-                with contextlib.suppress(self._ray.exceptions.RayError):  # the head is out of reach: later
+                with self._link.patiently():  # the head is out of reach: later
                     self._look()
                 self._show_beats()
 
@@ -374,7 +320,7 @@ class RayExecutor:
                 asked.setdefault(attempt.node, []).append(folder.name)
         for node, runs in asked.items():
             node.owing = True
-            self._then(self._on(node, nodes.beats, 0.0, 0.0).remote(runs), partial(self._heard, node))
+            self._link.then(self._link.on(node.id, nodes.beats).remote(runs), partial(self._heard, node))
 
     def _heard(self, node: Node, done: Future[dict[str, str]]) -> None:
         node.owing = False
@@ -382,17 +328,6 @@ class RayExecutor:
         for attempt, folder in self._attempts():
             if attempt.node is node:
                 nodes.show_beat(found.get(folder.name), folder)
-
-
-def _import_ray() -> ModuleType:
-    # Ray's own lines belong into its logs; by default some are printed here, whatever init() is told.
-    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "^")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        import ray
-    except ImportError:
-        raise MissingExtraError("--executor ray needs Ray: pip install 'rl-transfer[ray]'") from None
-    return ray
 
 
 def _last_line(error: BaseException) -> str:
