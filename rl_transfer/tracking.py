@@ -19,6 +19,8 @@ from rl_transfer.spec import JsonObject
 
 PROJECT = "rl-transfer"
 LEAVE_SECONDS = 10.0
+STILL_SECONDS = 120.0
+"""How long a tracker may take over one run when all have ended; a service that hangs takes longer."""
 TAG_LENGTH = 64
 """The longest tag that Weights & Biases takes."""
 
@@ -93,7 +95,7 @@ class Log:
 
     def __init__(self, tracker: Tracker, labels: Labels, done: Path) -> None:
         self.problem: str | None = None
-        self._left = False
+        self._left, self._logged = False, 0
         self._tracker, self._labels, self._done = tracker, labels, done
         self._known = set(done.read_text(encoding="utf-8").split()) if done.is_file() else set[str]()
         self._waiting: queue.Queue[NamedRun | None] = queue.Queue()
@@ -111,9 +113,18 @@ class Log:
             self._waiting.put(named)
 
     def close(self) -> None:
-        """Wait until everything is logged."""
+        """Wait until everything is logged, or the service has taken ``STILL_SECONDS`` over one run."""
         self._waiting.put(None)
-        self._thread.join()
+        while self._thread.is_alive():
+            logged = self._logged
+            self._thread.join(STILL_SECONDS)
+            if self._thread.is_alive() and self._logged == logged:
+                self._left = True
+                self.problem = (
+                    f"the service has not answered for {STILL_SECONDS:g} seconds; the same command logs "
+                    "what is missing"
+                )
+                return
 
     def leave(self) -> None:
         """Log no more than the run that is being logged; the rest comes another time."""
@@ -125,6 +136,7 @@ class Log:
         try:
             while (named := self._waiting.get()) is not None and not self._left:
                 self._tracker.log(read_tracked(named, self._labels))
+                self._logged += 1
                 with self._done.open("a", encoding="utf-8") as stream:
                     stream.write(f"{named.folder.path.name}\n")
             self._tracker.close()

@@ -4,7 +4,11 @@ import importlib
 import json
 import struct
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +101,60 @@ def test_a_run_that_was_not_logged_is_logged_another_time(
         assert log is not None
         log.add(place)
     assert len(tracker.runs) == 1
+
+
+def test_a_service_that_hangs_does_not_hold_up_the_end_for_ever(
+    place: NamedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = threading.Event()
+
+    class Hangs(Keeps):
+        def log(self, run: Tracked) -> None:
+            answer.wait()
+            super().log(run)
+
+    monkeypatch.setattr(tracking, "STILL_SECONDS", 0.1)
+    tracker = use(monkeypatch, Hangs())
+    try:
+        with tracking.tracking("wandb", tmp_path, PLAYED) as log:
+            assert log is not None
+            log.add(place)
+        assert log.problem is not None
+        assert log.problem.startswith("the service has not answered for 0.1 seconds")
+        assert tracker.runs == []
+    finally:
+        answer.set()
+
+
+def test_a_service_that_is_slow_is_waited_for_as_long_as_runs_are_logged(
+    place: NamedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every wait ends after one more run was logged, and before the last one."""
+    gate, waits, wait = threading.Semaphore(0), list[float](), threading.Thread.join
+
+    class Slow(Keeps):
+        def log(self, run: Tracked) -> None:
+            gate.acquire()
+            super().log(run)
+
+    def join(self: threading.Thread, timeout: float | None = None) -> None:
+        waits.append(timeout or 0)
+        gate.release()
+        while len(waits) < 3 and (not done.is_file() or len(done.read_text().split()) < len(waits)):
+            time.sleep(0.001)
+        if len(waits) == 3:
+            wait(self)
+
+    monkeypatch.setattr(tracking, "read_tracked", lambda named, labels: named)
+    tracker, done = use(monkeypatch, Slow()), tmp_path / "tracked-wandb.txt"
+    with tracking.tracking("wandb", tmp_path, PLAYED) as log:
+        assert log is not None
+        for name in ("one", "two", "three"):
+            log.add(replace(place, folder=RunFolder(tmp_path / name)))
+        monkeypatch.setattr(log._thread, "join", partial(join, log._thread))
+    assert len(tracker.runs) == 3
+    assert waits == [tracking.STILL_SECONDS] * 3
+    assert log.problem is None
 
 
 def test_a_sweep_logs_what_its_runs_are_called_and_an_error_only_warns(
