@@ -22,14 +22,14 @@ from safetensors.torch import load_file, save_file
 from rl_transfer import bounded
 from rl_transfer.frame.room import Say
 from rl_transfer.frame.state import Captured
-from rl_transfer.results import RunFolder
+from rl_transfer.results import CHECKPOINTS, RunFolder
 from rl_transfer.results.files import file_digest, sync_file, sync_folder
 from rl_transfer.spec import digest
 from rl_transfer.spec.base import Json, JsonObject
 
 SCHEMA = 1
 KEPT = 2
-FOLDER = "checkpoints"
+FOLDER = CHECKPOINTS
 JSON_NAME = "checkpoint.json"
 TENSORS_NAME = "tensors.safetensors"
 MOST_JSON_BYTES = 64 * 2**20

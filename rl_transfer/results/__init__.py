@@ -5,12 +5,13 @@ from rl_transfer.results.find import find_run, run_of_bundle
 from rl_transfer.results.labels import ACCURACY_DIGITS, PLAYED, Labels, read_labels
 from rl_transfer.results.manifest import read_manifest, write_manifest
 from rl_transfer.results.reading import RunReading, read_record
-from rl_transfer.results.store import ID_SCHEMA, INCOMING, RunFolder, RunStore, run_id
+from rl_transfer.results.store import CHECKPOINTS, ID_SCHEMA, INCOMING, RunFolder, RunStore, run_id
 from rl_transfer.results.versions import library_versions
 from rl_transfer.results.view import SEEDS, arm_place, link_events
 
 __all__ = [
     "ACCURACY_DIGITS",
+    "CHECKPOINTS",
     "ID_SCHEMA",
     "INCOMING",
     "PLAYED",

@@ -88,7 +88,7 @@ def leftovers(folder: Path) -> list[Leftover]:
         Leftover(each, "damaged, moved aside", _size(each)) for each in sorted((folder / "damaged").glob("*"))
     ]
     if (folder / INCOMING).exists():
-        why = "left by a sweep on a cluster, unless one is at work"
+        why = "left by a sweep on a cluster, checkpoints of long runs among it, unless one is at work"
         found.append(Leftover(folder / INCOMING, why, _size(folder / INCOMING)))
     cut = sorted(each for each in folder.rglob(".*") if _CUT.fullmatch(each.name))
     gone = [each.path for each in found]

@@ -40,6 +40,8 @@ from rl_transfer.spec import Frozen, JsonObject, digest
 
 INCOMING = ".incoming"
 """Where runs lie that a cluster executes, until they have ended."""
+CHECKPOINTS = "checkpoints"
+"""Of a long run that has not finished, in its folder."""
 ID_SCHEMA = 1
 """Enters every run id. It stays when the format of records changes: the same run keeps its id."""
 

@@ -29,6 +29,7 @@ from rl_transfer.sweep import nodes
 from rl_transfer.sweep.archive import bring, pack
 from rl_transfer.sweep.dispatch import Job
 from rl_transfer.sweep.executor import RunFailed
+from rl_transfer.sweep.incoming import move_checkpoints, rescue_checkpoints
 from rl_transfer.sweep.nodes import Node, NodeReport, Request
 from rl_transfer.sweep.ray_link import RayLink
 from rl_transfer.wording import counted
@@ -86,7 +87,7 @@ class RayExecutor:
 
     def __init__(self, root: Path, address: str, request: Request, *, share: bool, say: Say) -> None:
         self._request, self._say, self._share = request, say, share
-        self._incoming = root.absolute() / INCOMING
+        self._runs, self._incoming = root.absolute() / "runs", root.absolute() / INCOMING
         self._lock = threading.RLock()
         self._nodes: dict[str, Node] = {}
         self._tasks: dict[Future[None], Task] = {}
@@ -98,7 +99,7 @@ class RayExecutor:
         self._closed = False
         self._link = RayLink(address)
         try:
-            shutil.rmtree(self._incoming, ignore_errors=True)
+            self._clear()
             self._incoming.mkdir()
             self._token = uuid.uuid4().hex
             (self._incoming / "token").write_text(self._token, encoding="utf-8")
@@ -163,6 +164,11 @@ class RayExecutor:
 
     def _leave(self) -> None:
         self._link.leave()
+        self._clear()
+
+    def _clear(self) -> None:
+        """Remove what attempts left that have not ended, but for their checkpoints."""
+        rescue_checkpoints(self._incoming, self._runs)
         shutil.rmtree(self._incoming, ignore_errors=True)
 
     def _meet(self) -> None:
@@ -247,6 +253,8 @@ class RayExecutor:
         final.forget_failure()
         folder = self._incoming / str(next(self._numbers)) / final.path.name
         bundle = source = None
+        if node.shared:
+            move_checkpoints(final.path, folder)
         if job.source is not None and node.shared:
             bundle = job.source.absolute()
         elif job.source is not None:
@@ -281,6 +289,7 @@ class RayExecutor:
                 again = task.tries < TRIES
                 problem = f"lost with node {attempt.node.address} ({type(error).__name__})"
                 if again:
+                    move_checkpoints(attempt.folder, task.job.folder)
                     self._say(f"run {task.job.folder.name} was {problem}; it is begun again")
                     self._waiting.appendleft(task)
             self._place()

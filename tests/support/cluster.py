@@ -33,9 +33,9 @@ class Cluster:
             HEAD, "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={self._folder}"
         )
 
-    def join(self, path: str = "") -> None:
+    def join(self, path: str = "", cpus: int = 1) -> None:
         """Start the second node; ``path`` is put before its PYTHONPATH."""
-        self._start(SECOND, f"--address={self.address}", path=path)
+        self._start(SECOND, f"--address={self.address}", path=path, cpus=cpus)
 
     def kill_second(self) -> None:
         """As the second machine would go down: its raylet first, everything with it."""
@@ -57,12 +57,13 @@ class Cluster:
                     os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _start(self, ip: str, *options: str, path: str = "") -> None:
+    def _start(self, ip: str, *options: str, path: str = "", cpus: int = 1) -> None:
         places = [path, *filter(None, sys.path)] if path else [*filter(None, sys.path)]
         environment = {**os.environ, MARK: self._mark, "PYTHONPATH": os.pathsep.join(places)}
         done = subprocess.run(
-            [str(Path(sys.executable).with_name("ray")), "start", f"--node-ip-address={ip}", "--num-cpus=1",
-             "--num-gpus=0", "--object-store-memory=100000000", "--disable-usage-stats", *options],
+            [str(Path(sys.executable).with_name("ray")), "start", f"--node-ip-address={ip}",
+             f"--num-cpus={cpus}", "--num-gpus=0", "--object-store-memory=100000000",
+             "--disable-usage-stats", *options],
             env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, timeout=120,
         )  # fmt: skip

@@ -1,6 +1,7 @@
 """Sweeps on a Ray cluster of two nodes: the same numbers as here, also when a node goes down."""
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,11 +14,13 @@ import pytest
 
 from rl_transfer.errors import ClusterError, MissingExtraError
 from rl_transfer.frame import silent
-from rl_transfer.results import RunFolder
+from rl_transfer.results import RunFolder, RunStore
+from rl_transfer.sweep.incoming import rescue_checkpoints
 from rl_transfer.sweep.nodes import SCRATCH, Request, beats, difference
 from rl_transfer.sweep.ray import RayExecutor
 from rl_transfer.sweep.watch import Limits
 from support.cluster import HEAD, SECOND, Cluster, cluster
+from support.resumption import numbers
 from support.sweeps import results, write_suite
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="addresses and processes as on Linux")
@@ -152,6 +155,95 @@ def test_a_node_that_is_killed_in_mid_sweep_changes_no_number(
     assert "raylet" not in printed + errors, "Ray's own lines"
     assert "Traceback" not in errors
     same_as(reference, output)
+
+
+STEPS = ("training", "sources.base.training", "targets.base-again.training")
+TWO = (*(f"{each}.total_steps=4000" for each in STEPS), "evaluation.every=2016", "seeds=1")
+SAVED = (*TWO, "strategies=[scratch]", "training.checkpoint_minutes=0.002")
+"""Two long runs."""
+
+
+@pytest.fixture(scope="module")
+def whole(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("whole")
+    done = sweep(config, output, *SAVED[:-1], "-j", "2")
+    assert done.returncode == 0, done.stderr
+    return output
+
+
+def checkpointed(output: Path) -> set[str]:
+    """Runs of which an attempt has a checkpoint."""
+    return {path.parent.parent.name for path in output.glob(".incoming/*/*/checkpoints/[0-9]*")}
+
+
+def ended_alike(output: Path, whole: Path) -> None:
+    store, other = RunStore(output), RunStore(whole)
+    assert store.identifiers() == other.identifiers()
+    for each in store.identifiers():
+        assert numbers(store.folder(each)) == numbers(other.folder(each))
+        assert not (store.folder(each).path / "checkpoints").exists()
+
+
+def test_a_run_goes_on_from_its_checkpoint_when_its_node_is_killed(
+    head: Cluster, config: Path, whole: Path, tmp_path: Path
+) -> None:
+    """Only the second node has the two CPUs that a run asks for; it goes down and comes back."""
+    output = tmp_path / "out"
+    head.join(cpus=2)
+    words = command(config, output, *SAVED, "--executor", "ray", "--address", head.address)
+    process = subprocess.Popen(
+        [*words, "--cpus-per-run", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not checkpointed(output) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (run,) = checkpointed(output)
+        head.kill_second()
+        head.join(cpus=2)
+        printed, errors = process.communicate(timeout=300)
+    finally:
+        process.kill()
+        head.leave()
+    assert process.returncode == 0, errors
+    assert f"lost with node {SECOND}" in printed
+    assert len(RunFolder(output / "runs" / run).record()["resumed"]) == 1
+    ended_alike(output, whole)
+
+
+def test_a_run_goes_on_from_its_checkpoint_when_the_sweep_is_killed(
+    head: Cluster, config: Path, whole: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    words = command(config, output, *SAVED, "--executor", "ray", "--address", head.address)
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not checkpointed(output) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    run = checkpointed(output).pop()
+    again = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+    assert again.returncode == 0, again.stderr
+    assert len(RunFolder(output / "runs" / run).record()["resumed"]) == 1
+    ended_alike(output, whole)
+
+
+def test_checkpoints_of_finished_runs_are_not_rescued(whole: Path, tmp_path: Path) -> None:
+    incoming, runs = tmp_path / ".incoming", tmp_path / "runs"
+    shutil.copytree(whole / "runs", runs)
+    finished = next(runs.iterdir()).name
+    for number, run, steps in (
+        (0, finished, "32"),
+        (1, "other", "32"),
+        (2, "other", "64"),
+        (3, "other", "64"),
+    ):
+        (incoming / str(number) / run / "checkpoints" / steps).mkdir(parents=True)
+        (incoming / str(number) / run / "checkpoints" / f".{steps}.tmp").mkdir()
+    rescue_checkpoints(incoming, runs)
+    assert not (runs / finished / "checkpoints").exists()
+    assert sorted(path.name for path in (runs / "other" / "checkpoints").iterdir()) == ["32", "64"]
 
 
 def test_a_node_with_another_library_is_refused(head: Cluster, config: Path, tmp_path: Path) -> None:
