@@ -27,6 +27,7 @@ from support.resumption import Killed, kill_at, numbers
 from support.rl import PPO, Execute, make_run
 
 OFF_POLICY: dict[str, Any] = {"learning_starts": 20, "batch_size": 16, "buffer_size": 100, "n_envs": 1}
+COMPILED = {"total_steps": 128, "engine": "compiled"}
 PENDULUM = {"id": "Pendulum-v1", "perturb": [{"time_limit": 20}]}
 SAC = {"name": "SAC", **OFF_POLICY, "policy_kwargs": {"net_arch": [16]}}
 RUNS: dict[str, dict[str, Any]] = {
@@ -65,6 +66,16 @@ RUNS: dict[str, dict[str, Any]] = {
         "env": {"id": "Ant-v5", "perturb": [{"gravity": {"uniform": [8.0, 10.0]}}, {"time_limit": 30}]},
         "algorithm": {**PPO, "normalize": {}},
     },
+    "PPO, compiled": {"training": {"total_steps": 128, "engine": "compiled", "keep": "best"}},
+    "PPO, compiled, normalised": {
+        "env": PENDULUM, "training": COMPILED,
+        "algorithm": {**PPO, "normalize": {}, "policy_kwargs": {"net_arch": {"pi": [8], "vf": [8, 8]}}},
+    },
+    "A2C, compiled": {"training": COMPILED, "algorithm": {"name": "A2C", "n_envs": 2, "n_steps": 16}},
+    "DQN, compiled": {
+        "training": COMPILED,
+        "algorithm": {"name": "DQN", **OFF_POLICY, "train_freq": 4, "target_update_interval": 16},
+    },
 }  # fmt: skip
 """What is run → the run's keys that make it so."""
 
@@ -72,6 +83,10 @@ SOURCE = {"training": {"total_steps": 64}, "evaluation": {"every": 64, "episodes
 TRUNK = {"copy": ["trunk"]}
 STRATEGIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "gradual": ({}, {**TRUNK, "freeze": ["trunk"], "gradual": {"start": 0.2, "end": 0.6}}),
+    "gradual, compiled": (
+        {"training": COMPILED},
+        {**TRUNK, "freeze": ["trunk"], "gradual": {"start": 0.2, "end": 0.6}, "learning_rates": {"head": 0.5}},
+    ),
     "low rank": ({}, {**TRUNK, "freeze": ["trunk"], "low_rank": {"rank": 2}}),
     "progressive": ({}, {**TRUNK, "progressive": True}),
     "kickstart, EWC": (
@@ -131,7 +146,7 @@ def test_a_killed_run_ends_like_one_that_was_not(name: str, run: Execute, killed
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_killed_transfer_ends_like_one_that_was_not(name: str, run: Execute, killed: Killing) -> None:
     keys, verbs = STRATEGIES[name]
-    source = run(store="sources", **keys, **SOURCE)
+    source = run(store="sources", **{**keys, **SOURCE})
     changes = {**keys, "source": source, "strategy": verbs}
     said: list[str] = []
     whole, resumed = run(**changes), killed(3, said=said, **changes)

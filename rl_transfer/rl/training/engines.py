@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
 
+from stable_baselines3.common.base_class import BaseAlgorithm
+
 from rl_transfer.errors import MissingExtraError, RLTransferError, TransferError
 from rl_transfer.frame import Say
 from rl_transfer.results import library_versions
@@ -148,6 +150,30 @@ def refuse_other_engine(run: RLRun) -> None:
             "engine trains, so it does not change it on the way; plan it here again, or with "
             "training.engine=sb3",
             key=KEY,
+        )
+
+
+def refuse_uncompiled(run: RLRun, model: BaseAlgorithm) -> None:
+    """Refuse a run for the compiled engine whose built model it cannot train.
+
+    What :mod:`rl_transfer.rl.training.fits` lets pass should fit; this is told before anything is trained all
+    the same.
+
+    Args:
+        run: with its engine.
+        model: complete, its strategy applied.
+
+    Raises:
+        TransferError: the engine cannot train the model; at ``training.engine``.
+    """
+    if run.engine != COMPILED or run.strategy is None or not run.strategy.train:
+        return
+    from rl_transfer.rl.compiled.fit import why_not  # heavy: Numba and SciPy
+
+    reason = why_not(model)
+    if reason is not None:
+        raise TransferError(
+            f"the compiled engine cannot train this: {reason}; say training.engine=sb3", key=KEY
         )
 
 

@@ -21,6 +21,7 @@ from rl_transfer.rl.policies.bundle import Policy, as_policy
 from rl_transfer.rl.sources.load import load_source
 from rl_transfer.rl.strategy.apply import PolicyTransfer
 from rl_transfer.rl.strategy.guide import check_guide, check_guide_budget
+from rl_transfer.rl.training.engines import refuse_uncompiled
 from rl_transfer.rl.training.rehearsal import few_samples, rehearse
 from rl_transfer.spec import Environment, RLRun, RLSuite, StrategyVerbs
 from rl_transfer.spec.experiment import RunConfig
@@ -147,7 +148,9 @@ def _fresh_source(suite: RLSuite, name: str) -> Policy:
     key = f"sources.{name}"
     own = {"algorithm": f"{key}.algorithm"} if source.algorithm is not None else None
     with located(key, own, shared=("algorithm", "training")):
-        return as_policy(_model(run), run)
+        model = _model(run)
+        refuse_uncompiled(run, model)
+        return as_policy(model, run)
 
 
 def _model(run: RLRun) -> BaseAlgorithm:
@@ -173,6 +176,7 @@ def _check_strategy(
         if model.env is None:
             raise TransferError("the model has no environment")
         PolicyTransfer(few_samples(run), model, model.env, source, seed=0)
+        refuse_uncompiled(run, model)
         rehearse(run, source)
         if strategy.guide is not None and source is not None:
             check_guide_budget(run)

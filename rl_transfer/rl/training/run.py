@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from rl_transfer.frame.checkpoint import Checkpoints
 from rl_transfer.frame.events import EventWriter
 from rl_transfer.frame.run import execute_run
 from rl_transfer.results import RunFolder
+from rl_transfer.rl.compiled import install
 from rl_transfer.rl.environments import seeds, spaces
 from rl_transfer.rl.environments.build import Wrapper, make_vec_env
 from rl_transfer.rl.environments.evaluate import Evaluator, random_act
@@ -129,8 +129,7 @@ class _Training:
             parameters = core.count_parameters(model.policy)
             seeds.seed_model(model, seeds.training_seed(self.run))
             if self.training.engine == COMPILED and self.strategy.train:
-                compiled = importlib.import_module("rl_transfer.rl.compiled")  # heavy: Numba and SciPy
-                compiled.install(model, seeds.training_seed(self.run), transfer.anchors)
+                install(model, seeds.training_seed(self.run), transfer.anchors)
             unseen = guidance.unseen if guidance is not None else None
             curriculum = guidance.curriculum if guidance is not None else None
             kept = TrainingCheckpoints(
