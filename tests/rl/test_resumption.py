@@ -85,7 +85,7 @@ STRATEGIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "gradual": ({}, {**TRUNK, "freeze": ["trunk"], "gradual": {"start": 0.2, "end": 0.6}}),
     "gradual, compiled": (
         {"training": COMPILED},
-        {**TRUNK, "freeze": ["trunk"], "gradual": {"start": 0.2, "end": 0.6}, "learning_rates": {"head": 0.5}},
+        {**TRUNK, "freeze": ["trunk"], "gradual": {"start": 0.2}, "learning_rates": {"head": 0.5}},
     ),
     "low rank": ({}, {**TRUNK, "freeze": ["trunk"], "low_rank": {"rank": 2}}),
     "progressive": ({}, {**TRUNK, "progressive": True}),
