@@ -15,13 +15,18 @@ from rl_transfer.analysis import analyse, read_sweep, summary
 from rl_transfer.errors import MissingExtraError, TransferError
 from rl_transfer.report import write_report
 from rl_transfer.results import RunFolder, library_versions, run_id
+from rl_transfer.rl.environments.build import make_vec_env
+from rl_transfer.rl.policies.algorithms import build_model
 from rl_transfer.rl.room import ROOM
 from rl_transfer.rl.training import engines
 from rl_transfer.rl.training.fits import UNKNOWN, misfit
-from rl_transfer.spec import RLRun, RLSuite
+from rl_transfer.spec import Algorithm, Environment, RLRun, RLSuite, parse
 from rl_transfer.sweep.graph import build_graph, manifest
+from rl_transfer.sweep.sweep import prepare, run_sweep
 from support.rl import PPO, make_run
+from support.sweeps import InThisProcess
 
+PENDULUM = Environment(id="Pendulum-v1")
 COMPILER_PROBLEM = engines.compiler_problem
 COMPILED = {"total_steps": 128, "engine": "compiled"}
 LOW_RANK = {"name": "held", "copy": ["all"], "low_rank": {}}
@@ -316,3 +321,60 @@ def test_summary_and_report_say_what_trained(engine: dict[str, str] | None, tmp_
     told = "sb3 on longer-pole (not compiled, strategy &#x27;held&#x27; &lt;b&gt;); sb3 on weaker-motor"
     assert (told in page) == (engine is not None)
     assert "sb3 on longer-pole" in page
+
+
+TRIED: dict[str, list[dict[str, Any]]] = {
+    "PPO": [
+        {"name": "scratch"},
+        {"name": "g", "copy": ["trunk"], "freeze": ["trunk"], "gradual": {}, "learning_rates": {"all": 2}},
+        {"name": "shrunk", "copy": ["all"], "initial": {"kind": "shrink_and_perturb"}, "critic_warm_up": 0.5},
+        {"name": "mapped", "copy": ["all"], "input_maps": {"observations": [1, 0, 2, 3]}, "adapt": "spaces"},
+        {"name": "measured", "copy": ["all"], "train": False},
+    ],
+    "A2C": [{"name": "scratch"}, {"name": "frozen", "copy": ["trunk"], "freeze": ["trunk"]}],
+    "DQN": [
+        {"name": "scratch"},
+        {"name": "frozen", "copy": ["trunk"], "freeze": ["trunk"], "thaw": [{"at": 0.5, "parts": ["trunk"]}]},
+    ],
+}  # fmt: skip
+SIZES = {
+    "PPO": PPO,
+    "A2C": {"name": "A2C", "n_steps": 16},
+    "DQN": {"name": "DQN", "buffer_size": 50, "train_freq": 4},
+}
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_what_the_table_lets_pass_the_engine_can_train(name: str) -> None:
+    asked = suite(
+        algorithm={**SIZES[name], "normalize": {}},
+        training=COMPILED,
+        strategies=TRIED[name],
+        targets={"long": SUITE["targets"]["long"]},
+    )
+    ROOM.preflight(ROOM.resolve(asked))
+
+
+def test_a_built_model_that_the_engine_cannot_train_is_refused_at_the_key() -> None:
+    run = make_run(training=COMPILED)
+    model = build_model(parse(Algorithm, {**PPO, "use_sde": True}), make_vec_env(PENDULUM, 2), 0)
+    with pytest.raises(TransferError, match="the compiled engine cannot train this: gSDE") as caught:
+        engines.refuse_uncompiled(run, model)
+    assert caught.value.key == "training.engine"
+    engines.refuse_uncompiled(make_run(), model)
+
+
+def test_a_compiled_run_that_diverges_is_named_and_stops_alone(tmp_path: Path) -> None:
+    wild = {"env": {"id": "CartPole-v1"}, "algorithm": {**PPO, "vf_coef": 1e38, "max_grad_norm": 1e38}}
+    asked = suite(
+        seeds=1,
+        training=COMPILED,
+        strategies=[{"name": "scratch"}],
+        sources={**SUITE["sources"], "wild": wild},
+    )
+    plan = prepare(asked, tmp_path / "sweep")
+    state = run_sweep(plan, InThisProcess, lambda _, __: None)
+    (reason,) = state.failed.values()
+    assert "training diverged: the loss of the update at step" in reason
+    assert [plan.graph.label(each) for each in state.failed] == ["source wild/seed-0"]
+    assert len(state.done) == len(plan.graph.specs) - 1
