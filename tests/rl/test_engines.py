@@ -365,7 +365,9 @@ def test_a_built_model_that_the_engine_cannot_train_is_refused_at_the_key() -> N
 
 
 def test_a_compiled_run_that_diverges_is_named_and_stops_alone(tmp_path: Path) -> None:
-    wild = {"env": {"id": "CartPole-v1"}, "algorithm": {**PPO, "vf_coef": 1e38, "max_grad_norm": 1e38}}
+    network = {"net_arch": [64, 64, 64, 64], "activation": "relu"}
+    large = {"learning_rate": 10, "vf_coef": 1e12, "max_grad_norm": 1e12, "policy_kwargs": network}
+    wild = {"env": {"id": "CartPole-v1"}, "algorithm": {**PPO, **large}}
     asked = suite(
         seeds=1,
         training=COMPILED,
