@@ -209,7 +209,7 @@ def test_an_environment_that_breaks_is_named_without_a_traceback(
 
 
 def test_what_was_decided_on_engines_is_told_to_people_and_scripts(call: Call, tmp_path: Path) -> None:
-    held = "strategies=[scratch, {name: held, copy: [all], anchor: {kind: l2_sp, strength: 1}}]"
+    held = "strategies=[scratch, {name: held, copy: [all], low_rank: {}}]"
     few = [
         "seeds=1",
         "targets={reversed: cartpole-reversed-actions}",
@@ -217,7 +217,7 @@ def test_what_was_decided_on_engines_is_told_to_people_and_scripts(call: Call, t
         "sources.base.training.engine=sb3",
     ]
     command = ["sweep", str(write_suite(tmp_path)), *few, "--dry-run", "-o", "out"]
-    reason = "not compiled, strategy 'held': anchor: the anchor's loss term is not compiled"
+    reason = "not compiled, strategy 'held': low_rank: adapters are not compiled"
     line = f"engine sb3: {reason} (1 target: reversed)"
     assert line in call(*command, "training.engine=auto").out
     (note,) = [

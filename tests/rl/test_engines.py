@@ -331,7 +331,11 @@ TRIED: dict[str, list[dict[str, Any]]] = {
         {"name": "mapped", "copy": ["all"], "input_maps": {"observations": [1, 0, 2, 3]}, "adapt": "spaces"},
         {"name": "measured", "copy": ["all"], "train": False},
     ],
-    "A2C": [{"name": "scratch"}, {"name": "frozen", "copy": ["trunk"], "freeze": ["trunk"]}],
+    "A2C": [
+        {"name": "scratch"},
+        {"name": "held", "copy": ["all"], "anchor": {"kind": "l2_sp", "strength": 1.0}},
+        {"name": "frozen", "copy": ["trunk"], "freeze": ["trunk"]},
+    ],
     "DQN": [
         {"name": "scratch"},
         {"name": "frozen", "copy": ["trunk"], "freeze": ["trunk"], "thaw": [{"at": 0.5, "parts": ["trunk"]}]},
@@ -359,9 +363,9 @@ def test_a_built_model_that_the_engine_cannot_train_is_refused_at_the_key() -> N
     run = make_run(training=COMPILED)
     model = build_model(parse(Algorithm, {**PPO, "use_sde": True}), make_vec_env(PENDULUM, 2), 0)
     with pytest.raises(TransferError, match="the compiled engine cannot train this: gSDE") as caught:
-        engines.refuse_uncompiled(run, model)
+        engines.refuse_uncompiled(run, model, anchored=False)
     assert caught.value.key == "training.engine"
-    engines.refuse_uncompiled(make_run(), model)
+    engines.refuse_uncompiled(make_run(), model, anchored=False)
 
 
 def test_a_compiled_run_that_diverges_is_named_and_stops_alone(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def refuse_other_engine(run: RLRun) -> None:
         )
 
 
-def refuse_uncompiled(run: RLRun, model: BaseAlgorithm) -> None:
+def refuse_uncompiled(run: RLRun, model: BaseAlgorithm, anchored: bool) -> None:
     """Refuse a run for the compiled engine whose built model it cannot train.
 
     What :mod:`rl_transfer.rl.training.fits` lets pass should fit; this is told before anything is trained all
@@ -162,6 +162,7 @@ def refuse_uncompiled(run: RLRun, model: BaseAlgorithm) -> None:
     Args:
         run: with its engine.
         model: complete, its strategy applied.
+        anchored: whether anchors of the strategy hook into its optimizer.
 
     Raises:
         TransferError: the engine cannot train the model; at ``training.engine``.
@@ -170,7 +171,7 @@ def refuse_uncompiled(run: RLRun, model: BaseAlgorithm) -> None:
         return
     from rl_transfer.rl.compiled.fit import why_not  # heavy: Numba and SciPy
 
-    reason = why_not(model)
+    reason = why_not(model, anchored)
     if reason is not None:
         raise TransferError(
             f"the compiled engine cannot train this: {reason}; say training.engine=sb3", key=KEY

@@ -149,7 +149,7 @@ def _fresh_source(suite: RLSuite, name: str) -> Policy:
     own = {"algorithm": f"{key}.algorithm"} if source.algorithm is not None else None
     with located(key, own, shared=("algorithm", "training")):
         model = _model(run)
-        refuse_uncompiled(run, model)
+        refuse_uncompiled(run, model, anchored=False)
         return as_policy(model, run)
 
 
@@ -175,8 +175,8 @@ def _check_strategy(
         model = _model(run)
         if model.env is None:
             raise TransferError("the model has no environment")
-        PolicyTransfer(few_samples(run), model, model.env, source, seed=0)
-        refuse_uncompiled(run, model)
+        transfer = PolicyTransfer(few_samples(run), model, model.env, source, seed=0)
+        refuse_uncompiled(run, model, bool(transfer.anchors))
         rehearse(run, source)
         if strategy.guide is not None and source is not None:
             check_guide_budget(run)
