@@ -209,7 +209,7 @@ def test_an_environment_that_breaks_is_named_without_a_traceback(
 
 
 def test_what_was_decided_on_engines_is_told_to_people_and_scripts(call: Call, tmp_path: Path) -> None:
-    held = "strategies=[scratch, {name: held, copy: [all], low_rank: {}}]"
+    held = "strategies=[scratch, {name: held, copy: [all], freeze: [trunk], low_rank: {}}]"
     few = [
         "seeds=1",
         "targets={reversed: cartpole-reversed-actions}",
