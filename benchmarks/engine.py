@@ -90,7 +90,11 @@ def main() -> None:
     if names:
         cases = selected(names, chosen.steps, chosen.contenders)
         if chosen.profile:
-            tables.show(tables.profile([measure(case, profiled=True) for case in cases]))
+            profiled = [measure(case, profiled=True) for case in cases]
+            tables.show(tables.profile(profiled))
+            for row in profiled:
+                if "kernels" in row.prepared.get("floor", {}):
+                    tables.show(tables.minibatch(row.case, row.prepared["floor"]["kernels"]))
         else:
             tables.show(tables.speeds([measure(case) for case in cases]))
     if chosen.runs:

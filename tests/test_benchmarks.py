@@ -18,6 +18,7 @@ from benchmarks.engines import tables
 from benchmarks.engines.cases import CASES, every_case
 from benchmarks.engines.contenders import Row, compete
 from benchmarks.engines.floor import Floor
+from benchmarks.engines.kernels import kernels, layers_of
 from rl_transfer.results import RunStore, run_id
 from rl_transfer.spec import RLRun
 from support.untyped import untyped
@@ -110,6 +111,14 @@ def test_a_profile_adds_up_to_the_whole_training() -> None:
     (result,) = compete(case, 1, 0, None, lambda _: None, profiled=True).results["sb3"]
     assert result["parts"].keys() == {"environment", "acting", "update", "rest"}
     assert result["cpu"] == pytest.approx(sum(result["parts"].values()), rel=0.05)
+
+
+def test_the_kernels_of_a_minibatch_are_measured_one_by_one() -> None:
+    costs = dict(kernels(every_case()["cartpole"]))
+    assert all(cost > 0 for cost in costs.values())
+    layers, count = layers_of(every_case()["cartpole"])
+    assert count == (5 * 64 + 65 * 64 + 65 * 2) + (5 * 64 + 65 * 64 + 65)
+    assert [layer.source for layer in layers] == [0, 1, 2, 0, 4, 5]
 
 
 def test_a_row_compares_within_each_repeat() -> None:

@@ -88,6 +88,13 @@ def profile(rows: Iterable[Row]) -> Iterator[str]:
         yield from failures(row)
 
 
+def minibatch(case: Case, costs: Iterable[tuple[str, float]]) -> Iterator[str]:
+    """Microseconds of one minibatch of the compiled engine."""
+    yield from header(f"one minibatch of {case.name}", "what", "µs")
+    for name, cost in costs:
+        yield f"| | {name} | {cost:.1f} |"
+
+
 def whole_runs(rows: Iterable[Row]) -> Iterator[str]:
     """Seconds of CPU of whole runs, and the share of their evaluations."""
     yield from header(

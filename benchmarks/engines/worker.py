@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import gymnasium as gym
 import numpy as np
@@ -24,6 +25,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from benchmarks.engines.cases import Case, every_case
 from benchmarks.engines.floor import Floor
+from benchmarks.engines.kernels import kernels
 from benchmarks.engines.serving import Result, Turn, serve, timed
 from benchmarks.run_cost import Clock
 from rl_transfer.results import RunStore, run_id
@@ -34,6 +36,7 @@ from rl_transfer.rl.policies.algorithms import build_model
 from rl_transfer.rl.strategy.apply import PolicyTransfer
 from rl_transfer.rl.training.run import execute
 from rl_transfer.spec import RLRun
+from rl_transfer.spec.algorithms import PPOConfig
 
 ENGINES = ("sb3", "compiled", "floor")
 
@@ -96,21 +99,47 @@ class Trainings:
             yield {}
             return
         clock = Clock()
-        for part, (owner, name) in parts_of(model):
-            setattr(owner, name, clock.timed(part, getattr(owner, name)))
-        clock.reset()
-        yield clock.seconds
-        clock.stop()
+        watch = watch_compiled if self._engine == "compiled" else watch_sb3
+        with contextlib.ExitStack() as stack:
+            for owner, name, watched in watch(model, clock):
+                stack.enter_context(patch.object(owner, name, watched))
+            clock.reset()
+            yield clock.seconds
+            clock.stop()
 
 
-def parts_of(model: BaseAlgorithm) -> list[tuple[str, tuple[Any, str]]]:
-    """What is clocked, on this one model."""
-    on_policy = hasattr(model, "rollout_buffer")
-    return [
-        ("environment", (model.env, "step_wait")),
-        ("acting", (model.policy, "forward") if on_policy else (model, "predict")),
-        ("update", (model, "train")),
-    ]
+Watched = tuple[Any, str, Any]
+"""Whose attribute, its name, and what clocks it."""
+
+
+def watch_sb3(model: Any, clock: Clock) -> Iterator[Watched]:
+    """SB3's own loops."""
+    yield model, "train", clock.timed("update", model.train)
+    owner, name = (model.policy, "forward") if hasattr(model, "rollout_buffer") else (model, "predict")
+    yield owner, name, clock.timed("acting", getattr(owner, name))
+    yield model.env, "step_wait", clock.timed("environment", model.env.step_wait)
+
+
+def watch_compiled(model: Any, clock: Clock) -> Iterator[Watched]:
+    """The compiled engine's loops; worlds are clocked when they are made."""
+    yield model, "train", clock.timed("update", model.train)
+    for name, function in (("acting", "act"), ("dqn", "choose")):
+        engine = importlib.import_module(f"rl_transfer.engine.{name}")
+        yield engine, function, clock.timed("acting", getattr(engine, function))
+    for name in ("on_policy", "q_learning"):
+        joined = importlib.import_module(f"rl_transfer.rl.compiled.{name}")
+        yield joined, "worlds_of", clocked(joined.worlds_of, clock)
+
+
+def clocked(make: Callable[[BaseAlgorithm], Any], clock: Clock) -> Callable[[BaseAlgorithm], Any]:
+    """The same, its worlds' steps timed."""
+
+    def made(model: BaseAlgorithm) -> Any:
+        worlds = make(model)
+        worlds.step = clock.timed("environment", worlds.step)
+        return worlds
+
+    return made
 
 
 class Runs:
@@ -153,11 +182,13 @@ def prepare(job: dict[str, Any]) -> tuple[Turn, dict[str, Any]]:
     if job["engine"] == "floor":
         floor = Floor(case)
         turn, told["operations"] = floor.turn, floor.operations
+        if job.get("profiled") and isinstance(case.run(0).algorithm, PPOConfig):
+            told["kernels"] = list(kernels(case))
     elif job.get("run"):
         turn = Runs(case, job["engine"]).turn
     else:
         turn = Trainings(case, job["engine"], bool(job.get("profiled"))).turn
-        first = Trainings(case.shortened(1), job["engine"], profiled=False)
+        first = Trainings(case.shortened(512), job["engine"], profiled=False)
         _, told["first"], _ = timed(lambda: first.turn(0))
     return turn, told
 
