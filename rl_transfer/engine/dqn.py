@@ -230,7 +230,6 @@ def learn(
         statistics: ``[entry]``, overwritten.
     """
     statistics[:] = 0.0
-    width = values.shape[0] // batch
     for k in range(gradient_steps):
         inputs = output(layers, 0, values, batch)
         for i in range(batch):
@@ -251,7 +250,6 @@ def learn(
         for i in range(batch):
             prepare(kept, places[i], mean, deviation, settings[CLIP_OBSERVATION], choices, inputs[i])
         forward(layers, parameters, values, before, batch, ALL)
-        deltas[: batch * width] = np.float32(0.0)
         loss = temporal_difference(
             output(layers, node, values, batch),
             ahead,

@@ -16,9 +16,10 @@ from rl_transfer.engine.activations import activate, differentiate
 from rl_transfer.engine.arrays import Integers, Matrix, Vector
 from rl_transfer.engine.compiling import kernel
 
-SOURCE, INPUTS, OUTPUTS, WEIGHT, BIAS, KIND, STATE, NODE = range(8)
+SOURCE, INPUTS, OUTPUTS, WEIGHT, BIAS, KIND, STATE, NODE, SHARED = range(9)
 """Columns of ``layers``: node that is read, widths, offsets of weight and bias among the parameters, number
-of the activation function, one of the states below, offset of the output among a row's values."""
+of the activation function, one of the states below, offset of the output among a row's values, whether a
+moving layer behind this one reads the same node."""
 
 TRAINED, FIXED, CONSTANT = range(3)
 """Trained; not trained, but in the way of gradients or behind trained layers; not trained and behind the
@@ -67,10 +68,24 @@ def table(layers: Sequence[DenseLayer]) -> Integers:
         constant.append(fixed and constant[layer.source])
         state = CONSTANT if constant[-1] else FIXED if fixed else TRAINED
         rows.append(
-            [layer.source, layer.inputs, layer.outputs, layer.weight, layer.bias, layer.kind, state, offset]
+            [
+                layer.source,
+                layer.inputs,
+                layer.outputs,
+                layer.weight,
+                layer.bias,
+                layer.kind,
+                state,
+                offset,
+                0,
+            ]
         )
         offset += layer.outputs
-    return np.array(rows, dtype=np.int64)
+    found = np.array(rows, dtype=np.int64)
+    for k, row in enumerate(found):
+        behind = found[k + 1 :]
+        row[SHARED] = ((behind[:, SOURCE] == row[SOURCE]) & (behind[:, STATE] != CONSTANT)).any()
+    return found
 
 
 def row_size(layers: Integers) -> int:
@@ -212,7 +227,8 @@ def backward(
         parameters: ``[number]``.
         values: workspace of the forward pass.
         before: likewise.
-        deltas: holds the loss's derivatives at nodes that are outputs, zero elsewhere; is overwritten.
+        deltas: holds the loss's derivatives at nodes that are outputs, and anything elsewhere; is
+            overwritten. No layer reads an output.
         spare: workspace.
         gradient: ``[number]``; entries of trained layers are set, others are left.
         rows: of the forward pass.
@@ -231,15 +247,18 @@ def backward(
         if layers[k, STATE] == TRAINED:
             np.dot(delta.T, x, gradient[start : start + n_in * n_out].reshape(n_out, n_in))
             bias = gradient[layers[k, BIAS] : layers[k, BIAS] + n_out]
-            bias[:] = np.float32(0.0)
-            for i in range(rows):
+            bias[:] = delta[0]
+            for i in range(1, rows):
                 for j in range(n_out):
                     bias[j] += delta[i, j]
         if source > 0 and layers[source - 1, STATE] != CONSTANT:
             weight = parameters[start : start + n_in * n_out].reshape(n_out, n_in)
-            reached = part(spare, 0, rows, n_in)
-            np.dot(delta, weight, reached)
             below = part(deltas, offset_of(layers, source), rows, n_in)
-            for i in range(rows):
-                for j in range(n_in):
-                    below[i, j] += reached[i, j]
+            if layers[k, SHARED]:
+                reached = part(spare, 0, rows, n_in)
+                np.dot(delta, weight, reached)
+                for i in range(rows):
+                    for j in range(n_in):
+                        below[i, j] += reached[i, j]
+            else:
+                np.dot(delta, weight, below)

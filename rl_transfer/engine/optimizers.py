@@ -34,16 +34,18 @@ def clip_gradient(gradient: Vector, spans: Integers, limit: float) -> float:
     for k in range(spans.shape[0]):
         if spans[k, TRAINED]:
             square = np.float32(0.0)
-            for i in range(spans[k, START], spans[k, END]):
-                square += gradient[i] * gradient[i]
+            part = gradient[spans[k, START] : spans[k, END]]
+            for i in range(part.shape[0]):
+                square += part[i] * part[i]
             total += float(square)
     norm = math.sqrt(total)
     factor = np.float32(limit / (norm + 1e-6))
     if factor < np.float32(1.0):
         for k in range(spans.shape[0]):
             if spans[k, TRAINED]:
-                for i in range(spans[k, START], spans[k, END]):
-                    gradient[i] *= factor
+                part = gradient[spans[k, START] : spans[k, END]]
+                for i in range(part.shape[0]):
+                    part[i] *= factor
     return norm
 
 
@@ -98,27 +100,33 @@ def step(
         if not spans[k, TRAINED]:
             continue
         start, end = spans[k, START], spans[k, END]
+        w, slope, mean, square = (
+            parameters[start:end],
+            gradient[start:end],
+            first[start:end],
+            second[start:end],
+        )
         steps[k] += np.float32(1.0)
         if kind == ADAM:
             size = np.float32(rates[k] / (1.0 - constants[0] ** steps[k]))
             root = np.float32(1.0 / math.sqrt(1.0 - constants[1] ** steps[k]))
-            for i in range(start, end):
-                g = gradient[i]
-                m = first[i] + keep1 * (g - first[i])
-                v = second[i] * beta2 + keep2 * g * g
-                first[i], second[i] = m, v
-                parameters[i] -= size * m / (np.float32(math.sqrt(v)) * root + epsilon)
+            for i in range(w.shape[0]):
+                g = slope[i]
+                m = mean[i] + keep1 * (g - mean[i])
+                v = square[i] * beta2 + keep2 * g * g
+                mean[i], square[i] = m, v
+                w[i] -= size * m / (np.float32(math.sqrt(v)) * root + epsilon)
         elif kind == RMSPROP:
             rate = np.float32(rates[k])
-            for i in range(start, end):
-                g = gradient[i]
-                v = second[i] * beta2 + keep2 * g * g
-                second[i] = v
-                parameters[i] -= rate * g / (np.float32(math.sqrt(v)) + epsilon)
+            for i in range(w.shape[0]):
+                g = slope[i]
+                v = square[i] * beta2 + keep2 * g * g
+                square[i] = v
+                w[i] -= rate * g / (np.float32(math.sqrt(v)) + epsilon)
         else:
             rate = np.float32(rates[k])
-            for i in range(start, end):
-                g = gradient[i]
-                v = second[i] * beta2 + keep2 * g * g
-                second[i] = v
-                parameters[i] -= rate * g / np.float32(math.sqrt(v + epsilon))
+            for i in range(w.shape[0]):
+                g = slope[i]
+                v = square[i] * beta2 + keep2 * g * g
+                square[i] = v
+                w[i] -= rate * g / np.float32(math.sqrt(v + epsilon))

@@ -17,7 +17,6 @@ from rl_transfer.engine.generators import ORDER, shuffle
 from rl_transfer.engine.network import (
     INPUTS,
     MOVING,
-    NODE,
     OUTPUTS,
     STILL,
     backward,
@@ -200,7 +199,6 @@ def minibatch(
     if shape[KIND] == CATEGORICAL:
         normalize_logits(sizes, head)
     log_probability(shape[KIND], sizes, head, log_std, now, log_probabilities, entropy)
-    deltas[: rows * (layers[-1, NODE] + layers[-1, OUTPUTS])] = np.float32(0.0)
     losses(
         settings,
         chosen,
