@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from math import prod
 
 from torch import nn
@@ -66,18 +67,46 @@ def of_bearable_size() -> Iterator[None]:
         yield
 
 
+@dataclass(eq=False)
+class _Ledger:
+    """What may still be registered."""
+
+    numbers: int
+    tensors: int
+
+
+_OPEN: list[_Ledger] = []
+
+
 @contextmanager
-def _budget(numbers: int, tensors: int, complaint: str) -> Iterator[None]:
-    """Charge every parameter that is registered; one is refused while nothing is written into it."""
+def refunded() -> Iterator[None]:
+    """Give back, in the end, what networks took that were built meanwhile and dropped again.
 
-    def charge(_: nn.Module, name: str, parameter: nn.Parameter) -> None:
-        nonlocal numbers, tensors
-        numbers, tensors = numbers - parameter.numel(), tensors - 1
-        if numbers < 0 or tensors < 0:
-            raise TooLarge(f"{complaint}, with a {name} of shape {tuple(parameter.shape)}")
-
-    registered = register_module_parameter_registration_hook(charge)
+    Yields:
+        Nothing; each of them is bounded as ever.
+    """
+    before = [(ledger, ledger.numbers, ledger.tensors) for ledger in _OPEN]
     try:
         yield
     finally:
+        for ledger, numbers, tensors in before:
+            ledger.numbers, ledger.tensors = numbers, tensors
+
+
+@contextmanager
+def _budget(numbers: int, tensors: int, complaint: str) -> Iterator[None]:
+    """Charge every parameter that is registered; one is refused while nothing is written into it."""
+    ledger = _Ledger(numbers, tensors)
+
+    def charge(_: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        ledger.numbers, ledger.tensors = ledger.numbers - parameter.numel(), ledger.tensors - 1
+        if ledger.numbers < 0 or ledger.tensors < 0:
+            raise TooLarge(f"{complaint}, with a {name} of shape {tuple(parameter.shape)}")
+
+    registered = register_module_parameter_registration_hook(charge)
+    _OPEN.append(ledger)
+    try:
+        yield
+    finally:
+        _OPEN.remove(ledger)
         registered.remove()

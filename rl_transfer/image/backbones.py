@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from rl_transfer.core import isolated
-from rl_transfer.core.limits import TooLarge, of_bearable_size
+from rl_transfer.core.limits import TooLarge, of_bearable_size, refunded
 from rl_transfer.errors import ConfigError, MissingExtraError
 from rl_transfer.image import preprocessing
 from rl_transfer.image.heads import Head, drop_auxiliary, find_head, replace_head
@@ -218,7 +218,7 @@ def _called(builder: Any, name: str, arguments: dict[str, Any]) -> nn.Module:
 def _rehearse(builder: Callable[..., nn.Module], name: str, arguments: Mapping[str, Json]) -> None:
     """Build it without memory, so that one that is too large takes none; not every architecture can be."""
     try:
-        with isolated(0), of_bearable_size(), torch.device("meta"):
+        with refunded(), isolated(0), of_bearable_size(), torch.device("meta"):
             builder(name, **arguments)
     except TooLarge:
         raise

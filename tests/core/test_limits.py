@@ -13,6 +13,7 @@ from rl_transfer.core.limits import (
     TooLarge,
     no_larger_than,
     of_bearable_size,
+    refunded,
 )
 
 
@@ -70,3 +71,14 @@ def test_a_network_that_nothing_describes_has_a_bound_of_its_own() -> None:
         nn.Linear(1, MOST_NUMBERS + 1, bias=False)
     with pytest.raises(TooLarge, match="10,000 tensors"), of_bearable_size():
         nn.ParameterList(nn.Parameter(torch.zeros(1)) for _ in range(MOST_TENSORS + 1))
+
+
+def test_what_is_built_for_a_trial_and_dropped_is_given_back() -> None:
+    shapes = {"weight": (2**12, 2**12)}  # twice as many numbers and 8 million may be made
+    with no_larger_than(shapes):
+        for _ in range(3):
+            with refunded():
+                nn.Linear(2**12, 2**12, device="meta")
+        nn.Linear(2**12, 2**12, device="meta")
+        with pytest.raises(TooLarge), refunded():
+            nn.Linear(2**14, 2**12, device="meta")

@@ -35,6 +35,13 @@ def test_a_network_that_looks_at_numbers_says_so() -> None:
         Counted()
 
 
+def test_what_torch_cannot_do_without_numbers_is_told_as_that() -> None:
+    with pytest.raises(NeedsMemoryError, match="numpy"), without_memory():
+        torch.ones(2).numpy()
+    with pytest.raises(NeedsMemoryError, match="Meta"), without_memory():
+        torch.ops.aten._sparse_mask_projection(torch.ones(2), torch.ones(2))
+
+
 @pytest.mark.parametrize("error", [ValueError("meta tensors"), TypeError("unexpected argument 'meta'")])
 def test_other_errors_stay_what_they_are(error: Exception) -> None:
     with pytest.raises(type(error), match="meta"), without_memory():

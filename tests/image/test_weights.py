@@ -24,7 +24,7 @@ from rl_transfer.image.room import IMAGES, ROOM
 from rl_transfer.image.weight_files import resolve_file
 from rl_transfer.image.weights import load_pretrained
 from rl_transfer.spec.image_model import TimmConfig, TorchvisionConfig, WeightsConfig
-from rl_transfer.supervised.bundle import load_network
+from rl_transfer.supervised.bundle import load_network, save_network
 
 SQUEEZENET = TorchvisionConfig(name="torchvision", architecture="squeezenet1_1")
 LITE0 = TimmConfig(name="timm", architecture="tf_efficientnet_lite0")
@@ -295,3 +295,11 @@ def test_pretrained_weights_are_a_source_of_a_transfer(tmp_path: Path, squeezene
     assert same(network.module, model)
     assert found.identity == f"digest:{digest_model(model)}"
     assert ROOM.find_source(f"torchvision/squeezenet1_1:{path}", tmp_path / "out") == found
+
+
+def test_the_bundle_of_a_network_that_is_built_twice_for_a_trial_is_read_again(tmp_path: Path) -> None:
+    config = TorchvisionConfig(name="torchvision", architecture="googlenet", kwargs={"init_weights": False})
+    classifier = IMAGES.build_classifier(config, 10, 0)
+    extra: dict[str, Any] = {"classes": [*map(str, range(10))], "data": None}
+    save_network(IMAGES, tmp_path / "b", classifier.module.state_dict(), classifier, config, extra)
+    assert same(load_network(IMAGES, tmp_path / "b").module, classifier.module)
