@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
@@ -204,19 +205,33 @@ def read_config(
 
 
 def refuse_missing(policy: str) -> None:
-    """Refuse the path of a policy that is nowhere, before anything heavy is imported.
+    """Refuse the path of a policy that is nowhere, or of no policy, before anything heavy is imported.
 
     Args:
         policy: what a person gave; addresses, which have a colon, are left to the rooms.
 
     Raises:
-        BundleError: there is nothing at that path.
+        BundleError: there is nothing at that path, or a file that is not what it is called.
     """
     if ":" not in policy and not Path(policy).exists():
         raise BundleError(
             f"{policy}: no such file or folder; a source is a bundle or run folder, an SB3 zip, "
             "hf://org/repository, or a state dict (.safetensors, .pth, .pt)"
         )
+    path = Path(policy)
+    if path.suffix == ".zip" and path.is_file() and not zipfile.is_zipfile(path):
+        raise BundleError(f"{path.name} is truncated or no zip file: File is not a zip file")
+    if path.suffix == ".safetensors" and path.is_file() and _header(path)[8:] != b"{":
+        raise BundleError(f"{path.name} is truncated or no .safetensors file: its header is no JSON object")
+
+
+def _header(path: Path) -> bytes:
+    """The length of a safetensors file's header and the brace that it begins with."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(9)
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
 @contextmanager

@@ -71,7 +71,7 @@ ReturnResults = Annotated[
 def executor_of(
     where: Where,
     workers: int | None,
-    local_workers: int,
+    local_workers: Callable[[], int],
     runs_per_worker: int | None,
     address: str | None,
     cpus: float | None,
@@ -87,7 +87,7 @@ def executor_of(
     Args:
         where: local processes or a cluster.
         workers: runs at a time on a cluster; None: as many as fit.
-        local_workers: runs at a time on this machine.
+        local_workers: runs at a time on this machine; asked when the executor is made.
         runs_per_worker: that a process executes, one after the other; None: the default.
         address: of the cluster.
         cpus: that a run asks for.
@@ -119,4 +119,4 @@ def executor_of(
     given += [] if share else ["return-results"]
     if given:
         raise ConfigError(f"--{given[0]} is about a cluster: give --executor ray too, or leave it out")
-    return lambda _: LocalExecutor(local_workers, runs, limits, say)
+    return lambda _: LocalExecutor(local_workers(), runs, limits, say)

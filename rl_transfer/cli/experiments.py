@@ -108,6 +108,8 @@ def transfer(
 
     loaded = read_config(config, TRANSFER, "transfer", overrides)
     with located(loaded):
+        if loaded.config.kind == "rl":
+            refuse_missing(source)
         store = RunStore(output or Path("results", loaded.config.name), events=events)
         found = room(loaded.config.kind).find_source(source, store.root)
         for note in found.notes:
@@ -230,9 +232,8 @@ def sweep(
         from rl_transfer.sweep.sweep import prepare
 
         show = _show(quiet, json_lines)
-        here = choose_workers(workers, show if executor is Where.local else silent)
         make_executor = executor_of(
-            executor, workers, here, runs_per_worker, address, cpus_per_run, gpus_per_run,
+            executor, workers, lambda: here, runs_per_worker, address, cpus_per_run, gpus_per_run,
             share=not return_results, timeout=timeout, stall=stall_minutes, say=show,
         )  # fmt: skip
         lines = JsonLines(write) if write is not None else None
@@ -241,6 +242,7 @@ def sweep(
         with located(loaded), _checking(quiet or json_lines) as say:
             despite = (reuse_despite or "").split(",")
             plan = prepare(suite, folder, say, replace=replace_matrix, despite=despite, events=events)
+        here = choose_workers(workers, show if executor is Where.local else silent, plan.memory)
         if dry_run:
             show_forecast(plan, here, suite.kind, lines)
         else:

@@ -7,6 +7,7 @@ a command line that only reads a config starts at once.
 from rl_transfer.frame.bundles import bundle_folder, run_identity, source_problem
 from rl_transfer.frame.preflight import located
 from rl_transfer.frame.room import (
+    MEMORY,
     EvaluationRequest,
     Facts,
     FoundSource,
@@ -18,6 +19,7 @@ from rl_transfer.frame.room import (
 )
 
 __all__ = [
+    "MEMORY",
     "EvaluationRequest",
     "Facts",
     "FoundSource",

@@ -23,6 +23,8 @@ def silent(_text: str) -> None:
 
 Facts = Mapping[str, Mapping[str, Mapping[str, Json]]]
 """``sources`` and ``targets`` → name → what the preflight found out."""
+MEMORY = "memory"
+"""The fact that stays out of the manifest: bytes that the largest run needs beside what every run needs."""
 
 
 @dataclass(frozen=True)

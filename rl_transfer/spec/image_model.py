@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     Discriminator,
     Field,
     SerializerFunctionWrapHandler,
@@ -32,8 +33,27 @@ from rl_transfer.spec.supervised import PretrainedWeights
 
 Pixels = Annotated[PositiveInt, at_most(4_096, "pictures of a batch are in memory as floats")]
 Shift = Annotated[NonNegativeInt, at_most(4_096, "nothing of a picture is left")]
+_SIZES, _MOST_PIXELS = ("img_size", "image_size", "input_size"), 1_024
+
+
+def _bearable_input(arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse an input whose positions alone take hundreds of MiB: masks, embeddings, activations."""
+    for key in _SIZES:
+        value = arguments.get(key)
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, int | float) and each > _MOST_PIXELS:
+                raise KeyedValueError(
+                    key,
+                    f"{key} is {value}, more than {_MOST_PIXELS:,} pixels: what a network keeps for each of "
+                    "their positions grows with the square, before the first picture is seen",
+                )
+    return arguments
+
+
 Arguments = Annotated[
-    dict[str, JsonValue], numbers_at_most(4_096, "no argument of an architecture is that large")
+    dict[str, JsonValue],
+    numbers_at_most(4_096, "no argument of an architecture is that large"),
+    AfterValidator(_bearable_input),
 ]
 _STAGE = Annotated[PositiveInt, at_most(256, "each is two layers")]
 

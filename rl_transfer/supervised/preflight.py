@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from rl_transfer.frame import Facts, Say, located, silent
+from rl_transfer.frame import MEMORY, Facts, Say, located, silent
+from rl_transfer.frame.footprint import training_bytes
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.spec.supervised import SupervisedSource, SupervisedSuite
@@ -44,11 +45,14 @@ def preflight(kind: DataKind, suite: SupervisedSuite, say: Say = silent) -> Fact
         splits = None if source.data is None else _split(kind, suite, source.data, f"{key}.data", loaded)
         facts["sources"][name] = {} if splits is None else _facts(splits)
         sources[name] = _stand_in(kind, suite, source, splits, key)
+        facts["sources"][name][MEMORY] = training_bytes(sources[name].classifier.module)
     for name, target in suite.targets.items():
         say(f"checking targets.{name}")
         choose_device(target.training or suite.training)
         targets[name] = _split(kind, suite, target.data, f"targets.{name}.data", loaded)
         facts["targets"][name] = _facts(targets[name])
+        classes = len(targets[name].classes)
+        facts["targets"][name][MEMORY] = training_bytes(_fresh(kind, suite, classes).module)
     for index in range(len(suite.strategies)):
         for name, part in targets.items():
             if suite.strategies[index].needs_source:

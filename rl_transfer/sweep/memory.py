@@ -14,17 +14,18 @@ PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 MIB = 2**20
 WORKER = 150 * MIB
 """What a worker does not share with the server it is forked from: 100 MiB with PPO in CartPole, 130 with
-LeNet on digits (docs/scale.md). Replay buffers, large networks and data sets come on top."""
+LeNet on digits (docs/scale.md). Replay buffers and large networks come on top; data sets are not known."""
 SWEEP = 350 * MIB
 """The sweep itself and the server."""
 
 
-def choose_workers(given: int | None, say: Say) -> int:
+def choose_workers(given: int | None, say: Say, extra: int = 0) -> int:
     """How many runs are executed at a time on this machine.
 
     Args:
         given: what the user asked for, which is obeyed; None: one per core, as far as memory reaches.
         say: gets a line where memory does not reach.
+        extra: bytes that the largest run needs beside what every run needs.
 
     Returns:
         At least 1.
@@ -32,10 +33,11 @@ def choose_workers(given: int | None, say: Say) -> int:
     wanted, free = given or cores(), available()
     if free is None:
         return wanted
-    fit = max(1, (free - SWEEP) // WORKER)
+    each = WORKER + extra
+    fit = max(1, (free - SWEEP) // each)
     if fit >= wanted:
         return wanted
-    there = f"{free // MIB:,} MiB of memory are available, and a worker takes {WORKER // MIB} MiB or more"
+    there = f"{free // MIB:,} MiB of memory are available, and a worker takes {each // MIB:,} MiB or more"
     if given is not None:
         say(f"warning: --workers {given} may need more memory than there is: {there}; {fit} would fit")
         return given

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl_transfer.frame import Say, silent
+from rl_transfer.frame import MEMORY, Facts, Say, silent
 from rl_transfer.results import RunStore, link_events, write_manifest
 from rl_transfer.spec import JsonObject, MatrixConfig
 from rl_transfer.sweep.dispatch import room
@@ -27,6 +27,7 @@ class Plan:
         graph: its runs.
         store: the folder that they go to; it may not exist.
         manifest: the content of ``sweep.json``.
+        memory: bytes that the largest run needs beside what every run needs, as far as they are known.
         notes: what was decided while it was planned, a line each.
     """
 
@@ -34,6 +35,7 @@ class Plan:
     store: RunStore
     manifest: JsonObject
     notes: tuple[str, ...]
+    memory: int = 0
 
 
 def prepare(
@@ -71,9 +73,20 @@ def prepare(
     graph = build_graph(suite)
     if not replace:
         check_matrix(output, manifest(suite, graph, runner.labels, {}))
-    planned = manifest(suite, graph, runner.labels, runner.preflight(suite, say))
+    found = runner.preflight(suite, say)
+    sizes = [known.get(MEMORY) for named in found.values() for known in named.values()]
+    planned = manifest(suite, graph, runner.labels, _without_memory(found))
     refuse_other_code(graph.specs, store, despite)
-    return Plan(graph, store, planned, tuple(notes))
+    return Plan(
+        graph, store, planned, tuple(notes), max((each for each in sizes if isinstance(each, int)), default=0)
+    )
+
+
+def _without_memory(facts: Facts) -> Facts:
+    return {
+        group: {name: {k: each for k, each in known.items() if k != MEMORY} for name, known in named.items()}
+        for group, named in facts.items()
+    }
 
 
 def run_sweep(

@@ -215,3 +215,33 @@ def _signals() -> object:
 def test_the_current_folder_is_left_as_it_was(call: Call, tmp_path: Path) -> None:
     call("sweep", "quickstart", "seeds=1000000000")
     assert os.listdir(tmp_path) == []
+
+
+WITHOUT_TORCH = """
+import runpy, sys
+sys.modules["torch"] = None
+sys.argv = ["rl-transfer", *{arguments!r}]
+runpy.run_module("rl_transfer", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("command", [("transfer", "cartpole-reversed", "--source"), ("policies", "inspect")])
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("missing", None, "no such file or folder"),
+        ("p.zip", b"a" * 100, "p.zip is truncated or no zip file"),
+        ("p.safetensors", b"a" * 100, "p.safetensors is truncated or no .safetensors file"),
+    ],
+)
+def test_what_is_no_policy_is_refused_without_torch(
+    command: tuple[str, ...], name: str, content: bytes | None, said: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    script = WITHOUT_TORCH.format(arguments=[*command, name])
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 6, done.stderr
+    assert said in done.stderr

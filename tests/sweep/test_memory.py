@@ -58,6 +58,13 @@ def test_what_the_user_asks_for_is_obeyed_with_a_warning(machine: Path) -> None:
     assert chosen(2) == (2, [])
 
 
+def test_what_the_largest_run_needs_counts(machine: Path) -> None:
+    free(machine, SWEEP + 2 * (WORKER + 1000 * MIB))
+    said: list[str] = []
+    assert choose_workers(None, said.append, 1000 * MIB) == 2
+    assert "a worker takes 1,150 MiB or more" in said[0]
+
+
 def test_there_is_always_one(machine: Path) -> None:
     free(machine, 0)
     assert chosen(None)[0] == 1

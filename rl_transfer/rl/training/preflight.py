@@ -9,7 +9,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 import rl_transfer_envs
 from rl_transfer.errors import BundleError, EnvironmentSpecError, TransferError
-from rl_transfer.frame import Say, located, silent
+from rl_transfer.frame import MEMORY, Say, located, silent
+from rl_transfer.frame.footprint import array_bytes, training_bytes
 from rl_transfer.results import run_id
 from rl_transfer.rl.environments.build import VECTORIZATION, make_env, make_vec_env
 from rl_transfer.rl.environments.described import as_spec, translate
@@ -72,7 +73,7 @@ def preflight(suite: RLSuite, say: Say = silent) -> dict[str, Any]:
         say: gets a line before every comparison of the effect probe.
 
     Returns:
-        ``{"targets": {name: {"reward_threshold": …, "effects": […]}}}``.
+        ``{"targets": {name: {"reward_threshold": …, "effects": […], "memory": bytes}}}``, and sources.
 
     Raises:
         RLTransferError: with the key of the config that is at fault.
@@ -88,7 +89,9 @@ def preflight(suite: RLSuite, say: Say = silent) -> dict[str, Any]:
             _check_vectorization(suite, entry, key)
             if group == "targets":
                 facts[group][name]["reward_threshold"] = _threshold(entry.env)
-    sources = {name: _fresh_source(suite, name) for name in suite.sources}
+    sources: dict[str, Policy] = {}
+    for name in suite.sources:
+        sources[name], facts["sources"][name][MEMORY] = _fresh_source(suite, name)
     for index, strategy in enumerate(suite.strategies):
         for target in suite.targets:
             checked: set[str] = set()
@@ -96,7 +99,8 @@ def preflight(suite: RLSuite, say: Say = silent) -> dict[str, Any]:
                 run = suite.target_run(target, strategy, name, "preflight", suite.seeds[0])
                 if strategy.needs_source or run_id(run) not in checked:
                     given = (name, source) if strategy.needs_source else None
-                    _check_strategy(suite, index, target, run, given)
+                    needs = _check_strategy(suite, index, target, run, given)
+                    facts["targets"][target][MEMORY] = max(needs, facts["targets"][target].get(MEMORY, 0))
                 checked.add(run_id(run))
     return facts
 
@@ -135,22 +139,23 @@ def _threshold(config: Environment) -> float | None:
     return None if threshold is None else float(threshold)
 
 
-def _fresh_source(suite: RLSuite, name: str) -> Policy:
-    """An untrained policy as the source will have it, or the given one."""
+def _fresh_source(suite: RLSuite, name: str) -> tuple[Policy, int]:
+    """An untrained policy as the source will have it, or the given one; and what its training needs."""
     source = suite.sources[name]
     if source.policy is not None:
-        return load_source(
+        given = load_source(
             source.policy,
             env=source.env,
             algorithm=source.algorithm.name if source.algorithm else None,
         )
+        return given, 0
     run = suite.trained_run(source, StrategyVerbs(), None, suite.seeds[0])
     key = f"sources.{name}"
     own = {"algorithm": f"{key}.algorithm"} if source.algorithm is not None else None
     with located(key, own, shared=("algorithm", "training")):
         model = _model(run)
         refuse_uncompiled(run, model, anchored=False)
-        return as_policy(model, run)
+        return as_policy(model, run), needed_bytes(model, run)
 
 
 def _model(run: RLRun) -> BaseAlgorithm:
@@ -160,10 +165,33 @@ def _model(run: RLRun) -> BaseAlgorithm:
     return build_model(algorithm, normalization.wrap(make_vec_env(run.env, algorithm.n_envs), algorithm), 0)
 
 
+def needed_bytes(model: BaseAlgorithm, run: RLRun) -> int:
+    """What a run needs in memory beside what every run needs: its networks, and its buffers twice.
+
+    A replay buffer takes memory as it fills; a checkpoint is a copy of it.
+
+    Args:
+        model: with the buffers that it trains with.
+        run: what it is built for.
+
+    Returns:
+        Bytes.
+    """
+    replay = getattr(model, "replay_buffer", None)
+    size = array_bytes([replay])
+    if run.training is not None and replay is not None:
+        size = min(size, size * run.training.total_steps // max(1, replay.buffer_size * replay.n_envs))
+    rollout = array_bytes([getattr(model, "rollout_buffer", None)])
+    return training_bytes(model.policy) + rollout + (2 if run.checkpoint_minutes else 1) * size
+
+
 def _check_strategy(
     suite: RLSuite, index: int, target: str, run: RunConfig, given: tuple[str, Policy] | None
-) -> None:
-    """Do everything of a transfer but the training, on fresh networks; ``given``: name and policy."""
+) -> int:
+    """Do everything of a transfer but the training, on fresh networks; ``given``: name and policy.
+
+    Returns what the run needs in memory, in bytes.
+    """
     strategy = suite.strategies[index]
     if not isinstance(run, RLRun):
         raise TypeError(f"an RL suite has RL runs, not {type(run).__name__}")
@@ -184,6 +212,7 @@ def _check_strategy(
             check_guide(source, evaluator)
             evaluator.close()
         model.env.close()
+        return needed_bytes(model, run) + (0 if source is None else training_bytes(source.module))
 
 
 def _of_other_spaces(suite: RLSuite, name: str, target: str, source: Policy | None, env: Environment) -> str:
