@@ -31,8 +31,8 @@ def learning_curves(matrix: Matrix, target: str) -> Figure:
     sources: list[str | None] = [*matrix.sources] or [None]
     styles = looks(matrix)
     with drawing():
-        legend = 0.17 * max(0, math.ceil(len(styles) / 3) - 3)  # grows with its rows, not into the panels
-        figure = Figure(figsize=(1.2 + 5.6 * len(sources), 4.3 + legend), layout="constrained")
+        size = (1.2 + 5.6 * len(sources), 4.3 + _legend_height(len(styles)))
+        figure = Figure(figsize=size, layout="constrained")
         panels = figure.subplots(1, len(sources), squeeze=False, sharey=True)[0]
         for axes, source in zip(panels, sources, strict=True):
             cells = [cell for cell in matrix.select(target=target) if cell.source in (None, source)]
@@ -63,6 +63,11 @@ def learning_curves(matrix: Matrix, target: str) -> Figure:
             handles, labels, loc="outside lower center", ncols=min(3, max(1, len(labels))), fontsize=8.5
         )
     return figure
+
+
+def _legend_height(entries: int) -> float:
+    """Inches that a legend in three columns needs beyond its first three rows: not those of the panels."""
+    return 0.17 * max(0, math.ceil(entries / 3) - 3)
 
 
 def _curves(axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look]) -> None:
@@ -192,7 +197,7 @@ def profiles(matrix: Matrix) -> Figure | None:
         return None
     styles = looks(matrix)
     with drawing():
-        figure = Figure(figsize=(6.8, 4.1), layout="constrained")
+        figure = Figure(figsize=(6.8, 4.1 + _legend_height(len(shown))), layout="constrained")
         axes = figure.subplots()
         for entry in shown:
             profile, look = entry.profile, styles[entry.strategy]

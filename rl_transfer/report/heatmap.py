@@ -208,11 +208,8 @@ def _colour_bar(figure: Figure, panels: Sequence[Axes], matrix: Matrix, limits: 
         ax=list(panels), shrink=0.7, aspect=aspect, pad=0.015, extend="both" if scores else "neither",
     )  # fmt: skip
     share = "gain as a share of the target's largest"
-    bar.set_label(
-        share
-        if not scores
-        else f"gain in normalised score (raw: {share[5:]})"
-        if raw
-        else "gain in normalised score"
-    )
+    label = "gain in normalised score" if scores else share
+    if scores and raw:
+        label += f" (raw: {share[5:]})"
+    bar.set_label(textwrap.fill(label, max(24, int(12 * figure.get_figheight()))))
     bar.outline.set_visible(False)

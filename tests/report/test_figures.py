@@ -166,6 +166,34 @@ def test_the_heatmap_of_hundreds_of_targets_is_a_picture_too():
     assert struct.unpack(">II", png(Figure(figsize=(500, 1)))[16:24]) == (16384, 32)
 
 
+def test_the_label_of_the_colours_fits_into_a_low_picture():
+    arms = {}
+    for target in ("raw", "scored"):
+        for strategy in ("scratch", "fine-tune"):
+            key = (None if strategy == "scratch" else "base", target, strategy)
+            arms[key] = arm(key, [SLOW] * 4)
+    figure = heatmap(analyse(sweep(arms, random={"raw": [900.0], "scored": [0.0]})))
+    figure.draw_without_rendering()
+    label = figure.axes[-1].yaxis.label
+    assert "raw: as a share" in label.get_text().replace("\n", " ")
+    extent = label.get_window_extent()
+    assert extent.y0 >= 0
+    assert extent.y1 <= figure.bbox.height
+    assert extent.x1 <= figure.bbox.width
+
+
+@pytest.mark.parametrize("count", [9, 55])
+def test_figures_have_room_for_a_legend_of_many_strategies(count):
+    """Matplotlib warns where a layout fails, and warnings are errors."""
+    arms = {}
+    for name in ("scratch", *(f"strategy-{index}" for index in range(count))):
+        key = (None if name == "scratch" else "base", "task", name)
+        arms[key] = arm(key, [SLOW] * 2)
+    for _, figure in all_figures(analyse(sweep(arms, seeds=2))):
+        png(figure)
+        assert all(axes.get_position().height * figure.get_figheight() > 1 for axes in figure.axes)
+
+
 def test_svg_repeats_and_prefixes_its_ids(four_verdicts):
     first, second = (svg(heatmap(four_verdicts), "a") for _ in range(2))
     assert first == second
