@@ -74,7 +74,7 @@ FILES: list[tuple[str, str]] = [
         "model.kwargs.width_mult: got 1,000,000.0, expected at most 4,096: no argument of an architecture",
     ),
     (
-        "kind: image\nmodel: {name: timm, architecture: swin_tiny_patch4_window7_224, kwargs: {img_size: 4096}}",
+        "kind: image\nmodel: {name: timm, architecture: swin_tiny, kwargs: {img_size: 4096}}",
         "model.kwargs.img_size: img_size is 4096, more than 1,024 pixels",
     ),
     (
