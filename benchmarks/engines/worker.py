@@ -182,7 +182,7 @@ def prepare(job: dict[str, Any]) -> tuple[Turn, dict[str, Any]]:
     if job["engine"] == "floor":
         floor = Floor(case)
         turn, told["operations"] = floor.turn, floor.operations
-        if job.get("profiled") and isinstance(case.run(0).algorithm, PPOConfig):
+        if job.get("profiled") and isinstance(case.run(0).algorithm, PPOConfig) and not case.strategy:
             told["kernels"] = list(kernels(case))
     elif job.get("run"):
         turn = Runs(case, job["engine"]).turn
