@@ -8,6 +8,7 @@ import pytest
 import torch
 from gymnasium import spaces
 from stable_baselines3 import A2C, DQN, PPO, SAC
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
@@ -15,6 +16,8 @@ from rl_transfer.core import EWC, L2SP, Anchor
 from rl_transfer.engine import generators
 from rl_transfer.errors import TransferError
 from rl_transfer.rl import compiled, sb3_seams
+from rl_transfer.rl.compiled import on_policy as on_policy_module
+from rl_transfer.rl.compiled import q_learning as q_learning_module
 from rl_transfer.rl.compiled.fit import why_not
 from rl_transfer.rl.policies.parts import policy_parts
 from rl_transfer.rl.strategy.anchors import AnchorLoss
@@ -502,3 +505,20 @@ def test_what_does_not_fit_is_refused_with_the_reason(reason):
     assert reason in str(why_not(model))
     with pytest.raises(TransferError, match=r"use training\.engine: sb3"):
         compiled.install(model, KEY)
+
+
+class Stop(BaseCallback):
+    def _on_step(self):
+        return False
+
+
+@pytest.mark.parametrize("kind", ["ppo", "dqn"])
+def test_a_callback_that_ends_a_rollout_leaves_what_sb3_would_have(kind, monkeypatch):
+    for module in (on_policy_module, q_learning_module):
+        monkeypatch.setattr(module, "SIGN_SECONDS", 0.0)  # asked after every step
+    model = on_policy(PPO, environments("box", normalized=True)) if kind == "ppo" else dqn("discrete", True)
+    compiled.install(model, KEY)
+    model.learn(64, callback=Stop())
+    assert model.num_timesteps == 2
+    assert model.env.obs_rms.count == pytest.approx(4, abs=0.01)  # the reset's and one step's, two rows each
+    np.testing.assert_array_equal(model._last_obs, model.env.normalize_obs(model.env.get_original_obs()))

@@ -129,6 +129,7 @@ class CompiledOnPolicy:
                 signed = time.monotonic()
                 callback.update_locals({"new_obs": worlds.observations, "rewards": worlds.rewards})
                 if not callback.on_step():
+                    worlds.finish()
                     return False
         acting.value(
             net.layers,

@@ -119,6 +119,7 @@ class CompiledDQN:
                 self._signed = time.monotonic()
                 callback.update_locals({"new_obs": worlds.observations, "rewards": worlds.rewards})
                 if not callback.on_step():
+                    worlds.finish()
                     return RolloutReturn(train_freq.frequency * count, episodes, continue_training=False)
         worlds.finish()
         callback.update_locals({"new_obs": worlds.observations, "rewards": worlds.rewards})
