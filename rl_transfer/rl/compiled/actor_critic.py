@@ -17,7 +17,7 @@ from torch import Tensor
 from rl_transfer.engine.acting import DIMENSIONS
 from rl_transfer.engine.distributions import CATEGORICAL, GAUSSIAN
 from rl_transfer.engine.network import CONSTANT, INPUTS, STATE, DenseLayer, gathered, row_size, table
-from rl_transfer.rl.compiled.networks import Layout, adopt, chain
+from rl_transfer.rl.compiled.networks import Layout, Store, chain
 from rl_transfer.rl.compiled.optimization import OptimizerState
 
 
@@ -45,7 +45,8 @@ class ActorCritic:
         self._policy = policy
         self._named = dict(policy.named_parameters())
         self._layout = Layout(self._named)
-        self.parameters: NDArray[np.float32] = np.zeros(self._layout.size, dtype=np.float32)
+        self._store = Store(self._named, self._layout)
+        self.parameters = self._store.array
         self.gradient = np.zeros_like(self.parameters)
         self.moments = OptimizerState(policy.optimizer, self._named, self._layout)
         self.sizes, self._kind = groups(policy)
@@ -63,8 +64,7 @@ class ActorCritic:
         Returns:
             Whether the layers changed.
         """
-        for name, start in self._layout.offsets.items():
-            adopt(self._named[name], self.parameters, start)
+        self._store.adopt()
         self.moments.bind()
         flags = [each.requires_grad for each in self._named.values()]
         if flags == self._flags:

@@ -69,16 +69,37 @@ class Layout:
         ).reshape(-1, 3)
 
 
+class Store:
+    """A flat array in which tensors lie.
+
+    Args:
+        named: name → tensor, ``float32`` and on the CPU.
+        layout: where each lies.
+
+    Attributes:
+        array: ``[number]``.
+    """
+
+    def __init__(self, named: Mapping[str, Tensor], layout: Layout) -> None:
+        self.array: NDArray[np.float32] = np.zeros(layout.size, dtype=np.float32)
+        base = self.array.ctypes.data
+        self._places = [(named[name], base + 4 * start, start) for name, start in layout.offsets.items()]
+
+    def adopt(self) -> None:
+        """Let all tensors lie in the array, with the values that they have now."""
+        for tensor, address, start in self._places:
+            if tensor.data_ptr() != address:
+                adopt(tensor, self.array, start)
+
+
 def adopt(tensor: Tensor, flat: NDArray[np.float32], start: int) -> None:
-    """Let a tensor lie in a flat array, with its values; does nothing where it does already.
+    """Let a tensor lie in a flat array, with its values.
 
     Args:
         tensor: ``float32``, on the CPU.
         flat: ``[number]``.
         start: where it begins.
     """
-    if tensor.data_ptr() == flat.ctypes.data + 4 * start:
-        return
     view = torch.from_numpy(flat[start : start + tensor.numel()]).view(tensor.shape)
     with torch.no_grad():
         view.copy_(tensor)

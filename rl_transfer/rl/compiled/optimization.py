@@ -49,7 +49,9 @@ class OptimizerState:
         self.first = np.zeros(layout.size, dtype=np.float32)
         self.second = np.full(layout.size, initial, dtype=np.float32)
         self.steps: NDArray[np.float32] = np.zeros(len(layout.offsets), dtype=np.float32)
+        self._counts = torch.from_numpy(self.steps)
         self.rates = np.zeros(len(layout.offsets))
+        self._group_rates: list[float] = []
         self.anchor: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
         self.stiffness: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
         self._bound: object = None
@@ -78,6 +80,8 @@ class OptimizerState:
                 if self.kind == ADAM:
                     state["exp_avg"] = torch.from_numpy(self.first[start:end]).view(parameter.shape)
             self.steps[index] = float(state["step"])
+            if self.kind != RMSPROP_TF:
+                state["step"] = self._counts[index]
             adopt(state[second], self.second, start)
             if self.kind == ADAM:
                 adopt(state["exp_avg"], self.first, start)
@@ -99,6 +103,10 @@ class OptimizerState:
 
     def read_rates(self) -> None:
         """Take over the learning rates of the parameter groups."""
+        rates = [float(group["lr"]) for group in self._optimizer.param_groups]
+        if rates == self._group_rates:
+            return
+        self._group_rates = rates
         rate = {
             id(parameter): group["lr"]
             for group in self._optimizer.param_groups
@@ -108,12 +116,10 @@ class OptimizerState:
             self.rates[index] = rate.get(id(self._named[name]), 0.0)
 
     def write_steps(self) -> None:
-        """Let the optimizer know how many steps were taken."""
+        """Let the optimizer know how many steps were taken, where its count is no tensor."""
+        if self.kind != RMSPROP_TF:
+            return
         for index, name in enumerate(self._layout.offsets):
             state = self._optimizer.state.get(self._named[name])
-            if not state:
-                continue
-            if isinstance(state["step"], Tensor):
-                state["step"].fill_(float(self.steps[index]))
-            else:
+            if state:
                 state["step"] = int(self.steps[index])

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import Tensor
 
 from rl_transfer.engine.network import INPUTS, row_size, table
-from rl_transfer.rl.compiled.networks import Layout, adopt, chain
+from rl_transfer.rl.compiled.networks import Layout, Store, chain
 from rl_transfer.rl.compiled.optimization import OptimizerState
 
 
@@ -37,23 +36,24 @@ class QNetworks:
         self._named = dict(policy.q_net.named_parameters())
         self._targets = dict(policy.q_net_target.named_parameters())
         self._layout = Layout(self._named)
-        self.parameters: NDArray[np.float32] = np.zeros(self._layout.size, dtype=np.float32)
-        self.target, self.gradient = np.zeros_like(self.parameters), np.zeros_like(self.parameters)
+        self._stores = Store(self._named, self._layout), Store(self._targets, self._layout)
+        self.parameters, self.target = (store.array for store in self._stores)
+        self.gradient = np.zeros_like(self.parameters)
         self.moments = OptimizerState(policy.optimizer, self._named, self._layout)
         self._flags: list[bool] = []
         self.bind()
 
     def bind(self) -> None:
         """Take over what changed since the last time: tensors that moved, what is trained."""
-        for name, start in self._layout.offsets.items():
-            adopt(self._named[name], self.parameters, start)
-            adopt(self._targets[name], self.target, start)
+        for store in self._stores:
+            store.adopt()
         self.moments.bind()
         flags = [each.requires_grad for each in self._named.values()]
         if flags == self._flags:
             return
         self._flags = flags
         self.spans = self._layout.spans(self._named)
+        self._held = [slice(start, end) for start, end, trained in self.spans if not trained]
         named = [(f"q_net.{name}", module) for name, module in self._net.q_net.named_children()]
         found = chain(named, 0, 1, self._layout)
         self.layers, self.node = table(found.layers), found.end
@@ -71,6 +71,5 @@ class QNetworks:
 
     def hold_target(self) -> None:
         """Copy what is frozen into the target network, which drifts by rounding where it is averaged."""
-        for start, end, trained in self.spans:
-            if not trained:
-                self.target[start:end] = self.parameters[start:end]
+        for span in self._held:
+            self.target[span] = self.parameters[span]
