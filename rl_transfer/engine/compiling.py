@@ -27,7 +27,8 @@ Function = TypeVar("Function", bound=Callable[..., object])
 FAST = {"nsz", "reassoc", "contract"}
 """Floating-point freedoms: sums may be reordered and fused; NaN and infinities stay what they are."""
 
-_sources: set[Path] = set(Path(__file__).resolve().parent.glob("*.py"))
+_ENGINE = Path(__file__).resolve().parent
+_called: dict[Path, set[Path]] = {}
 
 
 def _one_thread_blas() -> None:
@@ -53,27 +54,30 @@ _one_thread_blas()
 import numba  # noqa: E402
 
 
-def register(sources: Iterable[Path]) -> None:
-    """Let further files count as sources of compiled functions.
+def register(module: str, sources: Iterable[Path]) -> None:
+    """Let further files count as sources of what is compiled beside a module.
 
-    Call it before the first :func:`kernel` that reaches into them; the folder of what is compiled later
-    is named by them too.
+    Call it before the first :func:`kernel` that reaches into them.
 
     Args:
-        sources: Python files with functions that compiled ones call.
+        module: its ``__file__``.
+        sources: Python files elsewhere with functions that compiled ones of its folder call.
     """
-    before = len(_sources)
-    _sources.update(path.resolve() for path in sources)
-    if len(_sources) != before:
-        _folder.cache_clear()
+    beside = Path(module).resolve().parent
+    _called.setdefault(beside, set()).update(path.resolve() for path in sources)
+    _folder.cache_clear()
 
 
-def digest() -> str:
+def digest(beside: Path = _ENGINE) -> str:
     """Sixteen hexadecimal digits that change with whatever can change machine code.
 
+    Args:
+        beside: folder of the compiled functions.
+
     Returns:
-        Digest of the contents of all compiled sources, of the versions of Python, NumPy, SciPy, Numba
-        and llvmlite, and of the processor's name and features.
+        Digest of the contents of the engine's sources, of those in the folder and of what was registered
+        for it, of the versions of Python, NumPy, SciPy, Numba and llvmlite, and of the processor's name
+        and features.
     """
     import scipy
 
@@ -89,7 +93,8 @@ def digest() -> str:
         ",".join(sorted(name for name, present in features.items() if present)),
     ]
     found = hashlib.sha256("\n".join(parts).encode())
-    for path in sorted(_sources):
+    sources = {*_ENGINE.glob("*.py"), *beside.glob("*.py"), *_called.get(beside, set())}
+    for path in sorted(sources):
         found.update(f"\n{path.name}\n".encode())
         found.update(path.read_bytes())
     return found.hexdigest()[:16]
@@ -103,9 +108,9 @@ def cache_home() -> Path:
 
 
 @functools.cache
-def _folder() -> Path | None:
-    """The folder for what is compiled now; None where it cannot be written."""
-    folder = cache_home() / f"engine-{digest()}"
+def _folder(beside: Path) -> Path | None:
+    """Where machine code of a folder's functions is kept; None where it cannot be written."""
+    folder = cache_home() / f"engine-{digest(beside)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -115,12 +120,12 @@ def _folder() -> Path | None:
 
 
 def cache_folder() -> Path | None:
-    """The folder in which machine code is kept.
+    """The folder in which machine code of the engine is kept.
 
     Returns:
         None where it cannot be written: every process then compiles for itself.
     """
-    return _folder()
+    return _folder(_ENGINE)
 
 
 class _Cache(Protocol):
@@ -185,7 +190,7 @@ def kernel(
             inline="always" if inline else "never",
             nogil=True,
         )
-        folder = _folder()
+        folder = _folder(Path(body.__code__.co_filename).resolve().parent)
         if folder is not None and not inline:
             settings = vars(numba.config)
             before, settings["CACHE_DIR"] = settings["CACHE_DIR"], str(folder)

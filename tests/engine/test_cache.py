@@ -85,9 +85,15 @@ def test_an_edited_source_or_another_library_has_one_too(
 ) -> None:
     source = tmp_path / "physics.py"
     source.write_text("def force(x): return x\n", encoding="utf-8")
-    monkeypatch.setattr(compiling, "_sources", {*compiling._sources, source})
-    before = compiling.digest()
+    own, elsewhere = tmp_path / "own", tmp_path / "own" / "module.py"
+    own.mkdir()
+    elsewhere.write_text("", encoding="utf-8")
+    monkeypatch.setattr(compiling, "_called", {})
+    compiling.register(str(elsewhere), [source])
+    before = compiling.digest(own)
     source.write_text("def force(x): return 2 * x\n", encoding="utf-8")
-    edited = compiling.digest()
+    edited = compiling.digest(own)
+    elsewhere.write_text("x = 1\n", encoding="utf-8")
+    beside = compiling.digest(own)
     monkeypatch.setattr("numba.__version__", "0.0")
-    assert len({before, edited, compiling.digest()}) == 3
+    assert len({before, edited, beside, compiling.digest(own), compiling.digest()}) == 5

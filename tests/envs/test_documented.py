@@ -23,7 +23,8 @@ CLASSES = {
 def inherited(node: ast.ClassDef) -> set[str]:
     """Methods that a class has from classes of this package; those are documented there."""
     names = set[str]()
-    for base in node.bases:
+    for written in node.bases:
+        base = written.value if isinstance(written, ast.Subscript) else written
         if isinstance(base, ast.Name) and base.id in CLASSES:
             parent = CLASSES[base.id]
             names |= inherited(parent)

@@ -89,7 +89,7 @@ def test_raw_targets_are_coloured_up_to_their_own_largest_gain():
         figure = heatmap(analyse(two_arms([curve] * 5, stuck, random={"task": [-200.0]})))
         red, _, blue, _ = patches(figure)[0].get_facecolor()
         assert blue > red if sign == "+" else red > blue
-        assert figure.axes[-1].get_ylabel() == "gain as a share of the target's largest"
+        assert " ".join(figure.axes[-1].get_ylabel().split()) == "gain as a share of the target's largest"
         assert any(f"{sign}86.7" in text for text in texts(figure))
 
 

@@ -33,16 +33,17 @@ def install(model: BaseAlgorithm, seed: int, anchors: Sequence[Anchor] = ()) -> 
     Raises:
         TransferError: the engine cannot train it; the message says why.
     """
-    from stable_baselines3 import A2C, DQN, PPO
+    from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+    from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
     from rl_transfer.rl.compiled.fit import why_not
     from rl_transfer.rl.compiled.on_policy import CompiledOnPolicy
-    from rl_transfer.rl.compiled.q_learning import CompiledDQN
+    from rl_transfer.rl.compiled.q_learning import CompiledQLearning
 
     reason = why_not(model, anchored=bool(anchors))
-    if reason is None and isinstance(model, DQN):
-        CompiledDQN(model, seed, anchors).attach()
-    elif reason is None and isinstance(model, PPO | A2C):
+    if reason is None and isinstance(model, OffPolicyAlgorithm):
+        CompiledQLearning(model, seed, anchors).attach()
+    elif reason is None and isinstance(model, OnPolicyAlgorithm):
         CompiledOnPolicy(model, seed, anchors).attach()
     else:
         raise TransferError(f"the compiled engine cannot train this: {reason}; use training.engine: sb3")

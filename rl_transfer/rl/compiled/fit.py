@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import torch
 from gymnasium import spaces
-from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.distributions import (
@@ -14,6 +13,7 @@ from stable_baselines3.common.distributions import (
     DiagGaussianDistribution,
     MultiCategoricalDistribution,
 )
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.dqn.policies import DQNPolicy
@@ -21,6 +21,9 @@ from torch import nn
 
 from rl_transfer.rl.compiled.networks import KINDS
 from rl_transfer.rl.compiled.optimization import KINDS as OPTIMIZERS
+from rl_transfer.rl.policies.algorithms import algorithm_class
+from rl_transfer.rl.policies.traits import names_with
+from rl_transfer.wording import in_words
 
 _PLAIN = {
     "weight_decay": 0, "amsgrad": False, "maximize": False, "momentum": 0, "centered": False,
@@ -42,8 +45,9 @@ def why_not(model: BaseAlgorithm, anchored: bool = False) -> str | None:
 
 
 def _reasons(model: BaseAlgorithm, anchored: bool) -> Iterator[str]:
-    if type(model) not in (PPO, A2C, DQN):
-        yield f"{type(model).__name__} is none of PPO, A2C and DQN"
+    name, known = type(model).__name__, names_with(lambda traits: traits.compiled)
+    if name not in known or type(model) is not algorithm_class(name):
+        yield f"{name} is none of {in_words(known)}"
         return
     if model.use_sde:
         yield "gSDE draws its noise from states"
@@ -54,7 +58,7 @@ def _reasons(model: BaseAlgorithm, anchored: bool) -> Iterator[str]:
         yield f"observations are {type(space).__name__}, and it reads vectors and whole numbers"
     yield from of_policy(model.policy)
     yield from _of_optimizer(model.policy.optimizer, anchored)
-    if isinstance(model, DQN):
+    if isinstance(model, OffPolicyAlgorithm):
         yield from _of_buffer(model)
 
 
@@ -109,7 +113,7 @@ def _of_optimizer(optimizer: torch.optim.Optimizer, anchored: bool) -> Iterator[
         yield "something of the strategy hooks into the optimizer's steps"
 
 
-def _of_buffer(model: DQN) -> Iterator[str]:
+def _of_buffer(model: OffPolicyAlgorithm) -> Iterator[str]:
     buffer = model.replay_buffer
     if type(buffer) is not ReplayBuffer:
         yield f"the replay buffer is a {type(buffer).__name__}"

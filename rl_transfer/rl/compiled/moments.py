@@ -7,17 +7,13 @@ and the same precision: that of the observations, from which the moments in doub
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
-from rl_transfer.engine.compiling import kernel, register
+from rl_transfer.engine.compiling import kernel
 from rl_transfer_envs.aliases import Array
-
-register([Path(__file__)])
 
 Doubles = NDArray[np.float64]
 Singles = NDArray[np.float32]

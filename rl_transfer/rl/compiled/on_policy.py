@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
-from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -27,6 +27,21 @@ SIGN_SECONDS = 0.5
 """Callbacks are asked in the middle of a rollout no more often than this."""
 
 
+@runtime_checkable
+class _Clipped(Protocol):
+    """What several epochs over one rollout need; without them there is one, over all of it."""
+
+    n_epochs: int
+    batch_size: int
+    clip_range: Callable[[float], float]
+    clip_range_vf: Callable[[float], float] | None
+    target_kl: float | None
+
+
+class _Normalizing(Protocol):
+    normalize_advantage: bool
+
+
 class CompiledOnPolicy:
     """Replaces ``collect_rollouts`` and ``train`` of a PPO or A2C model.
 
@@ -36,7 +51,7 @@ class CompiledOnPolicy:
         anchors: what the parameters are held to.
     """
 
-    def __init__(self, model: PPO | A2C, key: int, anchors: Sequence[Anchor]) -> None:
+    def __init__(self, model: OnPolicyAlgorithm, key: int, anchors: Sequence[Anchor]) -> None:
         self._model, self._key = model, key
         self._net = ActorCritic(model.policy)
         for anchor in anchors:
@@ -44,7 +59,8 @@ class CompiledOnPolicy:
         self._worlds: Worlds | None = None
         steps, count = model.n_steps, model.n_envs
         self._transitions = steps * count
-        self._batch = model.batch_size if isinstance(model, PPO) else self._transitions
+        self._clipped = model if isinstance(model, _Clipped) else None
+        self._batch = self._clipped.batch_size if self._clipped else self._transitions
         net = self._net
         self._observations = np.zeros((steps, count, net.inputs), dtype=np.float32)
         self._actions = np.zeros((steps, count, net.dimensions), dtype=np.float32)
@@ -187,16 +203,17 @@ class CompiledOnPolicy:
         sb3_seams.update_learning_rate(model, model.policy.optimizer)
         net.moments.read_rates()
         progress = sb3_seams.progress_remaining(model)
-        epochs = model.n_epochs if isinstance(model, PPO) else 1
+        clipped = self._clipped
+        epochs = clipped.n_epochs if clipped else 1
         settings = np.array(
             [
-                model.clip_range(progress) if isinstance(model, PPO) else math.inf,  # type: ignore[operator]
+                clipped.clip_range(progress) if clipped else math.inf,
                 self._clip_value(progress),
-                model.normalize_advantage,
+                cast(_Normalizing, model).normalize_advantage,
                 model.ent_coef,
                 model.vf_coef,
                 model.max_grad_norm,
-                -1.0 if getattr(model, "target_kl", None) is None else cast(PPO, model).target_kl,
+                -1.0 if clipped is None or clipped.target_kl is None else clipped.target_kl,
             ]
         )
         flat = {name: each.reshape(-1) for name, each in self._numbers.items()}
@@ -233,7 +250,7 @@ class CompiledOnPolicy:
             epochs,
             self._batch,
             self._order,
-            isinstance(model, PPO),
+            clipped is not None,
             self._key,
             done,
             self._chosen_actions,
@@ -246,7 +263,7 @@ class CompiledOnPolicy:
 
     def _clip_value(self, progress: float) -> float:
         """The clip range of values; negative for none."""
-        given = getattr(self._model, "clip_range_vf", None)
+        given = self._clipped.clip_range_vf if self._clipped else None
         return -1.0 if given is None else float(given(progress))
 
     def _log(self, settings: NDArray[np.float64]) -> None:
@@ -260,18 +277,18 @@ class CompiledOnPolicy:
         count = max(found[ppo.MINIBATCHES], 1.0)
         logger.record("train/entropy_loss", found[ppo.ENTROPY_LOSS] / count)
         logger.record(
-            "train/policy_gradient_loss" if isinstance(model, PPO) else "train/policy_loss",
+            "train/policy_gradient_loss" if self._clipped else "train/policy_loss",
             found[ppo.POLICY_LOSS] / count,
         )
         logger.record("train/value_loss", found[ppo.VALUE_LOSS] / count)
         values, returns = self._numbers["values"].reshape(-1), self._numbers["returns"].reshape(-1)
         logger.record("train/explained_variance", explained_variance(values, returns))
-        if isinstance(model, PPO):
+        if self._clipped:
             logger.record("train/approx_kl", found[ppo.KL])
             logger.record("train/clip_fraction", found[ppo.CLIPPED] / count)
             logger.record("train/loss", found[ppo.LOSS])
             logger.record("train/clip_range", settings[ppo.CLIP])
-            if model.clip_range_vf is not None:
+            if self._clipped.clip_range_vf is not None:
                 logger.record("train/clip_range_vf", settings[ppo.CLIP_VALUE])
         start, length = int(self._net.shape[2]), int(self._net.shape[3])
         if length:

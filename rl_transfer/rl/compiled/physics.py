@@ -6,14 +6,10 @@ precision and operation by operation as they stand there (:mod:`~rl_transfer.rl.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
 from rl_transfer.engine.compiling import kernel as compiled
-from rl_transfer.engine.compiling import register
-from rl_transfer.rl.compiled import scalars
 from rl_transfer.rl.compiled.scalars import column
 from rl_transfer.rl.environments.spaces import Array
 from rl_transfer_envs.vector.kernels import (
@@ -29,8 +25,6 @@ from rl_transfer_envs.vector.kernels.arithmetic import single
 Doubles = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Flags = NDArray[np.bool_]
-
-register([Path(__file__), Path(scalars.__file__)])
 
 _CARTPOLE = cartpole.CONSTANTS
 _ACROBOT = acrobot.CONSTANTS

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
-from stable_baselines3 import DQN
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import ActionNoise
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.type_aliases import RolloutReturn, TrainFreq
 from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.dqn.policies import DQNPolicy
 
 from rl_transfer.core import Anchor
 from rl_transfer.engine import dqn, network
@@ -29,7 +30,12 @@ SIGN_SECONDS = 0.5
 """Callbacks are asked in the middle of a rollout no more often than this."""
 
 
-class CompiledDQN:
+class _QLearner(Protocol):
+    exploration_rate: float
+    max_grad_norm: float
+
+
+class CompiledQLearning:
     """Replaces ``collect_rollouts`` and ``train`` of a DQN model.
 
     Args:
@@ -38,9 +44,10 @@ class CompiledDQN:
         anchors: what the parameters are held to.
     """
 
-    def __init__(self, model: DQN, key: int, anchors: Sequence[Anchor]) -> None:
+    def __init__(self, model: OffPolicyAlgorithm, key: int, anchors: Sequence[Anchor]) -> None:
         self._model, self._key = model, key
-        self._net = QNetworks(model.policy)
+        self._learner = cast(_QLearner, model)
+        self._net = QNetworks(cast(DQNPolicy, model.policy))
         for anchor in anchors:
             self._net.pull_to(anchor.springs())
         self._worlds: Worlds | None = None
@@ -99,7 +106,7 @@ class CompiledDQN:
                 room.values,
                 room.before,
                 worlds.observations,
-                1.0 if warm else model.exploration_rate,
+                1.0 if warm else self._learner.exploration_rate,
                 self._key,
                 model.num_timesteps,
                 self._actions,
@@ -147,7 +154,7 @@ class CompiledDQN:
         """
         model, net, room, buffer = self._model, self._net, self._learning, self._model.replay_buffer
         if buffer is None:
-            raise TransferError("DQN has no replay buffer to learn from")
+            raise TransferError("there is no replay buffer to learn from")
         sb3_seams.update_learning_rate(model, model.policy.optimizer)
         net.moments.read_rates()
         net.hold_target()
@@ -211,7 +218,7 @@ class CompiledDQN:
     def _normalization(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Mean and deviation of observations, and the settings of :func:`rl_transfer.engine.dqn.learn`."""
         model, none = self._model, np.zeros(0)
-        settings = np.array([model.gamma, model.max_grad_norm, -1.0, 1.0, -1.0])
+        settings = np.array([model.gamma, self._learner.max_grad_norm, -1.0, 1.0, -1.0])
         normalized = model.get_vec_normalize_env()
         mean, deviation = none, none
         if normalized is not None and normalized.norm_obs:

@@ -131,4 +131,4 @@ for _helper, _body in SCALAR.items():
 overload(arithmetic.like, jit_options={"error_model": "numpy"}, strict=False)(_like)
 for _function in AS_THEY_ARE:
     register_jitable(error_model="numpy")(_function)
-register([Path(__file__), *Path(arithmetic.__file__).parent.glob("*.py")])
+register(__file__, Path(arithmetic.__file__).parent.glob("*.py"))

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from rl_transfer.engine.compiling import kernel, register
+from rl_transfer.engine.compiling import kernel
 from rl_transfer.rl.compiled.physics import CompiledPhysics
 from rl_transfer.rl.compiled.worlds_stepper import Stepper, write_buffers
 from rl_transfer.rl.environments.batch import AnyMonitor, BatchedVecEnv, close_episode
 from rl_transfer.rl.sb3_seams import StandIn
 from rl_transfer_envs.aliases import Array
 from rl_transfer_envs.vector import Batch
-
-register([Path(__file__)])
 
 Doubles = NDArray[np.float64]
 Integers = NDArray[np.int64]

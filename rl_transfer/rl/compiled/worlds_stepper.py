@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from rl_transfer.engine.compiling import kernel, register
+from rl_transfer.engine.compiling import kernel
 from rl_transfer_envs.aliases import Array, Info, Space
-
-register([Path(__file__)])
 
 Flags = NDArray[np.bool_]
 
