@@ -21,6 +21,8 @@ PROJECT = "rl-transfer"
 LEAVE_SECONDS = 10.0
 STILL_SECONDS = 120.0
 """How long a tracker may take over one run when all have ended; a service that hangs takes longer."""
+PROJECT_BYTES = 128
+"""The longest name of a project that Weights & Biases takes; it stands in a file's name too."""
 TAG_LENGTH = 64
 """The longest tag that Weights & Biases takes."""
 
@@ -73,13 +75,22 @@ def open_tracker(wanted: str, folder: Path) -> Tracker:
         folder: where it may keep files of its own.
 
     Raises:
-        ConfigError: there is no such tracker, or it does not know who you are.
+        ConfigError: there is no such tracker, it does not know who you are, or takes no such project.
         MissingExtraError: it is not installed.
     """
+    return _WeightsAndBiases(_project(wanted), folder)
+
+
+def _project(wanted: str) -> str:
     name, _, project = wanted.partition(":")
     if name != "wandb":
         raise ConfigError(f"--track {wanted}: expected wandb, or wandb:PROJECT")
-    return _WeightsAndBiases(project or PROJECT, folder)
+    if not project.isprintable() or len(project.encode()) > PROJECT_BYTES:
+        raise ConfigError(
+            f"--track wandb:{ascii(project[:40])[1:-1]}…: expected a project's name of printable characters, "
+            f"{PROJECT_BYTES} bytes at most"
+        )
+    return project or PROJECT
 
 
 class Log:
@@ -157,14 +168,14 @@ def tracking(wanted: str | None, folder: Path, labels: Labels) -> Iterator[Log |
         The log, or None.
 
     Raises:
-        ConfigError: there is no such tracker.
+        ConfigError: there is no such tracker, it does not know who you are, or takes no such project.
         MissingExtraError: it is not installed.
     """
     if wanted is None:
         yield None
         return
-    done = folder / f"tracked-{wanted.replace(':', '-').replace('/', '-')}.txt"
-    log = Log(open_tracker(wanted, folder), labels, done)
+    tracker = open_tracker(wanted, folder)
+    log = Log(tracker, labels, folder / f"tracked-wandb-{_project(wanted)}.txt")
     try:
         yield log
     except BaseException:
@@ -225,6 +236,10 @@ class _WeightsAndBiases:
                 "--track wandb needs Weights & Biases: pip install 'rl-transfer[wandb]'"
             ) from None
         self._wandb, self._project, self._folder = wandb, project, folder
+        try:
+            wandb.Settings(project=project)
+        except (wandb.errors.UsageError, ValueError) as error:
+            raise ConfigError(f"--track wandb:{project}: {error}") from None
         if wandb.setup().settings.mode == "online" and not wandb.login(prompt=False):
             raise ConfigError(
                 "--track wandb: Weights & Biases does not know who you are; `wandb login` once, or set "

@@ -75,11 +75,12 @@ def test_each_run_is_logged_once_also_when_a_sweep_continues(
     place: NamedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracker = use(monkeypatch, Keeps())
-    for _ in range(2):
-        with tracking.tracking("wandb", tmp_path, PLAYED) as log:
+    for one_project in ("wandb", "wandb:", "wandb:rl-transfer"):
+        with tracking.tracking(one_project, tmp_path, PLAYED) as log:
             assert log is not None
             log.add(place)
             log.add(place)
+    assert [path.name for path in tmp_path.glob("tracked-*")] == ["tracked-wandb-rl-transfer.txt"]
     assert [run.id for run in tracker.runs] == [place.folder.path.name]
     assert tracker.closed
     with tracking.tracking("wandb:other", tmp_path, PLAYED) as log:
@@ -146,7 +147,7 @@ def test_a_service_that_is_slow_is_waited_for_as_long_as_runs_are_logged(
             wait(self)
 
     monkeypatch.setattr(tracking, "read_tracked", lambda named, labels: named)
-    tracker, done = use(monkeypatch, Slow()), tmp_path / "tracked-wandb.txt"
+    tracker, done = use(monkeypatch, Slow()), tmp_path / "tracked-wandb-rl-transfer.txt"
     with tracking.tracking("wandb", tmp_path, PLAYED) as log:
         assert log is not None
         for name in ("one", "two", "three"):
@@ -242,6 +243,9 @@ def test_what_cannot_be_tracked_is_refused_before_anything_runs(
 ) -> None:
     with pytest.raises(ConfigError, match=r"--track mlflow: expected wandb, or wandb:PROJECT"):
         tracking.open_tracker("mlflow", tmp_path)
+    for project in ("a/b", "a#b", "x" * 300, "ü" * 100, "a\nb", "\udcff"):
+        with pytest.raises(ConfigError, match=r"^--track wandb:"):
+            tracking.open_tracker(f"wandb:{project}", tmp_path)
     for name in ("WANDB_MODE", "WANDB_API_KEY", "NETRC"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
