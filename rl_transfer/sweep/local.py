@@ -104,6 +104,8 @@ class _Worker:
         self.task: _Task | None = None
         self.watch: Watch | None = None
         self.verdict: str | None = None
+        self.left: float | None = None
+        """When it got no more jobs, in monotonic seconds."""
 
 
 class LocalExecutor:
@@ -189,7 +191,8 @@ class LocalExecutor:
             self._look_after()
             alive = {worker.connection: worker for worker in self._workers}
             sentinels = {worker.process.sentinel: worker for worker in (*self._workers, *self._leaving)}
-            ready = wait([self._bell, *alive, *sentinels], LOOK_SECONDS if self._later or alive else None)
+            busy = self._later or sentinels
+            ready = wait([self._bell, *alive, *sentinels], LOOK_SECONDS if busy else None)
             if self._bell in ready:
                 self._bell.recv()
             for each in ready:
@@ -213,7 +216,10 @@ class LocalExecutor:
             self._tasks.appendleft(each[1])
 
     def _look_after(self) -> None:
-        """End runs that show no sign of life; keep logs short."""
+        """End runs that show no sign of life, and processes that do not end; keep logs short."""
+        for worker in self._leaving:
+            if worker.left is not None and time.monotonic() - worker.left > PATIENCE:
+                worker.process.kill()  # its run is over; a thread that it left would keep it for ever
         for worker in self._workers:
             if worker.task is None or worker.watch is None:
                 continue
@@ -284,6 +290,7 @@ class LocalExecutor:
     def _dismiss(self, worker: _Worker) -> None:
         """No more jobs for a worker; its process is waited for in the background."""
         worker.connection.close()
+        worker.left = time.monotonic()
         self._workers.remove(worker)
         self._leaving.append(worker)
 

@@ -22,12 +22,13 @@ from support.sweeps import results
 
 MODULE = """\
 import os
+import threading
 from pathlib import Path
 import gymnasium
 from gymnasium.envs.classic_control import CartPoleEnv
 
 class Watched(CartPoleEnv):
-    def __init__(self, leaves=False, edited=False, **kwargs):
+    def __init__(self, leaves=False, edited=False, stays=False, **kwargs):
         super().__init__(**kwargs)
         if edited:
             with Path(__file__).open("a") as file:
@@ -36,6 +37,8 @@ class Watched(CartPoleEnv):
             file.write(f"{os.getpid()}\\n")
         if leaves:
             os.environ["LEFT_BEHIND"] = str(os.getpid())
+        if stays:
+            threading.Thread(target=threading.Event().wait).start()
         print("built in", os.getpid())
 
 gymnasium.register("Watched-v0", Watched, max_episode_steps=5)
@@ -99,6 +102,29 @@ def test_a_worker_in_which_a_run_left_something_behind_runs_nothing_more(watched
         futures = run_all(executor, [played(watched, seed, leaves=True) for seed in range(2)])
     assert [future.exception() for future in futures] == [None, None]
     assert len(set(processes(watched))) == 2
+
+
+def test_a_process_that_does_not_end_after_its_run_is_ended(
+    watched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rl_transfer.sweep.local.PATIENCE", 0.1)
+    with closing(LocalExecutor(1, 2)) as executor:
+        (future,) = run_all(executor, [played(watched, 0, alone=True, stays=True)])
+        assert future.exception() is None
+        (pid,) = processes(watched)
+        for _ in range(600):
+            if not alive(int(pid)):
+                break
+            time.sleep(0.1)
+        assert not alive(int(pid)), "the thread that its run left keeps it"
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def endless_run(seed: int) -> RLRun:
