@@ -191,7 +191,7 @@ def test_gradients_are_clipped_by_the_norm_of_what_is_trained():
 
 
 def test_advantages_by_hand():
-    """Two steps, γ = ½, λ = ½: δ₁ = 2 + ½·8 − 3 = 3, δ₀ = 1 + ½·3 − 4 = −1.5, Â₀ = −1.5 + ¼·3."""
+    """Two steps, γ = ½, λ = ¼: δ₁ = 2 + ½·8 − 3 = 3, δ₀ = 1 + ½·3 − 4 = −1.5, Â₀ = −1.5 + ⅛·3."""
     rewards, values = np.array([[1], [2]], np.float32), np.array([[4], [3]], np.float32)
     starts, found, returns = (
         np.zeros((2, 1), np.float32),
@@ -199,11 +199,11 @@ def test_advantages_by_hand():
         np.zeros((2, 1), np.float32),
     )
     last, going = np.array([8], np.float32), np.zeros(1, np.float32)
-    gae.advantages(rewards, values, starts, last, going, 0.5, 0.5, found, returns)
-    assert found.ravel().tolist() == [-0.75, 3.0]
-    assert returns.ravel().tolist() == [3.25, 6.0]
+    gae.advantages(rewards, values, starts, last, going, 0.5, 0.25, found, returns)
+    assert found.ravel().tolist() == [-1.125, 3.0]
+    assert returns.ravel().tolist() == [2.875, 6.0]
     starts[1] = 1  # an episode ended after the first step
-    gae.advantages(rewards, values, starts, last, np.ones(1, np.float32), 0.5, 0.5, found, returns)
+    gae.advantages(rewards, values, starts, last, np.ones(1, np.float32), 0.5, 0.25, found, returns)
     assert found.ravel().tolist() == [-3.0, -1.0]
 
 

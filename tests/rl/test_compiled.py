@@ -158,6 +158,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "one environment": {"kind": "discrete", "n": 1},
     "clipped values": {"kind": "discrete", "clip_range_vf": 0.1},
     "advantages as they are": {"kind": "box", "normalize_advantage": False},
+    "schedules": {
+        "kind": "discrete", "learning_rate": lambda left: 1e-3 * left, "clip_range": lambda left: 0.1 * left,
+        "clip_range_vf": lambda left: 0.3 * left,
+    },
     "target of the divergence": {"kind": "discrete", "target_kl": 1e-4, "n_epochs": 5},
     "relu, no trunk": {"kind": "box", "policy_kwargs": {"activation_fn": torch.nn.ReLU, "net_arch": []}},
     "branches": {"kind": "box", "policy_kwargs": BRANCHES},
@@ -178,7 +182,9 @@ def test_ppo_updates_are_those_of_sb3(variant, monkeypatch):
     given = {"n_epochs": 10, **VARIANTS[variant]}
     plain, fast = twins(PPO, given.pop("kind"), **given)
     before = {name: value.clone() for name, value in fast.policy.state_dict().items()}
-    for _ in range(2):
+    for steps in (0, 7_000):
+        for model in (plain, fast):
+            model._update_current_progress_remaining(steps, 10_000)
         rollout(plain)
         copy_rollout(plain, fast)
         same_order(monkeypatch, fast)
@@ -363,6 +369,36 @@ def test_dqn_stores_what_sb3_stores():
         mine, theirs = (getattr(model.replay_buffer, name)[:30] for model in (fast, plain))
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
     assert fast.replay_buffer.timeouts.sum() > 0
+
+
+def test_dqn_explores_until_learning_starts_and_then_as_its_schedule_says():
+    """Without exploration the bias alone decides, but not before learning starts."""
+    model = dqn("discrete", learning_starts=40, exploration_initial_eps=0.0, exploration_final_eps=0.0)
+    with torch.no_grad():
+        for name, parameter in model.q_net.named_parameters():
+            parameter.zero_()
+            if name == "q_net.4.bias":
+                parameter[1] = 1.0
+    model._setup_learn(10_000)
+    compiled.install(model, KEY)
+    frequency = model.train_freq._replace(frequency=40)  # of two environments each
+    model.collect_rollouts(model.env, begun(model), frequency, model.replay_buffer, learning_starts=40)
+    actions = model.replay_buffer.actions[:40, :, 0]
+    assert set(actions[:20].ravel()) == {0, 1, 2}
+    assert (actions[20:] == 1).all()
+
+
+def test_every_step_of_a_rollout_draws_noise_of_its_own():
+    model = on_policy(PPO, environments("box"))
+    with torch.no_grad():  # the action is nothing but noise
+        model.policy.action_net.weight.zero_()
+    model._setup_learn(10_000)
+    compiled.install(model, KEY)
+    rollout(model)
+    first = engine_of(model)._actions.copy()
+    rollout(model)
+    drawn = np.concatenate([first, engine_of(model)._actions])
+    assert len(np.unique(drawn)) == drawn.size
 
 
 @pytest.mark.parametrize("frozen", [(), ("mlp_extractor.policy_net",)])
