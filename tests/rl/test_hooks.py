@@ -199,7 +199,7 @@ STATE = {"state_dict": lambda self: {"calls": 1}, "load_state_dict": lambda self
         ({"load_state_dict": lambda self: None}, "def load_state_dict(self, state)"),
         ({"state_dict": lambda self: [1]}, "it is a list; expected is a dict"),
         ({"state_dict": lambda self: {"own": nn.Linear(1, 1)}}, "it holds a torch.nn.modules.linear.Linear"),
-        ({"state_dict": lambda self: {"own": open}}, "it holds a fixed"),
+        ({"state_dict": lambda self: {"own": open}}, "it holds a function, a class or the like"),
         ({"state_dict": lambda self: {"own": iter(())}}, "is no plain data"),
         ({"state_dict": lambda self: dict[str, int]()["calls"]}, "raised KeyError: 'calls' (test_hooks.py"),
         ({"load_state_dict": lambda self, state: state["x"]}, "raised KeyError: 'x' (test_hooks.py"),

@@ -14,6 +14,12 @@ STATE: dict[str, tuple[str, ...]] = {"state_dict": (), "load_state_dict": ("stat
 """What a hook with a state offers: its methods, and what they are called with."""
 _DATA = {"array", "number", "tensor", "tuple", "list", "numbers", "deque", "set", "dict", "generator"}
 """Nodes of a captured state that need no living object to be read again."""
+_WORDS = {
+    "fixed": "function, a class or the like",
+    "passing": "distribution of torch",
+    "texts": "NumPy array of texts",
+}
+"""What people call other nodes."""
 
 
 class Stateful(Protocol):
@@ -90,7 +96,7 @@ def _captured(state: object) -> Captured:
     found = capture(state)
     for node in found.nodes:
         if node["is"] not in _DATA:
-            what = node.get("class", node["is"])
+            what = node.get("class") or _WORDS.get(str(node["is"]), node["is"])
             raise CannotCapture(
                 f"it holds a {what}; expected are numbers, texts, arrays, tensors, NumPy generators, and "
                 "lists and dicts of them"
