@@ -371,6 +371,20 @@ def test_dqn_stores_what_sb3_stores():
     assert fast.replay_buffer.timeouts.sum() > 0
 
 
+def test_what_is_frozen_does_not_drift_in_an_averaged_target_network():
+    """0.9 · w + 0.1 · w is not always w in single precision, and the average is taken again and again."""
+    model = dqn("discrete", tau=0.1, target_update_interval=2)
+    freeze("q_net.q_net.0")(model)
+    model._setup_learn(10_000)
+    compiled.install(model, KEY)
+    for _ in range(10):
+        model.collect_rollouts(model.env, begun(model), model.train_freq, model.replay_buffer)
+        model.train(1, 16)
+    online, averaged = model.q_net.state_dict(), model.q_net_target.state_dict()
+    assert torch.equal(online["q_net.0.weight"], averaged["q_net.0.weight"])
+    assert not torch.equal(online["q_net.2.weight"], averaged["q_net.2.weight"])
+
+
 def test_dqn_explores_until_learning_starts_and_then_as_its_schedule_says():
     """Without exploration the bias alone decides, but not before learning starts."""
     model = dqn("discrete", learning_starts=40, exploration_initial_eps=0.0, exploration_final_eps=0.0)
