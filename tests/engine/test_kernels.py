@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from torch import nn
 
 from rl_transfer.engine import activations, distributions, dqn, gae, generators, network, optimizers
@@ -180,6 +181,23 @@ def test_optimizers_are_those_of_torch_and_count_per_tensor(kind):
         optimizers.step(code, constants, parameters, gradient, first, second, spans, np.full(3, 0.02), steps)
     close(parameters, np.concatenate([t.detach().numpy() for t in tensors]), rtol=1e-5, atol=1e-7)
     assert steps.tolist() == [6, 3, 6]
+
+
+def test_tensorflows_rmsprop_has_its_epsilon_inside_of_the_root():
+    value = numbers(0, 9)
+    tensor = nn.Parameter(torch.from_numpy(value.copy()))
+    made = RMSpropTFLike([tensor], lr=0.01, alpha=0.9, eps=0.5)
+    parameters, square, steps = value.copy(), np.ones(9, np.float32), np.zeros(1, np.float32)
+    spans, constants = np.array([[0, 9, 1]]), np.array([0.0, 0.9, 0.5])
+    unused = np.zeros(9, np.float32)
+    for k in range(5):
+        gradient = 3 * numbers(200 + k, 9)
+        tensor.grad = torch.from_numpy(gradient.copy())
+        made.step()
+        kind, rates = optimizers.RMSPROP_TF, np.array([0.01])
+        optimizers.step(kind, constants, parameters, gradient, unused, square, spans, rates, steps)
+    close(parameters, tensor, rtol=1e-5)
+    close(square, made.state[tensor]["square_avg"], rtol=1e-5)
 
 
 def test_gradients_are_clipped_by_the_norm_of_what_is_trained():
