@@ -1,151 +1,31 @@
-"""The compiled engine against SB3: same weights and same data, update for update; same files afterwards."""
+"""The compiled engine against SB3: same weights and same data, update for update."""
 
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from stable_baselines3 import A2C, DQN, PPO, SAC
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from stable_baselines3 import A2C, PPO
 
-from rl_transfer.core import EWC, L2SP, Anchor
 from rl_transfer.engine import generators
-from rl_transfer.errors import TransferError
 from rl_transfer.rl import compiled, sb3_seams
-from rl_transfer.rl.compiled import on_policy as on_policy_module
-from rl_transfer.rl.compiled import q_learning as q_learning_module
-from rl_transfer.rl.compiled.fit import why_not
-from rl_transfer.rl.policies.parts import policy_parts
-from rl_transfer.rl.strategy.anchors import AnchorLoss
-from rl_transfer.rl.strategy.hooks import install_losses
-
-KEY = 11
-
-
-class Walk(gym.Env):
-    """Seeded noise around the actions: any spaces, episodes of eleven steps, cut off or ended."""
-
-    def __init__(self, observation_space, action_space, cut=False):
-        self.observation_space, self.action_space, self._cut = observation_space, action_space, cut
-
-    def _look(self):
-        if isinstance(self.observation_space, spaces.Discrete):
-            return int(self.np_random.integers(self.observation_space.n))
-        return self.np_random.normal(size=self.observation_space.shape).astype(self.observation_space.dtype)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self._steps = 0
-        return self._look(), {}
-
-    def step(self, action):
-        self._steps += 1
-        over = self._steps % 11 == 0
-        reward = float(np.sum(action)) + float(self.np_random.normal())
-        return self._look(), reward, over and not self._cut, over and self._cut, {}
-
-
-VECTOR = spaces.Box(-np.inf, np.inf, (3,), np.float32)
-GRID = spaces.Box(-np.inf, np.inf, (2, 2), np.float64)
-BOX = spaces.Box(np.array([-1, -0.5], np.float32), np.array([1, 2], np.float32))
-SPACES = {
-    "discrete": (VECTOR, spaces.Discrete(3)),
-    "box": (VECTOR, BOX),
-    "multi": (VECTOR, spaces.MultiDiscrete([2, 3])),
-    "one-hot": (spaces.Discrete(5), spaces.Discrete(2)),
-    "grid": (GRID, spaces.Discrete(2)),
-}
-
-
-def environments(kind, n=2, cut=False, normalized=False):
-    venv = DummyVecEnv([lambda: Monitor(Walk(*SPACES[kind], cut=cut)) for _ in range(n)])
-    return VecNormalize(venv, clip_obs=2.0, clip_reward=1.5) if normalized else venv
-
-
-def on_policy(algorithm, env, seed=0, **more):
-    settings = {"n_steps": 16, "seed": seed, "device": "cpu", "gae_lambda": 0.9, **more}
-    if algorithm is PPO:
-        settings = {"batch_size": 8, "n_epochs": 1, "ent_coef": 0.02, **settings}
-    return algorithm("MlpPolicy", env, **settings)
-
-
-def twins(algorithm, kind, n=2, cut=False, normalized=False, prepare=None, **more):
-    """The same model twice, and beside the second the engine under it."""
-    pair = [on_policy(algorithm, environments(kind, n, cut, normalized), **more) for _ in range(2)]
-    for model in pair:
-        if prepare is not None:
-            prepare(model)
-        model._setup_learn(10_000)
-    compiled.install(pair[1], KEY)
-    return pair
-
-
-def engine_of(model):
-    return model.train.__self__
-
-
-def begun(model):
-    """The callback that ``learn`` would make."""
-    return model._init_callback(None)
-
-
-def rollout(model):
-    model.collect_rollouts(model.env, begun(model), model.rollout_buffer, model.n_steps)
-
-
-def copy_rollout(plain, fast):
-    """Give the engine the rollout that SB3 made; both are ``[step, environment]``."""
-    buffer, engine = plain.rollout_buffer, engine_of(fast)
-    engine._net.bind()
-    observations = buffer.observations
-    if isinstance(plain.observation_space, spaces.Discrete):
-        observations = np.eye(plain.observation_space.n)[observations[..., 0].astype(int)]
-    engine._observations[:] = observations.reshape(engine._observations.shape)
-    engine._actions[:] = buffer.actions.reshape(engine._actions.shape)
-    for name, theirs in (
-        ("values", "values"),
-        ("log_probabilities", "log_probs"),
-        ("advantages", "advantages"),
-        ("returns", "returns"),
-    ):
-        engine._numbers[name][:] = getattr(buffer, theirs)
-
-
-def same_order(monkeypatch, fast):
-    """SB3's permutations become the engine's; SB3 numbers transitions by environment, then by step."""
-    count, steps = fast.n_envs, fast.n_steps
-    place = [sb3_seams.updates(fast)]
-
-    def permutation(length):
-        order = np.zeros(length, np.int64)
-        generators.shuffle(order, KEY, generators.ORDER, place[0])
-        place[0] += 1
-        return order % count * steps + order // count
-
-    monkeypatch.setattr(np.random, "permutation", permutation)
-
-
-def agree(plain, fast, bound):
-    """Per tensor ‖Δ‖₂ ≤ bound · ‖θ‖₂."""
-    theirs, mine = plain.policy.state_dict(), fast.policy.state_dict()
-    worst = {
-        name: (torch.linalg.norm(mine[name] - value) / max(torch.linalg.norm(value), 1e-3)).item()
-        for name, value in theirs.items()
-    }
-    assert max(worst.values()) <= bound, worst
-
-
-def freeze(*prefixes):
-    def apply(model):
-        for name, parameter in model.policy.named_parameters():
-            parameter.requires_grad_(not name.startswith(prefixes))
-
-    return apply
-
+from support.compiled import (
+    KEY,
+    agree,
+    begun,
+    copy_rollout,
+    dqn,
+    engine_of,
+    environments,
+    freeze,
+    held,
+    on_policy,
+    rollout,
+    same_order,
+    twins,
+    weights,
+)
 
 BRANCHES = {"net_arch": {"pi": [8], "vf": [16, 4]}, "ortho_init": False}
 FIRST = ("mlp_extractor.policy_net.0", "mlp_extractor.value_net.0")
@@ -265,33 +145,6 @@ def test_rollouts_with_their_advantages_are_those_of_sb3(kind, cut, normalized):
     if normalized:
         np.testing.assert_allclose(plain.env.obs_rms.mean, fast.env.obs_rms.mean, rtol=1e-12)
         np.testing.assert_allclose(plain.env.ret_rms.var, fast.env.ret_rms.var, rtol=1e-12)
-
-
-def held(model):
-    """L2-SP on the action head, EWC with a random Fisher information on the rest."""
-    generator = torch.Generator().manual_seed(0)
-    own = {n: p for n, p in model.policy.named_parameters() if "target" not in n}
-    head = {
-        n: torch.randn(p.shape, generator=generator)
-        for n, p in own.items()
-        if "action_net" in n or ".4." in n
-    }
-    rest = {n: torch.randn(p.shape, generator=generator) for n, p in own.items() if n not in head}
-    fisher = {n: torch.rand(value.shape, generator=generator) for n, value in rest.items()}
-    anchors: list[Anchor] = [L2SP(head, strength=0.3), EWC(rest, fisher, strength=2.0)]
-    install_losses(
-        model, policy_parts(type(model).__name__, model.policy), [AnchorLoss(each) for each in anchors]
-    )
-    return anchors
-
-
-def dqn(kind, normalized=False, **more):
-    settings = {
-        "buffer_size": 80, "learning_starts": 0, "train_freq": 4, "gradient_steps": 5, "batch_size": 16,
-        "seed": 0, "device": "cpu", "learning_rate": 1e-3, "target_update_interval": 20, "tau": 0.5,
-        "max_grad_norm": 1.0, **more,
-    }  # fmt: skip
-    return DQN("MlpPolicy", environments(kind, normalized=normalized, cut=True), **settings)
 
 
 @pytest.mark.parametrize("frozen", [(), ("q_net.q_net.0",)])
@@ -436,139 +289,3 @@ def test_anchors_pull_as_under_sb3(frozen, monkeypatch):
     free.train()
     moved = torch.linalg.norm(weights(free)["action_net.weight"] - weights(plain)["action_net.weight"])
     assert moved > 0.01 * torch.linalg.norm(before["action_net.weight"])
-
-
-def learned(steps=64, **more):
-    model = on_policy(PPO, environments("box"), **more)
-    compiled.install(model, KEY)
-    return model.learn(steps)
-
-
-def weights(model):
-    return {name: value.clone() for name, value in model.policy.state_dict().items()}
-
-
-def test_the_same_seed_gives_the_same_weights_another_one_others():
-    first, second = learned(), learned()
-    assert all(
-        torch.equal(a, b) for a, b in zip(weights(first).values(), weights(second).values(), strict=True)
-    )
-    other = on_policy(PPO, environments("box"))
-    compiled.install(other, KEY + 1)
-    assert not torch.equal(weights(other.learn(64))["action_net.weight"], weights(first)["action_net.weight"])
-
-
-def test_a_saved_model_is_an_ordinary_one(tmp_path):
-    model = learned()
-    model.save(tmp_path / "model.zip")
-    loaded = PPO.load(tmp_path / "model.zip", device="cpu")
-    observation = np.ones((1, 3), np.float32)
-    assert np.array_equal(
-        model.predict(observation, deterministic=True)[0], loaded.predict(observation, deterministic=True)[0]
-    )
-    moments = loaded.policy.optimizer.state_dict()["state"][0]
-    assert moments["step"] == model.policy.optimizer.state_dict()["state"][0]["step"] == 8
-    assert torch.equal(moments["exp_avg"], model.policy.optimizer.state_dict()["state"][0]["exp_avg"])
-
-
-def test_training_goes_on_with_the_moments_that_a_checkpoint_brought():
-    whole = learned(64)
-    rate = whole.policy.optimizer.state_dict()
-    kept = {k: {n: v.clone() for n, v in s.items()} for k, s in rate["state"].items()}
-    again = on_policy(PPO, environments("box"))
-    compiled.install(again, KEY)
-    again.learn(32)
-    again.policy.load_state_dict(weights(whole))
-    again.policy.optimizer.load_state_dict({"state": kept, "param_groups": rate["param_groups"]})
-    again._n_updates = whole._n_updates
-    copy = {name: each.copy() for name, each in engine_of(whole)._numbers.items()}
-    for name, each in copy.items():
-        engine_of(again)._numbers[name][:] = each
-    engine_of(again)._observations[:] = engine_of(whole)._observations
-    engine_of(again)._actions[:] = engine_of(whole)._actions
-    engine_of(again)._net.bind()
-    for model in (whole, again):
-        model.train()
-    for name, value in weights(whole).items():
-        assert torch.equal(value, weights(again)[name]), name
-
-
-def test_what_thaws_in_the_middle_is_trained_from_then_on():
-    model = on_policy(PPO, environments("box"))
-    freeze("mlp_extractor")(model)
-    compiled.install(model, KEY)
-    before = weights(model)
-    model.learn(64)
-    middle = weights(model)
-    for parameter in model.policy.parameters():
-        parameter.requires_grad_(True)
-    model.learn(64, reset_num_timesteps=False)
-    trunk = "mlp_extractor.policy_net.0.weight"
-    assert torch.equal(before[trunk], middle[trunk])
-    assert not torch.equal(middle[trunk], weights(model)[trunk])
-    steps = {float(state["step"]) for state in model.policy.optimizer.state.values()}
-    assert len(steps) == 2  # what thawed has counted its own steps
-
-
-def test_learning_rates_of_parts_are_followed():
-    model = on_policy(PPO, environments("box"))
-    heads = [p for n, p in model.policy.named_parameters() if n.startswith("action_net")]
-    rest = [p for n, p in model.policy.named_parameters() if not n.startswith("action_net")]
-    model.policy.optimizer = torch.optim.Adam([{"params": heads}, {"params": rest}], lr=3e-4, eps=1e-5)
-    group = model.policy.optimizer.param_groups[0]
-    sb3_seams.after_learning_rate_update(model, lambda rate: group.update(lr=0.0))
-    compiled.install(model, KEY)
-    before = weights(model)
-    model.learn(32)
-    changed = {name for name, value in weights(model).items() if not torch.equal(value, before[name])}
-    assert changed == {n for n, _ in model.policy.named_parameters() if not n.startswith("action_net")}
-
-
-def test_divergence_is_named():
-    model = on_policy(PPO, environments("box"), learning_rate=1e30)
-    compiled.install(model, KEY)
-    with pytest.raises(TransferError, match="training diverged: the loss of the update at step"):
-        model.learn(320)
-
-
-class Square(torch.nn.Module):
-    def forward(self, x):
-        return x * x
-
-
-def ppo_with(**policy_kwargs):
-    return on_policy(PPO, environments("box"), policy_kwargs=policy_kwargs)
-
-
-REFUSED = {
-    "gSDE": lambda: PPO("MlpPolicy", environments("box"), use_sde=True, device="cpu"),
-    "knows dense layers alone": lambda: ppo_with(activation_fn=Square),
-    "weight_decay is 0.1": lambda: ppo_with(optimizer_kwargs={"weight_decay": 0.1}),
-    "optimizer is SGD": lambda: ppo_with(optimizer_class=torch.optim.SGD),
-    "none of PPO, A2C and DQN": lambda: SAC("MlpPolicy", environments("box"), device="cpu"),
-}
-
-
-@pytest.mark.parametrize("reason", REFUSED)
-def test_what_does_not_fit_is_refused_with_the_reason(reason):
-    model = REFUSED[reason]()
-    assert reason in str(why_not(model))
-    with pytest.raises(TransferError, match=r"use training\.engine: sb3"):
-        compiled.install(model, KEY)
-
-
-class Stop(BaseCallback):
-    def _on_step(self):
-        return False
-
-
-@pytest.mark.parametrize("kind", ["ppo", "dqn"])
-def test_a_callback_that_ends_a_rollout_leaves_what_sb3_would_have(kind, monkeypatch):
-    for module in (on_policy_module, q_learning_module):
-        monkeypatch.setattr(module, "SIGN_SECONDS", 0.0)  # asked after every step
-    model = on_policy(PPO, environments("box", normalized=True)) if kind == "ppo" else dqn("discrete", True)
-    compiled.install(model, KEY)
-    model.learn(64, callback=Stop())
-    assert model.num_timesteps == 2
-    assert model.env.obs_rms.count == pytest.approx(4, abs=0.01)  # the reset's and one step's, two rows each
-    np.testing.assert_array_equal(model._last_obs, model.env.normalize_obs(model.env.get_original_obs()))

@@ -11,11 +11,11 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 pytest.importorskip("numba", reason="the compiled engine needs the extra fast")
 
-from rl.test_compiled import SPACES, Walk
 from rl_transfer.rl.compiled.players import act_of, players
 from rl_transfer.rl.environments.evaluate import Evaluator
 from rl_transfer.rl.policies.bundle import as_act
 from rl_transfer.spec import Environment
+from support.compiled import SPACES, Walk
 
 POLICIES: dict[str, tuple[Any, str]] = {
     "PPO, discrete": (PPO, "discrete"),
