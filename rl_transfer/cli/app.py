@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rl_transfer.cli import board, configs, environments, experiments, policies, runs
+from rl_transfer.cli import board, configs, environments, experiments, policies, runs, single_runs
 from rl_transfer.cli.common import out
 from rl_transfer.errors import Interrupted
 
@@ -23,9 +23,9 @@ app = typer.Typer(
     "130 interrupted.",
 )
 for command in (
-    experiments.train,
-    experiments.transfer,
-    experiments.evaluate,
+    single_runs.train,
+    single_runs.transfer,
+    single_runs.evaluate,
     experiments.sweep,
     experiments.report,
     board.board,

@@ -40,6 +40,15 @@ out = _Plain(markup=False, emoji=False, highlight=False)
 err = _Plain(markup=False, emoji=False, highlight=False, stderr=True)
 
 
+def say(text: str) -> None:
+    """A line on standard output, however long.
+
+    Args:
+        text: what it says.
+    """
+    out.print(text, soft_wrap=True)
+
+
 @contextmanager
 def json_alone() -> Iterator[Say]:
     """Keep standard output for JSON: what a user's own modules print goes to standard error meanwhile.

@@ -1,8 +1,7 @@
-"""``train``, ``transfer``, ``evaluate``, ``sweep`` and ``report``."""
+"""``sweep`` and ``report``."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -13,21 +12,16 @@ import typer
 from rich.text import Text
 
 from rl_transfer.cli.common import (
-    Algorithm,
     Events,
-    MaskZeros,
-    Modules,
     Output,
     Overrides,
     ReuseDespite,
     err,
-    failures_kept,
     json_alone,
     located,
-    make_folder_importable,
     out,
     read_config,
-    refuse_missing,
+    say,
 )
 from rl_transfer.cli.dry_run import show_forecast, tell_notes
 from rl_transfer.cli.executors import (
@@ -42,132 +36,16 @@ from rl_transfer.cli.executors import (
     executor_of,
 )
 from rl_transfer.cli.tracked import Track, run_of_sweep, tell_problem
-from rl_transfer.errors import Interrupted, StoreError, SweepFailed
+from rl_transfer.errors import Interrupted, SweepFailed
 
 if TYPE_CHECKING:
     from rl_transfer.frame import Say
-    from rl_transfer.results import Labels, RunStore
+    from rl_transfer.results import Labels
     from rl_transfer.spec import MatrixConfig
-    from rl_transfer.spec.experiment import RunConfig
     from rl_transfer.sweep.executor import Executor
     from rl_transfer.sweep.json_lines import JsonLines
     from rl_transfer.sweep.scheduler import OnChange
     from rl_transfer.sweep.sweep import Plan
-
-
-def train(
-    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped train config.")],
-    overrides: Overrides = None,
-    output: Output = None,
-    reuse_despite: ReuseDespite = None,
-    track: Track = None,
-    events: Events = True,
-) -> None:
-    """Train one source policy from scratch and keep it as a policy bundle.
-
-    Writes a run folder: learning curve, TensorBoard events, and the bundle that `transfer`,
-    `evaluate` and sweeps read. A finished run is never computed twice.
-
-    Example: rl-transfer train cartpole training.total_steps=20480 seed=1
-    """
-    from rl_transfer.results import RunStore
-    from rl_transfer.sweep.dispatch import TRAIN
-
-    loaded = read_config(config, TRAIN, "train", overrides)
-    with located(loaded):
-        store = RunStore(output or Path("results", loaded.config.name), events=events)
-        _single_run(loaded.config.run(), store, None, loaded.config.name, track, reuse_despite)
-
-
-def transfer(
-    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped transfer config.")],
-    source: Annotated[
-        str,
-        typer.Option(
-            "--source",
-            "-s",
-            help="Policy bundle, folder of a finished run, SB3 zip or hf://org/repository.",
-            show_default=False,
-        ),
-    ],
-    overrides: Overrides = None,
-    output: Output = None,
-    reuse_despite: ReuseDespite = None,
-    module: Modules = None,
-    track: Track = None,
-    events: Events = True,
-) -> None:
-    """Transfer one source policy into one target environment with one strategy.
-
-    Prints the transfer plan (what is copied, reset, frozen and why), trains, and writes a run folder.
-
-    Example: rl-transfer transfer cartpole-reversed --source results/cartpole
-    """
-    from rl_transfer.results import RunStore
-    from rl_transfer.sweep.dispatch import TRANSFER, room
-
-    loaded = read_config(config, TRANSFER, "transfer", overrides)
-    with located(loaded):
-        if loaded.config.kind == "rl":
-            refuse_missing(source)
-        store = RunStore(output or Path("results", loaded.config.name), events=events)
-        found = room(loaded.config.kind).find_source(source, store.root)
-        for note in found.notes:
-            _say(f"note: {note}")
-        run = loaded.config.transfer_run(found.identity, found.described)
-        bundle = found.bundle if run.source else None
-        _single_run(run, store, bundle, loaded.config.name, track, reuse_despite)
-
-
-def evaluate(
-    bundle: Annotated[str, typer.Argument(help="Bundle, run folder, SB3 zip, or hf://org/repository.")],
-    env: Annotated[
-        str | None,
-        typer.Option(
-            "--env",
-            "-e",
-            help="Gymnasium id, shipped target or YAML file; default: the environment it was trained in.",
-            show_default=False,
-        ),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="For image classifiers: folder or YAML file of images; default: what it was trained on.",
-            show_default=False,
-        ),
-    ] = None,
-    episodes: Annotated[
-        int | None,
-        typer.Option(min=1, help="Number of seeded episodes; default: 100.", show_default=False),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, help="Root seed of the episodes; default: 0.", show_default=False),
-    ] = None,
-    algorithm: Algorithm = None,
-    mask_zeros: MaskZeros = False,
-    stochastic: Annotated[bool, typer.Option(help="Sample actions instead of taking the best.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON with every return.")] = False,
-    module: Modules = None,
-) -> None:
-    """Play seeded episodes with a policy, in any environment with matching spaces.
-
-    An image classifier is measured on the test images of its data, or of --data.
-
-    Example: rl-transfer evaluate ppo-CartPole-v1.zip --env cartpole-longer-pole --episodes 50
-    """
-    refuse_missing(bundle)
-
-    from rl_transfer.frame import EvaluationRequest
-    from rl_transfer.sweep.dispatch import bundle_kind, room
-
-    make_folder_importable(env)
-    deterministic = False if stochastic else None
-    request = EvaluationRequest(env, data, episodes, seed, deterministic, algorithm, mask_zeros or None)
-    with json_alone() if as_json else nullcontext(_say) as say:
-        measured = room(bundle_kind(bundle)).evaluate(bundle, request)
-        say(json.dumps(measured.data, indent=2) if as_json else measured.text)
 
 
 def sweep(
@@ -239,9 +117,9 @@ def sweep(
         lines = JsonLines(write) if write is not None else None
         suite = loaded.config
         folder = output or Path("results", suite.name)
-        with located(loaded), _checking(quiet or json_lines) as say:
+        with located(loaded), _checking(quiet or json_lines) as tell:
             despite = (reuse_despite or "").split(",")
-            plan = prepare(suite, folder, say, replace=replace_matrix, despite=despite, events=events)
+            plan = prepare(suite, folder, tell, replace=replace_matrix, despite=despite, events=events)
         here = choose_workers(workers, show if executor is Where.local else silent, plan.memory)
         if dry_run:
             show_forecast(plan, here, suite.kind, lines)
@@ -259,56 +137,11 @@ def report(
     _write_report(folder)
 
 
-def _say(text: str) -> None:
-    out.print(text, soft_wrap=True)
-
-
-def _single_run(
-    run: RunConfig, store: RunStore, bundle: Path | None, name: str, track: str | None, despite: str | None
-) -> None:
-    from rl_transfer.results import run_id
-    from rl_transfer.sweep.dispatch import room
-    from rl_transfer.sweep.reuse import refuse_other_code
-    from rl_transfer.tracking import NamedRun, tracking
-
-    runner = room(run.kind)
-    run = runner.resolve_run(run, _say)
-    folder = store.folder(run_id(run))
-    with store.lock(), tracking(track, store.root, runner.labels) as log:
-        store.open()
-        reading = folder.read()
-        if reading.state == "damaged":
-            place = store.set_aside(folder.path.name)
-            _say(f"this run is {reading.problem}; moved to {place}, computed again")
-        if reading.state == "finished":
-            refuse_other_code({folder.path.name: run}, store, (despite or "").split(","))
-            out.print("this run is finished already; its results are reused")
-        else:
-            with failures_kept(folder):
-                runner.execute(run, folder, bundle, say=_say)
-        if log is not None:
-            role = "train" if bundle is None else "transfer"
-            log.add(NamedRun(folder, name, name, role, (name, role)))
-    tell_problem(log)
-    reading = folder.read()
-    curve = reading.curve
-    if curve is None:
-        raise StoreError(f"{folder.path} is {reading.problem or 'not measured'}")
-    first, last = (sum(point["returns"]) / len(point["returns"]) for point in (curve[0], curve[-1]))
-    out.print(
-        f"{runner.labels.measure} {first:.4g} at {curve[0]['step']:,}, {last:.4g} at {curve[-1]['step']:,} "
-        f"{runner.labels.unit}\n"
-        f"run folder:  {folder.path}\nbundle:      {folder.bundle}"
-        + (f"\nTensorBoard: tensorboard --logdir {folder.path}" if folder.tensorboard.is_dir() else ""),
-        soft_wrap=True,
-    )
-
-
 def _show(quiet: bool, json_lines: bool) -> Say:
     """Where lines about a cluster go."""
     if json_lines:
         return partial(err.print, soft_wrap=True)
-    return (lambda line: None) if quiet else _say
+    return (lambda line: None) if quiet else say
 
 
 @contextmanager
@@ -353,7 +186,7 @@ def _run_sweep(
     tell_notes(plan.notes, quiet, lines)
     if not quiet and lines is None:
         out.print(f"{len(graph.specs)} runs → {folder}", soft_wrap=True)
-    note = _say if lines is None else partial(err.print, soft_wrap=True)
+    note = say if lines is None else partial(err.print, soft_wrap=True)
     try:
         labels = room(suite.kind).labels
         with tracking(track, folder, labels) as log, _display(labels, quiet, lines) as update:

@@ -43,6 +43,7 @@ def execute_run(
     code = code_of(
         run
     )  # now, as it is imported: who edits a module while the run trains changes the next one
+    asked = origin()  # of the folder where the command was given: what runs may change it
     started = datetime.datetime.now(datetime.UTC).isoformat()
     checkpoints = Checkpoints(folder, {**code, **versions}, run.checkpoint_minutes, say)
     result = None
@@ -60,7 +61,7 @@ def execute_run(
             "total_steps": run.total_steps,
             "versions": dict(versions),
             "code": {k: text for k, text in {**code_of(run), **code}.items() if k not in versions},
-            "provenance": {**origin(), **machine()},
+            "provenance": {**asked, **machine()},
             "started": started,
             "finished": datetime.datetime.now(datetime.UTC).isoformat(),
             "wall_seconds": wall,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,7 +121,8 @@ def table_of(
     for path in paths:
         file = path.relative_to(folder).as_posix()
         say(file)
-        rows.append(_agent(path, file, scores, (episodes, seed), mask_zeros))
+        with chdir("."):  # an environment of the user's may change the current folder
+            rows.append(_agent(path, file, scores, (episodes, seed), mask_zeros))
     return Agents(tuple(rows), tuple(notes))
 
 

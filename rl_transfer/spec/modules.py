@@ -43,6 +43,8 @@ def named_modules(plain: Json) -> set[str]:
 def import_named(config: Frozen) -> set[str]:
     """Import the modules that a user's config names, so that bundles may name them too.
 
+    The current folder is afterwards what it was, whatever they do.
+
     One that cannot be imported is passed over: whoever needs it says so, at the key that names it.
 
     Args:
@@ -53,13 +55,13 @@ def import_named(config: Frozen) -> set[str]:
     """
     names = {module for key, module in _named(config.plain(), "") if key in _USERS}
     for name in names:
-        with contextlib.suppress(Exception, SystemExit):
+        with contextlib.suppress(Exception, SystemExit), contextlib.chdir("."):
             importlib.import_module(name)
     return names
 
 
 def import_modules(names: Iterable[str]) -> None:
-    """Import modules that a user named on the command line.
+    """Import modules that a user named on the command line; the current folder stays what it is.
 
     Args:
         names: dotted.
@@ -69,7 +71,8 @@ def import_modules(names: Iterable[str]) -> None:
     """
     for name in names:
         try:
-            importlib.import_module(name)
+            with contextlib.chdir("."):
+                importlib.import_module(name)
         except (Exception, SystemExit) as error:
             reason = error if isinstance(error, ImportError) else what_was_raised(error)
             raise ConfigError(

@@ -137,13 +137,13 @@ class Job:
 
     @classmethod
     def from_json(cls, text: str) -> Job:
-        """The job that :meth:`to_json` wrote."""
+        """The job that :meth:`to_json` wrote; absolute paths, as a run may change the current folder."""
         data = json.loads(text)
         run = KINDS[data["run"]["kind"]].run.model_validate_json(json.dumps(data["run"]))
-        source = None if data["source"] is None else Path(data["source"])
+        source = None if data["source"] is None else Path(data["source"]).absolute()
         return cls(
             run,
-            Path(data["folder"]),
+            Path(data["folder"]).absolute(),
             source,
             tuple(data["modules"]),
             data["alone"],

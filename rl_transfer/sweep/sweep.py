@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import closing
+from contextlib import chdir, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +73,8 @@ def prepare(
     graph = build_graph(suite)
     if not replace:
         check_matrix(output, manifest(suite, graph, runner.labels, {}))
-    found = runner.preflight(suite, say)
+    with chdir("."):  # code of the user's may change the current folder, where relative paths begin
+        found = runner.preflight(suite, say)
     sizes = [known.get(MEMORY) for named in found.values() for known in named.values()]
     planned = manifest(suite, graph, runner.labels, _without_memory(found))
     refuse_other_code(graph.specs, store, despite)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 from collections.abc import Mapping, Sequence
@@ -166,7 +167,8 @@ def import_module(module: str | None) -> None:
     if module is None:
         return
     try:
-        importlib.import_module(MOVED.get(module, module))
+        with contextlib.chdir("."):  # a module may change the current folder
+            importlib.import_module(MOVED.get(module, module))
     except ModuleNotFoundError as error:
         missing = error.name or module
         if module == missing or module.startswith(f"{missing}."):

@@ -49,6 +49,7 @@ def preview(
     path = Path(path)
     if path.suffix.lower() not in (".gif", ".png"):
         raise InvalidSpecError(f"{path.name}: a preview is a .gif or a .png.")
+    place = path.absolute()  # an environment of somebody's may change the current folder
     full = canonical(spec)
     frames = _play(full, steps, seed, policy)
     labels = [full["id"], label(full)]
@@ -57,7 +58,7 @@ def preview(
         _pair(images, base, other, [f"step {step}: {label}" for label in labels])
         for step, (base, other) in enumerate(zip(*frames, strict=True))
     ]
-    _save(images, pairs, path)
+    _save(images, pairs, place)
     return path
 
 

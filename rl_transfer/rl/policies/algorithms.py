@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from dataclasses import dataclass
 from typing import Any
@@ -127,7 +128,8 @@ def import_object(path: str, key: str) -> object:
     if not (module_name and colon and name) or module_name.startswith("."):
         raise ConfigError(f"got {path!r}, expected an import path module:Name", key=key)
     try:
-        module = importlib.import_module(module_name)
+        with contextlib.chdir("."):
+            module = importlib.import_module(module_name)
     except ImportError as error:
         raise ConfigError(f"{path!r} cannot be imported: {error}", key=key) from None
     except (Exception, SystemExit) as error:  # a module is anybody's code

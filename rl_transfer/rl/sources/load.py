@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import chdir
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -112,7 +113,8 @@ def load_source(
     """
     hints = _hints(env, algorithm, name_map, policy_kwargs, statistics)
     hints = replace(hints, mask_zeros=mask_zeros, otherwise=otherwise)
-    with isolated(seed=0):  # building a network draws random numbers
+    # Building a network draws random numbers; an environment of the user's may change the current folder.
+    with isolated(seed=0), chdir("."):
         if _is_folder(argument):
             return _own(Path(argument), hints)
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
@@ -159,7 +161,8 @@ def import_source(
             bundle = _own(Path(argument), hints).bundle
             tensors, metadata = {**bundle.tensors, **bundle.state()}, dict(bundle.metadata)
         else:
-            tensors, metadata = _content(argument, hints)
+            with chdir("."):
+                tensors, metadata = _content(argument, hints)
         save_bundle(folder, tensors, metadata, kind="policy")
         return load_policy(Path(folder))
 

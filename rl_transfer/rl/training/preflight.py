@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import chdir
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -84,14 +85,16 @@ def preflight(suite: RLSuite, say: Say = silent) -> dict[str, Any]:
             key = f"{group}.{name}"
             if entry.env is None:
                 raise TransferError("the suite was not resolved", key=key)
-            effects = check_environment(entry.env, f"{key}.env", say)
-            facts[group][name] = {"effects": effects}
-            _check_vectorization(suite, entry, key)
-            if group == "targets":
-                facts[group][name]["reward_threshold"] = _threshold(entry.env)
+            with chdir("."):  # environments of the user's may change the current folder
+                effects = check_environment(entry.env, f"{key}.env", say)
+                facts[group][name] = {"effects": effects}
+                _check_vectorization(suite, entry, key)
+                if group == "targets":
+                    facts[group][name]["reward_threshold"] = _threshold(entry.env)
     sources: dict[str, Policy] = {}
     for name in suite.sources:
-        sources[name], facts["sources"][name][MEMORY] = _fresh_source(suite, name)
+        with chdir("."):
+            sources[name], facts["sources"][name][MEMORY] = _fresh_source(suite, name)
     for index, strategy in enumerate(suite.strategies):
         for target in suite.targets:
             checked: set[str] = set()

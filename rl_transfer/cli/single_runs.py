@@ -1,0 +1,191 @@
+"""``train``, ``transfer`` and ``evaluate``: one run, or one policy."""
+
+from __future__ import annotations
+
+import json
+from contextlib import chdir, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rl_transfer.cli.common import (
+    Algorithm,
+    Events,
+    MaskZeros,
+    Modules,
+    Output,
+    Overrides,
+    ReuseDespite,
+    failures_kept,
+    json_alone,
+    located,
+    make_folder_importable,
+    out,
+    read_config,
+    refuse_missing,
+    say,
+)
+from rl_transfer.cli.tracked import Track, tell_problem
+from rl_transfer.errors import StoreError
+
+if TYPE_CHECKING:
+    from rl_transfer.results import RunStore
+    from rl_transfer.spec.experiment import RunConfig
+
+
+def train(
+    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped train config.")],
+    overrides: Overrides = None,
+    output: Output = None,
+    reuse_despite: ReuseDespite = None,
+    track: Track = None,
+    events: Events = True,
+) -> None:
+    """Train one source policy from scratch and keep it as a policy bundle.
+
+    Writes a run folder: learning curve, TensorBoard events, and the bundle that `transfer`,
+    `evaluate` and sweeps read. A finished run is never computed twice.
+
+    Example: rl-transfer train cartpole training.total_steps=20480 seed=1
+    """
+    from rl_transfer.results import RunStore
+    from rl_transfer.sweep.dispatch import TRAIN
+
+    loaded = read_config(config, TRAIN, "train", overrides)
+    with located(loaded):
+        store = RunStore(output or Path("results", loaded.config.name), events=events)
+        _single_run(loaded.config.run(), store, None, loaded.config.name, track, reuse_despite)
+
+
+def transfer(
+    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped transfer config.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--source",
+            "-s",
+            help="Policy bundle, folder of a finished run, SB3 zip or hf://org/repository.",
+            show_default=False,
+        ),
+    ],
+    overrides: Overrides = None,
+    output: Output = None,
+    reuse_despite: ReuseDespite = None,
+    module: Modules = None,
+    track: Track = None,
+    events: Events = True,
+) -> None:
+    """Transfer one source policy into one target environment with one strategy.
+
+    Prints the transfer plan (what is copied, reset, frozen and why), trains, and writes a run folder.
+
+    Example: rl-transfer transfer cartpole-reversed --source results/cartpole
+    """
+    from rl_transfer.results import RunStore
+    from rl_transfer.sweep.dispatch import TRANSFER, room
+
+    loaded = read_config(config, TRANSFER, "transfer", overrides)
+    with located(loaded):
+        if loaded.config.kind == "rl":
+            refuse_missing(source)
+        store = RunStore(output or Path("results", loaded.config.name), events=events)
+        found = room(loaded.config.kind).find_source(source, store.root)
+        for note in found.notes:
+            say(f"note: {note}")
+        run = loaded.config.transfer_run(found.identity, found.described)
+        bundle = found.bundle if run.source else None
+        _single_run(run, store, bundle, loaded.config.name, track, reuse_despite)
+
+
+def evaluate(
+    bundle: Annotated[str, typer.Argument(help="Bundle, run folder, SB3 zip, or hf://org/repository.")],
+    env: Annotated[
+        str | None,
+        typer.Option(
+            "--env",
+            "-e",
+            help="Gymnasium id, shipped target or YAML file; default: the environment it was trained in.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="For image classifiers: folder or YAML file of images; default: what it was trained on.",
+            show_default=False,
+        ),
+    ] = None,
+    episodes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of seeded episodes; default: 100.", show_default=False),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Root seed of the episodes; default: 0.", show_default=False),
+    ] = None,
+    algorithm: Algorithm = None,
+    mask_zeros: MaskZeros = False,
+    stochastic: Annotated[bool, typer.Option(help="Sample actions instead of taking the best.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON with every return.")] = False,
+    module: Modules = None,
+) -> None:
+    """Play seeded episodes with a policy, in any environment with matching spaces.
+
+    An image classifier is measured on the test images of its data, or of --data.
+
+    Example: rl-transfer evaluate ppo-CartPole-v1.zip --env cartpole-longer-pole --episodes 50
+    """
+    refuse_missing(bundle)
+
+    from rl_transfer.frame import EvaluationRequest
+    from rl_transfer.sweep.dispatch import bundle_kind, room
+
+    make_folder_importable(env)
+    deterministic = False if stochastic else None
+    request = EvaluationRequest(env, data, episodes, seed, deterministic, algorithm, mask_zeros or None)
+    with json_alone() if as_json else nullcontext(say) as write:
+        measured = room(bundle_kind(bundle)).evaluate(bundle, request)
+        write(json.dumps(measured.data, indent=2) if as_json else measured.text)
+
+
+def _single_run(
+    run: RunConfig, store: RunStore, bundle: Path | None, name: str, track: str | None, despite: str | None
+) -> None:
+    from rl_transfer.results import RunFolder, run_id
+    from rl_transfer.sweep.dispatch import room
+    from rl_transfer.sweep.reuse import refuse_other_code
+    from rl_transfer.tracking import NamedRun, tracking
+
+    runner = room(run.kind)
+    run = runner.resolve_run(run, say)
+    folder = store.folder(run_id(run))
+    with store.lock(), tracking(track, store.root, runner.labels) as log:
+        store.open()
+        reading = folder.read()
+        if reading.state == "damaged":
+            place = store.set_aside(folder.path.name)
+            say(f"this run is {reading.problem}; moved to {place}, computed again")
+        if reading.state == "finished":
+            refuse_other_code({folder.path.name: run}, store, (despite or "").split(","))
+            out.print("this run is finished already; its results are reused")
+        else:
+            with failures_kept(folder), chdir("."):  # code of the run may change the current folder
+                whole = RunFolder(folder.path.absolute(), folder.events)
+                runner.execute(run, whole, bundle and bundle.absolute(), say=say)
+        if log is not None:
+            role = "train" if bundle is None else "transfer"
+            log.add(NamedRun(folder, name, name, role, (name, role)))
+    tell_problem(log)
+    reading = folder.read()
+    curve = reading.curve
+    if curve is None:
+        raise StoreError(f"{folder.path} is {reading.problem or 'not measured'}")
+    first, last = (sum(point["returns"]) / len(point["returns"]) for point in (curve[0], curve[-1]))
+    out.print(
+        f"{runner.labels.measure} {first:.4g} at {curve[0]['step']:,}, {last:.4g} at {curve[-1]['step']:,} "
+        f"{runner.labels.unit}\n"
+        f"run folder:  {folder.path}\nbundle:      {folder.bundle}"
+        + (f"\nTensorBoard: tensorboard --logdir {folder.path}" if folder.tensorboard.is_dir() else ""),
+        soft_wrap=True,
+    )
