@@ -70,14 +70,17 @@ class Arm:
         return tuple((run.record or {}).get("source_run") for run in self.runs)
 
 
-def build_arm(rows: Sequence[Run], seeds: Sequence[int], scale: ScoreScale, settings: Analysis) -> Arm:
+def build_arm(
+    rows: Sequence[Run], seeds: Sequence[int], scale: ScoreScale, settings: Analysis, threshold: float
+) -> Arm:
     """The arm made of the rows of one (source, target, strategy).
 
     Args:
         rows: its planned runs, at least one, finished or not.
         seeds: seed indices that every cell of the sweep must have.
         scale: the constants of the target's scores.
-        settings: thresholds and shares for the per-run figures.
+        settings: shares for the per-run figures.
+        threshold: θ of the target; NaN where there is none.
 
     Returns:
         The finished runs with their figures, and what is missing.
@@ -98,7 +101,7 @@ def build_arm(rows: Sequence[Run], seeds: Sequence[int], scale: ScoreScale, sett
         seeds=planned,
         runs=finished,
         problems=problems,
-        metrics=tuple(measure(run, scale, settings) for run in finished),
+        metrics=tuple(measure(run, scale, settings, threshold) for run in finished),
     )
 
 

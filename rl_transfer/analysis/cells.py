@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from rl_transfer.analysis import metrics as per_run
-from rl_transfer.analysis.arm_statistics import Interval, mean_interval, welch_interval
+from rl_transfer.analysis.arm_statistics import UNDEFINED, Interval, mean_interval, welch_interval
 from rl_transfer.analysis.arms import Arm
 from rl_transfer.analysis.metric_table import METRICS, MetricInfo
 from rl_transfer.analysis.score_scale import ScoreScale
@@ -49,12 +49,15 @@ class Metric:
     score: Estimate | None = None
     """The same on normalised scores; None for steps and ratios, and without a usable reference."""
     bound: str = ""
-    """``≥`` or ``≤`` where the value is only a bound."""
+    """``≥``, ``≤`` or ``≷`` (either side) where runs never reached θ, and the uncut figure is another."""
 
     @property
     def info(self) -> MetricInfo:
         """What it is called, measured in, and means."""
         return METRICS[self.name]
+
+
+_OF_TIMES = ("steps_saved", "speed_up", "break_even", "break_even_targets")
 
 
 def level(name: str, values: Mapping[int, float], scale: ScoreScale, confidence: float) -> Metric:
@@ -183,18 +186,24 @@ def _area_ratios(arm: Arm, scratch: Arm, scale: ScoreScale, confidence: float) -
 
 
 def _time_gains(arm: Arm, scratch: Arm, confidence: float) -> list[Metric]:
-    """Steps saved, speed-up and break-even, from the times to threshold."""
+    """Steps saved, speed-up and break-even, from the times to threshold; undefined if nobody reached it."""
+    times, scratch_times = arm.times(), scratch.times()
+    if not any(time.reached for time in (*times, *scratch_times)):
+        nothing = _estimate(UNDEFINED, {})
+        return [Metric(name, nothing) for name in _OF_TIMES]
     x, y = ({run.seed: run.reached.time for run in side.metrics if run.reached} for side in (arm, scratch))
     saved = _times(_difference(x, y, confidence), -1.0)
-    faster = per_run.speed_up(arm.times(), scratch.times())
+    bound = per_run.censoring(times, scratch_times)
     costs = list(arm.values(lambda run: run.source_steps).values())
     cost = float(np.mean(costs)) if costs else math.nan
-    return [
-        Metric("steps_saved", saved),
-        Metric("speed_up", Estimate(faster.ratio, math.nan, math.nan), bound=faster.bound),
-        Metric("break_even", _times(saved, per_run.break_even(1.0, cost))),
-        _targets_to_break_even(saved, cost, arm.times(), scratch.times()),
+    faster = per_run.speed_up(times, scratch_times, confidence)
+    found = [
+        Metric("steps_saved", saved, bound=bound),
+        Metric("speed_up", _estimate(faster, {}), bound=bound),
+        Metric("break_even", _times(saved, per_run.break_even(1.0, cost)), bound=bound),
+        _targets_to_break_even(saved, cost, times, scratch_times),
     ]
+    return [each if math.isfinite(each.value.mean) else replace(each, bound="") for each in found]
 
 
 def _targets_to_break_even(

@@ -31,7 +31,7 @@ class Flag:
     @property
     def of_target(self) -> bool:
         """Whether it speaks of the target's scale, the same for every strategy there."""
-        return self.code in ("raw-returns", "reference-fallback")
+        return self.code in ("raw-returns", "reference-fallback", "wide-final-window")
 
 
 def arm_flags(
@@ -112,6 +112,7 @@ def arm_flags(
     found += _seen_by_source(arm, labels)
     both = [*arm.runs, *(scratch.runs if scratch else ())]
     found += [Flag("versions", message) for message in code_mixtures(both)]
+    found += _wide_window(arm)
     if scale.is_raw:
         note = (
             "" if scale.delta_declared else "; declare analysis.raw_delta to judge relevance and equivalence"
@@ -120,6 +121,14 @@ def arm_flags(
     elif scale.reason:
         found.append(Flag("reference-fallback", f"the reference is the {scale.mode}: {scale.reason}"))
     return found
+
+
+def _wide_window(arm: Arm) -> list[Flag]:
+    """Whether the final performance is more than a third of the curve: one of two evaluations is."""
+    if arm.steps is None or len(arm.steps) != 2:
+        return []
+    text = "the final performance is one of two evaluations, half of the curve; evaluate more often"
+    return [Flag("wide-final-window", text)]
 
 
 def _seen_by_source(arm: Arm, labels: Labels) -> list[Flag]:

@@ -141,6 +141,13 @@ class Sweep:
         return tuple(int(seed) for seed in given) if given else tuple(sorted(rows))
 
     @property
+    def first_look(self) -> tuple[int, ...]:
+        """The seeds that were planned first, whatever came later; all seeds in a folder that does not say."""
+        said = self.manifest.get("first_look")
+        kept = {seed for seed in said if isinstance(seed, int)} if isinstance(said, list) else set()
+        return tuple(seed for seed in self.seeds if seed in kept) or self.seeds
+
+    @property
     def settings(self) -> Analysis:
         """The analysis settings."""
         return read_settings(self.config)

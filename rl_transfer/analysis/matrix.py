@@ -24,6 +24,7 @@ from rl_transfer.analysis.model import Cell, CellKey, Kind, Matrix, TargetInfo
 from rl_transfer.analysis.power import smallest_seeds
 from rl_transfer.analysis.score_scale import ScoreScale, score_scale
 from rl_transfer.analysis.settings import StrategyInfo, read_dose, read_engine, read_number
+from rl_transfer.analysis.threshold import threshold_of
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.seeding import generator
 
@@ -50,6 +51,10 @@ class _Steps:
         }
         self.random = {name: self._random_run(name) for name in _names(sweep, "target")}
         self.scales = {name: self._norm(name) for name in self.random}
+        self.thresholds = {
+            name: threshold_of(sweep, name, self._scratch_rows(name), random)
+            for name, random in self.random.items()
+        }
         self.arms = self._arms()
         self.kinds: dict[CellKey, Kind] = {key: self._kind(key) for key in self.arms}
         self.on_target: dict[str, list[CellKey]] = {name: [] for name in self.scales}
@@ -89,7 +94,14 @@ class _Steps:
         sources = {name: place for place, name in enumerate([None, *self.sources])}
         keys = sorted(rows, key=lambda key: (order[key[2]], targets[key[1]], sources[key[0]]))
         return {
-            key: build_arm(rows[key], self.sweep.seeds, self.scales[key[1]], self.settings) for key in keys
+            key: build_arm(
+                rows[key],
+                self.sweep.seeds,
+                self.scales[key[1]],
+                self.settings,
+                self.thresholds[key[1]].value,
+            )
+            for key in keys
         }
 
     def _kind(self, key: CellKey) -> Kind:
@@ -204,18 +216,25 @@ class _Steps:
         there = self.on_target[name]
         scratch = [self.arms[key] for key in there if self.kinds[key] == "baseline"]
         budgets = [self.arms[key].budget for key in there if self.arms[key].runs]
+        finished = [run for key in there for run in self.arms[key].runs]
         return TargetInfo(
             name=name,
             scale=self.scales[name],
+            threshold=self.thresholds[name],
             budget=max(budgets, default=math.nan),
             plateaued=bool(scratch) and all(map(self._plateaued, scratch)),
+            evaluations=max((len(run.curve.steps) for run in finished if run.curve), default=0),
             dose=read_dose(self.sweep.config, name),
             engine=read_engine(self.sweep.config, name),
         )
 
     def _plateaued(self, arm: Arm) -> bool:
         curves = [run.curve.means for run in arm.runs if run.curve]
-        return arm.steps is not None and has_plateaued(np.array(arm.steps), curves, self.settings.confidence)
+        scale = self.scales[arm.target]
+        margin = scale.delta * (1.0 if scale.is_raw else scale.span)
+        return arm.steps is not None and has_plateaued(
+            np.array(arm.steps), curves, self.settings.confidence, margin
+        )
 
     def _cell(self, key: CellKey, comparisons: Mapping[Judged, Comparison]) -> Cell:
         arm, scale, scratch = self.arms[key], self.scales[key[1]], self._scratch(key)

@@ -28,7 +28,7 @@ class MetricInfo:
     """Whether it is a difference that can be below 0, and is shown with its sign."""
     higher_is_better: bool = True
     bounded: bool = False
-    """Whether it is a mere bound (≥, ≤) where runs never reached the threshold."""
+    """Whether it is a mere bound (≥, ≤, ≷) where runs never reached the threshold."""
     claim: str = ""
     """What a verdict on it speaks of; empty for metrics that get none."""
     everywhere: bool = True
@@ -84,7 +84,7 @@ _ROWS = (
         "final_performance",
         "final performance",
         "measure",
-        "Mean of J over the last evaluations of a run ({final_share} of them, at least three).",
+        "Mean of J over a run's last evaluations: {final_share} of them, at least three, at most a third.",
     ),
     MetricInfo(
         "asymptotic_gain",
@@ -126,7 +126,7 @@ _ROWS = (
         "time_to_threshold",
         "time to threshold",
         "steps",
-        "Start of the first three evaluations whose mean is ≥ θ; the budget if none is.",
+        "First step from which three evaluations in a row are all ≥ θ; the budget if there is none.",
         higher_is_better=False,
         bounded=True,
     ),
@@ -140,14 +140,16 @@ _ROWS = (
         "steps_saved",
         "steps saved",
         "steps",
-        "Difference of mean times to threshold, cut at the budget (from scratch − transfer).",
+        "Difference of mean times to threshold, cut at the budget (from scratch − transfer); ≥, ≤ or ≷ "
+        "(either side) where runs never reached θ.",
         signed=True,
+        bounded=True,
     ),
     MetricInfo(
         "speed_up",
         "speed-up",
         "ratio",
-        "Ratio of those times (from scratch / transfer); ≥ or ≤ where runs never reached θ.",
+        "Ratio of those mean times (from scratch / transfer), marked alike.",
         bounded=True,
     ),
     MetricInfo(
@@ -155,6 +157,7 @@ _ROWS = (
         "share of the source's cost won back",
         "ratio",
         "Steps saved on this one target, as a share of the source's training cost.",
+        bounded=True,
     ),
     MetricInfo(
         "break_even_targets",

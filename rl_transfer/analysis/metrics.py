@@ -14,24 +14,50 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rl_transfer.analysis.arm_statistics import FloatArray, mean_interval
+from rl_transfer.analysis.arm_statistics import (
+    UNDEFINED,
+    FloatArray,
+    Interval,
+    mean_interval,
+    welch_interval,
+)
 from rl_transfer.analysis.inputs import Run
 from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.spec import Analysis, JsonObject
 
 WINDOW = 3
-"""Consecutive evaluations that must reach the threshold; the least that make a final performance."""
+"""Consecutive evaluations that must reach the threshold; the least that make a final performance of a
+long curve."""
 NEAR = 0.05
 """A denominator closer to 0 than this (in scores) leaves a ratio undefined."""
 
 
+def final_window(evaluations: int, share: float) -> int:
+    """How many evaluations at a curve's end make its final performance.
+
+    ⌈``share`` · n⌉ of the n evaluations after t_0, at least :data:`WINDOW`, but never more than
+    a third of the curve, t_0 counted. So the window keeps out of the curve's first half, and what
+    was not trained yet is never final. One is the least: of two evaluations it is the half.
+
+    >>> [final_window(evaluations, 0.1) for evaluations in (2, 3, 6, 9, 13, 41)]
+    [1, 1, 2, 3, 3, 4]
+
+    Args:
+        evaluations: n + 1, at least 1.
+        share: in [0, 1].
+
+    Returns:
+        The number of evaluations, at least 1.
+    """
+    wanted = max(WINDOW, math.ceil(share * (evaluations - 1) - 1e-9))
+    return max(1, min(wanted, evaluations // 3))
+
+
 def final_performance(means: FloatArray, share: float) -> float:
-    """Mean of J over the last ``share`` of the evaluations, at least :data:`WINDOW` of them.
+    """Mean of J over the last evaluations of a run, as many as :func:`final_window` says.
 
-    The count is rounded up; a curve with fewer evaluations is averaged whole.
-
-    >>> final_performance(np.array([0.0, 10.0, 40.0, 50.0, 60.0]), 0.1)  # 10 % of 5 is less than three
-    50.0
+    >>> final_performance(np.array([0.0, 10.0, 20.0, 40.0, 50.0, 60.0]), 0.1)  # a third of six is two
+    55.0
 
     Args:
         means: J(t_k), array [n+1].
@@ -40,8 +66,7 @@ def final_performance(means: FloatArray, share: float) -> float:
     Returns:
         J, in its own unit.
     """
-    count = max(WINDOW, math.ceil(share * len(means) - 1e-9))
-    return float(means[-count:].mean())
+    return float(means[-final_window(len(means), share) :].mean())
 
 
 def area_under_curve(steps: FloatArray, means: FloatArray) -> float:
@@ -74,9 +99,13 @@ class ThresholdTime:
 
 
 def time_to_threshold(steps: FloatArray, means: FloatArray, threshold: float) -> ThresholdTime:
-    """Start of the first :data:`WINDOW` consecutive evaluations whose mean is ≥ ``threshold``.
+    """The first t_k from which on :data:`WINDOW` consecutive evaluations are all ≥ ``threshold``.
 
-    A curve shorter than the window is one window.
+    A curve shorter than that must reach it at every evaluation.
+
+    >>> steps = np.array([0.0, 10.0, 20.0, 30.0, 40.0])
+    >>> time_to_threshold(steps, np.array([0.0, 90.0, 10.0, 90.0, 90.0]), 50.0)  # two at the end are too few
+    ThresholdTime(time=40.0, reached=False)
 
     Args:
         steps: t_k, increasing, array [n+1].
@@ -84,11 +113,11 @@ def time_to_threshold(steps: FloatArray, means: FloatArray, threshold: float) ->
         threshold: θ, in J's unit.
 
     Returns:
-        The step of that start, or the budget and ``reached=False``.
+        That step, or the budget and ``reached=False``.
     """
     width = min(WINDOW, len(means))
-    rolling = np.convolve(means, np.ones(width), mode="valid") / width
-    hits = np.flatnonzero(rolling >= threshold)
+    above = np.lib.stride_tricks.sliding_window_view(means >= threshold, width).all(axis=1)
+    hits = np.flatnonzero(above)
     if hits.size:
         return ThresholdTime(float(steps[hits[0]]), True)
     return ThresholdTime(float(steps[-1]), False)
@@ -120,38 +149,56 @@ def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if abs(denominator) > NEAR else math.nan
 
 
-@dataclass(frozen=True)
-class SpeedUp:
-    """Ratio of restricted mean times, from scratch / transfer; above 1 the transfer arm is faster."""
+def censoring(transfer: Sequence[ThresholdTime], scratch: Sequence[ThresholdTime]) -> str:
+    """How times cut at the budget bound what uncut ones would give, for figures that grow with scratch's.
 
-    ratio: float
-    """NaN where undefined."""
-    bound: str
-    """``≥`` or ``≤`` when one arm has runs that never reached the threshold, else empty."""
+    Args:
+        transfer: the transfer arm's times.
+        scratch: the from-scratch arm's times.
+
+    Returns:
+        ``≥`` where from-scratch runs never reached the threshold (their true times are longer), ``≤``
+        where transfer runs did not, ``≷`` (either side) where both did not; empty where all runs arrived.
+    """
+    below, above = (any(not time.reached for time in arm) for arm in (transfer, scratch))
+    if below:
+        return "≷" if above else "≤"
+    return "≥" if above else ""
 
 
-def speed_up(transfer: Sequence[ThresholdTime], scratch: Sequence[ThresholdTime]) -> SpeedUp:
-    """Restricted mean of the scratch arm's times / that of the transfer arm's.
+def speed_up(
+    transfer: Sequence[ThresholdTime], scratch: Sequence[ThresholdTime], confidence: float
+) -> Interval:
+    """E[min(T, N)] of the scratch arm / that of the transfer arm, N the budget; above 1 transfer is faster.
 
-    With censored runs in the scratch arm its true mean is longer, so the ratio is a lower bound; with
-    censored runs in the transfer arm it is an upper one. Undefined when both arms have some, when an arm is
-    empty, or when a restricted mean is 0.
+    Restricted means exist whether runs reached the threshold or not. The interval is Student's t of
+    log m_S − log m_T with variance s_S²/(n_S m_S²) + s_T²/(n_T m_T²) (delta method) and Welch–Satterthwaite
+    degrees of freedom: its limits are never below 0. Undefined where a mean is 0, where an arm is empty, and
+    where no run of either arm reached the threshold: times of nobody say nothing.
+
+    >>> at = [ThresholdTime(time, True) for time in (100.0, 200.0, 400.0)]
+    >>> speed_up(at[:1] * 3, at[2:] * 3, 0.95)
+    Interval(point=4.0, low=4.0, high=4.0)
+
+    Source: Royston & Parmar 2013 (BMC Med. Res. Methodol. 13:152) on restricted means.
 
     Args:
         transfer: the transfer arm's times, in steps.
         scratch: the from-scratch arm's times, in steps.
+        confidence: coverage of the interval, in (0, 1).
 
     Returns:
-        The ratio, and whether it is only a bound.
+        Ratio and limits; the limits are NaN with fewer than two runs in an arm.
     """
-    if not transfer or not scratch:
-        return SpeedUp(math.nan, "")
-    censored = tuple(any(not time.reached for time in arm) for arm in (transfer, scratch))
-    mean_transfer, mean_scratch = (float(np.mean([t.time for t in arm])) for arm in (transfer, scratch))
-    if all(censored) or mean_transfer == 0 or mean_scratch == 0:
-        return SpeedUp(math.nan, "")
-    bound = "≤" if censored[0] else "≥" if censored[1] else ""
-    return SpeedUp(mean_scratch / mean_transfer, bound)
+    x, y = (np.array([time.time for time in arm]) for arm in (transfer, scratch))
+    if not any(time.reached for time in (*transfer, *scratch)) or min(x.size, y.size) == 0:
+        return UNDEFINED
+    if x.mean() == 0 or y.mean() == 0:
+        return UNDEFINED
+    # Relative to their own means both arms have mean 1, and the variances that the logarithms take.
+    spread = welch_interval(y / y.mean(), x / x.mean(), confidence)
+    ratio = float(y.mean() / x.mean())
+    return Interval(ratio, ratio * math.exp(spread.low), ratio * math.exp(spread.high))
 
 
 def break_even(steps_saved: float, source_steps: float) -> float:
@@ -174,28 +221,31 @@ def break_even_targets(steps_saved: float, source_steps: float) -> float:
     return float(math.ceil(source_steps / steps_saved)) if steps_saved > 0 else math.nan
 
 
-def has_plateaued(steps: FloatArray, curves: Sequence[FloatArray], confidence: float) -> bool:
-    """Whether the last third of an arm's curves shows no significant slope.
+def has_plateaued(steps: FloatArray, curves: Sequence[FloatArray], confidence: float, margin: float) -> bool:
+    """Whether an arm's curves are shown to be flat over their last third.
 
-    Per run the least-squares slope of J over the last third of the evaluations (at least three); the arm has
-    plateaued if the Student t interval of the mean slope over seeds contains 0. False with fewer than two
-    runs or three evaluations: nothing was checked.
+    Per run the rise of J over the last third of the evaluations, at least three: least-squares slope times
+    its steps. The arm is flat if the Student t interval of the mean rise over seeds lies within ±``margin``.
+    An interval that is merely not clear of 0 shows nothing: with few seeds steep curves have such ones too.
+    False with fewer than two runs, or where three evaluations reach into the first half.
 
     Args:
         steps: t_k that the curves share, array [n+1].
         curves: J(t_k) of each run, arrays [n+1].
-        confidence: coverage of the slope's interval, in (0, 1).
+        confidence: coverage of the rise's interval, in (0, 1).
+        margin: the largest rise that still is none, in J's unit.
 
     Returns:
-        True only where a plateau was shown.
+        True only where flatness was shown.
     """
     count = max(WINDOW, math.ceil(len(steps) / 3))
-    if len(steps) < WINDOW:
+    if len(steps) < 2 * WINDOW:
         return False
     t = steps[-count:] - steps[-count:].mean()
-    slopes = [float(t @ (means[-count:] - means[-count:].mean()) / (t @ t)) for means in curves]
-    interval = mean_interval(slopes, confidence)
-    return interval.low <= 0 <= interval.high
+    length = steps[-1] - steps[-count]
+    rises = [length * float(t @ (means[-count:] - means[-count:].mean()) / (t @ t)) for means in curves]
+    interval = mean_interval(rises, confidence)
+    return -margin <= interval.low and interval.high <= margin
 
 
 @dataclass(frozen=True)
@@ -210,7 +260,7 @@ class RunMetrics:
     clipped_auc: float
     """Area of the scores clipped to [0, 1] (for forward transfer)."""
     reached: ThresholdTime | None
-    """None without a threshold (raw returns)."""
+    """None where the target has no threshold."""
     zero_shot: float
     retention: float
     source_steps: float
@@ -228,13 +278,14 @@ GAINS: Mapping[str, Callable[[RunMetrics], float]] = {
 """Metric of a cell → the figure of a run whose difference between two arms it is."""
 
 
-def measure(run: Run, scale: ScoreScale, settings: Analysis) -> RunMetrics:
+def measure(run: Run, scale: ScoreScale, settings: Analysis, threshold: float) -> RunMetrics:
     """Every per-run figure of a finished run.
 
     Args:
         run: one run of a target.
         scale: the constants of the target's scores.
-        settings: shares of the threshold and of the last evaluations.
+        settings: share of the last evaluations.
+        threshold: θ of the time to threshold, in J's unit; NaN where there is none.
 
     Returns:
         Figures in J's unit and in steps.
@@ -248,7 +299,8 @@ def measure(run: Run, scale: ScoreScale, settings: Analysis) -> RunMetrics:
     clipped, reached = math.nan, None
     if not scale.is_raw:
         clipped = area_under_curve(steps, np.clip(scale.score(means), 0, 1))
-        reached = time_to_threshold(steps, means, scale.threshold(settings.threshold_share))
+    if not math.isnan(threshold):
+        reached = time_to_threshold(steps, means, threshold)
     retention = run.record.get("retention") or {}
     return RunMetrics(
         seed=run.seed,

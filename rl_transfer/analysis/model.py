@@ -14,6 +14,7 @@ from rl_transfer.analysis.comparison import Comparison, Judged
 from rl_transfer.analysis.flags import Flag
 from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.settings import Dose, StrategyInfo
+from rl_transfer.analysis.threshold import Threshold
 from rl_transfer.results import Labels
 from rl_transfer.spec import Analysis, JsonObject
 
@@ -28,10 +29,14 @@ class TargetInfo:
 
     name: str
     scale: ScoreScale
+    threshold: Threshold
+    """θ of the time to threshold."""
     budget: float
     """Last evaluation step; NaN before any run is finished."""
     plateaued: bool
-    """Whether the from-scratch arm's last third shows no significant slope."""
+    """Whether the from-scratch arm's last third is shown to be flat, within ±δ of the span."""
+    evaluations: int
+    """Evaluations of its longest curve, t_0 counted; 0 before any run is finished."""
     dose: Dose | None = None
     """Axis and severity; None for a target that is of no axis."""
     engine: JsonObject | None = None

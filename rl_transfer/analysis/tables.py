@@ -8,6 +8,7 @@ from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.cells import Estimate, Metric
 from rl_transfer.analysis.comparison import Comparison
 from rl_transfer.analysis.metric_table import METRICS
+from rl_transfer.analysis.metrics import final_window
 from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.spec import JsonObject
 
@@ -26,14 +27,15 @@ def summary(matrix: Matrix) -> list[JsonObject]:
 
 
 def _cell(cell: Cell, matrix: Matrix) -> JsonObject:
-    scale = matrix.targets[cell.target].scale
+    target = matrix.targets[cell.target]
+    scale = target.scale
     return {
         "source": cell.source,
         "target": cell.target,
         "strategy": cell.strategy,
         "kind": cell.kind,
         "steps": _number(cell.budget),
-        "engine": matrix.targets[cell.target].engine,
+        "engine": target.engine,
         "unit": matrix.unit,
         "measure": matrix.measure,
         "seeds": list(cell.seeds),
@@ -48,6 +50,15 @@ def _cell(cell: Cell, matrix: Matrix) -> JsonObject:
             "reference": _number(scale.reference),
             "delta": _number(scale.delta),
             "reason": scale.reason or None,
+        },
+        "threshold": {
+            "value": _number(target.threshold.value),
+            "origin": target.threshold.origin,
+            "seeds": list(target.threshold.seeds),
+        },
+        "final_window": {
+            "evaluations": final_window(target.evaluations, matrix.settings.final_share),
+            "of": target.evaluations,
         },
         "flags": [{"code": flag.code, "message": flag.message} for flag in cell.flags],
     }

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from rl_transfer.analysis import metrics
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.comparison import Comparison
 from rl_transfer.analysis.metric_table import METRICS
-from rl_transfer.analysis.model import Cell, Matrix
+from rl_transfer.analysis.model import Cell, Matrix, TargetInfo
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.results import Labels
-from rl_transfer.wording import in_words, listing
+from rl_transfer.wording import counted, in_words, listing
 
 EFFECTS = (
     "helps",
@@ -86,6 +87,22 @@ def at_steps(budget: float, unit: str) -> str:
         unit: what a step is, in the plural.
     """
     return f"at {budget:,.0f} {unit}" if math.isfinite(budget) else f"before any {unit} were measured"
+
+
+def final_window(info: TargetInfo, matrix: Matrix) -> str:
+    """``last 3 of 13 evaluations, 23 %``: what the final performance on a target is the mean of.
+
+    Args:
+        info: of the target.
+        matrix: the analysis that it belongs to.
+
+    Returns:
+        The phrase; empty before any run is finished.
+    """
+    if not info.evaluations:
+        return ""
+    count = metrics.final_window(info.evaluations, matrix.settings.final_share)
+    return f"last {count} of {counted(info.evaluations, 'evaluation')}, {count / info.evaluations:.0%}"
 
 
 def at_budgets(matrix: Matrix) -> str:

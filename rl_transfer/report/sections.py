@@ -181,8 +181,9 @@ def target_table(matrix: Matrix) -> Html:
                 name,
                 figure_text(scale.random, digits=digits),
                 f"{figure_text(scale.reference, digits=digits)} ({scale.mode})",
-                figure_text(scale.threshold(matrix.settings.threshold_share), digits=digits),
+                _threshold(info, matrix),
                 delta,
+                words.final_window(info, matrix),
                 "flat" if info.plateaued else "not shown to be flat",
                 scale.reason,
             ]
@@ -193,10 +194,17 @@ def target_table(matrix: Matrix) -> Html:
         "score 1 (reference)",
         "θ",
         "δ",
+        "final performance",
         "from scratch at the end",
         "note",
     ]
     return table(head, rows)
+
+
+def _threshold(info: TargetInfo, matrix: Matrix) -> str:
+    origin = info.threshold.told(matrix.labels.threshold or "threshold")
+    value = figure_text(info.threshold.value, digits=words.digits(matrix.labels))
+    return origin if math.isnan(info.threshold.value) else f"{value} ({origin})"
 
 
 def cell_details(cell: Cell, matrix: Matrix) -> Html:

@@ -6,7 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from rl_transfer.spec.base import Frozen, Json, Name, Score, Seed
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
+from rl_transfer.spec.base import Frozen, Json, JsonValue, Name, Score, Seed
 from rl_transfer.spec.strategy import StrategyVerbs
 
 NOTHING: Mapping[str, Json] = MappingProxyType({})
@@ -89,3 +91,14 @@ class TargetConfig(Frozen):
     summary: str = ""
     reward_threshold: Score | None = None
     """Score at which the task counts as solved."""
+    threshold: Score | None = None
+    """Score that the time to threshold is measured to; none: ``reward_threshold``, else a share of the way
+    from random to the reference, fixed by the seeds that are planned first."""
+
+    @model_serializer(mode="wrap")
+    def _without_threshold(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        """Leaves ``threshold`` out where there is none: manifests stay as they were."""
+        data: dict[str, JsonValue] = fields(self)
+        if self.threshold is None:
+            data.pop("threshold", None)
+        return data

@@ -98,12 +98,12 @@ class RLTarget(_OnAnEngine, TargetConfig):
 
     @model_serializer(mode="wrap")
     def _with_engine(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
-        """Leaves ``axis`` and ``severity`` out where there are none: manifests stay as they were."""
+        """Leaves out what came later and is not given: manifests stay as they were."""
         data = super()._with_engine(fields)
-        return {key: value for key, value in data.items() if key not in _AXIS or value is not None}
+        return {key: value for key, value in data.items() if key not in _LATER or value is not None}
 
 
-_AXIS = ("axis", "severity")
+_LATER = ("axis", "severity", "threshold")
 
 
 class RLSuite(MatrixConfig):

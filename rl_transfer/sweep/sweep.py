@@ -13,7 +13,7 @@ from rl_transfer.spec import JsonObject, MatrixConfig
 from rl_transfer.sweep.dispatch import room
 from rl_transfer.sweep.executor import Executor
 from rl_transfer.sweep.graph import Graph, build_graph, manifest
-from rl_transfer.sweep.matrix import check_matrix, no_longer_planned
+from rl_transfer.sweep.matrix import check_matrix, no_longer_planned, with_first_look
 from rl_transfer.sweep.reuse import refuse_other_code
 from rl_transfer.sweep.scheduler import Event, OnChange, State, run_graph
 from rl_transfer.sweep.stops import Stops
@@ -136,7 +136,7 @@ def run_sweep(
         if not replace:
             check_matrix(store.root, plan.manifest)
         store.open()
-        write_manifest(store.root, plan.manifest)
+        write_manifest(store.root, with_first_look(store.root, plan.manifest))
         if left := no_longer_planned(store, plan.manifest):
             say(
                 f"{left} finished runs in {store.root} have no place in this matrix; they stay where they are"

@@ -109,21 +109,21 @@ def test_a_run_that_is_not_finished_is_not_measured():
     (unfinished,) = arm(KEYS[0], [None])
     scale = analyse(two_arms([FAST] * 4, [SLOW] * 4)).targets["task"].scale
     with pytest.raises(ValueError, match="cannot be measured: failed: boom"):
-        measure(unfinished, scale, Analysis())
+        measure(unfinished, scale, Analysis(), math.nan)
     (finished,) = arm(KEYS[0], [SLOW])
     for partial in (replace(finished, curve=None), replace(finished, record=None)):
         with pytest.raises(ValueError, match="cannot be measured"):
-            measure(partial, scale, Analysis())
+            measure(partial, scale, Analysis(), math.nan)
 
 
 def test_scores_beyond_the_reference_do_not_count_towards_forward_transfer() -> None:
     # Scores 0.5, 1.5, 1.5 clipped to 0.5, 1, 1: ½ · 1.5 + 1 over two steps; −1 is clipped to 0.
     scale = analyse(two_arms([FAST] * 4, [SLOW] * 4)).targets["task"].scale
     above, below = (
-        measure(run("target", 0, means, steps=(0, 1, 2)), scale, Analysis())
+        measure(run("target", 0, means, steps=(0, 1, 2)), scale, Analysis(), math.nan)
         for means in ((50, 150, 150), (-100, -100, 100))
     )
-    assert [above.start, above.final, above.auc] == pytest.approx([50, 350 / 3, 125])
+    assert [above.start, above.final, above.auc] == pytest.approx([50, 150, 125])
     assert above.clipped_auc == 0.875
     assert below.clipped_auc == 0.25
 

@@ -166,7 +166,7 @@ def test_at_most_three_missing_runs_are_named() -> None:
         "2 more); the cell stays inconclusive"
     )
     scale = analyse(two_arms(GOOD, POOR)).targets["task"].scale
-    complete = build_arm(arm((None, "task", "scratch"), POOR), range(5), scale, Analysis())
+    complete = build_arm(arm((None, "task", "scratch"), POOR), range(5), scale, Analysis(), 80.0)
     assert describe_missing(complete) == ""
 
 

@@ -45,9 +45,9 @@ def test_every_metric_of_a_cell_by_hand():
     assert (value["auc_gain"], score["auc_gain"]) == (24, pytest.approx(0.24))
     assert value["transfer_ratio"] == pytest.approx(0.24 / 0.6)
     assert value["forward_transfer"] == pytest.approx(0.24 / (1 - 0.6))
-    # θ = 80. Means of three: transfer 60 then 86.7 → 100; scratch 16.7, 50, then 83.3 → 200
-    assert (value["time_to_threshold"], value["threshold_reached"]) == (100, 1)
-    assert (value["steps_saved"], value["speed_up"]) == (100, 2)
+    # θ = 80. Three in a row above it: transfer from 200 on, scratch from 300 on
+    assert (value["time_to_threshold"], value["threshold_reached"]) == (200, 1)
+    assert (value["steps_saved"], value["speed_up"]) == (100, 1.5)
     assert (value["break_even"], value["break_even_targets"]) == (0.1, 10)
     assert math.isnan(value["zero_shot"])
     assert math.isnan(value["retention"])
@@ -217,8 +217,8 @@ def test_a_strong_gain_where_scratch_never_leaves_chance_keeps_its_verdict():
     random = {"task": [-200.0]}
     cell = cell_of(analyse(two_arms(solved, stuck, random=random, threshold=-110.0)))
     assert codes(cell) == {"reference-fallback"}
-    # final (−120 − 110 − 110)/3 = −113.3: gain 86.7 of the 90 to the threshold
-    assert cell.comparisons["asymptotic_gain"].gain.point == pytest.approx(86.67 / 90, abs=1e-4)
+    # final (−110 − 110)/2: gain 90 of the 90 to the threshold
+    assert cell.comparisons["asymptotic_gain"].gain.point == pytest.approx(1)
     assert cell.comparisons["asymptotic_gain"].verdict == "positive"
     raw = cell_of(analyse(two_arms(solved, stuck, random=random)))
     assert codes(raw) == {"raw-returns"}
@@ -233,13 +233,18 @@ def test_a_strong_gain_where_scratch_never_leaves_chance_keeps_its_verdict():
 def test_censored_runs_make_the_times_bounds():
     never = (0, 0, 10, 10, 10, 10)
     cell = cell_of(analyse(two_arms([FAST] * 4, [SLOW, SLOW, SLOW, never], reference=100)))
-    # scratch: 200, 200, 200 and censored at 500: mean 275
-    assert cell.metrics["steps_saved"].value.mean == 175
-    assert (cell.metrics["speed_up"].value.mean, cell.metrics["speed_up"].bound) == (2.75, "≥")
+    # scratch: 300, 300, 300 and censored at 500: mean 350, over 200
+    saved = cell.metrics["steps_saved"]
+    assert (saved.value.mean, saved.bound, cell.metrics["break_even"].bound) == (150, "≥", "≥")
+    assert (cell.metrics["speed_up"].value.mean, cell.metrics["speed_up"].bound) == (1.75, "≥")
+    # log 1.75 ± t₃ · s/(350 · 2), s² = 4 · 150² / … = (3 · 50² + 150²)/3: only the scratch arm varies
+    half = t_quantile(0.975, 3) * 100 / 700
+    assert cell.metrics["speed_up"].value.interval.low == pytest.approx(1.75 * math.exp(-half))
+    assert cell.metrics["speed_up"].value.interval.high == pytest.approx(1.75 * math.exp(half))
     scratch = cell_of(analyse(two_arms([FAST] * 4, [SLOW, SLOW, SLOW, never], reference=100)), "scratch")
     assert scratch.metrics["threshold_reached"].value.mean == 0.75
     assert (scratch.metrics["time_to_threshold"].value.mean, scratch.metrics["time_to_threshold"].bound) == (
-        275,
+        350,
         "≥",
     )
 
@@ -359,8 +364,8 @@ def test_a_baseline_that_two_of_three_sources_share_counts_once():
     arms[keys[1]] = tuple(
         replace(run, id=first.id) for run, first in zip(arms[keys[1]], arms[keys[0]], strict=True)
     )
-    # Last three of six evaluations: (0 + 0 + 90) / 3 and (0 + 0 + 30) / 3; b's runs are a's.
-    assert analyse(sweep(arms)).targets["task"].scale.reference == pytest.approx((30 + 10) / 2)
+    # Last two of six evaluations: (0 + 90) / 2 and (0 + 30) / 2; b's runs are a's.
+    assert analyse(sweep(arms)).targets["task"].scale.reference == pytest.approx((45 + 15) / 2)
 
 
 def test_library_versions_that_differ_are_named():

@@ -64,8 +64,8 @@ def test_lower_is_better_of_what_a_strategy_takes() -> None:
 
 def test_a_definition_names_the_share_that_the_sweep_was_analysed_with() -> None:
     info = METRICS["final_performance"]
-    assert "evaluations of a run (10 % of them, at least three)" in info.defined(Labels(), Analysis())
-    assert "(12.5 % of them" in info.defined(Labels(), Analysis(final_share=0.125))
+    assert "last evaluations: 10 % of them, at least three" in info.defined(Labels(), Analysis())
+    assert ": 12.5 % of them" in info.defined(Labels(), Analysis(final_share=0.125))
 
 
 def test_signed_metrics_are_those_that_a_worse_arm_turns_negative() -> None:

@@ -10,7 +10,9 @@ from rl_transfer.analysis.metrics import (
     area_under_curve,
     break_even,
     break_even_targets,
+    censoring,
     final_performance,
+    final_window,
     forward_transfer,
     has_plateaued,
     speed_up,
@@ -30,12 +32,29 @@ def grid(means, every=10):
 
 
 def test_final_performance_averages_the_last_tenth_but_at_least_three():
-    assert final_performance(array(0, 1, 2, 3, 10), 0.1) == 5  # 3 of 5
-    assert final_performance(np.arange(40.0), 0.1) == 37.5  # 4 of 40: 36 … 39
-    assert final_performance(np.arange(41.0), 0.1) == 38  # ⌈4.1⌉ = 5: 36 … 40
-    assert final_performance(np.arange(30.0), 0.1) == 28  # exactly 3, not 4 by rounding of 0.1 · 30
-    assert final_performance(array(1, 2), 0.1) == 1.5  # shorter than three
-    assert final_performance(np.arange(40.0), share=0.5) == 29.5  # 20 … 39
+    assert final_performance(np.arange(9.0), 0.1) == 7  # 3 of 9: 6, 7, 8
+    assert final_performance(np.arange(41.0), 0.1) == 38.5  # 4 of the 40 after t_0: 37 … 40
+    assert final_performance(np.arange(42.0), 0.1) == 39  # ⌈4.1⌉ = 5: 37 … 41
+    assert final_performance(np.arange(31.0), 0.1) == 29  # exactly 3, not 4 by rounding of 0.1 · 30
+
+
+def test_final_performance_is_never_of_more_than_a_third_of_the_curve():
+    """Three of five evaluations were 60 % of a curve, and three of three began with the untrained network."""
+    assert final_performance(np.arange(40.0), share=0.5) == 33  # 13 of 40: 27 … 39
+    assert final_performance(array(0, 0, 0, 0, 4, 8), 0.1) == 6  # 2 of 6
+    assert final_performance(array(0, 1, 2, 3, 10), 0.1) == 10  # 1 of 5
+    assert final_performance(array(-500, 10, 20), 0.1) == 20  # 1 of 3, without t_0
+    assert final_performance(array(-18, -5.5), 0.1) == -5.5  # of two evaluations only the last is trained
+    assert final_performance(array(7), 0.1) == 7  # nothing else was measured
+
+
+@settings(deadline=None)
+@given(st.integers(2, 3000), st.floats(0, 1))
+def test_the_final_window_keeps_out_of_the_first_half(evaluations, share):
+    window = final_window(evaluations, share)
+    assert window >= 1
+    assert evaluations - window > (evaluations - 1) / 2 or evaluations == 2  # index of its first evaluation
+    assert window <= evaluations / 3 or window == 1
 
 
 def test_area_is_the_trapezoid_mean():
@@ -56,22 +75,30 @@ def test_area_is_linear_and_bounded(means, shift, factor):
     assert moved == pytest.approx(factor * area + shift, abs=1e-6)
 
 
-def test_time_to_threshold_is_the_start_of_the_first_window():
+def test_time_to_threshold_is_the_first_of_three_evaluations_that_all_reach_it():
     steps = array(0, 10, 20, 30, 40, 50)
-    # means of three: 20/3, 40/3, 50/3·… : (0,0,20) (0,20,20) (20,20,10) (20,10,30): 6.7 13.3 16.7 20
-    curve = array(0, 0, 20, 20, 10, 30)
-    assert time_to_threshold(steps, curve, 16) == ThresholdTime(20, True)
-    assert time_to_threshold(steps, curve, 20) == ThresholdTime(30, True)  # ≥, not >
-    assert time_to_threshold(steps, curve, 21) == ThresholdTime(50, False)  # censored at the budget
+    curve = array(0, 20, 16, 16, 15, 30)
+    assert time_to_threshold(steps, curve, 16) == ThresholdTime(10, True)  # ≥, not >
+    # The mean of 16, 15 and 30 is 20, and of 20, 16 and 16 it is 17; neither stays above 17.
+    assert time_to_threshold(steps, curve, 17) == ThresholdTime(50, False)  # censored at the budget
+    assert time_to_threshold(steps, curve, 15) == ThresholdTime(10, True)
+    assert time_to_threshold(steps, curve[1:], 15) == ThresholdTime(0, True)
     assert time_to_threshold(steps, curve, -5) == ThresholdTime(0, True)
+    assert time_to_threshold(steps, array(0, 0, 0, 9, 9, 9), 9) == ThresholdTime(30, True)  # the last window
+    assert time_to_threshold(steps, array(0, 0, 0, 0, 9, 9), 9) == ThresholdTime(50, False)
 
 
-def test_a_lone_spike_does_not_reach_the_threshold():
-    assert not time_to_threshold(array(0, 10, 20, 30), array(0, 100, 0, 0), 50).reached
+def test_a_run_is_at_the_threshold_when_it_is_said_to_reach_it():
+    """A mean of three let a run 'reach' θ up to two evaluations before it was there, or not at all."""
+    rising = array(0, 0, 60, 120, 180, 200)
+    found = time_to_threshold(grid(rising), rising, 100)
+    assert found == ThresholdTime(30, True)
+    assert not time_to_threshold(grid(rising), array(0, 0, 0, 500, 0, 0), 100).reached
 
 
-def test_a_curve_shorter_than_the_window_is_one_window():
-    assert time_to_threshold(array(0, 10), array(40, 60), 50) == ThresholdTime(0, True)
+def test_a_curve_shorter_than_the_window_must_be_there_throughout():
+    assert time_to_threshold(array(0, 10), array(50, 60), 50) == ThresholdTime(0, True)
+    assert time_to_threshold(array(0, 10), array(40, 60), 50) == ThresholdTime(10, False)
 
 
 @settings(deadline=None)
@@ -98,27 +125,44 @@ def times(*pairs):
 
 
 def test_speed_up_is_a_ratio_of_restricted_means():
-    both = speed_up(times((100, True), (100, True)), times((150, True), (250, True)))
-    assert (both.ratio, both.bound) == (2, "")
+    both = speed_up(times((100, True), (100, True)), times((150, True), (250, True)), 0.95)
+    assert both.point == 2
+    # s/(m √n) = 70.71/(200 · √2) = 0.25 of the scratch arm alone; t of one degree is 12.706
+    assert (both.low, both.high) == pytest.approx(
+        (2 * math.exp(-12.7062047 / 4), 2 * math.exp(12.7062047 / 4))
+    )
 
 
-def test_speed_up_is_a_bound_when_one_arm_is_censored():
+def test_speed_up_is_there_whoever_is_censored():
+    """It was undefined in nine of nine cells of the quickstart: restricted means exist for every arm."""
     reached, censored = times((100, True), (300, True)), times((400, True), (400, False))
-    assert (speed_up(reached, censored).ratio, speed_up(reached, censored).bound) == (2, "≥")
-    assert (speed_up(censored, reached).ratio, speed_up(censored, reached).bound) == (0.5, "≤")
+    assert speed_up(reached, censored, 0.95).point == 2
+    assert speed_up(censored, reached, 0.95).point == 0.5
+    assert speed_up(censored, censored, 0.95).point == 1
+    assert censoring(reached, reached) == ""
+    assert censoring(reached, censored) == "≥"
+    assert censoring(censored, reached) == "≤"
+    assert censoring(censored, censored) == "≷"
 
 
 @pytest.mark.parametrize(
     ("transfer", "scratch"),
     [
-        (times((400, False)), times((400, False))),
+        (times((400, False)), times((400, False))),  # nobody arrived
         (times((0, True)), times((100, True))),
         (times((100, True)), times((0, True))),
         ([], times((100, True))),
     ],
 )
 def test_speed_up_is_undefined_where_it_means_nothing(transfer, scratch):
-    assert math.isnan(speed_up(transfer, scratch).ratio)
+    assert math.isnan(speed_up(transfer, scratch, 0.95).point)
+    assert not speed_up(transfer, scratch, 0.95).defined
+
+
+def test_one_run_has_a_ratio_without_limits():
+    one = speed_up(times((100, True)), times((200, True), (300, True)), 0.95)
+    assert one.point == 2.5
+    assert not one.defined
 
 
 def test_break_even():
@@ -135,23 +179,37 @@ def test_break_even():
     assert math.isnan(break_even_targets(-5, 1000))
 
 
-def test_plateau_looks_at_the_last_third_over_seeds():
+def test_flat_is_what_is_shown_to_rise_by_no_more_than_the_margin():
     steps = grid(range(9))
-    flat = [array(0, 5, 9, 20, 40, 70, 100, 101, 100), array(0, 5, 9, 20, 40, 70, 101, 99, 101)]
-    # slopes of the last three: 0 and 0
-    assert has_plateaued(steps, flat, 0.95)
-    # slopes 1.0, 1.1 and 0.9 per step: mean 1, s = 0.1, half-width 4.303·0.1/√3 = 0.25: excludes 0
-    rising = [np.array([0] * 6 + [0, 10 * slope, 20 * slope]) for slope in (1.0, 1.1, 0.9)]
-    assert not has_plateaued(steps, rising, 0.95)
+    # Rises over the last three: 0, 2 and 1: mean 1, s = 1, half-width 4.303/√3 = 2.48: −1.48 … 3.48
+    ends = ((100, 100, 100), (100, 101, 102), (100, 100, 101))
+    curves = [array(0, 5, 9, 20, 40, 70, *end) for end in ends]
+    assert has_plateaued(steps, curves, 0.95, 3.5)
+    assert not has_plateaued(steps, curves, 0.95, 3.4)
+    falling = [-curve for curve in curves]
+    assert has_plateaued(steps, falling, 0.95, 3.5)
+    assert not has_plateaued(steps, falling, 0.95, 3.4)
+
+
+def test_scatter_shows_no_plateau():
+    """An interval that is not clear of 0 was called flat: the less was known, the flatter the arm."""
+    steps = grid(range(9))
+    scattered = [array(*[0] * 6, 0, rise / 2, rise) for rise in (-60, 80, 100)]
+    assert not has_plateaued(steps, scattered, 0.95, 25)
+
+
+def test_a_plateau_needs_two_runs_and_three_evaluations_in_the_second_half():
+    steps, flat = grid(range(9)), [array(*[5] * 9)] * 2
+    assert has_plateaued(steps, flat, 0.95, 0.0)
     # False, not None: the summary says that no plateau was shown
-    assert has_plateaued(steps, flat[:1], 0.95) is False
-    assert has_plateaued(steps[:2], [array(1, 1), array(1, 1)], 0.95) is False
-    assert has_plateaued(steps, [], 0.95) is False
-    assert has_plateaued(steps[:3], [array(1, 1, 1), array(2, 2, 2)], 0.95), "three evaluations are enough"
+    assert has_plateaued(steps, flat[:1], 0.95, 1.0) is False
+    assert has_plateaued(steps, [], 0.95, 1.0) is False
+    assert has_plateaued(steps[:6], [curve[:6] for curve in flat], 0.95, 1.0)
+    assert has_plateaued(steps[:5], [curve[:5] for curve in flat], 0.95, 1.0) is False
 
 
 def test_the_last_third_of_a_long_curve_is_more_than_three_evaluations():
-    # A third of twelve is four: 0, 10, 10, 10 rises, and only its last three are flat. The slopes are equal.
+    # A third of twelve is four: 0, 10, 10, 10 rises, and only its last three are flat. The rises are equal.
     curves = [np.array([0.0] * 9 + [10.0] * 3) + by for by in (0, 1, 2)]
-    assert not has_plateaued(grid(range(12)), curves, 0.95)
-    assert has_plateaued(grid(range(9)), [curve[3:] for curve in curves], 0.95)
+    assert not has_plateaued(grid(range(12)), curves, 0.95, 1.0)
+    assert has_plateaued(grid(range(9)), [curve[3:] for curve in curves], 0.95, 1.0)

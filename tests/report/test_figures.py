@@ -90,7 +90,7 @@ def test_raw_targets_are_coloured_up_to_their_own_largest_gain():
         red, _, blue, _ = patches(figure)[0].get_facecolor()
         assert blue > red if sign == "+" else red > blue
         assert " ".join(figure.axes[-1].get_ylabel().split()) == "gain as a share of the target's largest"
-        assert any(f"{sign}86.7" in text for text in texts(figure))
+        assert any(f"{sign}90.0" in text for text in texts(figure))
 
 
 def test_learning_curves_show_every_strategy_with_its_interval_and_levels(complete):
