@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS ?= dev
 CONFIG ?= cartpole
 
-.PHONY: demo test lint docs bench agreement cov mutants faults hostile same-tables profile clean
+.PHONY: demo test lint docs bench agreement cov mutants faults hostile signals same-tables profile clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -81,6 +81,11 @@ faults: $(VENV)/.installed-dev
 ## What refusing hostile input costs: CPU seconds and memory of the program for each. ONLY=overrides: one kind.
 hostile: $(VENV)/.installed-dev
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/envs:$(CURDIR)/tests $(BIN)/python -m faults.hostile $(if $(ONLY),--only '$(ONLY)')
+
+## The tests of Ctrl-C and SIGTERM in a loop beside busy processes: TIMES=20 rounds, LOAD=2 processes.
+signals: $(VENV)/.installed-dev
+	@PYTHONPATH=$(CURDIR):$(CURDIR)/envs:$(CURDIR)/tests $(BIN)/python -m faults.signals \
+		--times $(or $(TIMES),20) $(if $(LOAD),--load $(LOAD))
 
 ## One suite with 1 worker, 2, packs and two Ray nodes: the same tables? CONFIG="quickstart seeds=2": another suite.
 same-tables: $(VENV)/.installed-dev

@@ -1,13 +1,14 @@
 """How plan, scheduling, resuming and reporting grow with the number of runs, without training anything.
 
     python benchmarks/growth.py                                 # 100, 1,000, 10,000 and 100,000 planned runs
-    python benchmarks/growth.py --runs 100 1000 --finished 1000
+    python benchmarks/growth.py --runs 100 1000 --finished 1000 --reported 100
     python benchmarks/growth.py --picture docs/images/growth.png
 
 Plan and tick are those of scheduler.py: from suite to graph, and what the end of one run costs while all
 others wait. Resume and report are of sweeps with that many finished runs (those of resume.py), up to
---finished. Resume: reading and checking every run until nothing is left to do. Report: the whole command,
-Python's start and imports included, with the most memory that it took. Times are seconds of CPU.
+--finished and --reported. Resume: reading and checking every run until nothing is left to do. Report: the
+whole command, Python's start and imports included. Times are seconds of CPU, memory is the most that the
+process had.
 """
 
 from __future__ import annotations
@@ -34,21 +35,26 @@ class Costs:
     plan: float
     tick: float
     resume: float = math.nan
+    resume_memory: float = math.nan
+    """MB that resuming took at most."""
     report: float = math.nan
-    memory: float = math.nan
+    report_memory: float = math.nan
     """MB that the report took at most."""
 
 
-def measure(runs: int, finished: int) -> Costs:
-    """What a sweep of about so many runs costs; resuming and reporting it only up to ``finished`` runs."""
+def measure(runs: int, finished: int, reported: int) -> Costs:
+    """What a sweep of about so many runs costs; resuming and reporting it only up to so many."""
     count, plan, _, tick, _ = last_line("scheduler.py", "--runs", str(runs))
     costs = Costs(int(count), plan / 1e3, tick / 1e3)
     if runs > finished:
         return costs
     with tempfile.TemporaryDirectory() as folder:
-        _, resume = last_line("resume.py", "--runs", str(runs), "--no-report", "--keep", folder)
+        _, held, resume = last_line("resume.py", "--runs", str(runs), "--no-report", "--keep", folder)
+        costs = replace(costs, resume=resume, resume_memory=held)
+        if runs > reported:
+            return costs
         seconds, memory = report(folder)
-    return replace(costs, resume=resume, report=seconds, memory=memory)
+    return replace(costs, report=seconds, report_memory=memory)
 
 
 def last_line(name: str, *arguments: str) -> list[float]:
@@ -93,18 +99,20 @@ def main() -> None:
     """Print one line per size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, nargs="+", default=[100, 1_000, 10_000, 100_000])
-    parser.add_argument("--finished", type=int, default=10_000, help="most runs to resume and report")
+    parser.add_argument("--finished", type=int, default=100_000, help="most runs to resume")
+    parser.add_argument("--reported", type=int, default=10_000, help="most runs to report")
     parser.add_argument("--picture", type=Path, help="a file for the picture")
     arguments = parser.parse_args()
     found = []
-    print(f"{'':>8} {'plan':>9} {'tick':>8} {'resume':>8} {'report':>8} {'report':>8}")
-    print(f"{'runs':>8} {'(s)':>9} {'(ms)':>8} {'(s)':>8} {'(s)':>8} {'(MB)':>8}")
+    print(f"{'':>8} {'plan':>9} {'tick':>8}" + f" {'resume':>8}" * 2 + f" {'report':>8}" * 2)
+    print(f"{'runs':>8} {'(s)':>9} {'(ms)':>8}" + f" {'(s)':>8} {'(MB)':>8}" * 2)
     for runs in arguments.runs:
-        each = measure(runs, arguments.finished)
+        each = measure(runs, arguments.finished, arguments.reported)
         found.append(each)
         begun = f"{each.runs:>8,} {each.plan:>9.3f} {1e3 * each.tick:>8.2f}"
-        ended = f"{each.resume:>8.2f} {each.report:>8.1f} {each.memory:>8.0f}"
-        print(begun, ended.replace("nan", "  -"), flush=True)
+        resumed = f"{each.resume:>8.2f} {each.resume_memory:>8.0f}"
+        ended = f"{each.report:>8.1f} {each.report_memory:>8.0f}"
+        print(begun, f"{resumed} {ended}".replace("nan", "  -"), flush=True)
     if arguments.picture is not None:
         draw(found, arguments.picture)
 

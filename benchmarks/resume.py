@@ -4,9 +4,10 @@
     python benchmarks/resume.py --runs 10000 100000 --no-report
     python benchmarks/resume.py --runs 2000 --keep FOLDER    # leave the sweep there, for the command line
 
-Resume: reading and checking every run until the scheduler finds nothing to do. Report: everything that
-`rl-transfer report` does. Both in seconds of CPU time. The runs are as small as those of the quickstart: 13
-evaluations of 10 episodes, a record with its plan.
+Resume: comparing the code that every run rests on with what is here, then reading and checking every run
+until the scheduler finds nothing to do. Report: everything that `rl-transfer report` does. Both in seconds of
+CPU time; memory is the most that this process had when nothing was left to do, writing the runs included.
+The runs are as small as those of the quickstart: 13 evaluations of 10 episodes, a record with its plan.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import resource
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -27,11 +30,14 @@ from rl_transfer.results.seal import SCHEMA, sealed
 from rl_transfer.spec import RLSuite, load
 from rl_transfer.sweep.graph import Graph, Row, build_graph, manifest
 from rl_transfer.sweep.local import LocalExecutor
+from rl_transfer.sweep.reuse import DIFFERENCES, refuse_other_code
 from rl_transfer.sweep.scheduler import run_graph
 
 PER_SEED = 13
 """Runs of the quickstart for each seed; three more play at random."""
 EPISODES = 10
+UNIT = 2**20 if sys.platform == "darwin" else 2**10
+"""Of memory: macOS counts bytes, Linux KiB."""
 
 
 def write_sweep(runs: int, root: Path) -> tuple[Graph, RunStore]:
@@ -101,20 +107,23 @@ def main() -> None:
     parser.add_argument("--no-report", action="store_true", help="time resuming alone")
     parser.add_argument("--keep", type=Path, help="a new folder for the sweep of the first size")
     arguments = parser.parse_args()
-    print(f"{'runs':>8} {'resume':>8} {'report':>8}   (s)")
+    print(f"{'':>8} {'resume':>8} {'resume':>8} {'report':>8}")
+    print(f"{'runs':>8} {'(MB)':>8} {'(s)':>8} {'(s)':>8}")
     for number, runs in enumerate(arguments.runs):
         kept = arguments.keep is not None and number == 0
         place = contextlib.nullcontext(str(arguments.keep)) if kept else tempfile.TemporaryDirectory()
         with place as root, contextlib.closing(LocalExecutor(1, 1)) as executor:
             graph, store = write_sweep(runs, Path(root))
             begun = time.process_time()
+            refuse_other_code(graph.specs, store, DIFFERENCES)
             run_graph(graph, store, executor, lambda state, events: None)
             resumed = time.process_time()
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / UNIT
             if not arguments.no_report:
                 write_report(root)
             reported = time.process_time()
         report = "-" if arguments.no_report else f"{reported - resumed:.2f}"
-        print(f"{len(graph.specs):>8,} {resumed - begun:>8.2f} {report:>8}")
+        print(f"{len(graph.specs):>8,} {memory:>8,.0f} {resumed - begun:>8.2f} {report:>8}")
 
 
 if __name__ == "__main__":

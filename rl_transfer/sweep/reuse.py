@@ -17,6 +17,8 @@ from rl_transfer.wording import counted, listing
 
 DIFFERENCES = ("code", "versions")
 """In what finished runs may differ from what is here now."""
+_Told = dict[str, Mapping[str, str]]
+"""Kind of difference → what a record says of it: name → version or digest."""
 
 
 def take_stock(graph: Graph, store: RunStore, say: Say, stops: Stops) -> set[str]:
@@ -78,20 +80,22 @@ def refuse_other_code(specs: Mapping[str, RunConfig], store: RunStore, despite: 
         StoreError: something differs; the message says what, in how many runs, and the ways out.
     """
     found: dict[str, Counter[str]] = {name: Counter() for name in DIFFERENCES}
-    there = {
-        each: read_record(store.folder(each).path) for each in sorted(specs.keys() & store.identifiers())
-    }
-    records = {each: record for each, record in there.items() if record is not None}
-    named = {name for record in records.values() for name in _told(record, "versions")}
+    told, alike = dict[str, _Told](), dict[str, _Told]()
+    for identifier in sorted(specs.keys() & store.identifiers()):
+        record = read_record(store.folder(identifier).path)
+        if record is not None:  # it is large, and thousands say the same: what is compared is kept, once
+            says = {kind: _told(record, kind) for kind in DIFFERENCES}
+            told[identifier] = alike.setdefault(repr(says), says)
+    named = {name for says in alike.values() for name in says["versions"]}
     versions = library_versions(named - {"python"})
     differing = 0
-    for identifier, record in records.items():
-        code = code_of(specs[identifier]) if _told(record, "code") else {}
+    for identifier, says in told.items():
+        code = code_of(specs[identifier]) if says["code"] else {}
         lines = [
             (kind, f"{name} {_short(name, text)} there, {_short(name, here.get(name))} here")
             for kind, here in (("code", code), ("versions", versions))
             if kind not in despite
-            for name, text in _told(record, kind).items()
+            for name, text in says[kind].items()
             if _short(name, here.get(name)) != _short(name, text)
         ]
         differing += bool(lines)
@@ -101,7 +105,7 @@ def refuse_other_code(specs: Mapping[str, RunConfig], store: RunStore, despite: 
         kinds = [kind for kind, lines in found.items() if lines]
         each = [f"{line} ({counted(n, 'run')})" for kind in kinds for line, n in found[kind].items()]
         raise StoreError(
-            f"{differing} of {counted(len(records), 'finished run')} in {store.root} are of other code: "
+            f"{differing} of {counted(len(told), 'finished run')} in {store.root} are of other code: "
             f"{listing(each, 5, '; ')}. Choose another folder with --output; or reuse them with "
             f"--reuse-despite {','.join(kinds)}: the report says which runs were computed by what"
         )

@@ -1,6 +1,8 @@
 """Runs by their place in the matrix, and the commands that list, verify and tidy them up."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from rl_transfer.errors import BundleError, StoreError
 from rl_transfer.frame import bundle_folder
 from rl_transfer.results import RunStore, write_manifest
 from rl_transfer.results.address import is_address, run_at
+from rl_transfer.results.inventory import leftovers, list_runs, remove
 from support.cli import Call, calling
 from support.records import change_manifest, write_finished
 
@@ -78,7 +81,14 @@ def test_what_is_no_run_is_refused_with_what_there_is(sweep: Path, address: str,
 
 def test_other_words_with_a_colon_are_no_addresses(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(sweep.parent)
-    for text in ("hf://sb3/ppo", "C:\\x:heavy", "cars:Fast-v0", str(sweep), "missing:heavy/scratch/0"):
+    for text in (
+        "hf://sb3/ppo",
+        "C:\\x:heavy",
+        "cars:Fast-v0",
+        str(sweep),
+        "x/heavy",
+        "missing:heavy/scratch/0",
+    ):
         assert not is_address(Path(text)), text
         assert run_at(Path(text)) == Path(text)
     (sweep.parent / "x:heavy").mkdir()
@@ -147,6 +157,47 @@ def test_what_nothing_needs_is_listed_and_deleted_where_asked(call: Call, sweep:
     assert not any((sweep / "damaged").iterdir())
     assert "0 things" in call("runs", "gc", str(sweep)).out
     assert all(path.exists() for path in theirs), "files of other programs are nobody's leftovers here"
+
+
+def test_what_has_no_place_comes_in_one_order_with_its_size(sweep: Path) -> None:
+    many = [f"eeee{number:04}" for number in range(2, 12)]
+    for each in many:
+        write_finished(sweep / "runs" / each)
+        (sweep / "damaged" / each).mkdir(parents=True)
+        (sweep / f".{each}.7.partial").write_text("{", encoding="utf-8")
+    assert [each.id for each in list_runs(sweep)][-11:] == ["eeee0001", *many]
+    found = [each.path.relative_to(sweep).as_posix() for each in leftovers(sweep)]
+    assert found == [
+        *(f"runs/{each}" for each in ("eeee0001", *many)),
+        *(f"damaged/{each}" for each in many),
+        *(f".{each}.7.partial" for each in many),
+    ]
+
+
+def test_the_size_of_what_may_go_is_that_of_its_files_and_links_are_not_followed(sweep: Path) -> None:
+    (sweep / "large").write_bytes(b"x" * 5000)
+    run = sweep / "damaged" / "cccc0001-1"
+    (run / "bundle").mkdir(parents=True)
+    (run / "record.json").write_bytes(b"x" * 100)
+    (run / "bundle" / "bundle.json").write_bytes(b"x" * 20)
+    (run / "link").symlink_to(sweep / "large")
+    (sweep / "damaged" / "linked").symlink_to(run)
+    (sweep / ".record.json.1.partial").write_bytes(b"x" * 3)
+    sizes = {each.path.name: each.size for each in leftovers(sweep)}
+    assert sizes["cccc0001-1"] == 100 + 20 + len(str(sweep / "large")), "a link is as long as what it says"
+    assert sizes["linked"] == len(str(run))
+    assert sizes[".record.json.1.partial"] == 3
+    remove(sweep)
+    assert (sweep / "large").is_file()
+
+
+def test_what_cannot_be_deleted_is_named(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr("shutil.rmtree", refuse)
+    with pytest.raises(StoreError, match="eeee0001 cannot be deleted: Permission denied"):
+        remove(sweep)
 
 
 ROW = {"id": "a", "role": "target", "seed": 0}

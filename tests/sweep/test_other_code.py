@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from weakref import ReferenceType, ref
 
 import gymnasium  # noqa: F401 - what a run's environment is registered with
 import pytest
@@ -37,6 +38,29 @@ def stored(folder: Path, **record: Any) -> RunStore:
 
 def check(store: RunStore, *despite: str) -> None:
     refuse_other_code({"first": RUN, "second": RUN, "missing": RUN}, store, despite)
+
+
+def test_no_more_than_one_record_is_held_however_many_runs_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Record(dict[str, Any]):
+        """One that can be seen to be gone."""
+
+    read: list[ReferenceType[Record]] = []
+
+    def read_record(folder: Path) -> Record:
+        assert sum(each() is not None for each in read) <= 1, "the last one, which is about to be forgotten"
+        record = Record(versions={**HERE, "torch": "1.0"}, plan=[0] * 1000)
+        read.append(ref(record))
+        return record
+
+    monkeypatch.setattr(reuse, "read_record", read_record)
+    specs = {f"{number:016x}": RUN for number in range(20)}
+    store = RunStore(tmp_path).open()
+    for each in specs:
+        store.folder(each).path.mkdir()
+    with pytest.raises(StoreError, match=r"20 of 20 finished runs .*torch 1.0 there, .*20 runs"):
+        refuse_other_code(specs, store)
 
 
 def test_the_same_code_passes(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from support.sweeps import write_suite
 
 SWEEP = [sys.executable, "-m", "rl_transfer", "sweep"]
 MOMENTS = int(os.environ.get("INTERRUPTIONS", "4"))
+SEED = int(os.environ.get("INTERRUPTIONS_SEED", "0"))
 
 
 def test_a_signal_is_noted_and_answered_where_somebody_asks() -> None:
@@ -111,8 +112,8 @@ def interrupted(folder: Path, moment: float) -> tuple[int, str]:
 
 @pytest.mark.parametrize("number", range(MOMENTS))
 def test_ctrl_c_at_any_moment_ends_a_sweep_with_one_message(number: int, tmp_path: Path) -> None:
-    """``INTERRUPTIONS=100`` tries more moments."""
-    moment = random.Random(number).uniform(0.5, 15.0)
+    """``INTERRUPTIONS=100`` tries more moments, ``INTERRUPTIONS_SEED=1`` others."""
+    moment = random.Random(MOMENTS * SEED + number).uniform(0.5, 15.0)
     code, errors = interrupted(tmp_path, moment)
     assert code == 130, errors
     assert len(errors.splitlines()) == 1, errors
