@@ -15,7 +15,7 @@ from rl_transfer.analysis.arms import Arm
 from rl_transfer.analysis.bootstrap import iqm_difference
 from rl_transfer.analysis.flags import Obstacle
 from rl_transfer.analysis.metrics import GAINS
-from rl_transfer.analysis.power import more_seeds
+from rl_transfer.analysis.power import SeedRange, fresh_seeds
 from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.verdict import Verdict, decide
 from rl_transfer.spec import Analysis
@@ -88,8 +88,8 @@ class Comparison:
     hedges_g: float
     iqm_gain: Interval
     """Difference of interquartile means, percentile bootstrap interval."""
-    more_seeds: int | None
-    """More seeds per arm that would likely settle an inconclusive verdict; None if not estimable."""
+    fresh_seeds: SeedRange | None
+    """Seeds per arm of a new plan that would settle an inconclusive verdict; None if nothing can be said."""
     control: ControlCheck | None = None
     obstacle: Obstacle | None = None
     """Why no verdict may be given, whatever the numbers; the verdict is inconclusive then."""
@@ -181,13 +181,13 @@ def judge(
         cohens_d=stats.cohens_d(x, y),
         hedges_g=stats.hedges_g(x, y),
         iqm_gain=iqm_difference(x, y, generator, settings.bootstrap, settings.confidence),
-        more_seeds=_more_seeds(pair, scale.delta, settings, cells) if unsettled else None,
+        fresh_seeds=_fresh_seeds(pair, scale.delta, settings, cells) if unsettled else None,
         obstacle=obstacle,
     )
 
 
-def _more_seeds(pair: Contrast, delta: float, settings: Analysis, cells: int) -> int | None:
-    return more_seeds(pair.x, pair.y, delta=delta, q=settings.q, cells=cells, confidence=settings.confidence)
+def _fresh_seeds(pair: Contrast, delta: float, settings: Analysis, cells: int) -> SeedRange | None:
+    return fresh_seeds(pair.x, pair.y, delta=delta, q=settings.q, cells=cells, confidence=settings.confidence)
 
 
 def check_control(

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from statistics import NormalDist
 
-from rl_transfer.analysis.arm_statistics import PERMUTATION_LIMIT, Values, as_values, welch_error
+from rl_transfer.analysis.arm_statistics import (
+    PERMUTATION_LIMIT,
+    Values,
+    as_values,
+    welch_error,
+    welch_interval,
+)
 from rl_transfer.analysis.special import t_quantile
 
 LEAST_SEEDS = 4
@@ -14,7 +22,10 @@ LEAST_SEEDS = 4
 MOST_SEEDS = 1000
 """Beyond this many seeds per arm no estimate is given."""
 POWER = 0.8
-"""Chance of a verdict that *likely* stands for."""
+"""Chance of a verdict that advice on seeds aims at."""
+PILOT_CONFIDENCE = 0.6
+"""Coverage of the interval in which advice on seeds takes a difference to lie; four in five are above its
+lower limit."""
 
 _normal_quantile = NormalDist().inv_cdf
 
@@ -60,12 +71,31 @@ def smallest_seeds(cells: int, q: float) -> int | None:
     )
 
 
-def more_seeds(x: Values, y: Values, *, delta: float, q: float, cells: int, confidence: float) -> int | None:
-    """How many more seeds per arm would likely settle an inconclusive comparison.
+@dataclass(frozen=True)
+class SeedRange:
+    """Seeds per arm of a new plan, from a gain as large as it may be to one as small as it may be."""
 
-    Assumes that means and spreads stay as they are. If the difference is at least ``delta``, the search is
-    for a test at level q / cells with power 0.8, that is |d| ≥ (t_(1−α/2) + t_0.8) standard errors; otherwise
-    for an interval inside [−delta, delta] with that power: δ − |d| takes the place of |d|. At least one.
+    least: int
+    most: int | None
+    """None: more than :data:`MOST_SEEDS`, or the gain may be too small to be relevant."""
+
+
+def fresh_seeds(
+    x: Values, y: Values, *, delta: float, q: float, cells: int, confidence: float
+) -> SeedRange | None:
+    """Seeds per arm with which a new plan would settle an inconclusive comparison with power 0.8.
+
+    The difference is taken to lie in its own Welch interval at :data:`PILOT_CONFIDENCE`; the spreads are
+    taken as they are. Where that interval leaves out 0, the ends are those for its two limits: a test at
+    level q / cells with power 0.8, that is |d| ≥ (t_(1−α/2) + t_0.8) standard errors. Where it lies within
+    ±delta, an interval inside ±delta with that power: δ − |d| takes the place of |d|. Otherwise nothing is
+    said: these runs do not even tell which of the two to look for.
+
+    The number is for fresh seeds. Seeds that are added because a look at the first ones left it open are no
+    sample of that size, and the test would be taken twice.
+
+    Source: sample sizes by the lower limit of a pilot's effect, Perugini, Gallucci & Costantini 2014,
+    Perspectives on Psychological Science 9:319–332 ("safeguard power").
 
     Args:
         x: the first arm, one number per run.
@@ -73,35 +103,45 @@ def more_seeds(x: Values, y: Values, *, delta: float, q: float, cells: int, conf
         delta: half-width of the region of practical equivalence, in that unit.
         q: false-discovery rate, in (0, 1).
         cells: tests in the family, this one among them.
-        confidence: coverage of the interval, in (0, 1).
+        confidence: coverage of the interval of an equivalence, in (0, 1).
 
     Returns:
-        The number on top of the smaller arm; None if more than :data:`MOST_SEEDS` would be needed.
+        The range; None with fewer than :data:`LEAST_SEEDS` runs in an arm, where nothing can be said, and
+        where even the least number is above :data:`MOST_SEEDS`.
     """
     x, y = as_values(x, "x"), as_values(y, "y")
-    have = min(x.size, y.size)
-    if have < 2:
+    if min(x.size, y.size) < LEAST_SEEDS:
         return None
     spread = float(x.var(ddof=1)), float(y.var(ddof=1))
-    difference = abs(float(x.mean() - y.mean()))
-    claims_effect = difference >= delta
-    floor = smallest_seeds(cells, q) if claims_effect else LEAST_SEEDS
-    if floor is None:
+    pilot = welch_interval(x, y, PILOT_CONFIDENCE)
+    contains_0 = pilot.low <= 0 <= pilot.high
+    near, far = sorted((abs(pilot.low), abs(pilot.high)))
+    if far < delta:
+        floor, tail = LEAST_SEEDS, (1 - confidence) / 2
+        rooms = (delta if contains_0 else delta - near, delta - far)
+    elif not contains_0:
+        least = smallest_seeds(cells, q)
+        if least is None:
+            return None
+        floor, tail = least, q / (2 * cells)
+        rooms = (far, near if near >= delta else 0.0)
+    else:
         return None
-    room = difference if claims_effect else delta - difference
-    tail = q / (2 * cells) if claims_effect else (1 - confidence) / 2
+    ends = [
+        _first(partial(_settles, room=room, spread=spread, tail=tail), floor, MOST_SEEDS) for room in rooms
+    ]
+    return None if ends[0] is None else SeedRange(ends[0], ends[1])
 
-    def settles(k: int) -> bool:
-        error, degrees = welch_error(spread[0], k, spread[1], k)
-        if room < error * (_normal_quantile(1 - tail) + _normal_quantile(POWER)):
-            return False
-        # Quantiles of t are above the normal's and fall as the degrees grow, so that those of a power of two
-        # are a bound, which many cells share. The quantile of a cell's own degrees takes a millisecond.
-        bound = 2.0 ** math.floor(math.log2(degrees))
-        return any(room >= error * (t_quantile(1 - tail, n) + t_quantile(POWER, n)) for n in (bound, degrees))
 
-    needed = _first(settles, max(have + 1, floor), MOST_SEEDS)
-    return None if needed is None else needed - have
+def _settles(k: int, room: float, spread: tuple[float, float], tail: float) -> bool:
+    """Whether k seeds per arm leave ``room`` for a test at ``tail`` on each side, with power 0.8."""
+    error, degrees = welch_error(spread[0], k, spread[1], k)
+    if room < error * (_normal_quantile(1 - tail) + _normal_quantile(POWER)):
+        return False
+    # Quantiles of t are above the normal's and fall as the degrees grow, so that those of a power of two
+    # are a bound, which many cells share. The quantile of a cell's own degrees takes a millisecond.
+    bound = 2.0 ** math.floor(math.log2(degrees))
+    return any(room >= error * (t_quantile(1 - tail, n) + t_quantile(POWER, n)) for n in (bound, degrees))
 
 
 def _first(holds: Callable[[int], bool], low: int, high: int) -> int | None:

@@ -84,7 +84,7 @@ def _estimate(estimate: Estimate) -> JsonObject:
 
 
 def _comparison(entry: Comparison) -> JsonObject:
-    check = entry.control
+    check, advice = entry.control, entry.fresh_seeds
     return {
         "unit": entry.unit,
         "gain": _number(entry.gain.point),
@@ -100,7 +100,7 @@ def _comparison(entry: Comparison) -> JsonObject:
         "hedges_g": _number(entry.hedges_g),
         "iqm_gain": _number(entry.iqm_gain.point),
         "iqm_interval": _limits(entry.iqm_gain),
-        "more_seeds": entry.more_seeds,
+        "fresh_seeds": None if advice is None else [advice.least, advice.most],
         "control": None
         if check is None
         else {

@@ -237,14 +237,19 @@ def scale_of_gains(matrix: Matrix) -> str:
 
 
 def advice(entry: Comparison) -> str:
-    """How an inconclusive comparison would likely be settled.
+    """How many seeds would settle an inconclusive comparison.
 
     Args:
         entry: the comparison of one cell on one metric.
 
     Returns:
-        A phrase; empty for other verdicts, and where no number of seeds can be named.
+        A phrase; empty for other verdicts, and where the runs do not tell what to look for.
     """
-    if entry.verdict is not Verdict.INCONCLUSIVE or entry.more_seeds is None:
+    if entry.verdict is not Verdict.INCONCLUSIVE or entry.fresh_seeds is None:
         return ""
-    return f"about {entry.more_seeds} more seeds per arm would likely settle it"
+    least, most = entry.fresh_seeds.least, entry.fresh_seeds.most
+    number = f"{least} or more" if most is None else f"{least}" if least == most else f"{least} to {most}"
+    return (
+        f"a new plan of {number} fresh seeds per arm would settle it with probability 0.8, "
+        "if the gain lies in the 60 % interval of this one"
+    )

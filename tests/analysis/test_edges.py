@@ -225,24 +225,24 @@ def test_the_draws_of_a_sampled_test_are_named_by_its_place():
 
 def test_a_control_is_asked_for_the_seeds_of_a_family_of_one():
     noisy = [shifted(SLOW, 10 * e) for e in SPREAD]
-    better = [shifted(means, 15) for means in noisy]
-    alone = tuned(analyse(two_arms(better, noisy))).comparisons["auc_gain"].more_seeds
+    better = [shifted(means, 25) for means in noisy]
+    alone = tuned(analyse(two_arms(better, noisy))).comparisons["auc_gain"].fresh_seeds
     keys: tuple[CellKey, ...] = (*KEYS, ("base", "task", "other"), (None, "task", "control"))
     arms = {key: arm(key, noisy if key is KEYS[0] else better) for key in keys}
     cells = analyse(sweep(arms, strategies={"control": {"control": True}})).cells
-    asked = {cell.strategy: cell.comparisons["auc_gain"].more_seeds for cell in cells if cell.comparisons}
+    asked = {cell.strategy: cell.comparisons["auc_gain"].fresh_seeds for cell in cells if cell.comparisons}
     assert asked["control"] == alone
     assert alone is not None
     assert asked["fine-tune"] is not None
-    assert asked["fine-tune"] > alone, "a family of two"
+    assert asked["fine-tune"].least > alone.least, "a family of two"
 
 
 def test_seeds_are_asked_for_only_where_they_would_settle_something():
     gain, noisy = [shifted(FAST, e) for e in SPREAD], [shifted(SLOW, 10 * e) for e in SPREAD]
     settled = tuned(analyse(two_arms(gain, [shifted(SLOW, e) for e in SPREAD]))).comparisons["auc_gain"]
-    assert (settled.verdict, settled.more_seeds) == ("positive", None)
+    assert (settled.verdict, settled.fresh_seeds) == ("positive", None)
     crashed = tuned(analyse(two_arms([*noisy[:3], None], noisy))).comparisons["auc_gain"]
-    assert (crashed.verdict, crashed.more_seeds) == ("inconclusive", None)
+    assert (crashed.verdict, crashed.fresh_seeds) == ("inconclusive", None)
 
 
 def test_seeds_that_no_config_names_are_those_of_the_target_runs():

@@ -103,12 +103,12 @@ def test_negative_transfer():
     assert {str(entry.verdict) for entry in worse.comparisons.values()} == {"negative"}
 
 
-def test_inconclusive_says_how_many_more_seeds():
+def test_inconclusive_says_how_many_fresh_seeds():
     noisy = [shifted(SLOW, 10 * e) for e in OFFSETS]
-    entry = cell_of(analyse(two_arms([shifted(means, 15) for means in noisy], noisy))).comparisons["auc_gain"]
+    entry = cell_of(analyse(two_arms([shifted(means, 25) for means in noisy], noisy))).comparisons["auc_gain"]
     assert entry.verdict == "inconclusive"
-    assert entry.more_seeds is not None
-    assert entry.more_seeds > 0
+    assert entry.fresh_seeds is not None
+    assert entry.fresh_seeds.least > 4
 
 
 def test_the_first_records_are_read_for_zero_shot_and_retention():

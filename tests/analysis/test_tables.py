@@ -125,9 +125,10 @@ def test_small_phrases():
     assert interval(Interval(0.3, math.nan, math.nan)) == "+0.30"
     assert at_steps(math.nan, "epochs") == "before any epochs were measured"
     spread = [shifted(SLOW, 10 * e) for e in (-3, -1, 1, 3)]
-    matrix = analyse(two_arms([shifted(m, 15) for m in spread], spread))
+    matrix = analyse(two_arms([shifted(m, 25) for m in spread], spread))
     entry = matrix.select(kind="transfer")[0].comparisons["auc_gain"]
-    assert advice(entry) == f"about {entry.more_seeds} more seeds per arm would likely settle it"
+    assert entry.fresh_seeds is not None
+    assert f"a new plan of {entry.fresh_seeds.least} to {entry.fresh_seeds.most} fresh seeds" in advice(entry)
 
 
 def test_budgets_of_several_targets_are_all_named():

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t as student
 
 from rl_transfer.analysis import power
-from rl_transfer.analysis.arm_statistics import Interval, welch_error
-from rl_transfer.analysis.power import more_seeds, smallest_p, smallest_seeds
-from rl_transfer.analysis.special import t_quantile
+from rl_transfer.analysis.arm_statistics import Interval, welch_error, welch_interval
+from rl_transfer.analysis.power import SeedRange, fresh_seeds, smallest_p, smallest_seeds
 from rl_transfer.analysis.verdict import Verdict, decide
 from support.untyped import untyped
 
@@ -112,73 +112,84 @@ def test_the_smallest_p_must_be_below_q():
     assert smallest_seeds(0, 2 / 70) == 5  # a sweep without transfer arms is asked as if it had one cell
 
 
-def spread(centre, runs=2):
-    """Runs about ``centre`` with variance 1: ±√½ for two."""
-    return [centre - math.sqrt(0.5), centre + math.sqrt(0.5)][:runs]
+FRESH: dict[str, Any] = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
 
 
-def test_more_seeds_is_the_textbook_sample_size():
-    # d = 1, s = 1, α = 0.05, power 0.8. 16 per arm: (2.0423 + 0.8538) · √(2/16) = 1.024 > 1;
-    # 17 per arm: (2.0369 + 0.8530) · √(2/17) = 0.991 ≤ 1. Two are there.
-    options: dict[str, Any] = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
-    assert more_seeds(spread(1), spread(0), **options) == 15
+def spread(centre):
+    """Four runs about ``centre`` with variance 1."""
+    return [centre - math.sqrt(0.75)] * 2 + [centre + math.sqrt(0.75)] * 2
+
+
+def needed(room, variances=(1.0, 1.0), tail=0.025, floor=4):
+    """The smallest K for ``room``, found by going through them."""
+    for k in range(floor, 1001):
+        error, degrees = welch_error(variances[0], k, variances[1], k)
+        if room >= error * float(student.ppf([1 - tail, 0.8], degrees).sum()):
+            return k
+    return None
+
+
+def test_fresh_seeds_are_the_textbook_sample_sizes_at_the_ends_of_the_pilots_interval():
+    # d = 1, s = 1, four runs an arm: 60 % of Student's t with 6 degrees is ±0.9057, √(2/4) = 0.7071, so the
+    # gain lies in 1 ± 0.6404. For 1.6404, seven: (2.1788 + 0.8726) · √(2/7) = 1.631; six would need 1.794.
+    found = untyped(fresh_seeds(spread(1), spread(0), **FRESH))
+    assert found.least == 7
+    assert found.most == needed(1 - 0.90570 * math.sqrt(0.5))
     # A family of six asks for α = 0.05/6.
-    assert untyped(more_seeds(spread(1), spread(0), **{**options, "cells": 6})) > 15
+    more = untyped(fresh_seeds(spread(1), spread(0), **{**FRESH, "cells": 6}))
+    assert more.least > found.least
+    assert more.most > found.most
 
 
-def test_more_seeds_for_equivalence():
-    # d = 0, δ = 1: the same room of 1 and the same levels as above
-    options: dict[str, Any] = {"delta": 1.0, "q": 0.05, "cells": 50, "confidence": 0.95}
-    assert more_seeds(spread(0), spread(0), **options) == 15
+def test_nothing_is_said_of_seeds_where_the_pilots_interval_contains_0():
+    assert fresh_seeds(spread(0.6), spread(0), **FRESH) is None  # 0.6 ± 0.6404
+    assert fresh_seeds(spread(0), spread(0.6), **FRESH) is None
+    assert fresh_seeds(spread(0.65), spread(0), **FRESH) is not None
+    assert fresh_seeds(spread(0), spread(0.65), **FRESH) is not None
 
 
-def test_more_seeds_gives_up_and_never_says_zero():
-    options: dict[str, Any] = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
-    assert more_seeds(spread(0.05), spread(0), **options) is None  # thousands
-    assert more_seeds([1.0], [0.0], **options) is None  # no spread known
-    assert more_seeds([1.0, 1.0], [0.0, 0.0], **options) == 2  # four are the least
-    assert more_seeds([1.0] * 9, [0.0] * 9, **options) == 1
+def test_nothing_is_said_of_seeds_where_no_verdict_could_be_given():
+    assert fresh_seeds([1.0] * 3, [0.0] * 9, **FRESH) is None
+    assert fresh_seeds([1.0] * 9, [0.0] * 3, **FRESH) is None
+    assert fresh_seeds([1.0] * 4, [0.0] * 4, **FRESH) == SeedRange(4, 4)
+    assert fresh_seeds([1.0] * 4, [0.0] * 4, **{**FRESH, "cells": 24}) == SeedRange(7, 7)
+    assert fresh_seeds([1.0] * 4, [0.0] * 4, **{**FRESH, "cells": 10_000}) is None
 
 
-def test_more_seeds_looks_at_the_difference_and_not_where_the_arms_lie():
-    options: dict[str, Any] = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
-    assert more_seeds(spread(101), spread(100), **options) == more_seeds(spread(1), spread(0), **options)
+def test_a_gain_that_may_be_irrelevant_has_no_upper_number():
+    # 0.7 ± 0.6404 reaches down to 0.0596, below δ.
+    found = untyped(fresh_seeds(spread(0.7), spread(0), **{**FRESH, "delta": 0.06}))
+    assert found.most is None
+    assert found.least == needed(0.7 + 0.90570 * math.sqrt(0.5), floor=5)
+    assert untyped(fresh_seeds(spread(0.7), spread(0), **{**FRESH, "delta": 0.05})).most is None  # thousands
+    assert untyped(fresh_seeds(spread(0.9), spread(0), **{**FRESH, "delta": 0.05})).most is not None
 
 
-def test_more_seeds_does_not_ask_which_arm_is_better():
-    options: dict[str, Any] = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
-    assert more_seeds(spread(0), spread(1), **options) == more_seeds(spread(1), spread(0), **options) == 15
+@pytest.mark.parametrize("gap", [0.2, -0.2, 0.0, 0.9])
+def test_fresh_seeds_for_equivalence(gap):
+    # The gain lies within δ = 2: what is left of δ on its side, from as near to 0 as it may be to as far.
+    half = 0.90570 * math.sqrt(0.5)
+    near, far = max(abs(gap) - half, 0.0), abs(gap) + half
+    found = untyped(fresh_seeds(spread(gap), spread(0), **{**FRESH, "delta": 2.0, "cells": 50}))
+    assert (found.least, found.most) == (needed(2 - near), needed(2 - far))
 
 
-def test_more_seeds_at_its_limits():
-    options: dict[str, Any] = {"delta": 0.05, "q": 0.05, "cells": 1, "confidence": 0.95}
-    # Half a point apart with δ = 1.5: a room of 1, as for no difference and δ = 1.
-    assert more_seeds(spread(0.5), spread(0), **{**options, "delta": 1.5}) == 15
-    # A difference of δ is an effect, for which a family of six asks five seeds.
-    assert more_seeds([1.0] * 2, [0.0] * 2, **{**options, "delta": 1.0, "cells": 6}) == 3
-    # Equal arms without spread and no δ: four seeds are enough for "equivalent".
-    assert more_seeds([1.0] * 3, [1.0] * 3, **{**options, "delta": 0.0}) == 1
-    # On top of the smaller arm: 24 cells ask for seven seeds.
-    for x, y in (([1.0] * 3, [0.0] * 6), ([1.0] * 6, [0.0] * 3)):
-        assert more_seeds(x, y, **{**options, "cells": 24}) == 4
-    assert more_seeds([1.0], [0.0] * 6, **options) is None
-    assert more_seeds([1.0] * 999, [0.0] * 999, **options) == 1  # the thousandth is the last that is named
-    assert more_seeds([1.0] * 1000, [0.0] * 1000, **options) is None
+def test_fresh_seeds_do_not_ask_which_arm_is_better_nor_where_they_lie():
+    expected = fresh_seeds(spread(1), spread(0), **FRESH)
+    assert fresh_seeds(spread(0), spread(1), **FRESH) == expected
+    assert fresh_seeds(spread(101), spread(100), **FRESH) == expected
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_more_seeds_is_the_smallest_number_that_the_quantiles_ask_for(seed):
+def test_fresh_seeds_of_unequal_arms_are_the_smallest_numbers_that_the_quantiles_ask_for(seed):
     draw = np.random.default_rng(seed)
-    x, y = draw.normal(0.3, 0.4 + 0.3 * seed, 5), draw.normal(0, 0.4, 6)
-    difference = abs(x.mean() - y.mean())
-
-    def settles(k):
-        error, degrees = welch_error(x.var(ddof=1), k, y.var(ddof=1), k)
-        return difference >= error * (t_quantile(1 - 0.05 / 20, degrees) + t_quantile(0.8, degrees))
-
-    more = more_seeds(x, y, delta=0.01, q=0.05, cells=10, confidence=0.95)
-    if more is None:
-        assert not settles(1000)
-    else:
-        assert settles(5 + more)
-        assert not settles(5 + more - 1)
+    x, y = draw.normal(0.8, 0.4 + 0.3 * seed, 5), draw.normal(0, 0.4, 6)
+    interval = welch_interval(x, y, 0.6)
+    found = fresh_seeds(x, y, **{**FRESH, "delta": 0.01, "cells": 10})
+    if interval.low <= 0 <= interval.high:
+        assert found is None
+        return
+    near, far = sorted(abs(end) for end in (interval.low, interval.high))
+    variances = (x.var(ddof=1), y.var(ddof=1))
+    ends = [needed(room, variances, 0.05 / 20, smallest_seeds(10, 0.05)) for room in (far, near)]
+    assert found == SeedRange(untyped(ends[0]), ends[1])

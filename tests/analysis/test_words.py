@@ -8,6 +8,7 @@ import pytest
 
 from rl_transfer.analysis import Matrix, Run, Sweep, analyse, headlines, text_table
 from rl_transfer.analysis.metric_table import METRICS
+from rl_transfer.analysis.power import SeedRange
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.analysis.words import advice, at_budgets, notes, number, scale_of_gains
 
@@ -177,6 +178,18 @@ def test_advice_is_for_what_is_undecided_and_can_be_estimated() -> None:
     entry = cell.comparisons["auc_gain"]
     assert entry.verdict == "positive"
     undecided = replace(entry, verdict=Verdict.INCONCLUSIVE)
-    assert advice(replace(entry, more_seeds=3)) == ""
-    assert advice(replace(undecided, more_seeds=None)) == ""
-    assert advice(replace(undecided, more_seeds=3)) == "about 3 more seeds per arm would likely settle it"
+    assert advice(replace(entry, fresh_seeds=SeedRange(8, 20))) == ""
+    assert advice(replace(undecided, fresh_seeds=None)) == ""
+
+
+@pytest.mark.parametrize(
+    ("asked", "number"),
+    [(SeedRange(8, 20), "8 to 20"), (SeedRange(8, 8), "8"), (SeedRange(8, None), "8 or more")],
+)
+def test_advice_names_a_range_and_its_condition(asked: SeedRange, number: str) -> None:
+    (cell,) = analyse(two_arms([FAST] * 4, [SLOW] * 4)).select(kind="transfer")
+    undecided = replace(cell.comparisons["auc_gain"], verdict=Verdict.INCONCLUSIVE, fresh_seeds=asked)
+    assert advice(undecided) == (
+        f"a new plan of {number} fresh seeds per arm would settle it with probability 0.8, "
+        "if the gain lies in the 60 % interval of this one"
+    )
