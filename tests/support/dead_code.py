@@ -18,6 +18,7 @@ ALLOWED = ROOT / "tests" / "unused.txt"
 # Frameworks call what carries these decorators.
 CALLED = [
     "@register_perturbation*",
+    "@model_serializer*",
     "@model_validator*",
     "@field_validator*",
     "@app.command*",
