@@ -44,7 +44,7 @@ RULES: dict[str, Rule] = {"mean of three": mean_of_three, "three at θ": time_to
 
 
 def audit(sweep: Sweep, rule: Rule) -> dict[str, float]:
-    """Of runs that a rule says reached θ, 80 % of the way to scratch: who was below it then, at the end."""
+    """Runs that a rule says reached θ; how many were below it then, and at the end."""
     found = {"reached": 0.0, "below θ then": 0.0, "below θ at the end": 0.0}
     for target in targets(sweep):
         low = chance(sweep, target)

@@ -13,6 +13,7 @@ from rl_transfer.analysis.arm_statistics import FloatArray, mean_interval
 from rl_transfer.analysis.inputs import Run, Sweep
 from rl_transfer.analysis.metrics import RunMetrics, ThresholdTime, measure
 from rl_transfer.analysis.score_scale import ScoreScale
+from rl_transfer.analysis.success import SuccessRule
 from rl_transfer.spec import Analysis
 
 
@@ -71,7 +72,12 @@ class Arm:
 
 
 def build_arm(
-    rows: Sequence[Run], seeds: Sequence[int], scale: ScoreScale, settings: Analysis, threshold: float
+    rows: Sequence[Run],
+    seeds: Sequence[int],
+    scale: ScoreScale,
+    settings: Analysis,
+    threshold: float,
+    success: SuccessRule | None = None,
 ) -> Arm:
     """The arm made of the rows of one (source, target, strategy).
 
@@ -81,6 +87,7 @@ def build_arm(
         scale: the constants of the target's scores.
         settings: shares for the per-run figures.
         threshold: θ of the target; NaN where there is none.
+        success: which episodes count as successes; None where the target names none.
 
     Returns:
         The finished runs with their figures, and what is missing.
@@ -101,7 +108,7 @@ def build_arm(
         seeds=planned,
         runs=finished,
         problems=problems,
-        metrics=tuple(measure(run, scale, settings, threshold) for run in finished),
+        metrics=tuple(measure(run, scale, settings, threshold, success) for run in finished),
     )
 
 

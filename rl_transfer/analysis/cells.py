@@ -13,6 +13,7 @@ from rl_transfer.analysis.arm_statistics import UNDEFINED, Interval, mean_interv
 from rl_transfer.analysis.arms import Arm
 from rl_transfer.analysis.metric_table import METRICS, MetricInfo
 from rl_transfer.analysis.score_scale import ScoreScale
+from rl_transfer.analysis.success import wilson_interval
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ def arm_metrics(arm: Arm, scale: ScoreScale, confidence: float) -> dict[str, Met
         level("final_performance", arm.values(lambda run: run.final), scale, confidence),
         level("auc", arm.values(lambda run: run.auc), scale, confidence),
         _offset_free("jump_start_over_random", over_random, scale, confidence),
+        _offset_free("zero_shot_gap", arm.values(lambda run: run.gap), None, confidence),
         _offset_free("retention", arm.values(lambda run: run.retention), None, confidence),
     ]
     probes = arm.values(lambda run: run.probe)
@@ -129,6 +131,10 @@ def arm_metrics(arm: Arm, scale: ScoreScale, confidence: float) -> dict[str, Met
         found.append(
             Metric("guide_share", _estimate(mean_interval(list(guided.values()), confidence), guided))
         )
+    counts = {run.seed: run.successes for run in arm.metrics if run.successes is not None}
+    if counts:
+        rates = {seed: hits / episodes for seed, (hits, episodes) in counts.items()}
+        found.append(Metric("success_rate", _estimate(wilson_interval(counts, confidence), rates)))
     times = {run.seed: run.reached for run in arm.metrics if run.reached is not None}
     restricted = {seed: time.time for seed, time in times.items()}
     reached = {seed: float(time.reached) for seed, time in times.items()}

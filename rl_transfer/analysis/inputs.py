@@ -36,6 +36,8 @@ class Curve:
 
     steps: FloatArray
     returns: tuple[FloatArray, ...]
+    successes: tuple[FloatArray, ...] | None = None
+    """``successes[k][episode]`` as 0 and 1, where every evaluation recorded them."""
     means: FloatArray = field(init=False)
     """J(t_k): mean over the evaluation's episodes; array [n+1]."""
 
@@ -245,9 +247,11 @@ def _read_run(run: Run, folder: Path) -> Run:
 def _curve(points: Sequence[JsonObject]) -> Curve:
     returns = [point["returns"] for point in points]
     steps = np.array([point["step"] for point in points], dtype=np.float64)
+    said = [point.get("successes") for point in points]
+    successes = None if None in said else tuple(np.array(each, dtype=np.float64) for each in said)
     if len({len(episodes) for episodes in returns}) == 1:
-        return Curve(steps, tuple(np.array(returns, dtype=np.float64)))
-    return Curve(steps, tuple(np.array(episodes, dtype=np.float64) for episodes in returns))
+        return Curve(steps, tuple(np.array(returns, dtype=np.float64)), successes)
+    return Curve(steps, tuple(np.array(episodes, dtype=np.float64) for episodes in returns), successes)
 
 
 def _says_unmeasured(record: JsonObject | None) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from rl_transfer.analysis import aggregate as aggregates
 from rl_transfer.analysis import comparison as compare
 from rl_transfer.analysis import overview
-from rl_transfer.analysis.arm_statistics import benjamini_hochberg
+from rl_transfer.analysis.arm_statistics import FloatArray, benjamini_hochberg
 from rl_transfer.analysis.arms import Arm, arm_band, build_arm, source_info
 from rl_transfer.analysis.cells import arm_metrics, gain_metrics
 from rl_transfer.analysis.comparison import JUDGED, Comparison, Judged
@@ -21,9 +21,11 @@ from rl_transfer.analysis.inputs import Run, Sweep
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.metrics import final_performance, has_plateaued
 from rl_transfer.analysis.model import Cell, CellKey, Kind, Matrix, TargetInfo
+from rl_transfer.analysis.parting import DifferenceBand, difference_band
 from rl_transfer.analysis.power import smallest_seeds
 from rl_transfer.analysis.score_scale import ScoreScale, score_scale
 from rl_transfer.analysis.settings import StrategyInfo, read_dose, read_engine, read_number
+from rl_transfer.analysis.success import read_success
 from rl_transfer.analysis.threshold import threshold_of
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.seeding import generator
@@ -100,6 +102,7 @@ class _Steps:
                 self.scales[key[1]],
                 self.settings,
                 self.thresholds[key[1]].value,
+                read_success(self.sweep.config, key[1]),
             )
             for key in keys
         }
@@ -228,6 +231,14 @@ class _Steps:
             engine=read_engine(self.sweep.config, name),
         )
 
+    def _parting(self, key: CellKey) -> DifferenceBand | None:
+        arm, scratch = self.arms[key], self._scratch(key)
+        if scratch is None or arm.steps is None or arm.steps != scratch.steps:
+            return None
+        stream = generator(self.sweep.root_seed, "parting", *(part or "" for part in key))
+        curves = _curves(arm), _curves(scratch)
+        return difference_band(np.array(arm.steps), *curves, self.settings.confidence, stream)
+
     def _plateaued(self, arm: Arm) -> bool:
         curves = [run.curve.means for run in arm.runs if run.curve]
         scale = self.scales[arm.target]
@@ -265,7 +276,13 @@ class _Steps:
             comparisons=comparisons,
             flags=tuple(flags),
             band=arm_band(arm, confidence),
+            parting=self._parting(key) if kind != "baseline" else None,
         )
+
+
+def _curves(arm: Arm) -> FloatArray:
+    """J(t_k) of the finished runs, array [run, n+1]."""
+    return np.array([run.curve.means for run in arm.runs if run.curve])
 
 
 def _ordered(sweep: Sweep) -> dict[str, StrategyInfo]:

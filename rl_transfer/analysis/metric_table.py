@@ -61,6 +61,13 @@ _ROWS = (
         "J of the source {network} as it is, no part replaced, on the target.",
     ),
     MetricInfo(
+        "zero_shot_gap",
+        "zero-shot gap",
+        "measure",
+        "J of the source {network} as it is on the target, minus its J in its own task on the same seeds.",
+        signed=True,
+    ),
+    MetricInfo(
         "start_performance",
         "performance at step 0",
         "measure",
@@ -179,6 +186,13 @@ _ROWS = (
         "converged linear probe",
         "measure",
         "Accuracy of a converged linear classifier on the features that training starts from.",
+        everywhere=False,
+    ),
+    MetricInfo(
+        "success_rate",
+        "success rate",
+        "ratio",
+        "Share of successful episodes in the last evaluations, with a Wilson interval that knows runs.",
         everywhere=False,
     ),
     MetricInfo(

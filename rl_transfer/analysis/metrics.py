@@ -23,6 +23,7 @@ from rl_transfer.analysis.arm_statistics import (
 )
 from rl_transfer.analysis.inputs import Run
 from rl_transfer.analysis.score_scale import ScoreScale
+from rl_transfer.analysis.success import SuccessRule
 from rl_transfer.spec import Analysis, JsonObject
 
 WINDOW = 3
@@ -264,6 +265,10 @@ class RunMetrics:
     zero_shot: float
     retention: float
     source_steps: float
+    gap: float
+    """J of the source policy as it is on the target, minus its J in its own task."""
+    successes: tuple[int, int] | None = None
+    """Successful episodes and all episodes of the final evaluations; None where nobody counts them."""
     probe: float = math.nan
     """Accuracy of a converged linear classifier on the features that training starts from (images)."""
     guide_share: float = math.nan
@@ -278,7 +283,9 @@ GAINS: Mapping[str, Callable[[RunMetrics], float]] = {
 """Metric of a cell → the figure of a run whose difference between two arms it is."""
 
 
-def measure(run: Run, scale: ScoreScale, settings: Analysis, threshold: float) -> RunMetrics:
+def measure(
+    run: Run, scale: ScoreScale, settings: Analysis, threshold: float, success: SuccessRule | None = None
+) -> RunMetrics:
     """Every per-run figure of a finished run.
 
     Args:
@@ -286,6 +293,7 @@ def measure(run: Run, scale: ScoreScale, settings: Analysis, threshold: float) -
         scale: the constants of the target's scores.
         settings: share of the last evaluations.
         threshold: θ of the time to threshold, in J's unit; NaN where there is none.
+        success: which episodes count as successes; None where the target names none.
 
     Returns:
         Figures in J's unit and in steps.
@@ -301,7 +309,8 @@ def measure(run: Run, scale: ScoreScale, settings: Analysis, threshold: float) -
         clipped = area_under_curve(steps, np.clip(scale.score(means), 0, 1))
     if not math.isnan(threshold):
         reached = time_to_threshold(steps, means, threshold)
-    retention = run.record.get("retention") or {}
+    retention, zero_shot = (run.record.get(key) or {} for key in ("retention", "zero_shot"))
+    window = final_window(len(means), settings.final_share)
     return RunMetrics(
         seed=run.seed,
         start=float(means[0]),
@@ -309,7 +318,10 @@ def measure(run: Run, scale: ScoreScale, settings: Analysis, threshold: float) -
         auc=area_under_curve(steps, means),
         clipped_auc=clipped,
         reached=reached,
-        zero_shot=_mean_of(run.record.get("zero_shot") or {}, "returns"),
+        zero_shot=_mean_of(zero_shot, "returns"),
+        gap=_mean_of(zero_shot, "returns")
+        - _mean_of(zero_shot if zero_shot.get("source_returns") else retention, "source_returns"),
+        successes=None if success is None else success.counts(run.curve, window),
         retention=_mean_of(retention, "returns") - _mean_of(retention, "source_returns"),
         source_steps=float(run.record.get("source_steps") or math.nan),
         probe=float((run.record.get("probe") or {}).get("accuracy", math.nan)),

@@ -12,6 +12,7 @@ from rl_transfer.analysis.arms import Band, SourceInfo
 from rl_transfer.analysis.cells import Metric
 from rl_transfer.analysis.comparison import Comparison, Judged
 from rl_transfer.analysis.flags import Flag
+from rl_transfer.analysis.parting import DifferenceBand
 from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.settings import Dose, StrategyInfo
 from rl_transfer.analysis.threshold import Threshold
@@ -60,6 +61,8 @@ class Cell:
     flags: tuple[Flag, ...]
     band: Band | None
     """Mean learning curve with interval; None without a finished run."""
+    parting: DifferenceBand | None
+    """Difference to the from-scratch arm's mean curve with its band; None for the baseline and few runs."""
 
     @property
     def key(self) -> CellKey:

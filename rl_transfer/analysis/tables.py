@@ -60,6 +60,10 @@ def _cell(cell: Cell, matrix: Matrix) -> JsonObject:
             "evaluations": final_window(target.evaluations, matrix.settings.final_share),
             "of": target.evaluations,
         },
+        "parts": [
+            {"from": first, "to": last, "sign": sign}
+            for first, last, sign in (cell.parting.stretches if cell.parting else ())
+        ],
         "flags": [{"code": flag.code, "message": flag.message} for flag in cell.flags],
     }
 

@@ -19,7 +19,8 @@ def learning_curves(matrix: Matrix, target: str) -> Figure:
     """Mean curves with intervals of every strategy on ``target``; one panel per source.
 
     The baseline and the controls stand in every panel; horizontal lines mark chance and the
-    reference of the scores.
+    reference of the scores. Below each panel are the differences to the from-scratch arm with their
+    simultaneous bands, shaded where the arms part; where no arm has enough runs there are none.
 
     Args:
         matrix: a finished analysis.
@@ -31,9 +32,13 @@ def learning_curves(matrix: Matrix, target: str) -> Figure:
     sources: list[str | None] = [*matrix.sources] or [None]
     styles = looks(matrix)
     with drawing():
-        size = (1.2 + 5.6 * len(sources), 4.3 + _legend_height(len(styles)))
+        differing = any(cell.parting for cell in matrix.select(target=target))
+        rows = (3.0, 1.7) if differing else (3.0,)
+        size = (1.2 + 5.6 * len(sources), 1.3 + sum(rows) + _legend_height(len(styles)))
         figure = Figure(figsize=size, layout="constrained")
-        panels = figure.subplots(1, len(sources), squeeze=False, sharey=True)[0]
+        panels, *below = figure.subplots(
+            len(rows), len(sources), squeeze=False, sharey="row", sharex="col", height_ratios=rows
+        )
         for axes, source in zip(panels, sources, strict=True):
             cells = [cell for cell in matrix.select(target=target) if cell.source in (None, source)]
             _curves(axes, cells, styles)
@@ -44,15 +49,25 @@ def learning_curves(matrix: Matrix, target: str) -> Figure:
                 if cell.finished != cell.seeds
             ]
             axes.set_title("; ".join(missing), loc="right", fontsize=7.5, color=MUTED, weight="normal")
-            axes.set_xlabel(matrix.unit)
             axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
             if len(sources) > 1:
                 axes.set_title(f"from {source}", loc="left")
+        for axes, source in zip(below[0] if below else (), sources, strict=False):
+            _differences(
+                axes, [c for c in matrix.select(target=target) if c.source in (None, source)], styles
+            )
+        for axes in (below or [panels])[0]:
+            axes.set_xlabel(matrix.unit)
         panels[0].set_ylabel(matrix.measure)
         _fit_heights(panels, matrix, target)
-        figure.suptitle(
-            f"{target}: mean over seeds, {matrix.settings.confidence:.0%} intervals", fontsize=11.5
-        )
+        share = f"{matrix.settings.confidence:.0%}"
+        figure.suptitle(f"{target}: mean over seeds, {share} interval at each step", fontsize=11.5)
+        if below:
+            below[0][0].set_ylabel(f"over {matrix.baseline}")
+            below[0][0].set_title(
+                f"difference, {share} band for all steps at once; shaded where the arms part",
+                loc="left", fontsize=8.5, weight="normal",
+            )  # fmt: skip
         handles, labels = panels[0].get_legend_handles_labels()
         for axes in panels[1:]:
             more = zip(*axes.get_legend_handles_labels(), strict=True)
@@ -97,6 +112,28 @@ def _curves(axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look]) -> No
             linewidth=0,
             zorder=2,
         )
+
+
+def _differences(axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look]) -> None:
+    """Differences to the from-scratch arm; the gap between 0 and a band that leaves it out is shaded."""
+    axes.axhline(0, color="black", linewidth=0.9, zorder=1)
+    shown, edges = [0.0], [0.0]
+    for cell in cells:
+        if cell.parting is None:
+            continue
+        look, band = styles[cell.strategy], cell.parting
+        axes.plot(band.steps, band.mean, color=look.colour, linestyle=look.line, linewidth=1.6, zorder=3)
+        axes.fill_between(
+            band.steps, band.low, band.high, color=look.colour, alpha=0.1, linewidth=0, zorder=2
+        )
+        axes.fill_between(band.steps, 0, band.parted, color=look.colour, alpha=0.45, linewidth=0, zorder=2.5)
+        shown += band.mean.tolist()
+        edges += [*band.low.tolist(), *band.high.tolist()]
+    room = 0.4 * (max(shown) - min(shown) or 1.0)
+    bottom, top = max(min(edges), min(shown) - room), min(max(edges), max(shown) + room)
+    low, high = axes.get_ylim() if axes.get_autoscaley_on() is False else (bottom, top)
+    margin = 0.03 * (top - bottom or 1.0)
+    axes.set_ylim(min(low, bottom - margin), max(high, top + margin))
 
 
 def _levels(axes: Axes, matrix: Matrix, target: str, *, named: bool) -> None:

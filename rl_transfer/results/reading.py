@@ -28,7 +28,7 @@ COVERED = (SPEC, CURVE, *BUNDLE)
 
 MOST_CURVE_BYTES = 256 * 2**20
 
-_STRUCTURE = {b"{": 1, b"[": 2, b'"': 8}
+_STRUCTURE = {b"{": 1, b"[": 3, b'"': 10}
 """What opens objects, lists and texts, and how many of each an evaluation has."""
 
 
@@ -246,6 +246,9 @@ def _check_points(points: tuple[JsonObject, ...]) -> None:
     for point in points:
         if not point["returns"] or not all(map(math.isfinite, point["returns"])):
             raise ValueError("every evaluation needs at least one return, all of them finite")
+        said = point.get("successes")
+        if said is not None and not (len(said) == len(point["returns"]) and set(said) <= {True, False}):
+            raise ValueError("successes are true or false, one per return")
 
 
 def _check_bundle(path: Path, record: JsonObject) -> None:

@@ -182,7 +182,12 @@ class RunFolder:
             raise StoreError(f"{self.path} holds a finished run, which is never overwritten")
 
     def append_evaluation(
-        self, evaluation: int, step: int, returns: Sequence[float], lengths: Sequence[int]
+        self,
+        evaluation: int,
+        step: int,
+        returns: Sequence[float],
+        lengths: Sequence[int],
+        successes: Sequence[bool] | None = None,
     ) -> None:
         """Add one point of the learning curve.
 
@@ -191,6 +196,7 @@ class RunFolder:
             step: environment steps (epochs for images) taken before it.
             returns: one return per evaluation episode, in reward units.
             lengths: one length per episode, in environment steps.
+            successes: whether each episode succeeded, where the environment was asked for it.
 
         Raises:
             StoreError: the curve cannot be written.
@@ -200,6 +206,7 @@ class RunFolder:
             "step": step,
             "returns": [float(value) for value in returns],
             "lengths": [int(value) for value in lengths],
+            **({} if successes is None else {"successes": [bool(value) for value in successes]}),
         }
         try:
             with (self.path / CURVE).open("a", encoding="utf-8") as stream:

@@ -96,7 +96,7 @@ class TargetConfig(Frozen):
     from random to the reference, fixed by the seeds that are planned first."""
 
     @model_serializer(mode="wrap")
-    def _without_threshold(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+    def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
         """Leaves ``threshold`` out where there is none: manifests stay as they were."""
         data: dict[str, JsonValue] = fields(self)
         if self.threshold is None:

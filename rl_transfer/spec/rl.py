@@ -91,6 +91,17 @@ class Evaluation(Frozen):
     """Environment steps between evaluations; there is one before the first and one after the last update."""
     episodes: Annotated[PositiveInt, at_most(100_000, "every evaluation plays them all")] = 10
     deterministic: bool = True
+    success: str | None = Field(default=None, min_length=1)
+    """Entry of an episode's last ``info`` that says whether it succeeded, such as ``is_success``; it is
+    recorded beside the return."""
+
+    @model_serializer(mode="wrap")
+    def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        """Leaves ``success`` out where there is none: ids from before it stay as they were."""
+        data: dict[str, JsonValue] = fields(self)
+        if self.success is None:
+            data.pop("success", None)
+        return data
 
 
 def check_budget(algorithm: Algorithm, training: Training, evaluation: Evaluation) -> None:

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from rl_transfer.spec.algorithms import Algorithm
-from rl_transfer.spec.base import Frozen, JsonValue, KeyedValueError, Name
+from rl_transfer.spec.base import Frozen, JsonValue, KeyedValueError, Name, Score
 from rl_transfer.spec.engine import ChosenEngine
 from rl_transfer.spec.experiment import RunConfig, SourceConfig, TargetConfig
 from rl_transfer.spec.knobs import shared_knobs
@@ -75,12 +75,31 @@ class RLSource(_OnAnEngine, SourceConfig):
         return self.policy is not None
 
 
+class Success(Frozen):
+    """When an episode on a target counts as a success: by its return, or because the environment says so."""
+
+    return_: Score | None = Field(default=None, alias="return")
+    """Least return of a successful episode; what finished runs recorded suffices."""
+    info: str | None = Field(default=None, min_length=1)
+    """Entry of the episode's last ``info``, such as ``is_success``; runs on the target record it."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Success:
+        if (self.return_ is None) == (self.info is None):
+            raise ValueError(
+                "success is either a return, {return: 475}, or an entry of info, {info: is_success}"
+            )
+        return self
+
+
 class RLTarget(_OnAnEngine, TargetConfig):
     """A target environment of a suite; without a threshold it takes the environment's own."""
 
     env: Environment
     training: Training | None = None
     evaluation: Evaluation | None = None
+    success: Success | None = None
+    """When an episode counts as a success; the report then has success rates."""
     axis: Name | None = None
     """Targets of one axis differ in severity; the report draws their gains over it."""
     severity: float | None = Field(default=None, gt=0, le=1)
@@ -103,7 +122,7 @@ class RLTarget(_OnAnEngine, TargetConfig):
         return {key: value for key, value in data.items() if key not in _LATER or value is not None}
 
 
-_LATER = ("axis", "severity", "threshold")
+_LATER = ("axis", "severity", "threshold", "success")
 
 
 class RLSuite(MatrixConfig):
@@ -173,7 +192,7 @@ class RLSuite(MatrixConfig):
             env=task.env,
             algorithm=self._algorithm(task),
             training=task.training or self.training,
-            evaluation=task.evaluation or self.evaluation,
+            evaluation=self._evaluation(task),
             strategy=verbs,
             source=source,
             root_seed=self.root_seed,
@@ -216,13 +235,20 @@ class RLSuite(MatrixConfig):
     def random_run(self, name: str) -> RLRun:
         """The run that measures the uniform-random policy on target ``name``, over 100 episodes at least."""
         target = self.targets[name]
-        evaluation = target.evaluation or self.evaluation
+        evaluation = self._evaluation(target)
         return RLRun(
             env=target.env,
             policy="random",
             evaluation=evaluation.model_copy(update={"episodes": max(100, evaluation.episodes)}),
             root_seed=self.root_seed,
         )
+
+    def _evaluation(self, task: RLSource | RLTarget) -> Evaluation:
+        """How runs on a task are evaluated; those on a target record what ``success.info`` names."""
+        evaluation = task.evaluation or self.evaluation
+        if not isinstance(task, RLTarget) or task.success is None or task.success.info is None:
+            return evaluation
+        return evaluation.model_copy(update={"success": task.success.info})
 
     def _algorithm(self, task: RLSource | RLTarget) -> Algorithm:
         return (task.algorithm if isinstance(task, RLSource) else None) or self.algorithm

@@ -27,14 +27,16 @@ SCRATCH, TUNED = (None, "task", "scratch"), ("base", "task", "fine-tune")
 def matrix() -> Matrix:
     """A sweep whose records hold everything that a record can hold; transfer is far better."""
     records = {
-        "zero_shot": {"returns": [30.0]},
+        "zero_shot": {"returns": [30.0], "source_returns": [95.0]},
         "retention": {"returns": [50.0], "source_returns": [90.0]},
         "probe": {"accuracy": 0.9},
         "guide_steps": 125,
     }
     better = [shifted(FAST, e) for e in (18, 20, 22, 24)]
     worse = [shifted(SLOW, e) for e in (-3, -1, 1, 3)]
-    return analyse(sweep({SCRATCH: arm(SCRATCH, worse), TUNED: arm(TUNED, better, **records)}))
+    planned = sweep({SCRATCH: arm(SCRATCH, worse), TUNED: arm(TUNED, better, **records)})
+    planned.config["targets"]["task"]["success"] = {"return": 100.0}
+    return analyse(planned)
 
 
 def test_cells_and_summary_hold_exactly_the_metrics_of_the_table(matrix: Matrix) -> None:
@@ -69,7 +71,10 @@ def test_a_definition_names_the_share_that_the_sweep_was_analysed_with() -> None
 
 
 def test_signed_metrics_are_those_that_a_worse_arm_turns_negative() -> None:
-    worse = {"retention": {"returns": [50.0], "source_returns": [90.0]}}
+    worse = {
+        "retention": {"returns": [50.0], "source_returns": [90.0]},
+        "zero_shot": {"returns": [1.0], "source_returns": [90.0]},
+    }
     arms = {SCRATCH: arm(SCRATCH, [FAST] * 4), TUNED: arm(TUNED, [shifted(SLOW, -10)] * 4, **worse)}
     (cell,) = analyse(sweep(arms)).select(kind="transfer")
     negative = {name for name, metric in cell.metrics.items() if metric.value.mean < 0}
@@ -81,10 +86,10 @@ def test_signed_metrics_are_those_that_a_worse_arm_turns_negative() -> None:
 
 def test_units_say_what_a_metric_counts(matrix: Matrix) -> None:
     (cell,) = matrix.select(kind="transfer")
-    # Only what is measured in J has a score beside it; retention is measured on another task.
+    # Only what is measured in J has a score beside it; two of these are measured on another task too.
     assert {name for name, metric in cell.metrics.items() if metric.score} == {
         name for name, info in METRICS.items() if info.unit == "measure"
-    } - {"retention"}
+    } - {"retention", "zero_shot_gap"}
     assert {name for name, info in METRICS.items() if info.unit == "steps"} == {
         "time_to_threshold",
         "steps_saved",

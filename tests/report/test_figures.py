@@ -116,7 +116,9 @@ def test_learning_curves_show_every_strategy_with_its_interval_and_levels(comple
 
 def test_several_sources_get_a_panel_each(partial):
     figure = learning_curves(analyse(read_sweep(partial.folder)), "longer-pole")
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["from cartpole", "from acrobot"]
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles[:2] == ["from cartpole", "from acrobot"]
+    assert ["difference" in title for title in titles[2:]] == [True, False]  # said once for the lower row
     assert "fine-tune: 4 of 5 runs" in figure.axes[0].get_title(loc="right")
 
 

@@ -115,7 +115,7 @@ def test_a_curve_beyond_its_bound_is_damage(run: Path) -> None:
     assert read_run(run, "abc").problem == "damaged: curve.jsonl cannot be read (it is larger than 256 MiB)"
 
 
-@pytest.mark.parametrize(("each", "most"), [(b"{", 2**20), (b"[", 2**21), (b'"', 2**23)])
+@pytest.mark.parametrize(("each", "most"), [(b"{", 2**20), (b"[", 3 * 2**20), (b'"', 10 * 2**20)])
 def test_what_would_take_gigabytes_is_refused_before_it_is_parsed(each: bytes, most: int) -> None:
     """Small objects, lists and texts, of which no curve has so many."""
     with pytest.raises(ValueError, match="it holds more than 1,048,576 evaluations"):
@@ -189,3 +189,15 @@ def test_a_bundle_of_0_1_0_is_that_of_its_run(
     reading = read_run(run, "abc", bundle=True)
     assert reading.state == ("finished" if problem is None else "damaged")
     assert str(reading.problem).startswith(str(problem))
+
+
+@pytest.mark.parametrize("said", [[True, False], [0.5], ["yes"], 3])
+def test_successes_are_one_truth_per_return(tmp_path: Path, said: object) -> None:
+    run = old(tmp_path / "abc")
+    points = [json.loads(line) for line in (run / "curve.jsonl").read_text().splitlines()]
+    sound = [{**point, "successes": [True] * len(point["returns"])} for point in points]
+    (run / "curve.jsonl").write_text("".join(json.dumps(point) + "\n" for point in sound))
+    assert read_run(run, None).state == "finished"
+    points[-1]["successes"] = said
+    (run / "curve.jsonl").write_text("".join(json.dumps(point) + "\n" for point in points))
+    assert (read_run(run, None).problem or "").startswith("damaged: curve.jsonl cannot be used")

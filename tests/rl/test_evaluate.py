@@ -159,3 +159,47 @@ def test_closing_closes_every_environment() -> None:
         env.close = lambda env=env: closed.append(env)  # type: ignore[method-assign, misc]
     Evaluator(Environment(id="CartPole-v1"), 3, players=players).close()
     assert closed == players._envs
+
+
+class Lucky(gym.Env[Any, Any]):
+    """Three steps; whether it succeeded is told at its end, and odd seeds do."""
+
+    observation_space = gym_spaces.Box(-1, 1, (1,))
+    action_space = gym_spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self._steps, self._lucky = 0, bool((seed or 0) % 2)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self._steps += 1
+        over = self._steps == 3
+        info = {"is_success": np.float32(self._lucky)} if over else {"is_success": True}
+        return np.zeros(1, np.float32), 1.0, over, False, info
+
+
+@pytest.fixture
+def lucky() -> Environment:
+    if "Lucky-v0" not in gym.registry:
+        gym.register("Lucky-v0", lambda **_: Lucky())
+    return Environment(id="Lucky-v0")
+
+
+def stay(observations: np.ndarray) -> np.ndarray:
+    return np.zeros(len(observations), int)
+
+
+def test_successes_are_what_the_last_info_says(lucky: Environment) -> None:
+    evaluator = Evaluator(lucky, 3, players=SinglePlayers(lucky, 3, success="is_success"))
+    assert evaluator.run(stay, [1, 2, 3]).successes == [True, False, True]
+    assert evaluator.run(stay, [4, 5]).successes == [False, True], "fewer episodes than environments"
+    assert Evaluator(lucky, 1).run(stay, [1]).successes is None, "nobody asked"
+
+
+def test_an_environment_that_does_not_say_is_told_of(lucky: Environment) -> None:
+    evaluator = Evaluator(lucky, 1, players=SinglePlayers(lucky, 1, success="success"))
+    with pytest.raises(
+        EnvironmentSpecError, match=r"its info has no 'success', but is_success\. Name another"
+    ):
+        evaluator.run(stay, [1])

@@ -113,6 +113,15 @@ def test_zero_shot_is_the_untouched_source_policy_on_the_target(run: Execute) ->
     assert target.record()["zero_shot"]["returns"] == target.curve()[0]["returns"]
 
 
+def test_the_zero_shot_gap_is_between_episodes_of_the_same_seeds(run: Execute) -> None:
+    source = run()
+    at_home = run(strategy={"copy": ("all",)}, source=source).record()["zero_shot"]
+    assert at_home["source_returns"] == at_home["returns"], "the same task, the same seeds"
+    away = run(env=REVERSED, strategy={"copy": ("all",)}, source=source).record()["zero_shot"]
+    assert len(away["source_returns"]) == len(away["returns"]) == 3
+    assert away["source_returns"] != away["returns"]
+
+
 def test_retention_compares_with_the_source_on_the_same_episodes(run: Execute) -> None:
     source = run()
     target = run(env=REVERSED, strategy={"copy": ("all",)}, source=source)

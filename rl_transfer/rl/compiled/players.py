@@ -63,6 +63,11 @@ class _BatchPlayers:
         self._observations[rows] = step.observations
         return self._observations.copy(), step.rewards, rows[step.terminated | step.truncated].tolist()
 
+    @property
+    def successes(self) -> None:
+        """Batches have no ``info``; who asks for successes gets single environments."""
+        return None
+
     def close(self) -> None:
         self._batch.close()
 

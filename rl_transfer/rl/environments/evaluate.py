@@ -6,7 +6,7 @@ side by side through one batched forward pass, and the global random state is le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from rl_transfer.rl.environments.build import make_env
 from rl_transfer.rl.environments.finite import refuse_non_finite
 from rl_transfer.rl.environments.spaces import Array, Observation, Space
 from rl_transfer.spec import Environment
+from rl_transfer.wording import in_words
 
 Act = Callable[[Any], Array]
 """Observations of all episodes → their actions, both ``[episode, …]``."""
@@ -28,10 +29,12 @@ STEP_LIMIT = 1_000_000
 
 @dataclass(frozen=True)
 class Episodes:
-    """``returns[episode]`` in reward units and ``lengths[episode]`` in environment steps."""
+    """What was played: ``returns[episode]`` in reward units, ``lengths[episode]`` in environment steps."""
 
     returns: list[float]
     lengths: list[int]
+    successes: list[bool] | None = None
+    """``successes[episode]`` where the environment was asked for them."""
 
     @property
     def mean_return(self) -> float:
@@ -72,6 +75,10 @@ class Players(Protocol):
             as ``float64``; the numbers of the episodes that ended with this step.
         """
 
+    @property
+    def successes(self) -> list[bool] | None:
+        """Of the episodes that began last, all ended, whether each succeeded; None: nobody asked for it."""
+
     def close(self) -> None:
         """Close the environments."""
 
@@ -83,12 +90,16 @@ class SinglePlayers:
         config: the environment and its perturbations.
         episodes: how many.
         key: where the config stands in the user's file, for error messages.
+        success: entry of an episode's last ``info`` that says whether it succeeded; None: not asked for.
 
     Raises:
         EnvironmentSpecError: the environment cannot be built.
     """
 
-    def __init__(self, config: Environment, episodes: int, key: str | None = None) -> None:
+    def __init__(
+        self, config: Environment, episodes: int, key: str | None = None, success: str | None = None
+    ) -> None:
+        self._name, self._success, self._succeeded = config.id, success, [False] * episodes
         self._envs = [make_env(config, key=key) for _ in range(episodes)]
         self._observations: list[Observation] = []
         self.observation_space: Space = self._envs[0].observation_space
@@ -97,6 +108,7 @@ class SinglePlayers:
     def reset(self, seeds: Sequence[int]) -> Observation:
         """As :class:`Players` says."""
         envs = self._envs[: len(seeds)]
+        self._succeeded = [False] * len(seeds)
         self._observations = [env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=True)]
         return stack(self._observations, self.observation_space)
 
@@ -104,12 +116,29 @@ class SinglePlayers:
         """As :class:`Players` says."""
         rewards, over = np.zeros(len(active)), []
         for place, index in enumerate(active):
-            observation, reward, terminated, truncated, _ = self._envs[index].step(actions[index])
+            observation, reward, terminated, truncated, info = self._envs[index].step(actions[index])
             self._observations[index] = observation
             rewards[place] = float(reward)
             if terminated or truncated:
                 over.append(index)
+                self._succeeded[index] = self._says_success(info)
         return stack(self._observations, self.observation_space), rewards, over
+
+    def _says_success(self, info: Mapping[str, Any]) -> bool:
+        if self._success is None:
+            return False
+        if self._success not in info:
+            there = in_words(sorted(map(str, info))) or "nothing"
+            raise EnvironmentSpecError(
+                f"{self._name} does not say at an episode's end whether it succeeded: its info has no "
+                f"{self._success!r}, but {there}. Name another entry, or a return: success: {{return: …}}"
+            )
+        return bool(np.all(info[self._success]))
+
+    @property
+    def successes(self) -> list[bool] | None:
+        """As :class:`Players` says."""
+        return None if self._success is None else self._succeeded
 
     def close(self) -> None:
         """Close the environments."""
@@ -176,7 +205,7 @@ class Evaluator:
                         "give the environment a time limit"
                     )
             refuse_non_finite(self._name, batch, rewards, f"step {steps:,} of an evaluation")
-        return Episodes(returns.tolist(), lengths.tolist())
+        return Episodes(returns.tolist(), lengths.tolist(), self.players.successes)
 
     def close(self) -> None:
         """Close the environments."""

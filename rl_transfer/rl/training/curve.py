@@ -42,7 +42,7 @@ SnapshotTensors = tuple[dict[str, Tensor], dict[str, Tensor], Tensor | None]
 class CurveState(TypedDict):
     """What a checkpoint holds of a curve."""
 
-    points: list[tuple[int, list[float], list[int]]]
+    points: list[tuple[int, list[float], list[int], list[bool] | None]]
     best: tuple[float, SnapshotTensors] | None
     previous: SnapshotTensors | None
     guided: int
@@ -136,7 +136,7 @@ class TrainingCurve(BaseCallback):
             Plain data and tensors for :meth:`restore`.
         """
         return {
-            "points": [(step, each.returns, each.lengths) for step, each in self.points],
+            "points": [(step, each.returns, each.lengths, each.successes) for step, each in self.points],
             "best": None if self.best is None else (self.best[0], self.best[1].tensors()),
             "previous": None if self._previous is None else self._previous.tensors(),
             "guided": self._guided,
@@ -155,9 +155,10 @@ class TrainingCurve(BaseCallback):
         self._previous = None if previous is None else Snapshot(*previous)
         self._guided, self._next = state["guided"], state["next"]
         self._started = time.monotonic() - state["seconds"]
-        for k, (step, returns, lengths) in enumerate(state["points"]):
-            self.points.append((step, Episodes(returns, lengths)))
-            self._folder.append_evaluation(k, step, returns, lengths)
+        for k, point in enumerate(state["points"]):
+            step, returns, lengths, successes = (*point, None)[:4]  # older checkpoints have no successes
+            self.points.append((step, Episodes(returns, lengths, successes)))
+            self._folder.append_evaluation(k, step, returns, lengths, successes)
 
     def _record_due(self) -> None:
         """Evaluate for every point of the schedule that has been reached.
@@ -195,7 +196,7 @@ class TrainingCurve(BaseCallback):
         episodes = self.evaluator.run(act, evaluation_seeds(self._run, k))
         self.model.policy.set_training_mode(was_training)
         self.points.append((step, episodes))
-        self._folder.append_evaluation(k, step, episodes.returns, episodes.lengths)
+        self._folder.append_evaluation(k, step, episodes.returns, episodes.lengths, episodes.successes)
         self._log(step, episodes)
         self._say(f"step {step:>9,}  mean score {episodes.mean_return:10.2f}{self._remaining(step)}")
         wants_best = self._run.training is not None and self._run.training.keep == "best"
@@ -216,6 +217,8 @@ class TrainingCurve(BaseCallback):
             "evaluation/mean_length": sum(episodes.lengths) / len(episodes.lengths),
             "parameters/trainable": count_parameters(self.model.policy)["trainable"],
         }
+        if episodes.successes is not None:
+            numbers["evaluation/success_rate"] = sum(episodes.successes) / len(episodes.successes)
         for optimizer in optimizers(self.model):
             rates = learning_rates_by_part(optimizer, self.model.policy, self._transfer.parts)
             numbers |= {f"learning_rate/{part}": rate for part, rate in rates.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stable_baselines3.common.policies import BasePolicy
 
-from rl_transfer.rl.environments.evaluate import Act, Evaluator
+from rl_transfer.rl.environments.evaluate import Act, Evaluator, SinglePlayers
 from rl_transfer.rl.policies.bundle import as_act
 from rl_transfer.rl.policies.normalization import Normalizer
 from rl_transfer.spec import Environment, RLRun
@@ -16,7 +16,7 @@ def evaluator_of(run: RLRun, env: Environment | None = None) -> Evaluator:
 
     Args:
         run: its engine and number of episodes count.
-        env: where; the run's own environment if not given.
+        env: where; the run's own environment if not given, which alone is asked for successes.
 
     Returns:
         The evaluator, to be closed.
@@ -25,6 +25,9 @@ def evaluator_of(run: RLRun, env: Environment | None = None) -> Evaluator:
         EnvironmentSpecError: the environment cannot be built.
     """
     config, episodes = env or run.env, run.evaluation.episodes
+    success = run.evaluation.success if env is None else None
+    if success is not None:
+        return Evaluator(config, episodes, players=SinglePlayers(config, episodes, success=success))
     if run.engine != COMPILED:
         return Evaluator(config, episodes)
     from rl_transfer.rl.compiled.players import players  # heavy: Numba and SciPy

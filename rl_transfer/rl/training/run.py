@@ -67,11 +67,11 @@ def execute(run: RLRun, folder: RunFolder, source: Path | None = None, say: Say 
 
 def _random(run: RLRun, folder: RunFolder) -> dict[str, Json]:
     """Measure the uniform-random policy."""
-    evaluator = Evaluator(run.env, run.evaluation.episodes)
+    evaluator = evaluator_of(run)
     episode_seeds = seeds.evaluation_seeds(run, 0)
     episodes = evaluator.run(random_act(evaluator.action_space, episode_seeds[0]), episode_seeds)
     evaluator.close()
-    folder.append_evaluation(0, 0, episodes.returns, episodes.lengths)
+    folder.append_evaluation(0, 0, episodes.returns, episodes.lengths, episodes.successes)
     return {}
 
 
@@ -82,10 +82,10 @@ def _given(run: RLRun, folder: RunFolder) -> dict[str, Json]:
     policy = load_source(run.given, env=run.env)
     if run.source != f"digest:{policy.digest}":
         raise BundleError(f"{run.given} changed since the sweep began; start the sweep again")
-    evaluator = Evaluator(run.env, run.evaluation.episodes)
+    evaluator = evaluator_of(run)
     episodes = evaluator.run(policy.act(run.evaluation.deterministic), seeds.evaluation_seeds(run, 0))
     evaluator.close()
-    folder.append_evaluation(0, 0, episodes.returns, episodes.lengths)
+    folder.append_evaluation(0, 0, episodes.returns, episodes.lengths, episodes.successes)
     metadata = {**policy.metadata, "score": episodes.mean_return}
     core.save_bundle(folder.bundle, policy.bundle.tensors, metadata, kind="policy")
     return {"source_run": run.source, "notes": policy.metadata.get("notes", [])}
@@ -177,12 +177,31 @@ class _Training:
         return user_hook(self.strategy, "behaviour", context)
 
     def _zero_shot(self, evaluator: Evaluator) -> dict[str, Any] | None:
-        """The source policy as it is in the target environment, where the spaces allow it."""
+        """The source policy as it is in the target environment, where the spaces allow it; and at home.
+
+        Both play episodes of the same seeds, so that the gap between them is the environment's.
+        """
         if self.source is None or not self._spaces_agree(evaluator):
             return None
         act = act_of(self.run, self.source.module, self.source.normalizer)
-        episodes = evaluator.run(act, seeds.evaluation_seeds(self.run, 0))
-        return {"returns": episodes.returns, "lengths": episodes.lengths}
+        episode_seeds = seeds.evaluation_seeds(self.run, 0)
+        episodes = evaluator.run(act, episode_seeds)
+        found: dict[str, Any] = {"returns": episodes.returns, "lengths": episodes.lengths}
+        if episodes.successes is not None:
+            found["successes"] = episodes.successes
+        home = self._home(self.source, "the zero-shot gap")
+        if home is not None:
+            found["source_returns"] = home.run(act, episode_seeds).returns
+            home.close()
+        return found
+
+    def _home(self, source: Policy, what: str) -> Evaluator | None:
+        """What measures in the source's environment; None where it cannot be built."""
+        try:
+            return evaluator_of(self.run, source.env)
+        except (BundleError, EnvironmentSpecError, MissingExtraError) as error:
+            self.say(f"{what} is not measured: {error.message}")
+            return None
 
     def _guides_lengths(self, guide: Policy, evaluator: Evaluator) -> list[int]:
         """Lengths of the guide's own episodes where other number types forbid a zero-shot score."""
@@ -192,10 +211,8 @@ class _Training:
         """The final and the source policy in the source environment, on the same episodes."""
         if self.source is None or model.env is None:
             return None
-        try:
-            home = evaluator_of(self.run, self.source.env)
-        except (BundleError, EnvironmentSpecError, MissingExtraError) as error:
-            self.say(f"retention is not measured: {error.message}")
+        home = self._home(self.source, "retention")
+        if home is None:
             return None
         try:
             fits = spaces.same(home.observation_space, model.observation_space)
