@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _STOPS = (signal.SIGINT, signal.SIGTERM)
+_raised: list[bool] = []
+"""Whether somebody wished to stop: a library may make an error of its own of that, as pydantic does."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -29,11 +31,14 @@ def main(arguments: list[str] | None = None) -> None:
     """
     if arguments is None:
         _open_standard_streams()
+    _raised.clear()
     for number in _STOPS:
         signal.signal(number, _interrupt)
     try:
         code = _answer(arguments)
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not isinstance(error, KeyboardInterrupt) and not (_raised and isinstance(error, Exception)):
+            raise
         _ignore_stops(arguments)
         exec("")  # noqa: S102 - Python remembers code from text that was interrupted, and dies of the signal
         _complain("interrupted")
@@ -59,6 +64,7 @@ def _interrupt(*_: object) -> None:
         if isinstance(error, KeyboardInterrupt):
             return
         error = error.__context__
+    _raised.append(True)
     raise KeyboardInterrupt
 
 

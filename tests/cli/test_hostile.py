@@ -163,6 +163,19 @@ def test_an_interruption_in_code_that_was_made_from_text_ends_with_the_same_exit
     assert (outcome.returncode, outcome.stderr.strip()) == (130, "interrupted")
 
 
+def test_an_interruption_that_a_library_makes_an_error_of_its_own_of_is_one(tmp_path: Path) -> None:
+    script = INTERRUPTED.format(module="typer", number="SIGINT")
+    kill = "os.kill(os.getpid(), signal.SIGINT)"
+    caught = "\n".join(
+        [f"try: {kill}; os.getpid()", "except KeyboardInterrupt: raise ValueError('of its own') from None"]
+    )
+    script = script.replace(kill, f"exec({caught!r})")
+    outcome = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (outcome.returncode, outcome.stderr.strip()) == (130, "interrupted")
+
+
 def test_what_tidies_up_after_an_interruption_is_not_interrupted_again() -> None:
     steps = []
 

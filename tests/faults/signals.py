@@ -21,7 +21,7 @@ TESTS = (
 )
 PATIENCE = 900.0
 """Seconds after which a round hangs, which is what is looked for."""
-WORKS = "while True: pass"
+WORKS = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
 
 
 @contextmanager
