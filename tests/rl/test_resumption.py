@@ -19,6 +19,7 @@ from rl_transfer.frame.checkpoint import FOLDER, Checkpoints
 from rl_transfer.frame.state import Captured, capture
 from rl_transfer.results import RunFolder, RunStore, find_run, run_id
 from rl_transfer.rl.hooks import HookContext
+from rl_transfer.rl.strategy.checked_hooks import CheckedHook
 from rl_transfer.rl.training import checkpoint as training_checkpoint
 from rl_transfer.rl.training import run as training_run
 from rl_transfer.rl.training.run import execute
@@ -331,12 +332,33 @@ def test_a_checkpoint_that_a_hook_does_not_take_is_given_up(
     def written(self: Counting) -> dict[str, Any]:
         return {"calls": self.calls}
 
-    monkeypatch.setattr(training_run, "rehearse", lambda *_: None)
+    monkeypatch.setattr(CheckedHook, "check_state", lambda *_: None)
     monkeypatch.setattr(Counting, "state_dict", written)
     resumed = killed(2, said=said, **changes)
     assert any("load_state_dict(state) raised KeyError: 'seen'" in line for line in said), said
     assert "resumed" not in resumed.record()
     assert numbers(resumed) == numbers(whole)
+
+
+class Late(Counting):
+    """Keeps nothing until the second rollout is over, and takes up nothing."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"calls": max(0, self.calls - 4)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+
+def test_a_hook_that_takes_up_no_state_is_noticed_once_it_has_one(run: Execute, killed: Killing) -> None:
+    said: list[str] = []
+    changes = {"strategy": {"hooks": {"loss": f"{__name__}:Late"}}}
+    whole, folder = run(**changes), killed(said=said, **changes)
+    (line,) = [line for line in said if "no checkpoints" in line]
+    assert "Late" in line
+    assert "gave another state after load_state_dict" in line
+    assert "resumed" not in folder.record()
+    assert numbers(folder) == numbers(whole), "trying leaves no trace"
 
 
 DAMAGE: dict[str, Callable[[Path], object]] = {

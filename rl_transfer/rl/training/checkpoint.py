@@ -14,6 +14,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
+from rl_transfer.core import isolated
 from rl_transfer.core.randomness import generator_states, set_generator_states
 from rl_transfer.errors import TransferError
 from rl_transfer.frame import Say
@@ -22,10 +23,10 @@ from rl_transfer.frame.restore import restore
 from rl_transfer.frame.state import MISSING, CannotCapture, CannotRestore, capture
 from rl_transfer.rl import sb3_seams
 from rl_transfer.rl.environments.build import make_vec_env
-from rl_transfer.rl.environments.seeds import resumption_seed
+from rl_transfer.rl.environments.seeds import resumption_seed, transfer_seed
 from rl_transfer.rl.environments.state import KINDS, SPECIALS, why_not_restorable
 from rl_transfer.rl.strategy.apply import PolicyTransfer
-from rl_transfer.rl.strategy.checked_hooks import CheckedHook
+from rl_transfer.rl.strategy.checked_hooks import CheckedHook, HookKind
 from rl_transfer.rl.strategy.guide import Curriculum
 from rl_transfer.spec import RLRun
 from rl_transfer.spec.base import JsonObject
@@ -65,7 +66,7 @@ class TrainingCheckpoints:
         curriculum: of the guide, if there is one.
         say: gets a line for every one.
         behaviour: the user's hook of this kind, if there is one.
-        another: builds that hook anew, for trials.
+        another: builds the user's hook of a kind anew, for trials.
     """
 
     run: RLRun
@@ -74,7 +75,7 @@ class TrainingCheckpoints:
     curriculum: Curriculum | None
     say: Say
     behaviour: CheckedHook | None
-    another: Callable[[], CheckedHook | None]
+    another: Callable[[HookKind], CheckedHook | None]
     _environments: str | None = None
 
     def __post_init__(self) -> None:
@@ -82,7 +83,7 @@ class TrainingCheckpoints:
         if reason is not None and self.run.checkpoint_minutes:
             self.checkpoints.stop(reason)
 
-    def _hooks(self) -> dict[str, CheckedHook]:
+    def _hooks(self) -> dict[HookKind, CheckedHook]:
         """The user's own whose state is theirs to tell."""
         return {each.kind: each for each in (self.transfer.loss_hook, self.behaviour) if each is not None}
 
@@ -113,6 +114,7 @@ class TrainingCheckpoints:
             self._environments = self._judge()
         model = curve.model
         try:
+            self._try_hooks()
             state = capture(
                 self._root(curve), fixed=self._fixed(curve), kinds=(*KINDS, Logger), specials=SPECIALS
             )
@@ -133,7 +135,7 @@ class TrainingCheckpoints:
         copies = min(2, algorithm.n_envs)
 
         def build() -> VecEnv:
-            hook = self.another()
+            hook = self.another("behaviour")
             wrappers = [] if hook is None else [hook.wrap]
             return make_vec_env(self.run.env, copies, wrappers, vectorization=training.vectorization)
 
@@ -141,6 +143,18 @@ class TrainingCheckpoints:
         if reason is not None:
             self.say(f"environments will be reset if the run is interrupted: {reason}")
         return RESET if reason is not None else RESTORED
+
+    def _try_hooks(self) -> None:
+        """See that new hooks go on from what those in use say now: in the preflight little had happened.
+
+        Raises:
+            TransferError: one does not.
+        """
+        for kind, hook in self._hooks().items():
+            with isolated(transfer_seed(self.run)):
+                fresh = self.another(kind) if hook.keeps_state else None
+                if fresh is not None:
+                    hook.check_state(fresh)
 
     def _fixed(self, curve: TrainingCurve) -> list[object]:
         """What is not carried: a rollout that has not begun, and environments that cannot be put back."""
@@ -187,7 +201,7 @@ class TrainingCheckpoints:
             twins = {**self._root(curve), "curve": MISSING, "generators": MISSING, "hooks": MISSING}
             root = cast("dict[str, object]", restore(found.state, twins, specials=SPECIALS))
             curve.restore(cast("CurveState", root["curve"]))
-            for kind, state in cast("dict[str, dict[str, object]]", root.get("hooks", {})).items():
+            for kind, state in cast("dict[HookKind, dict[str, object]]", root.get("hooks", {})).items():
                 self._hooks()[kind].load(state)
             set_generator_states(cast("dict[str, object]", root["generators"]))
         except TransferError as error:

@@ -23,7 +23,7 @@ from rl_transfer.rl.policies.algorithms import build_model
 from rl_transfer.rl.policies.bundle import Policy, load_policy, save_policy, versions
 from rl_transfer.rl.sources.load import load_source
 from rl_transfer.rl.strategy.apply import PolicyTransfer
-from rl_transfer.rl.strategy.checked_hooks import CheckedHook
+from rl_transfer.rl.strategy.checked_hooks import CheckedHook, HookKind
 from rl_transfer.rl.strategy.guide import check_guide, check_guide_budget
 from rl_transfer.rl.strategy.guided_start import Guidance
 from rl_transfer.rl.strategy.hooks import HookContext, user_hook
@@ -133,7 +133,7 @@ class _Training:
             unseen = guidance.unseen if guidance is not None else None
             curriculum = guidance.curriculum if guidance is not None else None
             kept = TrainingCheckpoints(
-                self.run, checkpoints, transfer, curriculum, self.say, behaviour, self._behaviour_hook
+                self.run, checkpoints, transfer, curriculum, self.say, behaviour, self._hook
             )
             curve = TrainingCurve(self.run, self.folder, evaluator, transfer, unseen, events, self.say, kept)
             curve.begin(model)
@@ -169,12 +169,12 @@ class _Training:
             check_guide_budget(self.run)
             lengths = zero_shot["lengths"] if zero_shot else self._guides_lengths(self.source, evaluator)
             guidance = Guidance(self.run, self.strategy.guide, self.source, lengths)
-        return guidance, self._behaviour_hook()
+        return guidance, self._hook("behaviour")
 
-    def _behaviour_hook(self) -> CheckedHook | None:
-        """The user's, built anew."""
+    def _hook(self, kind: HookKind) -> CheckedHook | None:
+        """The user's of this kind, built anew."""
         context = HookContext(self.run, self.source, seeds.transfer_seed(self.run))
-        return user_hook(self.strategy, "behaviour", context)
+        return user_hook(self.strategy, kind, context)
 
     def _zero_shot(self, evaluator: Evaluator) -> dict[str, Any] | None:
         """The source policy as it is in the target environment, where the spaces allow it; and at home.
