@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rl_transfer.errors import TransferError
+from rl_transfer.errors import EnvironmentSpecError, TransferError
 from rl_transfer.rl.training.preflight import preflight
 from rl_transfer.spec import RLSuite
 
@@ -46,3 +46,12 @@ def test_a_mistake_of_the_strategy_itself_asks_for_no_split() -> None:
 
 def test_the_only_target_of_the_only_source_cannot_be_split_off() -> None:
     assert "Split" not in message_of(targets={"swing": SUITE["targets"]["swing"]})
+
+
+def test_a_success_that_the_environment_never_tells_is_refused_before_anything_is_trained() -> None:
+    target = {"heavy": {**SUITE["targets"]["heavy"], "success": {"info": "is_success"}}}
+    with pytest.raises(EnvironmentSpecError, match="its info has no 'is_success', but nothing") as caught:
+        preflight(RLSuite.model_validate({**SUITE, "targets": target}))
+    assert caught.value.key == "targets.heavy.success"
+    target["heavy"]["success"] = {"return": 475}
+    preflight(RLSuite.model_validate({**SUITE, "targets": target}))

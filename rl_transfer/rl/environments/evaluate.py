@@ -128,7 +128,7 @@ class SinglePlayers:
         if self._success is None:
             return False
         if self._success not in info:
-            there = in_words(sorted(map(str, info))) or "nothing"
+            there = in_words(sorted(map(str, info))) if info else "nothing"
             raise EnvironmentSpecError(
                 f"{self._name} does not say at an episode's end whether it succeeded: its info has no "
                 f"{self._success!r}, but {there}. Name another entry, or a return: success: {{return: …}}"

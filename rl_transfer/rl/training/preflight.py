@@ -15,7 +15,7 @@ from rl_transfer.frame.footprint import array_bytes, training_bytes
 from rl_transfer.results import run_id
 from rl_transfer.rl.environments.build import VECTORIZATION, make_env, make_vec_env
 from rl_transfer.rl.environments.described import as_spec, translate
-from rl_transfer.rl.environments.evaluate import Evaluator
+from rl_transfer.rl.environments.evaluate import Evaluator, SinglePlayers, random_act
 from rl_transfer.rl.environments.spaces import in_short, same_shape
 from rl_transfer.rl.policies import normalization
 from rl_transfer.rl.policies.algorithms import build_model
@@ -91,6 +91,7 @@ def preflight(suite: RLSuite, say: Say = silent) -> dict[str, Any]:
                 _check_vectorization(suite, entry, key)
                 if group == "targets":
                     facts[group][name]["reward_threshold"] = _threshold(entry.env)
+                    _check_success(suite.targets[name], f"{key}.success")
     sources: dict[str, Policy] = {}
     for name in suite.sources:
         with chdir("."):
@@ -133,6 +134,17 @@ def _check_vectorization(suite: RLSuite, entry: RLSource | RLTarget, key: str) -
         if error.key == VECTORIZATION and entry.training is not None:
             error.key = f"{key}.{VECTORIZATION}"
         raise
+
+
+def _check_success(target: RLTarget, key: str) -> None:
+    """Play an episode with random actions: does the environment say what ``success.info`` names?"""
+    if target.success is None or target.success.info is None:
+        return
+    players = SinglePlayers(target.env, 1, success=target.success.info)
+    evaluator = Evaluator(target.env, 1, players=players)
+    with located(key):
+        evaluator.run(random_act(evaluator.action_space, 0), [0])
+    evaluator.close()
 
 
 def _threshold(config: Environment) -> float | None:
