@@ -13,7 +13,7 @@ from rl_transfer.analysis.arm_statistics import UNDEFINED, Interval, mean_interv
 from rl_transfer.analysis.arms import Arm
 from rl_transfer.analysis.metric_table import METRICS, MetricInfo
 from rl_transfer.analysis.score_scale import ScoreScale
-from rl_transfer.analysis.success import wilson_interval
+from rl_transfer.analysis.success import share_interval, wilson_interval
 
 
 @dataclass(frozen=True)
@@ -138,14 +138,14 @@ def arm_metrics(arm: Arm, scale: ScoreScale, confidence: float) -> dict[str, Met
     times = {run.seed: run.reached for run in arm.metrics if run.reached is not None}
     restricted = {seed: time.time for seed, time in times.items()}
     reached = {seed: float(time.reached) for seed, time in times.items()}
-    share = float(np.mean(list(reached.values()))) if reached else math.nan
+    arrived = share_interval(int(sum(reached.values())), len(reached), confidence)
     found += [
         Metric(
             "time_to_threshold",
             _estimate(mean_interval(list(restricted.values()), confidence), restricted),
-            bound="≥" if reached and share < 1 else "",
+            bound="≥" if arrived.point < 1 else "",
         ),
-        Metric("threshold_reached", Estimate(share, math.nan, math.nan, reached)),
+        Metric("threshold_reached", _estimate(arrived, reached)),
     ]
     return {metric.name: metric for metric in found}
 

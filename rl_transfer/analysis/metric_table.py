@@ -141,7 +141,7 @@ _ROWS = (
         "threshold_reached",
         "share of runs that reach the threshold",
         "ratio",
-        "Share of runs that reached θ.",
+        "Share of runs that reached θ, with a Wilson interval.",
     ),
     MetricInfo(
         "steps_saved",

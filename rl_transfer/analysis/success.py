@@ -93,11 +93,35 @@ def wilson_interval(counts: Mapping[int, tuple[int, int]], confidence: float) ->
     rates = np.array([successes / size for successes, size in counts.values()])
     error = float(rates.var(ddof=1)) / runs
     effective = min(episodes, rate * (1 - rate) / error) if error > 0 else float(runs)
-    z = t_quantile((1 + confidence) / 2, runs - 1)
-    centre = (rate + z * z / (2 * effective)) / (1 + z * z / effective)
-    half = (
-        z
-        / (1 + z * z / effective)
-        * math.sqrt(rate * (1 - rate) / effective + z * z / (4 * effective * effective))
-    )
+    return _wilson(rate, effective, t_quantile((1 + confidence) / 2, runs - 1))
+
+
+def share_interval(hits: int, runs: int, confidence: float) -> Interval:
+    """Share of runs of which something is true, with Wilson's score interval.
+
+    >>> found = share_interval(0, 5, 0.95)  # z² / (n + z²)
+    >>> found.point, found.low, round(found.high, 3)
+    (0.0, 0.0, 0.434)
+
+    Source: Wilson 1927, JASA 22:209–212.
+
+    Args:
+        hits: runs of which it is true.
+        runs: all runs, independent of each other.
+        confidence: coverage, in (0, 1).
+
+    Returns:
+        Share and limits within [0, 1]; NaN without runs.
+    """
+    z = t_quantile((1 + confidence) / 2, _NORMAL)
+    return _wilson(hits / runs, float(runs), z) if runs else UNDEFINED
+
+
+_NORMAL = 1e7
+"""Degrees of freedom at which Student's quantiles are those of the normal distribution."""
+
+
+def _wilson(rate: float, number: float, z: float) -> Interval:
+    centre = (rate + z * z / (2 * number)) / (1 + z * z / number)
+    half = z / (1 + z * z / number) * math.sqrt(rate * (1 - rate) / number + (z / (2 * number)) ** 2)
     return Interval(rate, max(0.0, min(rate, centre - half)), min(1.0, max(rate, centre + half)))

@@ -15,7 +15,7 @@ from benchmarks.validity.success import success_coverage
 from rl_transfer.analysis import Curve, Sweep, analyse, csv_text, summary
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.special import t_quantile
-from rl_transfer.analysis.success import SuccessRule, read_success, wilson_interval
+from rl_transfer.analysis.success import SuccessRule, read_success, share_interval, wilson_interval
 from rl_transfer.errors import StoreError
 
 from .hand_made import FAST, SLOW, arm, sweep, two_arms
@@ -53,6 +53,17 @@ def test_what_always_succeeds_is_known_as_well_as_there_are_runs(hits, rate):
     far = t * t / (5 + t * t)  # Wilson at 0 of n: z² / (n + z²)
     assert (found.point, found.high - found.low) == pytest.approx((rate, far))
     assert 0 <= found.low <= found.high <= 1
+
+
+def test_the_share_of_runs_that_arrive_has_an_interval():
+    (cell,) = analyse(two_arms([FAST, FAST, FAST, (0,) * 6], [SLOW] * 4)).select(kind="transfer")
+    found, z = cell.metrics["threshold_reached"].value, 1.959964
+    centre, half = (
+        (0.75 + z * z / 8) / (1 + z * z / 4),
+        z / (1 + z * z / 4) * math.sqrt(0.1875 / 4 + z * z / 64),
+    )
+    assert (found.mean, found.low, found.high) == pytest.approx((0.75, centre - half, centre + half))
+    assert math.isnan(share_interval(0, 0, 0.95).point)
 
 
 def test_few_runs_have_no_interval():
