@@ -50,7 +50,7 @@ def once(tests: Sequence[str], number: int) -> str | None:
 
 
 def main(words: list[str] | None = None) -> int:
-    """Print a line per round that failed, and one at the end; 1 if any failed."""
+    """Print a line per round, with what pytest said if it failed, and one at the end; 1 if any failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--load", type=int, default=os.cpu_count() or 1, help="busy processes")
@@ -60,9 +60,8 @@ def main(words: list[str] | None = None) -> int:
     with busy(given.load):
         for number in range(given.times):
             problem = once(given.tests, number)
-            if problem is not None:
-                failed += 1
-                print(f"round {number}: {problem}", flush=True)
+            failed += problem is not None
+            print(f"round {number}: {problem or 'nothing wrong'}", flush=True)
     python = ".".join(map(str, sys.version_info[:2]))
     print(f"{given.times} rounds beside {given.load} busy processes, Python {python}: {failed} failed")
     return int(failed > 0)
