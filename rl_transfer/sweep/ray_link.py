@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache, partial
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from rl_transfer.errors import ClusterError, MissingExtraError
 from rl_transfer.sweep import nodes
+from rl_transfer.sweep.stops import SIGNALS
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -67,8 +70,9 @@ class RayLink:
         if ":" in address:
             nodes.knock(address)
         try:
-            self._ray.init(address=address, log_to_driver=False, logging_level="CRITICAL")
-        except (ConnectionError, ValueError, RuntimeError) as error:
+            with _signals_as_they_are():
+                self._ray.init(address=address, log_to_driver=False, logging_level="CRITICAL")
+        except (ConnectionError, ValueError, RuntimeError, self._ray.exceptions.RayError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ClusterError(
                 f"no Ray cluster at {address}: {reason}; `ray start --head` starts one, and this machine "
@@ -167,6 +171,18 @@ class RayLink:
     def leave(self) -> None:
         """Disconnect."""
         self._ray.shutdown()
+
+
+@contextlib.contextmanager
+def _signals_as_they_are() -> Iterator[None]:
+    """Put handlers back that the body replaces: Ray's ends the process at SIGTERM."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _import_ray() -> ModuleType:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -260,7 +261,10 @@ def test_a_node_with_another_library_is_refused(head: Cluster, config: Path, tmp
     assert "Traceback" not in done.stderr
 
 
-def test_ctrl_c_ends_the_runs_and_leaves_the_cluster(head: Cluster, config: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_runs_and_leaves_the_cluster(
+    number: signal.Signals, head: Cluster, config: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "out"
     process = subprocess.Popen(
         command(config, output, "--executor", "ray", "--address", head.address, LONG),
@@ -269,11 +273,12 @@ def test_ctrl_c_ends_the_runs_and_leaves_the_cluster(head: Cluster, config: Path
     deadline = time.monotonic() + 120
     while not list(output.glob(".incoming/*/*/spec.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(2)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "runs are finished and kept" in errors
     assert "Traceback" not in errors
+    assert "received" not in errors
     assert not (output / ".incoming").exists()
     executor = RayExecutor(tmp_path, head.address, ONE, share=True, say=silent)
     assert executor.slots == 1, "the cluster goes on"
