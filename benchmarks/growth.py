@@ -6,9 +6,9 @@
 
 Plan and tick are those of scheduler.py: from suite to graph, and what the end of one run costs while all
 others wait. Resume and report are of sweeps with that many finished runs (those of resume.py), up to
---finished and --reported. Resume: reading and checking every run until nothing is left to do. Report: the
-whole command, Python's start and imports included. Times are seconds of CPU, memory is the most that the
-process had.
+--finished and --reported. Resume: planning, comparing the code, reading and checking every run until nothing
+is left to do; resume.py prints the steps. Report: the whole command, Python's start and imports included.
+Times are seconds of CPU, memory is the most that the process had.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def measure(runs: int, finished: int, reported: int) -> Costs:
     if runs > finished:
         return costs
     with tempfile.TemporaryDirectory() as folder:
-        _, held, resume = last_line("resume.py", "--runs", str(runs), "--no-report", "--keep", folder)
-        costs = replace(costs, resume=resume, resume_memory=held)
+        _, held, *steps = last_line("resume.py", "--runs", str(runs), "--no-report", "--keep", folder)
+        costs = replace(costs, resume=sum(steps), resume_memory=held)
         if runs > reported:
             return costs
         seconds, memory = report(folder)

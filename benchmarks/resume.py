@@ -4,17 +4,20 @@
     python benchmarks/resume.py --runs 10000 100000 --no-report
     python benchmarks/resume.py --runs 2000 --keep FOLDER    # leave the sweep there, for the command line
 
-Resume: comparing the code that every run rests on with what is here, then reading and checking every run
-until the scheduler finds nothing to do. Report: everything that `rl-transfer report` does. Both in seconds of
-CPU time; memory is the most that this process had when nothing was left to do, writing the runs included.
-The runs are as small as those of the quickstart: 13 evaluations of 10 episodes, a record with its plan.
+What a sweep does before it finds nothing to do. Plan: from suite to graph, with all ids. Matrix: the
+manifest, and whether the folder holds the same one. Code: comparing what every run rests on with what is
+here. Read: reading and checking every run. Report: everything that `rl-transfer report` does. All in seconds
+of CPU; memory is the most that this process had when nothing was left to do. Another process writes the runs.
+They are as small as those of the quickstart: 13 evaluations of 10 episodes, a record with its plan.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
+import multiprocessing
 import resource
 import sys
 import tempfile
@@ -30,26 +33,33 @@ from rl_transfer.results.seal import SCHEMA, sealed
 from rl_transfer.spec import RLSuite, load
 from rl_transfer.sweep.graph import Graph, Row, build_graph, manifest
 from rl_transfer.sweep.local import LocalExecutor
+from rl_transfer.sweep.matrix import check_matrix
 from rl_transfer.sweep.reuse import DIFFERENCES, refuse_other_code
 from rl_transfer.sweep.scheduler import run_graph
 
 PER_SEED = 13
 """Runs of the quickstart for each seed; three more play at random."""
 EPISODES = 10
+STEPS = ("plan", "matrix", "code", "read")
+"""What a sweep does before it finds nothing to do."""
 UNIT = 2**20 if sys.platform == "darwin" else 2**10
 """Of memory: macOS counts bytes, Linux KiB."""
 
 
-def write_sweep(runs: int, root: Path) -> tuple[Graph, RunStore]:
+def suite_of(runs: int) -> RLSuite:
+    """The quickstart with so many seeds that it has about so many runs."""
+    return load("quickstart", {"rl": RLSuite}, "suites", [f"seeds={max(1, runs // PER_SEED)}"]).config
+
+
+def write_sweep(runs: int, root: Path) -> None:
     """Write a finished sweep of about so many runs; nothing waits for the disk."""
-    suite = load("quickstart", {"rl": RLSuite}, "suites", [f"seeds={max(1, runs // PER_SEED)}"]).config
+    suite = suite_of(runs)
     graph, store = build_graph(suite), RunStore(root).open()
     write_manifest(root, manifest(suite, graph, PLAYED, {}))
     rng = np.random.default_rng(0)
     rows = {row.id: row for row in graph.rows}
     for identifier, row in rows.items():
         write_run(store.folder(identifier).path, graph, row, rng)
-    return graph, store
 
 
 def write_run(folder: Path, graph: Graph, row: Row, rng: np.random.Generator) -> None:
@@ -100,6 +110,27 @@ def write_run(folder: Path, graph: Graph, row: Row, rng: np.random.Generator) ->
     (folder / "record.json").write_text(json.dumps(sealed(record), indent=2), encoding="utf-8")
 
 
+def resume(runs: int, root: Path) -> tuple[int, dict[str, float]]:
+    """Do what a sweep does until nothing is left to do.
+
+    Returns:
+        Number of runs; CPU seconds of each step.
+    """
+    suite, store = suite_of(runs), RunStore(root)
+    moments = [time.process_time()]
+    graph = build_graph(suite)
+    moments.append(time.process_time())
+    check_matrix(root, manifest(suite, graph, PLAYED, {}))
+    moments.append(time.process_time())
+    refuse_other_code(graph.specs, store, DIFFERENCES)
+    moments.append(time.process_time())
+    with contextlib.closing(LocalExecutor(1, 1)) as executor:
+        run_graph(graph, store, executor, lambda state, events: None)
+    moments.append(time.process_time())
+    seconds = (after - before for before, after in itertools.pairwise(moments))
+    return len(graph.specs), dict(zip(STEPS, seconds, strict=True))
+
+
 def main() -> None:
     """Print one line per size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -107,23 +138,26 @@ def main() -> None:
     parser.add_argument("--no-report", action="store_true", help="time resuming alone")
     parser.add_argument("--keep", type=Path, help="a new folder for the sweep of the first size")
     arguments = parser.parse_args()
-    print(f"{'':>8} {'resume':>8} {'resume':>8} {'report':>8}")
-    print(f"{'runs':>8} {'(MB)':>8} {'(s)':>8} {'(s)':>8}")
+    print(f"{'':>8} {'memory':>8}" + "".join(f" {each:>8}" for each in (*STEPS, "report")))
+    print(f"{'runs':>8} {'(MB)':>8}" + f" {'(s)':>8}" * (len(STEPS) + 1))
     for number, runs in enumerate(arguments.runs):
         kept = arguments.keep is not None and number == 0
         place = contextlib.nullcontext(str(arguments.keep)) if kept else tempfile.TemporaryDirectory()
-        with place as root, contextlib.closing(LocalExecutor(1, 1)) as executor:
-            graph, store = write_sweep(runs, Path(root))
-            begun = time.process_time()
-            refuse_other_code(graph.specs, store, DIFFERENCES)
-            run_graph(graph, store, executor, lambda state, events: None)
-            resumed = time.process_time()
+        with place as root:
+            writer = multiprocessing.get_context("spawn").Process(target=write_sweep, args=(runs, Path(root)))
+            writer.start()
+            writer.join()
+            if writer.exitcode:
+                raise SystemExit("no sweep was written")
+            count, seconds = resume(runs, Path(root))
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / UNIT
+            resumed = time.process_time()
             if not arguments.no_report:
                 write_report(root)
             reported = time.process_time()
         report = "-" if arguments.no_report else f"{reported - resumed:.2f}"
-        print(f"{len(graph.specs):>8,} {memory:>8,.0f} {resumed - begun:>8.2f} {report:>8}")
+        steps = "".join(f" {each:>8.2f}" for each in seconds.values())
+        print(f"{count:>8,} {memory:>8,.0f}{steps} {report:>8}", flush=True)
 
 
 if __name__ == "__main__":
