@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -72,6 +72,14 @@ def _no_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_server() -> None:
+    """Kill the process that workers are forked from, if there is one; the next worker starts another."""
+    found = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
+    if found is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(found, signal.SIGKILL)
 
 
 @dataclass
@@ -170,6 +178,9 @@ class LocalExecutor:
         """Stop all running jobs; their folders stay unfinished and are begun anew next time."""
         self._closed = True
         self._ring()
+        self._thread.join(PATIENCE)
+        if self._thread.is_alive():
+            _end_server()  # which may be importing its libraries, while the thread waits for a worker of it
         self._thread.join()
 
     def _ring(self) -> None:
@@ -266,6 +277,8 @@ class LocalExecutor:
             try:
                 worker = _Worker(self._context, runs)
             except (OSError, EOFError) as error:
+                if self._closed:
+                    return None
                 why = getattr(error, "strerror", None) or type(error).__name__
                 self._say(f"a worker process could not be started ({why}); trying again")
                 continue

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -176,6 +177,37 @@ def test_a_cancelled_job_is_no_failure_and_the_next_one_runs(tmp_path: Path) -> 
         assert waiting.cancelled()
         assert last.exception(timeout=120) is None
     assert RunFolder(endless[0].folder).failure() is None
+
+
+ENDLESS = """\
+import sys
+import time
+from pathlib import Path
+
+from rl_transfer.sweep import local
+from support.rl import make_run
+from rl_transfer.sweep.dispatch import Job
+
+local.PATIENCE, local.PRELOAD[:] = 0.1, ["endless_import"]
+executor = local.LocalExecutor(1, 1)
+future = executor.submit(Job(make_run(), Path("run"), None, (), False).to_json())
+while not Path("importing").exists():
+    time.sleep(0.01)
+executor.close()
+print(future.done())
+"""
+
+
+@pytest.mark.skipif("forkserver" not in multiprocessing.get_all_start_methods(), reason="no server there")
+def test_a_server_that_still_imports_its_libraries_is_not_waited_for(tmp_path: Path) -> None:
+    module = "import time, pathlib\npathlib.Path('importing').touch()\ntime.sleep(3600)\n"
+    (tmp_path / "endless_import.py").write_text(module, encoding="utf-8")
+    places = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-c", ENDLESS], cwd=tmp_path, env={**os.environ, "PYTHONPATH": places},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 def test_the_order_of_runs_in_a_worker_changes_no_number(tmp_path: Path) -> None:
