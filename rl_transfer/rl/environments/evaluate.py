@@ -63,6 +63,17 @@ class Players(Protocol):
             Observations ``[episode, …]``.
         """
 
+    def play(self, act: Act, seeds: Sequence[int]) -> Episodes | None:
+        """Play one episode per seed to its end, where that can be done in one go.
+
+        Args:
+            act: the policy.
+            seeds: one per episode, no more than there are environments.
+
+        Returns:
+            What :meth:`reset` and :meth:`step` come to; None where only they can tell.
+        """
+
     def step(self, actions: Array, active: Sequence[int]) -> tuple[Observation, Array, list[int]]:
         """One step of the episodes that go on.
 
@@ -111,6 +122,15 @@ class SinglePlayers:
         self._succeeded = [False] * len(seeds)
         self._observations = [env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=True)]
         return stack(self._observations, self.observation_space)
+
+    def play(self, act: Act, seeds: Sequence[int]) -> Episodes | None:
+        """Nothing: these environments are stepped one after another.
+
+        Args:
+            act: the policy that would play.
+            seeds: one per episode.
+        """
+        return None
 
     def step(self, actions: Array, active: Sequence[int]) -> tuple[Observation, Array, list[int]]:
         """As :class:`Players` says."""
@@ -185,6 +205,9 @@ class Evaluator:
             EnvironmentSpecError: an episode does not end, or something in it is NaN or infinite.
         """
         with isolated(seeds[0]):
+            played = self.players.play(act, seeds)
+            if played is not None:
+                return played
             batch = self.players.reset(seeds)
             returns = np.zeros(len(seeds))
             lengths = np.zeros(len(seeds), dtype=int)
