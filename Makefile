@@ -11,7 +11,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --editable '.[fast]'
 	touch $@
 
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml
@@ -22,7 +22,7 @@ $(VENV)/.installed-docs: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@
 
-## Install into .venv, run the quickstart sweep, print the verdicts and where everything lies.
+## Install into .venv with the compiled engine, run the quickstart sweep, print the verdicts and where all lies.
 demo: $(VENV)/.installed
 	$(BIN)/rl-transfer sweep quickstart
 

@@ -20,7 +20,7 @@ from rl_transfer.spec.base import (
     at_most,
     digest,
 )
-from rl_transfer.spec.engine import SB3, AskedEngine, ChosenEngine
+from rl_transfer.spec.engine import AUTO, SB3, AskedEngine, ChosenEngine
 from rl_transfer.spec.experiment import (
     NOTHING,
     RunConfig,
@@ -70,9 +70,7 @@ class Training(Frozen):
     checkpoint_minutes: NonNegativeFloat = 5.0
     """Wall-clock minutes between two checkpoints, from which an interrupted run goes on; 0: none."""
     engine: AskedEngine = "sb3"
-    """What trains: Stable-Baselines3, the compiled engine, or ``auto``: the compiled one where it fits.
-
-    ``auto`` is decided before a run gets its id; the run that is executed has one of the two."""
+    """What trains a run that is executed; what a config asks for is :attr:`asked_engine`."""
 
     @model_serializer(mode="wrap")
     def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
@@ -82,6 +80,15 @@ class Training(Frozen):
             if getattr(self, name) == type(self).model_fields[name].default:
                 data.pop(name, None)
         return data
+
+    @property
+    def asked_engine(self) -> AskedEngine:
+        """What a config asks for: ``auto``, the compiled engine where it fits, unless it says ``engine``.
+
+        It is decided before a run gets its id. A run that was written without an engine is SB3's: ids and
+        records from before there were two stay as they were.
+        """
+        return self.engine if "engine" in self.model_fields_set else AUTO
 
 
 class Evaluation(Frozen):

@@ -161,7 +161,7 @@ def test_what_a_module_prints_is_not_among_the_json(
         sys.modules.pop("printing_module", None)
         gymnasium.registry.pop("Printing-v0", None)
     assert outcome.code == 0, outcome.err
-    assert json.loads(outcome.out)
+    assert all(map(json.loads, outcome.out.splitlines() if command[0] == "sweep" else [outcome.out]))
     assert "imported\n" in outcome.err
     assert "built\n" in outcome.err
 
@@ -226,7 +226,8 @@ def test_what_was_decided_on_engines_is_told_to_people_and_scripts(call: Call, t
         if each["event"] == "note"
     ]
     assert note["text"] == line
-    assert "engine" not in call(*command).out
+    assert "engine" not in call(*command, "training.engine=sb3").out
+    assert line in call(*command).out, "who says nothing asks for auto"
     refused = call(*command, "training.engine=compiled")
     assert refused.code == 5
     assert refused.err.startswith("error: command line (training.engine=compiled): training.engine: ")
@@ -236,20 +237,24 @@ def test_a_dry_run_and_events_can_be_read_by_scripts(call: Call, tmp_path: Path)
     suite = str(write_suite(tmp_path))
     small = ["seeds=1", "targets={reversed: cartpole-reversed-actions}", "strategies=[scratch, fine-tune]"]
     planned = events(call("sweep", suite, *small, "--dry-run", "--json-lines", "-o", "out").out)
-    assert [each["event"] for each in planned] == ["planned"]
-    assert (planned[0]["runs"], planned[0]["steps"], planned[0]["seconds"]) == (4, 256, None)
+    by_event = {each["event"]: each for each in planned}
+    assert {*by_event} == {"note", "planned"}
+    assert "engine compiled: everything fits" in by_event["note"]["text"]
+    assert [by_event["planned"][key] for key in ("runs", "steps", "seconds")] == [4, 256, None]
 
     outcome = call("sweep", suite, *small, "--json-lines", "-j", "2", "-o", "out")
     assert outcome.code == 0, outcome.err
     told = events(outcome.out)
-    assert (told[0]["event"], told[0]["runs"], told[0]["reused"]) == ("planned", 4, 0)
+    (plan,) = [each for each in told if each["event"] == "planned"]
+    assert (plan["runs"], plan["reused"]) == (4, 0)
     for what in ("started", "finished"):
         assert len({each["id"] for each in told if each["event"] == what}) == 4
     last = [each for each in told if each["event"] == "progress"][-1]
     assert (last["done"], last["total"], last["eta"], last["steps"]) == (4, 4, 0.0, 256)
     assert Path(told[-1]["summary"]).is_file()
 
-    again = events(call("sweep", suite, *small, "--dry-run", "--json-lines", "-o", "out").out)[0]
+    planned = events(call("sweep", suite, *small, "--dry-run", "--json-lines", "-o", "out").out)
+    (again,) = [each for each in planned if each["event"] == "planned"]
     assert (again["reused"], again["steps"], again["bytes"]) == (4, 0, 0)
     more = call("sweep", suite, *small[1:], "--dry-run", "-o", "out").out
     assert "target:   4 runs, 2 of them finished" in more

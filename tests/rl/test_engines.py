@@ -70,7 +70,22 @@ def engines_of(resolved: RLSuite) -> dict[tuple[str, str | None], set[str]]:
     return found
 
 
-def test_the_default_is_sb3_and_leaves_ids_and_files_as_they_were() -> None:
+def test_a_config_that_says_nothing_asks_for_auto() -> None:
+    assert ROOM.resolve_run(make_run()).engine_reason == "everything fits"
+    unsaid = {"total_steps": 128}
+    targets = {**SUITE["targets"], "short": {**SUITE["targets"]["long"], "training": unsaid}}
+    assert engines_of(ROOM.resolve(suite(training=unsaid, targets=targets))) == {
+        ("source", "pole"): {"compiled"},
+        ("target", "long"): {"compiled"},
+        ("target", "own"): {"sb3"},
+        ("target", "short"): {"compiled"},
+    }
+    low_rank = make_run(strategy={"copy": ["all"], "low_rank": {}}, source="0" * 16)
+    assert run_id(ROOM.resolve_run(low_rank)) == run_id(low_rank), "what comes to SB3 is the run that it was"
+    assert ROOM.resolve_run(make_run(training={**unsaid, "engine": "sb3"})).engine_reason is None
+
+
+def test_a_run_without_an_engine_is_sb3s_and_ids_and_files_are_as_they_were() -> None:
     plain = make_run()
     said = make_run(training={"total_steps": 128, "engine": "sb3"})
     assert run_id(plain) == run_id(said)
@@ -252,8 +267,9 @@ def test_sb3_never_looks_for_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None
         raise AssertionError("numba was looked for")
 
     monkeypatch.setattr(engines, "compiler_problem", looked)
-    ROOM.resolve(suite(training={"total_steps": 128}))
-    ROOM.resolve_run(make_run())
+    said = {"total_steps": 128, "engine": "sb3"}
+    ROOM.resolve(suite(training=said))
+    ROOM.resolve_run(make_run(training=said))
     held = suite(
         strategies=[*SUITE["strategies"], LOW_RANK], sources={"pole": {"env": {"id": "CartPole-v1"}}}
     )

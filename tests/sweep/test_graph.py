@@ -13,13 +13,13 @@ def suite(*overrides: str) -> RLSuite:
     return load("quickstart", {"rl": RLSuite}, "suites", list(overrides)).config
 
 
-def test_the_quickstart_has_5_sources_3_random_and_60_target_runs() -> None:
+def test_the_quickstart_has_20_sources_3_random_and_240_target_runs() -> None:
     graph = build_graph(suite())
     roles = [row.role for row in graph.rows]
-    assert (roles.count("source"), roles.count("random"), roles.count("target")) == (5, 3, 3 * 4 * 5)
-    assert len(graph.specs) == 68
-    # 5 × 51,200 for the sources and 60 × 6,144 for the targets.
-    assert sum(untyped(spec).total_steps for spec in graph.specs.values()) == 624_640
+    assert (roles.count("source"), roles.count("random"), roles.count("target")) == (20, 3, 3 * 4 * 20)
+    assert len(graph.specs) == 263
+    # 20 × 51,200 for the sources and 240 × 6,144 for the targets.
+    assert sum(untyped(spec).total_steps for spec in graph.specs.values()) == 2_498_560
 
 
 def test_the_random_policy_plays_at_least_100_episodes() -> None:
@@ -42,8 +42,8 @@ def test_controls_and_scratch_need_no_source_and_are_shared_by_all_sources() -> 
     graph = build_graph(two)
     scratch = [row for row in graph.rows if row.strategy in ("scratch", "random-frozen")]
     assert all(row.source is None and not row.needs for row in scratch)
-    assert len(scratch) == 2 * 3 * 5
-    assert len([row for row in graph.rows if row.strategy == "fine-tune"]) == 2 * 3 * 5
+    assert len(scratch) == 2 * 3 * 20
+    assert len([row for row in graph.rows if row.strategy == "fine-tune"]) == 2 * 3 * 20
 
 
 RELU = "{name: PPO, n_steps: 32, n_envs: 8, batch_size: 256, policy_kwargs: {activation: relu}}"

@@ -159,7 +159,12 @@ def test_a_node_that_is_killed_in_mid_sweep_changes_no_number(
 
 
 STEPS = ("training", "sources.base.training", "targets.base-again.training")
-TWO = (*(f"{each}.total_steps=4000" for each in STEPS), "evaluation.every=2016", "seeds=1")
+TWO = (
+    *(f"{each}.total_steps=4000" for each in STEPS),
+    "evaluation.every=2016",
+    "seeds=1",
+    "training.engine=sb3",
+)
 SAVED = (*TWO, "strategies=[scratch]", "training.checkpoint_minutes=0.002")
 """Two long runs."""
 

@@ -19,9 +19,9 @@ WRITTEN = json.loads(
 EXTRACTORS = ("rl_transfer.rl.extractors:SmallCNN", "rl_transfer.rl.policies.extractors:SmallCNN")
 
 
-@pytest.mark.parametrize("name", ["quickstart", "pixels"])
-def test_runs_of_a_shipped_suite_are_called_as_0_1_0_called_them(name: str) -> None:
-    graph = build_graph(load(name, {"rl": RLSuite}, "suites").config)
+@pytest.mark.parametrize(("name", "overrides"), [("quickstart", ["seeds=5"]), ("pixels", [])])
+def test_runs_of_a_shipped_suite_are_called_as_0_1_0_called_them(name: str, overrides: list[str]) -> None:
+    graph = build_graph(load(name, {"rl": RLSuite}, "suites", overrides).config)
     assert {graph.label(each): each for each in graph.specs} == WRITTEN[f"suites/{name}"]
 
 

@@ -64,10 +64,11 @@ def with_engine(run: RLRun, say: Say) -> RLRun:
         TransferError: ``compiled`` was asked for, and the run does not fit; at ``training.engine``.
         MissingExtraError: ``compiled`` was asked for, and Numba cannot be used.
     """
-    if run.engine == SB3:
+    asked = SB3 if run.training is None else run.training.asked_engine
+    if asked == SB3:
         return run
     misfits = [each for each in [misfit(run, *_Spaces().of(run.env))] if each]
-    chosen = _choose(run.engine, misfits, KEY, "this run")
+    chosen = _choose(asked, misfits, KEY, "this run")
     say(f"engine {chosen.name}: {chosen.reason}")
     return run.on_engine(chosen)
 
@@ -210,7 +211,7 @@ def _asked(suite: RLSuite, group: str, name: str, entry: RLSource | RLTarget) ->
     own = entry.training
     if own is not None and "engine" in own.model_fields_set:
         return f"{group}.{name}.{KEY}", own.engine
-    return KEY, suite.training.engine
+    return KEY, suite.training.asked_engine
 
 
 def _misfits(suite: RLSuite, group: str, name: str, built: _Spaces) -> Iterator[str]:

@@ -1,0 +1,74 @@
+"""The tables of docs/quickstart.md, from the summary of a finished sweep.
+
+rl-transfer sweep quickstart
+python docs/quickstart_tables.py results/quickstart
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+SYMBOLS = {"positive": "▲ positive", "negative": "▼ negative", "equivalent": "≈ equivalent"}
+JUDGED = ("asymptotic_gain", "auc_gain")
+UNDECIDED = "? inconclusive"
+
+
+def gain(comparison: dict[str, Any]) -> str:
+    """A gain with its limits, or what is known of it."""
+    point, low, high = (comparison[key] for key in ("gain", "low", "high"))
+    if low is None and high is None:
+        return "–"
+    if high is None:
+        return f"at least {low:+.2f}"
+    if low is None:
+        return f"at most {high:+.2f}"
+    return f"{point:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")
+
+
+def targets(cells: list[dict[str, Any]]) -> list[str]:
+    """What the random policy and training from scratch score."""
+    rows = ["| target | random policy | scratch, final |", "|---|---|---|"]
+    for cell in cells:
+        if cell["kind"] == "baseline":
+            final = cell["metrics"]["final_performance"]["mean"]
+            rows.append(f"| {cell['target']} | {cell['reference']['random']:.3g} | {final:.3g} |")
+    return rows
+
+
+def verdicts(cells: list[dict[str, Any]]) -> list[str]:
+    """Gains and verdicts of every strategy on every target."""
+    rows = [
+        "| strategy | target | final quality | | sample efficiency (AUC) | |",
+        "|---|---|---|---|---|---|",
+    ]
+    last = None
+    for cell in cells:
+        if cell["kind"] == "baseline":
+            continue
+        name = cell["strategy"] + (" (control)" if cell["kind"] == "control" else "")
+        found = []
+        for metric in JUDGED:
+            comparison = cell["comparisons"][metric]
+            found += [gain(comparison), SYMBOLS.get(comparison["verdict"], UNDECIDED)]
+        rows.append(f"| {'' if name == last else name} | {cell['target']} | {' | '.join(found)} |")
+        last = name
+    return rows
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="results of a finished sweep")
+    summary = parser.parse_args().folder / "summary.json"
+    cells = json.loads(summary.read_text(encoding="utf-8"))
+    for line in [*targets(cells), "", *verdicts(cells)]:
+        print(line)
+
+
+if __name__ == "__main__":
+    main()
