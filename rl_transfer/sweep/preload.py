@@ -1,7 +1,9 @@
-"""Imported once by the fork server, so that no worker pays for importing and warming up torch.
+"""Imported once by the fork server, so that no worker pays for importing and warming up torch, or Numba.
 
 One torch thread per process: on small networks more threads are slower and change the rounding.
 """
+
+import importlib
 
 import torch
 
@@ -14,6 +16,5 @@ import rl_transfer.rl.room  # noqa: E402
 from rl_transfer.rl.training.engines import compiler_problem  # noqa: E402
 
 if compiler_problem() is None:
-    import rl_transfer.rl.compiled.on_policy
-    import rl_transfer.rl.compiled.players
-    import rl_transfer.rl.compiled.q_learning  # noqa: F401
+    for name in ("on_policy", "players", "q_learning"):
+        importlib.import_module(f"rl_transfer.rl.compiled.{name}")
