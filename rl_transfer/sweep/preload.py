@@ -12,9 +12,9 @@ torch.set_num_threads(1)
 import stable_baselines3  # noqa: E402, F401
 import torch._dynamo  # noqa: E402
 
-import rl_transfer.rl.room  # noqa: E402
 from rl_transfer.rl.training.engines import compiler_problem  # noqa: E402
 
+importlib.import_module("rl_transfer.rl.room")
 if compiler_problem() is None:
     for name in ("on_policy", "players", "q_learning"):
         importlib.import_module(f"rl_transfer.rl.compiled.{name}")
