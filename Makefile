@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS ?= dev
 CONFIG ?= cartpole
 
-.PHONY: demo test lint docs bench agreement cov mutants faults hostile signals same-tables profile clean
+.PHONY: demo test lint docs bench validity agreement cov mutants faults hostile signals same-tables profile clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -55,6 +55,13 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/engine_agreement.py --output $$(mktemp -d) --tasks cartpole --seeds 2
 	$(BIN)/python benchmarks/quickstart.py --ways sb3-1 compiled-1
 	@echo "Short forms. Each file in benchmarks/ says its full command in its first lines."
+
+## The tables of docs/validity.md: coverage, false verdicts, power. Ten minutes on two idle cores.
+validity: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.validity.score_intervals
+	for table in shapes capped equal families; do $(BIN)/python -m benchmarks.validity.verdicts $$table; done
+	$(BIN)/python -m benchmarks.validity.times
+	$(BIN)/python -m benchmarks.validity.advice
 
 ## Are the two engines equivalent over 30 seeds? An hour; what is finished is kept in results/agreement.
 agreement: $(VENV)/.installed-dev

@@ -26,7 +26,7 @@ PERMUTATION_LIMIT = 20_000
 
 @dataclass(frozen=True)
 class Interval:
-    """A point estimate with its confidence limits; NaN where undefined."""
+    """A point estimate with its confidence limits; NaN where undefined, infinite where there is no limit."""
 
     point: float
     low: float
@@ -36,6 +36,26 @@ class Interval:
     def defined(self) -> bool:
         """Whether both limits exist (two runs or more in every arm)."""
         return math.isfinite(self.low) and math.isfinite(self.high)
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit at all, on one side at least."""
+        return math.isfinite(self.low) or math.isfinite(self.high)
+
+    def within(self, low: float, high: float) -> Interval:
+        """The interval as far as it lies between two values that nothing can exceed; the point stays.
+
+        Args:
+            low: the least possible value.
+            high: the greatest possible value.
+
+        Returns:
+            The same point with limits moved inside; missing ones stay missing.
+        """
+        if math.isnan(self.low):
+            return self
+        ends = (min(max(self.low, low), high), max(min(self.high, high), low))
+        return Interval(self.point, min(ends[0], self.point), max(ends[1], self.point))
 
     def scaled(self, factor: float, offset: float = 0.0) -> Interval:
         """The interval of ``factor × estimate + offset``; limits swap under a negative factor.
@@ -53,6 +73,21 @@ class Interval:
         ends = (self.low * factor + offset, self.high * factor + offset)
         low, high = ends if factor >= 0 else ends[::-1]
         return Interval(self.point * factor + offset, low, high)
+
+
+def hull(intervals: Sequence[Interval]) -> Interval:
+    """The least interval that contains all of them, about the point of the first.
+
+    Args:
+        intervals: of the same quantity, at least one.
+
+    Returns:
+        Limits are missing if one of them has none.
+    """
+    lows, highs = [each.low for each in intervals], [each.high for each in intervals]
+    if any(math.isnan(limit) for limit in (*lows, *highs)):
+        return Interval(intervals[0].point, math.nan, math.nan)
+    return Interval(intervals[0].point, min(lows), max(highs))
 
 
 UNDEFINED = Interval(math.nan, math.nan, math.nan)

@@ -61,6 +61,18 @@ class Arm:
         found = {run.seed: figure(run) for run in self.metrics}
         return {seed: value for seed, value in found.items() if math.isfinite(value)}
 
+    def by_run(self, figure: Callable[[RunMetrics], float]) -> dict[str, float]:
+        """Run id → the figure, for the runs in which it is defined.
+
+        Args:
+            figure: as for :meth:`values`.
+
+        Returns:
+            Run id → value in the figure's unit: what couples two figures of the same runs.
+        """
+        found = {run.id: figure(each) for run, each in zip(self.runs, self.metrics, strict=True)}
+        return {name: value for name, value in found.items() if math.isfinite(value)}
+
     def times(self) -> tuple[ThresholdTime, ...]:
         """Times to threshold of the finished runs; empty without a threshold."""
         return tuple(run.reached for run in self.metrics if run.reached is not None)

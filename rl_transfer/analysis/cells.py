@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,7 +11,10 @@ import numpy as np
 from rl_transfer.analysis import metrics as per_run
 from rl_transfer.analysis.arm_statistics import UNDEFINED, Interval, mean_interval, welch_interval
 from rl_transfer.analysis.arms import Arm
+from rl_transfer.analysis.fieller import Line, Sample, confidence_set
 from rl_transfer.analysis.metric_table import METRICS, MetricInfo
+from rl_transfer.analysis.metrics import RunMetrics
+from rl_transfer.analysis.score_intervals import Part, score_interval
 from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.success import share_interval, wilson_interval
 
@@ -59,45 +62,51 @@ class Metric:
 
 
 _OF_TIMES = ("steps_saved", "speed_up", "break_even", "break_even_targets")
+Figure = Callable[[RunMetrics], float]
 
 
-def level(name: str, values: Mapping[int, float], scale: ScoreScale, confidence: float) -> Metric:
-    """A return of one arm: mean over seeds with Student's t interval, score (J − J_random) / span.
+def level(name: str, arm: Arm, figure: Figure, scale: ScoreScale, confidence: float) -> Metric:
+    """A return of one arm: mean over seeds with Student's t interval; as a score with Fieller's set.
 
     Args:
         name: a key of :data:`rl_transfer.analysis.metric_table.METRICS`.
-        values: seed index → J.
+        arm: the runs of one (source, target, strategy).
+        figure: what is read off each run.
         scale: the constants of the target's scores.
-        confidence: coverage of the interval, in (0, 1).
+        confidence: coverage of the intervals, in (0, 1).
 
     Returns:
         The metric in the measure's unit, and as a score.
     """
-    estimate = _estimate(mean_interval(list(values.values()), confidence), values)
-    return Metric(name, estimate, _scaled(estimate, scale, scale.random))
+    values = arm.values(figure)
+    interval = mean_interval(list(values.values()), confidence).within(*scale.possible)
+    score = _score(((1.0, arm.by_run(figure)),), interval, scale, confidence, origin=scale.random)
+    return Metric(name, _estimate(interval, values), _scaled(values, score, scale, scale.random))
 
 
 def difference(
-    name: str,
-    values: Mapping[int, float],
-    reference: Mapping[int, float],
-    scale: ScoreScale,
-    confidence: float,
+    name: str, arm: Arm, other: Arm, figure: Figure, scale: ScoreScale, confidence: float
 ) -> Metric:
-    """A return of one arm minus that of another: Welch interval, score Δ / span.
+    """A return of one arm minus that of another: Welch interval; as a difference of scores Fieller's set.
 
     Args:
         name: a key of :data:`rl_transfer.analysis.metric_table.METRICS`.
-        values: seed index → J of the arm.
-        reference: seed index → J of the arm that it is compared with.
+        arm: the runs of one (source, target, strategy).
+        other: the arm that it is compared with.
+        figure: what is read off each run.
         scale: the constants of the target's scores.
-        confidence: coverage of the interval, in (0, 1).
+        confidence: coverage of the intervals, in (0, 1).
 
     Returns:
         The metric in the measure's unit, and as a difference of scores.
     """
-    estimate = _difference(values, reference, confidence)
-    return Metric(name, estimate, _scaled(estimate, scale, 0.0))
+    estimate = _difference(arm.values(figure), other.values(figure), confidence)
+    reach = scale.possible[1] - scale.possible[0]
+    interval = estimate.interval.within(-reach, reach)
+    parts = (1.0, arm.by_run(figure)), (-1.0, other.by_run(figure))
+    score = _score(parts, interval, scale, confidence)
+    value = _estimate(interval, estimate.per_seed)
+    return Metric(name, value, _scaled(estimate.per_seed, score, scale, 0.0))
 
 
 def arm_metrics(arm: Arm, scale: ScoreScale, confidence: float) -> dict[str, Metric]:
@@ -111,21 +120,18 @@ def arm_metrics(arm: Arm, scale: ScoreScale, confidence: float) -> dict[str, Met
     Returns:
         Name → metric; a linear probe and a guide's share only where the records hold one.
     """
-    starts = arm.values(lambda run: run.start)
-    over_random = {
-        seed: value - scale.random for seed, value in starts.items() if math.isfinite(scale.random)
-    }
+    start = level("start_performance", arm, lambda run: run.start, scale, confidence)
     found = [
-        level("zero_shot", arm.values(lambda run: run.zero_shot), scale, confidence),
-        level("start_performance", starts, scale, confidence),
-        level("final_performance", arm.values(lambda run: run.final), scale, confidence),
-        level("auc", arm.values(lambda run: run.auc), scale, confidence),
-        _offset_free("jump_start_over_random", over_random, scale, confidence),
-        _offset_free("zero_shot_gap", arm.values(lambda run: run.gap), None, confidence),
-        _offset_free("retention", arm.values(lambda run: run.retention), None, confidence),
+        level("zero_shot", arm, lambda run: run.zero_shot, scale, confidence),
+        start,
+        level("final_performance", arm, lambda run: run.final, scale, confidence),
+        level("auc", arm, lambda run: run.auc, scale, confidence),
+        _over_random(start, scale, confidence),
+        _plain("zero_shot_gap", arm.values(lambda run: run.gap), confidence),
+        _plain("retention", arm.values(lambda run: run.retention), confidence),
     ]
-    probes = arm.values(lambda run: run.probe)
-    found += [level("linear_probe", probes, scale, confidence)] if probes else []
+    probed = any(math.isfinite(run.probe) for run in arm.metrics)
+    found += [level("linear_probe", arm, lambda run: run.probe, scale, confidence)] if probed else []
     guided = arm.values(lambda run: run.guide_share)
     if guided:
         found.append(
@@ -163,8 +169,7 @@ def gain_metrics(arm: Arm, scratch: Arm, scale: ScoreScale, confidence: float) -
         Name → metric.
     """
     found = [
-        difference(name, arm.values(figure), scratch.values(figure), scale, confidence)
-        for name, figure in per_run.GAINS.items()
+        difference(name, arm, scratch, figure, scale, confidence) for name, figure in per_run.GAINS.items()
     ]
     found += _area_ratios(arm, scratch, scale, confidence)
     found += _time_gains(arm, scratch, confidence)
@@ -172,23 +177,44 @@ def gain_metrics(arm: Arm, scratch: Arm, scale: ScoreScale, confidence: float) -
 
 
 def _area_ratios(arm: Arm, scratch: Arm, scale: ScoreScale, confidence: float) -> list[Metric]:
-    """Transfer ratio and forward transfer; the from-scratch mean in the denominator counts as fixed."""
+    """Transfer ratio and forward transfer with Fieller's sets; the span cancels in the one.
 
-    def ratio(name: str, x: Mapping[int, float], y: Mapping[int, float], kind: str) -> Metric:
-        base = float(np.mean(list(y.values()))) if y else math.nan
-        formula = per_run.transfer_ratio if kind == "ratio" else per_run.forward_transfer
-        unit_gain = formula(base + 1, base) if math.isfinite(base) else math.nan
-        return Metric(name, _times(_difference(x, y, confidence), unit_gain))
-
-    def scores(values: Mapping[int, float]) -> dict[int, float]:
-        return {} if scale.is_raw else {seed: float(scale.score(value)) for seed, value in values.items()}
-
-    x, y = (scores(side.values(lambda run: run.auc)) for side in (arm, scratch))
-    clipped_x, clipped_y = (side.values(lambda run: run.clipped_auc) for side in (arm, scratch))
+    In the other it counts as known where it clips the scores.
+    """
+    x, y = (side.by_run(lambda run: run.auc) for side in (arm, scratch))
+    random = np.array(scale.random_returns)
+    areas = [_sample(x, 1, 0), _sample(y, -1, -1), Sample(0.0 * random, random)]
+    clipped = [side.by_run(lambda run: run.clipped_auc) for side in (arm, scratch)]
+    parts = [_sample(clipped[0], 1, 0), _sample(clipped[1], -1, 1)]
+    seeds = arm.values(lambda run: run.auc), arm.values(lambda run: run.clipped_auc)
+    base = float(np.mean([*y.values()])) - scale.random if y else math.nan
+    near = not abs(base) > per_run.NEAR * scale.span
     return [
-        ratio("transfer_ratio", x, y, "ratio"),
-        ratio("forward_transfer", clipped_x, clipped_y, "forward"),
+        _ratio("transfer_ratio", Line([] if near else areas), confidence, seeds[0], positive=False),
+        _ratio("forward_transfer", _open(Line(parts, (0.0, -1.0))), confidence, seeds[1], positive=True),
     ]
+
+
+def _sample(values: Mapping[str, float], constant: int, slope: int) -> Sample:
+    each = np.array([*values.values()])
+    return Sample(constant * each, slope * each)
+
+
+def _open(line: Line) -> Line:
+    """The line, or an empty one where the scratch arm leaves hardly anything open."""
+    return line if -line.slope > per_run.NEAR else Line([])
+
+
+def _ratio(
+    name: str, line: Line, confidence: float, values: Mapping[int, float], *, positive: bool
+) -> Metric:
+    """A ratio to the from-scratch arm; each seed's value is taken over the mean of that arm."""
+    interval = confidence_set(line, confidence, positive=positive) if line.samples else UNDEFINED
+    if not math.isfinite(interval.point):
+        return Metric(name, _estimate(UNDEFINED, {}))
+    base = line.samples[0].constant.mean() - line.constant
+    each = {seed: (value - base) / -line.slope for seed, value in values.items()}
+    return Metric(name, _estimate(interval, each))
 
 
 def _time_gains(arm: Arm, scratch: Arm, confidence: float) -> list[Metric]:
@@ -229,12 +255,20 @@ def _targets_to_break_even(
     return Metric(name, Estimate(count, low, high), bound="≥" if never[0] else "≤" if never[1] else "")
 
 
-def _offset_free(
-    name: str, values: Mapping[int, float], scale: ScoreScale | None, confidence: float
-) -> Metric:
-    """A per-seed difference of returns; its score, if any, is divided by the span alone."""
-    estimate = _estimate(mean_interval(list(values.values()), confidence), values)
-    return Metric(name, estimate, None if scale is None else _scaled(estimate, scale, 0.0))
+def _plain(name: str, values: Mapping[int, float], confidence: float) -> Metric:
+    """A difference within each run, which has no score."""
+    return Metric(name, _estimate(mean_interval(list(values.values()), confidence), values))
+
+
+def _over_random(start: Metric, scale: ScoreScale, confidence: float) -> Metric:
+    """The jump-start over the random policy, whose episodes scatter too; its score is that of the start."""
+    starts = start.value.per_seed if math.isfinite(scale.random) else {}
+    if len(scale.random_returns) > 1 and starts:
+        interval = welch_interval(list(starts.values()), scale.random_returns, confidence)
+    else:
+        interval = mean_interval(list(starts.values()), confidence).scaled(1.0, -scale.random)
+    each = {seed: value - scale.random for seed, value in starts.items()}
+    return Metric("jump_start_over_random", _estimate(interval, each), start.score)
 
 
 def _difference(x: Mapping[int, float], y: Mapping[int, float], confidence: float) -> Estimate:
@@ -247,11 +281,26 @@ def _estimate(interval: Interval, values: Mapping[int, float]) -> Estimate:
     return Estimate(interval.point, interval.low, interval.high, dict(values))
 
 
-def _scaled(estimate: Estimate, scale: ScoreScale, origin: float) -> Estimate | None:
-    """(estimate − origin) / span, or None without a usable reference."""
+def _score(
+    parts: Sequence[Part], raw: Interval, scale: ScoreScale, confidence: float, *, origin: float | None = None
+) -> Interval:
+    """The interval of a score; limits are missing where those of the raw figure are."""
+    if scale.is_raw or not math.isfinite(raw.point):
+        return UNDEFINED
+    point = (raw.point - (origin or 0.0)) / scale.span
+    if not raw.defined:
+        return Interval(point, math.nan, math.nan)
+    found = score_interval(parts, scale, confidence, over_random=origin is not None)
+    return Interval(point, found.low, found.high)
+
+
+def _scaled(
+    values: Mapping[int, float], score: Interval, scale: ScoreScale, origin: float
+) -> Estimate | None:
+    """A score with the seeds' own, or None without a usable reference."""
     if scale.is_raw:
         return None
-    return _times(estimate, 1 / scale.span, -origin / scale.span)
+    return _estimate(score, {seed: (value - origin) / scale.span for seed, value in values.items()})
 
 
 def _times(estimate: Estimate, factor: float, offset: float = 0.0) -> Estimate:

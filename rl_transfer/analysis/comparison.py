@@ -1,23 +1,22 @@
-"""Comparing one arm with another on one figure: interval, test, effect sizes, and the check by a control."""
+"""An arm against the from-scratch arm on one judged figure: verdict, effect sizes, check by a control."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from rl_transfer.analysis import arm_statistics as stats
 from rl_transfer.analysis.arm_statistics import Interval
-from rl_transfer.analysis.arms import Arm
 from rl_transfer.analysis.bootstrap import iqm_difference
+from rl_transfer.analysis.contrast import Contrast
 from rl_transfer.analysis.flags import Obstacle
-from rl_transfer.analysis.metrics import GAINS
 from rl_transfer.analysis.power import SeedRange, fresh_seeds
 from rl_transfer.analysis.score_scale import ScoreScale
-from rl_transfer.analysis.verdict import Verdict, decide
+from rl_transfer.analysis.verdict import Evidence, Verdict, decide
 from rl_transfer.spec import Analysis
 
 Judged = Literal["asymptotic_gain", "auc_gain"]
@@ -28,30 +27,15 @@ Finding = Literal["knowledge", "partly", "not knowledge", "unclear", "unchecked"
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """Two arms on one figure: x is the arm in question, y the other; in scores, or raw without them."""
-
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-    gain: Interval
-    """Difference of means with Welch's interval."""
-    p: float
-    """Two-sided permutation p, not adjusted."""
-
-    @property
-    def runs(self) -> int:
-        """Runs in the smaller arm."""
-        return min(len(self.x), len(self.y))
-
-
-@dataclass(frozen=True)
 class ControlCheck:
     """Does the arm gain more than its control, which knows nothing of the source?"""
 
     control: str
     finding: Finding
     over_control: Interval
-    """Arm − control, difference of means with Welch's interval."""
+    """Arm − control, in the unit of the comparison."""
+    raw: Interval
+    """The same in the measure's unit."""
     p: float
 
     @property
@@ -74,12 +58,19 @@ class Comparison:
 
     metric: Judged
     unit: Literal["score", "measure"]
-    """What ``gain``, ``iqm_gain`` and ``delta`` are measured in."""
+    """What ``gain`` and ``delta`` are in."""
     gain: Interval
+    """Of scores with Fieller's limits, which may be one-sided or missing; raw with Welch's without scores."""
     delta: float
+    raw: Interval
+    """The gain in the measure's unit with Welch's limits: what the verdict rests on."""
+    raw_delta: float
     p: float
     adjusted_p: float
     """Benjamini–Hochberg over the family of cells; NaN outside it (controls)."""
+    equivalence_p: float
+    """Of the two one-sided tests of ±δ."""
+    adjusted_equivalence_p: float
     verdict: Verdict
     reason: str
     improvement: float
@@ -87,24 +78,35 @@ class Comparison:
     cohens_d: float
     hedges_g: float
     iqm_gain: Interval
-    """Difference of interquartile means, percentile bootstrap interval."""
+    """Difference of interquartile means in the measure's unit, percentile bootstrap interval."""
     fresh_seeds: SeedRange | None
     """Seeds per arm of a new plan that would settle an inconclusive verdict; None if nothing can be said."""
     control: ControlCheck | None = None
     obstacle: Obstacle | None = None
     """Why no verdict may be given, whatever the numbers; the verdict is inconclusive then."""
+    at_limit: str = ""
+    """``at the ceiling`` and the like, where arms without spread cost it the verdict; else empty."""
+    weak_baseline: bool = False
+    """Whether training made the from-scratch arm worse than the random policy."""
+
+    @property
+    def shown_raw(self) -> bool:
+        """Whether people read the raw gain: without scores, or where a score's limits would be infinite."""
+        return self.unit == "measure" or (self.raw.defined and not self.gain.limited)
 
     @property
     def outcome(self) -> str:
-        """What people read: the verdict, or that runs ``failed`` or are ``unfinished``."""
-        return self.obstacle.state if self.obstacle is not None else str(self.verdict)
+        """What people read: the verdict, or what is in its way: ``failed``, ``at the ceiling`` …"""
+        if self.obstacle is not None:
+            return "no arm left chance" if self.obstacle.state == "chance" else self.obstacle.state
+        return self.at_limit or str(self.verdict)
 
     @property
     def symbol(self) -> str:
-        """One character for it: ▲ ▼ ≈ ? for verdicts, ✗ failed, … unfinished, ≠ incomparable."""
+        """One character for it: ▲ ▼ ≈ ? for verdicts, ✗ failed, … unfinished, ≠ incomparable, ∅ chance."""
         if self.obstacle is None:
             return self.verdict.symbol
-        return {"failed": "✗", "unfinished": "…", "incomparable": "≠"}[self.obstacle.state]
+        return {"failed": "✗", "unfinished": "…", "incomparable": "≠", "chance": "∅"}[self.obstacle.state]
 
     @property
     def doubted(self) -> bool:
@@ -112,29 +114,13 @@ class Comparison:
         return self.control is not None and self.control.finding != "knowledge"
 
 
-def contrast(
-    metric: Judged,
-    arm: Arm,
-    other: Arm,
-    scale: ScoreScale,
-    confidence: float,
-    generator: np.random.Generator,
-) -> Contrast:
-    """The contrast of two arms on one metric.
+@dataclass(frozen=True)
+class Corrected:
+    """A contrast's p-values after correction for the cells that are judged together."""
 
-    Args:
-        metric: the judged metric.
-        arm: the arm in question.
-        other: the arm that it is compared with.
-        scale: the constants of the target's scores.
-        confidence: coverage of Welch's interval, in (0, 1).
-        generator: serves the permutation test where it samples.
-
-    Returns:
-        Both arms' values, their difference and p; in scores, or raw without them.
-    """
-    x, y = (_on_scale(side.values(GAINS[metric]), scale) for side in (arm, other))
-    return Contrast(x, y, stats.welch_interval(x, y, confidence), stats.permutation_p(x, y, generator))
+    p: float
+    equivalence_p: float
+    cells: int
 
 
 def judge(
@@ -144,9 +130,9 @@ def judge(
     settings: Analysis,
     generator: np.random.Generator,
     *,
-    adjusted_p: float | None,
-    family: int,
+    family: Corrected | None,
     obstacle: Obstacle | None,
+    weak_baseline: bool,
 ) -> Comparison:
     """The comparison of one cell with the from-scratch arm on one metric.
 
@@ -156,34 +142,61 @@ def judge(
         scale: the constants of the target's scores, δ among them.
         settings: q, confidence and resamples.
         generator: serves the bootstrap.
-        adjusted_p: p corrected for the family of cells; None outside it, where the plain p decides.
-        family: cells in the family.
+        family: what correction makes of both p; None outside a family, where they decide as they are.
         obstacle: why no verdict may be given, if anything.
+        weak_baseline: whether training made the from-scratch arm worse than the random policy.
 
     Returns:
         Verdict with reason, and the effect sizes beside it.
     """
-    p, cells = (pair.p, 1) if adjusted_p is None else (adjusted_p, family)
+    used = family or Corrected(pair.p, pair.equivalence_p, 1)
     block = None if obstacle is None else obstacle.reason
-    verdict, reason = decide(pair.gain, p, runs=pair.runs, delta=scale.delta, q=settings.q, obstacle=block)
-    unsettled = verdict is Verdict.INCONCLUSIVE and obstacle is None
+    decided = partial(decide, delta=scale.raw_delta, q=settings.q, obstacle=block)
+    verdict, reason = decided(_evidence(pair, used))
+    at_limit = ""
+    if verdict is Verdict.INCONCLUSIVE and pair.measured is not None:
+        first = pair.measured
+        unguarded = decided(_evidence(first, Corrected(first.p, first.equivalence_p, 1)))[0]
+        if unguarded is not Verdict.INCONCLUSIVE:
+            at_limit = _limit_of(pair.spreadless)
+            reason = (
+                f"{pair.spreadless}: what the runs show would not survive one more run that ends otherwise"
+            )
+    # Arms without spread tell nothing of the spread that a plan would meet.
+    unsettled = verdict is Verdict.INCONCLUSIVE and obstacle is None and not pair.spreadless
     x, y = pair.x, pair.y
     return Comparison(
         metric=metric,
-        unit="measure" if scale.is_raw else "score",
-        gain=pair.gain,
+        unit="measure" if pair.score is None else "score",
+        gain=pair.raw if pair.score is None else pair.score,
         delta=scale.delta,
+        raw=pair.raw,
+        raw_delta=scale.raw_delta,
         p=pair.p,
-        adjusted_p=math.nan if adjusted_p is None else adjusted_p,
+        adjusted_p=math.nan if family is None else family.p,
+        equivalence_p=pair.equivalence_p,
+        adjusted_equivalence_p=math.nan if family is None else family.equivalence_p,
         verdict=verdict,
         reason=reason,
         improvement=stats.probability_of_improvement(x, y),
         cohens_d=stats.cohens_d(x, y),
         hedges_g=stats.hedges_g(x, y),
         iqm_gain=iqm_difference(x, y, generator, settings.bootstrap, settings.confidence),
-        fresh_seeds=_fresh_seeds(pair, scale.delta, settings, cells) if unsettled else None,
+        fresh_seeds=_fresh_seeds(pair, scale.raw_delta, settings, used.cells) if unsettled else None,
         obstacle=obstacle,
+        at_limit=at_limit,
+        weak_baseline=weak_baseline,
     )
+
+
+def _evidence(pair: Contrast, adjusted: Corrected) -> Evidence:
+    return Evidence(pair.raw, pair.relevance, adjusted.p, adjusted.equivalence_p, pair.runs)
+
+
+def _limit_of(spreadless: str) -> str:
+    """The place that is worth a word in a table: the ceiling before the floor."""
+    places = ("at the ceiling", "at the floor", "without spread")
+    return next(place for place in places if place in spreadless)
 
 
 def _fresh_seeds(pair: Contrast, delta: float, settings: Analysis, cells: int) -> SeedRange | None:
@@ -209,8 +222,8 @@ def check_control(
     Returns:
         The finding, and the arm's gain over the control.
     """
-    above = arm_over_control.gain.defined and arm_over_control.gain.low > 0
-    gains = control.gain.defined and control.gain.low > 0 and control.gain.point >= control.delta
+    above = arm_over_control.raw.defined and arm_over_control.raw.low > 0
+    gains = control.raw.defined and control.raw.low > 0 and control.raw.point >= control.raw_delta
     finding: Finding
     if not complete:
         finding = "unchecked"
@@ -218,10 +231,5 @@ def check_control(
         finding = "partly" if above else "not knowledge"
     else:
         finding = "knowledge" if above else "unclear"
-    return ControlCheck(name, finding, arm_over_control.gain, arm_over_control.p)
-
-
-def _on_scale(values: Mapping[int, float], scale: ScoreScale) -> tuple[float, ...]:
-    if scale.is_raw:
-        return tuple(values.values())
-    return tuple(scale.score(np.array(list(values.values()))).tolist())
+    shown = arm_over_control.raw if arm_over_control.score is None else arm_over_control.score
+    return ControlCheck(name, finding, shown, arm_over_control.raw, arm_over_control.p)

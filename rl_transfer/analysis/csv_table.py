@@ -20,8 +20,11 @@ _VERDICT = {
     "verdict_low": "low",
     "verdict_high": "high",
     "verdict_delta": "delta",
+    "outcome": "outcome",
     "p": "p",
     "adjusted_p": "adjusted_p",
+    "equivalence_p": "equivalence_p",
+    "adjusted_equivalence_p": "adjusted_equivalence_p",
     "hedges_g": "hedges_g",
     "improvement": "probability_of_improvement",
 }

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from rl_transfer.analysis.arms import Arm, SourceInfo
+from rl_transfer.analysis.guard import below_chance, left_chance
 from rl_transfer.analysis.inputs import Sweep
+from rl_transfer.analysis.metrics import GAINS, RunMetrics
 from rl_transfer.analysis.mixture import code_mixtures
 from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.results import PLAYED, Labels
-from rl_transfer.wording import listing
+from rl_transfer.wording import in_words, listing
 
+_OF_TARGET = ("raw-returns", "reference-fallback", "wide-final-window", "baseline-below-chance")
 _SHARED_KNOBS = ("learning_starts", "exploration_initial_eps", "entropy", "target_networks")
 
 
@@ -31,7 +37,7 @@ class Flag:
     @property
     def of_target(self) -> bool:
         """Whether it speaks of the target's scale, the same for every strategy there."""
-        return self.code in ("raw-returns", "reference-fallback", "wide-final-window")
+        return self.code in _OF_TARGET
 
 
 def arm_flags(
@@ -114,11 +120,19 @@ def arm_flags(
     found += [Flag("versions", message) for message in code_mixtures(both)]
     found += _wide_window(arm)
     if scale.is_raw:
-        note = (
-            "" if scale.delta_declared else "; declare analysis.raw_delta to judge relevance and equivalence"
-        )
+        note = "" if scale.tolerance.declared else "; declare raw_delta to judge relevance and equivalence"
         found.append(Flag("raw-returns", f"judged on raw {labels.values}: {scale.reason}{note}"))
-    elif scale.reason:
+    finals = scratch.by_run(GAINS["asymptotic_gain"]) if scratch else {}
+    if below_chance(finals, scale):
+        found.append(
+            Flag(
+                "baseline-below-chance",
+                f"training from scratch ended at {np.mean([*finals.values()]):,.4g}, clearly below "
+                f"{labels.the_chance} ({scale.random:,.4g}): a gain over it is no sign of a good "
+                f"{labels.network}",
+            )
+        )
+    if scale.reason and not scale.is_raw:
         found.append(Flag("reference-fallback", f"the reference is the {scale.mode}: {scale.reason}"))
     return found
 
@@ -191,7 +205,7 @@ def describe_missing(arm: Arm) -> str:
     return f"{len(arm.problems)} of {len(arm.seeds)} {arm.strategy} runs missing ({named})"
 
 
-State = Literal["failed", "unfinished", "incomparable"]
+State = Literal["failed", "unfinished", "incomparable", "chance"]
 
 
 @dataclass(frozen=True)
@@ -199,7 +213,8 @@ class Obstacle:
     """Why a cell may not get a verdict, whatever its numbers say."""
 
     state: State
-    """``failed`` where any run that it needs failed, was damaged, or was skipped for a failed source."""
+    """``failed`` where any run that it needs failed, was damaged, or was skipped for a failed source;
+    ``chance`` where no arm is clearly above the random policy."""
     short: str
     """For headlines: ``1 of 5 fine-tune runs failed``."""
     reason: str
@@ -238,6 +253,32 @@ def obstacle(arm: Arm, scratch: Arm | None, random_problem: str | None, sweep: S
         reason = "the two arms were not evaluated at the same steps"
         return Obstacle("incomparable", reason, reason)
     return None
+
+
+def no_arm_left_chance(
+    arm: Arm, scratch: Arm | None, figure: Callable[[RunMetrics], float], scale: ScoreScale, labels: Labels
+) -> Obstacle | None:
+    """Whether neither arm of a cell is clearly above the random policy: then there is nothing to compare.
+
+    Args:
+        arm: the cell's runs.
+        scratch: the from-scratch arm on the same target, if the sweep has one.
+        figure: what is judged.
+        scale: of the target.
+        labels: what the sweep's numbers are called.
+
+    Returns:
+        The obstacle; None where an arm left chance, or the random policy was not measured.
+    """
+    arms = [each for each in (arm, scratch) if each is not None and each.runs]
+    if math.isnan(scale.random) or not arms or any(left_chance(each.by_run(figure), scale) for each in arms):
+        return None
+    means = in_words([f"{each.strategy} {np.mean([*each.by_run(figure).values()]):,.4g}" for each in arms])
+    return Obstacle(
+        "chance",
+        f"no better than {labels.the_chance}, from scratch neither",
+        f"no arm left chance: {means} against {scale.random:,.4g} of {labels.the_chance}",
+    )
 
 
 def is_failure(problem: str) -> bool:

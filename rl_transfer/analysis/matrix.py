@@ -16,17 +16,20 @@ from rl_transfer.analysis.arm_statistics import FloatArray, benjamini_hochberg
 from rl_transfer.analysis.arms import Arm, arm_band, build_arm, source_info
 from rl_transfer.analysis.cells import arm_metrics, gain_metrics
 from rl_transfer.analysis.comparison import JUDGED, Comparison, Judged
-from rl_transfer.analysis.flags import Flag, Obstacle, arm_flags, control_knobs, obstacle
+from rl_transfer.analysis.contrast import Contrast, contrast
+from rl_transfer.analysis.flags import Flag, Obstacle, arm_flags, control_knobs, no_arm_left_chance, obstacle
+from rl_transfer.analysis.guard import below_chance
 from rl_transfer.analysis.inputs import Run, Sweep
 from rl_transfer.analysis.metric_table import METRICS
-from rl_transfer.analysis.metrics import final_performance, has_plateaued
+from rl_transfer.analysis.metrics import GAINS, final_performance, has_plateaued
 from rl_transfer.analysis.model import Cell, CellKey, Kind, Matrix, TargetInfo
 from rl_transfer.analysis.parting import DifferenceBand, difference_band
 from rl_transfer.analysis.power import smallest_seeds
 from rl_transfer.analysis.score_scale import ScoreScale, score_scale
-from rl_transfer.analysis.settings import StrategyInfo, read_dose, read_engine, read_number
+from rl_transfer.analysis.settings import StrategyInfo, read_dose, read_engine, read_number, read_range
 from rl_transfer.analysis.success import read_success
 from rl_transfer.analysis.threshold import threshold_of
+from rl_transfer.analysis.tolerance import read_tolerance
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.seeding import generator
 
@@ -74,16 +77,22 @@ class _Steps:
 
     def _norm(self, target: str) -> ScoreScale:
         random = self.random[target]
-        distinct = {run.id: run.curve for run in self._scratch_rows(target)}
-        finals = [
-            final_performance(curve.means, self.settings.final_share) for curve in distinct.values() if curve
-        ]
-        return score_scale(
-            np.concatenate(random.curve.returns) if random and random.curve else (),
-            finals,
-            self.settings,
-            read_number(self.sweep.config, "targets", target, "reward_threshold"),
-            self.sweep.labels,
+        config, labels = self.sweep.config, self.sweep.labels
+        finals = {
+            run.id: final_performance(run.curve.means, self.settings.final_share)
+            for run in self._scratch_rows(target)
+            if run.curve
+        }
+        returns = np.concatenate(random.curve.returns) if random and random.curve else ()
+        threshold = read_number(config, "targets", target, "reward_threshold")
+        scale = score_scale(returns, finals, self.settings, threshold, labels)
+        there = [run.curve for run in self.sweep.select("target", target=target) if run.curve]
+        tolerance = read_tolerance(self.sweep.manifest, target, scale.random, spans=scale.mode == "scratch")
+        return replace(
+            scale,
+            tolerance=tolerance,
+            best=max((float(curve.means.max()) for curve in there), default=math.nan),
+            possible=read_range(config, target, labels),
         )
 
     def _arms(self) -> dict[CellKey, Arm]:
@@ -132,11 +141,12 @@ class _Steps:
         for metric in JUDGED:
             pairs = {key: self._contrast(metric, key) for key in self.obstacles}
             # A cell without a verdict stays in its family with p = 1: a crash must not help its neighbours.
-            raw = [
-                1.0 if self.obstacles[key] or math.isnan(pairs[key].p) else pairs[key].p
-                for key in self.family
-            ]
-            adjusted = dict(zip(self.family, benjamini_hochberg(raw).tolist(), strict=True))
+            obstacles = {key: self.obstacles[key] or self._at_chance(metric, key) for key in pairs}
+            blocked = {key for key in pairs if obstacles[key] or math.isnan(pairs[key].p)}
+            differs = self._corrected({key: 1.0 if key in blocked else pairs[key].p for key in pairs})
+            within = self._corrected(
+                {key: 1.0 if key in blocked else pairs[key].equivalence_p for key in pairs}
+            )
             for key, pair in pairs.items():
                 found[key][metric] = compare.judge(
                     metric,
@@ -144,20 +154,40 @@ class _Steps:
                     self.scales[key[1]],
                     self.settings,
                     self._stream("bootstrap", metric, key),
-                    adjusted_p=adjusted.get(key),
-                    family=len(self.family),
-                    obstacle=self.obstacles[key],
+                    family=compare.Corrected(differs[key], within[key], len(self.family))
+                    if key in differs
+                    else None,
+                    obstacle=obstacles[key],
+                    weak_baseline=self._weak_baseline(key),
                 )
         for key in self.family:
             for metric in JUDGED:
                 found[key][metric] = self._checked(found, key, metric)
         return found
 
-    def _contrast(self, metric: Judged, key: CellKey, other: Arm | None = None) -> compare.Contrast:
-        arm, target = self.arms[key], key[1]
+    def _corrected(self, p: Mapping[CellKey, float]) -> dict[CellKey, float]:
+        """P of the cells in the family after correction."""
+        adjusted = benjamini_hochberg([p[key] for key in self.family])
+        return dict(zip(self.family, adjusted.tolist(), strict=True))
+
+    def _contrast(self, metric: Judged, key: CellKey, other: Arm | None = None) -> Contrast:
+        arm, scale, figure = self.arms[key], self.scales[key[1]], GAINS[metric]
         against = other or self._scratch(key) or replace(arm, runs=(), metrics=())
         stream = self._stream(f"permutation-{against.strategy}", metric, key)
-        return compare.contrast(metric, arm, against, self.scales[target], self.settings.confidence, stream)
+        names = arm.strategy, against.strategy
+        x, y = arm.by_run(figure), against.by_run(figure)
+        return contrast(x, y, scale, self.settings.confidence, stream, names)
+
+    def _at_chance(self, metric: Judged, key: CellKey) -> Obstacle | None:
+        return no_arm_left_chance(
+            self.arms[key], self._scratch(key), GAINS[metric], self.scales[key[1]], self.sweep.labels
+        )
+
+    def _weak_baseline(self, key: CellKey) -> bool:
+        scratch = self._scratch(key)
+        return scratch is not None and below_chance(
+            scratch.by_run(GAINS["asymptotic_gain"]), self.scales[key[1]]
+        )
 
     def _checked(
         self, found: Mapping[CellKey, Mapping[Judged, Comparison]], key: CellKey, metric: Judged

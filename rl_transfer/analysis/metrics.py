@@ -124,32 +124,6 @@ def time_to_threshold(steps: FloatArray, means: FloatArray, threshold: float) ->
     return ThresholdTime(float(steps[-1]), False)
 
 
-def transfer_ratio(auc_transfer: float, auc_scratch: float) -> float:
-    """(auc_T − auc_S) / auc_S on normalised scores; NaN where auc_S is within 0.05 of 0.
-
-    Args:
-        auc_transfer: area of the transfer arm's scores.
-        auc_scratch: area of the from-scratch arm's scores.
-    """
-    return _ratio(auc_transfer - auc_scratch, auc_scratch)
-
-
-def forward_transfer(auc_transfer: float, auc_scratch: float) -> float:
-    """(auc_T − auc_S) / (1 − auc_S), areas of scores clipped to [0, 1]; NaN where 1 − auc_S ≤ 0.05.
-
-    Source: Wołczyk et al. 2021 (NeurIPS), "Continual World".
-
-    Args:
-        auc_transfer: area of the transfer arm's clipped scores, in [0, 1].
-        auc_scratch: area of the from-scratch arm's clipped scores, in [0, 1].
-    """
-    return _ratio(auc_transfer - auc_scratch, 1 - auc_scratch)
-
-
-def _ratio(numerator: float, denominator: float) -> float:
-    return numerator / denominator if abs(denominator) > NEAR else math.nan
-
-
 def censoring(transfer: Sequence[ThresholdTime], scratch: Sequence[ThresholdTime]) -> str:
     """How times cut at the budget bound what uncut ones would give, for figures that grow with scratch's.
 

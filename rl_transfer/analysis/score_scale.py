@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from rl_transfer.analysis.arm_statistics import FloatArray, Values, as_values
+from rl_transfer.analysis.tolerance import UNDECLARED, Tolerance
 from rl_transfer.results import PLAYED, Labels
 from rl_transfer.spec import Analysis
 
@@ -25,10 +26,10 @@ CLEAR_SHARE = 0.05
 
 @dataclass(frozen=True)
 class ScoreScale:
-    """The constants of one target: score = (J − random) / (reference − random).
+    """What 0 and 1 mean on one target: score = (J − random) / (reference − random).
 
-    Both constants are treated as fixed, and shown. In mode ``raw`` there is no usable reference: scores are
-    NaN, and verdicts speak of raw differences with ``delta`` in units of the measure.
+    In mode ``raw`` there is no usable reference: scores are NaN. Verdicts speak of raw differences
+    everywhere.
     """
 
     mode: Mode
@@ -36,12 +37,18 @@ class ScoreScale:
     """J of the uniform-random policy; NaN if it was not measured."""
     reference: float
     """J that scores 1; NaN in mode ``raw``."""
-    delta: float
-    """Half-width of the region of practical equivalence: in scores, or in the measure's unit if raw."""
+    tolerance: Tolerance
+    """δ of the target."""
     reason: str = ""
     """Why the configured reference could not be used; empty if it is."""
-    delta_declared: bool = True
-    """False in mode ``raw`` without ``raw_delta``: delta is then 0 and equivalence can hardly be shown."""
+    random_returns: tuple[float, ...] = ()
+    """What ``random`` is the mean of, one per episode."""
+    finals: Mapping[str, float] = field(default_factory=dict)
+    """Run → final performance of each from-scratch run, the mean of which is the reference of that mode."""
+    best: float = math.nan
+    """The best J(t_k) of any run on the target; NaN without runs."""
+    possible: tuple[float, float] = (-math.inf, math.inf)
+    """The least and the greatest J that are possible; infinite where none is declared."""
 
     @property
     def is_raw(self) -> bool:
@@ -53,10 +60,25 @@ class ScoreScale:
         """Reference − random: the return worth one unit of score; NaN if raw."""
         return self.reference - self.random
 
+    @property
+    def raw_delta(self) -> float:
+        """δ in the measure's unit; estimated where it is a share of what training from scratch gains."""
+        return self.tolerance.share * self.span if self.tolerance.share else self.tolerance.raw
+
+    @property
+    def delta(self) -> float:
+        """δ in scores; in the measure's unit if raw."""
+        return self.raw_delta if self.is_raw else self.raw_delta / self.span
+
+    @property
+    def random_error(self) -> float:
+        """Standard error of ``random`` over episodes."""
+        return standard_error(np.array(self.random_returns))
+
     def score(self, returns: FloatArray | float) -> FloatArray:
         """Normalised scores: 0 is the random policy, 1 the reference.
 
-        >>> float(ScoreScale("number", random=20.0, reference=100.0, delta=0.05).score(60.0))
+        >>> float(ScoreScale("number", 20.0, 100.0, Tolerance(4.0)).score(60.0))
         0.5
 
         Args:
@@ -79,15 +101,15 @@ class ScoreScale:
 
 def score_scale(
     random_returns: Values,
-    scratch_finals: Values,
+    finals: Mapping[str, float],
     settings: Analysis,
     reward_threshold: float | None = None,
     labels: Labels = PLAYED,
 ) -> ScoreScale:
-    """The constants of one target.
+    """The constants of one target, still without its δ.
 
     The reference is the one configured; if it is not clearly above random, the environment's
-    ``reward_threshold``; failing that, raw returns with the declared ``raw_delta``.
+    ``reward_threshold``; failing that, there are no scores.
 
     *Clearly above* means: by more than two standard errors (of the from-scratch arm's mean over seeds and
     of random's over episodes, combined), and for the from-scratch arm at least a twentieth of the way from
@@ -96,7 +118,7 @@ def score_scale(
 
     Args:
         random_returns: returns of the random policy, one per episode; empty if not measured.
-        scratch_finals: final performance of the from-scratch arm, one per seed; may be empty.
+        finals: run → final performance, of each from-scratch run; may be empty.
         settings: the sweep's analysis settings.
         reward_threshold: the target's threshold, if it has one.
         labels: what the sweep's numbers are called.
@@ -104,20 +126,21 @@ def score_scale(
     Returns:
         The constants, the mode that was possible, and why it is not the one configured.
     """
-    random, scratch = as_values(random_returns, "random_returns"), as_values(scratch_finals, "scratch_finals")
+    random = as_values(random_returns, "random_returns")
+    scratch = as_values([*finals.values()], "finals")
     base = float(random.mean()) if random.size else math.nan
     reasons = [] if random.size else [f"{labels.the_chance} was not measured"]
+    scale = ScoreScale(
+        "raw", base, math.nan, UNDECLARED, random_returns=tuple(random.tolist()), finals=dict(finals)
+    )
     for mode, reference, error in _candidates(scratch, settings, reward_threshold, labels):
-        error = math.hypot(error, _standard_error(random))
+        error = math.hypot(error, standard_error(random))
         doubt = _doubt(mode, reference, base, error, reward_threshold, labels)
         if random.size and doubt is None:
-            return ScoreScale(mode, base, reference, settings.delta, "; ".join(reasons))
+            return replace(scale, mode=mode, reference=reference, reason="; ".join(reasons))
         if doubt is not None:
             reasons.append(doubt)
-    declared = settings.raw_delta is not None
-    return ScoreScale(
-        "raw", base, math.nan, settings.raw_delta or 0.0, "; ".join(reasons), delta_declared=declared
-    )
+    return replace(scale, reason="; ".join(reasons))
 
 
 def _candidates(
@@ -125,7 +148,7 @@ def _candidates(
 ) -> Iterator[tuple[Mode, float, float]]:
     """(mode, reference, its standard error), in order of preference."""
     if settings.reference == "scratch":
-        yield "scratch", float(scratch.mean()) if scratch.size else math.nan, _standard_error(scratch)
+        yield "scratch", float(scratch.mean()) if scratch.size else math.nan, standard_error(scratch)
     elif not isinstance(settings.reference, str):
         yield "number", float(settings.reference), 0.0
     if threshold is not None or labels.threshold:
@@ -160,5 +183,10 @@ def _doubt(
     return None
 
 
-def _standard_error(x: FloatArray) -> float:
+def standard_error(x: FloatArray) -> float:
+    """Standard error of the mean of independent values; 0 of fewer than two, which count as known.
+
+    Args:
+        x: values, array [n].
+    """
     return float(x.std(ddof=1)) / math.sqrt(x.size) if x.size > 1 else 0.0

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rl_transfer.errors import ConfigError, StoreError
+from rl_transfer.results import Labels
 from rl_transfer.spec import Analysis, JsonObject, parse
 
 
@@ -90,6 +91,31 @@ def read_number(config: JsonObject, section: str, name: str | None, key: str) ->
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise StoreError(f"{section}.{name}.{key} must be a finite number, got {value!r}")
     return float(value)
+
+
+def read_range(config: JsonObject, target: str, labels: Labels) -> tuple[float, float]:
+    """The least and the greatest J that are possible on a target.
+
+    Args:
+        config: the config as ``sweep.json`` holds it.
+        target: its name.
+        labels: what its numbers are called; an accuracy lies between 0 and 1 without being told.
+
+    Returns:
+        Both; infinite where nothing is declared.
+
+    Raises:
+        StoreError: something else than two rising numbers stands there.
+    """
+    entry = (config.get("targets") or {}).get(target) or {}
+    own = entry.get("return_range") if isinstance(entry, Mapping) else None
+    given = own if own is not None else (config.get("analysis") or {}).get("return_range")
+    if given is None:
+        return (0.0, 1.0) if labels.measure == "accuracy" else (-math.inf, math.inf)
+    numbers = isinstance(given, Sequence) and all(isinstance(each, int | float) for each in given)
+    if not numbers or len(given) != 2 or not given[0] < given[1]:
+        raise StoreError(f"targets.{target}.return_range must be two rising numbers, got {given!r}")
+    return float(given[0]), float(given[1])
 
 
 @dataclass(frozen=True)

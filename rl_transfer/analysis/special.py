@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+from numpy.polynomial.chebyshev import Chebyshev
 
 _ITERATIONS = 10_000
 _PRECISION = 1e-16
@@ -106,3 +111,24 @@ def t_quantile(probability: float, degrees: float) -> float:
         else:
             low = middle
     return (low + high) / 2
+
+
+@lru_cache(maxsize=64)
+def log_t_quantile(probability: float) -> Chebyshev:
+    """Logarithm of :func:`t_quantile` of one probability as a function of 1/ν, for many ν at once.
+
+    It is smooth in 1/ν: a polynomial through 41 exact values is right to about 1e-12.
+
+    Args:
+        probability: in [½, 1).
+
+    Returns:
+        A function on [0, 1]; 0 stands for the normal distribution.
+    """
+    normal = NormalDist().inv_cdf(probability)
+
+    def exact(inverse: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        found = [t_quantile(probability, 1 / u) if u > 1e-9 else normal for u in inverse]
+        return np.log(np.maximum(found, 1e-300))
+
+    return Chebyshev.interpolate(exact, 40, domain=[0.0, 1.0])

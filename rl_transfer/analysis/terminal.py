@@ -113,10 +113,8 @@ def _row(cell: Cell, labels: Labels) -> tuple[str, ...]:
     texts = [cell.target]
     for name in JUDGED:
         entry = cell.comparisons[name]
-        raw = " r" if entry.unit == "measure" else ""
         doubt = "*" if entry.doubted else ""
-        gain = words.interval(entry.gain, digits=words.digits(labels, entry.unit))
-        texts += [f"{gain}{raw}", f"{entry.symbol} {entry.outcome}{doubt}"]
+        texts += [words.gain(entry, labels), f"{entry.symbol} {entry.outcome}{doubt}"]
     return tuple(texts)
 
 

@@ -72,7 +72,7 @@ def threshold_of(sweep: Sweep, target: str, scratch: Sequence[Run], random: Run 
     if random is None or random.curve is None or any(run.problem == "unfinished" for run in first):
         return nothing
     share = sweep.settings.final_share
-    finals = [final_performance(run.curve.means, share) for run in first if run.curve]
+    finals = {run.id: final_performance(run.curve.means, share) for run in first if run.curve}
     scale = score_scale(np.concatenate(random.curve.returns), finals, sweep.settings, None, sweep.labels)
     if scale.is_raw:
         return nothing

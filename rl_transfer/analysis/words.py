@@ -10,6 +10,7 @@ from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.comparison import Comparison
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix, TargetInfo
+from rl_transfer.analysis.tolerance import Tolerance
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.results import Labels
 from rl_transfer.wording import counted, in_words, listing
@@ -23,9 +24,15 @@ EFFECTS = (
     "has failed",
     "is unfinished",
     "cannot be judged",
+    "does not leave chance",
 )
 """What the verdicts of a cell can add up to, in the order in which they are told."""
-_OBSTACLES = {"failed": "has failed", "unfinished": "is unfinished", "incomparable": "cannot be judged"}
+_OBSTACLES = {
+    "failed": "has failed",
+    "unfinished": "is unfinished",
+    "incomparable": "cannot be judged",
+    "chance": "does not leave chance",
+}
 
 
 def number(value: float, *, signed: bool = False, digits: int = 3) -> str:
@@ -61,12 +68,45 @@ def interval(estimate: Interval, *, signed: bool = True, digits: int = 3) -> str
         digits: as for :func:`number`.
 
     Returns:
-        The text; the point alone if there are no limits.
+        The text; the point alone if there are no limits, and in words where there is one.
     """
     point, low, high = (
         number(value, signed=signed, digits=digits) for value in (estimate.point, estimate.low, estimate.high)
     )
-    return f"{point} [{low}, {high}]" if estimate.defined else point
+    if estimate.defined:
+        return f"{point} [{low}, {high}]"
+    if not estimate.limited:
+        return point
+    return f"{point} (at least {low})" if math.isfinite(estimate.low) else f"{point} (at most {high})"
+
+
+def gain(entry: Comparison, labels: Labels) -> str:
+    """The gain of a comparison: a score with its interval, or raw where there is no score to give.
+
+    Args:
+        entry: the comparison of one cell on one metric.
+        labels: of the sweep.
+
+    Returns:
+        Point and limits; ``r`` marks what is in the measure's unit. A score whose interval would be
+        unbounded is left out.
+    """
+    return f"{interval(entry.raw, digits=digits(labels))} r" if entry.shown_raw else interval(entry.gain)
+
+
+def source_of_delta(tolerance: Tolerance) -> str:
+    """Where a target's δ comes from.
+
+    Args:
+        tolerance: of the target.
+    """
+    return {
+        "declared": "declared",
+        "number": "a share of the way to the given reference",
+        "threshold": "a share of the way to the threshold",
+        "scratch": f"{tolerance.share:g} of what training from scratch gains",
+        "nothing": "none can be declared as a share",
+    }[tolerance.basis]
 
 
 def digits(labels: Labels, unit: str = "measure") -> int:
@@ -159,8 +199,12 @@ def _sentence(key: tuple[str, str | None, float], cells: Sequence[Cell], unit: s
 def _effect(comparisons: Iterable[Comparison]) -> tuple[str, str]:
     """What a cell's verdicts add up to, and for which of the judged metrics; or what is in their way."""
     by_verdict: dict[Verdict, list[Comparison]] = {}
-    for entry in comparisons:
-        if entry.obstacle is not None:
+    entries = [*comparisons]
+    at_chance = [
+        entry for entry in entries if entry.obstacle is not None and entry.obstacle.state == "chance"
+    ]
+    for entry in entries:
+        if entry.obstacle is not None and (entry not in at_chance or len(at_chance) == len(entries)):
             return _OBSTACLES[entry.obstacle.state], f" ({entry.obstacle.short})"
         by_verdict.setdefault(entry.verdict, []).append(entry)
     gains, losses = by_verdict.get(Verdict.POSITIVE, []), by_verdict.get(Verdict.NEGATIVE, [])
@@ -170,7 +214,8 @@ def _effect(comparisons: Iterable[Comparison]) -> tuple[str, str]:
         doubts = dict.fromkeys(
             entry.control.sentence for entry in gains if entry.control is not None and entry.doubted
         )
-        return "helps", f" ({'; '.join([_scope(gains), *doubts])})"
+        weak = ["over a baseline that training made worse than chance"] if gains[0].weak_baseline else []
+        return "helps", f" ({'; '.join([_scope(gains), *weak, *doubts])})"
     if losses:
         return "hurts", f" ({_scope(losses)})"
     if set(by_verdict) == {Verdict.EQUIVALENT}:
@@ -233,7 +278,8 @@ def scale_of_gains(matrix: Matrix) -> str:
     raw = {info.scale.is_raw for info in matrix.targets.values()}
     if raw == {True}:
         return f"raw {matrix.measure}"
-    return "normalised scores" if raw == {False} else f"normalised scores (r: raw {matrix.measure})"
+    shown = any(entry.shown_raw for cell in matrix.cells for entry in cell.comparisons.values())
+    return f"normalised scores (r: raw {matrix.measure})" if True in raw or shown else "normalised scores"
 
 
 def advice(entry: Comparison) -> str:

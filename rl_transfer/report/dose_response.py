@@ -111,10 +111,11 @@ def _strategy(
     )  # fmt: skip
     for x, cell in doses:
         gain, blocked = _gain(cell, metric, raw), _blocked(cell, metric)
-        if gain.defined:
+        if gain.limited:
+            low, high = (end if math.isfinite(end) else gain.point for end in (gain.low, gain.high))
             strength = 0.4 if blocked else 0.9
             axes.plot(
-                [x, x], [gain.low, gain.high], color=look.colour, linewidth=1.3, alpha=strength, zorder=2
+                [x, x], [low, high], color=look.colour, linewidth=1.3, alpha=strength, zorder=2
             )  # fmt: skip
         if blocked and math.isfinite(gain.point):
             axes.plot([x], [gain.point], look.marker or "o", mfc="none", mec=look.colour, ms=5.5, zorder=3)

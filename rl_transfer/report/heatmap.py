@@ -172,25 +172,28 @@ def _cell(axes: Axes, x: float, y: float, cell: Cell, metric: Judged, limit: flo
     dark = coloured and abs(entry.gain.point) > 0.68 * limit
     ink = "white" if dark and not unsure else INK
     box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.2} if unsure else None
-    first, second = _texts(cell, entry, words.digits(labels, entry.unit))
+    first, second = _texts(cell, entry, labels)
     axes.text(x, y - 0.12, first, ha="center", va="center", color=ink, weight="bold", fontsize=9.5, bbox=box)
     axes.text(x, y + 0.23, second, ha="center", va="center", color=ink, fontsize=7, bbox=box)
     if any(not flag.of_control for flag in cell.flags):
         axes.text(x + 0.43, y - 0.28, "!", ha="right", va="center", color=ink, weight="bold", fontsize=8)
 
 
-def _texts(cell: Cell, entry: Comparison, digits: int) -> tuple[str, str]:
-    point, low, high = (
-        _signed(value, digits) for value in (entry.gain.point, entry.gain.low, entry.gain.high)
-    )
+def _texts(cell: Cell, entry: Comparison, labels: Labels) -> tuple[str, str]:
+    gain = entry.raw if entry.shown_raw else entry.gain
+    digits = words.digits(labels, "measure" if entry.shown_raw else "score")
+    point, low, high = (_signed(value, digits) for value in (gain.point, gain.low, gain.high))
     doubt = "*" if entry.doubted else ""
-    first = f"{entry.symbol} {point}{doubt}"
+    apart = " r" if entry.shown_raw and entry.unit == "score" else ""
+    first = f"{entry.symbol} {point}{apart}{doubt}"
     if entry.obstacle is not None:
         short = len(cell.finished) < len(cell.seeds)
         runs = f", {len(cell.finished)} of {len(cell.seeds)} runs" if short else ""
         return first, f"{entry.outcome}{runs}"
-    if not entry.gain.defined:
+    if not gain.limited:
         return first, "no interval"
+    if not gain.defined:
+        return first, f"at least {low}" if math.isfinite(gain.low) else f"at most {high}"
     return first, f"[{low}, {high}]"
 
 

@@ -106,13 +106,12 @@ def _verdicts(cell: Cell, matrix: Matrix) -> Html:
 
 def _verdict(entry: Comparison, label: str, matrix: Matrix) -> Html:
     doubt = "*" if entry.doubted else ""
-    raw = " raw" if entry.unit == "measure" else ""
     return tag(
         "span",
         tag("small", f"{label} "),
         tag("b", f"{entry.symbol} {entry.outcome}{doubt}"),
         BREAK,
-        f"{interval_text(entry.gain, digits=words.digits(matrix.labels, entry.unit))}{raw}",
+        minus(words.gain(entry, matrix.labels)),
         class_=f"v {entry.verdict}",
     )
 
@@ -173,9 +172,7 @@ def target_table(matrix: Matrix) -> Html:
     rows, digits = [], words.digits(matrix.labels)
     for name, info in matrix.targets.items():
         scale = info.scale
-        delta = (
-            f"{words.number(scale.delta, digits=digits)} (raw)" if scale.is_raw else words.number(scale.delta)
-        )
+        delta = f"{words.number(scale.raw_delta, digits=digits)} ({words.source_of_delta(scale.tolerance)})"
         rows.append(
             [
                 name,
@@ -235,7 +232,6 @@ def cell_details(cell: Cell, matrix: Matrix) -> Html:
 def _tests(cell: Cell, matrix: Matrix) -> Html:
     rows = []
     for name, entry in cell.comparisons.items():
-        unit = "score" if entry.unit == "score" else matrix.measure
         adjusted = "outside the family" if math.isnan(entry.adjusted_p) else f"{entry.adjusted_p:.3g}"
         because = "; ".join(
             text
@@ -246,17 +242,19 @@ def _tests(cell: Cell, matrix: Matrix) -> Html:
             [
                 METRICS[name].claim,
                 _verdict(entry, "", matrix),
-                unit,
                 "–" if math.isnan(entry.p) else f"{entry.p:.3g}",
                 adjusted,
+                "–" if math.isnan(entry.equivalence_p) else f"{entry.equivalence_p:.3g}",
                 figure_text(entry.improvement),
                 figure_text(entry.hedges_g, signed=True),
-                interval_text(entry.iqm_gain, digits=words.digits(matrix.labels, entry.unit)),
+                interval_text(entry.raw, digits=words.digits(matrix.labels)),
+                interval_text(entry.iqm_gain, digits=words.digits(matrix.labels)),
                 because,
             ]
         )
-    head = ["", "verdict", "in", "p", "adjusted p", "P(better)", "Hedges' g", "IQM gain (bootstrap)", "why"]
-    return table(head, rows)
+    raw = f"in {matrix.measure}"
+    head = ["", "verdict", "p", "adjusted p", "equivalence p", "P(better)", "Hedges' g", f"gain {raw}"]
+    return table([*head, f"IQM gain {raw} (bootstrap)", "why"], rows)
 
 
 def _metrics(cell: Cell, matrix: Matrix) -> Html:

@@ -52,10 +52,8 @@ def _row(cell: Cell, matrix: Matrix) -> list[str]:
 
 
 def _gain(entry: Comparison, matrix: Matrix) -> str:
-    raw = " raw" if entry.unit == "measure" else ""
     doubt = "*" if entry.doubted else ""
-    gain = words.interval(entry.gain, digits=words.digits(matrix.labels, entry.unit))
-    return f"**{entry.symbol} {entry.outcome}{_plain(doubt)}** {_plain(gain)}{raw}"
+    return f"**{entry.symbol} {entry.outcome}{_plain(doubt)}** {_plain(words.gain(entry, matrix.labels))}"
 
 
 def _why(entry: Comparison) -> list[str]:

@@ -6,6 +6,7 @@ from rl_transfer.results.labels import ACCURACY_DIGITS, PLAYED, Labels, read_lab
 from rl_transfer.results.manifest import read_manifest, write_manifest
 from rl_transfer.results.reading import RunReading, read_record
 from rl_transfer.results.store import CHECKPOINTS, ID_SCHEMA, INCOMING, RunFolder, RunStore, run_id
+from rl_transfer.results.tolerance import TOLERANCES, declared_tolerances, keep_tolerances
 from rl_transfer.results.versions import library_versions
 from rl_transfer.results.view import SEEDS, arm_place, link_events
 
@@ -16,12 +17,15 @@ __all__ = [
     "INCOMING",
     "PLAYED",
     "SEEDS",
+    "TOLERANCES",
     "Labels",
     "RunFolder",
     "RunReading",
     "RunStore",
     "arm_place",
+    "declared_tolerances",
     "find_run",
+    "keep_tolerances",
     "library_versions",
     "link_events",
     "make_folder",

@@ -27,6 +27,16 @@ InnerShare = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 FiniteFloat = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 Score = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 """A value of the measure that a config names: a bar, a threshold, a reference."""
+
+
+def _rising(ends: tuple[float, float]) -> tuple[float, float]:
+    if not ends[0] < ends[1]:
+        raise ValueError(f"got {list(ends)}, expected two numbers of which the first is the lower")
+    return ends
+
+
+ScoreRange = Annotated[tuple[Score, Score], AfterValidator(_rising)]
+"""The lowest and the highest value that the measure can have."""
 Json = JsonValue
 """JSON-able data: null, booleans, numbers, text, lists and maps of such."""
 JsonObject = dict[str, Any]
@@ -51,6 +61,7 @@ __all__ = [
     "PositiveFloat",
     "PositiveInt",
     "Score",
+    "ScoreRange",
     "Seed",
     "Share",
     "at_most",

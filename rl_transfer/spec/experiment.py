@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from rl_transfer.spec.base import Frozen, Json, JsonValue, Name, Score, Seed
+from rl_transfer.spec.base import LARGEST, Frozen, Json, JsonValue, Name, Score, ScoreRange, Seed
 from rl_transfer.spec.strategy import StrategyVerbs
 
 NOTHING: Mapping[str, Json] = MappingProxyType({})
@@ -94,11 +94,17 @@ class TargetConfig(Frozen):
     threshold: Score | None = None
     """Score that the time to threshold is measured to; none: ``reward_threshold``, else a share of the way
     from random to the reference, fixed by the seeds that are planned first."""
+    raw_delta: float | None = Field(default=None, gt=0, le=LARGEST)
+    """Half-width of the region of practical equivalence here, in the measure's unit; else the analysis'."""
+    return_range: ScoreRange | None = None
+    """The least and the greatest J that are possible here; else the analysis'."""
 
     @model_serializer(mode="wrap")
     def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
-        """Leaves ``threshold`` out where there is none: manifests stay as they were."""
+        """Leaves out what only some targets declare: manifests stay as they were."""
         data: dict[str, JsonValue] = fields(self)
-        if self.threshold is None:
-            data.pop("threshold", None)
-        return data
+        return {key: value for key, value in data.items() if key not in DECLARED or value is not None}
+
+
+DECLARED = ("threshold", "raw_delta", "return_range")
+"""Keys of a target that only some declare."""

@@ -16,6 +16,7 @@ from rl_transfer.spec.base import (
     KeyedValueError,
     Name,
     Score,
+    ScoreRange,
     Seed,
     Share,
 )
@@ -42,9 +43,11 @@ class Analysis(Frozen):
     threshold_share: InnerShare = 0.8
     """θ of the time to threshold, as a share of the way from random to reference."""
     delta: float = Field(default=0.05, gt=0, le=1)
-    """Half-width of the region of practical equivalence, on normalised scores."""
+    """Half-width of the region of practical equivalence, as a share of the way from random to a reference."""
     raw_delta: float | None = Field(default=None, gt=0, le=LARGEST)
-    """The same in the measure's unit, for targets without a usable reference."""
+    """The same in the measure's unit, for every target that declares none of its own."""
+    return_range: ScoreRange | None = None
+    """The least and the greatest J that are possible, on every target that declares none of its own."""
     q: InnerShare = 0.05
     """False-discovery rate of the Benjamini–Hochberg correction."""
     confidence: float = Field(default=0.95, gt=0, le=0.999999)

@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr, SerializerFunctionWrapHandler, model_se
 from rl_transfer.spec.algorithms import Algorithm
 from rl_transfer.spec.base import Frozen, JsonValue, KeyedValueError, Name, Score
 from rl_transfer.spec.engine import ChosenEngine
-from rl_transfer.spec.experiment import RunConfig, SourceConfig, TargetConfig
+from rl_transfer.spec.experiment import DECLARED, RunConfig, SourceConfig, TargetConfig
 from rl_transfer.spec.knobs import shared_knobs
 from rl_transfer.spec.matrix import Entry, MatrixConfig
 from rl_transfer.spec.network import inherit
@@ -122,7 +122,7 @@ class RLTarget(_OnAnEngine, TargetConfig):
         return {key: value for key, value in data.items() if key not in _LATER or value is not None}
 
 
-_LATER = ("axis", "severity", "threshold", "success")
+_LATER = ("axis", "severity", "success", *DECLARED)
 
 
 class RLSuite(MatrixConfig):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from rl_transfer.frame import Facts
-from rl_transfer.results import ID_SCHEMA, Labels, run_id
+from rl_transfer.results import ID_SCHEMA, TOLERANCES, Labels, declared_tolerances, run_id
 from rl_transfer.spec import MatrixConfig
 from rl_transfer.spec.base import Json, canonical_json, digest
 from rl_transfer.spec.experiment import RunConfig
@@ -215,6 +215,7 @@ def manifest(suite: MatrixConfig, graph: Graph, labels: Labels, facts: Facts) ->
         "measure": labels.measure,
         "labels": {**labels.of_manifest()},
         "config": config,
+        TOLERANCES: declared_tolerances(config),
         "runs": [
             {
                 "id": row.id,

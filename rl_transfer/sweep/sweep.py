@@ -7,8 +7,9 @@ from contextlib import chdir, closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from rl_transfer.errors import StoreError
 from rl_transfer.frame import MEMORY, Facts, Say, silent
-from rl_transfer.results import RunStore, link_events, write_manifest
+from rl_transfer.results import RunStore, keep_tolerances, link_events, read_manifest, write_manifest
 from rl_transfer.spec import JsonObject, MatrixConfig
 from rl_transfer.sweep.dispatch import room
 from rl_transfer.sweep.executor import Executor
@@ -17,6 +18,7 @@ from rl_transfer.sweep.matrix import check_matrix, no_longer_planned, with_first
 from rl_transfer.sweep.reuse import refuse_other_code
 from rl_transfer.sweep.scheduler import Event, OnChange, State, run_graph
 from rl_transfer.sweep.stops import Stops
+from rl_transfer.wording import listing
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,25 @@ def _without_memory(facts: Facts) -> Facts:
     }
 
 
+def _with_first_tolerances(plan: Plan, say: Say) -> JsonObject:
+    """The manifest with the δ that the folder was given before its first run ended, if there is any."""
+    store = plan.store
+    try:
+        before = read_manifest(store.root)
+    except StoreError:  # missing or damaged
+        return plan.manifest
+    if not any((store.folder(each).path / "record.json").exists() for each in store.identifiers()):
+        return plan.manifest
+    kept, others = keep_tolerances(plan.manifest, before)
+    if others:
+        say(
+            f"δ on {listing(others, 3)} stays what it was before the first run of this folder ended: one "
+            "that is chosen after results were seen proves nothing. Another folder (--output) takes the "
+            "new one"
+        )
+    return kept
+
+
 def run_sweep(
     plan: Plan,
     make_executor: Callable[[Path], Executor],
@@ -136,7 +157,8 @@ def run_sweep(
         if not replace:
             check_matrix(store.root, plan.manifest)
         store.open()
-        write_manifest(store.root, with_first_look(store.root, plan.manifest))
+        planned = plan.manifest if replace else _with_first_tolerances(plan, say)
+        write_manifest(store.root, with_first_look(store.root, planned))
         if left := no_longer_planned(store, plan.manifest):
             say(
                 f"{left} finished runs in {store.root} have no place in this matrix; they stay where they are"

@@ -53,6 +53,16 @@ def shifted(means: Sequence[float], by: float) -> tuple[float, ...]:
     return tuple(mean + by for mean in means)
 
 
+def spread(means: Sequence[float], runs: int = 4, by: float = 2.0) -> list[tuple[float, ...]]:
+    """Curves about ``means``, ``by`` apart: an arm whose runs all lie within 2δ would get no verdict."""
+    return [shifted(means, by * (place - (runs - 1) / 2)) for place in range(runs)]
+
+
+HARDLY = 0.002
+"""A spread that no table shows, above 2δ with :data:`STRICT`."""
+STRICT = 1e-6
+
+
 def sweep(
     arms: Mapping[tuple[str | None, str, str], Sequence[Run]],
     *,
@@ -63,7 +73,7 @@ def sweep(
     threshold: float | None = None,
     **analysis: Any,
 ) -> Sweep:
-    """A sweep of these arms; the random policy's return is 0 on every target unless given."""
+    """A sweep of these arms; the random policy's return is 0 on every target unless given, and δ 2 %."""
     targets = list(dict.fromkeys(target for _, target, _ in arms))
     sources = list(dict.fromkeys(source for source, _, _ in arms if source))
     measured = {target: [0.0] for target in targets} if random is None else random
@@ -77,7 +87,7 @@ def sweep(
         "strategies": dict(strategies or {}),
         "sources": {name: {"bar": bar} for name in sources},
         "targets": {name: {"reward_threshold": threshold} for name in targets},
-        "analysis": {"bootstrap": 50, **analysis},
+        "analysis": {"bootstrap": 50, "delta": 0.02, **analysis},
     }
     return Sweep(
         {"schema": 1, "name": "by hand", "config": config},

@@ -9,13 +9,14 @@ import pytest
 from rl_transfer.analysis import Run, Sweep, analyse, bootstrap
 from rl_transfer.analysis.arm_statistics import Interval, cohens_d, mean_interval
 from rl_transfer.analysis.arms import band
-from rl_transfer.analysis.comparison import Contrast, check_control
+from rl_transfer.analysis.comparison import check_control
+from rl_transfer.analysis.contrast import Contrast
 from rl_transfer.analysis.metrics import final_performance, measure
 from rl_transfer.analysis.model import CellKey
 from rl_transfer.spec import Analysis
 
 from . import hand_made
-from .hand_made import FAST, SLOW, STEPS, arm, run, shifted, sweep, two_arms
+from .hand_made import FAST, SLOW, STEPS, arm, run, shifted, spread, sweep, two_arms
 
 KEYS: tuple[CellKey, CellKey] = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
 SPREAD = (-3, -1, 1, 3)
@@ -51,8 +52,8 @@ def test_two_runs_and_one_are_enough_for_an_effect_size():
 
 def test_a_contrast_counts_the_smaller_arm():
     interval = Interval(1, 0, 2)
-    assert Contrast((1.0, 2.0), (1.0,), interval, 1.0).runs == 1
-    assert Contrast((1.0,), (1.0, 2.0), interval, 1.0).runs == 1
+    assert Contrast((1.0, 2.0), (1.0,), interval, None, 1.0, 1.0, 0).runs == 1
+    assert Contrast((1.0,), (1.0, 2.0), interval, None, 1.0, 1.0, 0).runs == 1
 
 
 @pytest.mark.parametrize(
@@ -69,8 +70,8 @@ def test_a_contrast_counts_the_smaller_arm():
 )
 def test_a_control_gains_by_the_rules_of_a_verdict(control, above, finding):
     matrix = analyse(two_arms([FAST] * 4, [SLOW] * 4))
-    entry = replace(tuned(matrix).comparisons["auc_gain"], gain=Interval(*control), delta=0.05)
-    over = Contrast((), (), Interval(above + 0.1, above, above + 0.2), 0.5)
+    entry = replace(tuned(matrix).comparisons["auc_gain"], raw=Interval(*control), raw_delta=0.05)
+    over = Contrast((), (), Interval(above + 0.1, above, above + 0.2), None, 0.5, 1.0, 1)
     assert check_control("c", over, entry, complete=True).finding == finding
     assert check_control("c", over, entry, complete=False).finding == "unchecked"
 
@@ -97,7 +98,7 @@ def test_the_baseline_comes_first_and_controls_last_whatever_the_config_says():
 @pytest.mark.parametrize(("control", "strategy"), [(["trunk"], []), ([], []), (["trunk"], ["all"])])
 def test_a_control_that_names_nobody_serves_no_other_freeze_mask(control, strategy):
     keys = (*KEYS, (None, "task", "control"))
-    arms = {key: arm(key, [curve] * 4) for key, curve in zip(keys, (SLOW, FAST, SLOW), strict=True)}
+    arms = {key: arm(key, spread(curve)) for key, curve in zip(keys, (SLOW, FAST, SLOW), strict=True)}
     plain = {"control": True, "freeze": control}
     strategies = {"scratch": {}, "fine-tune": {"freeze": strategy}, "control": plain}
     entry = tuned(analyse(sweep(arms, strategies=strategies))).comparisons["auc_gain"]
@@ -191,7 +192,7 @@ def test_the_streams_of_a_cell_are_named_by_its_place():
     curves = [shifted(SLOW, 10 * e) for e in SPREAD]
     arms = {KEYS[0]: arm(KEYS[0], curves), KEYS[1]: arm(KEYS[1], [shifted(c, 15) for c in curves])}
     for metric, entry in tuned(analyse(sweep(arms, reference=100))).comparisons.items():
-        x, y = ([(base + 10 * e) / 100 for e in SPREAD] for base in BASES[metric])
+        x, y = ([base + 10 * e for e in SPREAD] for base in BASES[metric])
         stream = generator(0, "bootstrap", metric, "base", "task", "fine-tune")
         expected = bootstrap.iqm_difference(x, y, stream, 50, 0.95)
         assert (entry.iqm_gain.low, entry.iqm_gain.high) == pytest.approx((expected.low, expected.high))
@@ -339,3 +340,15 @@ def test_a_source_is_unmeasured_as_soon_as_one_of_its_policies_is():
     )
     info = analyse(Sweep(planned.manifest, (*planned.runs, *rows))).sources["base"]
     assert (info.unmeasured, info.problems) == (True, {1: "unfinished"})
+
+
+def test_ratios_are_undefined_near_a_denominator_of_nothing():
+    """Within 0.05 of a from-scratch area of 0, or of one that leaves nothing open."""
+    low = hand_made.spread((0, 0, 0, 4, 4, 100), by=0.5)  # area (0 + 0 + 2 + 4 + 52) / 5 = 11.6 of 100
+    flat = hand_made.spread((0, 0, 0, 4, 4, 4), by=0.5)  # area 2 of the reference 100
+    for scratch, ratio in ((low, (84 - 11.6) / 11.6), (flat, math.nan)):
+        metrics = tuned(analyse(two_arms(hand_made.spread(FAST), scratch, reference=100))).metrics
+        assert metrics["transfer_ratio"].value.mean == pytest.approx(ratio, nan_ok=True)
+    full = hand_made.spread((100, 100, 100, 100, 100, 90), by=0.5)
+    open_ended = tuned(analyse(two_arms(hand_made.spread(FAST), full, reference=100))).metrics
+    assert math.isnan(open_ended["forward_transfer"].value.mean)

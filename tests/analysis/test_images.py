@@ -14,7 +14,7 @@ from rl_transfer.analysis.words import digits, interval, notes, number
 from rl_transfer.results import ACCURACY_DIGITS, PLAYED, Labels
 from support.untyped import untyped
 
-from .hand_made import CONTROL, FAST, SLOW, arm, shifted, sweep
+from .hand_made import CONTROL, FAST, SLOW, arm, shifted, spread, sweep
 
 ACCURACY = Labels(unit="epochs", measure="accuracy", digits=ACCURACY_DIGITS)
 SCRATCH = (None, "task", "scratch")
@@ -28,8 +28,8 @@ def source_runs(seeds=4, **record):
 def pretrained(bar=0.9, **record):
     """Fine-tuning from a source of unknown score."""
     arms: dict[Any, Any] = {
-        SCRATCH: arm(SCRATCH, [SLOW] * 4),
-        TUNED: arm(TUNED, [FAST] * 4, source_score=None, source_steps=None),
+        SCRATCH: arm(SCRATCH, spread(SLOW)),
+        TUNED: arm(TUNED, spread(FAST), source_score=None, source_steps=None),
     }
     planned = sweep(arms, bar=bar)
     return replace(planned, runs=(*planned.runs, *source_runs(**record)))
@@ -180,8 +180,8 @@ def test_test_images_that_the_source_was_trained_on_are_a_reservation(seen: int,
 
 
 def test_raw_gains_have_the_digits_of_their_measure() -> None:
-    flat = [(0.0,) * 6] * 4
-    arms: dict[Any, Any] = {SCRATCH: arm(SCRATCH, flat), TUNED: arm(TUNED, [(0.1234,) * 6] * 4)}
+    flat, better = (spread((level,) * 6, by=1e-5) for level in (0.0, 0.1234))
+    arms: dict[Any, Any] = {SCRATCH: arm(SCRATCH, flat), TUNED: arm(TUNED, better)}
     planned = sweep(arms)
     matrix = analyse(replace(planned, manifest={**planned.manifest, "measure": "accuracy"}))
     assert matrix.targets["task"].scale.is_raw

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_transfer.analysis import Sweep, analyse, headlines
-from rl_transfer.analysis.special import t_quantile
+from rl_transfer.analysis.special import t_cdf, t_quantile
 from rl_transfer.analysis.terminal import text_table
 
-from .hand_made import CONTROL, FAST, SLOW, STEPS, arm, shifted, sweep, two_arms
+from .hand_made import CONTROL, FAST, SLOW, STEPS, arm, shifted, spread, sweep, two_arms
 
 OFFSETS = (-3, -1, 1, 3)
 """Mean 0, sum of squares 20: variance 20/3 over four seeds."""
@@ -66,13 +66,17 @@ def test_scores_start_at_the_random_policy():
 
 
 def test_verdicts_of_that_cell():
-    cell = cell_of(analyse(two_arms([FAST] * 4, [SLOW] * 4)))
+    cell = cell_of(analyse(two_arms(spread(FAST, 6), spread(SLOW, 6), delta=0.045)))
     final, area = cell.comparisons["asymptotic_gain"], cell.comparisons["auc_gain"]
     assert (final.verdict, final.p, final.improvement) == ("equivalent", 1, 0.5)
-    # Every split but the observed one and its mirror is less extreme: 2 / C(8, 4)
-    assert (area.verdict, area.p, area.improvement) == ("positive", pytest.approx(2 / 70), 1)
+    # δ is 4.5 % of scratch's 100, and f = a: D(δ) = −4.5, V = 14/6 · (1 + 1.045²), t = −2.037
+    shares = [1 / (1 + 1.045**2), 1.045**2 / (1 + 1.045**2)]
+    t, degrees = 4.5 / math.sqrt(14 / 6 * (1 + 1.045**2)), 5 / sum(share**2 for share in shares)
+    assert final.equivalence_p == final.adjusted_equivalence_p == pytest.approx(1 - t_cdf(t, degrees))
+    # Every split but the observed one and its mirror is less extreme: 2 / C(12, 6)
+    assert (area.verdict, area.p, area.improvement) == ("positive", pytest.approx(2 / 924), 1)
     assert area.adjusted_p == area.p
-    assert area.iqm_gain.point == pytest.approx(0.24)
+    assert area.iqm_gain.point == pytest.approx(24)
 
 
 def test_intervals_count_the_spread_of_both_arms():
@@ -84,8 +88,8 @@ def test_intervals_count_the_spread_of_both_arms():
     half = t_quantile(0.975, 6) * math.sqrt(10 / 3)
     assert (gain.mean, gain.low, gain.high) == pytest.approx((24, 24 - half, 24 + half))
     assert dict(gain.per_seed) == pytest.approx({0: 21, 1: 23, 2: 25, 3: 27})
-    score = cell.comparisons["auc_gain"].gain
-    assert (score.low, score.high) == pytest.approx(((24 - half) / 100, (24 + half) / 100))
+    raw = cell.comparisons["auc_gain"].raw
+    assert (raw.low, raw.high) == pytest.approx((24 - half, 24 + half))
     # one arm: s/√n = √(5/3), ν = 3
     area = cell.metrics["auc"].value
     assert area.high - area.mean == pytest.approx(t_quantile(0.975, 3) * math.sqrt(5 / 3))
@@ -137,10 +141,8 @@ def family(cells, seeds=4, lone=True):
     for number in range(cells):
         base, tuned = (None, f"task-{number}", "scratch"), ("base", f"task-{number}", "fine-tune")
         gain = FAST if number == 0 or not lone else SLOW
-        spread = [e - (seeds - 1) / 2 for e in range(seeds)]
-        arms[base] = arm(base, [shifted(SLOW, e) for e in spread])
-        arms[tuned] = arm(tuned, [shifted(gain, e) for e in spread])
-    return sweep(arms, seeds=seeds)
+        arms[base], arms[tuned] = arm(base, spread(SLOW, seeds, 1)), arm(tuned, spread(gain, seeds, 1))
+    return sweep(arms, seeds=seeds, delta=0.01)
 
 
 def test_a_lone_effect_pays_for_its_family():
@@ -227,7 +229,8 @@ def test_a_strong_gain_where_scratch_never_leaves_chance_keeps_its_verdict():
     assert raw.metrics["auc_gain"].score is None
     assert math.isnan(raw.metrics["steps_saved"].value.mean)
     declared = cell_of(analyse(two_arms(solved, stuck, random=random, raw_delta=100)))
-    assert declared.comparisons["asymptotic_gain"].verdict == "equivalent"
+    assert declared.comparisons["asymptotic_gain"].raw_delta == 100
+    assert declared.comparisons["asymptotic_gain"].outcome == "at the floor"
 
 
 def test_censored_runs_make_the_times_bounds():
@@ -250,7 +253,10 @@ def test_censored_runs_make_the_times_bounds():
 
 
 def test_flags_of_sources():
-    transfer = [arm(("base", "task", "fine-tune"), [FAST] * 4), arm((None, "task", "scratch"), [SLOW] * 4)]
+    transfer = [
+        arm(("base", "task", "fine-tune"), spread(FAST)),
+        arm((None, "task", "scratch"), spread(SLOW)),
+    ]
     arms = {("base", "task", "fine-tune"): transfer[0], (None, "task", "scratch"): transfer[1]}
     weak = cell_of(analyse(sweep(arms, bar=95)))
     assert codes(weak) == {"source-below-bar"}
@@ -335,7 +341,9 @@ def test_sources_of_different_networks_are_compared_with_baselines_of_their_own(
         ("relu", "task", "control"): SLOW,
         ("tanh", "task", "control"): shifted(FAST, 20),
     }
-    arms: Any = {key: arm(key, [shifted(means, by) for by in (0, 0, 1, 1)]) for key, means in curves.items()}
+    arms: Any = {
+        key: arm(key, [shifted(means, by) for by in (-2, -2, 3, 3)]) for key, means in curves.items()
+    }
     for key in arms:
         if key[2] != "frozen":
             arms[key] = tuple(replace(run, record={**run.record, "source_run": None}) for run in arms[key])

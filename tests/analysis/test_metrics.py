@@ -13,11 +13,9 @@ from rl_transfer.analysis.metrics import (
     censoring,
     final_performance,
     final_window,
-    forward_transfer,
     has_plateaued,
     speed_up,
     time_to_threshold,
-    transfer_ratio,
 )
 
 CURVES = st.lists(st.floats(-1000, 1000), min_size=2, max_size=20)
@@ -109,15 +107,6 @@ def test_a_higher_threshold_is_never_reached_earlier(means, threshold, more):
     high = time_to_threshold(grid(curve), curve, threshold + more)
     assert high.time >= low.time
     assert low.reached or not high.reached
-
-
-def test_transfer_ratio_and_forward_transfer():
-    assert transfer_ratio(0.84, 0.6) == pytest.approx(0.4)
-    assert forward_transfer(0.84, 0.6) == pytest.approx(0.6)
-    assert transfer_ratio(0.3, -0.1) == pytest.approx(-4)  # as defined; the sign turns with auc_S
-    assert math.isnan(transfer_ratio(0.5, 0.05))
-    assert math.isnan(transfer_ratio(0.5, -0.01))
-    assert math.isnan(forward_transfer(0.5, 0.96))
 
 
 def times(*pairs):

@@ -8,7 +8,7 @@ import pytest
 from rl_transfer.analysis import Matrix, Sweep, analyse, text_table
 from rl_transfer.analysis.terminal import wrapped
 
-from .hand_made import CONTROL, FAST, SLOW, arm, run, sweep
+from .hand_made import CONTROL, FAST, HARDLY, SLOW, STRICT, arm, run, spread, sweep
 
 FLAT = (0, 0, 0, 0, 0, 0)
 WIDTH = 110
@@ -17,9 +17,11 @@ WIDTH = 110
 def table(target: str) -> Matrix:
     """Fine-tuning and a control that gains as much, on one target."""
     curves = {(None, "scratch"): SLOW, ("base", "frozen"): FAST, (None, "control"): FAST}
-    arms: Any = {(s, target, name): arm((s, target, name), [c] * 4) for (s, name), c in curves.items()}
+    arms: Any = {
+        (s, target, name): arm((s, target, name), spread(c, by=HARDLY)) for (s, name), c in curves.items()
+    }
     strategies: Any = {"frozen": {"copy": ["trunk"], "freeze": ["trunk"]}, "control": CONTROL}
-    return analyse(sweep(arms, strategies=strategies))
+    return analyse(sweep(arms, strategies=strategies, delta=STRICT))
 
 
 def rows(matrix: Matrix, start: str) -> list[str]:
@@ -29,19 +31,19 @@ def rows(matrix: Matrix, start: str) -> list[str]:
 def test_a_table_of_short_names_by_hand() -> None:
     lines = text_table(table("task")).splitlines()
     assert lines[3:10] == [
-        "  target  final quality         verdict       sample efficiency     verdict",
+        "  target  final quality         verdict         sample efficiency     verdict",
         "frozen from base (source scores 90.0 to 90.0)",
-        "  task    +0.00 [+0.00, +0.00]  ≈ equivalent  +0.24 [+0.24, +0.24]  ▲ positive*",
+        "  task    +0.00 [+0.00, +0.00]  ? inconclusive  +0.24 [+0.24, +0.24]  ▲ positive*",
         "control (control: not corrected, not in the family)",
-        "  task    +0.00 [+0.00, +0.00]  ≈ equivalent  +0.24 [+0.24, +0.24]  ▲ positive",
+        "  task    +0.00 [+0.00, +0.00]  ? inconclusive  +0.24 [+0.24, +0.24]  ▲ positive",
         "scratch (baseline: final performance and area under the curve, raw)",
-        "  task    100 [100, 100]                      60.0 [60.0, 60.0]",
+        "  task    100 [100.0, 100]                      60.0 [60.0, 60.0]",
     ]
 
 
 @pytest.mark.parametrize("length", [20, 34, 35, 36, 37, 38, 39, 200])
 def test_names_are_cut_so_that_the_longest_row_fills_the_width(length: int) -> None:
-    head = "  +0.00 [+0.00, +0.00]  ≈ equivalent  +0.24 [+0.24, +0.24]  ▲ positive*"
+    head = "  +0.00 [+0.00, +0.00]  ? inconclusive  +0.24 [+0.24, +0.24]  ▲ positive*"
     room = WIDTH - len("  ") - len(head)
     name = "t" * length
     shown = name if length <= room else f"{name[: room - 1]}…"
@@ -54,9 +56,9 @@ def test_names_are_cut_so_that_the_longest_row_fills_the_width(length: int) -> N
 def test_raw_gains_are_marked_beside_scores() -> None:
     arms: Any = {}
     for target, curve in {"learnt": SLOW, "never": FLAT}.items():
-        arms[None, target, "scratch"] = arm((None, target, "scratch"), [curve] * 4)
-        arms["base", target, "fine-tune"] = arm(("base", target, "fine-tune"), [FAST] * 4)
-    matrix = analyse(sweep(arms, bootstrap=20))
+        arms[None, target, "scratch"] = arm((None, target, "scratch"), spread(curve, by=HARDLY))
+        arms["base", target, "fine-tune"] = arm(("base", target, "fine-tune"), spread(FAST, by=HARDLY))
+    matrix = analyse(sweep(arms, bootstrap=20, delta=STRICT))
     (learnt, _), (never, _) = (rows(matrix, name) for name in ("learnt", "never"))
     assert "+0.24 [+0.24, +0.24]  " in learnt
     assert "] r" not in learnt

@@ -10,12 +10,14 @@ from scipy.stats import t as student
 from rl_transfer.analysis import power
 from rl_transfer.analysis.arm_statistics import Interval, welch_error, welch_interval
 from rl_transfer.analysis.power import SeedRange, fresh_seeds, smallest_p, smallest_seeds
-from rl_transfer.analysis.verdict import Verdict, decide
+from rl_transfer.analysis.verdict import Evidence, Verdict, decide
 from support.untyped import untyped
 
 
-def verdict(point, low, high, p=0.01, runs=5, delta=0.05, obstacle=None):
-    return decide(Interval(point, low, high), p, runs=runs, delta=delta, q=0.05, obstacle=obstacle)[0]
+def judged(point, low, high, p=0.01, within=1.0, runs=5, delta=0.05, **options):
+    relevance = (point >= delta) - (point <= -delta)
+    evidence = Evidence(Interval(point, low, high), relevance, p, within, runs)
+    return decide(evidence, delta=delta, q=0.05, **options)
 
 
 @pytest.mark.parametrize(
@@ -23,38 +25,39 @@ def verdict(point, low, high, p=0.01, runs=5, delta=0.05, obstacle=None):
     [
         ((0.3, 0.1, 0.5), "positive"),
         ((0.05, 0.01, 0.09), "positive"),  # point = δ counts
-        ((0.04, 0.01, 0.07), "inconclusive"),  # too small to matter, too wide to be equivalent
-        ((0.04, 0.031, 0.049), "equivalent"),  # significant, but irrelevant
+        ((0.04, 0.01, 0.07), "inconclusive"),  # too small to matter, not shown to be equivalent
+        ((0.04, 0.031, 0.049, 0.01, 0.04), "equivalent"),  # significant, but irrelevant
         ((0.3, 0.0, 0.6), "inconclusive"),  # the limit itself is not above 0
         ((0.3, 0.1, 0.5, 0.05), "inconclusive"),  # p must be below q
         ((-0.3, -0.5, -0.1), "negative"),
         ((-0.05, -0.09, -0.01), "negative"),
         ((-0.3, -0.6, 0.0), "inconclusive"),
         ((-0.3, -0.5, -0.1, 0.05), "inconclusive"),
-        ((0.0, -0.05, 0.05, 1.0), "equivalent"),  # δ itself is inside
-        ((0.0, -0.06, 0.05, 1.0), "inconclusive"),
-        ((0.3, 0.1, 0.5, 0.01, 3), "inconclusive"),
-        ((0.0, 0.0, 0.0, 1.0, 3), "inconclusive"),
+        ((0.0, -0.06, 0.06, 1.0, 0.04), "equivalent"),  # each test has 5 %: the 95 % interval may be wider
+        ((0.0, -0.05, 0.05, 1.0, 0.05), "inconclusive"),
+        ((0.06, 0.0, 0.07, 1.0, 0.01), "inconclusive"),  # a point beyond δ is never equivalent
+        ((0.3, 0.1, 0.5, 0.01, 1.0, 3), "inconclusive"),
+        ((0.0, 0.0, 0.0, 1.0, 0.0, 3), "inconclusive"),
         ((0.3, math.nan, math.nan), "inconclusive"),
-        ((0.3, 0.1, 0.5, 0.01, 5, 0.0), "positive"),  # raw returns without a declared δ
-        ((0.0, -1.0, 1.0, 1.0, 5, 0.0), "inconclusive"),
+        ((0.3, 0.1, 0.5, 0.01, 1.0, 5, 0.0), "positive"),  # without a declared δ
+        ((0.0, -1.0, 1.0, 1.0, 1.0, 5, 0.0), "inconclusive"),
     ],
 )
 def test_verdict_rules(arguments, expected):
-    assert verdict(*arguments) == expected
+    assert judged(*arguments)[0] == expected
 
 
 def test_an_obstacle_overrules_everything_and_is_the_reason():
-    found = decide(Interval(1, 0.9, 1.1), 0.001, runs=9, delta=0.05, q=0.05, obstacle="a run is missing")
+    found = judged(1, 0.9, 1.1, 0.001, 0.001, runs=9, obstacle="a run is missing")
     assert found == (Verdict.INCONCLUSIVE, "a run is missing")
 
 
 @settings(deadline=None)
-@given(st.floats(-2, 2), st.floats(0, 1), st.floats(0, 1), st.integers(4, 20))
-def test_mirrored_data_get_the_mirrored_verdict(point, half, p, runs):
+@given(st.floats(-2, 2), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.integers(4, 20))
+def test_mirrored_data_get_the_mirrored_verdict(point, half, p, within, runs):
     mirror = {"positive": "negative", "negative": "positive"}
-    found = verdict(point, point - half, point + half, p, runs)
-    assert verdict(-point, -point - half, -point + half, p, runs) == mirror.get(found, found)
+    found = judged(point, point - half, point + half, p, within, runs)[0]
+    assert judged(-point, -point - half, -point + half, p, within, runs)[0] == mirror.get(found, found)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +76,7 @@ def test_mirrored_data_get_the_mirrored_verdict(point, half, p, runs):
 )
 def test_inconclusive_says_why(reason, arguments):
     point, low, high, p, runs = arguments
-    assert reason in decide(Interval(point, low, high), p, runs=runs, delta=0.05, q=0.05)[1]
+    assert reason in judged(point, low, high, p, runs=runs)[1]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from rl_transfer.analysis.power import SeedRange
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.analysis.words import advice, at_budgets, notes, number, scale_of_gains
 
-from .hand_made import CONTROL, FAST, SLOW, STEPS, arm, sweep, two_arms
+from .hand_made import CONTROL, FAST, SLOW, STEPS, arm, spread, sweep, two_arms
 
 FLAT = (0, 0, 0, 0, 0, 0)
 
@@ -50,7 +50,7 @@ def test_a_note_on_many_cells_names_their_targets():
     [(SLOW, "normalised scores"), (FLAT, "raw mean episodic return")],
 )
 def test_gains_are_called_what_they_are(scratch, said):
-    matrix = analyse(two_arms([FAST] * 4, [scratch] * 4))
+    matrix = analyse(two_arms(spread(FAST), spread(scratch)))
     assert scale_of_gains(matrix) == said
     head = text_table(matrix).splitlines()[1]
     assert head.startswith(f"gains in {said}, 95% Welch intervals")
@@ -66,9 +66,9 @@ def test_gains_of_mixed_scales_say_which_mark_is_raw():
 
 def test_the_terminal_speaks_of_metrics_by_their_labels():
     arms = {
-        (None, "task", "scratch"): arm((None, "task", "scratch"), [SLOW] * 4),
-        ("base", "task", "frozen"): arm(("base", "task", "frozen"), [FAST] * 4),
-        (None, "task", "random-frozen"): arm((None, "task", "random-frozen"), [FAST] * 4),
+        (None, "task", "scratch"): arm((None, "task", "scratch"), spread(SLOW)),
+        ("base", "task", "frozen"): arm(("base", "task", "frozen"), spread(FAST)),
+        (None, "task", "random-frozen"): arm((None, "task", "random-frozen"), spread(FAST)),
     }
     strategies: dict[str, dict[str, Any]] = {
         "frozen": {"copy": ["trunk"], "freeze": ["trunk"]},
@@ -166,7 +166,7 @@ def test_headlines_go_by_strategy_source_and_budget() -> None:
         steps = [factor * step for step in STEPS]
         for source, name in ((None, "scratch"), ("north", "fine-tune"), ("south", "fine-tune")):
             arms[source, target, name] = arm((source, target, name), [SLOW] * 4, steps=steps)
-    assert [text.split(" makes")[0] for text in headlines(analyse(sweep(arms)))] == [
+    assert [text.split(" is")[0] for text in headlines(analyse(sweep(arms)))] == [
         f"At {budget} environment steps, fine-tune from {source}"
         for source in ("north", "south")
         for budget in ("500", "1,000")
@@ -174,7 +174,7 @@ def test_headlines_go_by_strategy_source_and_budget() -> None:
 
 
 def test_advice_is_for_what_is_undecided_and_can_be_estimated() -> None:
-    (cell,) = analyse(two_arms([FAST] * 4, [SLOW] * 4)).select(kind="transfer")
+    (cell,) = analyse(two_arms(spread(FAST), spread(SLOW))).select(kind="transfer")
     entry = cell.comparisons["auc_gain"]
     assert entry.verdict == "positive"
     undecided = replace(entry, verdict=Verdict.INCONCLUSIVE)

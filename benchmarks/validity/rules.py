@@ -1,0 +1,183 @@
+"""The verdict's rules for many repeats at once; tests hold them against the product's own.
+
+Arms are arrays [repeat, run] in the measure's unit; figures are arrays [repeat].
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.validity.arms import CAP, DELTA, RANDOM, FloatArray
+from rl_transfer.analysis.special import log_t_quantile
+
+ENUMERATED = 1_000
+"""Splits up to this number are all tried; else as many are drawn as :data:`DRAWN`, and p has the +1."""
+DRAWN = 20_000
+
+
+@dataclass(frozen=True)
+class Tests:
+    """Interval and p-values of x against y."""
+
+    gain: FloatArray
+    low: FloatArray
+    high: FloatArray
+    p: FloatArray
+    equivalence_p: FloatArray
+    least: FloatArray
+    """The smallest and the largest gain of the cases that count, as ``most``."""
+    most: FloatArray
+
+
+def welch(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Difference of means, its standard error, and 1 / degrees of freedom.
+
+    Args:
+        x: arm [repeat, run].
+        y: the other arm.
+    """
+    parts = [side.var(axis=1, ddof=1) / side.shape[1] for side in (x, y)]
+    total = parts[0] + parts[1]
+    squares = parts[0] ** 2 / (x.shape[1] - 1) + parts[1] ** 2 / (y.shape[1] - 1)
+    return x.mean(axis=1) - y.mean(axis=1), np.sqrt(total), squares / np.where(total > 0, total, 1) ** 2
+
+
+def student(t: FloatArray, inverse: FloatArray) -> FloatArray:
+    """P(T ≤ t) for arrays, by quadrature of the density.
+
+    Args:
+        t: statistics.
+        inverse: 1 / degrees of freedom, above 0.
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(64)
+    degrees = 1 / np.maximum(inverse, 1e-6)
+    reach = np.arctan(np.abs(t) / np.sqrt(degrees))  # t = √ν tan φ: the density is a power of cos φ
+    angles = reach[..., None] * (nodes + 1) / 2
+    power = np.exp((degrees[..., None] - 1) * np.log(np.cos(angles)))
+    gammas = [math.lgamma((each + 1) / 2) - math.lgamma(each / 2) for each in degrees]
+    half = np.exp(gammas) / math.sqrt(math.pi) * reach / 2 * (power * weights).sum(axis=-1)
+    found: FloatArray = np.where(t > 0, 0.5 + half, 0.5 - half)
+    return found
+
+
+@lru_cache(maxsize=16)
+def _masks(total: int, first: int) -> FloatArray:
+    """One column per split of the pooled runs: 1 where a run is in the first arm."""
+    if math.comb(total, first) <= ENUMERATED:
+        chosen = np.array(list(itertools.combinations(range(total), first)))
+    else:
+        rng = np.random.default_rng(total * 1000 + first)
+        chosen = rng.permuted(np.tile(np.arange(total), (DRAWN, 1)), axis=1)[:, :first]
+    masks = np.zeros((total, len(chosen)))
+    masks[chosen.T, np.arange(len(chosen))] = 1
+    return masks
+
+
+def permutation(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Two-sided p of the permutation test of means.
+
+    Args:
+        x: arm [repeat, run].
+        y: the other arm.
+    """
+    pooled = np.concatenate([x, y], axis=1)
+    pooled = pooled - pooled.mean(axis=1, keepdims=True)
+    total, first = pooled.shape[1], x.shape[1]
+    observed = np.abs(pooled[:, :first].sum(axis=1)) - 1e-9 * np.abs(pooled).max(axis=1)
+    hits = np.zeros(len(pooled))
+    for start in range(0, len(pooled), 200):
+        rows = slice(start, start + 200)
+        hits[rows] = (np.abs(pooled[rows] @ _masks(total, first)) >= observed[rows, None]).sum(axis=1)
+    splits = math.comb(total, first)
+    return hits / splits if splits <= ENUMERATED else (1 + hits) / (1 + DRAWN)
+
+
+def plain(x: FloatArray, y: FloatArray, delta: float = DELTA, confidence: float = 0.95) -> Tests:
+    """Welch's interval, the permutation test and two one-sided tests, of the arms as they are.
+
+    Args:
+        x: arm [repeat, run].
+        y: the other arm.
+        delta: half-width of the region of practical equivalence.
+        confidence: of the interval.
+    """
+    gain, error, inverse = welch(x, y)
+    half = error * np.exp(log_t_quantile((1 + confidence) / 2)(inverse))
+    safe = np.where(error > 0, error, 1)
+    p = np.maximum(1 - student((gain + delta) / safe, inverse), student((gain - delta) / safe, inverse))
+    sure = (np.abs(gain) >= delta).astype(float)
+    within = np.where(error > 0, p, sure)
+    return Tests(gain, gain - half, gain + half, permutation(x, y), within, gain.copy(), gain.copy())
+
+
+def guarded(x: FloatArray, y: FloatArray, delta: float = DELTA, best: float = CAP) -> Tests:
+    """:func:`plain`, but what an arm without spread claims must survive one more run.
+
+    Args:
+        x: arm [repeat, run].
+        y: the other arm.
+        delta: as for :func:`plain`.
+        best: the best return seen on the target.
+    """
+    found = plain(x, y, delta)
+    for mine in (True, False):
+        rows = np.flatnonzero(np.ptp(x if mine else y, axis=1) <= 2 * delta)
+        if rows.size == 0:
+            continue
+        near, other = (x[rows], y[rows]) if mine else (y[rows], x[rows])
+        longer = _one_more(near, delta, best)
+        more = plain(longer, other, delta) if mine else plain(other, longer, delta)
+        found.low[rows] = np.minimum(found.low[rows], more.low)
+        found.high[rows] = np.maximum(found.high[rows], more.high)
+        found.p[rows] = np.maximum(found.p[rows], more.p)
+        found.equivalence_p[rows] = np.maximum(found.equivalence_p[rows], more.equivalence_p)
+        found.least[rows] = np.minimum(found.least[rows], more.gain)
+        found.most[rows] = np.maximum(found.most[rows], more.gain)
+    return found
+
+
+def _one_more(arm: FloatArray, delta: float, best: float) -> FloatArray:
+    at_random = np.abs(arm.mean(axis=1) - RANDOM) <= delta
+    return np.concatenate([arm, np.where(at_random, best, RANDOM)[:, None]], axis=1)
+
+
+def corrected(p: FloatArray) -> FloatArray:
+    """Benjamini–Hochberg along the last axis.
+
+    Args:
+        p: [repeat, cell].
+    """
+    order = np.argsort(p, axis=-1, kind="stable")
+    stepped = np.take_along_axis(p, order, -1) * p.shape[-1] / np.arange(1, p.shape[-1] + 1)
+    adjusted = np.empty_like(p)
+    np.put_along_axis(adjusted, order, np.minimum.accumulate(stepped[..., ::-1], -1)[..., ::-1], -1)
+    return adjusted
+
+
+def verdicts(
+    cells: Sequence[Tests], delta: float = DELTA, q: float = 0.05
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """Verdict → whether each cell of a family got it, [repeat, cell].
+
+    Args:
+        cells: the family.
+        delta: half-width of the region of practical equivalence.
+        q: false-discovery rate.
+    """
+    p, within, gain, low, high, least, most = (
+        np.stack([getattr(cell, name) for cell in cells], axis=1)
+        for name in ("p", "equivalence_p", "gain", "low", "high", "least", "most")
+    )
+    settled = corrected(p) < q
+    return {
+        "positive": settled & (low > 0) & (least >= delta),
+        "negative": settled & (high < 0) & (most <= -delta),
+        "equivalent": (np.abs(gain) < delta) & (corrected(within) < q),
+    }

@@ -1,0 +1,119 @@
+"""Two arms on one figure: their difference raw and as a score, both tests, and what one more run would do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rl_transfer.analysis import arm_statistics as stats
+from rl_transfer.analysis.arm_statistics import UNDEFINED, Interval
+from rl_transfer.analysis.guard import Data, is_spreadless, place_of, with_one_more
+from rl_transfer.analysis.score_intervals import equivalence_p, score_interval, score_line
+from rl_transfer.analysis.score_scale import ScoreScale
+from rl_transfer.wording import in_words
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two arms on one figure, x the one in question; where an arm has no spread, with one run more beside.
+
+    Limits, p-values and relevance are the least favourable of these cases.
+    """
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    """In the measure's unit, as x."""
+    raw: Interval
+    """Difference of means with Welch's interval, in the measure's unit."""
+    score: Interval | None
+    """The same as a score with Fieller's set; None where the target has no scores."""
+    p: float
+    """Two-sided permutation p, not adjusted."""
+    equivalence_p: float
+    """p of the two one-sided tests of ±δ, not adjusted."""
+    relevance: int
+    """1 where the difference is at least δ, −1 where it is at most −δ, else 0."""
+    measured: Contrast | None = None
+    """The same without a run more; None where every arm has spread."""
+    spreadless: str = ""
+    """Which arms have no spread, and where they lie; empty if each has some."""
+
+    @property
+    def runs(self) -> int:
+        """Runs in the smaller arm."""
+        return min(len(self.x), len(self.y))
+
+
+def contrast(
+    x: Mapping[str, float],
+    y: Mapping[str, float],
+    scale: ScoreScale,
+    confidence: float,
+    generator: np.random.Generator,
+    names: tuple[str, str],
+) -> Contrast:
+    """The contrast of two arms on one figure.
+
+    Args:
+        x: run → value of the arm in question, in the measure's unit.
+        y: run → value of the arm that it is compared with.
+        scale: of the target.
+        confidence: coverage of the intervals, in (0, 1).
+        generator: serves the permutation test where it samples.
+        names: what both arms are called.
+
+    Returns:
+        Their difference in both units, and both p.
+    """
+    cases = [_case(data, confidence, generator) for data in with_one_more(x, y, scale)]
+    first = cases[0]
+    if len(cases) == 1:
+        return first
+    places: dict[str, list[str]] = {}
+    for name, values in zip(names, (x, y), strict=True):
+        if is_spreadless(values, scale):
+            places.setdefault(place_of(values, scale), []).append(name)
+    signs = {case.relevance for case in cases}
+    return Contrast(
+        first.x,
+        first.y,
+        stats.hull([case.raw for case in cases]),
+        None if first.score is None else stats.hull([case.score or UNDEFINED for case in cases]),
+        max(case.p for case in cases),
+        max(case.equivalence_p for case in cases),
+        signs.pop() if len(signs) == 1 else 0,
+        measured=first,
+        spreadless="; ".join(f"{in_words(arms)} {place}" for place, arms in places.items()),
+    )
+
+
+def _case(data: Data, confidence: float, generator: np.random.Generator) -> Contrast:
+    x, y, scale = tuple(data.x.values()), tuple(data.y.values()), data.scale
+    parts = ((1.0, data.x), (-1.0, data.y))
+    reach = scale.possible[1] - scale.possible[0]
+    raw = stats.welch_interval(x, y, confidence).within(-reach, reach)
+    score = None
+    if not scale.is_raw:
+        point = raw.point / scale.span
+        found = score_interval(parts, scale, confidence) if raw.defined else UNDEFINED
+        score = Interval(point, found.low, found.high)
+    return Contrast(
+        x,
+        y,
+        raw,
+        score,
+        stats.permutation_p(x, y, generator),
+        equivalence_p(parts, scale) if min(len(x), len(y)) else math.nan,
+        _relevance(raw.point, data),
+    )
+
+
+def _relevance(gain: float, data: Data) -> int:
+    tolerance = data.scale.tolerance
+    delta = tolerance.raw
+    if tolerance.share:
+        delta = -tolerance.share * score_line(((1.0, data.x), (-1.0, data.y)), data.scale).slope
+    return int(gain >= delta) - int(gain <= -delta)

@@ -1,0 +1,93 @@
+"""The simulations of docs/validity.md: their rules are the product's, and small draws hold what is said."""
+
+import numpy as np
+import pytest
+
+from benchmarks.validity.arms import CAP, DELTA, RANDOM, SHAPES
+from benchmarks.validity.rules import corrected, guarded, plain, student, verdicts
+from benchmarks.validity.score_intervals import draw, holds
+from benchmarks.validity.verdicts import TABLES, main, shares
+from rl_transfer.analysis.arm_statistics import benjamini_hochberg
+from rl_transfer.analysis.contrast import contrast
+from rl_transfer.analysis.fieller import Line, Sample, confidence_set
+from rl_transfer.analysis.score_scale import ScoreScale
+from rl_transfer.analysis.special import t_cdf
+from rl_transfer.analysis.tolerance import Tolerance
+
+SCALE = ScoreScale("raw", RANDOM, np.nan, Tolerance(DELTA), random_returns=(RANDOM,), best=CAP)
+
+
+@pytest.mark.parametrize("shape", ["normal", "capped"])
+def test_the_simulated_rules_are_the_products(shape):
+    rng = np.random.default_rng(5)
+    x, y = (SHAPES[shape](rng, (12, 5), mean) for mean in (470.0, 420.0))
+    y[:3], x[3:6] = 30.0, 500.0
+    measured, found = plain(x, y), guarded(x, y)
+    for place in range(12):
+        sides = [
+            {f"{name}{k}": float(v) for k, v in enumerate(each[place])}
+            for name, each in zip("xy", (x, y), strict=True)
+        ]
+        mine = contrast(sides[0], sides[1], SCALE, 0.95, np.random.default_rng(0), ("a", "b"))
+        first = mine.measured or mine
+        for theirs, ours in ((measured, first), (found, mine)):
+            values = [getattr(theirs, name)[place] for name in ("low", "high", "p", "equivalence_p")]
+            expected = [ours.raw.low, ours.raw.high, ours.p, ours.equivalence_p]
+            assert values == pytest.approx(expected, abs=1e-7)
+        relevance = int(found.least[place] >= DELTA) - int(found.most[place] <= -DELTA)
+        assert relevance == mine.relevance
+
+
+def test_the_simulated_distribution_and_correction_are_the_products():
+    t, degrees = np.array([-3.0, -0.5, 0.0, 1.0, 40.0]), np.array([1.0, 4.5, 8.0, 300.0, 3.0])
+    assert student(t, 1 / degrees) == pytest.approx(
+        [t_cdf(*each) for each in zip(t, degrees, strict=True)], abs=1e-7
+    )
+    p = np.random.default_rng(0).random((3, 6)) ** 3
+    assert corrected(p) == pytest.approx(np.array([benjamini_hochberg(row) for row in p]))
+
+
+def test_a_set_holds_theta_where_the_simulation_says_so():
+    arms = draw(np.random.default_rng(1), "normal", 40, 5, 1.0, final=False)
+    inside = holds(arms, 1.0, "fieller")
+    for place, (x, a, f, r) in enumerate(zip(*arms, strict=True)):
+        found = confidence_set(Line([Sample(x, 0 * x), Sample(-a, -f), Sample(0 * r, r)]), 0.95)
+        if found.limited:
+            assert (found.low <= 1 <= found.high) == inside[place]
+
+
+def test_the_set_covers_where_a_known_span_does_not():
+    arms = draw(np.random.default_rng(0), "normal", 2000, 5, 1.0, final=False)
+    known, apart, whole = (holds(arms, 1.0, parts).mean() for parts in ("known", "apart", "fieller"))
+    assert known < 0.85
+    assert apart < 0.91
+    assert 0.93 < whole < 0.97
+
+
+def test_what_five_runs_at_the_cap_would_claim_is_not_claimed():
+    rng = np.random.default_rng(0)
+    x, y = SHAPES["capped"](rng, (300, 5), 450.0), 450 + 10 * rng.normal(size=(300, 5))
+    assert shares(plain(x, y))["positive"] > 0.5
+    assert shares(guarded(x, y))["positive"] == 0
+    same = SHAPES["capped"](rng, (300, 5), 450.0), np.full((300, 5), CAP)
+    assert shares(plain(*same))["equivalent"] > 0.5
+    assert shares(guarded(*same))["equivalent"] == 0
+
+
+def test_a_family_is_corrected_as_a_whole():
+    rng = np.random.default_rng(0)
+    normal = SHAPES["normal"]
+    cells = [guarded(normal(rng, (50, 5), 300.0), normal(rng, (50, 5), 300.0)) for _ in range(12)]
+    claimed = verdicts(cells)
+    assert (claimed["positive"] | claimed["negative"]).any(axis=1).mean() < 0.15
+
+
+@pytest.mark.parametrize("table", ["capped", "families"])
+def test_every_table_is_printed(table, capsys):
+    assert set(TABLES) == {"shapes", "capped", "equal", "families"}
+    rows = TABLES[table](1)
+    assert next(rows).startswith("| ")
+    assert set(next(rows)) == set("|-")
+    with pytest.raises(SystemExit):
+        main(["nothing"])
+    assert "invalid choice" in capsys.readouterr().err
