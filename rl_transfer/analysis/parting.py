@@ -81,7 +81,7 @@ def difference_band(
     tail = (1 + confidence) / 2
     alike = t_quantile(tail, n_x + n_y - 2)
     critical = max(alike, float(most[math.ceil(confidence * most.size - 1e-9) - 1]))
-    if not math.isfinite(critical):
+    if not math.isfinite(critical) or alike <= 0:
         return None
     mean = x.mean(axis=0) - y.mean(axis=0)
     errors = [

@@ -33,7 +33,7 @@ def learning_curves(matrix: Matrix, target: str) -> Figure:
     styles = looks(matrix)
     with drawing():
         differing = any(cell.parting for cell in matrix.select(target=target))
-        rows = (3.0, 1.7) if differing else (3.0,)
+        rows = (2.7, 1.4) if differing else (3.0,)
         size = (1.2 + 5.6 * len(sources), 1.3 + sum(rows) + _legend_height(len(styles)))
         figure = Figure(figsize=size, layout="constrained")
         panels, *below = figure.subplots(
