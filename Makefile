@@ -56,12 +56,13 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/quickstart.py --ways sb3-1 compiled-1
 	@echo "Short forms. Each file in benchmarks/ says its full command in its first lines."
 
-## The tables of docs/validity.md: coverage, false verdicts, power. Ten minutes on two idle cores.
+## The tables of docs/validity.md: coverage, false verdicts, power. Ten minutes on two idle cores, and more for seed plans.
 validity: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.validity.score_intervals
 	for table in shapes capped equal families; do $(BIN)/python -m benchmarks.validity.verdicts $$table; done
 	$(BIN)/python -m benchmarks.validity.times
 	$(BIN)/python -m benchmarks.validity.advice
+	$(BIN)/python -m benchmarks.validity.sequential peeking families --sweeps 10000
 
 ## Are the two engines equivalent over 30 seeds? An hour; what is finished is kept in results/agreement.
 agreement: $(VENV)/.installed-dev

@@ -9,7 +9,7 @@ docs/metrics.md.
 
 from rl_transfer.analysis.csv_table import csv_text
 from rl_transfer.analysis.inputs import Curve, Run, Sweep, read_sweep
-from rl_transfer.analysis.matrix import analyse
+from rl_transfer.analysis.looks import analyse, undecided
 from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.analysis.tables import summary
 from rl_transfer.analysis.terminal import text_table
@@ -29,4 +29,5 @@ __all__ = [
     "read_sweep",
     "summary",
     "text_table",
+    "undecided",
 ]

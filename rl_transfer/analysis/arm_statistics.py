@@ -216,7 +216,7 @@ def permutation_p(x: Values, y: Values, generator: np.random.Generator) -> float
     observed = abs(pooled[: x.size].sum())
     tolerance = 1e-9 * float(np.abs(pooled).max())
     if math.comb(pooled.size, x.size) <= PERMUTATION_LIMIT:
-        sums = np.abs(pooled[_splits(pooled.size, x.size)].sum(axis=1))
+        sums = np.abs(pooled[splits(pooled.size, x.size)].sum(axis=1))
         return float(np.mean(sums >= observed - tolerance))
     hits, left = 0, PERMUTATION_LIMIT
     while left:
@@ -229,8 +229,16 @@ def permutation_p(x: Values, y: Values, generator: np.random.Generator) -> float
 
 
 @lru_cache(maxsize=32)
-def _splits(total: int, first: int) -> npt.NDArray[np.intp]:
-    """Every choice of ``first`` indices out of ``total``: shape [C(total, first), first]."""
+def splits(total: int, first: int) -> npt.NDArray[np.intp]:
+    """Every choice of some places out of all.
+
+    Args:
+        total: number of places.
+        first: how many are chosen.
+
+    Returns:
+        Array [C(total, first), first] of indices.
+    """
     return np.array(list(itertools.combinations(range(total), first)), dtype=np.intp)
 
 

@@ -16,6 +16,7 @@ from rl_transfer.analysis.contrast import Contrast
 from rl_transfer.analysis.flags import Obstacle
 from rl_transfer.analysis.power import SeedRange, fresh_seeds
 from rl_transfer.analysis.score_scale import ScoreScale
+from rl_transfer.analysis.sequential import Exploratory, LookTaken
 from rl_transfer.analysis.verdict import Evidence, Verdict, decide
 from rl_transfer.spec import Analysis
 
@@ -88,6 +89,16 @@ class Comparison:
     """``at the ceiling`` and the like, where arms without spread cost it the verdict; else empty."""
     weak_baseline: bool = False
     """Whether training made the from-scratch arm worse than the random policy."""
+    look: LookTaken | None = None
+    """Of a seed plan, at which it was judged; None: nobody looked before the end."""
+    exploratory: Exploratory | None = None
+    """What seeds that came after its verdict show."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more seeds could decide it: inconclusive, and no run is missing."""
+        open_to_seeds = self.obstacle is None or self.obstacle.state == "chance"
+        return self.verdict is Verdict.INCONCLUSIVE and open_to_seeds
 
     @property
     def shown_raw(self) -> bool:
@@ -168,7 +179,7 @@ def judge(
     return Comparison(
         metric=metric,
         unit="measure" if pair.score is None else "score",
-        gain=pair.raw if pair.score is None else pair.score,
+        gain=pair.gain,
         delta=scale.delta,
         raw=pair.raw,
         raw_delta=scale.raw_delta,
@@ -231,5 +242,4 @@ def check_control(
         finding = "partly" if above else "not knowledge"
     else:
         finding = "knowledge" if above else "unclear"
-    shown = arm_over_control.raw if arm_over_control.score is None else arm_over_control.score
-    return ControlCheck(name, finding, shown, arm_over_control.raw, arm_over_control.p)
+    return ControlCheck(name, finding, arm_over_control.gain, arm_over_control.raw, arm_over_control.p)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,9 @@ from rl_transfer.analysis.guard import Data, is_spreadless, place_of, with_one_m
 from rl_transfer.analysis.score_intervals import equivalence_p, score_interval, score_line
 from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.wording import in_words
+
+Test = Callable[[Mapping[str, float], Mapping[str, float], np.random.Generator], float]
+"""Two-sided p of equal means, of two arms (run → value); a generator serves where it samples."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,25 @@ class Contrast:
     """Which arms have no spread, and where they lie; empty if each has some."""
 
     @property
+    def gain(self) -> Interval:
+        """The difference as a score; in the measure's unit where there are no scores."""
+        return self.raw if self.score is None else self.score
+
+    @property
     def runs(self) -> int:
         """Runs in the smaller arm."""
         return min(len(self.x), len(self.y))
+
+
+def in_one_block(x: Mapping[str, float], y: Mapping[str, float], generator: np.random.Generator) -> float:
+    """The permutation test of arms that nobody looked at before the end.
+
+    Args:
+        x: run → value of the first arm.
+        y: run → value of the second.
+        generator: serves the test where it samples.
+    """
+    return stats.permutation_p([*x.values()], [*y.values()], generator)
 
 
 def contrast(
@@ -54,6 +73,7 @@ def contrast(
     confidence: float,
     generator: np.random.Generator,
     names: tuple[str, str],
+    test: Test = in_one_block,
 ) -> Contrast:
     """The contrast of two arms on one figure.
 
@@ -64,11 +84,12 @@ def contrast(
         confidence: coverage of the intervals, in (0, 1).
         generator: serves the permutation test where it samples.
         names: what both arms are called.
+        test: of equal means; a run more is called :data:`~rl_transfer.analysis.guard.ONE_MORE` there.
 
     Returns:
         Their difference in both units, and both p.
     """
-    cases = [_case(data, confidence, generator) for data in with_one_more(x, y, scale)]
+    cases = [_case(data, confidence, generator, test) for data in with_one_more(x, y, scale)]
     first = cases[0]
     if len(cases) == 1:
         return first
@@ -90,7 +111,7 @@ def contrast(
     )
 
 
-def _case(data: Data, confidence: float, generator: np.random.Generator) -> Contrast:
+def _case(data: Data, confidence: float, generator: np.random.Generator, test: Test) -> Contrast:
     x, y, scale = tuple(data.x.values()), tuple(data.y.values()), data.scale
     parts = ((1.0, data.x), (-1.0, data.y))
     reach = scale.possible[1] - scale.possible[0]
@@ -105,7 +126,7 @@ def _case(data: Data, confidence: float, generator: np.random.Generator) -> Cont
         y,
         raw,
         score,
-        stats.permutation_p(x, y, generator),
+        test(data.x, data.y, generator),
         equivalence_p(parts, scale) if min(len(x), len(y)) else math.nan,
         _relevance(raw.point, data),
     )

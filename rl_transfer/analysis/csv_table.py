@@ -27,6 +27,7 @@ _VERDICT = {
     "adjusted_equivalence_p": "adjusted_equivalence_p",
     "hedges_g": "hedges_g",
     "improvement": "probability_of_improvement",
+    "verdict_seeds": "verdict_seeds",
 }
 """End of a judged metric's column → key in its comparison."""
 _ESTIMATE = ("mean", "low", "high", "n")

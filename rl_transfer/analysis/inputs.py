@@ -18,6 +18,7 @@ import numpy as np
 from rl_transfer.analysis.arm_statistics import FloatArray
 from rl_transfer.analysis.settings import StrategyInfo, read_settings, read_strategies
 from rl_transfer.results import Labels, RunFolder, read_labels, read_manifest
+from rl_transfer.results.looks import read_looks
 from rl_transfer.spec import Analysis, JsonObject
 
 Role = Literal["source", "target", "random"]
@@ -139,14 +140,14 @@ class Sweep:
         given = self.config.get("seeds")
         if isinstance(given, int):
             return tuple(range(given))
-        rows = {run.seed for run in self.runs if run.role == "target"}
-        return tuple(int(seed) for seed in given) if given else tuple(sorted(rows))
+        if isinstance(given, list) and given:
+            return tuple(int(seed) for seed in given)
+        return tuple(sorted({run.seed for run in self.runs if run.role == "target"}))
 
     @property
     def first_look(self) -> tuple[int, ...]:
-        """The seeds that were planned first, whatever came later; all seeds in a folder that does not say."""
-        said = self.manifest.get("first_look")
-        kept = {seed for seed in said if isinstance(seed, int)} if isinstance(said, list) else set()
+        """The seeds to be judged first, whatever came later; all seeds in a folder that does not say."""
+        kept = {*read_looks(self.manifest)[0]}
         return tuple(seed for seed in self.seeds if seed in kept) or self.seeds
 
     @property
@@ -200,8 +201,22 @@ def read_sweep(folder: str | Path) -> Sweep:
         StoreError: the folder is no sweep folder, its manifest is damaged, changed or of another schema, or
             a newer version wrote a record.
     """
-    folder = Path(folder)
-    manifest = read_manifest(folder)
+    return load_sweep(Path(folder), read_manifest(Path(folder)))
+
+
+def load_sweep(folder: Path, manifest: JsonObject) -> Sweep:
+    """Read the runs that a manifest plans.
+
+    Args:
+        folder: where they lie.
+        manifest: the content of a ``sweep.json``, not necessarily the one there.
+
+    Returns:
+        The manifest and every run that it plans; runs that cannot be used say why.
+
+    Raises:
+        StoreError: a newer version wrote a record.
+    """
     loaded: dict[str, Run] = {}
     runs = []
     for row in manifest["runs"]:

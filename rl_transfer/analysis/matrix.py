@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from rl_transfer.analysis.contrast import Contrast, contrast
 from rl_transfer.analysis.flags import Flag, Obstacle, arm_flags, control_knobs, no_arm_left_chance, obstacle
 from rl_transfer.analysis.guard import below_chance
 from rl_transfer.analysis.inputs import Run, Sweep
+from rl_transfer.analysis.look_design import LookDesign
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.metrics import GAINS, final_performance, has_plateaued
 from rl_transfer.analysis.model import Cell, CellKey, Kind, Matrix, TargetInfo
@@ -34,21 +36,21 @@ from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.seeding import generator
 
 
-def analyse(sweep: Sweep) -> Matrix:
-    """The transfer matrix of a sweep, finished or not; the same numbers for the same records.
+class Steps:
+    """The steps from records to the matrix, each taken once.
 
     Args:
-        sweep: the manifest and its runs, as :func:`rl_transfer.analysis.read_sweep` gives them.
+        sweep: the manifest and its runs.
+        part: the look of a seed plan for which these are the runs; None: nobody looks before the end.
+
+    Attributes:
+        arms: of every (source, target, strategy).
+        family: the transfer cells, which are corrected together.
     """
-    return _Steps(sweep).matrix()
 
-
-class _Steps:
-    """The steps from records to the matrix, each taken once."""
-
-    def __init__(self, sweep: Sweep) -> None:
-        self.sweep = sweep
-        self.settings = sweep.settings
+    def __init__(self, sweep: Sweep, part: LookDesign | None = None) -> None:
+        self.sweep, self.part = sweep, part
+        self.settings = sweep.settings if part is None else part.settings(sweep.settings)
         self.strategies = _ordered(sweep)
         self.sources = {
             name: source_info(sweep, name, read_number(sweep.config, "sources", name, "bar"))
@@ -107,7 +109,7 @@ class _Steps:
         return {
             key: build_arm(
                 rows[key],
-                self.sweep.seeds,
+                self.sweep.seeds if self.part is None else self.part.seeds(key),
                 self.scales[key[1]],
                 self.settings,
                 self.thresholds[key[1]].value,
@@ -130,23 +132,34 @@ class _Steps:
     def _obstacle(self, key: CellKey) -> Obstacle | None:
         random = self.random[key[1]]
         problem = "not planned" if random is None else random.problem
+        if self.part is not None and not self.part.taken:
+            return self.part.too_early
         return obstacle(self.arms[key], self._scratch(key), problem, self.sweep)
 
     def _stream(self, purpose: str, metric: Judged, key: CellKey) -> np.random.Generator:
         return generator(self.sweep.root_seed, purpose, metric, *(part or "" for part in key))
 
+    @cached_property
     def comparisons(self) -> dict[CellKey, dict[Judged, Comparison]]:
         """Every non-baseline cell on every judged metric, corrected and checked by controls."""
         found: dict[CellKey, dict[Judged, Comparison]] = {key: {} for key in self.obstacles}
         for metric in JUDGED:
-            pairs = {key: self._contrast(metric, key) for key in self.obstacles}
+            held = self._held(metric)
+            pairs = {key: self.contrast(metric, key) for key in self.obstacles if key not in held}
+            if self.part is not None:
+                pairs = {key: self.part.repeated(pair, key, metric) for key, pair in pairs.items()}
             # A cell without a verdict stays in its family with p = 1: a crash must not help its neighbours.
-            obstacles = {key: self.obstacles[key] or self._at_chance(metric, key) for key in pairs}
-            blocked = {key for key in pairs if obstacles[key] or math.isnan(pairs[key].p)}
-            differs = self._corrected({key: 1.0 if key in blocked else pairs[key].p for key in pairs})
-            within = self._corrected(
-                {key: 1.0 if key in blocked else pairs[key].equivalence_p for key in pairs}
-            )
+            entries: Mapping[CellKey, Contrast | Comparison] = {**held, **pairs}
+            obstacles = {key: entry.obstacle for key, entry in held.items()}
+            obstacles |= {key: self.obstacles[key] or self._at_chance(metric, key) for key in pairs}
+            blocked = {key for key, entry in entries.items() if obstacles[key] or math.isnan(entry.p)}
+            both = {
+                key: (1.0, 1.0) if key in blocked else (entry.p, entry.equivalence_p)
+                for key, entry in entries.items()
+            }
+            differs, within = (self._corrected({key: p[i] for key, p in both.items()}) for i in (0, 1))
+            for key, entry in held.items():
+                found[key][metric] = entry
             for key, pair in pairs.items():
                 found[key][metric] = compare.judge(
                     metric,
@@ -160,9 +173,12 @@ class _Steps:
                     obstacle=obstacles[key],
                     weak_baseline=self._weak_baseline(key),
                 )
+                if self.part is not None:
+                    found[key][metric] = self.part.judged(found[key][metric])
         for key in self.family:
             for metric in JUDGED:
-                found[key][metric] = self._checked(found, key, metric)
+                if key not in self._held(metric):
+                    found[key][metric] = self._checked(found, key, metric)
         return found
 
     def _corrected(self, p: Mapping[CellKey, float]) -> dict[CellKey, float]:
@@ -170,13 +186,30 @@ class _Steps:
         adjusted = benjamini_hochberg([p[key] for key in self.family])
         return dict(zip(self.family, adjusted.tolist(), strict=True))
 
-    def _contrast(self, metric: Judged, key: CellKey, other: Arm | None = None) -> Contrast:
+    def _held(self, metric: Judged) -> Mapping[CellKey, Comparison]:
+        """What an earlier look decided of the family; controls are only compared with."""
+        decided = {} if self.part is None else self.part.held(metric)
+        return {key: entry for key, entry in decided.items() if self.kinds[key] == "transfer"}
+
+    def contrast(self, metric: Judged, key: CellKey, other: Arm | None = None) -> Contrast:
+        """An arm against another one on a judged metric.
+
+        Args:
+            metric: the judged metric.
+            key: of the arm in question.
+            other: what it is compared with; None: the from-scratch arm of its cell.
+        """
         arm, scale, figure = self.arms[key], self.scales[key[1]], GAINS[metric]
         against = other or self._scratch(key) or replace(arm, runs=(), metrics=())
-        stream = self._stream(f"permutation-{against.strategy}", metric, key)
+        arms = arm.by_run(figure), against.by_run(figure)
         names = arm.strategy, against.strategy
-        x, y = arm.by_run(figure), against.by_run(figure)
-        return contrast(x, y, scale, self.settings.confidence, stream, names)
+        confidence = self.settings.confidence
+        stream = self._stream(f"permutation-{against.strategy}", metric, key)
+        if self.part is None:
+            return contrast(*arms, scale, confidence, stream, names)
+        seeds = {run.id: run.seed for run in (*arm.runs, *against.runs)}
+        test = self.part.test(seeds, cells=len(self.family), q=self.settings.q)
+        return self.part.weighed(contrast(*arms, scale, confidence, stream, names, test))
 
     def _at_chance(self, metric: Judged, key: CellKey) -> Obstacle | None:
         return no_arm_left_chance(
@@ -199,11 +232,31 @@ class _Steps:
             return mine
         check = compare.check_control(
             control[2],
-            self._contrast(metric, key, self.arms[control]),
+            self.contrast(metric, key, self.arms[control]),
             found[control][metric],
             complete=self.obstacles[control] is None,
         )
         return replace(mine, control=check)
+
+    def companions(self, key: CellKey) -> Iterator[CellKey]:
+        """The arms that a cell is compared with, which go on with it.
+
+        Args:
+            key: of a transfer cell.
+
+        Yields:
+            The from-scratch arm, its controls, and controls on its target that serve no strategy by name.
+        """
+        source, target, _ = key
+        own = (source, target, self.sweep.baseline)
+        yield own if own in self.arms else (None, target, self.sweep.baseline)
+        for other in self.on_target[target]:
+            if self.kinds[other] == "control" and other[0] in (None, source):
+                served = [
+                    each for each in self.family if each[1] == target and self._is_control_of(other, each)
+                ]
+                if key in served or not served:
+                    yield other
 
     def _control(self, key: CellKey) -> CellKey | None:
         if self.kinds[key] != "transfer":
@@ -222,7 +275,7 @@ class _Steps:
 
     def matrix(self) -> Matrix:
         """Put everything together."""
-        comparisons = self.comparisons()
+        comparisons = self.comparisons
         seeds = smallest_seeds(len(self.family), self.settings.q)
         groups: dict[tuple[str | None, str], list[Arm]] = {}
         for (source, _, strategy), arm in self.arms.items():
@@ -236,7 +289,7 @@ class _Steps:
             strategies=self.strategies,
             sources=self.sources,
             targets={name: self._target(name) for name in self.scales},
-            cells=tuple(self._cell(key, comparisons.get(key, {})) for key in self.arms),
+            cells=tuple(map(self.cell, self.arms)),
             aggregates=aggregates.aggregate(groups, self.scales, self.settings, self.sweep.root_seed),
             family=len(self.family),
             smallest_seeds=seeds,
@@ -277,7 +330,13 @@ class _Steps:
             np.array(arm.steps), curves, self.settings.confidence, margin
         )
 
-    def _cell(self, key: CellKey, comparisons: Mapping[Judged, Comparison]) -> Cell:
+    def cell(self, key: CellKey) -> Cell:
+        """One cell in full.
+
+        Args:
+            key: of any arm.
+        """
+        comparisons = self.comparisons.get(key, {})
         arm, scale, scratch = self.arms[key], self.scales[key[1]], self._scratch(key)
         kind, confidence = self.kinds[key], self.settings.confidence
         metrics = arm_metrics(arm, scale, confidence)
@@ -307,6 +366,7 @@ class _Steps:
             flags=tuple(flags),
             band=arm_band(arm, confidence),
             parting=self._parting(key) if kind != "baseline" else None,
+            scale=scale,
         )
 
 

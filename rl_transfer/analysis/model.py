@@ -63,11 +63,31 @@ class Cell:
     """Mean learning curve with interval; None without a finished run."""
     parting: DifferenceBand | None
     """Difference to the from-scratch arm's mean curve with its band; None for the baseline and few runs."""
+    scale: ScoreScale
+    """The constants of its scores: the target's, in a seed plan at the last look that the cell came to."""
 
     @property
     def key(self) -> CellKey:
         """(source, target, strategy)."""
         return self.source, self.target, self.strategy
+
+
+@dataclass(frozen=True)
+class SeedPlanState:
+    """A seed plan, and what became of it."""
+
+    looks: tuple[int, ...]
+    """Seeds per arm at each look."""
+    taken: int
+    """Looks that were taken."""
+    spent: float
+    """Share of the level that they may have spent."""
+    going_on: int
+    """Transfer cells that go on to the next look."""
+    runs: int
+    """Runs on targets in the looks taken."""
+    most: int
+    """As many if no cell had been decided before the last look."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +114,8 @@ class Matrix:
     versions: Mapping[str, tuple[str, ...]]
     counts: Mapping[str, int]
     """Runs: planned, finished, failed (damaged ones included), unfinished."""
+    plan: SeedPlanState | None = None
+    """How far the sweep is with its seed plan; None without one."""
 
     @property
     def unit(self) -> str:

@@ -16,9 +16,8 @@ from rl_transfer.analysis.arm_statistics import (
     welch_interval,
 )
 from rl_transfer.analysis.special import t_quantile
+from rl_transfer.spec.seeds import LEAST_SEEDS
 
-LEAST_SEEDS = 4
-"""With fewer runs in an arm every verdict is inconclusive."""
 MOST_SEEDS = 1000
 """Beyond this many seeds per arm no estimate is given."""
 POWER = 0.8
@@ -55,8 +54,8 @@ def smallest_p(n_x: int, n_y: int) -> float:
 def smallest_seeds(cells: int, q: float) -> int | None:
     """The smallest K per arm at which a lone effect among ``cells`` could pass Benjamini–Hochberg.
 
-    A lone effect must have p < q / cells. At least :data:`LEAST_SEEDS`; None if no number of seeds suffices
-    (more cells than the sampled test can resolve).
+    A lone effect must have p < q / cells. At least :data:`~rl_transfer.spec.seeds.LEAST_SEEDS`; None if no
+    number of seeds suffices (more cells than the sampled test can resolve).
 
     >>> smallest_seeds(6, 0.05)
     5
@@ -106,8 +105,8 @@ def fresh_seeds(
         confidence: coverage of the interval of an equivalence, in (0, 1).
 
     Returns:
-        The range; None with fewer than :data:`LEAST_SEEDS` runs in an arm, where nothing can be said, and
-        where even the least number is above :data:`MOST_SEEDS`.
+        The range; None with fewer than :data:`~rl_transfer.spec.seeds.LEAST_SEEDS` runs in an arm, where
+        nothing can be said, and where even the least number is above :data:`MOST_SEEDS`.
     """
     x, y = as_values(x, "x"), as_values(y, "y")
     if min(x.size, y.size) < LEAST_SEEDS:

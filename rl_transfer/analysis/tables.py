@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.cells import Estimate, Metric
@@ -117,6 +118,16 @@ def _comparison(entry: Comparison) -> JsonObject:
         "iqm_gain": _number(entry.iqm_gain.point),
         "iqm_interval": _limits(entry.iqm_gain),
         "fresh_seeds": None if advice is None else [advice.least, advice.most],
+        "verdict_seeds": None if entry.look is None else entry.look.seeds,
+        "look": None if entry.look is None else asdict(entry.look),
+        "exploratory": None
+        if entry.exploratory is None
+        else {
+            "seeds": entry.exploratory.seeds,
+            "gain": _number(entry.exploratory.gain.point),
+            "interval": _limits(entry.exploratory.gain),
+            "p": _number(entry.exploratory.p),
+        },
         "control": None
         if check is None
         else {

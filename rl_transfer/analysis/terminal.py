@@ -9,6 +9,8 @@ from rl_transfer.analysis import words
 from rl_transfer.analysis.comparison import JUDGED
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix
+from rl_transfer.analysis.seed_plan import plan_notes, seeds_judged
+from rl_transfer.analysis.sequential import weights
 from rl_transfer.results import Labels
 from rl_transfer.wording import in_words
 
@@ -31,19 +33,28 @@ def text_table(matrix: Matrix) -> str:
     Returns:
         Lines joined by newlines, without one at the end.
     """
-    settings = matrix.settings
     lines = [
         f"{matrix.name}: transfer against {matrix.baseline}, {words.at_budgets(matrix)}",
-        f"gains in {words.scale_of_gains(matrix)}, {settings.confidence:.0%} Welch intervals; "
+        f"gains in {words.scale_of_gains(matrix)}, {_coverage(matrix)} Welch intervals; "
         f"tests in families of {matrix.family}",
         "",
         *_rows(_sections(matrix), matrix.labels),
     ]
-    notes = [line for note in words.notes(matrix) for line in wrapped(note, indent="  ")]
+    told = [*plan_notes(matrix), *words.notes(matrix)]
+    notes = [line for note in told for line in wrapped(note, indent="  ")]
     if notes:
         lines += ["", *notes]
     lines += ["", *(line for text in words.headlines(matrix) for line in wrapped(text))]
     return "\n".join(line for text in lines for line in (wrapped(text) if len(text) > WIDTH else [text]))
+
+
+def _coverage(matrix: Matrix) -> str:
+    """``95%``, or the range over the looks of a seed plan."""
+    alpha = 1 - matrix.settings.confidence
+    if matrix.plan is None:
+        return f"{1 - alpha:.0%}"
+    ends = [1 - alpha * share for share in weights(matrix.plan.looks)]
+    return f"{min(ends):.1%} to {max(ends):.1%}"
 
 
 def wrapped(text: str, indent: str = "") -> list[str]:
@@ -114,7 +125,8 @@ def _row(cell: Cell, labels: Labels) -> tuple[str, ...]:
     for name in JUDGED:
         entry = cell.comparisons[name]
         doubt = "*" if entry.doubted else ""
-        texts += [words.gain(entry, labels), f"{entry.symbol} {entry.outcome}{doubt}"]
+        text = f"{entry.symbol} {entry.outcome}{doubt}{seeds_judged(entry)}"
+        texts += [words.gain(entry, labels), text]
     return tuple(texts)
 
 

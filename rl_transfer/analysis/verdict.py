@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from rl_transfer.analysis.arm_statistics import Interval
-from rl_transfer.analysis.power import LEAST_SEEDS
+from rl_transfer.spec.seeds import LEAST_SEEDS
 from rl_transfer.wording import counted
 
 

@@ -40,12 +40,15 @@ def show_forecast(plan: Plan, workers: int, kind: str, lines: JsonLines | None) 
         kind: of the suite.
         lines: for scripts; None: for people.
     """
+    from rl_transfer.analysis import undecided
     from rl_transfer.sweep.dispatch import room
     from rl_transfer.sweep.forecast import forecast
     from rl_transfer.sweep.progress import clock
 
-    graph, store = plan.graph, plan.store
+    look = plan.looks(undecided).next()
+    graph, store = look.graph, plan.store
     found = forecast(graph, store, workers)
+    most = len(plan.graph.specs)
     if lines is not None:
         lines.say(
             "planned",
@@ -57,6 +60,7 @@ def show_forecast(plan: Plan, workers: int, kind: str, lines: JsonLines | None) 
             roles={**found.runs},
             seconds=found.seconds,
             bytes=found.bytes,
+            most=most,
         )
         tell_notes(plan.notes, False, lines)
         return
@@ -69,6 +73,9 @@ def show_forecast(plan: Plan, workers: int, kind: str, lines: JsonLines | None) 
         _print(f"{role + ':':<10}{counted(number, 'run')}, {found.reused.get(role, 0)} of them finished")
     tell_notes(plan.notes, False, lines)
     _print(f"{counted(len(graph.specs), 'run')} for {counted(len(graph.rows), 'place')} of the matrix")
+    if look.words:
+        _print(f"looks:    {plan.look_words}; this is {look.words}")
+        _print(f"at most:  {counted(most, 'run')}, if a cell goes on to the last look")
     _print(f"to do:    {counted(found.to_do, 'run')}, {found.steps:,} {room(kind).labels.unit}")
     why = f"by {counted(found.measured, 'finished run')} in {store.root}"
     if not found.measured:

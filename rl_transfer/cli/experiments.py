@@ -177,6 +177,7 @@ def _run_sweep(
     quiet: bool,
     lines: JsonLines | None,
 ) -> None:
+    from rl_transfer.analysis import undecided
     from rl_transfer.sweep.dispatch import room
     from rl_transfer.sweep.progress import headline
     from rl_transfer.sweep.sweep import run_sweep
@@ -185,7 +186,8 @@ def _run_sweep(
     graph, store, folder = plan.graph, plan.store, plan.store.root
     tell_notes(plan.notes, quiet, lines)
     if not quiet and lines is None:
-        out.print(f"{len(graph.specs)} runs → {folder}", soft_wrap=True)
+        most = "at most " if plan.looks(undecided).several else ""
+        out.print(f"{most}{len(graph.specs)} runs → {folder}", soft_wrap=True)
     note = say if lines is None else partial(err.print, soft_wrap=True)
     try:
         labels = room(suite.kind).labels
@@ -195,7 +197,9 @@ def _run_sweep(
                 if log is not None:
                     log.add(run_of_sweep(plan, suite.name, identifier))
 
-            state = run_sweep(plan, make_executor, update, note, on_finished=finished, replace=replace)
+            state = run_sweep(
+                plan, make_executor, update, note, decide=undecided, on_finished=finished, replace=replace
+            )
     except KeyboardInterrupt:
         kept = sum(store.folder(each).finished for each in graph.specs)
         raise Interrupted(
@@ -211,8 +215,8 @@ def _run_sweep(
     _write_report(folder, lines)
     if state.failed:
         raise SweepFailed(
-            f"{len(state.failed)} of {len(graph.specs)} runs failed and {len(state.skipped)} were skipped; "
-            "everything else is finished and kept, and the same command tries the failed ones again"
+            f"{len(state.failed)} of {len(state.graph.specs)} runs failed and {len(state.skipped)} were "
+            "skipped; everything else is finished and kept, and the same command tries the failed ones again"
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from rl_transfer.analysis import words
 from rl_transfer.analysis.metric_table import METRICS, MetricInfo
 from rl_transfer.analysis.model import Matrix
+from rl_transfer.analysis.seed_plan import plan_notes
 from rl_transfer.report import sections
 from rl_transfer.report.definitions import reading
 from rl_transfer.report.figures import curve_name, dose_name
@@ -44,6 +45,7 @@ def page(matrix: Matrix, drawings: Mapping[str, str], predictions: Html) -> str:
 
 def _top(matrix: Matrix) -> Html:
     counts = matrix.counts
+    notes = [*plan_notes(matrix), *words.notes(matrix)]
     facts = (
         f"{counted(len(matrix.sources), 'source')}, {counted(len(matrix.targets), 'target')}, "
         f"{counted(len(matrix.strategies), 'strategy', 'strategies')}; {counts['finished']} of "
@@ -55,7 +57,7 @@ def _top(matrix: Matrix) -> Html:
             tag("p", matrix.summary) if matrix.summary else "",
             tag("p", f"Transfer against {matrix.baseline}: {facts}.", class_="muted"),
             items(words.headlines(matrix), class_="headlines"),
-            items((note.removeprefix("! ") for note in words.notes(matrix)), class_="warnings"),
+            items((note.removeprefix("! ") for note in notes), class_="warnings"),
         ]
     )
 

@@ -12,6 +12,7 @@ from rl_transfer.analysis.cells import Estimate, Metric
 from rl_transfer.analysis.comparison import JUDGED, Comparison
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix, TargetInfo
+from rl_transfer.analysis.seed_plan import seeds_judged
 from rl_transfer.report.markup import BREAK, Html, esc, items, joined, table, tag
 from rl_transfer.wording import counted, in_words
 
@@ -109,7 +110,7 @@ def _verdict(entry: Comparison, label: str, matrix: Matrix) -> Html:
     return tag(
         "span",
         tag("small", f"{label} "),
-        tag("b", f"{entry.symbol} {entry.outcome}{doubt}"),
+        tag("b", f"{entry.symbol} {entry.outcome}{doubt}{seeds_judged(entry)}"),
         BREAK,
         minus(words.gain(entry, matrix.labels)),
         class_=f"v {entry.verdict}",

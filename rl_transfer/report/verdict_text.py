@@ -6,6 +6,7 @@ from rl_transfer.analysis import words
 from rl_transfer.analysis.comparison import JUDGED, Comparison
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix
+from rl_transfer.analysis.seed_plan import plan_notes, seeds_judged
 
 
 def in_short(matrix: Matrix, hidden: int = 0) -> str:
@@ -19,7 +20,7 @@ def in_short(matrix: Matrix, hidden: int = 0) -> str:
         Markdown.
     """
     more = f"! {hidden} more strategies are in report/index.html: TensorBoard shows no folder with more runs"
-    lines = [*words.headlines(matrix), *words.notes(matrix), *([more] if hidden else [])]
+    lines = [*words.headlines(matrix), *plan_notes(matrix), *words.notes(matrix), *([more] if hidden else [])]
     return "\n".join(f"- {_plain(line)}" for line in lines) or "no cells yet"
 
 
@@ -53,7 +54,8 @@ def _row(cell: Cell, matrix: Matrix) -> list[str]:
 
 def _gain(entry: Comparison, matrix: Matrix) -> str:
     doubt = "*" if entry.doubted else ""
-    return f"**{entry.symbol} {entry.outcome}{_plain(doubt)}** {_plain(words.gain(entry, matrix.labels))}"
+    judged = f"{entry.symbol} {entry.outcome}{_plain(doubt)}{seeds_judged(entry)}"
+    return f"**{judged}** {_plain(words.gain(entry, matrix.labels))}"
 
 
 def _why(entry: Comparison) -> list[str]:

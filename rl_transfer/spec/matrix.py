@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from rl_transfer.spec.base import (
     LARGEST,
@@ -21,14 +22,13 @@ from rl_transfer.spec.base import (
     Share,
 )
 from rl_transfer.spec.experiment import RunConfig, SourceConfig, TargetConfig
+from rl_transfer.spec.seeds import TOO_MANY, SeedPlan, Seeds
 from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
 from rl_transfer.wording import shortened
 
 Entry = SourceConfig | TargetConfig
-MOST_SEEDS = 100_000
 MOST_PLACES = 1_000_000
 """Of one matrix."""
-_TOO_MANY = "each is a run with a folder of its own, and is planned before the first begins"
 
 
 class Analysis(Frozen):
@@ -68,8 +68,8 @@ class MatrixConfig(Frozen, ABC):
     kind: str
     name: Name
     summary: str = ""
-    seeds: tuple[Seed, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
-    """Seed indices; a number n in YAML means 0 … n−1."""
+    seeds: Seeds = (0, 1, 2, 3, 4)
+    """Seed indices; a number n in YAML means 0 … n−1; ``{plan: [5, 10, 20]}`` adds them look by look."""
     root_seed: Seed = 0
     strategies: tuple[StrategyConfig, ...] = Field(min_length=1)
     baseline: str = "scratch"
@@ -78,30 +78,27 @@ class MatrixConfig(Frozen, ABC):
     targets: Mapping[Name, TargetConfig] = Field(min_length=1)
     analysis: Analysis = Analysis()
 
-    @field_validator("seeds", mode="before")
-    @classmethod
-    def _count(cls, value: object) -> object:
-        if isinstance(value, int) and not isinstance(value, bool):
-            if value < 1:
-                raise ValueError("seeds must be at least 1")
-            if value > MOST_SEEDS:
-                raise ValueError(f"got {value:,}, expected at most {MOST_SEEDS:,}: {_TOO_MANY}")
-            return tuple(range(value))
-        if isinstance(value, float):
-            raise ValueError(f"got {value}, expected a whole number, or a list of them")
-        return tuple(value) if isinstance(value, list) else value
+    @property
+    def stages(self) -> tuple[tuple[int, ...], ...]:
+        """The seed indices that each look at the results adds; one look without a plan."""
+        return self.seeds.stages if isinstance(self.seeds, SeedPlan) else (self.seeds,)
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """Every seed index, those of later looks included."""
+        return tuple(itertools.chain.from_iterable(self.stages))
 
     @model_validator(mode="after")
     def _check(self) -> MatrixConfig:
-        shape = [len(self.sources), len(self.targets), len(self.strategies), len(self.seeds)]
+        shape = [len(self.sources), len(self.targets), len(self.strategies), len(self.all_seeds)]
         if math.prod(shape) > MOST_PLACES:
             counts = " × ".join(f"{each:,}" for each in shape)
             raise ValueError(
                 f"sources × targets × strategies × seeds is {counts}, expected at most {MOST_PLACES:,} "
-                f"places: {_TOO_MANY}"
+                f"places: {TOO_MANY}"
             )
-        if len(set(self.seeds)) != len(self.seeds):
-            raise KeyedValueError("seeds", f"seeds has duplicates: {shortened(str(list(self.seeds)))}")
+        if len(set(self.all_seeds)) != len(self.all_seeds):
+            raise KeyedValueError("seeds", f"seeds has duplicates: {shortened(str(list(self.all_seeds)))}")
         names = [strategy.name for strategy in self.strategies]
         if len(set(names)) != len(names):
             raise KeyedValueError("strategies", f"strategies has two of the same name: {names}")

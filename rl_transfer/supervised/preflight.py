@@ -77,7 +77,7 @@ def _split(
         if not any(each.classes == data.classes and each.holds_the_items_of(data) for each in loaded):
             opened.refuse_damaged(kind.items, key)
             loaded.append(data)
-        return split_data(opened, data, suite.root_seed, suite.seeds[0], kind.items, key)
+        return split_data(opened, data, suite.root_seed, suite.all_seeds[0], kind.items, key)
 
 
 def _facts(splits: Splits) -> dict[str, Json]:

@@ -53,6 +53,16 @@ class TimeLeft:
         self._seconds = 0.0
         self._steps = 0
 
+    def remember(self, other: TimeLeft) -> None:
+        """Take over what is known of runs that were finished before, while nothing waits here.
+
+        Args:
+            other: of an earlier look at the same matrix.
+        """
+        self._seconds, self._steps = other._seconds, other._steps
+        for place, group in other._groups.items():
+            self._groups[place] = _Group(group.seconds, group.finished)
+
     def wait(self, identifier: str) -> None:
         """A run of this session waits.
 

@@ -67,6 +67,15 @@ class Graph:
         """Whether names of strategies must say which source feeds them."""
         return len({row.source for row in self.rows if row.source}) > 1
 
+    def part(self, rows: tuple[Row, ...]) -> Graph:
+        """The graph of some of its rows.
+
+        Args:
+            rows: of this graph, with those of the sources that they need.
+        """
+        kept = {row.id for row in rows}
+        return Graph(rows, {each: spec for each, spec in self.specs.items() if each in kept}, self.modules)
+
     def needs(self, identifier: str) -> tuple[str, ...]:
         """The runs that must be finished before one starts.
 
@@ -159,11 +168,11 @@ def build_graph(suite: MatrixConfig) -> Graph:
         return identifier
 
     sources: dict[tuple[str, int], str] = {}
-    first = suite.seeds[0]
+    first = suite.all_seeds[0]
     made = {name: suite.source_run(name, first) for name in suite.sources}
     trained = {name: _Cell(run) for name, run in made.items() if not suite.sources[name].exists}
     given = {name: (run_id(run), run) for name, run in made.items() if name not in trained}
-    for seed in suite.seeds:
+    for seed in suite.all_seeds:
         for name in suite.sources:
             run = trained[name].at(seed, None) if name in trained else given[name]
             sources[name, seed] = add(run, "source", seed, source=name)
@@ -180,7 +189,7 @@ def build_graph(suite: MatrixConfig) -> Graph:
             shared = not strategy.needs_source and len({*map(run_id, runs.values())}) == 1
             cells = {name: _Cell(run) for name, run in runs.items()}
             places.append((target, strategy, next(iter(cells.values())) if shared else None, cells))
-    for seed in suite.seeds:
+    for seed in suite.all_seeds:
         for target, strategy, shared_cell, cells in places:
             here = partial(add, role="target", seed=seed, target=target, strategy=strategy.name)
             if shared_cell is not None:

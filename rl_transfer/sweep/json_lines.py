@@ -24,6 +24,7 @@ class JsonLines:
     def __init__(self, write: Say) -> None:
         self._write = write
         self._planned = False
+        self._look = 1
         self._shown = float("-inf")
 
     def say(self, event: str, **content: Json) -> None:
@@ -52,6 +53,11 @@ class JsonLines:
                 workers=state.workers,
                 folder=str(state.store.root),
             )
+        look = state.look
+        if look is not None and look.number > self._look:
+            self._look = look.number
+            counts: dict[str, Json] = {"runs": len(state.graph.specs), "reused": len(state.reused)}
+            self.say("look", look=look.number, of=look.of, seeds=look.seeds, **counts)
         for event in events:
             reason: dict[str, Json] = {"reason": event.reason} if event.reason else {}
             self.say(event.what, id=event.id, label=state.graph.label(event.id), **reason)

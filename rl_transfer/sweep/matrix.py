@@ -55,31 +55,6 @@ def check_matrix(output: Path, planned: JsonObject) -> None:
     )
 
 
-def with_first_look(output: Path, planned: JsonObject) -> JsonObject:
-    """A manifest that names the seeds which the folder's matrix was planned with first.
-
-    What is fixed once, such as a threshold that only runs can tell, is fixed by these: seeds that are added
-    later, when results are known, do not move it.
-
-    Args:
-        output: the sweep's folder, or one that does not exist.
-        planned: the manifest of what is to run.
-
-    Returns:
-        The manifest with ``first_look``, a list of seed indices: the folder's own where it holds the same
-        matrix, else the planned seeds.
-    """
-    seeds = planned["config"]["seeds"]
-    try:
-        found = read_manifest(output)
-    except StoreError:  # missing or damaged: it is written anew
-        return {**planned, "first_look": seeds}
-    before, after = _places(found), _places(planned)
-    same = any(before.get(place) == identity for place, identity in after.items())
-    kept = found.get("first_look") or (found.get("config") or {}).get("seeds")
-    return {**planned, "first_look": kept if same and isinstance(kept, list) else seeds}
-
-
 def no_longer_planned(store: RunStore, planned: JsonObject) -> int:
     """How many runs of a folder have a record and no place in the matrix.
 

@@ -69,9 +69,10 @@ def headline(state: State, labels: Labels) -> str:
         The line, times as ``1:02:03``, speed in steps (epochs) per second of this session.
     """
     total = len(state.graph.specs)
-    parts = [f"{len(state.done) + len(state.reused)}/{total} runs done"]
+    parts = [state.look.words] if state.look is not None and state.look.words else []
+    parts.append(f"{len(state.done) + len(state.reused)}/{total} runs done")
     if state.reused:
-        parts[0] += f" ({len(state.reused)} reused)"
+        parts[-1] += f" ({len(state.reused)} reused)"
     parts.append(f"{len(state.running)} running")
     parts.append(f"{len(state.failed)} failed")
     if state.skipped:
@@ -82,7 +83,7 @@ def headline(state: State, labels: Labels) -> str:
         parts.append(f"{rate:,.0f} {labels.rate}" if rate >= 10 else f"{rate:.2g} {labels.rate}")
     left = state.estimate.seconds_left(time.monotonic())
     if left is not None and state.active:
-        parts.append(f"ETA {clock(left)}")
+        parts.append(f"ETA {clock(left)}" + (" of this look" if state.look and state.look.words else ""))
     parts.append(f"elapsed {clock(elapsed)}")
     if not state.active:
         parts.append(f"CPU time {clock(state.cpu_seconds)}")

@@ -24,6 +24,7 @@ from rl_transfer.sweep.dispatch import Job
 from rl_transfer.sweep.estimate import TimeLeft
 from rl_transfer.sweep.executor import Executor, UnusableDisk
 from rl_transfer.sweep.graph import Graph
+from rl_transfer.sweep.looks import SeedLook
 from rl_transfer.sweep.reuse import take_stock
 from rl_transfer.sweep.stops import Stops
 
@@ -49,6 +50,7 @@ class State:
         graph: what to run.
         store: where the runs lie.
         workers: how many run at a time.
+        look: of a seed plan, at which it stands; None: nobody looks before the end.
 
     Attributes:
         reused: runs that were finished before.
@@ -63,8 +65,8 @@ class State:
         cpu_seconds: what ``done`` took of processors, without starting their processes.
     """
 
-    def __init__(self, graph: Graph, store: RunStore, workers: int) -> None:
-        self.graph, self.store, self.workers = graph, store, workers
+    def __init__(self, graph: Graph, store: RunStore, workers: int, look: SeedLook | None = None) -> None:
+        self.graph, self.store, self.workers, self.look = graph, store, workers, look
         self.estimate = TimeLeft(graph, workers)
         self.reused: set[str] = set()
         self.waiting: set[str] = set()
@@ -75,6 +77,17 @@ class State:
         self.started = time.monotonic()
         self.steps_finished = self.steps_planned = 0
         self.cpu_seconds = 0.0
+
+    def follow(self, before: State) -> None:
+        """Go on from an earlier look: what it did counts, what failed or was skipped then is not tried again.
+
+        Args:
+            before: the state at its end, with runs that are all in this graph.
+        """
+        self.done, self.failed, self.skipped = {*before.done}, {**before.failed}, {**before.skipped}
+        self.started, self.cpu_seconds = before.started, before.cpu_seconds
+        self.steps_finished = self.steps_planned = before.steps_finished
+        self.estimate.remember(before.estimate)
 
     @property
     def active(self) -> bool:
@@ -142,6 +155,9 @@ def run_graph(
     on_change: OnChange,
     say: Say = silent,
     stops: Stops | None = None,
+    *,
+    look: SeedLook | None = None,
+    before: State | None = None,
 ) -> State:
     """Bring every run of the graph to an end.
 
@@ -155,6 +171,8 @@ def run_graph(
         on_change: is told what happens.
         say: is told of damaged runs that were moved aside, and of runs that are taken on trust.
         stops: asked at every wake-up whether to go on; None: nobody notes signals.
+        look: of a seed plan, for which this is the graph.
+        before: where the sweep stood at the end of the look before it.
 
     Returns:
         The state at the end.
@@ -165,7 +183,10 @@ def run_graph(
     """
     stops = stops or Stops()
     reused = take_stock(graph, store, say, stops)
-    return _Scheduler(State(graph, store, executor.slots), executor, stops).run(reused, on_change)
+    state = State(graph, store, executor.slots, look)
+    if before is not None:
+        state.follow(before)
+    return _Scheduler(state, executor, stops).run(reused, on_change)
 
 
 class _Scheduler:
@@ -199,10 +220,13 @@ class _Scheduler:
     def _sort_out(self, reused: set[str]) -> None:
         """What is not reused waits; what needs nothing that waits is ready."""
         state = self._state
-        state.reused = reused
+        state.reused = reused - state.done
+        over = {*reused, *state.failed, *state.skipped}
         for identifier in self._graph.specs:
-            if identifier not in reused:
+            if identifier not in over:
                 state.wait(identifier)
+        for identifier in state.failed:
+            self._skip_dependants(identifier)
         for identifier in self._graph.specs:
             if identifier in state.waiting:
                 missing = sum(need in state.waiting for need in self._graph.needs(identifier))

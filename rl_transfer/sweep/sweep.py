@@ -10,11 +10,14 @@ from pathlib import Path
 from rl_transfer.errors import StoreError
 from rl_transfer.frame import MEMORY, Facts, Say, silent
 from rl_transfer.results import RunStore, keep_tolerances, link_events, read_manifest, write_manifest
+from rl_transfer.results.looks import in_words, read_looks
 from rl_transfer.spec import JsonObject, MatrixConfig
+from rl_transfer.spec.seeds import SeedPlan
 from rl_transfer.sweep.dispatch import room
 from rl_transfer.sweep.executor import Executor
 from rl_transfer.sweep.graph import Graph, build_graph, manifest
-from rl_transfer.sweep.matrix import check_matrix, no_longer_planned, with_first_look
+from rl_transfer.sweep.looks import Decide, Looks, declared_looks, nothing_goes_on, with_looks
+from rl_transfer.sweep.matrix import check_matrix, no_longer_planned
 from rl_transfer.sweep.reuse import refuse_other_code
 from rl_transfer.sweep.scheduler import Event, OnChange, State, run_graph
 from rl_transfer.sweep.stops import Stops
@@ -26,9 +29,9 @@ class Plan:
     """A sweep that was checked, and of which nothing is written yet.
 
     Attributes:
-        graph: its runs.
+        graph: its runs, with those that only later looks of a seed plan may need.
         store: the folder that they go to; it may not exist.
-        manifest: the content of ``sweep.json``.
+        manifest: the content of ``sweep.json`` if all of them were to run.
         memory: bytes that the largest run needs beside what every run needs, as far as they are known.
         notes: what was decided while it was planned, a line each.
     """
@@ -38,6 +41,19 @@ class Plan:
     manifest: JsonObject
     notes: tuple[str, ...]
     memory: int = 0
+
+    @property
+    def look_words(self) -> str:
+        """Seeds per arm at each look of its seed plan."""
+        return f"{in_words(read_looks(self.manifest))} seeds per arm"
+
+    def looks(self, decide: Decide) -> Looks:
+        """The looks of its seed plan; one look of everything where it has none.
+
+        Args:
+            decide: which arms go on after a look.
+        """
+        return Looks(self.graph, self.manifest, self.store, decide)
 
 
 def prepare(
@@ -64,8 +80,8 @@ def prepare(
 
     Raises:
         RLTransferError: an environment cannot be built, a perturbation has no effect, a strategy
-            does not fit the network, the folder holds another matrix, or runs that other code computed,
-            or cannot be written.
+            does not fit the network, the folder holds another matrix, results that were looked at under
+            another seed plan, or runs that other code computed, or cannot be written.
     """
     store = RunStore(output, events=events)
     store.refuse_unwritable()
@@ -79,6 +95,10 @@ def prepare(
         found = runner.preflight(suite, say)
     sizes = [known.get(MEMORY) for named in found.values() for known in named.values()]
     planned = manifest(suite, graph, runner.labels, _without_memory(found))
+    is_plan = isinstance(suite.seeds, SeedPlan)
+    stages = suite.stages if replace else declared_looks(store, suite.stages, is_plan=is_plan)
+    planned = with_looks(planned, stages)
+    planned = planned if replace else _with_first_tolerances(store, planned, notes.append)
     refuse_other_code(graph.specs, store, despite)
     return Plan(
         graph, store, planned, tuple(notes), max((each for each in sizes if isinstance(each, int)), default=0)
@@ -92,16 +112,15 @@ def _without_memory(facts: Facts) -> Facts:
     }
 
 
-def _with_first_tolerances(plan: Plan, say: Say) -> JsonObject:
+def _with_first_tolerances(store: RunStore, planned: JsonObject, say: Say) -> JsonObject:
     """The manifest with the δ that the folder was given before its first run ended, if there is any."""
-    store = plan.store
     try:
         before = read_manifest(store.root)
     except StoreError:  # missing or damaged
-        return plan.manifest
+        return planned
     if not any((store.folder(each).path / "record.json").exists() for each in store.identifiers()):
-        return plan.manifest
-    kept, others = keep_tolerances(plan.manifest, before)
+        return planned
+    kept, others = keep_tolerances(planned, before)
     if others:
         say(
             f"δ on {listing(others, 3)} stays what it was before the first run of this folder ended: one "
@@ -117,17 +136,20 @@ def run_sweep(
     on_change: OnChange,
     say: Say = silent,
     *,
+    decide: Decide = nothing_goes_on,
     on_finished: Callable[[str], None] = lambda identifier: None,
     replace: bool = False,
 ) -> State:
     """Write ``sweep.json``, execute the graph and keep the readable TensorBoard view up to date.
 
-    The folder is locked before anything in it changes. Ctrl-C stops the sweep between two events.
+    With a seed plan, that of one look after the other, as long as ``decide`` names arms that go on. The
+    folder is locked before anything in it changes. Ctrl-C stops the sweep between two events.
 
     Args:
         plan: as :func:`prepare` gave it.
         make_executor: what executes the runs, for the sweep's folder; closed at the end.
         on_change: is told what happens, and where the sweep stands a few times per second.
+        decide: which arms go on to the next look, by what the records of the last one say.
         on_finished: gets each run that is finished, those that were before included.
         say: is told of damaged runs that were moved aside, of runs that are taken on trust, and of runs
             that have no place in the matrix any more.
@@ -140,13 +162,14 @@ def run_sweep(
         StoreError: another process writes to the folder, or it holds another matrix; it is as it was.
         KeyboardInterrupt: somebody stopped it; what is finished is kept.
     """
-    graph, store = plan.graph, plan.store
+    store = plan.store
     linked: set[str] = set()
 
     def changed(state: State, events: Sequence[Event]) -> None:
         ended = {event.id for event in events if event.what == "finished"}
         for identifier in (ended | state.running) - linked:
             if store.folder(identifier).tensorboard.is_dir():
+                graph = plan.graph
                 link_events(store.root, graph.rows_of[identifier], several=graph.several_sources)
                 linked.add(identifier)
         for identifier in ended:
@@ -157,14 +180,21 @@ def run_sweep(
         if not replace:
             check_matrix(store.root, plan.manifest)
         store.open()
-        planned = plan.manifest if replace else _with_first_tolerances(plan, say)
-        write_manifest(store.root, with_first_look(store.root, planned))
+        planned = plan.manifest if replace else _with_first_tolerances(store, plan.manifest, say)
         if left := no_longer_planned(store, plan.manifest):
             say(
                 f"{left} finished runs in {store.root} have no place in this matrix; they stay where they are"
             )
+        looks = Looks(plan.graph, planned, store, decide)
+        look, state = looks.next(), None
         with closing(make_executor(store.root)) as executor:
-            state = run_graph(graph, store, executor, changed, say, stops)
+            while True:
+                write_manifest(store.root, look.manifest)
+                state = run_graph(look.graph, store, executor, changed, say, stops, look=look, before=state)
+                following = looks.after(look)
+                if following is None:
+                    break
+                look = following
     for identifier in state.reused:
         on_finished(identifier)
     return state

@@ -19,9 +19,9 @@ def theta(sweep: Sweep) -> Threshold:
     return analyse(sweep).targets["task"].threshold
 
 
-def with_keys(sweep: Sweep, first_look: Any = None, **target: float) -> Sweep:
+def with_keys(sweep: Sweep, looks: Any = None, **target: float) -> Sweep:
     config = {**sweep.config, "targets": {"task": {**sweep.config["targets"]["task"], **target}}}
-    kept = {} if first_look is None else {"first_look": first_look}
+    kept = {} if looks is None else {"looks": looks}
     return Sweep({**sweep.manifest, "config": config, **kept}, sweep.runs)
 
 
@@ -42,11 +42,11 @@ def test_without_either_the_first_look_fixes_it_for_good():
     first = two_arms([FAST] * 4, [SLOW] * 4)
     assert theta(first) == Threshold(80.0, "first look", (0, 1, 2, 3))
     # Eight seeds end at 125 on average, the first four at 100.
-    assert theta(with_keys(GROWN, [0, 1, 2, 3])) == theta(first)
+    assert theta(with_keys(GROWN, [[0, 1, 2, 3]])) == theta(first)
     assert theta(GROWN).value == pytest.approx(100)  # a folder that does not say
 
 
-@pytest.mark.parametrize("said", [[], "0", [8, 9], ["0"], {"0": 1}])
+@pytest.mark.parametrize("said", [[], "0", [[8, 9]], [["0"]], {"0": 1}, [[]]])
 def test_a_first_look_that_names_no_seed_of_the_sweep_is_all_of_them(said):
     assert theta(with_keys(GROWN, said)) == theta(GROWN)
 
@@ -56,12 +56,12 @@ def test_there_is_no_threshold_before_the_first_look_has_ended():
     place = next(i for i, run in enumerate(runs) if run.strategy == "scratch" and run.seed == 2)
     for problem, value in (("unfinished", math.nan), ("failed: boom", 80.0)):
         runs[place] = replace(GROWN.runs[place], record=None, curve=None, problem=problem)
-        found = theta(with_keys(Sweep(GROWN.manifest, tuple(runs)), [0, 1, 2, 3]))
+        found = theta(with_keys(Sweep(GROWN.manifest, tuple(runs)), [[0, 1, 2, 3]]))
         assert found.value == pytest.approx(value, nan_ok=True)
     late = next(i for i, run in enumerate(runs) if run.strategy == "scratch" and run.seed == 7)
     runs = list(GROWN.runs)
     runs[late] = replace(runs[late], record=None, curve=None, problem="unfinished")
-    assert theta(with_keys(Sweep(GROWN.manifest, tuple(runs)), [0, 1, 2, 3])).value == 80
+    assert theta(with_keys(Sweep(GROWN.manifest, tuple(runs)), [[0, 1, 2, 3]])).value == 80
 
 
 def test_scratch_that_never_left_chance_gives_no_threshold_and_a_declared_one_still_counts():

@@ -125,7 +125,7 @@ def planned(path: Path, category: str, overrides: list[str]) -> None:
         load(str(path), SINGLE[category], category, overrides).config.run()
         return
     config = load(str(path), SUITES, category, overrides).config
-    if all(not source.exists for source in config.sources.values()) and len(config.seeds) < 20:
+    if all(not source.exists for source in config.sources.values()) and len(config.all_seeds) < 20:
         build_graph(config)
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from rl_transfer.errors import StoreError
-from rl_transfer.results import read_manifest, write_manifest
-from rl_transfer.spec import JsonObject, RLSuite, load
+from rl_transfer.results import write_manifest
+from rl_transfer.spec import RLSuite, load
 from rl_transfer.sweep.dispatch import SUITES
-from rl_transfer.sweep.matrix import with_first_look
 from rl_transfer.sweep.sweep import prepare, run_sweep
 from support.cli import Call, calling
 from support.sweeps import SUITE, InThisProcess, write_suite
@@ -105,23 +104,6 @@ def test_a_second_sweep_is_refused_before_it_writes(call: Call, begun: Path, tmp
         assert done.code != 0
         assert "another rl-transfer process is writing" in " ".join(done.err.split())
         assert traces(begun) == before
-
-
-def test_the_seeds_that_were_planned_first_stay_first(begun: Path, tmp_path: Path) -> None:
-    def first(manifest: JsonObject, *overrides: str) -> object:
-        output = tmp_path / str(overrides)
-        output.mkdir()
-        write_manifest(output, manifest)
-        return with_first_look(output, prepare(planned(tmp_path, *overrides), output).manifest)["first_look"]
-
-    kept = read_manifest(begun)
-    assert kept["first_look"] == [0, 1]
-    assert first(kept, "seeds=5") == [0, 1]
-    assert first(kept, "seeds=[1,7]") == [0, 1]
-    older = {key: value for key, value in kept.items() if key not in ("first_look", "digest")}
-    assert first(older, "seeds=4") == [0, 1]
-    assert first({**older, "runs": []}, "seeds=3") == [0, 1, 2], "no matrix of ours"
-    assert with_first_look(tmp_path / "nowhere", kept)["first_look"] == [0, 1]
 
 
 @pytest.mark.parametrize("change", [["seeds=3"], ["seeds=[1]"], ["analysis.delta=0.1"], ["name=other"],

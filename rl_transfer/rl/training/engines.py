@@ -216,7 +216,7 @@ def _asked(suite: RLSuite, group: str, name: str, entry: RLSource | RLTarget) ->
 
 def _misfits(suite: RLSuite, group: str, name: str, built: _Spaces) -> Iterator[str]:
     """Why runs on a task do not fit, each arm with its name."""
-    first = suite.seeds[0]
+    first = suite.all_seeds[0]
     if group == "sources":
         run = suite.source_run(name, first)
         why = misfit(run, *built.of(run.env)) if isinstance(run, RLRun) else None

@@ -100,7 +100,7 @@ def preflight(suite: RLSuite, say: Say = silent) -> dict[str, Any]:
         for target in suite.targets:
             checked: set[str] = set()
             for name, source in sources.items():
-                run = suite.target_run(target, strategy, name, "preflight", suite.seeds[0])
+                run = suite.target_run(target, strategy, name, "preflight", suite.all_seeds[0])
                 if strategy.needs_source or run_id(run) not in checked:
                     given = (name, source) if strategy.needs_source else None
                     needs = _check_strategy(suite, index, target, run, given)
@@ -164,7 +164,7 @@ def _fresh_source(suite: RLSuite, name: str) -> tuple[Policy, int]:
             algorithm=source.algorithm.name if source.algorithm else None,
         )
         return given, 0
-    run = suite.trained_run(source, StrategyVerbs(), None, suite.seeds[0])
+    run = suite.trained_run(source, StrategyVerbs(), None, suite.all_seeds[0])
     key = f"sources.{name}"
     own = {"algorithm": f"{key}.algorithm"} if source.algorithm is not None else None
     with located(key, own, shared=("algorithm", "training")):
