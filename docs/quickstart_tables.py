@@ -11,7 +11,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-SYMBOLS = {"positive": "▲ positive", "negative": "▼ negative", "equivalent": "≈ equivalent"}
+SYMBOLS = {
+    "positive": "▲ positive",
+    "negative": "▼ negative",
+    "equivalent": "≈ equivalent",
+    "no arm left chance": "∅ no arm left chance",
+}
 JUDGED = ("asymptotic_gain", "auc_gain")
 UNDECIDED = "? inconclusive"
 
@@ -19,7 +24,7 @@ UNDECIDED = "? inconclusive"
 def gain(comparison: dict[str, Any]) -> str:
     """A gain with its limits, or what is known of it."""
     point, low, high = (comparison[key] for key in ("gain", "low", "high"))
-    if low is None and high is None:
+    if (low is None and high is None) or comparison["outcome"] == "no arm left chance":
         return "–"
     if high is None:
         return f"at least {low:+.2f}"
@@ -52,7 +57,7 @@ def verdicts(cells: list[dict[str, Any]]) -> list[str]:
         found = []
         for metric in JUDGED:
             comparison = cell["comparisons"][metric]
-            found += [gain(comparison), SYMBOLS.get(comparison["verdict"], UNDECIDED)]
+            found += [gain(comparison), SYMBOLS.get(comparison["outcome"], UNDECIDED)]
         rows.append(f"| {'' if name == last else name} | {cell['target']} | {' | '.join(found)} |")
         last = name
     return rows
