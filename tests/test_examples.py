@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from analysis.synthetic import SyntheticSweep
 from rl_transfer.spec import Environment, StrategyConfig, load, parse
-from rl_transfer.sweep.dispatch import TRAIN
+from rl_transfer.sweep.dispatch import SUITES, TRAIN
 from support.boards import board
 from support.cli import Call, calling
 from support.examples import LANGUAGES, PAGES, ROOT, Example, examples, prepare, short
@@ -126,6 +126,13 @@ def test_yaml_is_read(example: Example, call: Call, workspace: Path) -> None:
             load(str(file), TRAIN, "train")
         elif "id" in document or document.keys() == {"perturb"}:
             parse(Environment, {"id": "CartPole-v1", **document})
+        elif document.keys() <= {"targets", "seeds"}:
+            load(
+                "quickstart",
+                SUITES,
+                "suites",
+                [f"{key}={json.dumps(value)}" for key, value in document.items()],
+            )
         elif document.keys() & {"copy", "freeze", "hooks"}:
             parse(StrategyConfig, {"name": "example", **document})
         else:
@@ -153,9 +160,13 @@ def run_command(command: list[str], call: Call, workspace: Path) -> None:
         done = subprocess.run(["make", "--dry-run", *command[1:]], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     elif command[1:2] and command[1].startswith("benchmarks/"):
-        check_options(command)
+        check_options(command[1:2], command)
+    elif command[1:2] == ["-m"] and command[2].startswith("benchmarks."):
+        check_options(command[1:3], command)
     elif command[1:3] == ["-m", "pytest"]:
         assert [word for word in command[3:] if word.startswith("tests") and not (ROOT / word).exists()] == []
+    elif program == "python" and command[1:4] == ["-m", "pip", "install"]:
+        assert command[4:] == ["--editable", ".[ray]"], "it would install something"
     elif program == "python":
         done = subprocess.run([sys.executable, *command[1:]], cwd=workspace, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -187,8 +198,8 @@ def run_ours(command: list[str], call: Call) -> None:
         assert found.code == 0, f"{shlex.join(command)}\n{found.err}"
 
 
-def check_options(command: list[str]) -> None:
+def check_options(benchmark: list[str], command: list[str]) -> None:
     """A benchmark takes the options that a page gives it."""
-    done = subprocess.run([sys.executable, str(ROOT / command[1]), "--help"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, *benchmark, "--help"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert [word for word in command if word.startswith("--") and word not in done.stdout] == []

@@ -87,8 +87,8 @@ NAMED = (
     ),
     Named(
         "obstructed cells keep their own p in the family",
-        "1.0 if self.obstacles[key] or math.isnan(pairs[key].p) else",
-        "1.0 if math.isnan(pairs[key].p) else",
+        "blocked = {key for key, entry in entries.items() if obstacles[key] or math.isnan(entry.p)}",
+        "blocked = {key for key, entry in entries.items() if math.isnan(entry.p)}",
         ("tests/analysis/test_matrix.py::test_a_crashed_cell_of_clear_gain_counts_as_one_without",),
     ),
     Named(

@@ -28,9 +28,10 @@ BY_NAME = {
 """What takes the name of a member as a text."""
 PUBLIC_NOWHERE = {
     "_version", "_forward_hooks", "_forward_pre_hooks", "_parameters", "_get_file_writer", "_exit",
-    "_is_all_true", "_cache", "_optimizer_step_pre_hooks", "_optimizer_step_post_hooks",
+    "_is_all_true", "_cache", "_optimizer_step_pre_hooks", "_optimizer_step_post_hooks", "_forkserver",
+    "_forkserver_pid",
 }  # fmt: skip
-"""Private members of torch's, of Numba's and of ``os`` that have no public name."""
+"""Private members of torch's, of Numba's, of ``os`` and of ``multiprocessing`` that have no public name."""
 
 ON_MODELS: dict[str, tuple[str, ...]] = {
     "_current_progress_remaining": ALGORITHMS,

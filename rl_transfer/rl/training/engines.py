@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import chdir
 from functools import cache
 
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -199,10 +200,11 @@ class _Spaces:
 
     def _built(self, env: Environment) -> tuple[Space | None, Space | None]:
         try:
-            built = make_env(env)
+            with chdir("."):  # an environment of the user's may change the current folder
+                built = make_env(env)
+                built.close()
         except RLTransferError:
             return None, None
-        built.close()
         return built.observation_space, built.action_space
 
 
