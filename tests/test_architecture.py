@@ -49,7 +49,7 @@ SUB_ROOMS = {
     "rl_transfer.supervised": (
         "data", "seeds", "predictions", "splits", "classifier", "kind", "batches", "evaluate", "bundle",
         "sources", "measures", "seen", "series", "translate", "transfer", "optimizers", "loop", "curve",
-        "features", "probe", "checkpoint", "training", "run", "preflight", "room",
+        "features", "probe", "diagnosis", "checkpoint", "training", "run", "preflight", "room",
     ),
     "rl_transfer.image": (
         "preprocessing", "heads", "parts", "resnet", "backbones", "checkpoints", "weight_files", "weights",

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 Norm = Literal["batch", "group"]
 
@@ -77,6 +76,7 @@ class _Block(nn.Module):
         stride = 2 if halve else 1
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
         self.norm1 = _norm(norm, outputs)
+        self.relu = nn.ReLU()
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.norm2 = _norm(norm, outputs)
         self.shortcut: nn.Module = nn.Identity()
@@ -87,8 +87,9 @@ class _Block(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Feature maps [n, outputs, h, w] of feature maps [n, inputs, h or 2h, w or 2w]."""
-        hidden = functional.relu(self.norm1(self.conv1(images)))
-        return functional.relu(self.norm2(self.conv2(hidden)) + self.shortcut(images))
+        hidden = self.relu(self.norm1(self.conv1(images)))
+        output: Tensor = self.relu(self.norm2(self.conv2(hidden)) + self.shortcut(images))
+        return output
 
 
 def _norm(norm: Norm, channels: int) -> nn.Module:

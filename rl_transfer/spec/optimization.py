@@ -132,3 +132,14 @@ class SupervisedEvaluation(Frozen):
     batch_size: PositiveInt = 256
     probe: bool = True
     """Whether a converged linear probe stands beside a head on a copied or frozen trunk."""
+    diagnostics: bool = False
+    """Whether the record says what is inside the network before and after training: dormant units, effective
+    rank, distances, gradient agreement."""
+
+    @model_serializer(mode="wrap")
+    def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, Json]:
+        """Leaves ``diagnostics`` out where there are none: ids from before them stay as they were."""
+        data: dict[str, Json] = fields(self)
+        if not self.diagnostics:
+            data.pop("diagnostics", None)
+        return data

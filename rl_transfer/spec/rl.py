@@ -101,13 +101,17 @@ class Evaluation(Frozen):
     success: str | None = Field(default=None, min_length=1)
     """Entry of an episode's last ``info`` that says whether it succeeded, such as ``is_success``; it is
     recorded beside the return."""
+    diagnostics: bool = False
+    """Whether the record says what is inside the network before and after training: dormant units, effective
+    rank, distances, gradient agreement."""
 
     @model_serializer(mode="wrap")
     def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
-        """Leaves ``success`` out where there is none: ids from before it stay as they were."""
+        """Leaves out what came later, at its default: ids from before it stay as they were."""
         data: dict[str, JsonValue] = fields(self)
-        if self.success is None:
-            data.pop("success", None)
+        for name in ("success", "diagnostics"):
+            if getattr(self, name) == type(self).model_fields[name].default:
+                data.pop(name, None)
         return data
 
 

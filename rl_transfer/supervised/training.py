@@ -11,6 +11,7 @@ from rl_transfer import core
 from rl_transfer.errors import BundleError, TransferError
 from rl_transfer.frame import Say
 from rl_transfer.frame.checkpoint import Checkpoints
+from rl_transfer.frame.diagnosis import END, START, scalars
 from rl_transfer.frame.events import EventWriter
 from rl_transfer.results import RunFolder
 from rl_transfer.spec.base import Json
@@ -19,7 +20,9 @@ from rl_transfer.supervised import seeds
 from rl_transfer.supervised.batches import Batches
 from rl_transfer.supervised.bundle import save_network
 from rl_transfer.supervised.checkpoint import EpochCheckpoints
+from rl_transfer.supervised.classifier import Preprocessing
 from rl_transfer.supervised.curve import EpochCurve
+from rl_transfer.supervised.diagnosis import ClassifierDiagnosis
 from rl_transfer.supervised.evaluate import Forward, measuring
 from rl_transfer.supervised.features import Penultimate, why_not_cached
 from rl_transfer.supervised.kind import DataKind
@@ -87,6 +90,7 @@ class ClassifierTraining:
         self.transfer = ClassifierTransfer(
             kind, self.strategy, self.classifier, splits.classes, self.source, seed
         )
+        self.diagnosis = self._diagnosis(preprocessing) if run.evaluation.diagnostics else None
         if self.source is not None:
             self.say(self.transfer.describe())
         schedule = self.transfer.schedule()
@@ -138,6 +142,11 @@ class ClassifierTraining:
             self._compare_with_probe(probe, curve.score, events)
         record = self._record(curve, splits, zero_shot)
         curve.draw(self.kind, splits)
+        if self.diagnosis is not None:  # last of all, so that nothing can rest on it
+            found = self.diagnosis.record(self.transfer.state())
+            events.add_scalars(scalars(found, START), 0)
+            events.add_scalars(scalars(found, END), self.training.epochs)
+            record = {**record, "diagnostics": found}
         return {
             **record,
             "parameters": {**parameters},
@@ -149,6 +158,18 @@ class ClassifierTraining:
             "kept_epoch": loop.best.epoch if loop.best.state else None,
             "notes": [*self.notes],
         }
+
+    def _diagnosis(self, preprocessing: Preprocessing | None) -> ClassifierDiagnosis:
+        """Keeps the network as training finds it."""
+        count, seed = len(self.splits.classes), seeds.network_seed(self.run)
+        return ClassifierDiagnosis(
+            self.kind.build_classifier(self.model, count, seed, preprocessing),
+            self.splits,
+            self.training,
+            seeds.training_seed(self.run),
+            self.transfer.state(),
+            self.transfer.reference,
+        )
 
     def note(self, text: str) -> None:
         """Say something that belongs into the record as well.

@@ -48,6 +48,7 @@ class ClassifierTransfer:
         parts: the named parts of the classifier.
         plan: what was copied, reset and skipped, and why.
         frozen: what is frozen; none if the strategy freezes nothing.
+        reference: the source's own values by the names of the tensors that they were copied to.
         terms: extra terms of the loss.
 
     Raises:
@@ -74,7 +75,7 @@ class ClassifierTransfer:
             _refuse_other_inputs(kind, source, classifier)
         origin = None if source is None else (source.state, source.parts)
         initial = apply_initial(self._model, self.parts, self._strategy, verbs, origin, seed)
-        self.plan, self._reference = initial.plan, initial.reference
+        self.plan, self.reference = initial.plan, initial.reference
         self._freeze = FreezeSchedule(self._model, self.parts, self._strategy)
         self.adapters = self._add_adapters(seed)
         self.terms: list[Term] = []
@@ -162,7 +163,7 @@ class ClassifierTransfer:
         anchor = self._verbs.anchor
         if anchor is not None:
             names = self.parts.select(anchor.parts, key="strategy.anchor.parts")
-            reference = {name: self._reference[name] for name in names if name in self._reference}
+            reference = {name: self.reference[name] for name in names if name in self.reference}
             term: core.Anchor
             if anchor.kind == "l2_sp":
                 term = core.L2SP(reference, strength=anchor.strength)

@@ -28,7 +28,7 @@ SHIFTED = {"shift": 1, "horizontal_flip": 0.5}
 SCRATCH: dict[str, dict[str, Any]] = {
     "SGD, a step": {"training": {"schedule": {"name": "step", "every": 2}}},
     "AdamW, a cosine": {"training": {"optimizer": ADAM, "schedule": {"name": "cosine"}}},
-    "measured rarely": {"evaluation": {"every": 2}},
+    "measured rarely, inside too": {"evaluation": {"every": 2, "diagnostics": True}},
     "augmented": {"training": {"augmentation": SHIFTED, "label_smoothing": 0.1}},
     "bfloat16": {"training": {"precision": "bfloat16", "max_grad_norm": 1.0}},
     "dropout": {

@@ -62,12 +62,16 @@ RUNS: dict[str, dict[str, Any]] = {
             "name": "TD3", **OFF_POLICY, "n_envs": 2, "action_noise_std": 0.1, "normalize": {},
             "policy_kwargs": {"net_arch": [16]},
         },
+        "evaluation": {"every": 64, "episodes": 3, "diagnostics": True},
     },
     "PPO, MuJoCo": {
         "env": {"id": "Ant-v5", "perturb": [{"gravity": {"uniform": [8.0, 10.0]}}, {"time_limit": 30}]},
         "algorithm": {**PPO, "normalize": {}},
     },
-    "PPO, compiled": {"training": {"total_steps": 128, "engine": "compiled", "keep": "best"}},
+    "PPO, compiled": {
+        "training": {"total_steps": 128, "engine": "compiled", "keep": "best"},
+        "evaluation": {"every": 64, "episodes": 3, "diagnostics": True},
+    },
     "PPO, compiled, normalised": {
         "env": PENDULUM, "training": COMPILED,
         "algorithm": {**PPO, "normalize": {}, "policy_kwargs": {"net_arch": {"pi": [8], "vf": [8, 8]}}},

@@ -11,3 +11,11 @@ def scalar_tags(folder: Path) -> list[str]:
     accumulator.Reload()
     tags: list[str] = accumulator.Tags()["scalars"]
     return tags
+
+
+def scalars_of(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Tag → steps and values, of one TensorBoard run."""
+    accumulator = EventAccumulator(str(folder))
+    accumulator.Reload()
+    tags = accumulator.Tags()["scalars"]
+    return {tag: [(each.step, each.value) for each in accumulator.Scalars(tag)] for tag in tags}

@@ -78,6 +78,15 @@ def retention_seeds(run: RLRun, source: Environment) -> list[int]:
     return integer_seeds(run.evaluation.episodes, run.root_seed, "retention", source.digest, run.seed)
 
 
+def diagnostics_seed(run: RLRun) -> int:
+    """Seed of the rollouts that a policy's inside is looked at with; the same for every strategy on a target.
+
+    Args:
+        run: its root seed, environment and seed index count.
+    """
+    return integer_seed(run.root_seed, "diagnostics", run.env.digest, run.seed)
+
+
 def seed_model(model: BaseAlgorithm, seed: int) -> None:
     """Seed Python's, NumPy's and torch's global generators, the action space and the environments.
 

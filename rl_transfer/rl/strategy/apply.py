@@ -55,6 +55,9 @@ class PolicyTransfer:
     Attributes:
         parts: the named parts of the model's policy.
         plan: what was copied, reset and skipped, and why.
+        reference: the source's own values by the names of the tensors that they were copied to.
+        start: every tensor of the policy as training begins, under the names from before low-rank adapters;
+            empty unless the run records diagnostics.
         losses: the terms that are added to the training loss.
         loss_hook: the user's own among them, if there is one.
 
@@ -83,7 +86,7 @@ class PolicyTransfer:
         given = (source.state, source.parts) if source is not None else None
         with self._explained():
             initial = apply_initial(model.policy, self.parts, strategy, self._verbs, given, seed)
-        self.plan, self._reference = initial.plan, initial.reference
+        self.plan, self.reference = initial.plan, initial.reference
         if source is not None and self._verbs.copy_:
             refuse_half_maps(self.plan, strategy, self._verbs, self._name, self.parts, source)
             space, statistics = model.observation_space, self._verbs.normalization
@@ -99,6 +102,11 @@ class PolicyTransfer:
             mode = normalization.transfer(env, source.bundle.tensors, self._verbs.normalization, order)
             self._knobs["normalization"] = mode
         self._fixed = self._rebuild()
+        self.start = (
+            {name: each.clone() for name, each in model.policy.state_dict().items()}
+            if run.evaluation.diagnostics
+            else {}
+        )
         self._fixed_before = core.digest_model(model.policy, self._fixed)
         # The source columns of a progressive network are fixed by their architecture.
         held = replace(strategy, freeze=(), thaw=()) if self._verbs.progressive else strategy
@@ -205,7 +213,7 @@ class PolicyTransfer:
         verbs, source = self._verbs, self._source
         hooks: list[LossHook | None] = []
         if source is not None:
-            hooks.append(anchor_loss(verbs, self.parts, self._reference, source, self._seed))
+            hooks.append(anchor_loss(verbs, self.parts, self.reference, source, self._seed))
         if source is not None and verbs.kickstart is not None:
             check_teacher(verbs, self._algorithm, source, self._model)
             hooks.append(KickstartLoss(verbs.kickstart, source, self._seed))

@@ -29,6 +29,7 @@ from rl_transfer.rl.strategy.guided_start import Guidance
 from rl_transfer.rl.strategy.hooks import HookContext, user_hook
 from rl_transfer.rl.training.checkpoint import TrainingCheckpoints
 from rl_transfer.rl.training.curve import TrainingCurve
+from rl_transfer.rl.training.diagnosis import PolicyDiagnosis
 from rl_transfer.rl.training.engines import engine_record, engine_versions, refuse_other_engine
 from rl_transfer.rl.training.events import logger_of
 from rl_transfer.rl.training.measuring import act_of, evaluator_of
@@ -126,6 +127,11 @@ class _Training:
             transfer = PolicyTransfer(self.run, model, env, self.source, seeds.transfer_seed(self.run))
             if self.source is not None:
                 self.say(transfer.plan.table())
+            diagnosis = (
+                PolicyDiagnosis(self.run, self.algorithm, model, transfer)
+                if self.run.evaluation.diagnostics
+                else None
+            )
             parameters = core.count_parameters(model.policy)
             seeds.seed_model(model, seeds.training_seed(self.run))
             if self.training.engine == COMPILED and self.strategy.train:
@@ -145,6 +151,8 @@ class _Training:
             if curve.best is not None:
                 curve.best[1].restore(model)
             result = self._record(model, curve, transfer, zero_shot)
+            if diagnosis is not None:  # last of all, so that nothing can rest on it
+                result["diagnostics"] = diagnosis.record(model, events)
             guided = guidance.record() if guidance is not None else {"guide_steps": None}
             return {**result, "parameters": parameters, **guided}
         finally:
