@@ -17,7 +17,7 @@ START, END = "start", "end"
 
 
 @dataclass(frozen=True)
-class Moment:
+class NetworkMoment:
     """A network at one moment of its training, on a fixed batch.
 
     Attributes:
@@ -32,7 +32,11 @@ class Moment:
 
 
 def diagnostics_record(
-    parts: PartMap, start: Moment, end: Moment, reference: Mapping[str, Tensor], batch: Mapping[str, int]
+    parts: PartMap,
+    start: NetworkMoment,
+    end: NetworkMoment,
+    reference: Mapping[str, Tensor],
+    batch: Mapping[str, int],
 ) -> dict[str, Json]:
     """The record's ``diagnostics``.
 
@@ -65,7 +69,7 @@ def diagnostics_record(
     return {"batch": dict(batch), "parts": found}
 
 
-def _moment(moment: Moment, part: str) -> dict[str, Json]:
+def _moment(moment: NetworkMoment, part: str) -> dict[str, Json]:
     active = moment.activity.get(part)
     return {
         "dormant": None if active is None else _number(active.dormant),

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from rl_transfer.core import isolated
 from rl_transfer.core.activity import PartLoss, part_activity, part_agreement
-from rl_transfer.frame.diagnosis import Moment, diagnostics_record
+from rl_transfer.frame.diagnosis import NetworkMoment, diagnostics_record
 from rl_transfer.seeding import generator
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.optimization import SupervisedTraining
@@ -75,14 +75,14 @@ class ClassifierDiagnosis:
         batch = {"items": len(self._inputs), "training_items": transitions}
         return diagnostics_record(parts, start, last, self._reference, batch)
 
-    def _moment(self, weights: Mapping[str, Tensor]) -> Moment:
+    def _moment(self, weights: Mapping[str, Tensor]) -> NetworkMoment:
         model, parts = self._twin.module, self._twin.parts
         model.load_state_dict(weights)
         activity = part_activity(model, parts, lambda: model(self._inputs))
         if not self._halves:
-            return Moment(weights, activity)
+            return NetworkMoment(weights, activity)
         halves = [partial(self._loss, half) for half in self._halves]
-        return Moment(weights, activity, part_agreement(model, parts, halves))
+        return NetworkMoment(weights, activity, part_agreement(model, parts, halves))
 
     def _loss(self, half: Batch) -> list[PartLoss]:
         inputs, labels = half

@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rl_transfer.core import PartMap, isolated
 from rl_transfer.core.activity import part_activity, part_agreement
-from rl_transfer.frame.diagnosis import END, START, Moment, diagnostics_record, scalars
+from rl_transfer.frame.diagnosis import END, START, NetworkMoment, diagnostics_record, scalars
 from rl_transfer.frame.events import EventWriter
 from rl_transfer.rl.environments.build import make_vec_env
 from rl_transfer.rl.environments.seeds import diagnostics_seed
@@ -93,7 +93,7 @@ class PolicyDiagnosis:
 
     def _moment(
         self, model: BaseAlgorithm, parts: PartMap, network: Snapshot, common: Rollout, env: VecEnv
-    ) -> Moment:
+    ) -> NetworkMoment:
         normalize = self._restored(model, network)
         activity = part_activity(model.policy, parts, self._forward(model, common, normalize))
         rollout = roll_out(env, policy_actor(model, normalize), diagnostics_seed(self._run))
@@ -102,7 +102,7 @@ class PolicyDiagnosis:
             partial(losses, model, self._traits, rollout.of_copies(chosen), normalize, self._algorithm.gamma)
             for chosen in (slice(half), slice(half, None))
         ]
-        return Moment(network.policy, activity, part_agreement(model.policy, parts, halves))
+        return NetworkMoment(network.policy, activity, part_agreement(model.policy, parts, halves))
 
     def _forward(
         self, model: BaseAlgorithm, common: Rollout, normalize: Normalizer | None
