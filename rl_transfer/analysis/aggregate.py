@@ -11,7 +11,14 @@ import numpy as np
 from rl_transfer.analysis.arm_statistics import UNDEFINED, FloatArray, Interval
 from rl_transfer.analysis.arms import Arm
 from rl_transfer.analysis.bootstrap import iqm_interval, performance_profile, stratified_bootstrap
+from rl_transfer.analysis.cluster_bootstrap import (
+    cluster_bootstrap,
+    cluster_iqm,
+    few_tail,
+    weighted_shares,
+)
 from rl_transfer.analysis.score_scale import ScoreScale
+from rl_transfer.analysis.source_policies import policies_of
 from rl_transfer.seeding import generator
 from rl_transfer.spec import Analysis
 
@@ -23,7 +30,7 @@ _THRESHOLDS = 41
 
 @dataclass(frozen=True)
 class Profile:
-    """Share of runs above each score τ, with a stratified percentile bootstrap interval; arrays [τ]."""
+    """Share of runs above each score τ, with a bootstrap interval; arrays [τ]."""
 
     thresholds: FloatArray
     share: FloatArray
@@ -40,11 +47,13 @@ class Aggregate:
     targets: tuple[str, ...]
     runs: int
     iqm: Mapping[Summed, Interval]
-    """Interquartile mean of scores over runs and targets, stratified bootstrap interval."""
+    """Interquartile mean of scores over runs and targets, bootstrap interval."""
     profile: Profile | None
     """Of final performance; None where there is no aggregate."""
     reason: str = ""
     """Why there is no aggregate; empty if there is one."""
+    mark: str = ""
+    """``this checkpoint`` and the like where it speaks of few source policies; else empty."""
 
 
 def aggregate(
@@ -56,7 +65,8 @@ def aggregate(
     """Aggregates of every (source, strategy), over the same targets and score thresholds.
 
     Targets without normalised scores are left out for all. A strategy with missing runs gets no
-    aggregate: dropping them could only flatter it.
+    aggregate: dropping them could only flatter it. Where source policies feed the runs, policies are drawn,
+    each with all its runs on all targets; runs of no policy, and of few checkpoints, target by target.
 
     Args:
         groups: (source, strategy) → its arms, one per target.
@@ -93,13 +103,27 @@ def _aggregate(
         return Aggregate(source, strategy, targets, 0, dict.fromkeys(SUMMED, UNDEFINED), None, reason)
     stream = generator(root_seed, "bootstrap", "matrix", source or "", strategy)
     strata = {figure: [_scores(arm, scales, figure) for arm in arms] for figure in SUMMED}
-    iqm = {
-        figure: iqm_interval(strata[figure], stream, settings.bootstrap, settings.confidence)
-        for figure in SUMMED
-    }
-    profile = _profile(strata["final_performance"], grid, settings, stream)
+    fed = policies_of([run for arm in arms for run in arm.runs])
+    few = next((each for arm in arms if arm.sources and (each := arm.sources).estimand == "checkpoint"), None)
+    clusters = fed.clusters(run.id for arm in arms for run in arm.runs) if fed and few is None else None
+    level = settings.confidence
+    if clusters is None or max(clusters) == 0:
+        iqm = {figure: iqm_interval(strata[figure], stream, settings.bootstrap, level) for figure in SUMMED}
+        draws = _profile_draws(strata["final_performance"], grid, settings, stream)
+    else:
+        pooled = {figure: [score for stratum in strata[figure] for score in stratum] for figure in SUMMED}
+        iqm = {
+            figure: cluster_iqm(pooled[figure], clusters, stream, settings.bootstrap, level)
+            for figure in SUMMED
+        }
+        above = np.array(pooled["final_performance"])[:, None] > grid
+        draws = cluster_bootstrap(clusters, weighted_shares(above), stream, settings.bootstrap)
+        level = 1 - 2 * few_tail(max(clusters) + 1, level)
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    share = performance_profile([score for stratum in strata["final_performance"] for score in stratum], grid)
     runs = sum(len(stratum) for stratum in strata["auc"])
-    return Aggregate(source, strategy, targets, runs, iqm, profile)
+    mark = "" if few is None else few.mark
+    return Aggregate(source, strategy, targets, runs, iqm, Profile(grid, share, low, high), mark=mark)
 
 
 def _gap(arms: Sequence[Arm], targets: Sequence[str]) -> str:
@@ -117,9 +141,11 @@ def _scores(arm: Arm, scales: Mapping[str, ScoreScale], figure: Summed) -> list[
     return [float(score) for score in scale.score(np.array(values))]
 
 
-def _profile(
+def _profile_draws(
     strata: Sequence[Sequence[float]], grid: FloatArray, settings: Analysis, stream: np.random.Generator
-) -> Profile:
+) -> FloatArray:
+    """Share of runs above each threshold, array [resample, τ]; each target is resampled on its own."""
+
     def shares(levels: FloatArray) -> FloatArray:
         rows, runs = levels.shape
         places = levels.astype(np.intp) + (grid.size + 1) * np.arange(rows)[:, None]
@@ -129,8 +155,4 @@ def _profile(
 
     # Of each score, how many thresholds are below it: counting these takes one pass, not one per threshold.
     levels = [np.searchsorted(grid, stratum).astype(np.float64) for stratum in strata]
-    draws = stratified_bootstrap(levels, shares, stream, settings.bootstrap)
-    tail = (1 - settings.confidence) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
-    share = performance_profile([score for stratum in strata for score in stratum], grid)
-    return Profile(grid, share, low, high)
+    return stratified_bootstrap(levels, shares, stream, settings.bootstrap)

@@ -133,7 +133,7 @@ def mean_interval(values: Values, confidence: float) -> Interval:
     x = as_values(values)
     if x.size == 0:
         return UNDEFINED
-    point = _mean(x)
+    point = exact_mean(x)
     if x.size == 1:
         return Interval(point, math.nan, math.nan)
     half = t_quantile((1 + confidence) / 2, x.size - 1) * math.sqrt(_variance(x) / x.size)
@@ -159,7 +159,7 @@ def welch_interval(x: Values, y: Values, confidence: float) -> Interval:
     x, y = as_values(x, "x"), as_values(y, "y")
     if min(x.size, y.size) == 0:
         return UNDEFINED
-    point = _mean(x) - _mean(y)
+    point = exact_mean(x) - exact_mean(y)
     if min(x.size, y.size) < 2:
         return Interval(point, math.nan, math.nan)
     error, degrees = welch_error(_variance(x), x.size, _variance(y), y.size)
@@ -331,8 +331,12 @@ def hedges_g(x: Values, y: Values) -> float:
     return cohens_d(x, y) * math.exp(log_factor)
 
 
-def _mean(x: FloatArray) -> float:
-    """Mean; of equal values exactly that value, which rounding of their sum could miss."""
+def exact_mean(x: FloatArray) -> float:
+    """Mean; of equal values exactly that value, which rounding of their sum could miss.
+
+    Args:
+        x: values, array [n], n > 0.
+    """
     return float(x[0]) if np.ptp(x) == 0 else float(x.mean())
 
 

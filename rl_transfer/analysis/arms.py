@@ -13,6 +13,7 @@ from rl_transfer.analysis.arm_statistics import FloatArray, mean_interval
 from rl_transfer.analysis.inputs import Run, Sweep
 from rl_transfer.analysis.metrics import RunMetrics, ThresholdTime, measure
 from rl_transfer.analysis.score_scale import ScoreScale
+from rl_transfer.analysis.source_policies import SourcePolicies, policies_of
 from rl_transfer.analysis.success import SuccessRule
 from rl_transfer.spec import Analysis
 
@@ -32,6 +33,8 @@ class Arm:
     """Seed index → why its run cannot be used."""
     metrics: tuple[RunMetrics, ...]
     """Per-run figures, in the order of ``runs``."""
+    sources: SourcePolicies | None = None
+    """The source policies that feed the planned runs; None where none does."""
 
     @property
     def complete(self) -> bool:
@@ -73,14 +76,39 @@ class Arm:
         found = {run.id: figure(each) for run, each in zip(self.runs, self.metrics, strict=True)}
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
+    @property
+    def pooled(self) -> bool:
+        """Whether its independent observations are source policies and not runs."""
+        return self.sources is not None and self.sources.pooled
+
+    def observations(self, figure: Callable[[RunMetrics], float]) -> dict[str, float]:
+        """The independent observations of a figure: one per run, or per source policy that feeds several.
+
+        Args:
+            figure: as for :meth:`values`.
+
+        Returns:
+            Name → value in the figure's unit; the names of runs are their ids.
+        """
+        found = self.by_run(figure)
+        return found if self.sources is None else self.sources.observations(found)
+
     def times(self) -> tuple[ThresholdTime, ...]:
         """Times to threshold of the finished runs; empty without a threshold."""
         return tuple(run.reached for run in self.metrics if run.reached is not None)
 
+    def curves(self) -> FloatArray:
+        """J(t_k) of the independent observations, array [observation, n+1], on the same steps."""
+        rows = np.array([run.curve.means for run in self.runs if run.curve])
+        return np.array([rows[each].mean(axis=0) for each in self.rows]) if self.pooled else rows
+
     @cached_property
-    def source_runs(self) -> tuple[str | None, ...]:
-        """The source run that fed each finished run; None where none did."""
-        return tuple((run.record or {}).get("source_run") for run in self.runs)
+    def rows(self) -> list[list[int]]:
+        """The places in ``runs`` of what makes one independent observation."""
+        places = {run.id: place for place, run in enumerate(self.runs)}
+        if self.sources is None or not self.sources.pooled:
+            return [[place] for place in places.values()]
+        return [*self.sources.groups(places).values()]
 
 
 def build_arm(
@@ -121,6 +149,7 @@ def build_arm(
         runs=finished,
         problems=problems,
         metrics=tuple(measure(run, scale, settings, threshold, success) for run in finished),
+        sources=policies_of(rows),
     )
 
 
@@ -136,7 +165,11 @@ class Band:
     runs: int
 
 
-def band(curves: Sequence[tuple[FloatArray, FloatArray]], confidence: float) -> Band | None:
+def band(
+    curves: Sequence[tuple[FloatArray, FloatArray]],
+    confidence: float,
+    rows: Sequence[Sequence[int]] | None = None,
+) -> Band | None:
     """Pointwise mean and Student t interval over seeds.
 
     Curves with differing evaluation steps are compared at the steps that all of them have.
@@ -144,6 +177,7 @@ def band(curves: Sequence[tuple[FloatArray, FloatArray]], confidence: float) -> 
     Args:
         curves: (steps, means) of each run.
         confidence: coverage of the interval at each step.
+        rows: the places of the curves whose mean is one independent observation; None: each is one.
 
     Returns:
         The band; None of no curves, or where they share no step.
@@ -154,6 +188,8 @@ def band(curves: Sequence[tuple[FloatArray, FloatArray]], confidence: float) -> 
     if not shared:
         return None
     stacked = np.array([means[np.isin(steps, list(shared))] for steps, means in curves])
+    if rows is not None:
+        stacked = np.array([stacked[list(each)].mean(axis=0) for each in rows])
     intervals = [mean_interval(column, confidence) for column in stacked.T]
     return Band(
         steps=np.array(sorted(shared)),
@@ -171,7 +207,8 @@ def arm_band(arm: Arm, confidence: float) -> Band | None:
         arm: its finished runs are averaged.
         confidence: coverage of the interval at each step, in (0, 1).
     """
-    return band([(run.curve.steps, run.curve.means) for run in arm.runs if run.curve], confidence)
+    curves = [(run.curve.steps, run.curve.means) for run in arm.runs if run.curve]
+    return band(curves, confidence, arm.rows if arm.pooled else None)
 
 
 @dataclass(frozen=True)

@@ -78,9 +78,9 @@ def level(name: str, arm: Arm, figure: Figure, scale: ScoreScale, confidence: fl
     Returns:
         The metric in the measure's unit, and as a score.
     """
-    values = arm.values(figure)
-    interval = mean_interval(list(values.values()), confidence).within(*scale.possible)
-    score = _score(((1.0, arm.by_run(figure)),), interval, scale, confidence, origin=scale.random)
+    values, observed = arm.values(figure), arm.observations(figure)
+    interval = mean_interval(list(observed.values()), confidence).within(*scale.possible)
+    score = _score(((1.0, observed),), interval, scale, confidence, origin=scale.random)
     return Metric(name, _estimate(interval, values), _scaled(values, score, scale, scale.random))
 
 
@@ -100,10 +100,10 @@ def difference(
     Returns:
         The metric in the measure's unit, and as a difference of scores.
     """
-    estimate = _difference(arm.values(figure), other.values(figure), confidence)
+    estimate = _difference(arm, other, figure, confidence)
     reach = scale.possible[1] - scale.possible[0]
     interval = estimate.interval.within(-reach, reach)
-    parts = (1.0, arm.by_run(figure)), (-1.0, other.by_run(figure))
+    parts = (1.0, arm.observations(figure)), (-1.0, other.observations(figure))
     score = _score(parts, interval, scale, confidence)
     value = _estimate(interval, estimate.per_seed)
     return Metric(name, value, _scaled(estimate.per_seed, score, scale, 0.0))
@@ -126,30 +126,26 @@ def arm_metrics(arm: Arm, scale: ScoreScale, confidence: float) -> dict[str, Met
         start,
         level("final_performance", arm, lambda run: run.final, scale, confidence),
         level("auc", arm, lambda run: run.auc, scale, confidence),
-        _over_random(start, scale, confidence),
-        _plain("zero_shot_gap", arm.values(lambda run: run.gap), confidence),
-        _plain("retention", arm.values(lambda run: run.retention), confidence),
+        _over_random(arm, start, scale, confidence),
+        _plain("zero_shot_gap", arm, lambda run: run.gap, confidence),
+        _plain("retention", arm, lambda run: run.retention, confidence),
     ]
     probed = any(math.isfinite(run.probe) for run in arm.metrics)
     found += [level("linear_probe", arm, lambda run: run.probe, scale, confidence)] if probed else []
-    guided = arm.values(lambda run: run.guide_share)
-    if guided:
-        found.append(
-            Metric("guide_share", _estimate(mean_interval(list(guided.values()), confidence), guided))
-        )
+    if arm.values(lambda run: run.guide_share):
+        found.append(_plain("guide_share", arm, lambda run: run.guide_share, confidence))
     counts = {run.seed: run.successes for run in arm.metrics if run.successes is not None}
     if counts:
         rates = {seed: hits / episodes for seed, (hits, episodes) in counts.items()}
-        found.append(Metric("success_rate", _estimate(wilson_interval(counts, confidence), rates)))
-    times = {run.seed: run.reached for run in arm.metrics if run.reached is not None}
-    restricted = {seed: time.time for seed, time in times.items()}
-    reached = {seed: float(time.reached) for seed, time in times.items()}
-    arrived = share_interval(int(sum(reached.values())), len(reached), confidence)
+        found.append(Metric("success_rate", _estimate(_share(arm, counts, confidence), rates)))
+    reached = {run.seed: float(run.reached.reached) for run in arm.metrics if run.reached is not None}
+    if arm.pooled:
+        arrived = _share(arm, {seed: (int(each), 1) for seed, each in reached.items()}, confidence)
+    else:
+        arrived = share_interval(int(sum(reached.values())), len(reached), confidence)
     found += [
-        Metric(
-            "time_to_threshold",
-            _estimate(mean_interval(list(restricted.values()), confidence), restricted),
-            bound="≥" if arrived.point < 1 else "",
+        replace(
+            _plain("time_to_threshold", arm, _restricted, confidence), bound="≥" if arrived.point < 1 else ""
         ),
         Metric("threshold_reached", _estimate(arrived, reached)),
     ]
@@ -181,10 +177,10 @@ def _area_ratios(arm: Arm, scratch: Arm, scale: ScoreScale, confidence: float) -
 
     In the other it counts as known where it clips the scores.
     """
-    x, y = (side.by_run(lambda run: run.auc) for side in (arm, scratch))
+    x, y = (side.observations(lambda run: run.auc) for side in (arm, scratch))
     random = np.array(scale.random_returns)
     areas = [_sample(x, 1, 0), _sample(y, -1, -1), Sample(0.0 * random, random)]
-    clipped = [side.by_run(lambda run: run.clipped_auc) for side in (arm, scratch)]
+    clipped = [side.observations(lambda run: run.clipped_auc) for side in (arm, scratch)]
     parts = [_sample(clipped[0], 1, 0), _sample(clipped[1], -1, 1)]
     seeds = arm.values(lambda run: run.auc), arm.values(lambda run: run.clipped_auc)
     base = float(np.mean([*y.values()])) - scale.random if y else math.nan
@@ -223,12 +219,11 @@ def _time_gains(arm: Arm, scratch: Arm, confidence: float) -> list[Metric]:
     if not any(time.reached for time in (*times, *scratch_times)):
         nothing = _estimate(UNDEFINED, {})
         return [Metric(name, nothing) for name in _OF_TIMES]
-    x, y = ({run.seed: run.reached.time for run in side.metrics if run.reached} for side in (arm, scratch))
-    saved = _times(_difference(x, y, confidence), -1.0)
+    saved = _times(_difference(arm, scratch, _restricted, confidence), -1.0)
     bound = per_run.censoring(times, scratch_times)
     costs = list(arm.values(lambda run: run.source_steps).values())
     cost = float(np.mean(costs)) if costs else math.nan
-    faster = per_run.speed_up(times, scratch_times, confidence)
+    faster = per_run.speed_up(_mean_times(arm), _mean_times(scratch), confidence)
     found = [
         Metric("steps_saved", saved, bound=bound),
         Metric("speed_up", _estimate(faster, {}), bound=bound),
@@ -255,26 +250,56 @@ def _targets_to_break_even(
     return Metric(name, Estimate(count, low, high), bound="≥" if never[0] else "≤" if never[1] else "")
 
 
-def _plain(name: str, values: Mapping[int, float], confidence: float) -> Metric:
-    """A difference within each run, which has no score."""
-    return Metric(name, _estimate(mean_interval(list(values.values()), confidence), values))
+def _restricted(run: RunMetrics) -> float:
+    """min(T, budget)."""
+    return math.nan if run.reached is None else run.reached.time
 
 
-def _over_random(start: Metric, scale: ScoreScale, confidence: float) -> Metric:
+def _mean_times(arm: Arm) -> list[per_run.ThresholdTime]:
+    """Times of the arm's independent observations; one of several runs arrived if one of them did."""
+    times = arm.times()
+    if not arm.pooled:
+        return [*times]
+    grouped = [[times[place] for place in places] for places in arm.rows]
+    return [
+        per_run.ThresholdTime(float(np.mean([each.time for each in group])), any(e.reached for e in group))
+        for group in grouped
+    ]
+
+
+def _share(arm: Arm, counts: Mapping[int, tuple[int, int]], confidence: float) -> Interval:
+    """Wilson's interval of a share, whose clusters are the arm's independent observations."""
+    places = {run.seed: place for place, row in enumerate(arm.rows) for run in (arm.runs[i] for i in row)}
+    clusters: dict[int, tuple[int, int]] = {}
+    for seed, (hits, of) in counts.items():
+        before = clusters.get(places[seed], (0, 0))
+        clusters[places[seed]] = before[0] + hits, before[1] + of
+    return wilson_interval(clusters, confidence)
+
+
+def _plain(name: str, arm: Arm, figure: Figure, confidence: float) -> Metric:
+    """A figure of each run that has no score."""
+    interval = mean_interval(list(arm.observations(figure).values()), confidence)
+    return Metric(name, _estimate(interval, arm.values(figure)))
+
+
+def _over_random(arm: Arm, start: Metric, scale: ScoreScale, confidence: float) -> Metric:
     """The jump-start over the random policy, whose episodes scatter too; its score is that of the start."""
     starts = start.value.per_seed if math.isfinite(scale.random) else {}
+    observed = [*arm.observations(lambda run: run.start).values()] if starts else []
     if len(scale.random_returns) > 1 and starts:
-        interval = welch_interval(list(starts.values()), scale.random_returns, confidence)
+        interval = welch_interval(observed, scale.random_returns, confidence)
     else:
-        interval = mean_interval(list(starts.values()), confidence).scaled(1.0, -scale.random)
+        interval = mean_interval(observed, confidence).scaled(1.0, -scale.random)
     each = {seed: value - scale.random for seed, value in starts.items()}
     return Metric("jump_start_over_random", _estimate(interval, each), start.score)
 
 
-def _difference(x: Mapping[int, float], y: Mapping[int, float], confidence: float) -> Estimate:
-    interval = welch_interval(list(x.values()), list(y.values()), confidence)
-    base = float(np.mean(list(y.values()))) if y else math.nan
-    return _estimate(interval, {seed: value - base for seed, value in x.items()} if y else {})
+def _difference(arm: Arm, other: Arm, figure: Figure, confidence: float) -> Estimate:
+    x, y = ([*side.observations(figure).values()] for side in (arm, other))
+    interval = welch_interval(x, y, confidence)
+    base = float(np.mean(y)) if y else math.nan
+    return _estimate(interval, {s: value - base for s, value in arm.values(figure).items()} if y else {})
 
 
 def _estimate(interval: Interval, values: Mapping[int, float]) -> Estimate:

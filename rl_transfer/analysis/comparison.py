@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -10,13 +11,17 @@ from typing import Literal
 import numpy as np
 
 from rl_transfer.analysis import arm_statistics as stats
-from rl_transfer.analysis.arm_statistics import Interval
+from rl_transfer.analysis.arm_statistics import Interval, Values
+from rl_transfer.analysis.arms import Arm
 from rl_transfer.analysis.bootstrap import iqm_difference
+from rl_transfer.analysis.cluster_bootstrap import cluster_iqm_difference
 from rl_transfer.analysis.contrast import Contrast
 from rl_transfer.analysis.flags import Obstacle
+from rl_transfer.analysis.metrics import GAINS
 from rl_transfer.analysis.power import SeedRange, fresh_seeds
 from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.sequential import Exploratory, LookTaken
+from rl_transfer.analysis.source_policies import Fed
 from rl_transfer.analysis.verdict import Evidence, Verdict, decide
 from rl_transfer.spec import Analysis
 
@@ -93,6 +98,8 @@ class Comparison:
     """Of a seed plan, at which it was judged; None: nobody looked before the end."""
     exploratory: Exploratory | None = None
     """What seeds that came after its verdict show."""
+    fed: Fed | None = None
+    """The source policies that fed the arm; None where none did."""
 
     @property
     def is_open(self) -> bool:
@@ -107,9 +114,14 @@ class Comparison:
 
     @property
     def outcome(self) -> str:
-        """What people read: the verdict, or what is in its way: ``failed``, ``at the ceiling`` …"""
+        """What people read: the verdict, or what is in its way: ``failed``, ``at the ceiling`` …
+
+        ``this checkpoint`` beside the symbol of a verdict that is given on few source policies alone.
+        """
         if self.obstacle is not None:
             return "no arm left chance" if self.obstacle.state == "chance" else self.obstacle.state
+        if self.fed is not None and self.fed.mark and self.verdict is not Verdict.INCONCLUSIVE:
+            return self.fed.mark
         return self.at_limit or str(self.verdict)
 
     @property
@@ -144,6 +156,7 @@ def judge(
     family: Corrected | None,
     obstacle: Obstacle | None,
     weak_baseline: bool,
+    arms: tuple[Arm, Arm | None],
 ) -> Comparison:
     """The comparison of one cell with the from-scratch arm on one metric.
 
@@ -156,6 +169,7 @@ def judge(
         family: what correction makes of both p; None outside a family, where they decide as they are.
         obstacle: why no verdict may be given, if anything.
         weak_baseline: whether training made the from-scratch arm worse than the random policy.
+        arms: the cell's, and the from-scratch arm where there is one; effect sizes speak of their runs.
 
     Returns:
         Verdict with reason, and the effect sizes beside it.
@@ -175,7 +189,9 @@ def judge(
             )
     # Arms without spread tell nothing of the spread that a plan would meet.
     unsettled = verdict is Verdict.INCONCLUSIVE and obstacle is None and not pair.spreadless
-    x, y = pair.x, pair.y
+    arm, figure = arms[0], GAINS[metric]
+    runs = arm.by_run(figure)
+    x, y = [*runs.values()], [] if arms[1] is None else [*arms[1].by_run(figure).values()]
     return Comparison(
         metric=metric,
         unit="measure" if pair.score is None else "score",
@@ -192,12 +208,22 @@ def judge(
         improvement=stats.probability_of_improvement(x, y),
         cohens_d=stats.cohens_d(x, y),
         hedges_g=stats.hedges_g(x, y),
-        iqm_gain=iqm_difference(x, y, generator, settings.bootstrap, settings.confidence),
+        iqm_gain=_iqm_gain(arm, x, y, runs, generator, settings),
         fresh_seeds=_fresh_seeds(pair, scale.raw_delta, settings, used.cells) if unsettled else None,
         obstacle=obstacle,
         at_limit=at_limit,
         weak_baseline=weak_baseline,
+        fed=None if arm.sources is None else arm.sources.fed(runs, settings.confidence),
     )
+
+
+def _iqm_gain(
+    arm: Arm, x: Values, y: Values, runs: Iterable[str], generator: np.random.Generator, settings: Analysis
+) -> Interval:
+    if arm.sources is None or not arm.pooled or min(len(x), len(y)) == 0:
+        return iqm_difference(x, y, generator, settings.bootstrap, settings.confidence)
+    clusters = arm.sources.clusters(runs)
+    return cluster_iqm_difference(x, y, clusters, generator, settings.bootstrap, settings.confidence)
 
 
 def _evidence(pair: Contrast, adjusted: Corrected) -> Evidence:

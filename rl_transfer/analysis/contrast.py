@@ -13,6 +13,7 @@ from rl_transfer.analysis.arm_statistics import UNDEFINED, Interval
 from rl_transfer.analysis.guard import Data, is_spreadless, place_of, with_one_more
 from rl_transfer.analysis.score_intervals import equivalence_p, score_interval, score_line
 from rl_transfer.analysis.score_scale import ScoreScale
+from rl_transfer.analysis.sequential import block_permutation_p
 from rl_transfer.wording import in_words
 
 Test = Callable[[Mapping[str, float], Mapping[str, float], np.random.Generator], float]
@@ -51,7 +52,7 @@ class Contrast:
 
     @property
     def runs(self) -> int:
-        """Runs in the smaller arm."""
+        """Observations in the smaller arm: runs, or source policies."""
         return min(len(self.x), len(self.y))
 
 
@@ -66,6 +67,22 @@ def in_one_block(x: Mapping[str, float], y: Mapping[str, float], generator: np.r
     return stats.permutation_p([*x.values()], [*y.values()], generator)
 
 
+def studentised(samples: int = stats.PERMUTATION_LIMIT) -> Test:
+    """The test where an arm's observations are source policies: relabellings are compared by Welch's t.
+
+    A mean over several runs and a single run are not exchangeable: their variances differ. Studentised the
+    test is right for large arms all the same, and errs to the safe side where policies are few.
+
+    Source: Janssen 1997, Stat. Probab. Lett. 36:9–21; Chung & Romano 2013, Ann. Statist. 41:484–507.
+
+    Args:
+        samples: relabellings that are drawn where they are too many to count.
+    """
+    return lambda x, y, generator: block_permutation_p(
+        [[*x.values()]], [[*y.values()]], generator, samples=samples
+    )
+
+
 def contrast(
     x: Mapping[str, float],
     y: Mapping[str, float],
@@ -78,8 +95,8 @@ def contrast(
     """The contrast of two arms on one figure.
 
     Args:
-        x: run → value of the arm in question, in the measure's unit.
-        y: run → value of the arm that it is compared with.
+        x: run, or source policy → value of the arm in question, in the measure's unit.
+        y: the same of the arm that it is compared with.
         scale: of the target.
         confidence: coverage of the intervals, in (0, 1).
         generator: serves the permutation test where it samples.

@@ -12,7 +12,7 @@ from rl_transfer.analysis.model import Matrix
 from rl_transfer.analysis.tables import summary
 from rl_transfer.spec import JsonObject
 
-_IDENTITY = ("source", "target", "strategy", "kind", "steps")
+_IDENTITY = ("source", "target", "strategy", "kind", "estimand", "steps")
 _VERDICT = {
     "verdict": "verdict",
     "verdict_unit": "unit",

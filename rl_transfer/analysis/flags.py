@@ -15,6 +15,7 @@ from rl_transfer.analysis.inputs import Sweep
 from rl_transfer.analysis.metrics import GAINS, RunMetrics
 from rl_transfer.analysis.mixture import code_mixtures
 from rl_transfer.analysis.score_scale import ScoreScale
+from rl_transfer.analysis.source_policies import LEAST_POLICIES
 from rl_transfer.results import PLAYED, Labels
 from rl_transfer.wording import in_words, listing
 
@@ -93,15 +94,7 @@ def arm_flags(
                 "clipped to them, so the copy acts otherwise than the source; zero-shot keeps its own",
             )
         )
-    fed = [run for run in arm.source_runs if run is not None]
-    if arm.source is not None and len({*fed}) < len(fed):
-        found.append(
-            Flag(
-                "shared-source",
-                f"{len({*fed})} source {labels.networks} feed {len(fed)} runs: the interval leaves out "
-                "the spread over sources",
-            )
-        )
+    found += _shared_source(arm, labels)
     idle = [
         figures.guide_share
         for run, figures in zip(arm.runs, arm.metrics, strict=True)
@@ -135,6 +128,25 @@ def arm_flags(
     if scale.reason and not scale.is_raw:
         found.append(Flag("reference-fallback", f"the reference is the {scale.mode}: {scale.reason}"))
     return found
+
+
+def _shared_source(arm: Arm, labels: Labels) -> list[Flag]:
+    """Whether source policies feed several runs each, and what is claimed then."""
+    sources = arm.sources
+    if sources is None or not sources.shared:
+        return []
+    runs = len(sources.of_run)
+    networks = f"{sources.count} source {labels.network if sources.count == 1 else labels.networks}"
+    if sources.pooled:
+        text = f"{networks} feed {runs} runs: each counts once, with the mean over its runs"
+        return [Flag("shared-source", text)]
+    which = "this checkpoint" if sources.count == 1 else "these checkpoints"
+    feed = "feeds" if sources.count == 1 else "feed"
+    text = (
+        f"{networks} {feed} {runs} runs: what is found holds for {which}, not for other {labels.networks} of "
+        f"{arm.source}, which would take at least {LEAST_POLICIES}"
+    )
+    return [Flag("checkpoint", text)]
 
 
 def _wide_window(arm: Arm) -> list[Flag]:
@@ -271,9 +283,15 @@ def no_arm_left_chance(
         The obstacle; None where an arm left chance, or the random policy was not measured.
     """
     arms = [each for each in (arm, scratch) if each is not None and each.runs]
-    if math.isnan(scale.random) or not arms or any(left_chance(each.by_run(figure), scale) for each in arms):
+    if (
+        math.isnan(scale.random)
+        or not arms
+        or any(left_chance(each.observations(figure), scale) for each in arms)
+    ):
         return None
-    means = in_words([f"{each.strategy} {np.mean([*each.by_run(figure).values()]):,.4g}" for each in arms])
+    means = in_words(
+        [f"{each.strategy} {np.mean([*each.observations(figure).values()]):,.4g}" for each in arms]
+    )
     return Obstacle(
         "chance",
         f"no better than {labels.the_chance}, from scratch neither",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from rl_transfer.analysis.comparison import Comparison, Judged
-from rl_transfer.analysis.contrast import Contrast, Test, in_one_block
+from rl_transfer.analysis.contrast import Contrast, Test, in_one_block, studentised
 from rl_transfer.analysis.flags import Obstacle
 from rl_transfer.analysis.model import CellKey
 from rl_transfer.analysis.sequential import LookTaken, block_permutation_p, relabellings, weights
@@ -90,11 +90,12 @@ class LookDesign:
         reason = f"the look at {seeds} seeds is taken when all its runs have ended"
         return Obstacle("unfinished", reason, reason)
 
-    def test(self, seeds: Mapping[str, int], *, cells: int, q: float) -> Test:
+    def test(self, seeds: Mapping[str, int] | None, *, cells: int, q: float) -> Test:
         """The test of this look, which relabels runs within stages; a plan of one look has one block.
 
         Args:
-            seeds: run → seed index; a run that it lacks counts with the last stage.
+            seeds: run → seed index; a run that it lacks counts with the last stage. None: source policies are
+                compared, whose runs come in many stages; every look then relabels all that are there.
             cells: tests in the family.
             q: false-discovery rate.
 
@@ -102,11 +103,13 @@ class LookDesign:
             What gives p, not yet weighed.
         """
         if len(self.looks) == 1:
-            return in_one_block
+            return studentised() if seeds is None else in_one_block
+        samples = relabellings(cells, q, weights(self.looks))
+        if seeds is None:
+            return studentised(samples)
         stage_of = {seed: place for place, stage in enumerate(self.stages) for seed in stage}
         places = {run: stage_of[seed] for run, seed in seeds.items()}
         last = len(self.stages) - 1
-        samples = relabellings(cells, q, weights(self.looks))
 
         def blocks(arm: Mapping[str, float]) -> list[list[float]]:
             found: list[list[float]] = [[] for _ in self.stages]

@@ -178,8 +178,8 @@ class _Looks:
             return None
         if sum(run.finished for run in self._rows[cell.key].values()) <= entry.look.seeds:
             return None
-        pair = self._all.contrast(metric, cell.key)
-        return Exploratory(pair.runs, pair.gain, pair.p) if pair.runs > entry.look.seeds else None
+        pair, seeds = self._all.contrast(metric, cell.key), self._all.seeds(cell.key)
+        return Exploratory(seeds, pair.gain, pair.p) if seeds > entry.look.seeds else None
 
     @cached_property
     def _all(self) -> Steps:

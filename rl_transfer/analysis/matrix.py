@@ -13,11 +13,11 @@ import numpy as np
 from rl_transfer.analysis import aggregate as aggregates
 from rl_transfer.analysis import comparison as compare
 from rl_transfer.analysis import overview
-from rl_transfer.analysis.arm_statistics import FloatArray, benjamini_hochberg
+from rl_transfer.analysis.arm_statistics import benjamini_hochberg
 from rl_transfer.analysis.arms import Arm, arm_band, build_arm, source_info
 from rl_transfer.analysis.cells import arm_metrics, gain_metrics
 from rl_transfer.analysis.comparison import JUDGED, Comparison, Judged
-from rl_transfer.analysis.contrast import Contrast, contrast
+from rl_transfer.analysis.contrast import Contrast, contrast, in_one_block, studentised
 from rl_transfer.analysis.flags import Flag, Obstacle, arm_flags, control_knobs, no_arm_left_chance, obstacle
 from rl_transfer.analysis.guard import below_chance
 from rl_transfer.analysis.inputs import Run, Sweep
@@ -172,6 +172,7 @@ class Steps:
                     else None,
                     obstacle=obstacles[key],
                     weak_baseline=self._weak_baseline(key),
+                    arms=(self.arms[key], self._scratch(key)),
                 )
                 if self.part is not None:
                     found[key][metric] = self.part.judged(found[key][metric])
@@ -201,15 +202,26 @@ class Steps:
         """
         arm, scale, figure = self.arms[key], self.scales[key[1]], GAINS[metric]
         against = other or self._scratch(key) or replace(arm, runs=(), metrics=())
-        arms = arm.by_run(figure), against.by_run(figure)
+        arms = arm.observations(figure), against.observations(figure)
         names = arm.strategy, against.strategy
         confidence = self.settings.confidence
         stream = self._stream(f"permutation-{against.strategy}", metric, key)
+        pooled = arm.pooled or against.pooled
         if self.part is None:
-            return contrast(*arms, scale, confidence, stream, names)
-        seeds = {run.id: run.seed for run in (*arm.runs, *against.runs)}
+            return contrast(
+                *arms, scale, confidence, stream, names, studentised() if pooled else in_one_block
+            )
+        seeds = None if pooled else {run.id: run.seed for run in (*arm.runs, *against.runs)}
         test = self.part.test(seeds, cells=len(self.family), q=self.settings.q)
         return self.part.weighed(contrast(*arms, scale, confidence, stream, names, test))
+
+    def seeds(self, key: CellKey) -> int:
+        """Finished runs of the smaller of both arms of a cell.
+
+        Args:
+            key: of the arm in question.
+        """
+        return min(len(arm.runs) for arm in (self.arms[key], self._scratch(key)) if arm is not None)
 
     def _at_chance(self, metric: Judged, key: CellKey) -> Obstacle | None:
         return no_arm_left_chance(
@@ -319,7 +331,7 @@ class Steps:
         if scratch is None or arm.steps is None or arm.steps != scratch.steps:
             return None
         stream = generator(self.sweep.root_seed, "parting", *(part or "" for part in key))
-        curves = _curves(arm), _curves(scratch)
+        curves = arm.curves(), scratch.curves()
         return difference_band(np.array(arm.steps), *curves, self.settings.confidence, stream)
 
     def _plateaued(self, arm: Arm) -> bool:
@@ -368,11 +380,6 @@ class Steps:
             parting=self._parting(key) if kind != "baseline" else None,
             scale=scale,
         )
-
-
-def _curves(arm: Arm) -> FloatArray:
-    """J(t_k) of the finished runs, array [run, n+1]."""
-    return np.array([run.curve.means for run in arm.runs if run.curve])
 
 
 def _ordered(sweep: Sweep) -> dict[str, StrategyInfo]:

@@ -15,6 +15,7 @@ from rl_transfer.analysis.flags import Flag
 from rl_transfer.analysis.parting import DifferenceBand
 from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.settings import Dose, StrategyInfo
+from rl_transfer.analysis.source_policies import Fed
 from rl_transfer.analysis.threshold import Threshold
 from rl_transfer.results import Labels
 from rl_transfer.spec import Analysis, JsonObject
@@ -70,6 +71,11 @@ class Cell:
     def key(self) -> CellKey:
         """(source, target, strategy)."""
         return self.source, self.target, self.strategy
+
+    @property
+    def fed(self) -> Fed | None:
+        """The source policies that fed its runs, as its first verdict has them; None where none did."""
+        return next((entry.fed for entry in self.comparisons.values()), None)
 
 
 @dataclass(frozen=True)

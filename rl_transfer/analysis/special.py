@@ -1,4 +1,4 @@
-"""Student's t distribution: distribution function and quantile, for any real degrees of freedom."""
+"""Student's t and Fisher's F: distribution functions and quantiles, for any real degrees of freedom."""
 
 from __future__ import annotations
 
@@ -132,3 +132,31 @@ def log_t_quantile(probability: float) -> Chebyshev:
         return np.log(np.maximum(found, 1e-300))
 
     return Chebyshev.interpolate(exact, 40, domain=[0.0, 1.0])
+
+
+def f_quantile(probability: float, numerator: float, denominator: float) -> float:
+    """The x with P(F ≤ x) = ``probability`` for Fisher's F, P(F ≤ x) = I_u(d₁/2, d₂/2), u = d₁x / (d₁x + d₂).
+
+    >>> round(f_quantile(0.95, 1, 10), 6), round(t_quantile(0.975, 10) ** 2, 6)
+    (4.964603, 4.964603)
+
+    Args:
+        probability: in (0, 1).
+        numerator: degrees of freedom d₁ > 0.
+        denominator: degrees of freedom d₂ > 0.
+
+    Raises:
+        ValueError: the probability is not inside (0, 1).
+    """
+    if not 0 < probability < 1:
+        raise ValueError(f"a quantile needs 0 < probability < 1, got {probability}")
+    if probability > 0.5:
+        return 1 / f_quantile(1 - probability, denominator, numerator)
+    low, high = 0.0, 1.0
+    while high - low > 1e-14 * high:
+        middle = (low + high) / 2
+        if regularised_incomplete_beta(middle, numerator / 2, denominator / 2) > probability:
+            high = middle
+        else:
+            low = middle
+    return denominator * high / (numerator * (1 - high))

@@ -11,6 +11,7 @@ from rl_transfer.analysis.comparison import Comparison
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.metrics import final_window
 from rl_transfer.analysis.model import Cell, Matrix
+from rl_transfer.analysis.source_policies import Fed
 from rl_transfer.spec import JsonObject
 
 
@@ -35,6 +36,7 @@ def _cell(cell: Cell, matrix: Matrix) -> JsonObject:
         "target": cell.target,
         "strategy": cell.strategy,
         "kind": cell.kind,
+        "estimand": None if cell.fed is None else cell.fed.estimand,
         "steps": _number(cell.budget),
         "engine": target.engine,
         "unit": matrix.unit,
@@ -111,6 +113,7 @@ def _comparison(entry: Comparison) -> JsonObject:
         "verdict": str(entry.verdict),
         "reason": entry.reason,
         "outcome": entry.outcome,
+        "source_policies": None if entry.fed is None else _fed(entry.fed),
         "baseline_below_chance": entry.weak_baseline,
         "probability_of_improvement": _number(entry.improvement),
         "cohens_d": _number(entry.cohens_d),
@@ -138,6 +141,17 @@ def _comparison(entry: Comparison) -> JsonObject:
             "raw": {"over_control": _number(check.raw.point), "interval": _limits(check.raw)},
             "p": _number(check.p),
         },
+    }
+
+
+def _fed(fed: Fed) -> JsonObject:
+    return {
+        "estimand": fed.estimand,
+        "policies": fed.policies,
+        "runs": fed.runs,
+        "compared": "policies" if fed.pooled else "runs",
+        "intraclass_correlation": _number(fed.correlation.point),
+        "interval": _limits(fed.correlation),
     }
 
 

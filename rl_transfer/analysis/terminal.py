@@ -77,9 +77,9 @@ def _sections(matrix: Matrix) -> list[tuple[str, tuple[Cell, ...]]]:
         levels = in_words([METRICS[name].label for name in _LEVELS])
         for (strategy, source), cells in groups.items():
             fed = "from" if matrix.strategies[strategy].copy else "with the network of"
-            origin = f" {fed} {source}" if source else ""
+            origin = f" {fed} {words.origin(cells[0])}" if source else ""
             note = {
-                "transfer": _origin(matrix, source),
+                "transfer": _origin(matrix, cells[0]),
                 "control": f"{origin} (control: not corrected, not in the family)",
                 "baseline": f"{origin} (baseline: {levels}, raw)",
             }[kind]
@@ -87,10 +87,10 @@ def _sections(matrix: Matrix) -> list[tuple[str, tuple[Cell, ...]]]:
     return found
 
 
-def _origin(matrix: Matrix, source: str | None) -> str:
-    if source is None:
+def _origin(matrix: Matrix, cell: Cell) -> str:
+    if cell.source is None:
         return ""
-    info, digits = matrix.sources[source], words.digits(matrix.labels)
+    info, digits = matrix.sources[cell.source], words.digits(matrix.labels)
     details = []
     if info.scores:
         ends = (min(info.scores.values()), max(info.scores.values()))
@@ -100,7 +100,7 @@ def _origin(matrix: Matrix, source: str | None) -> str:
         details.append("source score unknown")
     elif info.bar is not None:
         details.append(f"bar {words.number(info.bar, digits=digits)}")
-    return f" from {source}" + (f" ({', '.join(details)})" if details else "")
+    return f" from {words.origin(cell)}" + (f" ({', '.join(details)})" if details else "")
 
 
 def _rows(sections: Sequence[tuple[str, Sequence[Cell]]], labels: Labels) -> list[str]:

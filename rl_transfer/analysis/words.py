@@ -169,19 +169,31 @@ def headlines(matrix: Matrix) -> list[str]:
     Returns:
         Sentences in the order of strategies, sources and budgets.
     """
-    groups: dict[tuple[str, str | None, float], list[Cell]] = {}
+    groups: dict[tuple[str, str | None, float, str], list[Cell]] = {}
     for cell in matrix.select(kind="transfer"):
         budget = matrix.targets[cell.target].budget
-        groups.setdefault((cell.strategy, cell.source, budget if math.isfinite(budget) else 0.0), []).append(
-            cell
-        )
+        place = cell.strategy, cell.source, budget if math.isfinite(budget) else 0.0, origin(cell)
+        groups.setdefault(place, []).append(cell)
     strategies, sources = [*matrix.strategies], [None, *matrix.sources]
     order = sorted(groups, key=lambda key: (strategies.index(key[0]), sources.index(key[1]), key[2]))
     return [_sentence(key, groups[key], matrix.unit) for key in order]
 
 
-def _sentence(key: tuple[str, str | None, float], cells: Sequence[Cell], unit: str) -> str:
-    strategy, source, budget = key
+def origin(cell: Cell) -> str:
+    """``cartpole``, or ``this checkpoint of cartpole`` where a cell says nothing of other policies.
+
+    Args:
+        cell: one (source, target, strategy).
+
+    Returns:
+        What follows ``from``; empty for a cell without a source.
+    """
+    fed = cell.fed
+    return f"{fed.mark} of {cell.source}" if fed is not None and fed.mark else cell.source or ""
+
+
+def _sentence(key: tuple[str, str | None, float, str], cells: Sequence[Cell], unit: str) -> str:
+    strategy, _, budget, source = key
     found: dict[str, dict[str, list[str]]] = {}
     for cell in cells:
         effect, detail = _effect(cell.comparisons.values())
@@ -295,7 +307,10 @@ def advice(entry: Comparison) -> str:
         return ""
     least, most = entry.fresh_seeds.least, entry.fresh_seeds.most
     number = f"{least} or more" if most is None else f"{least}" if least == most else f"{least} to {most}"
+    seeds = "seeds per arm"
+    if entry.fed is not None and entry.fed.pooled:
+        seeds = "sources, each for as many runs as here, and of from-scratch runs"
     return (
-        f"a new plan of {number} fresh seeds per arm would settle it with probability 0.8, "
+        f"a new plan of {number} fresh {seeds} would settle it with probability 0.8, "
         "if the gain lies in the 60 % interval of this one"
     )

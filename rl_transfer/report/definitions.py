@@ -26,6 +26,9 @@ _READING: tuple[str, ...] = (
     "<b>▲ positive</b>: the corrected test is significant, the whole interval lies above 0 and the gain is "
     "at least δ. <b>▼ negative</b>: the mirror image, negative transfer. <b>≈ equivalent</b>: the whole "
     "interval lies within ±δ. <b>? inconclusive</b>: anything else, and every cell with missing runs.",
+    "<b>this checkpoint</b> beside a symbol (&dagger; in the matrix): one to three source networks feed all "
+    "seeds, so that the verdict holds for them and says nothing of others of the source task. Four or more "
+    "that feed several runs each count once, with the mean over their runs.",
     "Intervals are Welch t intervals over seeds. p-values come from the exact permutation test, corrected "
     "with Benjamini–Hochberg over the cells of the matrix, one family per metric; controls are not in the "
     "family.",

@@ -24,6 +24,8 @@ from rl_transfer.results import Labels
 Row = tuple[str, str | None]
 """(strategy, source)."""
 
+CHECKPOINT = "†"
+"""Beside the symbol of a verdict that holds for its checkpoints and not for their source task."""
 _BLANK = "#f0f0f0"
 _SCALE = LinearSegmentedColormap.from_list("gain", [NEGATIVE, "#f1a340", "#ffffff", "#67a9cf", POSITIVE])
 _LEGEND = (
@@ -71,7 +73,8 @@ def _legend(matrix: Matrix) -> str:
     """What the symbols mean; those of failed and unfinished runs where there are any."""
     entries = [entry for cell in matrix.cells for entry in cell.comparisons.values()]
     blocked = dict.fromkeys(f"{e.symbol} {e.outcome}\u2003" for e in entries if e.obstacle is not None)
-    return f"{''.join(blocked)}{_LEGEND}"
+    few = f"{CHECKPOINT} this checkpoint\u2003" if any(map(_of_checkpoint, entries)) else ""
+    return f"{''.join(blocked)}{few}{_LEGEND}"
 
 
 def _rows(matrix: Matrix) -> list[Row]:
@@ -185,7 +188,7 @@ def _texts(cell: Cell, entry: Comparison, labels: Labels) -> tuple[str, str]:
     point, low, high = (_signed(value, digits) for value in (gain.point, gain.low, gain.high))
     doubt = "*" if entry.doubted else ""
     apart = " r" if entry.shown_raw and entry.unit == "score" else ""
-    first = f"{entry.symbol} {point}{apart}{doubt}"
+    first = f"{entry.symbol}{CHECKPOINT if _of_checkpoint(entry) else ''} {point}{apart}{doubt}"
     if entry.obstacle is not None:
         short = len(cell.finished) < len(cell.seeds)
         runs = f", {len(cell.finished)} of {len(cell.seeds)} runs" if short else ""
@@ -195,6 +198,11 @@ def _texts(cell: Cell, entry: Comparison, labels: Labels) -> tuple[str, str]:
     if not gain.defined:
         return first, f"at least {low}" if math.isfinite(gain.low) else f"at most {high}"
     return first, f"[{low}, {high}]"
+
+
+def _of_checkpoint(entry: Comparison) -> bool:
+    """Whether its verdict speaks of few checkpoints instead of their source task."""
+    return entry.verdict is not Verdict.INCONCLUSIVE and entry.fed is not None and bool(entry.fed.mark)
 
 
 def _signed(value: float, digits: int) -> str:

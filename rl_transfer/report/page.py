@@ -87,7 +87,7 @@ def _results(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
         tag(
             "p",
             f"Interquartile mean of normalised scores over runs and targets, {words.at_budgets(matrix)}, "
-            "with stratified bootstrap intervals.",
+            "with bootstrap intervals.",
         ),
         sections.aggregate_table(matrix),
     ]

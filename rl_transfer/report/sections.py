@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from rl_transfer.analysis import words
-from rl_transfer.analysis.aggregate import SUMMED
+from rl_transfer.analysis.aggregate import SUMMED, Aggregate
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.cells import Estimate, Metric
 from rl_transfer.analysis.comparison import JUDGED, Comparison
@@ -68,7 +68,8 @@ def verdict_table(matrix: Matrix) -> Html:
     lines = []
     for strategy, source in dict.fromkeys((cell.strategy, cell.source) for cell in shown):
         found = [by_key.get((source, target, strategy)) for target in matrix.targets]
-        lines.append((_strategy(strategy, source, matrix), found))
+        origin = next(words.origin(cell) for cell in found if cell is not None)
+        lines.append((_strategy(strategy, origin, matrix), found))
     if len(matrix.targets) > MOST_COLUMNS:
         return joined(_long_table(name, cells, matrix) for name, cells in lines)
     head = [
@@ -78,9 +79,9 @@ def verdict_table(matrix: Matrix) -> Html:
     return table(["", *head], rows, class_="verdicts")
 
 
-def _strategy(strategy: str, source: str | None, matrix: Matrix) -> Html:
+def _strategy(strategy: str, origin: str, matrix: Matrix) -> Html:
     info = matrix.strategies[strategy]
-    name = f"{strategy}{f', from {source}' if source else ''}{' (control)' if info.control else ''}"
+    name = f"{strategy}{f', from {origin}' if origin else ''}{' (control)' if info.control else ''}"
     return joined([name, BREAK, tag("small", info.summary)] if info.summary else [name])
 
 
@@ -133,8 +134,13 @@ def aggregate_table(matrix: Matrix) -> Html:
             rows.append([name, "", "", entry.reason])
             continue
         final, area = (interval_text(entry.iqm[figure], signed=False) for figure in SUMMED)
-        rows.append([name, final, area, f"{entry.runs} runs on {counted(len(entry.targets), 'target')}"])
+        rows.append([name, final, area, _of_runs(entry)])
     return table(["strategy", *(METRICS[figure].label for figure in SUMMED), ""], rows)
+
+
+def _of_runs(entry: Aggregate) -> str:
+    runs = f"{entry.runs} runs on {counted(len(entry.targets), 'target')}"
+    return f"{runs}, {entry.mark}" if entry.mark else runs
 
 
 def source_table(matrix: Matrix) -> Html:
@@ -215,7 +221,7 @@ def cell_details(cell: Cell, matrix: Matrix) -> Html:
     Returns:
         A section that unfolds.
     """
-    title = f"{cell.target}: {cell.strategy}{f' from {cell.source}' if cell.source else ''}"
+    title = f"{cell.target}: {cell.strategy}{f' from {words.origin(cell)}' if cell.source else ''}"
     shown = [
         joined([entry.symbol, " ", METRICS[name].claim, " ", entry.outcome])
         for name, entry in cell.comparisons.items()
@@ -226,8 +232,26 @@ def cell_details(cell: Cell, matrix: Matrix) -> Html:
         tag("summary", tag("b", title), joined(shown, "; "), " ", tag("small", f"({note})", class_="muted")),
         items((flag.message for flag in cell.flags), class_="warnings"),
         _tests(cell, matrix) if cell.comparisons else "",
+        _policies(cell, matrix),
         _metrics(cell, matrix),
     )
+
+
+def _policies(cell: Cell, matrix: Matrix) -> Html:
+    """Source policies that feed several runs each, and how much alike their runs are."""
+    if cell.fed is None or cell.fed.policies == cell.fed.runs:
+        return Html("")
+    alike = [
+        f"{METRICS[name].claim} {interval_text(entry.fed.correlation, signed=False)}"
+        for name, entry in cell.comparisons.items()
+        if entry.fed is not None and not math.isnan(entry.fed.correlation.point)
+    ]
+    networks = counted(cell.fed.policies, matrix.labels.network, matrix.labels.networks)
+    text = f"{cell.fed.runs} runs from {networks} of {cell.source}. "
+    found = (
+        f"Intraclass correlation of runs of one {matrix.labels.network}: {in_words(alike)}." if alike else ""
+    )
+    return tag("p", text + found, class_="muted")
 
 
 def _tests(cell: Cell, matrix: Matrix) -> Html:

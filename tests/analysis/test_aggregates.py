@@ -8,6 +8,9 @@ import pytest
 
 from rl_transfer.analysis import Sweep, aggregate, analyse
 from rl_transfer.analysis.bootstrap import iqm_interval, stratified_bootstrap
+from rl_transfer.analysis.cluster_bootstrap import few_tail
+from rl_transfer.analysis.matrix import Steps
+from rl_transfer.report.sections import aggregate_table
 from rl_transfer.seeding import generator
 
 from .hand_made import arm, sweep
@@ -15,13 +18,18 @@ from .hand_made import arm, sweep
 SPREAD = (-3, -1, 1, 3)
 
 
-def finals(**heights):
-    """Fine-tune ends at these scores on these targets; the reference is 1, random is 0."""
+def finals(source_run=None, **heights):
+    """Fine-tune ends at these scores on these targets, fed by nothing or by one policy per seed; random is 0,
+    the reference 1."""
     arms = {}
     for target, values in heights.items():
         for source, strategy in ((None, "scratch"), ("base", "fine-tune")):
             key = (source, target, strategy)
-            arms[key] = arm(key, [[value] * 6 for value in (values if source else [1.0] * len(values))])
+            found = arm(key, [[value] * 6 for value in (values if source else [1.0] * len(values))])
+            arms[key] = tuple(
+                replace(run, record={**(run.record or {}), "source_run": source_run and source_run(run.seed)})
+                for run in found
+            )
     return sweep(arms, reference=1)
 
 
@@ -90,3 +98,59 @@ def test_every_strategy_of_every_source_has_a_stream_of_its_own():
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
     other = iqm_interval([scores], generator(0, "bootstrap", "matrix", "", "fine-tune"), 50, 0.95)
     assert (other.low, other.high) != (expected.low, expected.high)
+
+
+def own(seed):
+    return f"base-{seed}"
+
+
+def test_policies_are_drawn_with_their_runs_on_all_targets():
+    """The same five scores on twelve targets tell no more of policies than on one of them."""
+    scores = [0.1, 0.3, 0.5, 0.6, 0.9]
+    (single, many), (apart, together) = (
+        [
+            tuned(finals(fed, **{f"task-{place}": scores for place in range(count)})).iqm["auc"]
+            for count in (1, 12)
+        ]
+        for fed in (own, None)
+    )
+    assert many.high - many.low > 0.8 * (single.high - single.low)
+    assert together.high - together.low < 0.5 * (apart.high - apart.low)
+
+
+def test_a_profile_of_fed_runs_is_drawn_by_policy():
+    given = finals(own, task=[0.0, 0.25, 0.25, 1.0, 1.5], other=[0.5, -1.0, 0.75, 0.8, 2.0])
+    profile = tuned(given).profile
+    stream = generator(given.root_seed, "bootstrap", "matrix", "base", "fine-tune")
+    values = np.array([0.0, 0.25, 0.25, 1.0, 1.5, 0.5, -1.0, 0.75, 0.8, 2.0])
+    for _ in aggregate.SUMMED:
+        stream.multinomial(5, [0.2] * 5, size=50)
+    counts = np.tile(stream.multinomial(5, [0.2] * 5, size=50), 2)
+    drawn = [[np.repeat(values, row) > tau for tau in profile.thresholds] for row in counts]
+    shares = np.array([[each.mean() for each in row] for row in drawn])
+    tail = few_tail(5, 0.95)
+    assert profile.low == pytest.approx(np.quantile(shares, tail, axis=0))
+    assert profile.high == pytest.approx(np.quantile(shares, 1 - tail, axis=0))
+
+
+def test_checkpoints_are_no_sample_of_policies():
+    """One policy for all: runs are drawn target by target, and the aggregate says what it speaks of."""
+    heights = {"task": [0.1, 0.3, 0.5, 0.6], "other": [0.5, 0.7, 0.8, 0.9]}
+    fed, unfed = tuned(finals(lambda seed: "base", **heights)), tuned(finals(**heights))
+    assert fed.mark == "this checkpoint"
+    assert unfed.mark == tuned(finals(own, **heights)).mark == ""
+    assert fed.iqm == unfed.iqm
+    assert "8 runs on 2 targets, this checkpoint" in aggregate_table(
+        analyse(finals(lambda seed: "base", **heights))
+    )
+
+
+def test_policies_that_feed_some_targets_only_are_drawn_all_the_same():
+    """Cells of a seed plan stop at different looks: policies 4 and 5 feed one target."""
+    given = finals(own, task=[0.1, 0.3, 0.5, 0.6, 0.7, 0.9], other=[0.5, 0.7, 0.8, 0.9])
+    (arms,) = ([arm for arm in Steps(given).arms.values() if arm.strategy == "fine-tune"],)
+    cut = [replace(each, problems={}) for each in arms]
+    scales = Steps(given).scales
+    (found,) = aggregate.aggregate({("base", "fine-tune"): cut}, scales, given.settings, 0)
+    assert found.runs == 10
+    assert found.iqm["auc"].low < found.iqm["auc"].point < found.iqm["auc"].high

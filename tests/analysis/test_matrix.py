@@ -328,7 +328,15 @@ def test_a_control_with_other_knobs_is_flagged_beside_its_strategy():
 def test_one_source_fanned_out_is_labelled():
     keys = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
     arms = {keys[0]: arm(keys[0], [SLOW] * 4), keys[1]: arm(keys[1], [FAST] * 4, source_run="base-0")}
-    assert codes(cell_of(analyse(sweep(arms)))) == {"shared-source"}
+    assert codes(cell_of(analyse(sweep(arms)))) == {"checkpoint"}
+    fed = [
+        replace(run, record={**(run.record or {}), "source_run": f"base-{run.seed % 4}"})
+        for run in arm(keys[1], [FAST] * 8)
+    ]
+    arms = {keys[0]: arm(keys[0], [SLOW] * 8), keys[1]: tuple(fed)}
+    (flag,) = cell_of(analyse(sweep(arms, seeds=8))).flags
+    assert flag.code == "shared-source"
+    assert flag.message == "4 source policies feed 8 runs: each counts once, with the mean over its runs"
 
 
 def test_sources_of_different_networks_are_compared_with_baselines_of_their_own():

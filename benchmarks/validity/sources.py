@@ -1,0 +1,243 @@
+"""Source policies that feed several runs: what is claimed of the source task, and what it is worth.
+
+    python -m benchmarks.validity.sources             # everything, two minutes of CPU
+    python -m benchmarks.validity.sources one several # some of the tables
+
+J_ir = μ + a_i + e_ir for run r from source policy i; a share ``rho`` of the variance, half unless another
+is named, lies between policies. From-scratch runs have the same variance and no source. All means are
+equal, so that every verdict is false.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from benchmarks.validity.arms import SHAPES, SPREAD, FloatArray, Shape, normal
+from rl_transfer.analysis.arm_statistics import Interval, permutation_p, welch_interval
+from rl_transfer.analysis.bootstrap import iqm_interval
+from rl_transfer.analysis.cluster_bootstrap import cluster_iqm
+from rl_transfer.analysis.contrast import studentised
+from rl_transfer.analysis.intraclass import intraclass_correlation
+from rl_transfer.analysis.source_policies import SourcePolicies
+
+MEAN, TARGETS, RHO = 300.0, 12, 0.5
+UNSEEN = ("skewed", "bimodal", "heavy-tailed")
+
+
+def arm(
+    rng: np.random.Generator, policies: int, runs: int, shape: Shape = normal, rho: float = RHO
+) -> FloatArray:
+    """Runs that policies feed, array [policy, run].
+
+    Args:
+        rng: source of randomness.
+        policies: how many.
+        runs: of each policy.
+        shape: of what is peculiar to policies and to runs.
+        rho: share of the variance between policies.
+    """
+    between, within = (
+        (shape(rng, size, MEAN) - MEAN) * share**0.5
+        for size, share in (((policies, 1), rho), ((policies, runs), 1 - rho))
+    )
+    found: FloatArray = MEAN + between + within
+    return found
+
+
+def fed(runs: FloatArray) -> tuple[SourcePolicies, dict[str, float]]:
+    """The policies of an arm [policy, run], and its runs by name.
+
+    Args:
+        runs: as :func:`arm` gives them.
+    """
+    names = {(i, r): f"{i}/{r}" for i, r in np.ndindex(runs.shape)}
+    sources = SourcePolicies({name: f"source {i}" for (i, _), name in names.items()})
+    return sources, {name: float(runs[place]) for place, name in names.items()}
+
+
+def parted(found: Interval) -> bool:
+    """Whether an interval leaves out 0."""
+    return found.low > 0 or found.high < 0
+
+
+def judged(runs: FloatArray, scratch: FloatArray, rng: np.random.Generator) -> tuple[bool, bool, str, bool]:
+    """Whether an arm is called different: by its runs, by what is compared now; of what; interval holds 0.
+
+    Args:
+        runs: [policy, run].
+        scratch: [run].
+        rng: of the permutation tests.
+    """
+    sources, values = fed(runs)
+    x, y = runs.ravel(), scratch.tolist()
+    before = parted(welch_interval(x, y, 0.95)) and permutation_p(x, y, rng) < 0.05
+    mine = sources.observations(values)
+    found = welch_interval([*mine.values()], y, 0.95)
+    test = studentised() if sources.pooled else None
+    after = parted(found) and (before if test is None else test(mine, dict(enumerate_names(y)), rng) < 0.05)
+    return before, after, sources.estimand, not parted(found)
+
+
+def enumerate_names(values: Sequence[float]) -> Iterator[tuple[str, float]]:
+    """Runs of an arm that nothing feeds, with names."""
+    return ((f"scratch {place}", value) for place, value in enumerate(values))
+
+
+def one(draws: int) -> Iterator[str]:
+    """One policy for all runs.
+
+    Args:
+        draws: sweeps per row.
+    """
+    yield "| K | of the source task, before | of the source task, now | of this checkpoint, now |"
+    yield "|---|---|---|---|"
+    for runs in (5, 10, 20):
+        rng = np.random.default_rng([1, runs])
+        found = [judged(arm(rng, 1, runs), normal(rng, (runs,), MEAN), rng) for _ in range(draws)]
+        before = np.mean([each[0] for each in found])
+        task = np.mean([each[1] and each[2] == "source task" for each in found])
+        # The checkpoint's own mean is MEAN + a: what is claimed of it is false only where a is 0.
+        flat = [judged(arm(rng, 1, runs, rho=0.0), normal(rng, (runs,), MEAN), rng) for _ in range(draws)]
+        here = np.mean([each[1] and each[2] == "checkpoint" for each in flat])
+        yield f"| {runs} | {before:.3f} | {task:.3f} | {here:.3f} |"
+
+
+def several(draws: int) -> Iterator[str]:
+    """Several policies, each with several runs, against as many from-scratch runs.
+
+    Args:
+        draws: sweeps per row.
+    """
+    yield "| policies · runs of each | arms | between policies | before: false | now: false | now: coverage |"
+    yield "|---|---|---|---|---|---|"
+    cases = [
+        (m, r, name, rho)
+        for m, r in ((4, 5), (5, 4), (10, 2))
+        for name in ("normal",)
+        for rho in (0.2, 0.5, 0.8)
+    ]
+    cases += [(5, 4, name, RHO) for name in UNSEEN]
+    for m, r, name, rho in cases:
+        rng, shape = np.random.default_rng([2, m, r, round(10 * rho)]), SHAPES[name]
+        found = [judged(arm(rng, m, r, shape, rho), shape(rng, (m * r,), MEAN), rng) for _ in range(draws)]
+        before, after, cover = (np.mean([each[place] for each in found]) for place in (0, 1, 3))
+        yield f"| {m} · {r} | {name} | {rho:.0%} | {before:.3f} | {after:.3f} | {cover:.3f} |"
+
+
+def controls(draws: int) -> Iterator[str]:
+    """An arm and a control that the same policies feed: coverage of Welch's interval of their difference.
+
+    Args:
+        draws: sweeps per row.
+    """
+    yield "| correlation of a policy's effects | 10 policies · 1 run | 5 policies · 4 runs |"
+    yield "|---|---|---|"
+    for correlation in (1.0, 0.5, 0.0, -0.5, -1.0):
+        cells = []
+        for m, r in ((10, 1), (5, 4)):
+            rng = np.random.default_rng([3, m, round(10 + 10 * correlation)])
+            hits = 0
+            for _ in range(draws):
+                first, other = rng.normal(size=(2, m, 1))
+                second = correlation * first + (1 - correlation**2) ** 0.5 * other
+                x, y = (
+                    (each * RHO**0.5 + (1 - RHO) ** 0.5 * rng.normal(size=(m, r))).mean(axis=1)
+                    for each in (first, second)
+                )
+                hits += not parted(welch_interval(x, y, 0.95))
+            cells.append(f"{hits / draws:.3f}")
+        yield f"| {correlation:+.1f} | {' | '.join(cells)} |"
+
+
+def aggregates(seeds: int, rho: float, draws: int) -> tuple[float, float]:
+    """Coverage of the interquartile mean over 12 targets, source i feeding seed i on all of them.
+
+    Args:
+        seeds: as many policies.
+        rho: share of the variance between them.
+        draws: sweeps.
+
+    Returns:
+        With each target resampled on its own, and with policies resampled.
+    """
+    rng = np.random.default_rng([4, seeds, round(10 * rho)])
+    clusters = np.repeat(np.arange(seeds), TARGETS).tolist()
+    before = after = 0
+    for _ in range(draws):
+        runs = arm(rng, seeds, TARGETS, rho=rho)
+        old = iqm_interval(runs.T.tolist(), rng, 300, 0.95)
+        new = cluster_iqm(runs.ravel(), clusters, rng, 10_000 if seeds == 5 else 2_000, 0.95)
+        before += old.low <= MEAN <= old.high
+        after += new.low <= MEAN <= new.high
+    return before / draws, after / draws
+
+
+def matrix(draws: int) -> Iterator[str]:
+    """Interquartile means over the matrix.
+
+    Args:
+        draws: sweeps per row.
+    """
+    yield "| between policies | K | before: target by target | now: policies, with all their runs |"
+    yield "|---|---|---|---|"
+    for rho in (0.0, 0.5, 0.8):
+        for seeds in (5, 10, 20):
+            before, after = aggregates(seeds, rho, draws)
+            yield f"| {rho:.0%} | {seeds} | {before:.3f} | {after:.3f} |"
+
+
+def correlation(draws: int) -> Iterator[str]:
+    """The intraclass correlation: mean estimate, and coverage of its interval.
+
+    Args:
+        draws: arms per row.
+    """
+    yield "| between policies | runs of each policy | mean estimate | coverage |"
+    yield "|---|---|---|---|"
+    for rho in (0.2, 0.5, 0.8):
+        for sizes in ((4,) * 5, (1, 2, 4, 6, 7), (2,) * 10):
+            rng = np.random.default_rng([5, len(sizes), sizes[0], round(10 * rho)])
+            found = []
+            for _ in range(draws):
+                runs = arm(rng, len(sizes), max(sizes), rho=rho) / SPREAD
+                groups = [row[:size] for row, size in zip(runs, sizes, strict=True)]
+                found.append(intraclass_correlation(groups, 0.95))
+            cover = np.mean([each.low <= rho <= each.high for each in found])
+            shown = f"{len(sizes)} · {sizes[0]}" if len({*sizes}) == 1 else ", ".join(map(str, sizes))
+            yield f"| {rho:.0%} | {shown} | {np.mean([each.point for each in found]):.2f} | {cover:.3f} |"
+
+
+TABLES: Mapping[str, tuple[Callable[[int], Iterator[str]], int]] = {
+    "one": (one, 2000),
+    "several": (several, 2000),
+    "controls": (controls, 2000),
+    "matrix": (matrix, 300),
+    "correlation": (correlation, 2000),
+}
+"""Name → table, and its draws."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print tables.
+
+    Args:
+        arguments: of the command line.
+    """
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("tables", nargs="*", metavar="table", default=[*TABLES])
+    parser.add_argument("--draws", type=int, default=None, help="per row; each table has its own default")
+    given = parser.parse_args(arguments)
+    for name in given.tables:
+        if name not in TABLES:
+            parser.error(f"no table {name!r}, expected some of {', '.join(TABLES)}")
+        table, draws = TABLES[name]
+        print(f"\n{name}\n", flush=True)
+        for line in table(given.draws or draws):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
