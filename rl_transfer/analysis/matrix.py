@@ -21,6 +21,7 @@ from rl_transfer.analysis.contrast import Contrast, contrast, in_one_block, stud
 from rl_transfer.analysis.flags import Flag, Obstacle, arm_flags, control_knobs, no_arm_left_chance, obstacle
 from rl_transfer.analysis.guard import below_chance
 from rl_transfer.analysis.inputs import Run, Sweep
+from rl_transfer.analysis.inside import inside
 from rl_transfer.analysis.look_design import LookDesign
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.metrics import GAINS, final_performance, has_plateaued
@@ -379,6 +380,7 @@ class Steps:
             band=arm_band(arm, confidence),
             parting=self._parting(key) if kind != "baseline" else None,
             scale=scale,
+            inside=inside(arm, confidence),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -12,6 +12,7 @@ from rl_transfer.analysis.arms import Band, SourceInfo
 from rl_transfer.analysis.cells import Metric
 from rl_transfer.analysis.comparison import Comparison, Judged
 from rl_transfer.analysis.flags import Flag
+from rl_transfer.analysis.inside import PartInside
 from rl_transfer.analysis.parting import DifferenceBand
 from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.settings import Dose, StrategyInfo
@@ -66,6 +67,8 @@ class Cell:
     """Difference to the from-scratch arm's mean curve with its band; None for the baseline and few runs."""
     scale: ScoreScale
     """The constants of its scores: the target's, in a seed plan at the last look that the cell came to."""
+    inside: Mapping[str, PartInside] = field(default_factory=dict)
+    """Part → what its units and weights are like; empty where no record says."""
 
     @property
     def key(self) -> CellKey:

@@ -70,6 +70,17 @@ def _cell(cell: Cell, matrix: Matrix) -> JsonObject:
             for first, last, sign in (cell.parting.stretches if cell.parting else ())
         ],
         "flags": [{"code": flag.code, "message": flag.message} for flag in cell.flags],
+        **({"inside": _inside(cell)} if cell.inside else {}),
+    }
+
+
+def _inside(cell: Cell) -> JsonObject:
+    return {
+        name: {
+            "role": part.role,
+            **{figure: _estimate(estimate) for figure, estimate in part.figures.items()},
+        }
+        for name, part in cell.inside.items()
     }
 
 

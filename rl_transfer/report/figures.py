@@ -11,6 +11,7 @@ from rl_transfer.analysis.model import Matrix
 from rl_transfer.report.curves import jump_start, learning_curves, profiles
 from rl_transfer.report.dose_response import dose_response
 from rl_transfer.report.heatmap import heatmap
+from rl_transfer.report.inside import inside_figure, shown
 
 HEATMAP = "heatmap"
 """File stem of the transfer matrix."""
@@ -18,7 +19,7 @@ HEATMAP = "heatmap"
 
 def all_figures(matrix: Matrix) -> Iterator[tuple[str, Figure]]:
     """File stem and figure: ``heatmap``, ``curves-<target>`` per target, ``dose-response-<axis>`` per axis of
-    severity, ``jump-start``, ``profiles``.
+    severity, ``jump-start``, ``profiles``, ``inside-<target>`` per target whose records say something of it.
 
     The profiles are left out while no strategy has all its runs.
 
@@ -37,6 +38,9 @@ def all_figures(matrix: Matrix) -> Iterator[tuple[str, Figure]]:
     profile = profiles(matrix)
     if profile is not None:
         yield "profiles", profile
+    for target in matrix.targets:
+        if shown(matrix, target):
+            yield inside_name(target), inside_figure(matrix, target)
 
 
 def curve_name(target: str) -> str:
@@ -55,6 +59,15 @@ def dose_name(axis: str) -> str:
         axis: its name.
     """
     return f"dose-response-{safe_name(axis)}"
+
+
+def inside_name(target: str) -> str:
+    """File stem of what happened inside the networks on a target.
+
+    Args:
+        target: a target's name.
+    """
+    return f"inside-{safe_name(target)}"
 
 
 def safe_name(name: str) -> str:

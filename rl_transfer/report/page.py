@@ -8,9 +8,9 @@ from rl_transfer.analysis import words
 from rl_transfer.analysis.metric_table import METRICS, MetricInfo
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.analysis.seed_plan import plan_notes
-from rl_transfer.report import sections
+from rl_transfer.report import inside, sections
 from rl_transfer.report.definitions import reading
-from rl_transfer.report.figures import curve_name, dose_name
+from rl_transfer.report.figures import curve_name, dose_name, inside_name
 from rl_transfer.report.markup import STYLE, Html, esc, items, joined, tag
 from rl_transfer.wording import counted, in_words
 
@@ -93,6 +93,9 @@ def _results(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
     ]
     if "profiles" in drawings:
         parts.append(_figure(drawings, "profiles", "Share of runs whose final score is above τ."))
+    parts.append(
+        inside.section(matrix, lambda target, caption: _figure(drawings, inside_name(target), caption))
+    )
     return joined(parts)
 
 

@@ -53,7 +53,9 @@ class RunReading:
 
 
 _NUMBERS = ("total_steps", "wall_seconds", "cpu_seconds")
-_OBJECTS = ("spec", "versions", "code", "provenance", "zero_shot", "retention", "parameters", "frozen")
+_OBJECTS = (
+    "spec", "versions", "code", "provenance", "zero_shot", "retention", "parameters", "frozen", "diagnostics",
+)  # fmt: skip
 _LISTS = ("plan", "thaws", "resumed")
 
 
