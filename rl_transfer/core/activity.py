@@ -115,12 +115,14 @@ def _catcher(counts: _Counts, last: bool) -> Callable[..., None]:
 
 
 def _activity(counts: _Counts, features: Tensor) -> PartActivity:
+    rank = effective_rank(features)
+    known = math.isfinite(rank)  # of units that give no numbers nothing is known
     return PartActivity(
         units=counts.units,
-        dormant=counts.dormant / counts.units,
-        saturated=counts.saturated / counts.bounded if counts.bounded else math.nan,
+        dormant=counts.dormant / counts.units if known else math.nan,
+        saturated=counts.saturated / counts.bounded if known and counts.bounded else math.nan,
         features=features.shape[-1],
-        effective_rank=effective_rank(features),
+        effective_rank=rank,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -11,7 +11,9 @@ from torch import Tensor
 from rl_transfer.core import PartMap
 from rl_transfer.core.activity import PartActivity
 from rl_transfer.core.diagnostics import relative_distance
+from rl_transfer.frame.room import Say
 from rl_transfer.spec.base import Json
+from rl_transfer.wording import what_was_raised
 
 START, END = "start", "end"
 
@@ -79,6 +81,24 @@ def _moment(moment: NetworkMoment, part: str) -> dict[str, Json]:
     }
 
 
+def measured(measure: Callable[[], dict[str, Json]], say: Say) -> dict[str, Json]:
+    """What a finished run is found to be like inside; a measurement that fails must not cost the run.
+
+    Args:
+        measure: gives the record's ``diagnostics``.
+        say: gets a line where it fails.
+
+    Returns:
+        What it gives; else ``left_out``, with the reason.
+    """
+    try:
+        return measure()
+    except Exception as error:  # noqa: BLE001 - the run has ended well; networks and environments raise anything
+        reason = what_was_raised(error)
+        say(f"what is inside the network is left out of the record: measuring it raised {reason}")
+        return {"left_out": reason}
+
+
 def scalars(record: Mapping[str, Json], moment: str) -> dict[str, float]:
     """What of a record's ``diagnostics`` goes into the run's events.
 
@@ -90,7 +110,7 @@ def scalars(record: Mapping[str, Json], moment: str) -> dict[str, float]:
         ``<figure>/<part>`` → number; distances at both moments, 0 at the start.
     """
     found: dict[str, float] = {}
-    parts = record["parts"]
+    parts = record.get("parts")
     for name, part in parts.items() if isinstance(parts, dict) else ():
         if not isinstance(part, dict):
             continue

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, PercentFormatter, StrMethodFormatter
 
 from rl_transfer.analysis import words
 from rl_transfer.analysis.cells import Estimate
@@ -89,7 +89,10 @@ def _scale(axes: Axes, figure: str) -> None:
     """Distances of heads that begin near 0 are a hundred times those of trunks."""
     if figure == "distance":
         axes.set_xscale("symlog", linthresh=LEAST_DISTANCE)
-        axes.set_xlim(left=0.0)
+        axes.set_xlim(left=-LEAST_DISTANCE / 3)
+        axes.xaxis.set_major_locator(FixedLocator([0.0, *(LEAST_DISTANCE * 10.0**k for k in range(8))]))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_minor_locator(NullLocator())
         return
     axes.xaxis.set_major_locator(MaxNLocator(4))
     if figure in SHARES:

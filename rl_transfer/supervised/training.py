@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from rl_transfer import core
 from rl_transfer.errors import BundleError, TransferError
 from rl_transfer.frame import Say
 from rl_transfer.frame.checkpoint import Checkpoints
-from rl_transfer.frame.diagnosis import END, START, scalars
+from rl_transfer.frame.diagnosis import END, START, measured, scalars
 from rl_transfer.frame.events import EventWriter
 from rl_transfer.results import RunFolder
 from rl_transfer.spec.base import Json
@@ -143,7 +144,7 @@ class ClassifierTraining:
         record = self._record(curve, splits, zero_shot)
         curve.draw(self.kind, splits)
         if self.diagnosis is not None:  # last of all, so that nothing can rest on it
-            found = self.diagnosis.record(self.transfer.state())
+            found = measured(partial(self.diagnosis.record, self.transfer.state()), self.say)
             events.add_scalars(scalars(found, START), 0)
             events.add_scalars(scalars(found, END), self.training.epochs)
             record = {**record, "diagnostics": found}

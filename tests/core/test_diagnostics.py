@@ -108,6 +108,12 @@ def test_units_of_feature_maps_are_channels_over_all_places() -> None:
     assert math.isnan(found.saturated)
 
 
+def test_of_units_that_give_no_numbers_nothing_is_said() -> None:
+    model, parts = two_layers()
+    found = part_activity(model, parts, lambda: model(torch.full((3, 2), math.nan)))["body"]
+    assert all(math.isnan(each) for each in (found.dormant, found.saturated, found.effective_rank))
+
+
 def test_gradients_of_two_halves_agree_part_by_part_as_computed_by_hand() -> None:
     model, parts = two_layers()
     frozen = model[0].weight.requires_grad_(False)

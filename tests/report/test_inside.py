@@ -51,6 +51,9 @@ def test_figures_that_are_nothing_throughout_have_no_panel(matrix: Any) -> None:
     drawn = [list(untyped(line).get_xdata()) for line in figure.axes[3].lines]
     distances = {float(each[0]) for each in drawn if each}
     assert {0.0, 0.5} <= distances
+    figure.draw_without_rendering()
+    ticks = [label.get_text() for label in figure.axes[3].get_xticklabels()]
+    assert ticks[:3] == ["0", "0.01", "0.1"], "as plain numbers"
     assert png(figure).startswith(b"\x89PNG")
 
 

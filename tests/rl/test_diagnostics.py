@@ -247,12 +247,13 @@ def test_other_architectures_are_measured_as_they_end(
     "more",
     [
         {"env": {"id": "Pendulum-v1"}, "algorithm": {**PPO, "use_sde": True, "normalize": {}}},
+        run_of("SAC", algorithm={"name": "SAC", **ALGORITHMS["SAC"], "use_sde": True}),
         {"training": {"total_steps": 128, "keep": "best"}},
     ],
-    ids=["gSDE, normalised", "the best kept"],
+    ids=["gSDE, normalised", "gSDE, off-policy", "the best kept"],
 )
 def test_the_policy_in_the_bundle_is_the_one_that_was_measured(more: dict[str, Any], run: Execute) -> None:
-    seeing, blind = (run(evaluation=each, **more) for each in (LOOKS, BLIND))
+    seeing, blind = (run(**{**more, "evaluation": {**each, "every": 64}}) for each in (LOOKS, BLIND))
     assert seeing.record()["weights_digest"] == blind.record()["weights_digest"]
     assert parts_of(seeing)["policy_trunk"]["end"]["gradient_agreement"] is not None
 
@@ -274,6 +275,19 @@ def test_nothing_of_the_model_moves(monkeypatch: pytest.MonkeyPatch, run: Execut
     monkeypatch.setattr(PolicyDiagnosis, "record", watched)
     run(env={"id": "Pendulum-v1"}, algorithm={**PPO, "normalize": {}}, evaluation=LOOKS)
     assert seen == [True]
+
+
+def test_a_measurement_that_fails_costs_nothing_of_the_run(
+    monkeypatch: pytest.MonkeyPatch, run: Execute
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("no such unit")
+
+    monkeypatch.setattr("rl_transfer.rl.training.diagnosis.part_activity", fails)
+    seeing, blind = run(evaluation=LOOKS), run(evaluation=BLIND)
+    assert "no such unit" in seeing.record()["diagnostics"]["left_out"]
+    assert seeing.record()["weights_digest"] == blind.record()["weights_digest"]
+    assert seeing.curve() == blind.curve()
 
 
 def test_the_run_s_events_have_them_at_both_ends(run: Execute) -> None:

@@ -36,6 +36,10 @@ class _Actor(Protocol):
     def action_log_prob(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]: ...
 
 
+class _Noisy(Protocol):
+    def reset_noise(self) -> None: ...
+
+
 class _Learned:
     """Transitions as an algorithm learns from them."""
 
@@ -87,6 +91,8 @@ def losses(
         return [(_policy_gradient(model, traits, data), "")]
     if traits.family == "q-learning":
         return [(_q_learning(model, traits, data), f"{traits.network}.")]
+    if getattr(model, "use_sde", False):  # as every update of these begins
+        cast(_Noisy, model.policy.get_submodule("actor")).reset_noise()
     return [(_actor_loss(model, traits, data), "actor."), (_critic_loss(model, traits, data), "critic.")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rl_transfer import core
 from rl_transfer.errors import BundleError, EnvironmentSpecError, MissingExtraError, TransferError
 from rl_transfer.frame import Say
 from rl_transfer.frame.checkpoint import Checkpoints
+from rl_transfer.frame.diagnosis import measured
 from rl_transfer.frame.events import EventWriter
 from rl_transfer.frame.run import execute_run
 from rl_transfer.results import RunFolder
@@ -152,7 +154,7 @@ class _Training:
                 curve.best[1].restore(model)
             result = self._record(model, curve, transfer, zero_shot)
             if diagnosis is not None:  # last of all, so that nothing can rest on it
-                result["diagnostics"] = diagnosis.record(model, events)
+                result["diagnostics"] = measured(partial(diagnosis.record, model, events), self.say)
             guided = guidance.record() if guidance is not None else {"guide_steps": None}
             return {**result, "parameters": parameters, **guided}
         finally:
