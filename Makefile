@@ -62,6 +62,7 @@ validity: $(VENV)/.installed-dev
 	for table in shapes capped equal families; do $(BIN)/python -m benchmarks.validity.verdicts $$table; done
 	$(BIN)/python -m benchmarks.validity.times
 	$(BIN)/python -m benchmarks.validity.advice
+	$(BIN)/python -m benchmarks.validity.selection --draws 1500
 	$(BIN)/python -m benchmarks.validity.sources
 	$(BIN)/python -m benchmarks.validity.sequential peeking families --sweeps 10000
 

@@ -6,13 +6,12 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
 from rl_transfer.analysis import aggregate as aggregates
 from rl_transfer.analysis import comparison as compare
-from rl_transfer.analysis import overview
+from rl_transfer.analysis import overview, selection
 from rl_transfer.analysis.arm_statistics import benjamini_hochberg
 from rl_transfer.analysis.arms import Arm, arm_band, build_arm, source_info
 from rl_transfer.analysis.cells import arm_metrics, gain_metrics
@@ -29,7 +28,7 @@ from rl_transfer.analysis.model import Cell, CellKey, Kind, Matrix, TargetInfo
 from rl_transfer.analysis.parting import DifferenceBand, difference_band
 from rl_transfer.analysis.power import smallest_seeds
 from rl_transfer.analysis.score_scale import ScoreScale, score_scale
-from rl_transfer.analysis.settings import StrategyInfo, read_dose, read_engine, read_number, read_range
+from rl_transfer.analysis.settings import read_dose, read_engine, read_number, read_range
 from rl_transfer.analysis.success import read_success
 from rl_transfer.analysis.threshold import threshold_of
 from rl_transfer.analysis.tolerance import read_tolerance
@@ -52,12 +51,12 @@ class Steps:
     def __init__(self, sweep: Sweep, part: LookDesign | None = None) -> None:
         self.sweep, self.part = sweep, part
         self.settings = sweep.settings if part is None else part.settings(sweep.settings)
-        self.strategies = _ordered(sweep)
+        self.strategies = overview.ordered_strategies(sweep)
         self.sources = {
             name: source_info(sweep, name, read_number(sweep.config, "sources", name, "bar"))
-            for name in _names(sweep, "source")
+            for name in overview.names(sweep, "source")
         }
-        self.random = {name: self._random_run(name) for name in _names(sweep, "target")}
+        self.random = {name: self._random_run(name) for name in overview.names(sweep, "target")}
         self.scales = {name: self._norm(name) for name in self.random}
         self.thresholds = {
             name: threshold_of(sweep, name, self._scratch_rows(name), random)
@@ -290,6 +289,8 @@ class Steps:
         """Put everything together."""
         comparisons = self.comparisons
         seeds = smallest_seeds(len(self.family), self.settings.q)
+        able = {key: arm for key, arm in self.arms.items() if self.kinds[key] != "control"}
+        contenders = [(self.arms[key], self._scratch(key), self.scales[key[1]]) for key in self.family]
         groups: dict[tuple[str | None, str], list[Arm]] = {}
         for (source, _, strategy), arm in self.arms.items():
             groups.setdefault((source, strategy), []).append(arm)
@@ -304,6 +305,8 @@ class Steps:
             targets={name: self._target(name) for name in self.scales},
             cells=tuple(map(self.cell, self.arms)),
             aggregates=aggregates.aggregate(groups, self.scales, self.settings, self.sweep.root_seed),
+            best=selection.best_cells(contenders, self.settings.confidence),
+            ranks=selection.ranks(able, self.scales, self.settings.confidence),
             family=len(self.family),
             smallest_seeds=seeds,
             warnings=overview.warnings(self.sweep, [comparisons[key] for key in self.family], seeds),
@@ -382,18 +385,3 @@ class Steps:
             scale=scale,
             inside=inside(arm, confidence),
         )
-
-
-def _ordered(sweep: Sweep) -> dict[str, StrategyInfo]:
-    """Strategies: the baseline first, controls last."""
-    rank = {True: 2, False: 1}
-    given = sweep.strategies
-    names = sorted(given, key=lambda name: 0 if name == sweep.baseline else rank[given[name].control])
-    return {name: given[name] for name in names}
-
-
-def _names(sweep: Sweep, field: Literal["source", "target"]) -> list[str]:
-    """Sources or targets in the config's order, then any that only rows name."""
-    configured = [*(sweep.config.get(f"{field}s") or {})]
-    rows = [getattr(run, field) for run in sweep.runs if getattr(run, field) is not None]
-    return list(dict.fromkeys([*configured, *rows]))

@@ -15,6 +15,7 @@ from rl_transfer.analysis.flags import Flag
 from rl_transfer.analysis.inside import PartInside
 from rl_transfer.analysis.parting import DifferenceBand
 from rl_transfer.analysis.score_scale import ScoreScale
+from rl_transfer.analysis.selection import Best, Rank
 from rl_transfer.analysis.settings import Dose, StrategyInfo
 from rl_transfer.analysis.source_policies import Fed
 from rl_transfer.analysis.threshold import Threshold
@@ -115,6 +116,10 @@ class Matrix:
     cells: tuple[Cell, ...]
     """Baseline first, then transfer strategies, controls last; within that by target, then source."""
     aggregates: tuple[Aggregate, ...]
+    best: tuple[Best, ...]
+    """The best transfer cell of each target, then of all, on each judged metric."""
+    ranks: Mapping[tuple[CellKey, Judged], Rank]
+    """Places of transfer and from-scratch arms among those of their target."""
     family: int
     """Cells in each family of tests."""
     smallest_seeds: int | None

@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from rl_transfer.analysis.comparison import JUDGED, Comparison, Judged
 from rl_transfer.analysis.inputs import Run, Sweep
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.mixture import code_mixtures, cpu_mixture, versions_of
 from rl_transfer.analysis.power import smallest_p
+from rl_transfer.analysis.settings import StrategyInfo
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.wording import counted, in_words, listing
+
+
+def ordered_strategies(sweep: Sweep) -> dict[str, StrategyInfo]:
+    """Strategies by name: the baseline first, controls last.
+
+    Args:
+        sweep: any.
+    """
+    rank = {True: 2, False: 1}
+    given = sweep.strategies
+    names = sorted(given, key=lambda name: 0 if name == sweep.baseline else rank[given[name].control])
+    return {name: given[name] for name in names}
+
+
+def names(sweep: Sweep, field: Literal["source", "target"]) -> list[str]:
+    """Sources or targets in the config's order, then any that only rows name.
+
+    Args:
+        sweep: any.
+        field: which of both.
+    """
+    configured = [*(sweep.config.get(f"{field}s") or {})]
+    rows = [getattr(run, field) for run in sweep.runs if getattr(run, field) is not None]
+    return list(dict.fromkeys([*configured, *rows]))
 
 
 def counts(runs: Sequence[Run]) -> dict[str, int]:

@@ -7,10 +7,11 @@ from dataclasses import asdict
 
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.cells import Estimate, Metric
-from rl_transfer.analysis.comparison import Comparison
+from rl_transfer.analysis.comparison import JUDGED, Comparison
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.metrics import final_window
 from rl_transfer.analysis.model import Cell, Matrix
+from rl_transfer.analysis.selection import Best
 from rl_transfer.analysis.source_policies import Fed
 from rl_transfer.spec import JsonObject
 
@@ -65,6 +66,10 @@ def _cell(cell: Cell, matrix: Matrix) -> JsonObject:
             "evaluations": final_window(target.evaluations, matrix.settings.final_share),
             "of": target.evaluations,
         },
+        "ranks": {
+            name: asdict(matrix.ranks[cell.key, name]) for name in JUDGED if (cell.key, name) in matrix.ranks
+        },
+        "best": [_best(entry) for entry in matrix.best if entry.key == cell.key],
         "parts": [
             {"from": first, "to": last, "sign": sign}
             for first, last, sign in (cell.parting.stretches if cell.parting else ())
@@ -81,6 +86,20 @@ def _inside(cell: Cell) -> JsonObject:
             **{figure: _estimate(estimate) for figure, estimate in part.figures.items()},
         }
         for name, part in cell.inside.items()
+    }
+
+
+def _best(entry: Best) -> JsonObject:
+    return {
+        "metric": entry.metric,
+        "among": entry.of,
+        "of": "every target" if entry.target is None else "the target",
+        "unit": entry.unit,
+        "gain": _number(entry.gain.point),
+        "simultaneous_interval": _limits(entry.gain),
+        "held_out": _number(entry.held_out),
+        "chosen_again": entry.again,
+        "seeds": entry.seeds,
     }
 
 

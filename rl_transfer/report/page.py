@@ -12,6 +12,7 @@ from rl_transfer.report import inside, sections
 from rl_transfer.report.definitions import reading
 from rl_transfer.report.figures import curve_name, dose_name, inside_name
 from rl_transfer.report.markup import STYLE, Html, esc, items, joined, tag
+from rl_transfer.report.selection_view import selection_section
 from rl_transfer.wording import counted, in_words
 
 
@@ -91,6 +92,7 @@ def _results(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
         ),
         sections.aggregate_table(matrix),
     ]
+    parts.append(selection_section(matrix))
     if "profiles" in drawings:
         parts.append(_figure(drawings, "profiles", "Share of runs whose final score is above τ."))
     parts.append(
