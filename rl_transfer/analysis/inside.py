@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from rl_transfer.analysis.arm_statistics import mean_interval
 from rl_transfer.analysis.arms import Arm
 from rl_transfer.analysis.cells import Estimate
 from rl_transfer.spec import JsonObject
+from rl_transfer.spec.base import LARGEST
 
 _AT = ("dormant", "saturated", "effective_rank", "gradient_agreement")
 """What is measured at the start and at the end."""
@@ -18,6 +20,8 @@ FIGURES = (*(f"{name}_{moment}" for name in _AT for moment in ("start", "end")),
 """Every figure of a part, as ``summary.json`` calls them; docs/metrics.md defines them."""
 SHARES = ("dormant_start", "dormant_end", "saturated_start", "saturated_end")
 """Those that are shares of units."""
+MOST_PARTS = 100
+"""More than any network here has; those of a record that has more are not read."""
 _POSSIBLE = {
     **dict.fromkeys(SHARES, (0.0, 1.0)),
     **dict.fromkeys(("gradient_agreement_start", "gradient_agreement_end"), (-1.0, 1.0)),
@@ -73,7 +77,7 @@ def inside(arm: Arm, confidence: float) -> dict[str, PartInside]:
 
 def _parts(record: JsonObject) -> Iterator[tuple[str, JsonObject]]:
     parts = (record.get("diagnostics") or {}).get("parts")
-    for name, part in parts.items() if isinstance(parts, dict) else ():
+    for name, part in itertools.islice(parts.items(), MOST_PARTS) if isinstance(parts, dict) else ():
         if isinstance(part, dict):
             yield name, part
 
@@ -84,7 +88,7 @@ def _value(part: JsonObject, figure: str) -> float:
     if figure not in _SINCE:
         at, figure = part.get(moment), name
     value = at.get(figure) if isinstance(at, dict) else None
-    return float(value) if isinstance(value, int | float) else math.nan
+    return float(value) if isinstance(value, int | float) and abs(value) <= LARGEST else math.nan
 
 
 def _estimate(values: Mapping[int, float], confidence: float, possible: tuple[float, float]) -> Estimate:

@@ -69,6 +69,13 @@ def test_records_that_say_nothing_or_oddities_are_passed_over(odd: Any) -> None:
     assert tuned.inside == {}
 
 
+def test_records_that_no_run_writes_neither_stop_the_report_nor_flood_it() -> None:
+    parts = {f"p{number}": part(10**400) for number in range(1000)} | {"last": part(2.0)}
+    found = inside(matrix_of([diagnosed(**parts)], [None]).arms[(None, "task", "scratch")], 0.95)
+    assert len(found) == 100
+    assert "effective_rank_end" not in found["p0"].figures
+
+
 def test_the_summary_has_them_where_records_have_and_is_what_it_was_elsewhere() -> None:
     with_them, without = (
         summary(matrix_of([given] * 3, [given] * 3).matrix()) for given in (diagnosed(trunk=part(2.0)), None)

@@ -48,6 +48,7 @@ def test_every_algorithm_has_every_figure(name: str, run: Execute) -> None:
             assert found.keys() == trunks
             assert all(0 <= each <= most + 1e-9 for each in found.values())
         found = figures(parts, moment, "gradient_agreement")
+        assert found["policy_trunk"] < 0.9999, "two halves, not one twice"
         assert trunks <= found.keys()
         assert all(-1 <= each <= 1 for each in found.values())
     assert all(parts[key]["distance"] > 0 for key in trunks)
@@ -210,6 +211,7 @@ def test_what_is_frozen_is_exactly_where_it_was_and_what_is_tuned_is_not(engine:
         assert frozen[trunk]["start"]["effective_rank"] == frozen[trunk]["end"]["effective_rank"]
         assert tuned[trunk]["distance"] == tuned[trunk]["distance_from_source"] > 0
         assert frozen[trunk]["start"]["effective_rank"] == tuned[trunk]["start"]["effective_rank"]
+        assert tuned[trunk]["start"]["effective_rank"] != tuned[trunk]["end"]["effective_rank"]
     assert frozen["action_head"]["distance"] > 0
     assert frozen["action_head"]["distance_from_source"] is None
 
