@@ -63,15 +63,43 @@ def verdicts(cells: list[dict[str, Any]]) -> list[str]:
     return rows
 
 
+def part(summand: dict[str, Any]) -> str:
+    """One of the differences that a gain is the sum of."""
+    (low, high), point = summand["interval"], summand["gain"]
+    return gain({"gain": point, "low": low, "high": high, "outcome": ""})
+
+
+def knowledge(cells: list[dict[str, Any]]) -> list[str]:
+    """What of a gain is above each control, what the control gains itself, and the finding."""
+    rows = [
+        "| strategy | target | figure | strategy − control | control − scratch | |",
+        "|---|---|---|---|---|---|",
+    ]
+    last = None
+    for cell in cells:
+        for metric, name in zip(JUDGED, ("final quality", "sample efficiency"), strict=True):
+            said = cell["comparisons"].get(metric, {}).get("attribution")
+            for entry in said["controls"] if said else ():
+                title = f"{cell['strategy']} against {entry['control']}"
+                parts = f"{part(entry['knowledge'])} | {part(entry['rest'])}"
+                found = {"helps": "knowledge helps", "hurts": "knowledge hurts"}
+                claim = found.get(said["finding"], said["finding"])
+                rows.append(
+                    f"| {'' if title == last else title} | {cell['target']} | {name} | {parts} | {claim} |"
+                )
+                last = title
+    return rows
+
+
 def main() -> None:
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, help="results of a finished sweep")
     summary = parser.parse_args().folder / "summary.json"
     cells = json.loads(summary.read_text(encoding="utf-8"))
-    for line in [*targets(cells), "", *verdicts(cells)]:
+    for line in [*targets(cells), "", *verdicts(cells), "", *knowledge(cells)]:
         print(line)
 
 

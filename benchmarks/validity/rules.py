@@ -34,6 +34,9 @@ class Tests:
     least: FloatArray
     """The smallest and the largest gain of the cases that count, as ``most``."""
     most: FloatArray
+    above_p: FloatArray
+    """One-sided p of the null hypotheses gain ≤ −δ and gain ≥ δ, as ``below_p``."""
+    below_p: FloatArray
 
 
 def welch(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -111,10 +114,11 @@ def plain(x: FloatArray, y: FloatArray, delta: float = DELTA, confidence: float 
     gain, error, inverse = welch(x, y)
     half = error * np.exp(log_t_quantile((1 + confidence) / 2)(inverse))
     safe = np.where(error > 0, error, 1)
-    p = np.maximum(1 - student((gain + delta) / safe, inverse), student((gain - delta) / safe, inverse))
-    sure = (np.abs(gain) >= delta).astype(float)
-    within = np.where(error > 0, p, sure)
-    return Tests(gain, gain - half, gain + half, permutation(x, y), within, gain.copy(), gain.copy())
+    above = np.where(error > 0, 1 - student((gain + delta) / safe, inverse), gain <= -delta)
+    below = np.where(error > 0, student((gain - delta) / safe, inverse), gain >= delta)
+    within = np.maximum(above, below)
+    limits = gain - half, gain + half
+    return Tests(gain, *limits, permutation(x, y), within, gain.copy(), gain.copy(), above, below)
 
 
 def guarded(x: FloatArray, y: FloatArray, delta: float = DELTA, best: float = CAP) -> Tests:
@@ -137,7 +141,12 @@ def guarded(x: FloatArray, y: FloatArray, delta: float = DELTA, best: float = CA
         found.low[rows] = np.minimum(found.low[rows], more.low)
         found.high[rows] = np.maximum(found.high[rows], more.high)
         found.p[rows] = np.maximum(found.p[rows], more.p)
-        found.equivalence_p[rows] = np.maximum(found.equivalence_p[rows], more.equivalence_p)
+        for mine_p, more_p in (
+            (found.equivalence_p, more.equivalence_p),
+            (found.above_p, more.above_p),
+            (found.below_p, more.below_p),
+        ):
+            mine_p[rows] = np.maximum(mine_p[rows], more_p)
         found.least[rows] = np.minimum(found.least[rows], more.gain)
         found.most[rows] = np.maximum(found.most[rows], more.gain)
     return found

@@ -1,4 +1,4 @@
-"""An arm against the from-scratch arm on one judged figure: verdict, effect sizes, check by a control."""
+"""An arm against the from-scratch arm on one judged figure: verdict, effect sizes, what controls say."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from rl_transfer.analysis import arm_statistics as stats
 from rl_transfer.analysis.arm_statistics import Interval, Values
 from rl_transfer.analysis.arms import Arm
+from rl_transfer.analysis.attribution import Attribution
 from rl_transfer.analysis.bootstrap import iqm_difference
 from rl_transfer.analysis.cluster_bootstrap import cluster_iqm_difference
 from rl_transfer.analysis.contrast import Contrast
@@ -28,34 +29,6 @@ from rl_transfer.spec import Analysis
 Judged = Literal["asymptotic_gain", "auc_gain"]
 JUDGED: tuple[Judged, ...] = ("asymptotic_gain", "auc_gain")
 """The metrics that get a verdict: final quality and sample efficiency."""
-
-Finding = Literal["knowledge", "partly", "not knowledge", "unclear", "unchecked"]
-
-
-@dataclass(frozen=True)
-class ControlCheck:
-    """Does the arm gain more than its control, which knows nothing of the source?"""
-
-    control: str
-    finding: Finding
-    over_control: Interval
-    """Arm − control, in the unit of the comparison."""
-    raw: Interval
-    """The same in the measure's unit."""
-    p: float
-
-    @property
-    def sentence(self) -> str:
-        """The finding in words."""
-        text = {
-            "knowledge": "it is clearly above its control {}",
-            "partly": "its control {} shows a part of the gain too",
-            "not knowledge": "its control {} shows the gain too: not knowledge, but the effect of "
-            "training fewer parameters",
-            "unclear": "it is not clearly above its control {}",
-            "unchecked": "its control {} is not finished, so the gain may not be knowledge",
-        }
-        return text[self.finding].format(self.control)
 
 
 @dataclass(frozen=True)
@@ -87,7 +60,8 @@ class Comparison:
     """Difference of interquartile means in the measure's unit, percentile bootstrap interval."""
     fresh_seeds: SeedRange | None
     """Seeds per arm of a new plan that would settle an inconclusive verdict; None if nothing can be said."""
-    control: ControlCheck | None = None
+    attribution: Attribution | None = None
+    """What the cell's controls say; None without any."""
     obstacle: Obstacle | None = None
     """Why no verdict may be given, whatever the numbers; the verdict is inconclusive then."""
     at_limit: str = ""
@@ -132,9 +106,20 @@ class Comparison:
         return {"failed": "✗", "unfinished": "…", "incomparable": "≠", "chance": "∅"}[self.obstacle.state]
 
     @property
+    def sign(self) -> int:
+        """1 of a positive verdict, −1 of a negative one, else 0."""
+        return {Verdict.POSITIVE: 1, Verdict.NEGATIVE: -1}.get(self.verdict, 0)
+
+    @property
+    def known(self) -> bool:
+        """Whether its gain is shown to be knowledge, or its loss knowledge that hurts."""
+        claimed = {1: "helps", -1: "hurts"}.get(self.sign)
+        return self.attribution is not None and self.attribution.finding == claimed
+
+    @property
     def doubted(self) -> bool:
-        """Whether a control puts the gain in doubt; False without a check."""
-        return self.control is not None and self.control.finding != "knowledge"
+        """Whether controls put a gain or a loss in doubt; False without a verdict or a control."""
+        return bool(self.sign) and self.attribution is not None and not self.known
 
 
 @dataclass(frozen=True)
@@ -238,34 +223,3 @@ def _limit_of(spreadless: str) -> str:
 
 def _fresh_seeds(pair: Contrast, delta: float, settings: Analysis, cells: int) -> SeedRange | None:
     return fresh_seeds(pair.x, pair.y, delta=delta, q=settings.q, cells=cells, confidence=settings.confidence)
-
-
-def check_control(
-    name: str, arm_over_control: Contrast, control: Comparison, *, complete: bool
-) -> ControlCheck:
-    """What a control says of an arm's gain.
-
-    not knowledge: the control gains too (its own interval above 0 and point ≥ δ) and the arm is not clearly
-    above it (interval of the difference not wholly above 0); partly: the control gains, the arm gains
-    clearly more; knowledge: only the arm gains, and clearly more; unclear: only the arm gains, but
-    not clearly more.
-
-    Args:
-        name: the control.
-        arm_over_control: the arm against the control.
-        control: the control against the from-scratch arm.
-        complete: whether both arms are complete and comparable.
-
-    Returns:
-        The finding, and the arm's gain over the control.
-    """
-    above = arm_over_control.raw.defined and arm_over_control.raw.low > 0
-    gains = control.raw.defined and control.raw.low > 0 and control.raw.point >= control.raw_delta
-    finding: Finding
-    if not complete:
-        finding = "unchecked"
-    elif gains:
-        finding = "partly" if above else "not knowledge"
-    else:
-        finding = "knowledge" if above else "unclear"
-    return ControlCheck(name, finding, arm_over_control.gain, arm_over_control.raw, arm_over_control.p)

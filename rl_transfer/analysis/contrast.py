@@ -11,7 +11,7 @@ import numpy as np
 from rl_transfer.analysis import arm_statistics as stats
 from rl_transfer.analysis.arm_statistics import UNDEFINED, Interval
 from rl_transfer.analysis.guard import Data, is_spreadless, place_of, with_one_more
-from rl_transfer.analysis.score_intervals import equivalence_p, score_interval, score_line
+from rl_transfer.analysis.score_intervals import beyond_p, score_interval, score_line
 from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.sequential import block_permutation_p
 from rl_transfer.wording import in_words
@@ -40,6 +40,8 @@ class Contrast:
     """p of the two one-sided tests of ±δ, not adjusted."""
     relevance: int
     """1 where the difference is at least δ, −1 where it is at most −δ, else 0."""
+    beyond_p: tuple[float, float] = (1.0, 1.0)
+    """P of a difference of at most −δ, and of one of at least δ, each as a null hypothesis; not adjusted."""
     measured: Contrast | None = None
     """The same without a run more; None where every arm has spread."""
     spreadless: str = ""
@@ -123,6 +125,7 @@ def contrast(
         max(case.p for case in cases),
         max(case.equivalence_p for case in cases),
         signs.pop() if len(signs) == 1 else 0,
+        (max(case.beyond_p[0] for case in cases), max(case.beyond_p[1] for case in cases)),
         measured=first,
         spreadless="; ".join(f"{in_words(arms)} {place}" for place, arms in places.items()),
     )
@@ -138,14 +141,16 @@ def _case(data: Data, confidence: float, generator: np.random.Generator, test: T
         point = raw.point / scale.span
         found = score_interval(parts, scale, confidence) if raw.defined else UNDEFINED
         score = Interval(point, found.low, found.high)
+    beyond = beyond_p(parts, scale)
     return Contrast(
         x,
         y,
         raw,
         score,
         test(data.x, data.y, generator),
-        equivalence_p(parts, scale) if min(len(x), len(y)) else math.nan,
+        max(beyond) if min(len(x), len(y)) else math.nan,
         _relevance(raw.point, data),
+        beyond,
     )
 
 

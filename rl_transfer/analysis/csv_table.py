@@ -28,6 +28,7 @@ _VERDICT = {
     "hedges_g": "hedges_g",
     "improvement": "probability_of_improvement",
     "verdict_seeds": "verdict_seeds",
+    "knowledge": "knowledge",
 }
 """End of a judged metric's column → key in its comparison."""
 _ESTIMATE = ("mean", "low", "high", "n")

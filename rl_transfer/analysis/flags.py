@@ -15,6 +15,7 @@ from rl_transfer.analysis.inputs import Sweep
 from rl_transfer.analysis.metrics import GAINS, RunMetrics
 from rl_transfer.analysis.mixture import code_mixtures
 from rl_transfer.analysis.score_scale import ScoreScale
+from rl_transfer.analysis.settings import StrategyInfo
 from rl_transfer.analysis.source_policies import LEAST_POLICIES
 from rl_transfer.results import PLAYED, Labels
 from rl_transfer.wording import in_words, listing
@@ -32,8 +33,8 @@ class Flag:
 
     @property
     def of_control(self) -> bool:
-        """Whether a control raises it, which concerns the gain's meaning and not its runs."""
-        return self.code.startswith("control-")
+        """Whether a control, or the lack of one, raises it: it concerns what a gain means, not its runs."""
+        return self.code.startswith("control-") or self.code == "no-control"
 
     @property
     def of_target(self) -> bool:
@@ -192,6 +193,25 @@ def control_knobs(arm: Arm, control: Arm) -> list[Flag]:
         return []
     text = f"its control {control.strategy} trained with other knobs: {', '.join(apart)}"
     return [Flag("control-knobs", text)]
+
+
+def no_control(strategy: StrategyInfo) -> list[Flag]:
+    """Whether a strategy that takes anything from a source stands without a control.
+
+    Args:
+        strategy: that no control of the sweep serves.
+
+    Returns:
+        One flag, or none.
+    """
+    if not strategy.uses_source:
+        return []
+    text = (
+        "without a control nobody can tell knowledge of the source from what its architecture, scale or "
+        "frozen parts do alone; add one, such as the same strategy with initial: {kind: shuffled}, "
+        f"control: true and control_for: [{strategy.name}]"
+    )
+    return [Flag("no-control", text)]
 
 
 def _knobs(arm: Arm) -> dict[str, object]:

@@ -120,14 +120,17 @@ class LookDesign:
         return lambda x, y, generator: block_permutation_p(blocks(x), blocks(y), generator, samples=samples)
 
     def weighed(self, pair: Contrast) -> Contrast:
-        """A contrast with both p divided by the weight of this look, 1 at most.
+        """A contrast with every p divided by the weight of this look, 1 at most.
 
         Args:
             pair: as :meth:`test` gives it.
         """
-        p, within = (each if math.isnan(each) else min(1.0, each / self.weight) for each in _both_p(pair))
+        p, within, low, high = (
+            each if math.isnan(each) else min(1.0, each / self.weight)
+            for each in (*_both_p(pair), *pair.beyond_p)
+        )
         measured = None if pair.measured is None else self.weighed(pair.measured)
-        return replace(pair, p=p, equivalence_p=within, measured=measured)
+        return replace(pair, p=p, equivalence_p=within, beyond_p=(low, high), measured=measured)
 
     def repeated(self, pair: Contrast, key: CellKey, metric: Judged) -> Contrast:
         """A contrast with the smallest of either p so far, each divided by the weight of its look.

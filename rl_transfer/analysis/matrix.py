@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -14,15 +14,24 @@ from rl_transfer.analysis import comparison as compare
 from rl_transfer.analysis import overview, selection
 from rl_transfer.analysis.arm_statistics import benjamini_hochberg
 from rl_transfer.analysis.arms import Arm, arm_band, build_arm, source_info
+from rl_transfer.analysis.attribution import ControlCheck, Question, Summand, attribute, control_check
+from rl_transfer.analysis.attribution_words import doubts, in_short
 from rl_transfer.analysis.cells import arm_metrics, gain_metrics
 from rl_transfer.analysis.comparison import JUDGED, Comparison, Judged
 from rl_transfer.analysis.contrast import Contrast, contrast, in_one_block, studentised
-from rl_transfer.analysis.flags import Flag, Obstacle, arm_flags, control_knobs, no_arm_left_chance, obstacle
-from rl_transfer.analysis.guard import below_chance
+from rl_transfer.analysis.controls import Controls
+from rl_transfer.analysis.flags import (
+    Obstacle,
+    arm_flags,
+    control_knobs,
+    no_arm_left_chance,
+    no_control,
+    obstacle,
+)
+from rl_transfer.analysis.guard import below_chance, left_chance
 from rl_transfer.analysis.inputs import Run, Sweep
 from rl_transfer.analysis.inside import inside
 from rl_transfer.analysis.look_design import LookDesign
-from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.metrics import GAINS, final_performance, has_plateaued
 from rl_transfer.analysis.model import Cell, CellKey, Kind, Matrix, TargetInfo
 from rl_transfer.analysis.parting import DifferenceBand, difference_band
@@ -32,7 +41,6 @@ from rl_transfer.analysis.settings import read_dose, read_engine, read_number, r
 from rl_transfer.analysis.success import read_success
 from rl_transfer.analysis.threshold import threshold_of
 from rl_transfer.analysis.tolerance import read_tolerance
-from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.seeding import generator
 
 
@@ -68,6 +76,7 @@ class Steps:
         for key in self.arms:
             self.on_target[key[1]].append(key)
         self.obstacles = {key: self._obstacle(key) for key in self.arms if self.kinds[key] != "baseline"}
+        self.controls = Controls(self.kinds, self.strategies)
         self.family = [key for key, kind in self.kinds.items() if kind == "transfer"]
 
     def _random_run(self, target: str) -> Run | None:
@@ -176,10 +185,8 @@ class Steps:
                 )
                 if self.part is not None:
                     found[key][metric] = self.part.judged(found[key][metric])
-        for key in self.family:
-            for metric in JUDGED:
-                if key not in self._held(metric):
-                    found[key][metric] = self._checked(found, key, metric)
+            for key, entry in self._attributed(found, metric).items():
+                found[key][metric] = entry
         return found
 
     def _corrected(self, p: Mapping[CellKey, float]) -> dict[CellKey, float]:
@@ -234,21 +241,40 @@ class Steps:
             scratch.by_run(GAINS["asymptotic_gain"]), self.scales[key[1]]
         )
 
-    def _checked(
-        self, found: Mapping[CellKey, Mapping[Judged, Comparison]], key: CellKey, metric: Judged
-    ) -> Comparison:
-        """The comparison with its control's finding, where the gain is positive and a control exists."""
-        mine = found[key][metric]
-        control = self._control(key)
-        if control is None or mine.verdict is not Verdict.POSITIVE:
-            return mine
-        check = compare.check_control(
-            control[2],
-            self.contrast(metric, key, self.arms[control]),
-            found[control][metric],
-            complete=self.obstacles[control] is None,
-        )
-        return replace(mine, control=check)
+    def _attributed(
+        self, found: Mapping[CellKey, Mapping[Judged, Comparison]], metric: Judged
+    ) -> dict[CellKey, Comparison]:
+        """The comparisons of the cells that have controls, with what these say."""
+        questions = {
+            key: self._question(metric, key, found, controls)
+            for key in self.family
+            if (controls := self.controls.of(key))
+        }
+        said = attribute(questions, self.settings.q)
+        return {key: replace(found[key][metric], attribution=each) for key, each in said.items()}
+
+    def _question(
+        self,
+        metric: Judged,
+        key: CellKey,
+        found: Mapping[CellKey, Mapping[Judged, Comparison]],
+        controls: Sequence[CellKey],
+    ) -> Question:
+        entry = found[key][metric]
+        delta = self.scales[key[1]].raw_delta
+        if entry.attribution is not None:
+            return Question(entry.attribution.checks, entry.sign, delta, entry.attribution)
+        checks = tuple(self._beside(metric, key, other, found[other][metric]) for other in controls)
+        return Question(checks, entry.sign, delta)
+
+    def _beside(self, metric: Judged, key: CellKey, other: CellKey, entry: Comparison) -> ControlCheck:
+        control, figure, scale = self.arms[other], GAINS[metric], self.scales[key[1]]
+        obstacles = (self.obstacles[key], self.obstacles[other])
+        problem = next((each.reason for each in obstacles if each is not None), "")
+        if not problem and self._at_chance(metric, key) and not left_chance(control.by_run(figure), scale):
+            problem = "no arm left chance"
+        rest = Summand(entry.gain, entry.raw, entry.p)
+        return control_check(other[2], self.contrast(metric, key, control), rest, problem)
 
     def companions(self, key: CellKey) -> Iterator[CellKey]:
         """The arms that a cell is compared with, which go on with it.
@@ -262,28 +288,7 @@ class Steps:
         source, target, _ = key
         own = (source, target, self.sweep.baseline)
         yield own if own in self.arms else (None, target, self.sweep.baseline)
-        for other in self.on_target[target]:
-            if self.kinds[other] == "control" and other[0] in (None, source):
-                served = [
-                    each for each in self.family if each[1] == target and self._is_control_of(other, each)
-                ]
-                if key in served or not served:
-                    yield other
-
-    def _control(self, key: CellKey) -> CellKey | None:
-        if self.kinds[key] != "transfer":
-            return None
-        there = self.on_target[key[1]]
-        return next((other for other in there if self._is_control_of(other, key)), None)
-
-    def _is_control_of(self, other: CellKey, key: CellKey) -> bool:
-        """Named as control; a control that names nobody serves the same freeze mask."""
-        if self.kinds[other] != "control" or other[0] not in (None, key[0]):
-            return False
-        control, strategy = self.strategies[other[2]], self.strategies[key[2]]
-        if control.control_for:
-            return strategy.name in control.control_for
-        return bool(control.freeze) and control.freeze == strategy.freeze
+        yield from self.controls.beside(key)
 
     def matrix(self) -> Matrix:
         """Put everything together."""
@@ -359,16 +364,10 @@ class Steps:
         if kind != "baseline" and scratch is not None:
             metrics |= gain_metrics(arm, scratch, scale, confidence)
         flags = arm_flags(arm, scratch, self.sources.get(key[0] or ""), scale, self.sweep.labels)
-        flags += [
-            Flag(
-                f"control-{entry.control.finding.replace(' ', '-')}",
-                f"{METRICS[metric].claim}: {entry.control.sentence}",
-            )
-            for metric, entry in comparisons.items()
-            if entry.control is not None and entry.doubted
-        ]
-        control = self._control(key)
-        flags += control_knobs(arm, self.arms[control]) if control is not None else []
+        controls = self.controls.of(key)
+        flags += doubts(comparisons.values(), self.sweep.labels)
+        flags += [flag for other in controls for flag in control_knobs(arm, self.arms[other])]
+        flags += no_control(self.strategies[key[2]]) if kind == "transfer" and not controls else []
         return Cell(
             source=key[0],
             target=key[1],
@@ -384,4 +383,5 @@ class Steps:
             parting=self._parting(key) if kind != "baseline" else None,
             scale=scale,
             inside=inside(arm, confidence),
+            knowledge=tuple(in_short(comparisons.values(), self.sweep.labels)),
         )

@@ -70,6 +70,8 @@ class Cell:
     """The constants of its scores: the target's, in a seed plan at the last look that the cell came to."""
     inside: Mapping[str, PartInside] = field(default_factory=dict)
     """Part → what its units and weights are like; empty where no record says."""
+    knowledge: tuple[str, ...] = ()
+    """What its controls say, in words."""
 
     @property
     def key(self) -> CellKey:

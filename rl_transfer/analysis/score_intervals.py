@@ -75,28 +75,27 @@ def difference_line(parts: Sequence[Part], shift: float) -> Line:
     return Line(samples, (-shift, 0.0))
 
 
-def equivalence_p(parts: Sequence[Part], scale: ScoreScale) -> float:
-    """P of two one-sided tests: the difference is shown to lie within ±δ if it is below the level of each.
+def beyond_p(parts: Sequence[Part], scale: ScoreScale) -> tuple[float, float]:
+    """P of a difference of at most −δ, and of one of at least δ, each as a null hypothesis.
 
-    δ in the measure's unit is a constant; one that is a share of the from-scratch arm's span is tested
+    Both tests are one-sided. The difference is shown to lie within ±δ where both reject, each at its full
+    level. δ in the measure's unit is a constant; one that is a share of the from-scratch arm's span is tested
     by D(±δ), in which the span's own error counts.
 
     Source: Schuirmann 1987, J. Pharmacokinetics and Biopharmaceutics 15:657–680.
 
     Args:
-        parts: the arm with sign 1, the from-scratch arm with sign −1; two runs or more each.
+        parts: the arm with sign 1, the one that it is compared with with sign −1; two runs or more each.
         scale: of the target, with its δ.
 
     Returns:
-        The larger of both p, in [0, 1]; 1 where no δ is declared.
+        Both p, in [0, 1]; 1 where no δ is declared.
     """
     tolerance = scale.tolerance
     if not tolerance.declared or any(len(values) < 2 for _, values in parts):
-        return 1.0
+        return 1.0, 1.0
     if tolerance.share:
         line = score_line(parts, scale)
-        above, below = line.one_sided_p(-tolerance.share)[0], line.one_sided_p(tolerance.share)[1]
-    else:
-        above = difference_line(parts, -tolerance.raw).one_sided_p(0.0)[0]
-        below = difference_line(parts, tolerance.raw).one_sided_p(0.0)[1]
-    return max(above, below)
+        return line.one_sided_p(-tolerance.share)[0], line.one_sided_p(tolerance.share)[1]
+    low, high = (difference_line(parts, shift) for shift in (-tolerance.raw, tolerance.raw))
+    return low.one_sided_p(0.0)[0], high.one_sided_p(0.0)[1]

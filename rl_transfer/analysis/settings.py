@@ -43,6 +43,11 @@ class StrategyInfo:
     control_for: tuple[str, ...] = ()
     copy: tuple[str, ...] = ()
     freeze: tuple[str, ...] = ()
+    uses_source: bool = False
+    """Whether it takes anything from a source."""
+
+
+_OF_SOURCE = ("copy", "as_copied", "uses_source", "kickstart", "guide")
 
 
 def read_strategies(config: JsonObject) -> dict[str, StrategyInfo]:
@@ -64,6 +69,7 @@ def read_strategies(config: JsonObject) -> dict[str, StrategyInfo]:
             control_for=_names(entry.get("control_for")),
             copy=_names(entry.get("copy")),
             freeze=_names(entry.get("freeze")),
+            uses_source=any(entry.get(key) for key in _OF_SOURCE),
         )
         for name, entry in entries
     }

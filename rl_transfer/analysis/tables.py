@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict
 
 from rl_transfer.analysis.arm_statistics import Interval
+from rl_transfer.analysis.attribution import Attribution, Summand
 from rl_transfer.analysis.cells import Estimate, Metric
 from rl_transfer.analysis.comparison import JUDGED, Comparison
 from rl_transfer.analysis.metric_table import METRICS
@@ -123,7 +124,7 @@ def _estimate(estimate: Estimate) -> JsonObject:
 
 
 def _comparison(entry: Comparison) -> JsonObject:
-    check, advice = entry.control, entry.fresh_seeds
+    advice = entry.fresh_seeds
     return {
         "unit": entry.unit,
         "gain": _number(entry.gain.point),
@@ -161,16 +162,36 @@ def _comparison(entry: Comparison) -> JsonObject:
             "interval": _limits(entry.exploratory.gain),
             "p": _number(entry.exploratory.p),
         },
-        "control": None
-        if check is None
-        else {
-            "control": check.control,
-            "finding": check.finding,
-            "over_control": _number(check.over_control.point),
-            "interval": _limits(check.over_control),
-            "raw": {"over_control": _number(check.raw.point), "interval": _limits(check.raw)},
-            "p": _number(check.p),
-        },
+        "knowledge": None if entry.attribution is None else entry.attribution.finding,
+        "attribution": None if entry.attribution is None else _attribution(entry.attribution),
+    }
+
+
+def _attribution(said: Attribution) -> JsonObject:
+    return {
+        "finding": said.finding,
+        "p": _number(said.p),
+        "adjusted_p": _number(said.adjusted_p),
+        "absence_p": _number(said.absence_p),
+        "adjusted_absence_p": _number(said.adjusted_absence_p),
+        "controls": [
+            {
+                "control": check.control,
+                "knowledge": _summand(check.knowledge),
+                "rest": _summand(check.rest),
+                "problem": check.problem or None,
+            }
+            for check in said.checks
+        ],
+    }
+
+
+def _summand(part: Summand) -> JsonObject:
+    return {
+        "gain": _number(part.gain.point),
+        "interval": _limits(part.gain),
+        "raw": {"gain": _number(part.raw.point), "interval": _limits(part.raw)},
+        "p": _number(part.p),
     }
 
 

@@ -24,7 +24,7 @@ _LEVELS = ("final_performance", "auc")
 def text_table(matrix: Matrix) -> str:
     """Gains, intervals and verdicts, one line per cell; then flags, warnings and the plain sentences.
 
-    At most :data:`WIDTH` columns; ``*`` marks a gain that the strategy's control puts in doubt, ``r`` one in
+    At most :data:`WIDTH` columns; ``*`` marks a verdict that a control puts in doubt, ``r`` one in
     raw units of the measure where others are scores.
 
     Args:

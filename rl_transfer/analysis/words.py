@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from rl_transfer.analysis import metrics
 from rl_transfer.analysis.arm_statistics import Interval
@@ -196,7 +196,7 @@ def _sentence(key: tuple[str, str | None, float, str], cells: Sequence[Cell], un
     strategy, _, budget, source = key
     found: dict[str, dict[str, list[str]]] = {}
     for cell in cells:
-        effect, detail = _effect(cell.comparisons.values())
+        effect, detail = _effect(cell)
         found.setdefault(effect, {}).setdefault(detail, []).append(cell.target)
     phrases = []
     for effect in EFFECTS:
@@ -208,10 +208,10 @@ def _sentence(key: tuple[str, str | None, float, str], cells: Sequence[Cell], un
     return f"{place[0].upper()}{place[1:]}, {strategy}{origin} {'; '.join(phrases)}."
 
 
-def _effect(comparisons: Iterable[Comparison]) -> tuple[str, str]:
+def _effect(cell: Cell) -> tuple[str, str]:
     """What a cell's verdicts add up to, and for which of the judged metrics; or what is in their way."""
     by_verdict: dict[Verdict, list[Comparison]] = {}
-    entries = [*comparisons]
+    entries = [*cell.comparisons.values()]
     at_chance = [
         entry for entry in entries if entry.obstacle is not None and entry.obstacle.state == "chance"
     ]
@@ -220,19 +220,19 @@ def _effect(comparisons: Iterable[Comparison]) -> tuple[str, str]:
             return _OBSTACLES[entry.obstacle.state], f" ({entry.obstacle.short})"
         by_verdict.setdefault(entry.verdict, []).append(entry)
     gains, losses = by_verdict.get(Verdict.POSITIVE, []), by_verdict.get(Verdict.NEGATIVE, [])
+    effect, scope = "is undecided", []
     if gains and losses:
-        return "both helps and hurts", f" (helps {_scope(gains)}, hurts {_scope(losses)})"
-    if gains:
-        doubts = dict.fromkeys(
-            entry.control.sentence for entry in gains if entry.control is not None and entry.doubted
-        )
+        effect = "both helps and hurts"
+        scope = [f"helps {_scope(gains)}, hurts {_scope(losses)}"]
+    elif gains:
         weak = ["over a baseline that training made worse than chance"] if gains[0].weak_baseline else []
-        return "helps", f" ({'; '.join([_scope(gains), *weak, *doubts])})"
-    if losses:
-        return "hurts", f" ({_scope(losses)})"
-    if set(by_verdict) == {Verdict.EQUIVALENT}:
-        return "makes no relevant difference", ""
-    return "is undecided", ""
+        effect, scope = "helps", [_scope(gains), *weak]
+    elif losses:
+        effect, scope = "hurts", [_scope(losses)]
+    elif set(by_verdict) == {Verdict.EQUIVALENT}:
+        effect = "makes no relevant difference"
+    details = "; ".join([*scope, *cell.knowledge])
+    return effect, f" ({details})" if details else ""
 
 
 def _scope(entries: Sequence[Comparison]) -> str:

@@ -32,8 +32,11 @@ _READING: tuple[str, ...] = (
     "Intervals are Welch t intervals over seeds. p-values come from the exact permutation test, corrected "
     "with Benjamini–Hochberg over the cells of the matrix, one family per metric; controls are not in the "
     "family.",
-    "A gain that a <b>control</b> shows too (such as the same parts frozen at random values) is the effect "
-    "of training fewer parameters, not of knowledge from the source.",
+    "A <b>control</b> has all of a strategy but the source's knowledge: its weights shuffled, or random "
+    "ones, under the same frozen parts. A gain is the sum of strategy − control, what knowledge adds, and "
+    "of control − scratch, what architecture, scale and training fewer parameters do alone. <b>Knowledge "
+    "helps</b> (or <b>hurts</b>) where the strategy is clearly above (below) every control; <b>not "
+    "knowledge</b>: a part of knowledge as large as δ is ruled out; else it is unclear.",
     "Verdicts hold <b>at the budget they were measured at</b>: negative transfer at a short budget can turn "
     "positive at a longer one. Final performance is an asymptote only where the from-scratch curve has "
     "flattened.",

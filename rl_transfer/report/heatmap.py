@@ -30,7 +30,7 @@ _BLANK = "#f0f0f0"
 _SCALE = LinearSegmentedColormap.from_list("gain", [NEGATIVE, "#f1a340", "#ffffff", "#67a9cf", POSITIVE])
 _LEGEND = (
     "▲ positive\u2003▼ negative\u2003≈ equivalent\u2003? inconclusive (hatched)\u2003"
-    "* its control puts the gain in doubt\u2003! flagged"
+    "* a control puts it in doubt\u2003! flagged"
 )
 
 

@@ -71,7 +71,7 @@ def _results(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
         sections.verdict_table(matrix),
         tag(
             "p",
-            f"Gains in {words.scale_of_gains(matrix)} with intervals. * A control puts the gain in doubt.",
+            f"Gains in {words.scale_of_gains(matrix)} with intervals. * A control puts it in doubt.",
             class_="muted",
         ),
         _figure(drawings, "heatmap", "The transfer matrix: gain, interval and verdict of every cell."),

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from rl_transfer.analysis import words
 from rl_transfer.analysis.aggregate import SUMMED, Aggregate
 from rl_transfer.analysis.arm_statistics import Interval
+from rl_transfer.analysis.attribution import Summand
+from rl_transfer.analysis.attribution_words import attribution, finding
 from rl_transfer.analysis.cells import Estimate, Metric
 from rl_transfer.analysis.comparison import JUDGED, Comparison
 from rl_transfer.analysis.metric_table import METRICS
@@ -233,6 +235,7 @@ def cell_details(cell: Cell, matrix: Matrix) -> Html:
         items((flag.message for flag in cell.flags), class_="warnings"),
         _tests(cell, matrix) if cell.comparisons else "",
         _policies(cell, matrix),
+        telescope_table(cell, matrix),
         _metrics(cell, matrix),
     )
 
@@ -259,9 +262,7 @@ def _tests(cell: Cell, matrix: Matrix) -> Html:
     for name, entry in cell.comparisons.items():
         adjusted = "outside the family" if math.isnan(entry.adjusted_p) else f"{entry.adjusted_p:.3g}"
         because = "; ".join(
-            text
-            for text in (entry.reason, entry.control.sentence if entry.control else "", words.advice(entry))
-            if text
+            text for text in (entry.reason, attribution(entry, matrix.labels), words.advice(entry)) if text
         )
         rows.append(
             [
@@ -280,6 +281,44 @@ def _tests(cell: Cell, matrix: Matrix) -> Html:
     raw = f"in {matrix.measure}"
     head = ["", "verdict", "p", "adjusted p", "equivalence p", "P(better)", "Hedges' g", f"gain {raw}"]
     return table([*head, f"IQM gain {raw} (bootstrap)", "why"], rows)
+
+
+def telescope_table(cell: Cell, matrix: Matrix) -> Html:
+    """The gain of a cell beside each control, as the sum of what knowledge adds and what is there without it.
+
+    Args:
+        cell: one (source, target, strategy).
+        matrix: the analysis that it belongs to.
+
+    Returns:
+        A table; empty where the cell has no control.
+    """
+    rows = []
+    for name, entry in cell.comparisons.items():
+        for check in entry.attribution.checks if entry.attribution else ():
+            rows.append(
+                [
+                    METRICS[name].claim,
+                    minus(words.gain(entry, matrix.labels)),
+                    check.control,
+                    *(
+                        text
+                        for part in (check.knowledge, check.rest)
+                        for text in (_part(part, entry, matrix), figure_text(part.p))
+                    ),
+                    check.problem or finding(entry),
+                ]
+            )
+    if not rows:
+        return Html("")
+    head = ["", "gain", "control", "= strategy − control", "p", "+ control − scratch", "p", "finding"]
+    return table(head, rows)
+
+
+def _part(part: Summand, entry: Comparison, matrix: Matrix) -> str:
+    if entry.shown_raw:
+        return f"{interval_text(part.raw, digits=words.digits(matrix.labels))} r"
+    return interval_text(part.gain)
 
 
 def _metrics(cell: Cell, matrix: Matrix) -> Html:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rl_transfer.analysis import words
+from rl_transfer.analysis.attribution_words import attribution
 from rl_transfer.analysis.comparison import JUDGED, Comparison
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix
@@ -42,7 +43,7 @@ def _row(cell: Cell, matrix: Matrix) -> list[str]:
     origin = f" from {cell.source}" if cell.source and len(matrix.sources) > 1 else ""
     control = " (control)" if cell.kind == "control" else ""
     entries = [cell.comparisons[name] for name in JUDGED]
-    why = [text for entry in entries for text in _why(entry)]
+    why = [text for entry in entries for text in _why(entry, matrix)]
     why += [flag.message for flag in cell.flags if not flag.of_control]
     return [
         _plain(f"{cell.strategy}{origin}{control}"),
@@ -58,9 +59,9 @@ def _gain(entry: Comparison, matrix: Matrix) -> str:
     return f"**{judged}** {_plain(words.gain(entry, matrix.labels))}"
 
 
-def _why(entry: Comparison) -> list[str]:
-    control = entry.control.sentence if entry.control else ""
-    return [text for text in (entry.reason, control, words.advice(entry)) if text]
+def _why(entry: Comparison, matrix: Matrix) -> list[str]:
+    said = attribution(entry, matrix.labels)
+    return [text for text in (entry.reason, said, words.advice(entry)) if text]
 
 
 def _plain(text: str) -> str:

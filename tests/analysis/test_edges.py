@@ -9,7 +9,6 @@ import pytest
 from rl_transfer.analysis import Run, Sweep, analyse, bootstrap
 from rl_transfer.analysis.arm_statistics import Interval, cohens_d, mean_interval
 from rl_transfer.analysis.arms import band
-from rl_transfer.analysis.comparison import check_control
 from rl_transfer.analysis.contrast import Contrast
 from rl_transfer.analysis.metrics import final_performance, measure
 from rl_transfer.analysis.model import CellKey
@@ -56,26 +55,6 @@ def test_a_contrast_counts_the_smaller_arm():
     assert Contrast((1.0,), (1.0, 2.0), interval, None, 1.0, 1.0, 0).runs == 1
 
 
-@pytest.mark.parametrize(
-    ("control", "above", "finding"),
-    [
-        # gain (point, low, high) of the control, low end of the arm over the control, δ = 0.05
-        ((0.2, 0.1, 0.3), 0.1, "partly"),
-        ((0.2, 0.1, 0.3), 0.0, "not knowledge"),  # the limit itself is not above 0
-        ((0.2, 0.0, 0.4), 0.1, "knowledge"),  # nor is it for the control
-        ((0.05, 0.01, 0.09), 0.1, "partly"),  # a point of δ counts
-        ((0.04, 0.01, 0.07), 0.1, "knowledge"),
-        ((0.2, math.nan, math.nan), 0.0, "unclear"),
-    ],
-)
-def test_a_control_gains_by_the_rules_of_a_verdict(control, above, finding):
-    matrix = analyse(two_arms([FAST] * 4, [SLOW] * 4))
-    entry = replace(tuned(matrix).comparisons["auc_gain"], raw=Interval(*control), raw_delta=0.05)
-    over = Contrast((), (), Interval(above + 0.1, above, above + 0.2), None, 0.5, 1.0, 1)
-    assert check_control("c", over, entry, complete=True).finding == finding
-    assert check_control("c", over, entry, complete=False).finding == "unchecked"
-
-
 def test_a_source_is_scored_by_its_last_evaluation_and_the_worst_is_named():
     matrix = with_sources((90, 60, 70, 95), bar=80)
     assert matrix.sources["base"].scores == {0: 90, 1: 60, 2: 70, 3: 95}
@@ -103,7 +82,7 @@ def test_a_control_that_names_nobody_serves_no_other_freeze_mask(control, strate
     strategies = {"scratch": {}, "fine-tune": {"freeze": strategy}, "control": plain}
     entry = tuned(analyse(sweep(arms, strategies=strategies))).comparisons["auc_gain"]
     assert entry.verdict == "positive"
-    assert entry.control is None
+    assert entry.attribution is None
 
 
 def test_a_run_that_is_not_finished_is_not_measured():

@@ -104,7 +104,9 @@ def test_a_strategy_that_says_nothing_has_nothing() -> None:
     said = {"bare": {}, "full": {"summary": "Copy it.", "copy": "all", "freeze": ["trunk", "head"]}}
     assert read_strategies({"strategies": said}) == {
         "bare": StrategyInfo("bare", summary="", control=False, control_for=(), copy=(), freeze=()),
-        "full": StrategyInfo("full", summary="Copy it.", copy=("all",), freeze=("trunk", "head")),
+        "full": StrategyInfo(
+            "full", summary="Copy it.", copy=("all",), freeze=("trunk", "head"), uses_source=True
+        ),
     }
 
 

@@ -89,7 +89,7 @@ def test_headlines_group_targets_and_name_the_budget(matrix):
     assert "hurts on reversed-actions (final quality and sample efficiency)" in tuned
     assert frozen == (
         "At 6,144 environment steps, frozen-trunk-new-head from cartpole helps on longer-pole, weaker-motor "
-        "and reversed-actions (final quality and sample efficiency)."
+        "and reversed-actions (final quality and sample efficiency; knowledge helps)."
     )
 
 

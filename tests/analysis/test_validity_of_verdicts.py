@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
+from benchmarks.validity import attribution as causes
+from benchmarks.validity import rules
 from benchmarks.validity.arms import CAP, DELTA, RANDOM, SHAPES
 from benchmarks.validity.rules import corrected, guarded, plain, student, verdicts
 from benchmarks.validity.score_intervals import draw, holds
 from benchmarks.validity.verdicts import TABLES, main, shares
-from rl_transfer.analysis.arm_statistics import benjamini_hochberg
+from rl_transfer.analysis.arm_statistics import Interval, benjamini_hochberg
+from rl_transfer.analysis.attribution import ControlCheck, Question, Summand, attribute
 from rl_transfer.analysis.contrast import contrast
 from rl_transfer.analysis.fieller import Line, Sample, confidence_set
 from rl_transfer.analysis.score_scale import ScoreScale
@@ -91,3 +94,54 @@ def test_every_table_is_printed(table, capsys):
     with pytest.raises(SystemExit):
         main(["nothing"])
     assert "invalid choice" in capsys.readouterr().err
+
+
+def test_controls_are_asked_in_the_simulation_as_in_the_product():
+    rng = np.random.default_rng(2)
+    cells = [
+        causes.draw(rng, SHAPES["normal"], (40, 20), g, c) for g, c in ((150, (0, 150)), (150, (-40, 10)))
+    ]
+    found, judged = causes.after(cells)
+
+    def check(control: str, mine: rules.Tests, place: int) -> ControlCheck:
+        interval = Interval(float(mine.gain[place]), float(mine.low[place]), float(mine.high[place]))
+        part = Summand(interval, interval, float(mine.p[place]))
+        sign = int(mine.least[place] >= DELTA) - int(mine.most[place] <= -DELTA)
+        beyond = float(mine.above_p[place]), float(mine.below_p[place])
+        return ControlCheck(control, part, part, sign, beyond, 20)
+
+    over = [[guarded(cell.arm, control) for control in cell.controls] for cell in cells]
+    for place in range(40):
+        asked = {
+            k: Question(
+                tuple(check(str(c), mine, place) for c, mine in enumerate(over[k])),
+                int(judged["positive"][place, k]) - int(judged["negative"][place, k]),
+                DELTA,
+            )
+            for k in range(2)
+        }
+        said = [attribute(asked, 0.05)[k].finding for k in range(2)]
+        mine = [
+            next((name for name in causes.FINDINGS if found[name][place, k]), "unclear") for k in range(2)
+        ]
+        assert said == mine
+    assert {name for name in causes.FINDINGS if found[name].any()} == {"helps", "not knowledge"}
+
+
+def test_not_knowledge_is_no_longer_claimed_from_what_is_not_significant():
+    rng = np.random.default_rng(3)
+    half = causes.draw(rng, SHAPES["normal"], (400, 5), 120, (60,))
+    found, judged = causes.after([half])
+    assert causes.before(half)[judged["positive"][:, 0]].mean() > 0.2
+    assert found["not knowledge"].mean() < 0.01
+    none = causes.draw(rng, SHAPES["normal"], (400, 5), 120, (120,))
+    found, _ = causes.after([none])
+    assert (found["helps"] | found["hurts"]).mean() < 0.06
+
+
+@pytest.mark.parametrize("arguments", [[], ["--families"]])
+def test_the_tables_of_controls_are_printed(arguments, capsys):
+    causes.main(["--repeats", "2", *arguments])
+    lines = capsys.readouterr().out.splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert len(lines) == 2 + 3 * (4 if arguments else len(causes.TRUTHS))

@@ -77,7 +77,7 @@ def test_the_terminal_speaks_of_metrics_by_their_labels():
     matrix = analyse(sweep(arms, strategies=strategies))
     doubted = [note for note in notes(matrix) if note.startswith("* ")]
     assert len(doubted) == 1
-    assert "sample efficiency: its control random-frozen shows the gain too" in doubted[0]
+    assert "sample efficiency: unclear whether it is knowledge: random-frozen gains" in doubted[0]
     text = text_table(matrix)
     assert not [name for name in METRICS if "_" in name and name in text]
 

@@ -79,6 +79,9 @@ def test_the_page_says_what_people_ask_first(complete):
     assert "all reach it" in text
     assert "torch" in text
     assert text.count("of 5 runs") == 12
+    # Three targets, two metrics, one control: the gain as a sum, in every cell that has a control.
+    assert text.count("= strategy − control p + control − scratch") == 3
+    assert text.count("knowledge helps") == 6 + 6 + 1, "beside the verdicts, in the sums, in the headline"
 
 
 def test_the_page_of_a_partial_sweep_warns(partial):

@@ -65,7 +65,7 @@ def test_a_sweep_with_missing_runs_is_reported_as_such(partial):
     broken = cells["cartpole", "longer-pole", "fine-tune"]
     assert set(broken["verdict"].values()) == {"inconclusive"}
     assert (len(broken["finished"]), len(broken["seeds"])) == (4, 5)
-    assert {flag["code"] for flag in broken["flags"]} == {"missing-runs", "source-below-bar"}
+    assert {flag["code"] for flag in broken["flags"]} == {"missing-runs", "source-below-bar", "no-control"}
     assert "runs are finished, 1 failed" in partial.paths.table
 
 

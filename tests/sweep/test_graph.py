@@ -13,13 +13,13 @@ def suite(*overrides: str) -> RLSuite:
     return load("quickstart", {"rl": RLSuite}, "suites", list(overrides)).config
 
 
-def test_the_quickstart_has_20_sources_3_random_and_240_target_runs() -> None:
+def test_the_quickstart_has_20_sources_3_random_and_300_target_runs() -> None:
     graph = build_graph(suite())
     roles = [row.role for row in graph.rows]
-    assert (roles.count("source"), roles.count("random"), roles.count("target")) == (20, 3, 3 * 4 * 20)
-    assert len(graph.specs) == 263
-    # 20 × 51,200 for the sources and 240 × 6,144 for the targets.
-    assert sum(untyped(spec).total_steps for spec in graph.specs.values()) == 2_498_560
+    assert (roles.count("source"), roles.count("random"), roles.count("target")) == (20, 3, 3 * 5 * 20)
+    assert len(graph.specs) == 323
+    # 20 × 51,200 for the sources and 300 × 6,144 for the targets.
+    assert sum(untyped(spec).total_steps for spec in graph.specs.values()) == 2_867_200
 
 
 def test_the_random_policy_plays_at_least_100_episodes() -> None:
