@@ -21,6 +21,7 @@ from rl_transfer.analysis.bootstrap import iqm_interval
 from rl_transfer.analysis.cluster_bootstrap import cluster_iqm
 from rl_transfer.analysis.contrast import studentised
 from rl_transfer.analysis.intraclass import intraclass_correlation
+from rl_transfer.analysis.sequential import weights
 from rl_transfer.analysis.source_policies import SourcePolicies
 
 MEAN, TARGETS, RHO = 300.0, 12, 0.5
@@ -63,21 +64,24 @@ def parted(found: Interval) -> bool:
     return found.low > 0 or found.high < 0
 
 
-def judged(runs: FloatArray, scratch: FloatArray, rng: np.random.Generator) -> tuple[bool, bool, str, bool]:
+def judged(
+    runs: FloatArray, scratch: FloatArray, rng: np.random.Generator, level: float = 0.05
+) -> tuple[bool, bool, str, bool]:
     """Whether an arm is called different: by its runs, by what is compared now; of what; interval holds 0.
 
     Args:
         runs: [policy, run].
         scratch: [run].
         rng: of the permutation tests.
+        level: of interval and test.
     """
     sources, values = fed(runs)
     x, y = runs.ravel(), scratch.tolist()
-    before = parted(welch_interval(x, y, 0.95)) and permutation_p(x, y, rng) < 0.05
+    before = parted(welch_interval(x, y, 1 - level)) and permutation_p(x, y, rng) < level
     mine = sources.observations(values)
-    found = welch_interval([*mine.values()], y, 0.95)
+    found = welch_interval([*mine.values()], y, 1 - level)
     test = studentised() if sources.pooled else None
-    after = parted(found) and (before if test is None else test(mine, dict(enumerate_names(y)), rng) < 0.05)
+    after = parted(found) and (before if test is None else test(mine, dict(enumerate_names(y)), rng) < level)
     return before, after, sources.estimand, not parted(found)
 
 
@@ -189,6 +193,28 @@ def matrix(draws: int) -> Iterator[str]:
             yield f"| {rho:.0%} | {seeds} | {before:.3f} | {after:.3f} |"
 
 
+def plans(draws: int) -> Iterator[str]:
+    """A seed plan of four looks, whose seeds take the policies in turn: cells that are ever called different.
+
+    Args:
+        draws: sweeps per row.
+    """
+    yield "| policies | between policies | one look, at the end | plan of four looks |"
+    yield "|---|---|---|---|"
+    for m, rho in ((4, 0.5), (5, 0.5), (5, 0.8), (10, 0.5)):
+        rng = np.random.default_rng([6, m, round(10 * rho)])
+        spending = weights([m * look for look in range(1, 5)])
+        ends, ever = 0, 0
+        for _ in range(draws):
+            runs, scratch = arm(rng, m, 4, rho=rho), normal(rng, (4 * m,), MEAN)
+            ends += judged(runs, scratch, rng)[1]
+            ever += any(
+                judged(runs[:, : look + 1], scratch[: m * (look + 1)], rng, 0.05 * share)[1]
+                for look, share in enumerate(spending)
+            )
+        yield f"| {m} | {rho:.0%} | {ends / draws:.3f} | {ever / draws:.3f} |"
+
+
 def correlation(draws: int) -> Iterator[str]:
     """The intraclass correlation: mean estimate, and coverage of its interval.
 
@@ -214,6 +240,7 @@ TABLES: Mapping[str, tuple[Callable[[int], Iterator[str]], int]] = {
     "one": (one, 2000),
     "several": (several, 2000),
     "controls": (controls, 2000),
+    "plans": (plans, 600),
     "matrix": (matrix, 300),
     "correlation": (correlation, 2000),
 }

@@ -242,14 +242,19 @@ def source_info(sweep: Sweep, name: str, bar: float | None) -> SourceInfo:
         bar: the J that its policies are expected to reach, if any.
 
     Returns:
-        Scores by seed in the measure's unit, training steps and problems.
+        Scores by seed in the measure's unit, those of a run that feeds several seeds once; training steps
+        and problems.
     """
-    rows = sweep.select("source", source=name)
+    first: dict[str, Run] = {}
+    for run in sweep.select("source", source=name):  # one run may feed several seeds
+        first.setdefault(run.id, run)
+    rows = [*first.values()]
     scores = {run.seed: float(run.curve.means[-1]) for run in rows if run.curve}
     steps = [run.curve.budget for run in rows if run.curve]
+    known = {run.id for run in rows if run.curve}
     for run in sweep.select("target", source=name):
         record = run.record or {}
-        if record.get("source_score") is not None:
+        if record.get("source_score") is not None and record.get("source_run") not in known:
             scores.setdefault(run.seed, float(record["source_score"]))
         if record.get("source_steps") is not None:
             steps.append(float(record["source_steps"]))

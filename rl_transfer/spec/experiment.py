@@ -5,10 +5,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from rl_transfer.spec.base import LARGEST, Frozen, Json, JsonValue, Name, Score, ScoreRange, Seed
+from rl_transfer.spec.base import (
+    LARGEST,
+    Frozen,
+    Json,
+    JsonValue,
+    KeyedValueError,
+    Name,
+    Score,
+    ScoreRange,
+    Seed,
+)
+from rl_transfer.spec.seeds import MOST_SEEDS
 from rl_transfer.spec.strategy import StrategyVerbs
 
 NOTHING: Mapping[str, Json] = MappingProxyType({})
@@ -78,11 +90,35 @@ class SourceConfig(Frozen, ABC):
     summary: str = ""
     bar: Score | None = None
     """Score that a source must reach to be worth transferring; cells below it are flagged."""
+    runs: int | None = Field(default=None, ge=1, le=MOST_SEEDS)
+    """Source runs that are trained; the seeds take them in turn. None: each seed has one of its own."""
 
     @property
     @abstractmethod
     def exists(self) -> bool:
         """Whether the source is taken as it is instead of being trained."""
+
+    @model_validator(mode="after")
+    def _check_runs(self) -> Self:
+        if self.runs is not None and self.exists:
+            raise KeyedValueError(
+                "runs", "this source exists already and is one for all seeds; leave runs out"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        """Leaves out what only some sources say: manifests stay as they were."""
+        return without_runs(fields(self))
+
+
+def without_runs(data: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """A source written out, without a number of runs that it does not have.
+
+    Args:
+        data: the source's fields.
+    """
+    return {key: value for key, value in data.items() if key != "runs" or value is not None}
 
 
 class TargetConfig(Frozen):

@@ -191,6 +191,19 @@ class MatrixConfig(Frozen, ABC):
             One run for all seeds and strategies of the target.
         """
 
+    def source_seed(self, name: str, place: int) -> int:
+        """The seed index of the source run that feeds a seed: its own, or in turn one of a source's few.
+
+        Args:
+            name: of a source that is trained.
+            place: of the seed in :attr:`all_seeds`.
+
+        Returns:
+            A seed index of this suite.
+        """
+        runs = self.sources[name].runs
+        return self.all_seeds[place if runs is None else place % runs]
+
     def source_run(self, name: str, seed: int) -> RunConfig:
         """The run that makes a source.
 

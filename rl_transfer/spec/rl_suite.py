@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr, SerializerFunctionWrapHandler, model_se
 from rl_transfer.spec.algorithms import Algorithm
 from rl_transfer.spec.base import Frozen, JsonValue, KeyedValueError, Name, Score
 from rl_transfer.spec.engine import ChosenEngine
-from rl_transfer.spec.experiment import DECLARED, RunConfig, SourceConfig, TargetConfig
+from rl_transfer.spec.experiment import DECLARED, RunConfig, SourceConfig, TargetConfig, without_runs
 from rl_transfer.spec.knobs import shared_knobs
 from rl_transfer.spec.matrix import Entry, MatrixConfig
 from rl_transfer.spec.network import inherit
@@ -73,6 +73,11 @@ class RLSource(_OnAnEngine, SourceConfig):
     def exists(self) -> bool:
         """Whether the source is a policy that exists."""
         return self.policy is not None
+
+    @model_serializer(mode="wrap")
+    def _with_engine(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        """Leaves out what came later and is not given: manifests stay as they were."""
+        return without_runs(super()._with_engine(fields))
 
 
 class Success(Frozen):

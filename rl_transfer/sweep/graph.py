@@ -172,9 +172,10 @@ def build_graph(suite: MatrixConfig) -> Graph:
     made = {name: suite.source_run(name, first) for name in suite.sources}
     trained = {name: _Cell(run) for name, run in made.items() if not suite.sources[name].exists}
     given = {name: (run_id(run), run) for name, run in made.items() if name not in trained}
-    for seed in suite.all_seeds:
+    for place, seed in enumerate(suite.all_seeds):
         for name in suite.sources:
-            run = trained[name].at(seed, None) if name in trained else given[name]
+            own = trained.get(name)
+            run = own.at(suite.source_seed(name, place), None) if own is not None else given[name]
             sources[name, seed] = add(run, "source", seed, source=name)
     for target in suite.targets:
         chance = suite.random_run(target)
