@@ -29,18 +29,26 @@ def code_mixtures(runs: Iterable[Run]) -> list[str]:
 
 
 def cpu_mixture(runs: Iterable[Run]) -> list[str]:
-    """A sentence where runs were computed on more than one kind of CPU, which may round differently.
+    """Sentences where runs were computed on several kinds of CPU, or with several kinds of matrix products.
 
     Args:
         runs: as for :func:`code_mixtures`.
 
     Returns:
-        One sentence or none.
+        One or two sentences, or none.
     """
-    found = Counter(cpu for record in _records(runs) if (cpu := _texts(record, "provenance").get("cpu")))
-    if len(found) < 2:
-        return []
-    return [f"{_sentence('on', 'on', found)}: the same run may round differently there"]
+    records = _records(runs)
+    kinds = {
+        "on": Counter(cpu for each in records if (cpu := _texts(each, "provenance").get("cpu"))),
+        "with OpenBLAS's products for": Counter(
+            name for each in records if (name := _texts(each, "engine").get("blas_kernels"))
+        ),
+    }
+    return [
+        f"{_sentence(words, words.split()[-1], found)}: the same run may round differently there"
+        for words, found in kinds.items()
+        if len(found) > 1
+    ]
 
 
 def versions_of(run: Run) -> Mapping[str, str]:
@@ -61,7 +69,8 @@ def _records(runs: Iterable[Run]) -> list[JsonObject]:
 
 def _texts(record: JsonObject, key: str) -> dict[str, str]:
     found = record.get(key)
-    return {str(name): str(text) for name, text in found.items()} if isinstance(found, Mapping) else {}
+    pairs = found.items() if isinstance(found, Mapping) else ()
+    return {str(name): str(text) for name, text in pairs if text is not None}
 
 
 def _sentence(first: str, other: str, found: Counter[str]) -> str:

@@ -8,6 +8,7 @@ here lies in a folder named by a digest of all compiled sources, of the librarie
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import hashlib
 import os
@@ -52,6 +53,29 @@ def _one_thread_blas() -> None:
 _one_thread_blas()
 
 import numba  # noqa: E402
+
+
+@functools.cache
+def blas_kernels() -> str | None:
+    """For which processor the kernels are that OpenBLAS multiplies matrices with in this process.
+
+    It chooses by the processor, and ``OPENBLAS_CORETYPE`` overrules it; other kernels round otherwise.
+
+    Returns:
+        OpenBLAS's own name, such as ``Haswell`` (AVX2) or ``SkylakeX`` (AVX-512); None for another library.
+    """
+    import scipy
+
+    root = Path(scipy.__file__).parent
+    for path in sorted([*root.parent.glob("scipy.libs/*openblas*"), *root.glob(".dylibs/*openblas*")]):
+        with contextlib.suppress(OSError):
+            library = ctypes.CDLL(str(path))  # the one that is loaded already
+            for prefix in ("scipy_", ""):
+                named = getattr(library, f"{prefix}openblas_get_corename", None)
+                if named is not None:
+                    named.restype = ctypes.c_char_p
+                    return str(named().decode())
+    return None
 
 
 def register(module: str, sources: Iterable[Path]) -> None:

@@ -14,6 +14,7 @@ def warnings(**record: object) -> list[str]:
         "versions": {"torch": "2.12", "numpy": "1.26"},
         "code": {"cars": "sha256:aa"},
         "provenance": {"cpu": "Old (AVX2)"},
+        "engine": {"name": "compiled", "blas_kernels": "Haswell"},
     }
     arms = {
         KEYS[0]: arm(KEYS[0], [SLOW] * 4, **plain),
@@ -47,6 +48,15 @@ def test_other_kinds_of_cpu_are_told() -> None:
     assert warnings(provenance={"cpu": "New (AVX512)"}) == [
         "4 runs were computed on New (AVX512), 4 on Old (AVX2): the same run may round differently there"
     ]
+
+
+def test_other_matrix_products_on_the_same_cpu_are_told() -> None:
+    assert warnings(engine={"name": "compiled", "blas_kernels": "SkylakeX"}) == [
+        "4 runs were computed with OpenBLAS's products for Haswell, 4 for SkylakeX: "
+        "the same run may round differently there"
+    ]
+    assert warnings(engine={"name": "compiled", "blas_kernels": None}) == []
+    assert warnings(engine={"name": "sb3"}) == []
 
 
 def test_a_record_that_does_not_say_is_no_difference() -> None:

@@ -97,3 +97,15 @@ def test_an_edited_source_or_another_library_has_one_too(
     beside = compiling.digest(own)
     monkeypatch.setattr("numba.__version__", "0.0")
     assert len({before, edited, beside, compiling.digest(own), compiling.digest()}) == 5
+
+
+@pytest.mark.skipif(compiling.blas_kernels() is None, reason="SciPy brings no OpenBLAS that says its kernels")
+def test_the_kernels_of_openblas_are_those_that_were_asked_for() -> None:
+    program = "from rl_transfer.engine.compiling import blas_kernels; print(blas_kernels())"
+    path = os.pathsep.join([str(ROOT), str(ROOT / "envs")])
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": path, "OPENBLAS_CORETYPE": "Nehalem"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert found.stdout.strip() == "Nehalem"

@@ -316,6 +316,7 @@ def test_records_say_the_engine_and_compiled_ones_its_libraries() -> None:
     said = engines.engine_record(compiled)
     assert (said["name"], said["reason"]) == ("compiled", "everything fits")
     assert str(said["blas"]).strip()
+    assert said["blas_kernels"] is None or str(said["blas_kernels"]).isalnum()
     assert engines.engine_versions(compiled) == library_versions(["numba", "llvmlite", "scipy"])
 
 

@@ -116,10 +116,11 @@ def engine_record(run: RLRun) -> dict[str, Json]:
         run: trained.
 
     Returns:
-        ``name``; ``reason``: why it was this one and not the other; where it was the compiled one, ``blas``.
+        ``name``; ``reason``: why it was this one and not the other; where it was the compiled one, ``blas``
+        and ``blas_kernels``.
     """
     reason = run.engine_reason or f"{KEY} is {run.engine}"
-    return {"name": run.engine, "reason": reason, **({"blas": _blas()} if run.engine == COMPILED else {})}
+    return {"name": run.engine, "reason": reason, **(_blas() if run.engine == COMPILED else {})}
 
 
 def engine_versions(run: RLRun) -> Mapping[str, str]:
@@ -180,11 +181,13 @@ def refuse_uncompiled(run: RLRun, model: BaseAlgorithm, anchored: bool) -> None:
         )
 
 
-def _blas() -> str:
+def _blas() -> dict[str, Json]:
     import scipy  # heavy, and only there with the compiled engine
 
+    from rl_transfer.engine.compiling import blas_kernels
+
     found = scipy.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    return f"{found['name']} {found['version']}"
+    return {"blas": f"{found['name']} {found['version']}", "blas_kernels": blas_kernels()}
 
 
 class _Spaces:
