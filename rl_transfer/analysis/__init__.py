@@ -13,6 +13,7 @@ from rl_transfer.analysis.looks import analyse, undecided
 from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.analysis.tables import summary
 from rl_transfer.analysis.terminal import text_table
+from rl_transfer.analysis.tuning import choices
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.analysis.words import headlines
 
@@ -24,6 +25,7 @@ __all__ = [
     "Sweep",
     "Verdict",
     "analyse",
+    "choices",
     "csv_text",
     "headlines",
     "read_sweep",

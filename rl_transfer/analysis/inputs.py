@@ -17,11 +17,13 @@ import numpy as np
 
 from rl_transfer.analysis.arm_statistics import FloatArray
 from rl_transfer.analysis.settings import StrategyInfo, read_settings, read_strategies
+from rl_transfer.errors import StoreError
 from rl_transfer.results import Labels, RunFolder, read_labels, read_manifest
 from rl_transfer.results.looks import read_looks
+from rl_transfer.results.tuning import TUNING
 from rl_transfer.spec import Analysis, JsonObject
 
-Role = Literal["source", "target", "random"]
+Role = Literal["source", "target", "random", "tuning"]
 
 _LARGE = ("spec", "plan", "frozen", "architecture", "files")
 """Parts of a record that no figure rests on; those of ten thousand runs would fill the memory."""
@@ -89,6 +91,8 @@ class Run:
     """
     on_trust: bool = False
     """Whether its record is of 0.1.0, without digests."""
+    point: int | None = None
+    """Of the tuning grid; None for what is judged."""
 
     @property
     def finished(self) -> bool:
@@ -98,7 +102,7 @@ class Run:
     @property
     def unmeasured(self) -> bool:
         """Whether this is a source that had nothing to be measured on: finished, of unknown score."""
-        return self.role == "source" and self.problem is None and _says_unmeasured(self.record)
+        return self.target is None and self.problem is None and _says_unmeasured(self.record)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +111,9 @@ class Sweep:
 
     manifest: JsonObject
     runs: tuple[Run, ...]
+    """All but those that were only tuned by: whatever is judged, is judged by these."""
+    tuning: tuple[Run, ...] = ()
+    """Runs with tuning seeds."""
 
     @property
     def config(self) -> JsonObject:
@@ -199,9 +206,16 @@ def read_sweep(folder: str | Path) -> Sweep:
 
     Raises:
         StoreError: the folder is no sweep folder, its manifest is damaged, changed or of another schema, or
-            a newer version wrote a record.
+            a newer version wrote a record; or it is tuned and nothing has been chosen yet.
     """
-    return load_sweep(Path(folder), read_manifest(Path(folder)))
+    found = load_sweep(Path(folder), read_manifest(Path(folder)))
+    if found.tuning and not found.runs:
+        done = sum(run.finished for run in {run.id: run for run in found.tuning}.values())
+        raise StoreError(
+            f"{folder} is still being tuned ({done} of {len({run.id for run in found.tuning})} tuning runs "
+            "finished): no arm has chosen yet, and nothing is judged. The same sweep goes on from here"
+        )
+    return found
 
 
 def load_sweep(folder: Path, manifest: JsonObject) -> Sweep:
@@ -228,12 +242,13 @@ def load_sweep(folder: Path, manifest: JsonObject) -> Sweep:
             strategy=row.get("strategy"),
             seed=row["seed"],
             needs=tuple(row.get("needs") or ()),
+            point=row.get("point"),
         )
         if identity.id not in loaded:
             loaded[identity.id] = _read_run(identity, folder)
         found = loaded[identity.id]
         problem = found.problem
-        if found.curve is None and problem is None and identity.role != "source":
+        if found.curve is None and problem is None and identity.target is not None:
             problem = "damaged: only a source may be without a curve.jsonl"
         runs.append(
             replace(
@@ -241,7 +256,9 @@ def load_sweep(folder: Path, manifest: JsonObject) -> Sweep:
             )
         )
     problems = {run.id: run.problem for run in runs}
-    return Sweep(manifest, tuple(_skipped(run, problems) for run in runs))
+    runs = [_skipped(run, problems) for run in runs]
+    judged, tuning = ([run for run in runs if (run.role == TUNING) is tuned] for tuned in (False, True))
+    return Sweep(manifest, tuple(judged), tuple(tuning))
 
 
 def _skipped(run: Run, problems: Mapping[str, str | None]) -> Run:

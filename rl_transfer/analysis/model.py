@@ -19,6 +19,7 @@ from rl_transfer.analysis.selection import Best, Rank
 from rl_transfer.analysis.settings import Dose, StrategyInfo
 from rl_transfer.analysis.source_policies import Fed
 from rl_transfer.analysis.threshold import Threshold
+from rl_transfer.analysis.tuning import TuningResult
 from rl_transfer.results import Labels
 from rl_transfer.spec import Analysis, JsonObject
 
@@ -132,6 +133,8 @@ class Matrix:
     """Runs: planned, finished, failed (damaged ones included), unfinished."""
     plan: SeedPlanState | None = None
     """How far the sweep is with its seed plan; None without one."""
+    tuning: TuningResult | None = None
+    """What every arm chose before it was judged; None where nothing was tuned."""
 
     @property
     def unit(self) -> str:

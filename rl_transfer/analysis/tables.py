@@ -14,6 +14,7 @@ from rl_transfer.analysis.metrics import final_window
 from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.analysis.selection import Best
 from rl_transfer.analysis.source_policies import Fed
+from rl_transfer.analysis.tuning_words import tuning_of
 from rl_transfer.spec import JsonObject
 
 
@@ -77,6 +78,7 @@ def _cell(cell: Cell, matrix: Matrix) -> JsonObject:
         ],
         "flags": [{"code": flag.code, "message": flag.message} for flag in cell.flags],
         **({"inside": _inside(cell)} if cell.inside else {}),
+        **tuning_of(cell, matrix),
     }
 
 

@@ -11,6 +11,7 @@ from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.analysis.seed_plan import plan_notes, seeds_judged
 from rl_transfer.analysis.sequential import weights
+from rl_transfer.analysis.tuning_words import tuning_notes
 from rl_transfer.results import Labels
 from rl_transfer.wording import in_words
 
@@ -40,7 +41,7 @@ def text_table(matrix: Matrix) -> str:
         "",
         *_rows(_sections(matrix), matrix.labels),
     ]
-    told = [*plan_notes(matrix), *words.notes(matrix)]
+    told = [*tuning_notes(matrix), *plan_notes(matrix), *words.notes(matrix)]
     notes = [line for note in told for line in wrapped(note, indent="  ")]
     if notes:
         lines += ["", *notes]

@@ -45,7 +45,7 @@ def show_forecast(plan: Plan, workers: int, kind: str, lines: JsonLines | None) 
     from rl_transfer.sweep.forecast import forecast
     from rl_transfer.sweep.progress import clock
 
-    look = plan.looks(undecided).next()
+    look = plan.next(undecided)
     graph, store = look.graph, plan.store
     found = forecast(graph, store, workers)
     most = len(plan.graph.specs)
@@ -73,7 +73,13 @@ def show_forecast(plan: Plan, workers: int, kind: str, lines: JsonLines | None) 
         _print(f"{role + ':':<10}{counted(number, 'run')}, {found.reused.get(role, 0)} of them finished")
     tell_notes(plan.notes, False, lines)
     _print(f"{counted(len(graph.specs), 'run')} for {counted(len(graph.rows), 'place')} of the matrix")
-    if look.words:
+    if plan.tuning is not None:
+        tune = plan.tuning.tune
+        chosen = "every arm chooses one by" if plan.tuning.open else "every arm has chosen one by"
+        _print(f"tuning:   {counted(len(tune.points), 'point')}, {chosen} {tune.by} of {tune.seeds} seeds")
+    if look.number == 0:
+        _print(f"          these are the tuning runs; with the judged ones at most {counted(most, 'run')}")
+    elif look.words:
         _print(f"looks:    {plan.look_words}; this is {look.words}")
         _print(f"at most:  {counted(most, 'run')}, if a cell goes on to the last look")
     _print(f"to do:    {counted(found.to_do, 'run')}, {found.steps:,} {room(kind).labels.unit}")

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from rl_transfer.results import Labels
     from rl_transfer.spec import MatrixConfig
     from rl_transfer.sweep.executor import Executor
+    from rl_transfer.sweep.graph import Graph
     from rl_transfer.sweep.json_lines import JsonLines
     from rl_transfer.sweep.scheduler import OnChange
     from rl_transfer.sweep.sweep import Plan
@@ -177,7 +178,7 @@ def _run_sweep(
     quiet: bool,
     lines: JsonLines | None,
 ) -> None:
-    from rl_transfer.analysis import undecided
+    from rl_transfer.analysis import choices, undecided
     from rl_transfer.sweep.dispatch import room
     from rl_transfer.sweep.progress import headline
     from rl_transfer.sweep.sweep import run_sweep
@@ -193,17 +194,17 @@ def _run_sweep(
         labels = room(suite.kind).labels
         with tracking(track, folder, labels) as log, _display(labels, quiet, lines) as update:
 
-            def finished(identifier: str) -> None:
+            def finished(graph: Graph, identifier: str) -> None:
                 if log is not None:
-                    log.add(run_of_sweep(plan, suite.name, identifier))
+                    log.add(run_of_sweep(store, graph, suite.name, identifier))
 
             state = run_sweep(
-                plan, make_executor, update, note, decide=undecided, on_finished=finished, replace=replace
-            )
+                plan, make_executor, update, note,
+                decide=undecided, choose=choices, on_finished=finished, replace=replace,
+            )  # fmt: skip
     except KeyboardInterrupt:
-        kept = sum(store.folder(each).finished for each in graph.specs)
         raise Interrupted(
-            f"interrupted: {kept} of {len(graph.specs)} runs are finished and kept in {folder}; "
+            f"interrupted: {plan.finished()} of {len(graph.specs)} runs are finished and kept in {folder}; "
             "the same command continues from here"
         ) from None
     tell_problem(log)
@@ -211,7 +212,7 @@ def _run_sweep(
         out.print(headline(state, labels), soft_wrap=True)
     for group, what in ((state.failed, "failed"), (state.skipped, "skipped")):
         for identifier, reason in group.items():
-            err.print(f"{what}: {graph.label(identifier)}: {reason}", soft_wrap=True)
+            err.print(f"{what}: {state.graph.label(identifier)}: {reason}", soft_wrap=True)
     _write_report(folder, lines)
     if state.failed:
         raise SweepFailed(

@@ -9,7 +9,8 @@ import typer
 from rl_transfer.cli.common import err
 
 if TYPE_CHECKING:
-    from rl_transfer.sweep.sweep import Plan
+    from rl_transfer.results import RunStore
+    from rl_transfer.sweep.graph import Graph
     from rl_transfer.tracking import Log, NamedRun
 
 Track = Annotated[
@@ -22,20 +23,21 @@ Track = Annotated[
 ]
 
 
-def run_of_sweep(plan: Plan, group: str, identifier: str) -> NamedRun:
+def run_of_sweep(store: RunStore, graph: Graph, group: str, identifier: str) -> NamedRun:
     """A run of a sweep, as a tracker is told of it.
 
     Args:
-        plan: the sweep.
+        store: where its runs lie.
+        graph: its runs.
         group: its name.
         identifier: of the run; where it fills several places, the first one names it.
     """
     from rl_transfer.tracking import NamedRun
 
-    row = plan.graph.rows_of[identifier][0]
+    row = graph.rows_of[identifier][0]
     words = (row.source, row.target, row.strategy, f"seed-{row.seed}")
     tags = tuple(each for each in words if each is not None)
-    return NamedRun(plan.store.folder(identifier), plan.graph.label(identifier), group, row.role, tags)
+    return NamedRun(store.folder(identifier), graph.label(identifier), group, row.role, tags)
 
 
 def tell_problem(log: Log | None) -> None:

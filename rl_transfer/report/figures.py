@@ -12,6 +12,7 @@ from rl_transfer.report.curves import jump_start, learning_curves, profiles
 from rl_transfer.report.dose_response import dose_response
 from rl_transfer.report.heatmap import heatmap
 from rl_transfer.report.inside import inside_figure, shown
+from rl_transfer.report.sensitivity import sensitivity
 
 HEATMAP = "heatmap"
 """File stem of the transfer matrix."""
@@ -19,7 +20,8 @@ HEATMAP = "heatmap"
 
 def all_figures(matrix: Matrix) -> Iterator[tuple[str, Figure]]:
     """File stem and figure: ``heatmap``, ``curves-<target>`` per target, ``dose-response-<axis>`` per axis of
-    severity, ``jump-start``, ``profiles``, ``inside-<target>`` per target whose records say something of it.
+    severity, ``jump-start``, ``profiles``, ``inside-<target>`` per target whose records say something of it,
+    ``sensitivity-<target>`` where arms were tuned.
 
     The profiles are left out while no strategy has all its runs.
 
@@ -41,6 +43,18 @@ def all_figures(matrix: Matrix) -> Iterator[tuple[str, Figure]]:
     for target in matrix.targets:
         if shown(matrix, target):
             yield inside_name(target), inside_figure(matrix, target)
+    if matrix.tuning is not None:
+        for target in matrix.targets:
+            yield sensitivity_name(target), sensitivity(matrix, matrix.tuning, target)
+
+
+def sensitivity_name(target: str) -> str:
+    """File stem of a target's arms over the tuning grid.
+
+    Args:
+        target: a target's name.
+    """
+    return f"sensitivity-{safe_name(target)}"
 
 
 def curve_name(target: str) -> str:

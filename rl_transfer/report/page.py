@@ -8,11 +8,13 @@ from rl_transfer.analysis import words
 from rl_transfer.analysis.metric_table import METRICS, MetricInfo
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.analysis.seed_plan import plan_notes
+from rl_transfer.analysis.tuning_words import tuning_notes
 from rl_transfer.report import inside, sections
 from rl_transfer.report.definitions import reading
-from rl_transfer.report.figures import curve_name, dose_name, inside_name
+from rl_transfer.report.figures import curve_name, dose_name, inside_name, sensitivity_name
 from rl_transfer.report.markup import STYLE, Html, esc, items, joined, tag
 from rl_transfer.report.selection_view import selection_section
+from rl_transfer.report.tuning_section import tuning_section
 from rl_transfer.wording import counted, in_words
 
 
@@ -46,7 +48,7 @@ def page(matrix: Matrix, drawings: Mapping[str, str], predictions: Html) -> str:
 
 def _top(matrix: Matrix) -> Html:
     counts = matrix.counts
-    notes = [*plan_notes(matrix), *words.notes(matrix)]
+    notes = [*tuning_notes(matrix), *plan_notes(matrix), *words.notes(matrix)]
     facts = (
         f"{counted(len(matrix.sources), 'source')}, {counted(len(matrix.targets), 'target')}, "
         f"{counted(len(matrix.strategies), 'strategy', 'strategies')}; {counts['finished']} of "
@@ -97,6 +99,9 @@ def _results(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
         parts.append(_figure(drawings, "profiles", "Share of runs whose final score is above τ."))
     parts.append(
         inside.section(matrix, lambda target, caption: _figure(drawings, inside_name(target), caption))
+    )
+    parts.append(
+        tuning_section(matrix, lambda target, caption: _figure(drawings, sensitivity_name(target), caption))
     )
     return joined(parts)
 

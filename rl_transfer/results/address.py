@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rl_transfer.errors import StoreError
 from rl_transfer.results.manifest import NAME, read_manifest
+from rl_transfer.results.tuning import TUNING
 from rl_transfer.spec import JsonObject
 from rl_transfer.wording import did_you_mean, listing
 
@@ -20,7 +21,8 @@ def run_at(path: Path) -> Path:
 
     An address is a sweep's folder, a colon, and one of: ``<target>/<strategy>/<seed>``, with ``<source>→`` or
     ``<source>->`` before it where there are several sources; ``source/<source>/<seed>``;
-    ``<target>/random``; the first digits of a run id.
+    ``<target>/random``; the first digits of a run id. Runs of tuning: ``tuning/point-<i>/`` before the
+    place, and ``tuning/source/<source>/<seed>``.
 
     Args:
         path: what a person gave; it may exist or not.
@@ -59,14 +61,17 @@ def addresses(manifest: JsonObject) -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
     for row in manifest["runs"]:
         target, strategy, source, seed = (row.get(key) for key in ("target", "strategy", "source", "seed"))
-        if row["role"] == "source":
-            found[f"source/{source}/{seed}"].add(row["id"])
-        elif row["role"] == "random":
+        tuning = row["role"] == TUNING
+        start = f"{TUNING}/" if tuning else ""
+        if row["role"] == "random":
             found[f"{target}/random"].add(row["id"])
+        elif target is None:
+            found[f"{start}source/{source}/{seed}"].add(row["id"])
         else:
-            found[f"{target}/{strategy}/{seed}"].add(row["id"])
+            start += f"point-{row.get('point')}/" if tuning else ""
+            found[f"{start}{target}/{strategy}/{seed}"].add(row["id"])
             if source:
-                found[f"{source}{_ARROW}{target}/{strategy}/{seed}"].add(row["id"])
+                found[f"{start}{source}{_ARROW}{target}/{strategy}/{seed}"].add(row["id"])
     return found
 
 

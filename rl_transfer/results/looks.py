@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from rl_transfer.spec import JsonObject
 from rl_transfer.spec.seeds import LEAST_SEEDS
@@ -62,10 +62,10 @@ def is_taken(manifest: JsonObject, states: Mapping[str, str], stages: Stages) ->
     first = {*stages[0]}
     if len(first) < LEAST_SEEDS:
         return False
-    rows: Iterable[JsonObject] = (
+    rows: Sequence[JsonObject] = [
         row for row in manifest.get("runs") or [] if row.get("role") == "random" or row.get("seed") in first
-    )
-    return all(_ended(row, states) for row in rows)
+    ]
+    return bool(rows) and all(_ended(row, states) for row in rows)
 
 
 def _ended(row: JsonObject, states: Mapping[str, str]) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
+from rl_transfer.results.tuning import TUNING
+
 SEEDS = "tensorboard-seeds"
 """The folder of a sweep that holds the links."""
 
@@ -20,7 +22,7 @@ class Planned(Protocol):
 
     @property
     def role(self) -> str:
-        """``source``, ``target`` or ``random``."""
+        """``source``, ``target``, ``random`` or ``tuning``."""
 
     @property
     def source(self) -> str | None:
@@ -57,8 +59,8 @@ def arm_place(target: str, strategy: str, source: str | None, *, several: bool) 
 def link_events(root: Path, rows: Iterable[Planned], *, several: bool) -> None:
     """Link event files of runs under ``tensorboard-seeds/<target>/<strategy>/seed-<i>``.
 
-    Sources lie under ``sources/<source>/seed-<i>``. Runs without event files get no link; links of runs that
-    are not linked again are left as they are.
+    Sources lie under ``sources/<source>/seed-<i>``. Runs without event files get no link, nor do those of
+    tuning; links of runs that are not linked again are left as they are.
 
     Args:
         root: the sweep's folder.
@@ -67,7 +69,7 @@ def link_events(root: Path, rows: Iterable[Planned], *, several: bool) -> None:
     """
     for row in rows:
         events = root / "runs" / row.id / "tensorboard"
-        if row.role == "random" or not events.is_dir():
+        if row.role in ("random", TUNING) or not events.is_dir():
             continue
         if row.role == "source":
             place = Path("sources", str(row.source))

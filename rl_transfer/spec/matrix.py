@@ -6,24 +6,35 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from rl_transfer.spec.base import (
     LARGEST,
     Frozen,
     InnerShare,
+    JsonValue,
     KeyedValueError,
     Name,
     Score,
     ScoreRange,
     Seed,
     Share,
+    canonical_json,
 )
 from rl_transfer.spec.experiment import RunConfig, SourceConfig, TargetConfig
+from rl_transfer.spec.explain import explain
 from rl_transfer.spec.seeds import TOO_MANY, SeedPlan, Seeds
 from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
+from rl_transfer.spec.tune import RESERVED, Tune, point_words, split_key, with_values
+from rl_transfer.spec.yaml_map import Document
 from rl_transfer.wording import shortened
 
 Entry = SourceConfig | TargetConfig
@@ -77,6 +88,19 @@ class MatrixConfig(Frozen, ABC):
     sources: Mapping[Name, SourceConfig] = Field(min_length=1)
     targets: Mapping[Name, TargetConfig] = Field(min_length=1)
     analysis: Analysis = Analysis()
+    tune: Tune | None = None
+    """Hyperparameters that every arm chooses by seeds of its own before it is judged; none: as they are."""
+
+    tuned_sections: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Sections of the suite that tuning may change → keys of them that it may not."""
+
+    @model_serializer(mode="wrap")
+    def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        """Leaves ``tune`` out where nothing is tuned: manifests stay as they were."""
+        data: dict[str, JsonValue] = fields(self)
+        if self.tune is None:
+            data.pop("tune", None)
+        return data
 
     @property
     def stages(self) -> tuple[tuple[int, ...], ...]:
@@ -139,6 +163,103 @@ class MatrixConfig(Frozen, ABC):
                 key = ".".join(map(str, (group, name, *error.key) if own else error.key))
                 raise KeyedValueError(key, f"{group[:-1]} {name!r}: {error}") from None
         return self
+
+    @model_validator(mode="after")
+    def _check_tune(self) -> MatrixConfig:
+        if self.tune is None:
+            return self
+        taken = [seed for seed in self.all_seeds if seed in RESERVED]
+        if taken:
+            raise KeyedValueError(
+                "seeds",
+                f"seed {taken[0]} is one of those that tuning reserves ({RESERVED.start} to "
+                f"{RESERVED.stop - 1}); judged seeds are never tuning seeds",
+            )
+        places = len(self.sources) * len(self.targets) * len(self.strategies)
+        if places * len(self.tune.points) * self.tune.seeds > MOST_PLACES:
+            raise KeyedValueError(
+                "tune", f"sources × targets × strategies × points × seeds exceeds {MOST_PLACES:,}: {TOO_MANY}"
+            )
+        self.grid_suites()
+        return self
+
+    def grid_suites(self) -> tuple[Self, ...]:
+        """This suite at every point of its tuning grid; sources stay as they are.
+
+        Returns:
+            Suites without ``tune``, in the order of the grid's points.
+
+        Raises:
+            KeyedValueError: a key or a value is impossible; the key is relative to the suite.
+        """
+        if self.tune is None:
+            return ()
+        found: dict[str, tuple[Mapping[str, JsonValue], Self]] = {}
+        for point in self.tune.points:
+            try:
+                suite = self._at(point)
+            except ValueError as error:
+                key = next((key for key in point if self._is_wrong({key: point[key]})), next(iter(point)))
+                index = self.tune.grid[key].index(point[key])
+                raise KeyedValueError(f"tune.grid.{key}.{index}", f"{point_words(point)}: {error}") from None
+            other = found.setdefault(canonical_json(suite.plain()), (point, suite))[0]
+            if other is not point:
+                raise KeyedValueError(
+                    "tune.grid", f"{point_words(other)} and {point_words(point)} are the same to every run"
+                )
+        return tuple(suite for _, suite in found.values())
+
+    def for_tuning(self) -> Self:
+        """This suite as its tuning runs are made: measured on nothing that judged runs are measured on.
+
+        Returns:
+            Itself, where other seeds suffice for that.
+        """
+        return self
+
+    def _is_wrong(self, point: Mapping[str, JsonValue]) -> bool:
+        try:
+            self._at(point)
+        except ValueError:
+            return True
+        return False
+
+    def _at(self, point: Mapping[str, JsonValue]) -> Self:
+        """This suite at one point of a grid."""
+        names = [strategy.name for strategy in self.strategies]
+        changes: dict[tuple[str, ...], list[tuple[list[str], JsonValue]]] = {}
+        for key, value in point.items():
+            section, *rest = split_key(key, self.tuned_sections, names)
+            place = (section, rest.pop(0)) if section == "strategies" else (section,)
+            changes.setdefault(place, []).append((rest, value))
+        fields = {name: getattr(self, name) for name in self.model_fields_set - {"tune"}}
+        strategies = [*self.strategies]
+        for (section, *named), values in changes.items():
+            if named:
+                which = names.index(named[0])
+                strategies[which] = with_values(strategies[which], values)
+                if strategies[which].needs_source != self.strategies[which].needs_source:
+                    raise ValueError(f"whether {named[0]} uses a source makes another strategy of it")
+                fields["strategies"] = tuple(strategies)
+                continue
+            fields[section] = with_values(getattr(self, section), values)
+            fields["sources"] = {name: self._untuned(each, section) for name, each in self.sources.items()}
+            fields["targets"] = {
+                name: each
+                if getattr(each, section, None) is None
+                else each.model_copy(update={section: with_values(getattr(each, section), values)})
+                for name, each in self.targets.items()
+            }
+        try:
+            return type(self)(**fields)
+        except ValidationError as error:
+            raise ValueError(explain(error, type(self), Document({}, {}))) from None
+
+    def _untuned(self, source: SourceConfig, section: str) -> SourceConfig:
+        """A source that says itself what it took from the suite: it is trained as without tuning."""
+        if source.exists or getattr(source, section) is not None:
+            return source
+        return source.model_copy(update={section: getattr(self, section)})
 
     @abstractmethod
     def check_entry(self, entry: Entry) -> None:

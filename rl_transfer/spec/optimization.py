@@ -120,12 +120,12 @@ class SupervisedTraining(Frozen):
         """Leaves out what came later, at its default: ids and digests from before it stay as they were."""
         data: dict[str, Json] = fields(self)
         if self.checkpoint_minutes == SupervisedTraining.model_fields["checkpoint_minutes"].default:
-            del data["checkpoint_minutes"]
+            data.pop("checkpoint_minutes", None)
         return data
 
 
 class SupervisedEvaluation(Frozen):
-    """How the learning curve is measured: accuracy on the whole test part."""
+    """How the learning curve is measured: accuracy on the whole test part, unless another is named."""
 
     every: PositiveInt = 1
     """Epochs between evaluations; there is one before the first and one after the last update."""
@@ -135,11 +135,15 @@ class SupervisedEvaluation(Frozen):
     diagnostics: bool = False
     """Whether the record says what is inside the network before and after training: dormant units, effective
     rank, distances, gradient agreement."""
+    part: Literal["test", "validation"] = "test"
+    """What accuracy is measured on; tuning runs of a suite take the validation part."""
 
     @model_serializer(mode="wrap")
     def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, Json]:
-        """Leaves ``diagnostics`` out where there are none: ids from before them stay as they were."""
+        """Leaves out what came later, at its default: ids from before it stay as they were."""
         data: dict[str, Json] = fields(self)
         if not self.diagnostics:
             data.pop("diagnostics", None)
+        if self.part == "test":
+            data.pop("part", None)
         return data

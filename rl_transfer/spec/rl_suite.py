@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -139,6 +139,10 @@ class RLSuite(MatrixConfig):
     evaluation: Evaluation
     sources: Mapping[Name, RLSource] = Field(min_length=1)
     targets: Mapping[Name, RLTarget] = Field(min_length=1)
+
+    tuned_sections: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "algorithm": ("name", "policy", "policy_kwargs", "normalize", "use_sde")
+    }
 
     def check_entry(self, entry: Entry) -> None:
         """Refuse budgets that SB3 would overshoot and evaluations that it could not stop at."""

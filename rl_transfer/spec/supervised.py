@@ -87,6 +87,10 @@ def check_training(
             f"evaluation.every is {evaluation.every}, which does not divide training.epochs "
             f"({training.epochs}); the last evaluation would come before the last update",
         )
+    if evaluation.part == "validation" and data is not None and data.validation == 0:
+        raise KeyedValueError(
+            "evaluation.part", "evaluation.part is validation, but data.validation is 0; set it, or say test"
+        )
     wants = "early_stopping" if training.early_stopping else "keep" if training.keep == "best" else None
     if wants and data is not None and data.validation == 0:
         raise KeyedValueError(
@@ -243,6 +247,39 @@ class SupervisedSuite(MatrixConfig):
     evaluation: SupervisedEvaluation = SupervisedEvaluation()
     sources: Mapping[Name, SupervisedSource] = Field(min_length=1)
     targets: Mapping[Name, SupervisedTarget] = Field(min_length=1)
+
+    tuned_sections: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "training": (
+            "epochs", "early_stopping", "keep", "precision", "device", "workers", "cache_features",
+            "checkpoint_minutes",
+        )
+    }  # fmt: skip
+
+    @model_validator(mode="after")
+    def _check_validation(self) -> Self:
+        for name, target in self.targets.items():
+            if self.tune is not None and target.data.validation == 0:
+                raise KeyedValueError(
+                    f"targets.{name}.data.validation",
+                    "tuning needs a validation part: all seeds are measured on the same test items, and "
+                    "what is chosen on them has seen what it is judged on; give the share of labelled items "
+                    "to keep for it, for example 0.2",
+                )
+        return self
+
+    def for_tuning(self) -> Self:
+        """This suite with targets that are measured on their validation parts."""
+        targets = {
+            name: each.model_copy(
+                update={
+                    "evaluation": (each.evaluation or self.evaluation).model_copy(
+                        update={"part": "validation"}
+                    )
+                }
+            )
+            for name, each in self.targets.items()
+        }
+        return self.model_copy(update={"targets": targets})
 
     @field_validator("strategies")
     @classmethod

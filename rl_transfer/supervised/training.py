@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -78,7 +78,7 @@ class ClassifierTraining:
             CannotRestore: the current checkpoint does not fit the run.
         """
         kind, run = self.kind, self.run
-        splits = self.splits = kind.split(self.data, run.root_seed, run.seed)
+        splits = self.splits = self._split()
         if splits.skipped:
             self.note(f"left out, cannot be decoded: {', '.join(splits.skipped)}")
         for text in splits.notes:
@@ -109,6 +109,17 @@ class ClassifierTraining:
             return self._train_and_measure(splits, events, checkpoints)
         finally:
             events.close()
+
+    def _split(self) -> Splits:
+        """The parts of the data; the validation part takes the place of the test where the config says so."""
+        splits = self.kind.split(self.data, self.run.root_seed, self.run.seed)
+        if self.run.evaluation.part == "test":
+            return splits
+        if splits.validation is None:
+            raise TransferError(
+                "evaluation.part is validation, but data.validation is 0", key="evaluation.part"
+            )
+        return replace(splits, test=splits.validation)
 
     def _train_and_measure(
         self, splits: Splits, events: EventWriter, checkpoints: Checkpoints

@@ -7,11 +7,13 @@ import json
 import re
 import sys
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 from rl_transfer.frame import Facts
 from rl_transfer.results import ID_SCHEMA, TOLERANCES, Labels, declared_tolerances, run_id
+from rl_transfer.results.tuning import TUNING
 from rl_transfer.spec import MatrixConfig
 from rl_transfer.spec.base import Json, canonical_json, digest
 from rl_transfer.spec.experiment import RunConfig
@@ -29,6 +31,8 @@ class Row:
     strategy: str | None
     seed: int
     needs: tuple[str, ...]
+    point: int | None = None
+    """Of the tuning grid; None for what is judged, and for sources."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,9 @@ class Graph:
 
         Args:
             rows: of this graph, with those of the sources that they need.
+
+        Returns:
+            With the same modules.
         """
         kept = {row.id for row in rows}
         return Graph(rows, {each: spec for each, spec in self.specs.items() if each in kept}, self.modules)
@@ -113,10 +120,12 @@ class Graph:
         row = self.rows_of[identifier][0]
         if row.role == "random":
             return f"{row.target}/random"
-        if row.role == "source":
-            return f"source {row.source}/seed-{row.seed}"
+        tuning = f"{TUNING} " if row.role == TUNING else ""
+        if row.target is None:
+            return f"{tuning}source {row.source}/seed-{row.seed}"
         origin = f"{row.source}→" if row.source else ""
-        return f"{origin}{row.target}/{row.strategy}/seed-{row.seed}"
+        point = f"point-{row.point}/" if tuning else ""
+        return f"{tuning}{origin}{row.target}/{row.strategy}/{point}seed-{row.seed}"
 
 
 class _Cell:
@@ -226,16 +235,26 @@ def manifest(suite: MatrixConfig, graph: Graph, labels: Labels, facts: Facts) ->
         "labels": {**labels.of_manifest()},
         "config": config,
         TOLERANCES: declared_tolerances(config),
-        "runs": [
-            {
-                "id": row.id,
-                "role": row.role,
-                "source": row.source,
-                "target": row.target,
-                "strategy": row.strategy,
-                "seed": row.seed,
-                "needs": list(row.needs),
-            }
-            for row in graph.rows
-        ],
+        "runs": listed(graph.rows),
     }
+
+
+def listed(rows: Iterable[Row]) -> list[Json]:
+    """Rows as ``sweep.json`` lists them.
+
+    Args:
+        rows: in the order of the matrix.
+    """
+    return [
+        {
+            "id": row.id,
+            "role": row.role,
+            "source": row.source,
+            "target": row.target,
+            "strategy": row.strategy,
+            "seed": row.seed,
+            "needs": list(row.needs),
+            **({} if row.point is None else {"point": row.point}),
+        }
+        for row in rows
+    ]

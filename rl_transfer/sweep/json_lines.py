@@ -54,6 +54,8 @@ class JsonLines:
                 folder=str(state.store.root),
             )
         look = state.look
+        if look is not None and look.number == 0:
+            self._look = 0
         if look is not None and look.number > self._look:
             self._look = look.number
             counts: dict[str, Json] = {"runs": len(state.graph.specs), "reused": len(state.reused)}

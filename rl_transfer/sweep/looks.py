@@ -13,6 +13,7 @@ from pathlib import Path
 from rl_transfer.errors import StoreError
 from rl_transfer.results import RunStore, read_manifest
 from rl_transfer.results.looks import LOOKS, Stages, in_words, is_taken, read_looks
+from rl_transfer.results.tuning import TUNING
 from rl_transfer.spec import JsonObject
 from rl_transfer.sweep.graph import Graph, Row
 
@@ -32,7 +33,7 @@ class SeedLook:
     """A look at a sweep: everything that must have run for it.
 
     Attributes:
-        number: of the look, from 1; one more than the plan has for seeds beyond it.
+        number: of the look, from 1; one more than the plan has for seeds beyond it; 0 for the tuning before.
         of: looks that the plan has.
         seeds: per arm, of the arms that came so far.
         graph: the runs of this look and of all before.
@@ -50,6 +51,8 @@ class SeedLook:
     @property
     def words(self) -> str:
         """``look 2 of 4 (10 seeds)``; empty where there is but one."""
+        if self.number == 0:
+            return f"tuning ({self.seeds} seeds a point)"
         if self.number > self.of:
             return f"seeds beyond the plan ({self.seeds} in all)"
         return f"look {self.number} of {self.of} ({self.seeds} seeds)" if self.of > 1 else ""
@@ -117,7 +120,7 @@ class Looks:
         targets = [row for row in self._graph.rows if row.role == "target" and self._has_come(row, arms)]
         fed = {(row.source, row.seed) for row in targets if row.needs}
         kept = [
-            row.role == "random"
+            row.role in ("random", TUNING)
             or (row.role == "target" and self._has_come(row, arms))
             or (row.role == "source" and (self._stage_of.get(row.seed) == 0 or (row.source, row.seed) in fed))
             for row in self._graph.rows

@@ -11,7 +11,7 @@ from rl_transfer.spec import JsonObject
 from rl_transfer.spec.base import Json
 from rl_transfer.wording import counted, listing
 
-_PLACE = ("role", "source", "target", "strategy", "seed")
+_PLACE = ("role", "source", "target", "strategy", "seed", "point")
 _FREE = ("name", "seeds", "analysis")
 """Keys of a suite whose change makes no other runs."""
 _GROWING = ("sources", "targets", "strategies")

@@ -83,7 +83,8 @@ def headline(state: State, labels: Labels) -> str:
         parts.append(f"{rate:,.0f} {labels.rate}" if rate >= 10 else f"{rate:.2g} {labels.rate}")
     left = state.estimate.seconds_left(time.monotonic())
     if left is not None and state.active:
-        parts.append(f"ETA {clock(left)}" + (" of this look" if state.look and state.look.words else ""))
+        stage = "this look" if state.look and state.look.number else "the tuning"
+        parts.append(f"ETA {clock(left)}" + (f" of {stage}" if state.look and state.look.words else ""))
     parts.append(f"elapsed {clock(elapsed)}")
     if not state.active:
         parts.append(f"CPU time {clock(state.cpu_seconds)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import chdir, closing
+from contextlib import chdir, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,12 @@ from rl_transfer.spec.seeds import SeedPlan
 from rl_transfer.sweep.dispatch import room
 from rl_transfer.sweep.executor import Executor
 from rl_transfer.sweep.graph import Graph, build_graph, manifest
-from rl_transfer.sweep.looks import Decide, Looks, declared_looks, nothing_goes_on, with_looks
+from rl_transfer.sweep.looks import Decide, Looks, SeedLook, declared_looks, nothing_goes_on, with_looks
 from rl_transfer.sweep.matrix import check_matrix, no_longer_planned
 from rl_transfer.sweep.reuse import refuse_other_code
 from rl_transfer.sweep.scheduler import Event, OnChange, State, run_graph
 from rl_transfer.sweep.stops import Stops
+from rl_transfer.sweep.tuning import Choose, SuiteTuning, nothing_is_chosen, pinned_choices, tuned
 from rl_transfer.wording import listing
 
 
@@ -32,6 +33,8 @@ class Plan:
         graph: its runs, with those that only later looks of a seed plan may need.
         store: the folder that they go to; it may not exist.
         manifest: the content of ``sweep.json`` if all of them were to run.
+        tuning: what its arms choose from; None where nothing is tuned. Judged runs of arms that have not
+            chosen stand in ``graph`` at the first point.
         memory: bytes that the largest run needs beside what every run needs, as far as they are known.
         notes: what was decided while it was planned, a line each.
     """
@@ -41,11 +44,36 @@ class Plan:
     manifest: JsonObject
     notes: tuple[str, ...]
     memory: int = 0
+    tuning: SuiteTuning | None = None
 
     @property
     def look_words(self) -> str:
         """Seeds per arm at each look of its seed plan."""
         return f"{in_words(read_looks(self.manifest))} seeds per arm"
+
+    def next(self, decide: Decide) -> SeedLook:
+        """What would run next: the tuning runs while an arm has not chosen, else the look that comes.
+
+        Args:
+            decide: which arms go on after a look.
+
+        Returns:
+            A part of the sweep that runs in one go.
+        """
+        if self.tuning is not None and self.tuning.open:
+            return self.tuning.stage(self.manifest)
+        return self.looks(decide).next()
+
+    def finished(self) -> int:
+        """How many of its runs are finished, whatever the arms chose meanwhile.
+
+        Returns:
+            A number of runs, each counted once.
+        """
+        known = {*self.graph.specs}
+        with suppress(StoreError):
+            known |= {str(row["id"]) for row in read_manifest(self.store.root)["runs"]}
+        return sum(self.store.folder(each).finished for each in known)
 
     def looks(self, decide: Decide) -> Looks:
         """The looks of its seed plan; one look of everything where it has none.
@@ -81,28 +109,33 @@ def prepare(
     Raises:
         RLTransferError: an environment cannot be built, a perturbation has no effect, a strategy
             does not fit the network, the folder holds another matrix, results that were looked at under
-            another seed plan, or runs that other code computed, or cannot be written.
+            another seed plan, choices from another grid, or runs that other code computed, or cannot be
+            written.
     """
     store = RunStore(output, events=events)
     store.refuse_unwritable()
     runner = room(suite.kind)
     notes: list[str] = []
-    suite = runner.resolve(suite, notes.append)
-    graph = build_graph(suite)
+    choices = {} if replace else pinned_choices(store, suite.tune)
+    loaded, suite = suite, runner.resolve(suite, notes.append)
+    tuning = tuned(loaded, suite, runner.resolve, choices)
+    graph = build_graph(suite) if tuning is None else tuning.graph
     if not replace:
         check_matrix(output, manifest(suite, graph, runner.labels, {}))
     with chdir("."):  # code of the user's may change the current folder, where relative paths begin
         found = runner.preflight(suite, say)
+        if tuning is not None:
+            tuning.check(lambda each: runner.preflight(each, say))
     sizes = [known.get(MEMORY) for named in found.values() for known in named.values()]
     planned = manifest(suite, graph, runner.labels, _without_memory(found))
     is_plan = isinstance(suite.seeds, SeedPlan)
     stages = suite.stages if replace else declared_looks(store, suite.stages, is_plan=is_plan)
     planned = with_looks(planned, stages)
+    planned = planned if tuning is None else tuning.pinned(planned)
     planned = planned if replace else _with_first_tolerances(store, planned, notes.append)
     refuse_other_code(graph.specs, store, despite)
-    return Plan(
-        graph, store, planned, tuple(notes), max((each for each in sizes if isinstance(each, int)), default=0)
-    )
+    memory = max((each for each in sizes if isinstance(each, int)), default=0)
+    return Plan(graph, store, planned, tuple(notes), memory, tuning)
 
 
 def _without_memory(facts: Facts) -> Facts:
@@ -137,12 +170,14 @@ def run_sweep(
     say: Say = silent,
     *,
     decide: Decide = nothing_goes_on,
-    on_finished: Callable[[str], None] = lambda identifier: None,
+    choose: Choose = nothing_is_chosen,
+    on_finished: Callable[[Graph, str], None] = lambda graph, identifier: None,
     replace: bool = False,
 ) -> State:
     """Write ``sweep.json``, execute the graph and keep the readable TensorBoard view up to date.
 
-    With a seed plan, that of one look after the other, as long as ``decide`` names arms that go on. The
+    With a seed plan, that of one look after the other, as long as ``decide`` names arms that go on. Where
+    something is tuned, tuning runs come first, and ``choose`` says which point each arm is judged at. The
     folder is locked before anything in it changes. Ctrl-C stops the sweep between two events.
 
     Args:
@@ -150,7 +185,8 @@ def run_sweep(
         make_executor: what executes the runs, for the sweep's folder; closed at the end.
         on_change: is told what happens, and where the sweep stands a few times per second.
         decide: which arms go on to the next look, by what the records of the last one say.
-        on_finished: gets each run that is finished, those that were before included.
+        choose: which point each arm chooses, by what the records of the tuning runs say.
+        on_finished: gets the graph and each run that is finished, those that were before included.
         say: is told of damaged runs that were moved aside, of runs that are taken on trust, and of runs
             that have no place in the matrix any more.
         replace: let the plan take the place of another matrix in the folder.
@@ -169,11 +205,11 @@ def run_sweep(
         ended = {event.id for event in events if event.what == "finished"}
         for identifier in (ended | state.running) - linked:
             if store.folder(identifier).tensorboard.is_dir():
-                graph = plan.graph
+                graph = state.graph
                 link_events(store.root, graph.rows_of[identifier], several=graph.several_sources)
                 linked.add(identifier)
         for identifier in ended:
-            on_finished(identifier)
+            on_finished(state.graph, identifier)
         on_change(state, events)
 
     with Stops() as stops, store.lock():
@@ -185,9 +221,16 @@ def run_sweep(
             say(
                 f"{left} finished runs in {store.root} have no place in this matrix; they stay where they are"
             )
-        looks = Looks(plan.graph, planned, store, decide)
-        look, state = looks.next(), None
+        graph, tuning, state = plan.graph, plan.tuning, None
         with closing(make_executor(store.root)) as executor:
+            if tuning is not None and tuning.open:
+                stage = tuning.stage(planned)
+                write_manifest(store.root, stage.manifest)
+                state = run_graph(stage.graph, store, executor, changed, say, stops, look=stage)
+                tuning = tuning.choose(choose(store.root, stage.manifest))
+                graph, planned = tuning.graph, tuning.pinned(planned)
+            looks = Looks(graph, planned, store, decide)
+            look = looks.next()
             while True:
                 write_manifest(store.root, look.manifest)
                 state = run_graph(look.graph, store, executor, changed, say, stops, look=look, before=state)
@@ -196,5 +239,5 @@ def run_sweep(
                     break
                 look = following
     for identifier in state.reused:
-        on_finished(identifier)
+        on_finished(state.graph, identifier)
     return state

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
 from rl_transfer.analysis import Curve, Run, Sweep
+from rl_transfer.results.tuning import TUNING, ArmPlace, TuningRecord
+from rl_transfer.spec.base import Json
 
 STEPS = (0, 100, 200, 300, 400, 500)
 SLOW = (0, 0, 50, 100, 100, 100)
@@ -23,7 +26,7 @@ def curve(means: Sequence[float], steps: Sequence[float] = STEPS) -> Curve:
 
 
 def run(
-    role: Literal["source", "target", "random"],
+    role: Literal["source", "target", "random", "tuning"],
     seed: int,
     means: Sequence[float] | None,
     *,
@@ -115,3 +118,28 @@ def two_arms(
     keys = ((None, "task", "scratch"), ("base", "task", strategy))
     arms = {key: arm(key, curves) for key, curves in zip(keys, (scratch, transfer), strict=True)}
     return sweep(arms, seeds=max(len(transfer), len(scratch)), **options)
+
+
+SCRATCH: ArmPlace = (None, "task", "scratch")
+FINE: ArmPlace = ("base", "task", "fine-tune")
+RATES: Sequence[Mapping[str, Json]] = [{"algorithm.learning_rate": rate} for rate in (0.001, 0.01, 0.1)]
+TUNING_SEEDS = (1_000_000_000, 1_000_000_001)
+
+
+def tuned(
+    levels: Mapping[ArmPlace, Sequence[Sequence[float | None]]],
+    chosen: Mapping[ArmPlace, int],
+    points: Sequence[Mapping[str, Json]] = RATES,
+    by: str = "auc",
+) -> Sweep:
+    """A judged sweep with tuning runs: arm → for each point the level of each tuning seed's flat curve."""
+    judged = two_arms(spread(FAST), spread(SLOW))
+    runs: list[Run] = []
+    for (source, target, strategy), scores in levels.items():
+        for point, there in enumerate(scores):
+            for seed, level in zip(TUNING_SEEDS, there, strict=True):
+                curve = None if level is None else [level] * 6
+                one = run("tuning", seed, curve, source=source, target=target, strategy=strategy)
+                runs.append(replace(one, id=f"{one.id}/{point}", point=point))
+    record = TuningRecord(by, tuple(points), TUNING_SEEDS, chosen)
+    return Sweep({**judged.manifest, TUNING: record.plain()}, judged.runs, tuple(runs))
