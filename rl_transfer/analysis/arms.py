@@ -81,6 +81,18 @@ class Arm:
         """Whether its independent observations are source policies and not runs."""
         return self.sources is not None and self.sources.pooled
 
+    def policy(self, seed: int) -> str:
+        """The source policy that fed the finished run of a seed.
+
+        Args:
+            seed: seed index.
+
+        Returns:
+            Its run id; empty where nothing is known to have fed that run.
+        """
+        of_run = {} if self.sources is None else self.sources.of_run
+        return next((of_run.get(run.id, "") for run in self.runs if run.seed == seed), "")
+
     def observations(self, figure: Callable[[RunMetrics], float]) -> dict[str, float]:
         """The independent observations of a figure: one per run, or per source policy that feeds several.
 

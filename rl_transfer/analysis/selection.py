@@ -149,7 +149,10 @@ def hold_out(gains: FloatArray) -> tuple[int, float, int]:
 
 
 def _by_seed(metric: Judged, pairs: Sequence[_Pair], *, scores: bool) -> FloatArray | None:
-    """Gain of each cell over the from-scratch run of the same seed, array [cell, seed]; None if too few."""
+    """Gain of each cell over the from-scratch run of the same seed, array [cell, seed]; None if too few.
+
+    Seeds that share their source policies are one column, their mean: each would know of the other.
+    """
     figure = GAINS[metric]
     values = [(arm.values(figure), scratch.values(figure)) for arm, scratch, _ in pairs]
     shared = sorted(set.intersection(*({*x} & {*y} for x, y in values)) if values else ())
@@ -157,7 +160,13 @@ def _by_seed(metric: Judged, pairs: Sequence[_Pair], *, scores: bool) -> FloatAr
         return None
     units = np.array([scale.span if scores else 1.0 for _, _, scale in pairs])
     found: FloatArray = np.array([[x[seed] - y[seed] for seed in shared] for x, y in values]) / units[:, None]
-    return found
+    together: dict[tuple[str | int, ...], list[int]] = {}
+    for place, seed in enumerate(shared):
+        fed = tuple(arm.policy(seed) for arm, _, _ in pairs if arm.pooled)
+        together.setdefault(fed or (seed,), []).append(place)
+    if len(together) < LEAST_SEEDS:
+        return None
+    return np.stack([found[:, places].mean(axis=1) for places in together.values()], axis=1)
 
 
 def ranks(

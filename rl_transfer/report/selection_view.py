@@ -56,7 +56,9 @@ def _best_table(matrix: Matrix) -> Html:
         shown = None if entry.unit == "score" else digits
         source, target, strategy = entry.key
         several = entry.target is None or len({cell.source for cell in matrix.select(target=target)}) > 2
-        name = f"{strategy}{f' from {source}' if several else ''}"
+        (cell,) = matrix.select(source=source, target=target, strategy=strategy)
+        few = cell.fed is not None and cell.fed.mark
+        name = f"{strategy}{f' from {words.origin(cell)}' if several or few else ''}"
         own, held = (
             figure_text(value, signed=True, digits=shown or 3) for value in (entry.gain.point, entry.held_out)
         )
@@ -84,7 +86,8 @@ def _rank_table(matrix: Matrix) -> Html:
             for target in matrix.targets
         ]
         if any(each for there in places for each in there):
-            name = f"{strategy}, from {source}" if source else strategy
+            cell = matrix.select(source=source, strategy=strategy)[0]
+            name = f"{strategy}, from {words.origin(cell)}" if source else strategy
             rows.append([name, *(_places(there) for there in places)])
     return table(["", *matrix.targets], rows)
 

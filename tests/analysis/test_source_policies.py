@@ -19,6 +19,7 @@ from rl_transfer.analysis.source_policies import SourcePolicies, policies_of
 from rl_transfer.report.gains import gains_so_far
 from rl_transfer.report.heatmap import heatmap
 from rl_transfer.report.sections import cell_details, verdict_table
+from rl_transfer.report.selection_view import selection_section
 from rl_transfer.report.verdict_text import verdict_table as markdown_table
 
 from .hand_made import SLOW, arm, shifted, sweep
@@ -315,3 +316,33 @@ def test_advice_asks_for_policies_where_policies_are_compared() -> None:
     entry = tuned(matrix).comparisons["asymptotic_gain"]
     assert entry.fresh_seeds is not None
     assert "fresh sources, each for as many runs as here" in cell_details(tuned(matrix), matrix)
+
+
+def test_a_seed_held_out_takes_its_policy_along() -> None:
+    """Two strategies from four policies with two runs each: three policies choose, not seven seeds."""
+    other = ("base", "task", "other")
+    first = fed([[level] * 6 for level in (140.0, 141, 142, 180, 140, 141, 142, 181)], SHARED)
+    second = fed([[150.0 + n] * 6 for n in range(8)], SHARED, other)
+    base = arm(SCRATCH, [[100.0] * 6] * 8)
+    matrix = analyse(sweep({SCRATCH: base, TUNED: first, other: second}, seeds=8, raw_delta=1.0))
+    (best,) = [each for each in matrix.best if each.metric == "auc_gain" and each.target == "task"]
+    # Means of policies: 40, 41, 42, 80.5 against 52, 53, 54, 55. Three with d's 80.5 choose the first (54.5
+    # against 54 without a), three without d the other; the choice of all is the other (53.5 against 50.9).
+    assert best.seeds == 4
+    assert best.key == other
+    assert best.held_out == pytest.approx((40 + 41 + 42 + 55) / 4)
+
+
+def test_the_best_of_checkpoints_is_one_of_a_checkpoint() -> None:
+    other = ("base", "task", "other")
+    first, second = (
+        fed([[level + n] * 6 for n in NOISE[:8]], ["a"] * 8, key)
+        for level, key in ((140.0, TUNED), (150.0, other))
+    )
+    base = arm(SCRATCH, [[100.0 + n] * 6 for n in NOISE[8:16]])
+    matrix = analyse(sweep({SCRATCH: base, TUNED: first, other: second}, seeds=8, raw_delta=1.0))
+    section = selection_section(matrix)
+    assert "other from this checkpoint of base, of 2" in section
+    assert "other, from this checkpoint of base" in section
+    (best,) = [each for each in matrix.best if each.metric == "auc_gain" and each.target == "task"]
+    assert best.seeds == 8, "of a checkpoint runs are independent"
