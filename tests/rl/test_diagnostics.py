@@ -15,6 +15,7 @@ from rl_transfer.rl.environments.build import make_vec_env
 from rl_transfer.rl.policies import normalization
 from rl_transfer.rl.policies.algorithms import build_model
 from rl_transfer.rl.policies.traits import traits_of
+from rl_transfer.rl.training.diagnosis import PolicyDiagnosis
 from rl_transfer.rl.training.losses import advantages, losses
 from rl_transfer.rl.training.rollouts import COPIES, STEPS, policy_actor, roll_out
 from support.algorithms import ALGORITHMS, run_of
@@ -72,9 +73,11 @@ def built(name: str, **more: Any) -> tuple[Any, Any]:
 def test_losses_have_the_gradients_of_the_algorithms_own_update(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, run = built(name)
+    limited = {**run_of(name)["env"], "perturb": ({"time_limit": 7},)}  # cut off, and now and then ended
+    model, run = built(name, env=limited)
     env = make_vec_env(run.env, COPIES)
     rollout = roll_out(env, policy_actor(model, None), 5)
+    assert rollout.ended.sum() > rollout.terminated.sum()
     traits, gamma = traits_of(name), run.algorithm.gamma
     torch.manual_seed(1)
     mine = dict(gradients(model, losses(model, traits, rollout, None, gamma)))
@@ -260,9 +263,8 @@ def test_the_policy_in_the_bundle_is_the_one_that_was_measured(more: dict[str, A
     assert parts_of(seeing)["policy_trunk"]["end"]["gradient_agreement"] is not None
 
 
-def test_nothing_of_the_model_moves(monkeypatch: pytest.MonkeyPatch, run: Execute) -> None:
-    from rl_transfer.rl.training.diagnosis import PolicyDiagnosis
-
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_of_the_model_moves(fails: bool, monkeypatch: pytest.MonkeyPatch, run: Execute) -> None:
     record, seen = PolicyDiagnosis.record, []
 
     def watched(self: PolicyDiagnosis, model: Any, events: Any) -> Any:
@@ -270,13 +272,18 @@ def test_nothing_of_the_model_moves(monkeypatch: pytest.MonkeyPatch, run: Execut
             statistics = {key: value.tolist() for key, value in normalization.tensors(model.env).items()}
             return digest_model(model.policy), statistics, torch.get_rng_state().tolist()
 
-        before, found = state(), record(self, model, events)
-        seen.append(before == state())
-        return found
+        before = state()
+        try:
+            return record(self, model, events)
+        finally:
+            seen.append(before == state())
 
     monkeypatch.setattr(PolicyDiagnosis, "record", watched)
-    run(env={"id": "Pendulum-v1"}, algorithm={**PPO, "normalize": {}}, evaluation=LOOKS)
+    if fails:
+        monkeypatch.setattr("rl_transfer.rl.training.diagnosis.part_activity", lambda *_: [][0])
+    folder = run(env={"id": "Pendulum-v1"}, algorithm={**PPO, "normalize": {}}, evaluation=LOOKS)
     assert seen == [True]
+    assert ("left_out" in folder.record()["diagnostics"]) == fails
 
 
 def test_a_measurement_that_fails_costs_nothing_of_the_run(
