@@ -94,9 +94,9 @@ def _results(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
         ),
         sections.aggregate_table(matrix),
     ]
-    parts.append(selection_section(matrix))
     if "profiles" in drawings:
         parts.append(_figure(drawings, "profiles", "Share of runs whose final score is above τ."))
+    parts.append(selection_section(matrix))
     parts.append(
         inside.section(matrix, lambda target, caption: _figure(drawings, inside_name(target), caption))
     )
