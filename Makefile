@@ -64,6 +64,7 @@ validity: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.validity.advice
 	$(BIN)/python -m benchmarks.validity.selection --draws 1500
 	$(BIN)/python -m benchmarks.validity.sources
+	$(BIN)/python -m benchmarks.validity.tuning
 	$(BIN)/python -m benchmarks.validity.sequential peeking families --sweeps 10000
 
 ## Are the two engines equivalent over 30 seeds? An hour; what is finished is kept in results/agreement.

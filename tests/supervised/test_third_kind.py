@@ -11,11 +11,11 @@ from typing import ClassVar
 import pytest
 import torch
 
-from rl_transfer.analysis import analyse, read_sweep
+from rl_transfer.analysis import analyse, choices, read_sweep, summary
 from rl_transfer.errors import ConfigError, TransferError
 from rl_transfer.frame import EvaluationRequest
 from rl_transfer.report import write_report
-from rl_transfer.results import find_run
+from rl_transfer.results import RunFolder, find_run, read_manifest
 from rl_transfer.spec import StrategyVerbs, load
 from rl_transfer.supervised.bundle import load_network
 from rl_transfer.supervised.translate import core_strategy
@@ -80,6 +80,36 @@ def test_train_transfer_evaluate_and_inspect(call: Call, tmp_path: Path) -> None
     assert (result["rows"], result["classes"]) == (15, ["x", "y", "z"])
     assert result["accuracy"] == find_run(tmp_path / "target").curve()[-1]["returns"][0]
     assert "hidden2" in call("policies", "inspect", "source").out
+
+
+def test_a_tuned_suite_chooses_on_validation_items_and_is_judged_on_test_items(
+    call: Call, tmp_path: Path
+) -> None:
+    del call
+    tuned = suite(
+        "tune={grid: {training.optimizer.learning_rate: [0.0001, 0.1]}, seeds: 2, by: final_performance}",
+        "targets={away: {data: {name: vectors, path: turned.npz, validation: 0.4}}}",
+        "training.epochs=6",
+    )
+    plan = prepare(tuned, tmp_path / "out")
+    state = run_sweep(plan, InThisProcess, lambda _, __: None, choose=choices)
+    assert not state.failed, state.failed
+    manifest = read_manifest(tmp_path / "out")
+    ends: dict[tuple[str, str | None, int | None], dict[int, float]] = {}
+    for row in manifest["runs"]:
+        if row["target"] and row["strategy"]:
+            folder = RunFolder(tmp_path / "out" / "runs" / row["id"])
+            (items,) = folder.curve()[-1]["lengths"]
+            parts = folder.record()["data"]["rows"]
+            assert items == sum(parts["validation" if row["role"] == "tuning" else "test"])
+            rate = folder.record()["spec"]["training"]["optimizer"]["learning_rate"]
+            assert (rate == 0.1) == (row.get("point", 1) == 1)
+            key = row["role"], row["strategy"], row.get("point")
+            ends.setdefault(key, {})[row["seed"]] = folder.curve()[-1]["returns"][0]
+    low, high = (sum(ends["tuning", "scratch", point].values()) for point in (0, 1))
+    assert low < high
+    assert {each["point"] for each in manifest["tuning"]["choices"]} == {1}
+    assert [cell["tuning"]["chosen"] for cell in summary(analyse(read_sweep(tmp_path / "out")))] == [1] * 3
 
 
 def test_a_suite_is_checked_planned_run_and_analysed(call: Call, tmp_path: Path) -> None:
