@@ -63,7 +63,7 @@ def test_all_mistakes_of_a_file_are_reported_at_once_with_line_and_column(tmp_pa
 
 def test_accepted_keys_are_those_of_the_place(tmp_path: Path) -> None:
     message = refused(tmp_path, TRAIN.replace("{every: 64}", "{evry: 64, every: 64}"))
-    assert "Did you mean 'every'? Accepted: deterministic, episodes, every" in message
+    assert "Did you mean 'every'? Accepted: deterministic, diagnostics, episodes, every" in message
 
 
 def test_an_unknown_algorithm_names_the_known_ones(tmp_path: Path) -> None:
