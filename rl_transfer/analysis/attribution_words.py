@@ -10,6 +10,7 @@ from rl_transfer.analysis.attribution import Attribution, ControlCheck
 from rl_transfer.analysis.comparison import Comparison
 from rl_transfer.analysis.flags import Flag
 from rl_transfer.analysis.metric_table import METRICS
+from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.results import Labels
 from rl_transfer.wording import in_words
 
@@ -40,6 +41,30 @@ def attribution(entry: Comparison, labels: Labels) -> str:
     if said.finding == "unchecked":
         return f"the {what} may not be knowledge: {_problems(said)}"
     return f"unclear whether it is knowledge: {others} where it {mine}"
+
+
+def longer(entry: Comparison, unit: str) -> str:
+    """How a strategy ends beside training from scratch for the source's steps too.
+
+    Args:
+        entry: the comparison of one cell on final quality.
+        unit: what a step is, in the plural.
+
+    Returns:
+        A phrase; empty without such runs, and where nothing is shown.
+    """
+    found = entry.longer
+    if found is None or found.verdict is Verdict.INCONCLUSIVE:
+        return ""
+    score = not entry.shown_raw
+    gap = words.number(abs(found.over.gain.point if score else found.over.raw.point))
+    by = f"{gap}{'' if score else ' r'}"
+    arm = f"{found.strategy} ({found.steps:,.0f} {unit}, source and target together)"
+    return {
+        Verdict.POSITIVE: f"{arm} ends lower by {by}",
+        Verdict.NEGATIVE: f"{arm} ends higher by {by}: the source's steps are better spent on the target",
+        Verdict.EQUIVALENT: f"{arm} ends alike",
+    }[found.verdict]
 
 
 def finding(entry: Comparison) -> str:

@@ -18,6 +18,7 @@ from rl_transfer.analysis.bootstrap import iqm_difference
 from rl_transfer.analysis.cluster_bootstrap import cluster_iqm_difference
 from rl_transfer.analysis.contrast import Contrast
 from rl_transfer.analysis.flags import Obstacle
+from rl_transfer.analysis.longer import BesideLonger
 from rl_transfer.analysis.metrics import GAINS
 from rl_transfer.analysis.power import SeedRange, fresh_seeds
 from rl_transfer.analysis.score_scale import ScoreScale
@@ -62,6 +63,8 @@ class Comparison:
     """Seeds per arm of a new plan that would settle an inconclusive verdict; None if nothing can be said."""
     attribution: Attribution | None = None
     """What the cell's controls say; None without any."""
+    longer: BesideLonger | None = None
+    """Beside training from scratch for the source's steps too; of final quality alone."""
     obstacle: Obstacle | None = None
     """Why no verdict may be given, whatever the numbers; the verdict is inconclusive then."""
     at_limit: str = ""

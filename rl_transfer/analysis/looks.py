@@ -70,7 +70,10 @@ class _Looks:
         self._sweep, self._stages = sweep, stages
         self._seeds = tuple(itertools.accumulate(map(len, stages)))
         self._rows: dict[CellKey, dict[int, Run]] = {}
+        self._longer = [run for run in sweep.runs if run.strategy and sweep.strategies[run.strategy].longer]
         for run in sweep.runs:
+            if run in self._longer:
+                continue
             if run.role == "target" and run.target is not None and run.strategy is not None:
                 self._rows.setdefault((run.source, run.target, run.strategy), {})[run.seed] = run
         self._arms: dict[CellKey, int] = {}
@@ -106,6 +109,7 @@ class _Looks:
             for run in self._sweep.runs
             if run.role == "random" or (run.role == "source" and run.seed in everywhere)
         ]
+        runs += self._longer
         for key, came in self._arms.items():
             seeds = {*itertools.chain(*stages[:came])}
             runs += [run for seed, run in self._rows[key].items() if seed in seeds]

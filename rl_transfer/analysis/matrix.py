@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 
@@ -15,7 +16,7 @@ from rl_transfer.analysis import overview, selection
 from rl_transfer.analysis.arm_statistics import benjamini_hochberg
 from rl_transfer.analysis.arms import Arm, arm_band, build_arm, source_info
 from rl_transfer.analysis.attribution import ControlCheck, Question, Summand, attribute, control_check
-from rl_transfer.analysis.attribution_words import doubts, in_short
+from rl_transfer.analysis.attribution_words import doubts, in_short, longer
 from rl_transfer.analysis.cells import arm_metrics, gain_metrics
 from rl_transfer.analysis.comparison import JUDGED, Comparison, Judged
 from rl_transfer.analysis.contrast import Contrast, contrast, in_one_block, studentised
@@ -31,6 +32,7 @@ from rl_transfer.analysis.flags import (
 from rl_transfer.analysis.guard import below_chance, left_chance
 from rl_transfer.analysis.inputs import Run, Sweep
 from rl_transfer.analysis.inside import inside
+from rl_transfer.analysis.longer import Rival, beside_longer
 from rl_transfer.analysis.look_design import LookDesign
 from rl_transfer.analysis.metrics import GAINS, final_performance, has_plateaued
 from rl_transfer.analysis.model import Cell, CellKey, Kind, Matrix, TargetInfo
@@ -70,7 +72,9 @@ class Steps:
             name: threshold_of(sweep, name, self._scratch_rows(name), random)
             for name, random in self.random.items()
         }
-        self.arms = self._arms()
+        arms = self._arms()
+        self.longer = {key: arm for key, arm in arms.items() if self.strategies[key[2]].longer}
+        self.arms = {key: arm for key, arm in arms.items() if key not in self.longer}
         self.kinds: dict[CellKey, Kind] = {key: self._kind(key) for key in self.arms}
         self.on_target: dict[str, list[CellKey]] = {name: [] for name in self.scales}
         for key in self.arms:
@@ -97,7 +101,8 @@ class Steps:
         returns = np.concatenate(random.curve.returns) if random and random.curve else ()
         threshold = read_number(config, "targets", target, "reward_threshold")
         scale = score_scale(returns, finals, self.settings, threshold, labels)
-        there = [run.curve for run in self.sweep.select("target", target=target) if run.curve]
+        rows = self.sweep.select("target", target=target)
+        there = [run.curve for run in rows if run.curve and not self.strategies[run.strategy or ""].longer]
         tolerance = read_tolerance(self.sweep.manifest, target, scale.random, spans=scale.mode == "scratch")
         return replace(
             scale,
@@ -187,7 +192,18 @@ class Steps:
                     found[key][metric] = self.part.judged(found[key][metric])
             for key, entry in self._attributed(found, metric).items():
                 found[key][metric] = entry
+        for key, beside in beside_longer(dict(self._rivals()), self.settings.q).items():
+            entry = found[key]["asymptotic_gain"]
+            found[key]["asymptotic_gain"] = replace(entry, longer=entry.longer or beside)
         return found
+
+    def _rivals(self) -> Iterator[tuple[CellKey, Rival]]:
+        """What each transfer cell is compared with that also had the steps of its source."""
+        for key, arm in itertools.product(self.family, self.longer.values()):
+            if arm.target == key[1] and arm.source in (None, key[0]):
+                pair = self.contrast("asymptotic_gain", key, arm)
+                missing = each.reason if (each := self.obstacles[key]) else ""
+                yield key, Rival(arm, pair, self.scales[key[1]].raw_delta, missing)
 
     def _corrected(self, p: Mapping[CellKey, float]) -> dict[CellKey, float]:
         """P of the cells in the family after correction."""
@@ -245,27 +261,17 @@ class Steps:
         self, found: Mapping[CellKey, Mapping[Judged, Comparison]], metric: Judged
     ) -> dict[CellKey, Comparison]:
         """The comparisons of the cells that have controls, with what these say."""
-        questions = {
-            key: self._question(metric, key, found, controls)
-            for key in self.family
-            if (controls := self.controls.of(key))
-        }
+        questions = {}
+        for key in self.family:
+            entry, controls = found[key][metric], self.controls.of(key)
+            if controls:
+                checks = () if entry.attribution is None else entry.attribution.checks
+                checks = checks or tuple(
+                    self._beside(metric, key, each, found[each][metric]) for each in controls
+                )
+                questions[key] = Question(checks, entry.sign, entry.raw_delta, entry.attribution)
         said = attribute(questions, self.settings.q)
         return {key: replace(found[key][metric], attribution=each) for key, each in said.items()}
-
-    def _question(
-        self,
-        metric: Judged,
-        key: CellKey,
-        found: Mapping[CellKey, Mapping[Judged, Comparison]],
-        controls: Sequence[CellKey],
-    ) -> Question:
-        entry = found[key][metric]
-        delta = self.scales[key[1]].raw_delta
-        if entry.attribution is not None:
-            return Question(entry.attribution.checks, entry.sign, delta, entry.attribution)
-        checks = tuple(self._beside(metric, key, other, found[other][metric]) for other in controls)
-        return Question(checks, entry.sign, delta)
 
     def _beside(self, metric: Judged, key: CellKey, other: CellKey, entry: Comparison) -> ControlCheck:
         control, figure, scale = self.arms[other], GAINS[metric], self.scales[key[1]]
@@ -383,5 +389,8 @@ class Steps:
             parting=self._parting(key) if kind != "baseline" else None,
             scale=scale,
             inside=inside(arm, confidence),
-            knowledge=tuple(in_short(comparisons.values(), self.sweep.labels)),
+            knowledge=(
+                *in_short(comparisons.values(), self.sweep.labels),
+                *(text for each in comparisons.values() if (text := longer(each, self.sweep.labels.unit))),
+            ),
         )

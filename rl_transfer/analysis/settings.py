@@ -45,6 +45,8 @@ class StrategyInfo:
     freeze: tuple[str, ...] = ()
     uses_source: bool = False
     """Whether it takes anything from a source."""
+    longer: bool = False
+    """Whether it trains from scratch for the source's budget and the target's."""
 
 
 _OF_SOURCE = ("copy", "as_copied", "uses_source", "kickstart", "guide")
@@ -69,6 +71,7 @@ def read_strategies(config: JsonObject) -> dict[str, StrategyInfo]:
             control_for=_names(entry.get("control_for")),
             copy=_names(entry.get("copy")),
             freeze=_names(entry.get("freeze")),
+            longer=bool(entry.get("with_source_steps")),
             uses_source=any(entry.get(key) for key in _OF_SOURCE),
         )
         for name, entry in entries

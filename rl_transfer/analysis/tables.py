@@ -9,6 +9,7 @@ from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.attribution import Attribution, Summand
 from rl_transfer.analysis.cells import Estimate, Metric
 from rl_transfer.analysis.comparison import JUDGED, Comparison
+from rl_transfer.analysis.longer import BesideLonger
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.metrics import final_window
 from rl_transfer.analysis.model import Cell, Matrix
@@ -164,6 +165,7 @@ def _comparison(entry: Comparison) -> JsonObject:
             "interval": _limits(entry.exploratory.gain),
             "p": _number(entry.exploratory.p),
         },
+        "longer_scratch": None if entry.longer is None else _longer(entry.longer),
         "knowledge": None if entry.attribution is None else entry.attribution.finding,
         "attribution": None if entry.attribution is None else _attribution(entry.attribution),
     }
@@ -185,6 +187,18 @@ def _attribution(said: Attribution) -> JsonObject:
             }
             for check in said.checks
         ],
+    }
+
+
+def _longer(found: BesideLonger) -> JsonObject:
+    return {
+        "strategy": found.strategy,
+        "steps": _number(found.steps),
+        "final_performance": _number(found.final),
+        "over": _summand(found.over),
+        "adjusted_p": _number(found.adjusted_p),
+        "verdict": str(found.verdict),
+        "problem": found.problem or None,
     }
 
 

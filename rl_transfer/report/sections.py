@@ -9,7 +9,7 @@ from rl_transfer.analysis import words
 from rl_transfer.analysis.aggregate import SUMMED, Aggregate
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.attribution import Summand
-from rl_transfer.analysis.attribution_words import attribution, finding
+from rl_transfer.analysis.attribution_words import attribution, finding, longer
 from rl_transfer.analysis.cells import Estimate, Metric
 from rl_transfer.analysis.comparison import JUDGED, Comparison
 from rl_transfer.analysis.metric_table import METRICS
@@ -262,7 +262,14 @@ def _tests(cell: Cell, matrix: Matrix) -> Html:
     for name, entry in cell.comparisons.items():
         adjusted = "outside the family" if math.isnan(entry.adjusted_p) else f"{entry.adjusted_p:.3g}"
         because = "; ".join(
-            text for text in (entry.reason, attribution(entry, matrix.labels), words.advice(entry)) if text
+            text
+            for text in (
+                entry.reason,
+                attribution(entry, matrix.labels),
+                longer(entry, matrix.unit),
+                words.advice(entry),
+            )
+            if text
         )
         rows.append(
             [

@@ -49,6 +49,20 @@ class RunConfig(Frozen, ABC):
         """Wall-clock minutes between two checkpoints of the run; 0: it has none."""
         return 0.0
 
+    @abstractmethod
+    def with_total_steps(self, steps: int) -> RunConfig:
+        """The same run with another budget.
+
+        Args:
+            steps: in the kind's unit.
+
+        Returns:
+            A run with another id; one that trains nothing stays as it is.
+
+        Raises:
+            KeyedValueError: evaluations do not fit it.
+        """
+
 
 class SingleConfig(Frozen, ABC):
     """``rl-transfer train``: one run without a source policy."""

@@ -134,6 +134,16 @@ class MatrixConfig(Frozen, ABC):
                 "without a from-scratch arm nothing can be claimed",
             )
         baseline = by_name[self.baseline]
+        longer = next((each.name for each in self.strategies if each.with_source_steps), None)
+        given = next((name for name, source in self.sources.items() if source.exists), None)
+        if baseline.with_source_steps:
+            raise KeyedValueError("baseline", "the baseline trains for the target's budget alone")
+        if longer is not None and given is not None:
+            raise KeyedValueError(
+                "strategies",
+                f"strategy {longer!r} trains for the source's steps too, but {given!r} exists already: "
+                "nobody knows how many it took; leave the strategy out, or train the source here",
+            )
         if baseline.needs_source or baseline.freeze:
             raise KeyedValueError(
                 "baseline",
@@ -155,6 +165,14 @@ class MatrixConfig(Frozen, ABC):
             *(("sources", name, source) for name, source in self.sources.items() if not source.exists),
             *(("targets", name, target) for name, target in self.targets.items()),
         ]
+        for name, strategy, cell in itertools.product(self.targets, self.strategies, self.sources):
+            if strategy.with_source_steps:
+                try:
+                    self.target_run(name, strategy, cell, None, self.all_seeds[0])
+                except KeyedValueError as error:
+                    key = f"strategies.{self.strategies.index(strategy)}.with_source_steps"
+                    text = f"strategy {strategy.name!r} on {name} with the steps of {cell}: {error}"
+                    raise KeyedValueError(key, text) from None
         for group, name, entry in entries:
             try:
                 self.check_entry(entry)
@@ -356,7 +374,10 @@ class MatrixConfig(Frozen, ABC):
             The run with everything that the suite and the source's task fill in.
         """
         origin = source if strategy.needs_source else None
-        return self.in_cell(self.trained_run(self.targets[name], strategy.verbs(), origin, seed), cell)
+        run = self.trained_run(self.targets[name], strategy.verbs(), origin, seed)
+        if strategy.with_source_steps:
+            run = run.with_total_steps(run.total_steps + self.source_run(cell, seed).total_steps)
+        return self.in_cell(run, cell)
 
     def in_cell(self, run: RunConfig, cell: str) -> RunConfig:
         """What a target run takes over from the source of its cell, whatever its strategy.

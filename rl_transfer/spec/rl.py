@@ -205,6 +205,14 @@ class RLRun(RunConfig):
         """Wall-clock minutes between two checkpoints of the run; 0: it has none."""
         return self.training.checkpoint_minutes if self.training else 0.0
 
+    def with_total_steps(self, steps: int) -> RLRun:
+        """The same run with another budget, in environment steps."""
+        if self.training is None or self.algorithm is None:
+            return self
+        training = self.training.model_copy(update={"total_steps": steps})
+        check_budget(self.algorithm, training, self.evaluation)
+        return self.model_copy(update={"training": training})
+
     def on_engine(self, chosen: ChosenEngine) -> RLRun:
         """The same run on an engine.
 

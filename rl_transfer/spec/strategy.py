@@ -22,7 +22,7 @@ from rl_transfer.spec.base import (
 )
 
 Selectors = tuple[str, ...]
-_LATER = ("as_copied", "output_maps", "adapt")
+_LATER = ("as_copied", "output_maps", "adapt", "with_source_steps")
 
 
 class Thaw(Frozen):
@@ -190,7 +190,9 @@ class StrategyVerbs(Frozen):
         """Leaves out, at its default, what came later: ids and digests from before it stay as they were."""
         data: dict[str, JsonValue] = fields(self)
         for name in _LATER:
-            if getattr(self, name) == type(self).model_fields[name].get_default(call_default_factory=True):
+            if name in data and getattr(self, name) == type(self).model_fields[name].get_default(
+                call_default_factory=True
+            ):
                 data.pop(name, None)
         return data
 
@@ -261,11 +263,23 @@ class StrategyConfig(StrategyVerbs):
     """A control makes a claim honest; it is shown, but is not in the family of tests."""
     control_for: tuple[str, ...] = ()
     """Names of the strategies that it is the control of."""
+    with_source_steps: bool = False
+    """Whether it trains, from scratch, for the source's budget and the target's."""
 
     @model_validator(mode="after")
     def _check(self) -> StrategyConfig:
         if self.control_for and not self.control:
             raise KeyedValueError("control_for", "control_for is given, but control is not true")
+        if self.with_source_steps and (self.needs_source or self.freeze or self.control_for):
+            raise KeyedValueError(
+                "with_source_steps",
+                "with_source_steps is for training from scratch beside every strategy; "
+                "leave out what copies, freezes or names a strategy",
+            )
+        if self.with_source_steps and not (self.control and self.train):
+            raise KeyedValueError(
+                "with_source_steps", "with_source_steps is for a control that trains; say control: true"
+            )
         return self
 
     def is_control_of(self, other: StrategyConfig) -> bool:

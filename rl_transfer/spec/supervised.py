@@ -122,6 +122,14 @@ class SupervisedRun(RunConfig):
         """Wall-clock minutes between two checkpoints of the run; 0: it has none."""
         return self.training.checkpoint_minutes if self.training else 0.0
 
+    def with_total_steps(self, steps: int) -> Self:
+        """The same run with another budget, in epochs."""
+        if self.training is None:
+            return self
+        training = self.training.model_copy(update={"epochs": steps})
+        check_training(training, self.evaluation, self.data)
+        return self.model_copy(update={"training": training})
+
     def identity(self) -> JsonObject:
         """Everything but its checkpoints."""
         plain = self.plain()
