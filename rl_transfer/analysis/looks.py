@@ -70,9 +70,10 @@ class _Looks:
         self._sweep, self._stages = sweep, stages
         self._seeds = tuple(itertools.accumulate(map(len, stages)))
         self._rows: dict[CellKey, dict[int, Run]] = {}
-        self._longer = [run for run in sweep.runs if run.strategy and sweep.strategies[run.strategy].longer]
+        longer = {name for name, info in sweep.strategies.items() if info.longer}
+        self._longer = [run for run in sweep.runs if run.strategy in longer]
         for run in sweep.runs:
-            if run in self._longer:
+            if run.strategy in longer:
                 continue
             if run.role == "target" and run.target is not None and run.strategy is not None:
                 self._rows.setdefault((run.source, run.target, run.strategy), {})[run.seed] = run

@@ -102,7 +102,8 @@ class Steps:
         threshold = read_number(config, "targets", target, "reward_threshold")
         scale = score_scale(returns, finals, self.settings, threshold, labels)
         rows = self.sweep.select("target", target=target)
-        there = [run.curve for run in rows if run.curve and not self.strategies[run.strategy or ""].longer]
+        apart = {name for name, info in self.strategies.items() if info.longer}
+        there = [run.curve for run in rows if run.curve and run.strategy not in apart]
         tolerance = read_tolerance(self.sweep.manifest, target, scale.random, spans=scale.mode == "scratch")
         return replace(
             scale,
