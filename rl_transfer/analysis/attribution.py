@@ -21,7 +21,7 @@ from rl_transfer.spec.seeds import LEAST_SEEDS
 
 Key = TypeVar("Key", bound=Hashable)
 Finding = Literal["helps", "hurts", "not knowledge", "unclear", "unchecked"]
-"""Of the source's knowledge: it helps or hurts; the verdict is there without it; or neither is shown."""
+"""Of the source's knowledge: it helps or hurts; its part in the verdict is below δ; or neither is shown."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Attribution:
     """Of a gain (a loss, where the verdict is one) by knowledge of at least δ; 1 without such a verdict."""
     adjusted_absence_p: float
     same: tuple[str, ...] = ()
-    """The controls that are shown to have the gain too."""
+    """The controls over which a part of knowledge as large as δ is ruled out most clearly."""
 
 
 @dataclass(frozen=True)

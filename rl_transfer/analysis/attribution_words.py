@@ -37,7 +37,8 @@ def attribution(entry: Comparison, labels: Labels) -> str:
         return ""
     what = "gain" if entry.sign > 0 else "loss"
     if said.finding == "not knowledge":
-        return f"not knowledge: the {what} is also there with {in_words(said.same)} ({others}, it {mine})"
+        part = f"knowledge's part in the {what} is below δ by {in_words(said.same)}"
+        return f"not knowledge: {part} ({others} where it {mine})"
     if said.finding == "unchecked":
         return f"the {what} may not be knowledge: {_problems(said)}"
     return f"unclear whether it is knowledge: {others} where it {mine}"
@@ -141,4 +142,5 @@ def _changes(value: float, entry: Comparison, labels: Labels) -> str:
     """``gains +0.77``, or ``loses -13.2 r`` in the measure's unit."""
     digits = words.digits(labels, "measure" if entry.shown_raw else "score")
     text = words.number(value, signed=True, digits=digits)
-    return f"{'gains' if value >= 0 else 'loses'} {text}{' r' if entry.shown_raw else ''}"
+    verb = "gains" if value >= 0 or text.strip("+-0.") == "" else "loses"
+    return f"{verb} {text}{' r' if entry.shown_raw else ''}"

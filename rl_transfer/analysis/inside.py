@@ -18,6 +18,8 @@ _AT = ("dormant", "saturated", "effective_rank", "gradient_agreement")
 _SINCE = ("distance", "distance_from_source")
 FIGURES = (*(f"{name}_{moment}" for name in _AT for moment in ("start", "end")), *_SINCE)
 """Every figure of a part, as ``summary.json`` calls them; docs/metrics.md defines them."""
+START_OF = {f"{name}_end": f"{name}_start" for name in _AT}
+"""Figure at the end → the same at the start."""
 SHARES = ("dormant_start", "dormant_end", "saturated_start", "saturated_end")
 """Those that are shares of units."""
 MOST_PARTS = 100
@@ -115,7 +117,7 @@ def apart(
     for name, part in mine.items():
         for figure, here in part.figures.items():
             there = theirs[name].figures.get(figure) if name in theirs else None
-            if there is None or figure.endswith("_start") or figure == "distance_from_source":
+            if there is None or figure in START_OF.values() or figure == "distance_from_source":
                 continue
             if figure == "distance" and here.mean == 0:
                 continue

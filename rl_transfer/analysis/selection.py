@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -151,7 +151,8 @@ def hold_out(gains: FloatArray) -> tuple[int, float, int]:
 def _by_seed(metric: Judged, pairs: Sequence[_Pair], *, scores: bool) -> FloatArray | None:
     """Gain of each cell over the from-scratch run of the same seed, array [cell, seed]; None if too few.
 
-    Seeds that share their source policies are one column, their mean: each would know of the other.
+    Seeds that share a source policy of a pooled arm, directly or through others, are one column, their mean:
+    each would know of the other.
     """
     figure = GAINS[metric]
     values = [(arm.values(figure), scratch.values(figure)) for arm, scratch, _ in pairs]
@@ -160,13 +161,34 @@ def _by_seed(metric: Judged, pairs: Sequence[_Pair], *, scores: bool) -> FloatAr
         return None
     units = np.array([scale.span if scores else 1.0 for _, _, scale in pairs])
     found: FloatArray = np.array([[x[seed] - y[seed] for seed in shared] for x, y in values]) / units[:, None]
-    together: dict[tuple[str | int, ...], list[int]] = {}
-    for place, seed in enumerate(shared):
-        fed = tuple(arm.policy(seed) for arm, _, _ in pairs if arm.pooled)
-        together.setdefault(fed or (seed,), []).append(place)
+    pooled = [arm for arm, _, _ in pairs if arm.pooled]
+    together = connected([{arm.policy(seed) for arm in pooled} for seed in shared])
     if len(together) < LEAST_SEEDS:
         return None
-    return np.stack([found[:, places].mean(axis=1) for places in together.values()], axis=1)
+    return np.stack([found[:, places].mean(axis=1) for places in together], axis=1)
+
+
+def connected(members: Sequence[Collection[Hashable]]) -> list[list[int]]:
+    """Places that have a member in common, directly or through other places.
+
+    >>> connected([{"a"}, {"b"}, {"a", "c"}, {"c"}, set()])
+    [[0, 2, 3], [1], [4]]
+
+    Args:
+        members: of each place.
+
+    Returns:
+        Groups of places, by their first.
+    """
+    groups: list[tuple[set[Hashable], list[int]]] = []
+    for place, own in enumerate(members):
+        touched = [group for group in groups if not group[0].isdisjoint(own)]
+        joined = (
+            {*own}.union(*(names for names, _ in touched)),
+            sorted(sum((g for _, g in touched), [place])),
+        )
+        groups = [group for group in groups if group not in touched] + [joined]
+    return sorted(places for _, places in groups)
 
 
 def ranks(

@@ -34,8 +34,8 @@ class SourcePolicies:
 
     @cached_property
     def count(self) -> int:
-        """Distinct policies."""
-        return len({*self.of_run.values()})
+        """Distinct policies that are recorded; one at least."""
+        return max(1, len({*self.of_run.values()} - {_UNRECORDED}))
 
     @property
     def shared(self) -> bool:
@@ -131,7 +131,8 @@ def policies_of(rows: Sequence[Run]) -> SourcePolicies | None:
     """The source policies of the planned runs of an arm.
 
     A finished run's record names its policy, else the manifest says what a run needs. Runs of which neither
-    does, in an arm where others do, count as fed by one and the same policy.
+    does, in an arm where others do, are taken together; they may be of any of its policies, and raise their
+    number by none.
 
     Args:
         rows: of one (source, target, strategy), finished or not.

@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, PercentFor
 
 from rl_transfer.analysis import words
 from rl_transfer.analysis.cells import Estimate
-from rl_transfer.analysis.inside import SHARES, PartInside, apart
+from rl_transfer.analysis.inside import SHARES, START_OF, PartInside, apart
 from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.report.markup import Html, items, joined, table, tag
 from rl_transfer.report.sections import minus
@@ -105,7 +105,7 @@ def _says(cell: Cell, figure: str) -> bool:
 
 
 def _point(axes: Axes, y: float, part: PartInside, figure: str, look: Look) -> None:
-    start = part.figures.get(figure.removesuffix("_end") + "_start")
+    start = part.figures.get(START_OF.get(figure, ""))
     end = part.figures.get(figure)
     marker = look.marker or "o"
     if start is not None:

@@ -74,13 +74,13 @@ def test_a_gain_is_the_sum_of_what_knowledge_adds_and_of_what_the_control_gains(
             {"fine-tune": 30, "shuffled": 30},
             "positive",
             "not knowledge",
-            "not knowledge: the gain is also there with shuffled (shuffled gains +0.30, it gains +0.30)",
+            "not knowledge: knowledge's part in the gain is below δ by shuffled (shuffled gains +0.30 where",
         ),
         (
             {"fine-tune": -30, "shuffled": -30},
             "negative",
             "not knowledge",
-            "not knowledge: the loss is also there with shuffled",
+            "not knowledge: knowledge's part in the loss is below δ by shuffled",
         ),
         # no verdict on the sum, but both its parts are there
         ({"fine-tune": 0, "shuffled": 30}, "equivalent", "hurts", "knowledge hurts: shuffled gains +0.30"),
@@ -97,7 +97,7 @@ def test_a_gain_is_the_sum_of_what_knowledge_adds_and_of_what_the_control_gains(
             {"fine-tune": 30, "shuffled": 50, "random": 0},
             "positive",
             "not knowledge",
-            "the gain is also there with shuffled (shuffled gains +0.50 and random gains +0.00, it gains",
+            "the gain is below δ by shuffled (shuffled gains +0.50 and random gains +0.00 where it gains",
         ),
         (
             {"fine-tune": 30, "shuffled": 0, "random": 0},

@@ -273,7 +273,10 @@ def test_what_no_record_says_the_manifest_does_and_else_one_policy_is_assumed() 
     assert policies_of(needing) == policies_of(given)
     mixed = policies_of([*given[:3], *silent[3:]])
     assert mixed is not None
-    assert (mixed.count, mixed.estimand) == (4, "source task")
+    assert (mixed.count, mixed.estimand) == (3, "checkpoint"), "the silent ones may be of the three"
+    enough = policies_of([*given[:4], *silent[4:]])
+    assert enough is not None
+    assert (enough.count, enough.pooled) == (4, True)
     worse = policies_of([given[0], *silent[1:]])
     assert worse is not None
     assert worse.estimand == "checkpoint"
@@ -331,6 +334,23 @@ def test_a_seed_held_out_takes_its_policy_along() -> None:
     assert best.seeds == 4
     assert best.key == other
     assert best.held_out == pytest.approx((40 + 41 + 42 + 55) / 4)
+
+
+def test_seeds_that_share_any_policy_are_held_out_together() -> None:
+    """Two sources, of five and of four policies: every seed is tied to every other by one or the other."""
+    other = ("second", "task", "other")
+    first = fed([[140.0 + n] * 6 for n in NOISE[:20]], [f"a{seed % 5}" for seed in range(20)])
+    second = fed([[150.0 + n] * 6 for n in NOISE[20:]], [f"b{seed % 4}" for seed in range(20)], other)
+    base = arm(SCRATCH, [[100.0 + n] * 6 for n in NOISE[:20]])
+    both = {SCRATCH: base, TUNED: first, other: second}
+    assert not analyse(sweep(both, seeds=20, raw_delta=1.0)).best
+    alike = fed([[150.0 + n] * 6 for n in NOISE[20:]], [f"b{seed % 5}" for seed in range(20)], other)
+    (best,) = [
+        each
+        for each in analyse(sweep({**both, other: alike}, seeds=20, raw_delta=1.0)).best
+        if each.metric == "auc_gain" and each.target == "task"
+    ]
+    assert best.seeds == 5
 
 
 def test_the_best_of_checkpoints_is_one_of_a_checkpoint() -> None:
