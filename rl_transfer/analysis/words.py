@@ -217,7 +217,8 @@ def _effect(cell: Cell) -> tuple[str, str]:
     ]
     for entry in entries:
         if entry.obstacle is not None and (entry not in at_chance or len(at_chance) == len(entries)):
-            return _OBSTACLES[entry.obstacle.state], f" ({entry.obstacle.short})"
+            known = cell.knowledge if entry in at_chance else ()
+            return _OBSTACLES[entry.obstacle.state], f" ({'; '.join([entry.obstacle.short, *known])})"
         by_verdict.setdefault(entry.verdict, []).append(entry)
     gains, losses = by_verdict.get(Verdict.POSITIVE, []), by_verdict.get(Verdict.NEGATIVE, [])
     effect, scope = "is undecided", []

@@ -290,3 +290,14 @@ def test_a_control_that_freezes_and_one_that_shuffles_serve_one_strategy():
     }
     _, found = said(analyse(sweep(arms, strategies=strategies)))
     assert [each.control for each in found.checks] == ["random-frozen", "shuffled"]
+
+
+def test_a_source_that_keeps_its_copy_at_chance_is_told_though_the_cell_has_no_verdict() -> None:
+    # scratch and the copy end at and far below random's 120; the shuffled source learns
+    matrix = matrix_of({"fine-tune": -60, "shuffled": 90}, random={"task": [120.0]}, threshold=200.0)
+    assert tuned(matrix).comparisons["asymptotic_gain"].outcome == "no arm left chance"
+    (sentence,) = headlines(matrix)
+    assert (
+        "does not leave chance on task (no better than the random policy, from scratch neither; " in sentence
+    )
+    assert "knowledge hurts: shuffled gains" in sentence
