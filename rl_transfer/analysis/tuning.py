@@ -44,12 +44,14 @@ class TunedArm:
     chosen: int
     """Index of the point that its judged runs have."""
     edges: tuple[str, ...]
-    """Keys whose lowest or highest value it chose."""
+    """Keys whose lowest or highest value it chose, of those with three different numbers or more."""
+    untuned: bool
+    """Whether no point had all its runs when it chose, so that the first one was taken."""
 
     @property
-    def untuned(self) -> bool:
-        """Whether no point had all its runs, so that the first one was taken."""
-        return not any(point.complete for point in self.points)
+    def best_now(self) -> int | None:
+        """The point that it would choose by today's records; None where none is complete."""
+        return best([point.scores if point.complete else None for point in self.points])
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class TuningResult:
     planned: int
     """Tuning runs, each counted once, those of their sources included."""
     finished: int
+    late: bool = False
+    """Whether judged runs were finished before the arms chose."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -141,7 +145,8 @@ def tuning_result(sweep: Sweep) -> TuningResult | None:
     declared = read_tuning(sweep.manifest)
     if declared is None:
         return None
-    rows = _rows(sweep.tuning)
+    rows = _rows(sweep.tuning, len(declared.points))
+    judged = {(run.source, run.target, run.strategy) for run in sweep.runs}
     scored = {
         key: [_scored(runs, declared, sweep.settings) for runs in points] for key, points in rows.items()
     }
@@ -157,6 +162,7 @@ def tuning_result(sweep: Sweep) -> TuningResult | None:
             declared,
             sweep.settings,
             read_range(sweep.config, target, sweep.labels),
+            untuned=key in declared.untuned or (key not in declared.choices and key in judged),
         )
     distinct = {run.id: run for run in sweep.tuning}.values()
     return TuningResult(
@@ -166,6 +172,7 @@ def tuning_result(sweep: Sweep) -> TuningResult | None:
         arms,
         len(distinct),
         sum(run.finished for run in distinct),
+        declared.late,
     )
 
 
@@ -176,6 +183,8 @@ def _arm(
     declared: TuningRecord,
     settings: Analysis,
     possible: tuple[float, float],
+    *,
+    untuned: bool,
 ) -> TunedArm:
     chosen = declared.choices.get(key, 0)
     found = tuple(
@@ -192,34 +201,34 @@ def _arm(
     means = {point.mean.point for point in found if point.complete}
     edges = (
         tuple(name for name in declared.points[0] if _at_edge(name, chosen, declared))
-        if len(means) > 1
+        if len(means) > 1 and not untuned
         else ()
     )
-    return TunedArm(key, found, chosen, edges)
+    return TunedArm(key, found, chosen, edges, untuned)
 
 
 def _at_edge(key: str, chosen: int, declared: TuningRecord) -> bool:
     values = numeric(point[key] for point in declared.points)
-    return values is not None and values[chosen] in (min(values), max(values))
+    return values is not None and len({*values}) > 2 and values[chosen] in (min(values), max(values))
 
 
 def _scores(sweep: Sweep, declared: TuningRecord) -> dict[ArmPlace, list[Mapping[int, float] | None]]:
     """Arm → for each point tuning seed → score; None where a run is missing."""
     found: dict[ArmPlace, list[Mapping[int, float] | None]] = {}
-    for key, points in _rows(sweep.tuning).items():
+    for key, points in _rows(sweep.tuning, len(declared.points)).items():
         scores = [_scored(runs, declared, sweep.settings) for runs in points]
         found[key] = [each if len(each) == len(declared.seeds) else None for each in scores]
     return found
 
 
-def _rows(runs: Sequence[Run]) -> dict[ArmPlace, list[list[Run]]]:
-    """Arm → its runs at each point."""
-    found: dict[ArmPlace, dict[int, list[Run]]] = {}
+def _rows(runs: Sequence[Run], points: int) -> dict[ArmPlace, list[list[Run]]]:
+    """Arm → its runs at each point; none at a point that ``sweep.json`` does not list for it."""
+    found: dict[ArmPlace, list[list[Run]]] = {}
     for run in runs:
         if run.target is not None and run.strategy is not None and run.point is not None:
-            arm = found.setdefault((run.source, run.target, run.strategy), {})
-            arm.setdefault(run.point, []).append(run)
-    return {key: [points[index] for index in sorted(points)] for key, points in found.items()}
+            arm = (run.source, run.target, run.strategy)
+            found.setdefault(arm, [[] for _ in range(points)])[run.point].append(run)
+    return found
 
 
 def _scored(runs: Sequence[Run], declared: TuningRecord, settings: Analysis) -> dict[int, float]:

@@ -7,14 +7,12 @@ from collections.abc import Iterable
 
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.model import Cell, Matrix
-from rl_transfer.analysis.tuning import TunedArm
-from rl_transfer.results.tuning import ArmPlace
+from rl_transfer.analysis.tuning import TunedArm, TuningResult
+from rl_transfer.results.tuning import FIGURES, JUDGED_BEFORE, ArmPlace
 from rl_transfer.spec import JsonObject
 from rl_transfer.spec.tune import point_words
 from rl_transfer.wording import counted, in_words, listing
 
-FIGURES = {"auc": "area under the curve", "final_performance": "final performance"}
-"""What ``tune.by`` names."""
 SHOWN = 6
 """Arms that are named one by one."""
 
@@ -27,7 +25,8 @@ def tuning_of(cell: Cell, matrix: Matrix) -> JsonObject:
         matrix: the analysis that it belongs to.
 
     Returns:
-        What the arm chose, and mean, interval, seeds and gain over the from-scratch arm at every point.
+        What the arm chose, whether it could, the point that it would choose by today's records, and mean,
+        interval, seeds and gain over the from-scratch arm at every point.
     """
     result = matrix.tuning
     arm = None if result is None else result.arms.get(cell.key)
@@ -37,6 +36,8 @@ def tuning_of(cell: Cell, matrix: Matrix) -> JsonObject:
         "tuning": {
             "by": result.by,
             "chosen": arm.chosen,
+            "tuned": not arm.untuned,
+            "best_now": arm.best_now,
             "at": {**result.points[arm.chosen]},
             "edges": [*arm.edges],
             "points": [
@@ -68,21 +69,31 @@ def tuning_notes(matrix: Matrix) -> list[str]:
     if result is None:
         return []
     keys = [key.partition(".")[2] for key in result.keys]
+    untuned = [arm_name(arm.key, matrix) for arm in result.arms.values() if arm.untuned]
+    which = (
+        f"{len(result.arms) - len(untuned)} of {counted(len(result.arms), 'arm')}" if untuned else "every arm"
+    )
     found = [
-        f"tuned: every arm chose among {counted(len(result.points), 'point')} of {in_words(keys)} by "
-        f"{FIGURES[result.by]} over {len(result.seeds)} tuning seeds; verdicts rest on other, fresh seeds "
-        "alone"
+        f"tuned: {which} chose among {counted(len(result.points), 'point')} of {in_words(keys)} by "
+        f"{FIGURES[result.by]} over {len(result.seeds)} tuning seeds; verdicts rest on other seeds alone"
     ]
+    if result.late:
+        found.append(JUDGED_BEFORE)
     if result.finished < result.planned:
         found.append(
-            f"{result.finished} of {result.planned} tuning runs are finished; a point that lacks one is "
-            "never chosen"
+            f"{result.finished} of {result.planned} tuning runs are finished; a point that lacks one when an "
+            "arm chooses is never chosen"
         )
-    untuned = [arm_name(arm.key, matrix) for arm in result.arms.values() if arm.untuned]
     if untuned:
         found.append(
-            "not tuned, for want of a point with all its runs, and judged at the first: "
-            f"{listing(untuned, SHOWN)}"
+            "not tuned, for want of a point with all its runs when they were to choose, and judged at the "
+            f"first: {listing(untuned, SHOWN)}"
+        )
+    others = [*_others(result, matrix)]
+    if others:
+        found.append(
+            "choices are pinned when the tuning ends; by the records of now they would be others: "
+            f"{listing(others, SHOWN, '; ')}"
         )
     at_edge = [arm for arm in result.arms.values() if arm.edges]
     if at_edge:
@@ -105,6 +116,15 @@ def arm_name(key: ArmPlace, matrix: Matrix) -> str:
     """
     source, target, strategy = key
     return f"{strategy}{f' from {source}' if source and len(matrix.sources) > 1 else ''} on {target}"
+
+
+def _others(result: TuningResult, matrix: Matrix) -> Iterable[str]:
+    for arm in result.arms.values():
+        now, name = arm.best_now, arm_name(arm.key, matrix)
+        if now is None and not arm.untuned:
+            yield f"{name} (none: no point has all its runs)"
+        elif now is not None and now != arm.chosen:
+            yield f"{name} ({point_words(result.points[now])}, not {point_words(result.points[arm.chosen])})"
 
 
 def _at_edges(arms: Iterable[TunedArm], matrix: Matrix) -> Iterable[str]:

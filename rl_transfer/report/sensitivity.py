@@ -13,8 +13,8 @@ from matplotlib.ticker import NullLocator
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.analysis.tuning import TunedArm, TuningResult
-from rl_transfer.analysis.tuning_words import FIGURES
 from rl_transfer.report.style import MUTED, Look, drawing, looks
+from rl_transfer.results.tuning import FIGURES
 from rl_transfer.spec.base import Json, canonical_json
 from rl_transfer.spec.tune import numeric
 

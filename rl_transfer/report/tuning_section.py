@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from rl_transfer.analysis import words
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.analysis.tuning import PointScore, TunedArm, TuningResult
-from rl_transfer.analysis.tuning_words import FIGURES, arm_name
+from rl_transfer.analysis.tuning_words import arm_name
 from rl_transfer.report.markup import Html, joined, table, tag
 from rl_transfer.report.sections import interval_text
+from rl_transfer.results.tuning import FIGURES
 from rl_transfer.spec.tune import point_words
 from rl_transfer.wording import counted
 
@@ -30,8 +31,9 @@ def tuning_section(matrix: Matrix, draw: Callable[[str, str], Html]) -> Html:
     said = (
         f"Every arm, {matrix.baseline} and controls included, was trained at every point of the same grid "
         f"with {len(result.seeds)} tuning seeds and the same budget; the point with the best mean "
-        f"{FIGURES[result.by]} is the one at which its judged seeds ran. Tuning seeds and judged seeds share "
-        "no run. Sources are not tuned. Means, intervals and gains of this section are tuning data: "
+        f"{FIGURES[result.by]} when it chose is the one at which its judged seeds ran. Tuning seeds and "
+        "judged seeds share no run, sources that exist already apart: these feed both. Sources are not "
+        "tuned. Means, intervals and gains of this section are tuning data: "
         "exploratory, uncorrected, and no verdict rests on them."
     )
     shown = [
@@ -89,7 +91,7 @@ def _ordered(result: TuningResult, matrix: Matrix) -> Iterator[TunedArm]:
 def _choice(arm: TunedArm, result: TuningResult, what: str = "") -> str:
     text = what or point_words(result.points[arm.chosen])
     if arm.untuned:
-        return f"{text} (the first: no point has all its runs)"
+        return f"{text} (the first: not tuned)"
     return f"{text} (end of the grid)" if arm.edges else text
 
 

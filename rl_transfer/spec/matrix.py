@@ -184,8 +184,6 @@ class MatrixConfig(Frozen, ABC):
 
     @model_validator(mode="after")
     def _check_tune(self) -> MatrixConfig:
-        if self.tune is None:
-            return self
         taken = [seed for seed in self.all_seeds if seed in RESERVED]
         if taken:
             raise KeyedValueError(
@@ -193,6 +191,8 @@ class MatrixConfig(Frozen, ABC):
                 f"seed {taken[0]} is one of those that tuning reserves ({RESERVED.start} to "
                 f"{RESERVED.stop - 1}); judged seeds are never tuning seeds",
             )
+        if self.tune is None:
+            return self
         places = len(self.sources) * len(self.targets) * len(self.strategies)
         if places * len(self.tune.points) * self.tune.seeds > MOST_PLACES:
             raise KeyedValueError(

@@ -47,6 +47,10 @@ class Tune(Frozen):
     def _is_a_grid(cls, grid: dict[str, tuple[JsonValue, ...]]) -> dict[str, tuple[JsonValue, ...]]:
         points = 1
         for key, values in grid.items():
+            if not all(key.split(".")):
+                raise ValueError(
+                    f"the key {key!r} has an empty part, expected one like algorithm.learning_rate"
+                )
             try:
                 points *= len(_several(values))
             except ValueError as error:

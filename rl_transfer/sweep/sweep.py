@@ -11,6 +11,7 @@ from rl_transfer.errors import StoreError
 from rl_transfer.frame import MEMORY, Facts, Say, silent
 from rl_transfer.results import RunStore, keep_tolerances, link_events, read_manifest, write_manifest
 from rl_transfer.results.looks import in_words, read_looks
+from rl_transfer.results.tuning import JUDGED_BEFORE
 from rl_transfer.spec import JsonObject, MatrixConfig
 from rl_transfer.spec.seeds import SeedPlan
 from rl_transfer.sweep.dispatch import room
@@ -116,9 +117,13 @@ def prepare(
     store.refuse_unwritable()
     runner = room(suite.kind)
     notes: list[str] = []
-    choices = {} if replace else pinned_choices(store, suite.tune)
+    before = None if replace else pinned_choices(store, suite.tune)
     loaded, suite = suite, runner.resolve(suite, notes.append)
-    tuning = tuned(loaded, suite, runner.resolve, choices)
+    tuning = tuned(loaded, suite, runner.resolve, before)
+    if tuning is not None:
+        tuning = tuning.looked_for_judged(suite, store)
+        if tuning.late:
+            notes.append(f"{JUDGED_BEFORE} in {store.root}; the report will say so")
     graph = build_graph(suite) if tuning is None else tuning.graph
     if not replace:
         check_matrix(output, manifest(suite, graph, runner.labels, {}))

@@ -37,11 +37,15 @@ class SuiteTuning:
         tune: what it says of that.
         points: the suite at each point of the grid, resolved.
         choices: the points that are pinned already.
+        untuned: arms of these that had no complete point when they chose.
+        late: whether judged runs were finished in the folder before the arms chose.
     """
 
     tune: Tune
     points: tuple[MatrixConfig, ...]
     choices: Mapping[ArmPlace, int]
+    untuned: frozenset[ArmPlace] = frozenset()
+    late: bool = False
 
     @cached_property
     def runs(self) -> Graph:
@@ -110,7 +114,33 @@ class SuiteTuning:
         Returns:
             With what was pinned before as it was.
         """
-        return replace(self, choices={**dict.fromkeys(self.arms, 0), **choices, **self.choices})
+        first = [arm for arm in self.arms if arm not in choices and arm not in self.choices]
+        return replace(
+            self,
+            choices={**dict.fromkeys(self.arms, 0), **choices, **self.choices},
+            untuned=self.untuned.union(first),
+        )
+
+    def looked_for_judged(self, suite: MatrixConfig, store: RunStore) -> SuiteTuning:
+        """The same, with a mark if judged runs are finished in a folder in which no choice is pinned.
+
+        Args:
+            suite: as it stands, resolved.
+            store: the sweep's folder; it may not exist.
+
+        Returns:
+            ``late`` where the suite as it stands, or at any point, has a finished judged run there.
+        """
+        there = {*store.identifiers()}
+        if self.late or self.choices or not there:
+            return self
+        judged = {
+            row.id
+            for each in (suite, *self.points)
+            for row in build_graph(each).rows
+            if row.role == "target" and row.id in there
+        }
+        return replace(self, late=any(store.folder(each).finished for each in judged))
 
     def pinned(self, manifest: JsonObject) -> JsonObject:
         """A manifest with these choices, and the runs that follow from them.
@@ -118,7 +148,8 @@ class SuiteTuning:
         Args:
             manifest: the rest of ``sweep.json``.
         """
-        record = TuningRecord(self.tune.by, self.tune.points, self.tune.seed_indices, self.choices)
+        tune = self.tune
+        record = TuningRecord(tune.by, tune.points, tune.seed_indices, self.choices, self.untuned, self.late)
         return {**manifest, TUNING: record.plain(), "runs": listed(self.graph.rows)}
 
     def stage(self, manifest: JsonObject) -> SeedLook:
@@ -151,7 +182,7 @@ class Resolve(Protocol):
 
 
 def tuned(
-    suite: MatrixConfig, resolved: MatrixConfig, resolve: Resolve, choices: Mapping[ArmPlace, int]
+    suite: MatrixConfig, resolved: MatrixConfig, resolve: Resolve, before: TuningRecord | None
 ) -> SuiteTuning | None:
     """The tuning that a suite asks for.
 
@@ -159,7 +190,7 @@ def tuned(
         suite: as it was loaded.
         resolved: as its room gave it.
         resolve: the room's.
-        choices: that are pinned already.
+        before: what the folder has of its tuning.
 
     Returns:
         None where nothing is tuned.
@@ -181,7 +212,9 @@ def tuned(
                         "training.engine=sb3, or leave the point out",
                         key="tune.grid",
                     )
-    return SuiteTuning(suite.tune, points, choices)
+    if before is None:
+        return SuiteTuning(suite.tune, points, {})
+    return SuiteTuning(suite.tune, points, before.choices, before.untuned, before.late)
 
 
 def _engine(entry: JsonObject) -> object:
@@ -189,7 +222,7 @@ def _engine(entry: JsonObject) -> object:
     return engine.get("name") if isinstance(engine, dict) else None
 
 
-def pinned_choices(store: RunStore, tune: Tune | None) -> Mapping[ArmPlace, int]:
+def pinned_choices(store: RunStore, tune: Tune | None) -> TuningRecord | None:
     """What arms chose in a folder, if it may go on with a suite.
 
     Args:
@@ -197,7 +230,7 @@ def pinned_choices(store: RunStore, tune: Tune | None) -> Mapping[ArmPlace, int]
         tune: what the suite says of tuning.
 
     Returns:
-        Arm → point; empty where none has chosen.
+        What ``sweep.json`` holds of its tuning; None where it has none.
 
     Raises:
         StoreError: the folder's arms chose from another grid, or were judged without one.
@@ -205,7 +238,7 @@ def pinned_choices(store: RunStore, tune: Tune | None) -> Mapping[ArmPlace, int]
     try:
         found = read_manifest(store.root)
     except StoreError:  # missing or damaged: it is written anew
-        return {}
+        return None
     before = read_tuning(found)
     way_out = (
         "Choose another folder with --output, or let this suite take the place of that one with "
@@ -214,13 +247,13 @@ def pinned_choices(store: RunStore, tune: Tune | None) -> Mapping[ArmPlace, int]
     if before is None:
         judged = (row for row in found["runs"] if row["role"] == "target")
         if tune is None or not any(store.folder(row["id"]).finished for row in judged):
-            return {}
+            return None
         raise StoreError(
             f"{store.root} was judged without tuning, and this suite tunes: a grid that is declared after "
             f"results were seen proves nothing. {way_out}"
         )
     if not before.choices:
-        return {}
+        return before
     here = None if tune is None else TuningRecord(tune.by, tune.points, tune.seed_indices, {})
     if here is None or here.declared != before.declared:
         raise StoreError(
@@ -229,4 +262,4 @@ def pinned_choices(store: RunStore, tune: Tune | None) -> Mapping[ArmPlace, int]
             f"{'tunes otherwise' if tune else 'does not tune'}: a choice that is made again after judged "
             f"runs were seen proves nothing. {way_out}"
         )
-    return before.choices
+    return before

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -131,6 +131,9 @@ def tuned(
     chosen: Mapping[ArmPlace, int],
     points: Sequence[Mapping[str, Json]] = RATES,
     by: str = "auc",
+    untuned: Collection[ArmPlace] = (),
+    *,
+    late: bool = False,
 ) -> Sweep:
     """A judged sweep with tuning runs: arm → for each point the level of each tuning seed's flat curve."""
     judged = two_arms(spread(FAST), spread(SLOW))
@@ -141,5 +144,5 @@ def tuned(
                 curve = None if level is None else [level] * 6
                 one = run("tuning", seed, curve, source=source, target=target, strategy=strategy)
                 runs.append(replace(one, id=f"{one.id}/{point}", point=point))
-    record = TuningRecord(by, tuple(points), TUNING_SEEDS, chosen)
+    record = TuningRecord(by, tuple(points), TUNING_SEEDS, chosen, frozenset(untuned), late)
     return Sweep({**judged.manifest, TUNING: record.plain()}, judged.runs, tuple(runs))

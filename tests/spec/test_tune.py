@@ -54,6 +54,8 @@ def test_tuning_seeds_are_none_that_can_be_judged() -> None:
     assert len(tuned.tune.seed_indices) == 3
     assert not {*tuned.all_seeds} & {*RESERVED}
     assert "tuning reserves" in refusal(RATES, f"seeds=[0, {RESERVED.start + 7}]")
+    with pytest.raises(ConfigError, match="tuning reserves"):
+        load("quickstart", {"rl": RLSuite}, "suites", [f"seeds=[0, {RESERVED.start + 7}]"])
     assert "tuning reserves" in refusal(RATES, f"seeds={{plan: [4], first: {RESERVED.start - 2}}}")
 
 
@@ -61,6 +63,8 @@ def test_tuning_seeds_are_none_that_can_be_judged() -> None:
     ("grid", "said"),
     [
         ("{}", "expected at least 1 item"),
+        ("{'': [1, 2]}", "the key '' has an empty part"),
+        ("{algorithm..x: [1, 2]}", "the key 'algorithm..x' has an empty part"),
         ("{algorithm.learning_rate: []}", "tune.grid.algorithm.learning_rate: got [], expected at least two"),
         ("{algorithm.learning_rate: [0.1]}", "one is no choice"),
         ("{algorithm.learning_rate: [0.1, 0.2, 0.1]}", "a value stands twice"),

@@ -131,6 +131,19 @@ def test_what_is_reused_and_what_has_no_place_is_said(tmp_path: Path) -> None:
     assert state.done
 
 
+def test_that_judged_runs_may_have_been_seen_before_a_grid_was_declared_is_said(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    run_sweep(prepare(planned(tmp_path), output), InThisProcess, lambda _, __: None)
+    tune = "tune={grid: {algorithm.learning_rate: [0.001, 0.01]}, seeds: 2}"
+    plan = prepare(planned(tmp_path, tune), output, replace=True)
+    assert any("judged runs of this suite were finished before its arms chose" in each for each in plan.notes)
+    (output / "sweep.json").unlink()
+    plan = prepare(planned(tmp_path, tune), output)
+    assert any("it cannot be told whether their results were seen" in each for each in plan.notes)
+    assert plan.manifest["tuning"]["judged_before_choice"] is True
+    assert prepare(planned(tmp_path, tune), tmp_path / "new").notes == ()
+
+
 def test_a_matrix_takes_the_place_of_another_where_asked(tmp_path: Path) -> None:
     output = tmp_path / "out"
     run_sweep(prepare(planned(tmp_path), output), InThisProcess, lambda _, __: None)

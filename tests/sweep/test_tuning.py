@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from rl_transfer.analysis import analyse, choices, read_sweep, summary
+from rl_transfer.analysis.tuning_words import tuning_notes
 from rl_transfer.errors import ConfigError, StoreError
 from rl_transfer.results import PLAYED, RunFolder, RunStore, read_manifest
 from rl_transfer.results.address import addresses, run_at
@@ -98,8 +99,9 @@ def plan_of(folder: Path, *overrides: str, replace: bool = False) -> Plan:
     loaded = load(str(write_suite(folder, ONE_TARGET)), SUITES, "suites", [*overrides]).config
     assert isinstance(loaded, RLSuite)
     store = RunStore(folder / "out")
-    found = {} if replace else pinned_choices(store, loaded.tune)
+    found = None if replace else pinned_choices(store, loaded.tune)
     tuning = tuned(loaded, loaded, lambda each: each, found)
+    tuning = None if tuning is None else tuning.looked_for_judged(loaded, store)
     graph = build_graph(loaded) if tuning is None else tuning.graph
     planned = manifest(loaded, graph, PLAYED, {"targets": {"reversed": {"reward_threshold": 475.0}}})
     planned = with_looks(planned, loaded.stages)
@@ -263,6 +265,8 @@ def test_a_point_that_lacks_a_run_never_wins(tmp_path: Path) -> None:
     assert chosen(tmp_path)[FINE] == 1, "the second best"
     sweep(tmp_path, GRID)
     assert chosen(tmp_path)[FINE] == 1, "what is pinned stays, though the run has come meanwhile"
+    text = "\n".join(tuning_notes(analyse(read_sweep(tmp_path / "out"))))
+    assert "fine-tune on reversed (learning_rate=0.1, not learning_rate=0.01)" in text
 
 
 def test_an_arm_without_a_complete_point_takes_the_first_and_is_said_to_be_untuned(tmp_path: Path) -> None:
@@ -276,6 +280,45 @@ def test_an_arm_without_a_complete_point_takes_the_first_and_is_said_to_be_untun
     result = analyse(read_sweep(tmp_path / "out")).tuning
     assert result is not None
     assert [arm.key for arm in result.arms.values() if arm.untuned] == [FINE]
+    sweep(tmp_path, GRID)
+    result = analyse(read_sweep(tmp_path / "out")).tuning
+    assert result is not None
+    assert [arm.key for arm in result.arms.values() if arm.untuned] == [FINE], "its runs came too late"
+
+
+def test_deleted_tuning_runs_make_no_arm_untuned(tmp_path: Path) -> None:
+    sweep(tmp_path, GRID)
+    for row in read_manifest(tmp_path / "out")["runs"]:
+        if row["role"] == TUNING and row["strategy"] == "scratch":
+            shutil.rmtree(tmp_path / "out/runs" / row["id"])
+    text = "\n".join(tuning_notes(analyse(read_sweep(tmp_path / "out"))))
+    assert "not tuned" not in text
+    assert "scratch on reversed (none: no point has all its runs)" in text
+
+
+@pytest.mark.parametrize("first", [GRID, "seeds=2"])
+def test_a_choice_after_judged_runs_whose_pin_is_lost_is_marked_for_good(tmp_path: Path, first: str) -> None:
+    sweep(tmp_path, first, "algorithm.learning_rate=0.002")
+    (tmp_path / "out/sweep.json").unlink()
+    other = "tune={grid: {algorithm.learning_rate: [0.001, 0.01]}, seeds: 2}"
+    sweep(tmp_path, other, "algorithm.learning_rate=0.002")
+    for _ in range(2):
+        found = read_tuning(read_manifest(tmp_path / "out"))
+        assert found is not None
+        assert found.late
+        text = "\n".join(tuning_notes(analyse(read_sweep(tmp_path / "out"))))
+        assert "! judged runs of this suite were finished before its arms chose" in text
+        assert sweep(tmp_path, other, "algorithm.learning_rate=0.002").ran == []
+
+
+def test_tuning_that_is_begun_anew_without_judged_runs_is_not_marked(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        sweep(tmp_path, GRID, executor=Plays(dies=20))
+    (tmp_path / "out/sweep.json").unlink()
+    sweep(tmp_path, GRID)
+    found = read_tuning(read_manifest(tmp_path / "out"))
+    assert found is not None
+    assert not found.late
 
 
 def test_looks_of_a_seed_plan_are_over_judged_seeds_alone(tmp_path: Path) -> None:
@@ -388,7 +431,7 @@ def test_points_on_another_engine_are_refused(tmp_path: Path) -> None:
         return OnSB3(**{name: getattr(each, name) for name in each.model_fields_set})
 
     with pytest.raises(ConfigError, match=r"at learning_rate=0.001 target 'reversed' would train on sb3"):
-        tuned(loaded, _compiled(loaded), resolve, {})
+        tuned(loaded, _compiled(loaded), resolve, None)
 
 
 def _compiled(suite: RLSuite) -> RLSuite:
