@@ -14,6 +14,7 @@ from rl_transfer.results.tuning import FIGURES
 from rl_transfer.spec.tune import point_words
 from rl_transfer.wording import counted
 
+UNTUNED = ", but for arms that had no point with all its runs: these are not tuned, and ran at the first"
 MOST_COLUMNS = 5
 """With more points than this the table has a line for each."""
 
@@ -31,8 +32,9 @@ def tuning_section(matrix: Matrix, draw: Callable[[str, str], Html]) -> Html:
     said = (
         f"Every arm, {matrix.baseline} and controls included, was trained at every point of the same grid "
         f"with {len(result.seeds)} tuning seeds and the same budget; the point with the best mean "
-        f"{FIGURES[result.by]} when it chose is the one at which its judged seeds ran. Tuning seeds and "
-        "judged seeds share no run, sources that exist already apart: these feed both. Sources are not "
+        f"{FIGURES[result.by]} when it chose is the one at which its judged seeds ran"
+        f"{UNTUNED if any(arm.untuned for arm in result.arms.values()) else ''}. Tuning seeds and judged "
+        "seeds share no run, sources that exist already apart: these feed both. Sources are not "
         "tuned. Means, intervals and gains of this section are tuning data: "
         "exploratory, uncorrected, and no verdict rests on them."
     )

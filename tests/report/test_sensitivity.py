@@ -72,6 +72,9 @@ def test_the_page_tells_what_was_chosen_and_that_it_is_exploratory() -> None:
     assert "exploratory, uncorrected, and no verdict rests on them" in text
     assert "learning_rate=0.001 (end of the grid)" in text
     assert "70.0 (1 run)" in text
+    assert "but for arms that had no point" not in text
+    text = drawn(analyse(tuned({SCRATCH: [(1, 1)] * 3, FINE: [(1, None)] * 3}, {}, untuned=[FINE])))
+    assert "ran, but for arms that had no point with all its runs" in " ".join(text.split())
 
 
 def test_without_tuning_there_is_no_section_and_no_figure() -> None:
