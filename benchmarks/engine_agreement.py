@@ -85,7 +85,7 @@ TASKS = (
     Task(Case("acrobot", "Acrobot-v1", ACROBOT, 131_072, "rl-zoo3"), -100),
     Task(Case("pendulum", "Pendulum-v1", PENDULUM, 65_536, "rl-zoo3 without gSDE"), -150),
     Task(Case("mountain-car-continuous", "MountainCarContinuous-v0", FAR, 65_536, "wide exploration"), 90),
-    Task(Case("lunar-lander", "LunarLander-v3", LUNAR_LANDER, 32_768, "rl-zoo3, smaller rollouts"), 200),
+    Task(Case("lunar-lander", "LunarLander-v3", LUNAR_LANDER, 262_144, "rl-zoo3, smaller rollouts"), 200),
 )
 """``solved`` is Gymnasium's ``reward_threshold``; Pendulum has none."""
 

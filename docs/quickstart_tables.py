@@ -1,4 +1,4 @@
-"""The tables of docs/quickstart.md, from the summary of a finished sweep.
+"""The tables of docs/quickstart.md and docs/reference-results.md, from the summary of a finished sweep.
 
 rl-transfer sweep quickstart
 python docs/quickstart_tables.py results/quickstart
@@ -33,13 +33,18 @@ def gain(comparison: dict[str, Any]) -> str:
     return f"{point:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")
 
 
+def number(value: float) -> str:
+    """Three figures, or whole numbers above 1,000."""
+    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}").replace("-", "−")
+
+
 def targets(cells: list[dict[str, Any]]) -> list[str]:
     """What the random policy and training from scratch score."""
     rows = ["| target | random policy | scratch, final |", "|---|---|---|"]
     for cell in cells:
         if cell["kind"] == "baseline":
             final = cell["metrics"]["final_performance"]["mean"]
-            rows.append(f"| {cell['target']} | {cell['reference']['random']:.3g} | {final:.3g} |")
+            rows.append(f"| {cell['target']} | {number(cell['reference']['random'])} | {number(final)} |")
     return rows
 
 
