@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.shell_loop import measured
 
 TARGETS = ("longer-pole", "weaker-motor", "reversed-actions")
-STRATEGIES = ("scratch", "fine-tune", "frozen-trunk-new-head", "random-frozen")
+STRATEGIES = ("scratch", "fine-tune", "frozen-trunk-new-head", "random-frozen", "shuffled-source")
 WAYS = ("sb3-5", "compiled-5", "compiled-20", "loop-5")
 
 PLAIN = """\
@@ -65,6 +65,8 @@ model = PPO("MlpPolicy", env, seed=seed, device="cpu", n_steps=32, batch_size=25
             clip_range=lambda left: 0.2 * left)
 if arm not in ("scratch", "random-frozen"):
     source = PPO.load(f"source-{seed}.zip", device="cpu").policy.state_dict()
+    if arm == "shuffled-source":
+        source = {k: v.flatten()[torch.randperm(v.numel())].view_as(v) for k, v in source.items()}
     wanted = "mlp_extractor" if arm == "frozen-trunk-new-head" else ""
     model.policy.load_state_dict({k: v for k, v in source.items() if k.startswith(wanted)}, strict=False)
 if arm in ("frozen-trunk-new-head", "random-frozen"):

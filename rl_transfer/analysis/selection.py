@@ -132,7 +132,7 @@ def _best(metric: Judged, target: str | None, pairs: Sequence[_Pair], confidence
 def hold_out(gains: FloatArray) -> tuple[int, float, int]:
     """The row with the greatest mean, and what choosing it is worth on columns that did not choose.
 
-    >>> hold_out(np.array([[3.0, 3.0, 0.0], [1.0, 2.0, 2.0]]))
+    >>> hold_out(np.array([[3.0, 4.0, 0.0], [1.0, 2.0, 2.5]]))
     (0, 1.0, 1)
 
     Args:
