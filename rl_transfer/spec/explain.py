@@ -15,6 +15,7 @@ from rl_transfer.wording import did_you_mean, shortened
 
 _SHOWN = 50
 """Mistakes that are told at once."""
+_ACCEPTED = " Accepted: "
 _KINDS = ("Value", "Dictionary", "Tuple", "List", "String")
 _PLAIN = {
     "a valid integer": "an integer",
@@ -45,8 +46,12 @@ def explain(error: ValidationError, model: object, document: Document) -> str:
             key = (*key, *cause.key)
         found.setdefault(key, []).append(item)
     lines = []
+    told: set[str] = set()
     for key, items in [*found.items()][:_SHOWN]:
         text = _sentence(items, key, model)
+        head, _, accepted = text.partition(_ACCEPTED)
+        text = head if accepted in told else text
+        told |= {accepted} - {""}
         dotted = ".".join(map(str, key))
         place = document.place(document.key_of(dotted))
         parts = (str(place) if place else "", shortened(dotted, 200), text)
@@ -79,7 +84,7 @@ def _sentence(items: list[ErrorDetails], key: Key, model: object) -> str:
         name = str(key[-1])
         accepted = sorted(_fields_at(model, item["loc"][:-1]))
         return (
-            f"unknown key {shortened(name)!r}.{did_you_mean(name, accepted)} Accepted: {', '.join(accepted)}."
+            f"unknown key {shortened(name)!r}.{did_you_mean(name, accepted)}{_ACCEPTED}{', '.join(accepted)}."
         )
     if kind == "missing":
         return "this key is required and missing"

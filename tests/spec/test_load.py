@@ -66,6 +66,17 @@ def test_accepted_keys_are_those_of_the_place(tmp_path: Path) -> None:
     assert "Did you mean 'every'? Accepted: deterministic, diagnostics, episodes, every" in message
 
 
+def test_the_accepted_keys_of_a_place_are_told_once_for_all_its_mistakes(tmp_path: Path) -> None:
+    message = refused(tmp_path, f"{TRAIN.rstrip()}\none: 1\ntwo: 2\nthree: 3\n")
+    assert message.count("unknown key") == 3
+    assert message.count("Accepted: ") == 1
+
+
+def test_an_anchor_may_be_set_again_and_nothing_is_said(tmp_path: Path) -> None:
+    text = TRAIN.replace("{every: 64}", "{every: &size 64, episodes: &size 2}")
+    assert (train(tmp_path, text).evaluation.every, train(tmp_path, text).evaluation.episodes) == (64, 2)
+
+
 def test_an_unknown_algorithm_names_the_known_ones(tmp_path: Path) -> None:
     assert "got 'PPPO', accepted: PPO, A2C" in refused(tmp_path, TRAIN.replace("PPO", "PPPO"))
 
