@@ -7,6 +7,8 @@ add_low_rank apply categorical_kl count_parameters critic_warmup described_bundl
 fisher_diagonal freeze gaussian_kl gradual_unfreezing inventory inventory_table isolated
 learning_rates_by_part load_bundle open_bundle plan rename_tensors save_bundle shrunk_and_perturbed shuffled
 tensors_of verify_bundle
+AlignmentMap fit_frobenius fit_ridge frobenius largest_penalty leave_one_out ridge PairingCheck
+check_pairing doubts canonical_correlations fit_cca fit_coral fit_low_rank fit_procrustes
 """
 
 
