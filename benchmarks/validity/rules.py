@@ -138,18 +138,50 @@ def guarded(x: FloatArray, y: FloatArray, delta: float = DELTA, best: float = CA
         near, other = (x[rows], y[rows]) if mine else (y[rows], x[rows])
         longer = _one_more(near, delta, best)
         more = plain(longer, other, delta) if mine else plain(other, longer, delta)
-        found.low[rows] = np.minimum(found.low[rows], more.low)
-        found.high[rows] = np.maximum(found.high[rows], more.high)
-        found.p[rows] = np.maximum(found.p[rows], more.p)
-        for mine_p, more_p in (
-            (found.equivalence_p, more.equivalence_p),
-            (found.above_p, more.above_p),
-            (found.below_p, more.below_p),
-        ):
-            mine_p[rows] = np.maximum(mine_p[rows], more_p)
-        found.least[rows] = np.minimum(found.least[rows], more.gain)
-        found.most[rows] = np.maximum(found.most[rows], more.gain)
+        _take_worse(found, rows, more)
     return found
+
+
+def _take_worse(found: Tests, rows: npt.NDArray[np.intp], more: Tests) -> None:
+    """Let these repeats have the less favourable of what they have and of what one run more gives."""
+    found.low[rows] = np.minimum(found.low[rows], more.low)
+    found.high[rows] = np.maximum(found.high[rows], more.high)
+    for name in ("p", "equivalence_p", "above_p", "below_p"):
+        mine = getattr(found, name)
+        mine[rows] = np.maximum(mine[rows], getattr(more, name))
+    found.least[rows] = np.minimum(found.least[rows], more.gain)
+    found.most[rows] = np.maximum(found.most[rows], more.gain)
+
+
+def paired(x: FloatArray, y: FloatArray, delta: float = DELTA, best: float = CAP) -> Tests:
+    """Student's t of the differences of arms that the same source policies feed, with the policy more.
+
+    Args:
+        x: what each policy makes of an arm, [repeat, policy].
+        y: what the same policies make of the other one.
+        delta: as for :func:`plain`.
+        best: as for :func:`guarded`.
+    """
+    found = _student(x - y, delta)
+    alike = np.ptp(x - y, axis=1) <= 2 * delta
+    for near, other, sign in ((x, y, 1), (y, x, -1)):
+        rows = np.flatnonzero(alike | (np.ptp(near, axis=1) <= 2 * delta))
+        if rows.size:
+            extra = _one_more(near[rows], delta, best)[:, -1] - other[rows].mean(axis=1)
+            _take_worse(found, rows, _student(np.column_stack([(x - y)[rows], sign * extra]), delta))
+    return found
+
+
+def _student(differences: FloatArray, delta: float) -> Tests:
+    gain, error, inverse = welch(differences, np.zeros_like(differences))
+    inverse = np.where(error > 0, inverse, 1)
+    half = error * np.exp(log_t_quantile(0.975)(inverse))
+    safe = np.where(error > 0, error, 1)
+    p = np.where(error > 0, 2 * student(-np.abs(gain) / safe, inverse), gain == 0)
+    above = np.where(error > 0, 1 - student((gain + delta) / safe, inverse), gain <= -delta)
+    below = np.where(error > 0, student((gain - delta) / safe, inverse), gain >= delta)
+    within = np.maximum(above, below)
+    return Tests(gain, gain - half, gain + half, p, within, gain.copy(), gain.copy(), above, below)
 
 
 def _one_more(arm: FloatArray, delta: float, best: float) -> FloatArray:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from benchmarks.validity.arms import SHAPES, SPREAD, FloatArray, Shape, normal
+from benchmarks.validity.rules import Tests, guarded, paired, verdicts
 from rl_transfer.analysis.arm_statistics import Interval, permutation_p, welch_interval
 from rl_transfer.analysis.bootstrap import iqm_interval
 from rl_transfer.analysis.cluster_bootstrap import cluster_iqm
@@ -131,29 +132,68 @@ def several(draws: int) -> Iterator[str]:
         yield f"| {m} · {r} | {name} | {rho:.0%} | {before:.3f} | {after:.3f} | {cover:.3f} |"
 
 
+def fed_pair(
+    rng: np.random.Generator, draws: int, policies: int, runs: int, shape: Shape, correlation: float
+) -> tuple[FloatArray, FloatArray]:
+    """What policies make of an arm and of its control, means over their runs, each [draw, policy].
+
+    What is peculiar to a policy is the same in both, or with the sign turned, for as large a share of the
+    policies as the correlation says, and else independent.
+
+    Args:
+        rng: source of randomness.
+        draws: how many pairs of arms.
+        policies: that feed both.
+        runs: of each policy in each arm.
+        shape: of what is peculiar to policies and to runs.
+        correlation: of a policy's effects on both.
+    """
+    first, other = (shape(rng, (draws, policies, 1), MEAN) - MEAN for _ in range(2))
+    shares = rng.random(first.shape) < abs(correlation)
+    second = np.where(shares, np.sign(correlation) * first, other)
+    x, y = (
+        MEAN
+        + RHO**0.5 * each[..., 0]
+        + (1 - RHO) ** 0.5 * (shape(rng, (draws, policies, runs), MEAN) - MEAN).mean(axis=2)
+        for each in (first, second)
+    )
+    return x, y
+
+
+def told(found: Tests) -> tuple[float, float]:
+    """Coverage of a difference of 0, and how often knowledge is said to help or to hurt.
+
+    Args:
+        found: of all draws.
+    """
+    said = verdicts([found])
+    cover = ((found.low <= 0) & (found.high >= 0)).mean()
+    return float(cover), float((said["positive"] | said["negative"]).mean())
+
+
 def controls(draws: int) -> Iterator[str]:
-    """An arm and a control that the same policies feed: coverage of Welch's interval of their difference.
+    """An arm and a control that the same policies feed, as if independent (before) and in pairs (now).
 
     Args:
         draws: sweeps per row.
     """
-    yield "| correlation of a policy's effects | 10 policies · 1 run | 5 policies · 4 runs |"
-    yield "|---|---|---|"
-    for correlation in (1.0, 0.5, 0.0, -0.5, -1.0):
-        cells = []
-        for m, r in ((10, 1), (5, 4)):
-            rng = np.random.default_rng([3, m, round(10 + 10 * correlation)])
-            hits = 0
-            for _ in range(draws):
-                first, other = rng.normal(size=(2, m, 1))
-                second = correlation * first + (1 - correlation**2) ** 0.5 * other
-                x, y = (
-                    (each * RHO**0.5 + (1 - RHO) ** 0.5 * rng.normal(size=(m, r))).mean(axis=1)
-                    for each in (first, second)
-                )
-                hits += not parted(welch_interval(x, y, 0.95))
-            cells.append(f"{hits / draws:.3f}")
-        yield f"| {correlation:+.1f} | {' | '.join(cells)} |"
+    yield (
+        "| arms | policies · runs of each | correlation | coverage, before | now | false, before | now "
+        "| power at 1.5 sd, before | now |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|"
+    signs = (1.0, 0.5, 0.0, -0.5, -1.0)
+    cases = [("normal", m, r, c) for m, r in ((5, 1), (10, 1), (20, 1), (5, 4)) for c in signs]
+    cases += [(name, m, 1, c) for name in UNSEEN for m in (5, 20) for c in signs[::2]]
+    for name, m, r, c in cases:
+        rng = np.random.default_rng([3, m, r, round(10 + 10 * c)])
+        x, y = fed_pair(rng, draws, m, r, SHAPES[name], c)
+        more = x + 1.5 * SPREAD
+        figures = [told(rule(x, y)) for rule in (guarded, paired)]
+        power = [verdicts([rule(more, y)])["positive"].mean() for rule in (guarded, paired)]
+        cells = [f"{figure:.3f}" for pair in zip(*figures, strict=True) for figure in pair]
+        cells += [f"{figure:.2f}" for figure in power]
+        yield f"| {name} | {m} · {r} | {c:+.1f} | {' | '.join(cells)} |"
 
 
 def aggregates(seeds: int, rho: float, draws: int) -> tuple[float, float]:
@@ -239,7 +279,7 @@ def correlation(draws: int) -> Iterator[str]:
 TABLES: Mapping[str, tuple[Callable[[int], Iterator[str]], int]] = {
     "one": (one, 2000),
     "several": (several, 2000),
-    "controls": (controls, 2000),
+    "controls": (controls, 5000),
     "plans": (plans, 600),
     "matrix": (matrix, 300),
     "correlation": (correlation, 2000),

@@ -105,6 +105,27 @@ class Arm:
         found = self.by_run(figure)
         return found if self.sources is None else self.sources.observations(found)
 
+    def pairs(
+        self, other: Arm, figure: Callable[[RunMetrics], float]
+    ) -> tuple[dict[str, float], dict[str, float]] | None:
+        """What each source policy makes of a figure here and in another arm that the same policies feed.
+
+        Args:
+            other: the arm that this one is compared with.
+            figure: as for :meth:`values`.
+
+        Returns:
+            Policy → value in the figure's unit, of both arms, in one order; None where they do not share all
+            their policies, or where nothing is claimed of the source task.
+        """
+        if self.sources is None or other.sources is None:
+            return None
+        mine = self.sources.by_policy(self.by_run(figure))
+        theirs = other.sources.by_policy(other.by_run(figure))
+        if not mine or theirs is None or mine.keys() != theirs.keys():
+            return None
+        return mine, {policy: theirs[policy] for policy in mine}
+
     def times(self) -> tuple[ThresholdTime, ...]:
         """Times to threshold of the finished runs; empty without a threshold."""
         return tuple(run.reached for run in self.metrics if run.reached is not None)

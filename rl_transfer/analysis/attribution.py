@@ -31,9 +31,9 @@ class Summand:
     gain: Interval
     """In the unit of the comparison, a score with Fieller's set."""
     raw: Interval
-    """In the measure's unit, with Welch's interval."""
+    """In the measure's unit, with Welch's interval, or the paired one."""
     p: float
-    """Two-sided permutation p, not adjusted."""
+    """Two-sided, not adjusted."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,11 @@ class ControlCheck:
     beyond_p: tuple[float, float]
     """P of arm − control at most −δ, and of it at least δ, each as a null hypothesis."""
     runs: int
-    """Runs in the smaller arm."""
+    """Runs, or source policies, in the smaller arm."""
     problem: str = ""
     """Why arm and control cannot be compared, if anything."""
+    paired: bool = False
+    """Whether the same source policies feed both, and were compared one by one."""
 
 
 def control_check(control: str, over: Contrast, rest: Summand, problem: str) -> ControlCheck:
@@ -72,6 +74,7 @@ def control_check(control: str, over: Contrast, rest: Summand, problem: str) -> 
         over.beyond_p,
         over.runs,
         "it has no run to compare" if not problem and math.isnan(over.p) else problem,
+        over.paired,
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rl_transfer.analysis.score_intervals import Part
 from rl_transfer.analysis.score_scale import CLEAR_ERRORS, LEAST_LEAD, ScoreScale, standard_error
 
 ONE_MORE = "one more run"
@@ -24,6 +25,15 @@ class Data:
     x: Mapping[str, float]
     y: Mapping[str, float]
     scale: ScoreScale
+    paired: bool = False
+    """Whether both have the same source policies by name, and what counts are their differences."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The independent samples whose means add up to the difference of the arms."""
+        if not self.paired:
+            return (1.0, self.x), (-1.0, self.y)
+        return ((1.0, {policy: value - self.y[policy] for policy, value in self.x.items()}),)
 
 
 def with_one_more(x: Mapping[str, float], y: Mapping[str, float], scale: ScoreScale) -> tuple[Data, ...]:
@@ -50,6 +60,34 @@ def with_one_more(x: Mapping[str, float], y: Mapping[str, float], scale: ScoreSc
         of_scale = scale.finals and y.keys() <= scale.finals.keys()
         finals = {**scale.finals, ONE_MORE: value} if of_scale else scale.finals
         found.append(Data(x, {**y, ONE_MORE: value}, replace(scale, finals=finals)))
+    return tuple(found)
+
+
+def with_one_more_pair(x: Mapping[str, float], y: Mapping[str, float], scale: ScoreScale) -> tuple[Data, ...]:
+    """:func:`with_one_more` of arms that the same source policies feed: one policy more feeds both.
+
+    What it makes of an arm without spread is the run more; the other arm gets its own mean. Where the
+    differences lie within 2δ, whatever the arms do, that is asked of either arm.
+
+    Args:
+        x: source policy → value of the arm in question.
+        y: the same policies' of the arm that it is compared with.
+        scale: of the target.
+
+    Returns:
+        One to three cases.
+    """
+    measured = Data(x, y, scale, paired=True)
+    found = [measured]
+    if math.isnan(scale.random) or not x:
+        return tuple(found)
+    alike = is_spreadless(measured.parts[0][1], scale)
+    if alike or is_spreadless(x, scale):
+        more = {**x, ONE_MORE: _one_more(x, scale)}, {**y, ONE_MORE: float(np.mean([*y.values()]))}
+        found.append(Data(*more, scale, paired=True))
+    if alike or is_spreadless(y, scale):
+        more = {**x, ONE_MORE: float(np.mean([*x.values()]))}, {**y, ONE_MORE: _one_more(y, scale)}
+        found.append(Data(*more, scale, paired=True))
     return tuple(found)
 
 

@@ -19,7 +19,7 @@ from rl_transfer.analysis.attribution import ControlCheck, Question, Summand, at
 from rl_transfer.analysis.attribution_words import doubts, in_short, longer
 from rl_transfer.analysis.cells import arm_metrics, gain_metrics
 from rl_transfer.analysis.comparison import JUDGED, Comparison, Judged
-from rl_transfer.analysis.contrast import Contrast, contrast, in_one_block, studentised
+from rl_transfer.analysis.contrast import Contrast, contrast, in_one_block, paired_contrast, studentised
 from rl_transfer.analysis.controls import Controls
 from rl_transfer.analysis.flags import (
     Obstacle,
@@ -226,15 +226,16 @@ class Steps:
         """
         arm, scale, figure = self.arms[key], self.scales[key[1]], GAINS[metric]
         against = other or self._scratch(key) or replace(arm, runs=(), metrics=())
+        names, confidence = (arm.strategy, against.strategy), self.settings.confidence
+        if pairs := arm.pairs(against, figure):
+            found = paired_contrast(*pairs, scale, confidence, names)
+            return found if self.part is None else self.part.weighed(found)
         arms = arm.observations(figure), against.observations(figure)
-        names = arm.strategy, against.strategy
-        confidence = self.settings.confidence
         stream = self._stream(f"permutation-{against.strategy}", metric, key)
         pooled = arm.pooled or against.pooled
         if self.part is None:
-            return contrast(
-                *arms, scale, confidence, stream, names, studentised() if pooled else in_one_block
-            )
+            test = studentised() if pooled else in_one_block
+            return contrast(*arms, scale, confidence, stream, names, test)
         seeds = None if pooled else {run.id: run.seed for run in (*arm.runs, *against.runs)}
         test = self.part.test(seeds, cells=len(self.family), q=self.settings.q)
         return self.part.weighed(contrast(*arms, scale, confidence, stream, names, test))

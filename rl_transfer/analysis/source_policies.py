@@ -97,8 +97,24 @@ class SourcePolicies:
         """
         if not self.pooled:
             return dict(values)
+        return self._means(values)
+
+    def _means(self, values: Mapping[str, float]) -> dict[str, float]:
         groups = self.groups(values)
         return {f"policy {name}": exact_mean(as_values(group)) for name, group in groups.items()}
+
+    def by_policy(self, values: Mapping[str, float]) -> dict[str, float] | None:
+        """What each policy makes of a figure: the mean over its runs, where claims are about the source task.
+
+        Args:
+            values: run id → figure, in any unit.
+
+        Returns:
+            Name of the policy → figure; None where policies are too few, or a run's policy is not recorded.
+        """
+        if self.estimand == "checkpoint" or _UNRECORDED in self.groups(values):
+            return None
+        return self._means(values)
 
     def fed(self, values: Mapping[str, float], confidence: float) -> Fed:
         """What is told of these policies beside a comparison.

@@ -183,6 +183,7 @@ def _attribution(said: Attribution) -> JsonObject:
                 "control": check.control,
                 "knowledge": _summand(check.knowledge),
                 "rest": _summand(check.rest),
+                "paired": check.paired,
                 "problem": check.problem or None,
             }
             for check in said.checks

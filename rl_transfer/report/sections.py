@@ -307,7 +307,7 @@ def telescope_table(cell: Cell, matrix: Matrix) -> Html:
                 [
                     METRICS[name].claim,
                     minus(words.gain(entry, matrix.labels)),
-                    check.control,
+                    f"{check.control}, policy by policy" if check.paired else check.control,
                     *(
                         text
                         for part in (check.knowledge, check.rest)
