@@ -11,6 +11,7 @@ from rl_transfer.analysis.csv_table import csv_text
 from rl_transfer.analysis.inputs import Curve, Run, Sweep, read_sweep
 from rl_transfer.analysis.looks import analyse, undecided
 from rl_transfer.analysis.model import Cell, Matrix
+from rl_transfer.analysis.ranking_words import ranking_data
 from rl_transfer.analysis.tables import summary
 from rl_transfer.analysis.terminal import text_table
 from rl_transfer.analysis.tuning import choices
@@ -28,6 +29,7 @@ __all__ = [
     "choices",
     "csv_text",
     "headlines",
+    "ranking_data",
     "read_sweep",
     "summary",
     "text_table",

@@ -20,6 +20,7 @@ from rl_transfer.analysis.look_design import LookDesign
 from rl_transfer.analysis.matrix import Steps
 from rl_transfer.analysis.model import Cell, CellKey, Matrix, SeedPlanState
 from rl_transfer.analysis.sequential import Exploratory, smallest_repeated_p, weights
+from rl_transfer.analysis.source_ranking import source_rankings
 from rl_transfer.analysis.tuning import tuning_result
 from rl_transfer.results.looks import Stages, read_looks
 from rl_transfer.spec import JsonObject
@@ -34,7 +35,8 @@ def analyse(sweep: Sweep) -> Matrix:
     Returns:
         What every look that was taken says, and how far the seed plan is.
     """
-    return replace(_judged(sweep), tuning=tuning_result(sweep))
+    found = _judged(sweep)
+    return replace(found, tuning=tuning_result(sweep), rankings=source_rankings(sweep, found))
 
 
 def _judged(sweep: Sweep) -> Matrix:

@@ -14,6 +14,7 @@ from rl_transfer.analysis.comparison import Comparison, Judged
 from rl_transfer.analysis.flags import Flag
 from rl_transfer.analysis.inside import PartInside
 from rl_transfer.analysis.parting import DifferenceBand
+from rl_transfer.analysis.ranked_sources import SourceRanking
 from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.selection import Best, Rank
 from rl_transfer.analysis.settings import Dose, StrategyInfo
@@ -135,6 +136,8 @@ class Matrix:
     """How far the sweep is with its seed plan; None without one."""
     tuning: TuningResult | None = None
     """What every arm chose before it was judged; None where nothing was tuned."""
+    rankings: tuple[SourceRanking, ...] = ()
+    """How each score would have ranked the sources; empty for a sweep of one source."""
 
     @property
     def unit(self) -> str:

@@ -9,6 +9,7 @@ from rl_transfer.analysis import words
 from rl_transfer.analysis.comparison import JUDGED
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix
+from rl_transfer.analysis.ranking_words import ranking_lines
 from rl_transfer.analysis.seed_plan import plan_notes, seeds_judged
 from rl_transfer.analysis.sequential import weights
 from rl_transfer.analysis.tuning_words import tuning_notes
@@ -46,6 +47,8 @@ def text_table(matrix: Matrix) -> str:
     if notes:
         lines += ["", *notes]
     lines += ["", *(line for text in words.headlines(matrix) for line in wrapped(text))]
+    for text in ranking_lines(matrix):
+        lines += ["", *wrapped(text)]
     return "\n".join(line for text in lines for line in (wrapped(text) if len(text) > WIDTH else [text]))
 
 

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from matplotlib.figure import Figure
 
 from rl_transfer.analysis.model import Matrix
+from rl_transfer.analysis.ranked_sources import SourceRanking
 from rl_transfer.report.curves import jump_start, learning_curves, profiles
 from rl_transfer.report.dose_response import dose_response
 from rl_transfer.report.heatmap import heatmap
 from rl_transfer.report.inside import inside_figure, shown
+from rl_transfer.report.ranking_view import ranking_figure
 from rl_transfer.report.sensitivity import sensitivity
 
 HEATMAP = "heatmap"
@@ -21,7 +23,8 @@ HEATMAP = "heatmap"
 def all_figures(matrix: Matrix) -> Iterator[tuple[str, Figure]]:
     """File stem and figure: ``heatmap``, ``curves-<target>`` per target, ``dose-response-<axis>`` per axis of
     severity, ``jump-start``, ``profiles``, ``inside-<target>`` per target whose records say something of it,
-    ``sensitivity-<target>`` where arms were tuned.
+    ``sensitivity-<target>`` where arms were tuned, ``ranking-<strategy>-<metric>`` where there are several
+    sources.
 
     The profiles are left out while no strategy has all its runs.
 
@@ -46,6 +49,17 @@ def all_figures(matrix: Matrix) -> Iterator[tuple[str, Figure]]:
     if matrix.tuning is not None:
         for target in matrix.targets:
             yield sensitivity_name(target), sensitivity(matrix, matrix.tuning, target)
+    for entry in matrix.rankings:
+        yield ranking_name(entry), ranking_figure(entry, matrix)
+
+
+def ranking_name(entry: SourceRanking) -> str:
+    """File stem of how scores rank the sources of a strategy on a metric.
+
+    Args:
+        entry: the ranking.
+    """
+    return f"ranking-{safe_name(entry.strategy)}-{entry.metric}"
 
 
 def sensitivity_name(target: str) -> str:

@@ -27,7 +27,10 @@ Row = tuple[str, str | None]
 CHECKPOINT = "†"
 """Beside the symbol of a verdict that holds for its checkpoints and not for their source task."""
 _BLANK = "#f0f0f0"
-_SCALE = LinearSegmentedColormap.from_list("gain", [NEGATIVE, "#f1a340", "#ffffff", "#67a9cf", POSITIVE])
+GAIN_COLOURS = LinearSegmentedColormap.from_list(
+    "gain", [NEGATIVE, "#f1a340", "#ffffff", "#67a9cf", POSITIVE]
+)
+"""From loss through none to gain."""
 _LEGEND = (
     "▲ positive\u2003▼ negative\u2003≈ equivalent\u2003? inconclusive (hatched)\u2003"
     "* a control puts it in doubt\u2003! flagged"
@@ -156,7 +159,7 @@ def _target_label(name: str, matrix: Matrix) -> str:
 def _cell(axes: Axes, x: float, y: float, cell: Cell, metric: Judged, limit: float, labels: Labels) -> None:
     entry = cell.comparisons[metric]
     coloured = math.isfinite(entry.gain.point)
-    face = _SCALE(Normalize(-limit, limit)(entry.gain.point)) if coloured else to_rgba(_BLANK)
+    face = GAIN_COLOURS(Normalize(-limit, limit)(entry.gain.point)) if coloured else to_rgba(_BLANK)
     unsure = entry.verdict is Verdict.INCONCLUSIVE
     if unsure and coloured:
         red, green, blue, alpha = face
@@ -215,7 +218,7 @@ def _colour_bar(figure: Figure, panels: Sequence[Axes], matrix: Matrix, limits: 
     limit = scores[0] if scores else 1.0
     aspect = 5.5 * figure.get_figheight()  # the same width in inches whatever the height
     bar = figure.colorbar(
-        ScalarMappable(Normalize(-limit, limit), _SCALE),
+        ScalarMappable(Normalize(-limit, limit), GAIN_COLOURS),
         ax=list(panels), shrink=0.7, aspect=aspect, pad=0.015, extend="both" if scores else "neither",
     )  # fmt: skip
     share = "gain as a share of the target's largest"

@@ -11,8 +11,9 @@ from rl_transfer.analysis.seed_plan import plan_notes
 from rl_transfer.analysis.tuning_words import tuning_notes
 from rl_transfer.report import inside, sections
 from rl_transfer.report.definitions import reading
-from rl_transfer.report.figures import curve_name, dose_name, inside_name, sensitivity_name
+from rl_transfer.report.figures import curve_name, dose_name, inside_name, ranking_name, sensitivity_name
 from rl_transfer.report.markup import STYLE, Html, esc, items, joined, tag
+from rl_transfer.report.ranking_view import ranking_section
 from rl_transfer.report.selection_view import selection_section
 from rl_transfer.report.tuning_section import tuning_section
 from rl_transfer.wording import counted, in_words
@@ -97,6 +98,9 @@ def _results(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
     if "profiles" in drawings:
         parts.append(_figure(drawings, "profiles", "Share of runs whose final score is above τ."))
     parts.append(selection_section(matrix))
+    parts.append(
+        ranking_section(matrix, lambda entry, caption: _figure(drawings, ranking_name(entry), caption))
+    )
     parts.append(
         inside.section(matrix, lambda target, caption: _figure(drawings, inside_name(target), caption))
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl_transfer.analysis import analyse, csv_text, read_sweep, summary, text_table
+from rl_transfer.analysis import analyse, csv_text, ranking_data, read_sweep, summary, text_table
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.errors import StoreError
 from rl_transfer.report.figures import all_figures
@@ -72,6 +72,8 @@ def write_report(folder: str | Path) -> ReportPaths:
     )
     write_json(paths.summary, summary(matrix))
     write_text(paths.csv, csv_text(matrix))
+    if matrix.rankings:
+        write_json(folder / "ranking.json", ranking_data(matrix))
     try:
         pictures = _write_figures_and_page(matrix, paths, section(run_pictures(folder, sweep, matrix)))
         write_tensorboard(matrix, paths.tensorboard, pictures)
