@@ -22,7 +22,7 @@ from rl_transfer.spec.base import (
 )
 
 Selectors = tuple[str, ...]
-_LATER = ("as_copied", "output_maps", "adapt", "with_source_steps")
+_LATER = ("as_copied", "output_maps", "adapt", "with_source_steps", "match")
 
 
 class Thaw(Frozen):
@@ -102,6 +102,22 @@ class Kickstart(Frozen):
     """Share of the budget at which the weight reaches 0."""
 
 
+class DistributionMatch(Frozen):
+    """A penalty on how far apart source and target lie in the trunk's features (docs/gaps.md)."""
+
+    kind: Literal["coral", "mmd", "adversarial"]
+    """Distance of covariances (Sun & Saenko 2016), maximum mean discrepancy (Gretton et al. 2012), or a
+    discriminator that the trunk is trained to mislead (Ganin et al. 2016; runs on labelled data only)."""
+    strength: PositiveFloat = 1.0
+    """The loss gains strength · gap; a discriminator's gradient reaches the trunk times it."""
+    parts: Selectors = ("trunk",)
+    """Whose outputs are compared: of each selector the last layer; of the trunk what it passes on."""
+    samples: Annotated[int, Field(ge=64), at_most(1_000_000, "all are kept in memory")] = 2048
+    """Source states (items) to draw from."""
+    conditional: bool = False
+    """Whether rows of the same action (class) are compared, and the gaps averaged."""
+
+
 class Guide(Frozen):
     """Jump-start reinforcement learning: the source policy acts first (Uchendu et al. 2023)."""
 
@@ -172,6 +188,8 @@ class StrategyVerbs(Frozen):
     progressive: bool = False
     """A second column with lateral connections from the frozen source (Rusu et al. 2016)."""
     kickstart: Kickstart | None = None
+    match: DistributionMatch | None = None
+    """Pulls the features of source and target together while the target trains."""
     guide: Guide | None = None
     normalization: Literal["warm", "frozen", "warm_reset_count", "fresh"] = "warm"
     """The running observation and reward statistics of the source."""
@@ -215,7 +233,7 @@ class StrategyVerbs(Frozen):
             raise KeyedValueError("gradual", "thaw and gradual are both given; one of them decides")
         if self.gradual and self.gradual.start > self.gradual.end:
             raise KeyedValueError("gradual.start", "gradual.start lies after gradual.end")
-        for key in ("anchor", "initial", "progressive", "adapt"):
+        for key in ("anchor", "initial", "progressive", "adapt", "match"):
             if getattr(self, key) and not self.copy_:
                 raise KeyedValueError(key, f"{key} works on copied weights, but copy is empty")
         decided = [
@@ -227,7 +245,7 @@ class StrategyVerbs(Frozen):
             )
         idle = (
             "freeze", "adapt", "anchor", "kickstart", "guide", "low_rank", "critic_warm_up", "learning_rates",
-            "hooks",
+            "hooks", "match",
         )  # fmt: skip
         frozen_otherwise = ("freeze", "critic_warm_up", "low_rank")
         clash = [key for key in frozen_otherwise if self.progressive and getattr(self, key)]
@@ -245,6 +263,19 @@ class StrategyVerbs(Frozen):
                         acting,
                         f"{acting} cannot be combined with {key}: there the source itself acts, without maps",
                     )
+        if self.match and self.match.kind == "adversarial" and self.match.conditional:
+            raise KeyedValueError(
+                "match.conditional",
+                "match of kind adversarial has one discriminator, which sees no classes; use coral or mmd "
+                "with conditional",
+            )
+        mapped = [key for key in ("input_maps", "output_maps", "progressive", "adapt") if getattr(self, key)]
+        if self.match and mapped:
+            raise KeyedValueError(
+                "match",
+                f"match cannot be combined with {mapped[0]}: it sends the source's states through the "
+                "target's network as they are",
+            )
         useless = [key for key in idle if not self.train and getattr(self, key)]
         if useless:
             raise KeyedValueError("train", f"train is false, so {', '.join(useless)} would do nothing")

@@ -63,14 +63,24 @@ class Batches:
         """
         return self.at(np.arange(len(self)), batch_size)
 
-    def at(self, indices: Indices, batch_size: int) -> Iterator[Batch]:
+    def at(self, indices: Indices, batch_size: int, seed: int = 0) -> Iterator[Batch]:
         """The items at ``indices``, in that order.
 
         Args:
             indices: int64 [m], each between 0 and n − 1.
             batch_size: items per batch.
+            seed: of augmentation.
         """
-        return self._batches([indices[i : i + batch_size] for i in range(0, len(indices), batch_size)], 0)
+        return self._batches([indices[i : i + batch_size] for i in range(0, len(indices), batch_size)], seed)
+
+    def of(self, indices: Indices, augmentation: Augmentation | None) -> Batches:
+        """Batches of some of the items, decoded in this process.
+
+        Args:
+            indices: int64 [m], each between 0 and n − 1.
+            augmentation: of them.
+        """
+        return Batches(self.items.subset(indices), self._decoded.preprocessing, augmentation)
 
     def shuffled(self, batch_size: int, seed: int, epoch: int) -> Iterator[Batch]:
         """Every item once, in the order that (seed, epoch) gives; a last batch of one joins its neighbour.

@@ -50,6 +50,7 @@ class EpochCheckpoints:
             "network": self.network,
             "optimizer": self.loop.optimizer,
             "loop": self.loop.state(),
+            "match": None if self.transfer.match is None else self.transfer.match.kept(),
             "points": self.curve.points,
             "generators": generator_states(),
         }

@@ -98,6 +98,7 @@ class TrainingLoop:
             self.optimizer, model, transfer.parts, transfer.learning_rates, key="strategy.learning_rates"
         )
         self._weights = class_weights(training, train, num_classes).to(device)
+        self._rate = training.optimizer.learning_rate
         self.best = BestEpoch()
         self.stopped_at: int | None = None
         self.thawed: list[Json] = []
@@ -181,7 +182,8 @@ class TrainingLoop:
     def _follow(self, epoch: int, share: float) -> None:
         """Bring learning rate and thaw schedule to this share of the budget."""
         base = self._training.optimizer.learning_rate
-        self._rates.rescale(base * rate_factor(self._training.schedule, epoch, share))
+        self._rate = base * rate_factor(self._training.schedule, epoch, share)
+        self._rates.rescale(self._rate)
         thawed = self._transfer.progress(share)
         if thawed:
             self.thawed.append({"epoch": epoch, "parts": [*thawed]})
@@ -196,6 +198,9 @@ class TrainingLoop:
         )
         for term in self._transfer.terms:
             loss = loss + term(inputs, logits.float(), share)
+        match = self._transfer.match
+        if match is not None:
+            loss = loss + match(inputs, labels, share)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TransferError(
@@ -209,6 +214,8 @@ class TrainingLoop:
         if training.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self._model.parameters(), training.max_grad_norm)
         self.optimizer.step()
+        if match is not None:
+            match.after_update(self._rate)
         return value
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:

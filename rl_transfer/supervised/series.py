@@ -81,7 +81,7 @@ def in_series(verbs: StrategyVerbs, parts: PartMap) -> StrategyVerbs:
         for one, rate in verbs.learning_rates.items()
         for each in _first(parts, one, f"strategy.learning_rates.{one}")
     }
-    for name in ("anchor", "low_rank"):
+    for name in ("anchor", "low_rank", "match"):
         config = getattr(verbs, name)
         if config is not None:
             changes[name] = config.model_copy(update={"parts": written(config.parts, f"{name}.parts")})

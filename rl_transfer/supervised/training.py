@@ -98,7 +98,7 @@ class ClassifierTraining:
         if schedule is not None:
             self.note(schedule)
         self.home = None if self.source is None else Home(kind, self.source, run.evaluation.batch_size)
-        self.transfer.prepare_terms(self.home, seed)
+        self.transfer.prepare_terms(self.home, self.training, seed)
         if self.source is not None:
             self.source.module.to(self.device)
         self.network.to(self.device)

@@ -18,9 +18,11 @@ from rl_transfer.frame.initial import apply_initial
 from rl_transfer.seeding import generator
 from rl_transfer.spec import StrategyVerbs
 from rl_transfer.spec.base import Json
+from rl_transfer.spec.optimization import SupervisedTraining
 from rl_transfer.supervised.batches import Batches
 from rl_transfer.supervised.classifier import Classifier, Network
 from rl_transfer.supervised.kind import DataKind
+from rl_transfer.supervised.matching import MatchTerm, match_term, refuse_unmatchable
 from rl_transfer.supervised.measures import Home
 from rl_transfer.supervised.series import in_series, refuse_displaced
 from rl_transfer.supervised.translate import core_strategy, with_matching_head
@@ -50,6 +52,7 @@ class ClassifierTransfer:
         frozen: what is frozen; none if the strategy freezes nothing.
         reference: the source's own values by the names of the tensors that they were copied to.
         terms: extra terms of the loss.
+        match: the term that pulls source and target together, if there is one.
 
     Raises:
         TransferError: the strategy does not fit the classifier or the source; nothing is trained.
@@ -79,6 +82,10 @@ class ClassifierTransfer:
         self._freeze = FreezeSchedule(self._model, self.parts, self._strategy)
         self.adapters = self._add_adapters(seed)
         self.terms: list[Term] = []
+        self.match: MatchTerm | None = None
+        self._kind, self._classes = kind, classes
+        if verbs.match is not None:
+            refuse_unmatchable(verbs.match, source, self._trains_trunk())
 
     @property
     def frozen(self) -> core.FrozenParts | None:
@@ -143,19 +150,25 @@ class ClassifierTransfer:
     @property
     def is_static(self) -> bool:
         """Whether what is frozen stays so, and nothing but the labels enters the loss."""
-        return not self._freeze.thaws and self.adapters is None and not self.terms
+        return not self._freeze.thaws and self.adapters is None and not self.terms and self.match is None
 
     @property
     def learning_rates(self) -> dict[str, float]:
         """Selector → multiplier of the learning rate."""
         return dict(self._strategy.learning_rates)
 
-    def prepare_terms(self, home: Home | None, seed: int) -> None:
+    def _trains_trunk(self) -> bool:
+        live = tensors_of(self._model)
+        trunk = [name for part in self.parts if part.role == "trunk" for name in part.tensor_names]
+        return bool(self._freeze.pending) or any(live[name].requires_grad for name in trunk)
+
+    def prepare_terms(self, home: Home | None, training: SupervisedTraining, seed: int) -> None:
         """Build the strategy's extra loss terms.
 
         Args:
-            home: the source with its data, for EWC's Fisher information.
-            seed: of the labels that are drawn from the source for it.
+            home: the source with its data, for EWC's Fisher information and for what is matched.
+            training: optimizer and augmentation of the run.
+            seed: of the labels and items that are drawn from the source.
 
         Raises:
             TransferError: a term needs a source, its data or its classes, and they are not there.
@@ -174,6 +187,18 @@ class ClassifierTransfer:
             self.terms.append(lambda inputs, logits, share: term.penalty(self._model))
         if self._verbs.kickstart is not None:
             self.terms.append(self._distillation())
+        if self._verbs.match is not None:
+            augmentation = self._kind.augmentation(training, self._classifier.preprocessing)
+            self.match = match_term(
+                self._verbs.match,
+                self._model,
+                self.parts,
+                self._classes,
+                home,
+                augmentation,
+                training.optimizer,
+                seed,
+            )
 
     def _distillation(self) -> Term:
         """Kickstarting (Schmitt et al. 2018): cross-entropy to the source's answers, annealed to nothing."""

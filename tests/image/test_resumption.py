@@ -45,6 +45,8 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "distillation alone": {"kickstart": {"until": 1.0}},
     "L2-SP": {**COPIED, "anchor": {"kind": "l2_sp", "strength": 1.0}},
     "EWC": {**COPIED, "anchor": {"kind": "ewc", "strength": 1.0, "samples": 8}},
+    "MMD by class, augmented": {**COPIED, "match": {"kind": "mmd", "samples": 64, "conditional": True}},
+    "domain-adversarial": {**COPIED, "match": {"kind": "adversarial", "samples": 64}},
     "low rank": {**FROZEN, "low_rank": {"rank": 2}},
     "rates of parts": {**COPIED, "learning_rates": {"trunk": 0.1}},
 }

@@ -189,6 +189,7 @@ MISFITS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "low_rank": (PPO, {"copy": ["all"], "low_rank": {}}),
     "guide": (PPO, {"guide": {}}),
     "kickstart": (PPO, {"kickstart": {}}),
+    "match": (PPO, {"copy": ["all"], "match": {"kind": "mmd"}}),
 }
 
 

@@ -97,6 +97,10 @@ STRATEGIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "kickstart, EWC": (
         {}, {**TRUNK, "kickstart": {"until": 1.0}, "anchor": {"kind": "ewc", "strength": 1.0, "samples": 4}},
     ),
+    "match": ({}, {**TRUNK, "match": {"kind": "mmd", "samples": 64, "conditional": True}}),
+    "match, off-policy": (
+        {"env": PENDULUM, "algorithm": SAC}, {**TRUNK, "match": {"kind": "coral", "samples": 64}},
+    ),
     "rates of parts": (
         {"env": PENDULUM, "algorithm": SAC},
         {**TRUNK, "learning_rates": {"trunk": 0.1}, "freeze": ["value_trunk"]},

@@ -26,6 +26,9 @@ REFUSED = {
     "kickstarting": {"DQN", "QRDQN", "TRPO"},
     "l2-sp": {"TRPO"},
     "discriminative-rates": {"TRPO"},
+    "coral-fine-tune": {"TRPO"},
+    "mmd-fine-tune": {"TRPO"},
+    "domain-adversarial": set(ALGORITHMS),  # for labelled data
     "ewc": {"DQN", "QRDQN", "TD3", "DDPG", "TRPO"},
     "progressive-column": {"DQN", "QRDQN", "SAC", "TQC", "TD3", "DDPG"},
     "critic-warm-up": {"DQN", "QRDQN", "TRPO"},

@@ -10,17 +10,13 @@ from torch import Tensor
 from rl_transfer import core
 from rl_transfer.core import PartMap, isolated
 from rl_transfer.errors import TransferError
-from rl_transfer.rl.environments.build import make_env
-from rl_transfer.rl.environments.evaluate import stack
-from rl_transfer.rl.environments.spaces import Observation
 from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.policies.traits import names_with, traits_of
 from rl_transfer.rl.strategy.distributions import Point, distribution
 from rl_transfer.rl.strategy.translate import expand
+from rl_transfer.rl.strategy.visited import visited
 from rl_transfer.spec import StrategyVerbs
 from rl_transfer.spec.strategy import EWCConfig
-
-PLAYED_ENVS = 4
 
 
 def anchor_loss(
@@ -99,7 +95,7 @@ def policy_fisher(source: Policy, samples: int, seed: int) -> dict[str, Tensor]:
             key="strategy.anchor",
         )
     with isolated(seed):
-        observations, _ = source.module.obs_to_tensor(_visited(source, samples, seed))
+        observations, _ = source.module.obs_to_tensor(visited(source, samples, seed).observations)
 
         def log_probabilities() -> Tensor:
             found = distribution(source.module, name, observations)
@@ -109,25 +105,3 @@ def policy_fisher(source: Policy, samples: int, seed: int) -> dict[str, Tensor]:
 
         parameters = {key: p for key, p in source.module.named_parameters() if p.requires_grad}
         return core.fisher_diagonal(log_probabilities, parameters)
-
-
-def _visited(source: Policy, samples: int, seed: int) -> Observation:
-    """States that the source policy meets in its own environment, normalised as it sees them."""
-    envs = [make_env(source.env) for _ in range(PLAYED_ENVS)]
-    act = source.act(deterministic=False)
-    current = [env.reset(seed=seed + index)[0] for index, env in enumerate(envs)]
-    met: list[Observation] = []
-    while len(met) < samples:
-        met += current
-        if getattr(source.algorithm, "use_sde", False):  # SB3 draws no exploration weights while predicting
-            source.module.reset_noise(PLAYED_ENVS)  # type: ignore[operator]
-        actions = act(stack(current, envs[0].observation_space))
-        for index, env in enumerate(envs):
-            current[index], _, terminated, truncated, _ = env.step(actions[index])
-            if terminated or truncated:
-                current[index] = env.reset()[0]
-    space = envs[0].observation_space
-    for env in envs:
-        env.close()
-    stacked = stack(met[:samples], space)
-    return source.normalizer(stacked) if source.normalizer else stacked

@@ -32,6 +32,7 @@ from rl_transfer.rl.strategy.hooks import HookContext, LossHook, install_losses,
 from rl_transfer.rl.strategy.kickstart import KickstartLoss, check_teacher
 from rl_transfer.rl.strategy.knobs import HeldTargets, apply_knobs
 from rl_transfer.rl.strategy.maps import with_maps
+from rl_transfer.rl.strategy.matching import match_loss
 from rl_transfer.rl.strategy.translate import core_strategy, expand
 from rl_transfer.rl.strategy.trpo import refuse_optimizer_verbs, skip_frozen
 from rl_transfer.spec import RLRun
@@ -209,7 +210,7 @@ class PolicyTransfer:
         sb3_seams.after_learning_rate_update(self._model, rescale)
 
     def _losses(self) -> list[LossHook]:
-        """Anchor, teacher and the user's own, in this order."""
+        """Anchor, teacher, gap and the user's own, in this order."""
         verbs, source = self._verbs, self._source
         hooks: list[LossHook | None] = []
         if source is not None:
@@ -217,6 +218,11 @@ class PolicyTransfer:
         if source is not None and verbs.kickstart is not None:
             check_teacher(verbs, self._algorithm, source, self._model)
             hooks.append(KickstartLoss(verbs.kickstart, source, self._seed))
+        if source is not None and verbs.match is not None:
+            thaws = bool(self._freeze.pending)
+            hooks.append(
+                match_loss(verbs.match, self._name, self.parts, source, self._model, self._seed, thaws)
+            )
         hooks.append(self.loss_hook)
         return [hook for hook in hooks if hook is not None]
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.buffers import DictReplayBuffer, DictRolloutBuffer, ReplayBuffer, RolloutBuffer
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.type_aliases import PyTorchObs
 from torch import Tensor
 
 from rl_transfer import core
 from rl_transfer.core import PartMap
 from rl_transfer.errors import TransferError
-from rl_transfer.rl.environments.spaces import Array, Observation, same_shape
+from rl_transfer.rl.environments.spaces import same_shape
 from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.policies.traits import names_with, traits_of
+from rl_transfer.rl.strategy.buffered import buffered_states
 from rl_transfer.rl.strategy.distributions import check_distribution, distribution, divergence
 from rl_transfer.spec import Algorithm, StrategyVerbs
 from rl_transfer.spec.strategy import Kickstart
@@ -54,7 +51,7 @@ class KickstartLoss:
         weight = self._coefficient.at(progress)
         if weight == 0.0:
             return None
-        observations = buffered_observations(model, BATCH, self._generator)
+        observations, _ = buffered_states(model, BATCH, self._generator)
         with torch.no_grad():
             teacher = distribution(self._teacher, self._algorithm, observations)
         student = distribution(model.policy, self._algorithm, observations)
@@ -116,44 +113,3 @@ def _check_normalization(strategy: StrategyVerbs, algorithm: Algorithm, source: 
             "misread them; use normalization: frozen with kickstart",
             key=key,
         )
-
-
-def buffered_observations(model: BaseAlgorithm, count: int, generator: np.random.Generator) -> PyTorchObs:
-    """Observations drawn from the model's buffer, as its networks see them.
-
-    Args:
-        model: an SB3 model in the middle of ``train()``.
-        count: how many; fewer where the buffer holds fewer.
-        generator: draws them, with replacement.
-
-    Returns:
-        ``float32[state, …]``, per key for dict observations.
-    """
-    buffer = _buffer(model)
-    # An on-policy buffer that is being trained on is flat; a replay buffer is [position, env, ...].
-    flat = isinstance(buffer, RolloutBuffer) and buffer.generator_ready
-    total = buffer.size() * buffer.n_envs
-    chosen = generator.integers(total, size=min(count, total))
-
-    def pick(array: Array) -> Array:
-        return array[chosen] if flat else array[chosen // buffer.n_envs, chosen % buffer.n_envs]
-
-    picked: Observation
-    if isinstance(buffer, DictReplayBuffer | DictRolloutBuffer):
-        picked = {key: pick(value) for key, value in buffer.observations.items()}
-    else:
-        picked = pick(buffer.observations)
-    env = model.get_vec_normalize_env()
-    if env is not None and not flat:
-        picked = env.normalize_obs(picked)
-    # An image space was transposed on the way in; obs_to_tensor leaves channels-first as it is.
-    tensors, _ = model.policy.obs_to_tensor(picked)
-    return tensors
-
-
-def _buffer(model: BaseAlgorithm) -> RolloutBuffer | ReplayBuffer:
-    if isinstance(model, OnPolicyAlgorithm):
-        return model.rollout_buffer
-    if isinstance(model, OffPolicyAlgorithm) and model.replay_buffer is not None:
-        return model.replay_buffer
-    raise TransferError(f"a {type(model).__name__} keeps no buffer to kickstart on", key="strategy.kickstart")

@@ -31,6 +31,7 @@ def refuse_optimizer_verbs(algorithm: str, strategy: StrategyVerbs) -> None:
     verbs = {
         "anchor": strategy.anchor is not None,
         "kickstart": strategy.kickstart is not None,
+        "match": strategy.match is not None,
         "learning_rates": bool(strategy.learning_rates),
         "hooks.loss": "loss" in strategy.hooks,
     }

@@ -28,6 +28,7 @@ from rl_transfer.rl.environments.state import KINDS, SPECIALS, why_not_restorabl
 from rl_transfer.rl.strategy.apply import PolicyTransfer
 from rl_transfer.rl.strategy.checked_hooks import CheckedHook, HookKind
 from rl_transfer.rl.strategy.guide import Curriculum
+from rl_transfer.rl.strategy.matching import MatchLoss
 from rl_transfer.spec import RLRun
 from rl_transfer.spec.base import JsonObject
 from rl_transfer.spec.engine import COMPILED
@@ -157,9 +158,12 @@ class TrainingCheckpoints:
                     hook.check_state(fresh)
 
     def _fixed(self, curve: TrainingCurve) -> list[object]:
-        """What is not carried: a rollout that has not begun, and environments that cannot be put back."""
+        """What is not carried: a rollout that has not begun, states of the source, which are collected again,
+        and environments that cannot be put back.
+        """
         model = curve.model
         left_out: list[object] = [getattr(model, "rollout_buffer", None)]
+        left_out += [each.stored for each in self.transfer.losses if isinstance(each, MatchLoss)]
         if self.run.engine == COMPILED:  # every evaluation seeds all that its environments draw
             left_out.append(curve.evaluator)
         env = model.env

@@ -54,6 +54,9 @@ UNKNOWN = (
     Unknown(
         "kickstart", lambda _, verbs: verbs.kickstart is not None, "the teacher's loss term is not compiled"
     ),
+    Unknown(
+        "match", lambda _, verbs: verbs.match is not None, "the gap between source and target is not compiled"
+    ),
 )
 _OBSERVATIONS = (spaces.Box, spaces.Discrete)
 _ACTIONS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete)

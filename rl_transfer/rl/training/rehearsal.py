@@ -66,15 +66,20 @@ def rehearse(run: RLRun, source: Policy | None) -> None:
 
 
 def few_samples(run: RLRun) -> RLRun:
-    """The run with an EWC anchor measured on four states, where it has one; for trials.
+    """The run with a strategy that looks at few states of the source, for trials.
 
     Args:
         run: any.
     """
-    if run.strategy is None or not isinstance(run.strategy.anchor, EWCConfig):
+    verbs = run.strategy
+    if verbs is None:
         return run
-    anchor = run.strategy.anchor.model_copy(update={"samples": 4})
-    return run.model_copy(update={"strategy": run.strategy.model_copy(update={"anchor": anchor})})
+    changes: dict[str, object] = {}
+    if isinstance(verbs.anchor, EWCConfig):
+        changes["anchor"] = verbs.anchor.model_copy(update={"samples": 4})
+    if verbs.match is not None:
+        changes["match"] = verbs.match.model_copy(update={"samples": 64})
+    return run.model_copy(update={"strategy": verbs.model_copy(update=changes)}) if changes else run
 
 
 def _brief(algorithm: Algorithm) -> Algorithm:
