@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from rl_transfer.analysis.arm_statistics import UNDEFINED, FloatArray, Interval
 from rl_transfer.analysis.arms import Arm
-from rl_transfer.analysis.bootstrap import iqm_interval, performance_profile, stratified_bootstrap
+from rl_transfer.analysis.bootstrap import (
+    interquartile_mean,
+    iqm_interval,
+    percentile_interval,
+    performance_profile,
+    stratified_bootstrap,
+)
 from rl_transfer.analysis.cluster_bootstrap import (
     cluster_bootstrap,
     cluster_iqm,
     few_tail,
+    weighted_iqm_rows,
     weighted_shares,
 )
+from rl_transfer.analysis.scale_draws import ScaledRuns, needs_drawn_scales, shares_above
 from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.source_policies import policies_of
 from rl_transfer.seeding import generator
@@ -67,6 +76,7 @@ def aggregate(
     Targets without normalised scores are left out for all. A strategy with missing runs gets no
     aggregate: dropping them could only flatter it. Where source policies feed the runs, policies are drawn,
     each with all its runs on all targets; runs of no policy, and of few checkpoints, target by target.
+    Constants of scores that are estimates are drawn too, but for the arm that they are estimated by.
 
     Args:
         groups: (source, strategy) → its arms, one per target.
@@ -106,19 +116,36 @@ def _aggregate(
     fed = policies_of([run for arm in arms for run in arm.runs])
     few = next((each for arm in arms if arm.sources and (each := arm.sources).estimand == "checkpoint"), None)
     clusters = fed.clusters(run.id for arm in arms for run in arm.runs) if fed and few is None else None
-    level = settings.confidence
-    if clusters is None or max(clusters) == 0:
+    clusters = None if clusters is None or max(clusters) == 0 else clusters
+    level = (
+        settings.confidence if clusters is None else 1 - 2 * few_tail(max(clusters) + 1, settings.confidence)
+    )
+    mine = [scales[arm.target] for arm in arms]
+    if needs_drawn_scales(mine, {run.id for arm in arms for run in arm.runs}):
+        drawn = {
+            figure: ScaledRuns([_returns(arm, figure) for arm in arms], mine, clusters) for figure in SUMMED
+        }
+        iqm = {
+            figure: percentile_interval(
+                interquartile_mean(np.concatenate(strata[figure])),
+                drawn[figure].draws(weighted_iqm_rows, stream, settings.bootstrap),
+                level,
+            )
+            for figure in SUMMED
+        }
+        shares = partial(shares_above, grid=grid)
+        draws = drawn["final_performance"].draws(shares, stream, settings.bootstrap)
+    elif clusters is None:
         iqm = {figure: iqm_interval(strata[figure], stream, settings.bootstrap, level) for figure in SUMMED}
         draws = _profile_draws(strata["final_performance"], grid, settings, stream)
     else:
         pooled = {figure: [score for stratum in strata[figure] for score in stratum] for figure in SUMMED}
         iqm = {
-            figure: cluster_iqm(pooled[figure], clusters, stream, settings.bootstrap, level)
+            figure: cluster_iqm(pooled[figure], clusters, stream, settings.bootstrap, settings.confidence)
             for figure in SUMMED
         }
         above = np.array(pooled["final_performance"])[:, None] > grid
         draws = cluster_bootstrap(clusters, weighted_shares(above), stream, settings.bootstrap)
-        level = 1 - 2 * few_tail(max(clusters) + 1, level)
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
     share = performance_profile([score for stratum in strata["final_performance"] for score in stratum], grid)
     runs = sum(len(stratum) for stratum in strata["auc"])
@@ -136,9 +163,11 @@ def _gap(arms: Sequence[Arm], targets: Sequence[str]) -> str:
 
 
 def _scores(arm: Arm, scales: Mapping[str, ScoreScale], figure: Summed) -> list[float]:
-    scale = scales[arm.target]
-    values = [run.final if figure == "final_performance" else run.auc for run in arm.metrics]
-    return [float(score) for score in scale.score(np.array(values))]
+    return [float(score) for score in scales[arm.target].score(_returns(arm, figure))]
+
+
+def _returns(arm: Arm, figure: Summed) -> FloatArray:
+    return np.array([run.final if figure == "final_performance" else run.auc for run in arm.metrics])
 
 
 def _profile_draws(

@@ -65,17 +65,32 @@ def weighted_iqm(values: Values) -> Statistic:
     """
     x = as_values(values)
     order = np.argsort(x, kind="stable")
+    return lambda weights: _of_ordered(weights[:, order], x[order])
 
-    def statistic(weights: FloatArray) -> FloatArray:
-        each = weights[:, order]
-        ends = each.cumsum(axis=1)
-        total = ends[:, -1:]
-        cut = np.floor(total / 4)
-        kept = np.minimum(ends, total - cut) - np.maximum(ends - each, cut)
-        found: FloatArray = np.clip(kept, 0, None) @ x[order] / (total - 2 * cut)[:, 0]
-        return found
 
-    return statistic
+def weighted_iqm_rows(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """The same where values differ between resamples.
+
+    Args:
+        values: array [resample, run].
+        weights: whole numbers [resample, run], some above 0 in each resample.
+
+    Returns:
+        Array [resample].
+    """
+    order = np.argsort(values, axis=1, kind="stable")
+    return _of_ordered(np.take_along_axis(weights, order, 1), np.take_along_axis(values, order, 1))
+
+
+def _of_ordered(weights: FloatArray, values: FloatArray) -> FloatArray:
+    """Interquartile means of rising values, one row or one for each row of weights."""
+    ends = weights.cumsum(axis=1)
+    total = ends[:, -1:]
+    cut = np.floor(total / 4)
+    kept = np.clip(np.minimum(ends, total - cut) - np.maximum(ends - weights, cut), 0, None)
+    sums = kept @ values if values.ndim == 1 else (kept * values).sum(axis=1)
+    found: FloatArray = sums / (total - 2 * cut)[:, 0]
+    return found
 
 
 def weighted_shares(above: npt.NDArray[np.bool_]) -> Statistic:

@@ -56,8 +56,11 @@ def difference_band(
     the points of a curve hang together. All relabellings are gone through up to :data:`PERMUTATION_LIMIT`; of
     more, 4,999 are drawn beside the given one. Relabelled arms scatter alike; where the given ones do not,
     they have fewer degrees of freedom ν_k (Welch–Satterthwaite), hence c_k = c · t(ν_k) / t(n_x + n_y − 2).
-    c is at least t(n_x + n_y − 2), so that the band is nowhere narrower than Welch's interval. Where neither
-    arm varies it is the point.
+    c is at least t(n_x + n_y − 2), so that the band is nowhere narrower than Welch's interval.
+
+    Where half of an arm's runs or more stand at exactly its highest J(t_k), as at a cap, or at exactly its
+    lowest, as at a floor, their spread tells too little. There the band also holds that of the same arms with
+    one more run, which stands at the other end of all that both arms scored at any t_k.
 
     Sources: Westfall & Young 1993 (max-T); Chung & Romano 2013 (Ann. Statist. 41:484–507) on studentised
     permutation tests.
@@ -83,14 +86,33 @@ def difference_band(
     critical = max(alike, float(most[math.ceil(confidence * most.size - 1e-9) - 1]))
     if not math.isfinite(critical) or alike <= 0:
         return None
-    mean = x.mean(axis=0) - y.mean(axis=0)
-    errors = [
-        welch_error(variance_x, n_x, variance_y, n_y)
-        for variance_x, variance_y in zip(x.var(axis=0, ddof=1), y.var(axis=0, ddof=1), strict=True)
+
+    def limits(one: FloatArray, other: FloatArray) -> tuple[float, float]:
+        error, degrees = welch_error(one.var(ddof=1), len(one), other.var(ddof=1), len(other))
+        half = critical * _quantile(tail, math.floor(10 * degrees) / 10) / alike * error
+        mean = float(one.mean() - other.mean())
+        return mean - half, mean + half
+
+    ends = min(x.min(), y.min()), max(x.max(), y.max())
+    found = []
+    for one, other in zip(x.T, y.T, strict=True):
+        low, high = limits(one, other)
+        if (more := _one_more(one, *ends)).size + (beside := _one_more(other, *ends)).size > n_x + n_y:
+            lower, higher = limits(more, beside)
+            low, high = min(low, lower), max(high, higher)
+        found.append((low, high))
+    low, high = np.array(found).T
+    return DifferenceBand(steps, x.mean(axis=0) - y.mean(axis=0), low, high)
+
+
+def _one_more(runs: FloatArray, lowest: float, highest: float) -> FloatArray:
+    """An arm at one evaluation; with one more run at the other end where half of them stand at one end."""
+    ends = [
+        other
+        for end, other in ((runs.max(), lowest), (runs.min(), highest))
+        if 2 * np.count_nonzero(runs == end) >= runs.size
     ]
-    fewer = [_quantile(tail, math.floor(10 * degrees) / 10) / alike for _, degrees in errors]
-    half = critical * np.array(fewer) * np.array([error for error, _ in errors])
-    return DifferenceBand(steps, mean, mean - half, mean + half)
+    return np.append(runs, max(ends, key=lambda end: abs(end - runs.mean()))) if ends else runs
 
 
 _quantile = lru_cache(maxsize=4096)(t_quantile)

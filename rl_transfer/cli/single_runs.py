@@ -127,25 +127,38 @@ def evaluate(
     algorithm: Algorithm = None,
     mask_zeros: MaskZeros = False,
     stochastic: Annotated[bool, typer.Option(help="Sample actions instead of taking the best.")] = False,
+    success: Annotated[
+        str | None,
+        typer.Option(
+            help="A success is: a least return, or the entry of an episode's last info that says so.",
+            metavar="RETURN|INFO",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with every return.")] = False,
     module: Modules = None,
 ) -> None:
     """Play seeded episodes with a policy, in any environment with matching spaces.
 
-    An image classifier is measured on the test images of its data, or of --data.
+    An image classifier is measured on the test images of its data, or of --data. With --success the share of
+    successful episodes is told with its 95 % interval.
 
     Example: rl-transfer evaluate ppo-CartPole-v1.zip --env cartpole-longer-pole --episodes 50
     """
     refuse_missing(bundle)
 
+    from rl_transfer.cli.success import read_success, with_success_rate
     from rl_transfer.frame import EvaluationRequest
     from rl_transfer.sweep.dispatch import bundle_kind, room
 
     make_folder_importable(env)
     deterministic = False if stochastic else None
-    request = EvaluationRequest(env, data, episodes, seed, deterministic, algorithm, mask_zeros or None)
+    rule = read_success(success)
+    request = EvaluationRequest(env, data, episodes, seed, deterministic, algorithm, mask_zeros or None, rule)
     with json_alone() if as_json else nullcontext(say) as write:
         measured = room(bundle_kind(bundle)).evaluate(bundle, request)
+        if rule is not None:
+            measured = with_success_rate(measured, rule)
         write(json.dumps(measured.data, indent=2) if as_json else measured.text)
 
 

@@ -69,6 +69,7 @@ class EvaluationRequest:
         deterministic: the likeliest action instead of a sampled one; RL only, None: the likeliest.
         algorithm: SB3's name of the algorithm, where a foreign file does not tell; RL only.
         mask_zeros: hold the inputs of a foreign policy at 0 that never moved in training; RL only.
+        success: least return of a success, or the entry of an episode's last ``info`` that says so; RL only.
     """
 
     env: str | None = None
@@ -78,6 +79,7 @@ class EvaluationRequest:
     deterministic: bool | None = None
     algorithm: str | None = None
     mask_zeros: bool | None = None
+    success: float | str | None = None
 
     @property
     def of_policies(self) -> dict[str, object]:
@@ -89,6 +91,7 @@ class EvaluationRequest:
             "--stochastic": self.deterministic,
             "--algorithm": self.algorithm,
             "--mask-zeros": self.mask_zeros,
+            "--success": self.success,
         }
 
 

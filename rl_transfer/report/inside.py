@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.axes import Axes
@@ -39,6 +40,27 @@ def shown(matrix: Matrix, target: str) -> tuple[Cell, ...]:
         target: a target's name.
     """
     return tuple(cell for cell in matrix.select(target=target) if cell.inside)
+
+
+def inside_scalars(cell: Cell) -> dict[str, dict[int, float]]:
+    """What a chart shows of an arm's networks: means over seeds at the start and at the end of training.
+
+    Args:
+        cell: of any arm.
+
+    Returns:
+        ``figure/part`` → step → mean; distances begin at 0. Empty where records say nothing of the inside.
+    """
+    if not math.isfinite(cell.budget):
+        return {}
+    found: dict[str, dict[int, float]] = {}
+    for name, part in cell.inside.items():
+        for figure, label in LABELS.items():
+            before = part.figures.get(START_OF.get(figure, ""))
+            points = {0: 0.0} if figure == "distance" else {} if before is None else {0: before.mean}
+            if figure in part.figures:
+                found[f"{label}/{name}"] = {**points, int(cell.budget): part.figures[figure].mean}
+    return found
 
 
 def inside_figure(matrix: Matrix, target: str) -> Figure:

@@ -91,7 +91,7 @@ def _results(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
         tag(
             "p",
             f"Interquartile mean of normalised scores over runs and targets, {words.at_budgets(matrix)}, "
-            "with bootstrap intervals.",
+            "with bootstrap intervals that know the unit to be an estimate.",
         ),
         sections.aggregate_table(matrix),
     ]

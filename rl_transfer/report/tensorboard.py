@@ -28,8 +28,9 @@ from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.report import hparams
 from rl_transfer.report.events import ReportEvents, remove_own, writing
-from rl_transfer.report.figures import HEATMAP, curve_name, safe_name
+from rl_transfer.report.figures import HEATMAP, curve_name, inside_name, safe_name
 from rl_transfer.report.gains import gains_so_far
+from rl_transfer.report.inside import inside_scalars, shown
 from rl_transfer.report.verdict_text import in_short, verdict_table
 
 Arm = tuple[str, str | None]
@@ -40,6 +41,8 @@ MOST_RUNS = 40
 OVERVIEW = "overview"
 CURVES, LOW, HIGH = "learning curves", "lower limit", "upper limit"
 """First parts of tags. Sorted by name, learning curves come first."""
+INSIDE = "within the networks"
+"""First words of what diagnostics say; sorted after all else."""
 ALL = "∑ all targets: gains and verdicts"
 """What the transfer matrix is called: sorted after every target."""
 
@@ -87,7 +90,7 @@ def write_tensorboard(matrix: Matrix, folder: Path, pictures: Mapping[str, bytes
     Args:
         matrix: a finished analysis.
         folder: is made where it does not exist; what an earlier report wrote there is replaced.
-        pictures: file stem → PNG file, for the heatmap and the curves of every target
+        pictures: file stem → PNG file, for the heatmap, the curves of every target and what diagnostics say
             (:func:`rl_transfer.report.figures.all_figures`).
 
     Returns:
@@ -117,6 +120,9 @@ def _write_arm(writer: ReportEvents, arm: Arm, name: str, matrix: Matrix) -> Non
         for place, step in enumerate(cell.band.steps):
             values = {f"{name}/{cell.target}": float(curve[place]) for name, curve in curves.items()}
             writer.scalars(int(step), values)
+        for tag, points in inside_scalars(cell).items():
+            for step, height in points.items():
+                writer.scalars(step, {f"{INSIDE}: {tag}/{cell.target}": height})
     writer.add(hparams.session(name, strategy, source, matrix))
 
 
@@ -130,13 +136,28 @@ def _curves(band: Band) -> dict[str, FloatArray]:
 def _write_overview(writer: ReportEvents, matrix: Matrix, pictures: Mapping[str, bytes], hidden: int) -> None:
     writer.layout(_charts(matrix))
     columns = {gain_tag(metric, matrix): f"{METRICS[metric].claim} gain" for metric in JUDGED}
-    writer.add(hparams.experiment(matrix, {**columns, CURVES: f"last {matrix.measure}"}))
+    columns |= {CURVES: f"last {matrix.measure}"} | _of_trunks(matrix)
+    writer.add(hparams.experiment(matrix, columns))
     writer.text("in short", in_short(matrix, hidden))
     if matrix.cells:
         writer.text("verdicts", verdict_table(matrix))
         writer.picture(f"{CURVES}/{ALL}", pictures[HEATMAP])
     for target in matrix.targets:
         writer.picture(f"{CURVES}/{target}, with intervals", pictures[curve_name(target)])
+        if shown(matrix, target):
+            writer.picture(f"{INSIDE}/{target}", pictures[inside_name(target)])
+
+
+def _of_trunks(matrix: Matrix) -> dict[str, str]:
+    """Columns for what trunks are like at the end: what a gain may go with."""
+    trunks = {name for cell in matrix.cells for name, part in cell.inside.items() if part.role == "trunk"}
+    tags = {tag: None for cell in matrix.cells for tag in inside_scalars(cell)}
+    return {
+        f"{INSIDE}: {tag}": f"{label}, {part}"
+        for tag in tags
+        for label, _, part in (tag.partition("/"),)
+        if part in trunks
+    }
 
 
 def _charts(matrix: Matrix) -> Layout:

@@ -24,7 +24,7 @@ from rl_transfer.frame import (
 from rl_transfer.results import PLAYED, RunFolder
 from rl_transfer.rl.environments import spaces
 from rl_transfer.rl.environments.described import as_spec
-from rl_transfer.rl.environments.evaluate import Episodes, Evaluator
+from rl_transfer.rl.environments.evaluate import Episodes, Evaluator, SinglePlayers
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.normalization import PREFIX
 from rl_transfer.rl.sources.load import import_source, is_foreign, load_source
@@ -104,7 +104,8 @@ class RLRoom:
         env = read_environment(request.env)
         mask = bool(request.mask_zeros)
         policy = load_source(argument, algorithm=request.algorithm, mask_zeros=mask, otherwise=env)
-        target, played = play(policy, env, episodes, seed, request.deterministic is not False)
+        info = request.success if isinstance(request.success, str) else None
+        target, played = play(policy, env, episodes, seed, request.deterministic is not False, info)
         notes = _notes(policy) if is_foreign(argument) else ()
         mean, length = played.mean_return, float(np.mean(played.lengths))
         std = float(np.std(played.returns, ddof=1)) if episodes > 1 else 0.0
@@ -128,6 +129,7 @@ class RLRoom:
             "mean_length": length,
             "returns": [*played.returns],
             "lengths": [*played.lengths],
+            **_successes(played, request.success),
             **({"notes": [*notes]} if notes else {}),
         }
         return Measured(data, text)
@@ -140,8 +142,19 @@ def _notes(policy: Policy) -> tuple[str, ...]:
     return tuple(map(str, policy.metadata.get("notes") or ()))
 
 
+def _successes(played: Episodes, success: float | str | None) -> dict[str, Json]:
+    if success is None or isinstance(success, str):
+        return {} if played.successes is None else {"successes": [*played.successes]}
+    return {"successes": [each >= success for each in played.returns]}
+
+
 def play(
-    policy: Policy, env: Environment | None, episodes: int, seed: int, deterministic: bool
+    policy: Policy,
+    env: Environment | None,
+    episodes: int,
+    seed: int,
+    deterministic: bool,
+    success: str | None = None,
 ) -> tuple[Environment, Episodes]:
     """Play seeded episodes with a policy.
 
@@ -151,15 +164,18 @@ def play(
         episodes: how many, ≥ 1.
         seed: root seed of the episodes.
         deterministic: the likeliest action instead of a sampled one.
+        success: entry of an episode's last ``info`` that says whether it succeeded; None: not asked for.
 
     Returns:
         The environment and what was played in it.
 
     Raises:
         TransferError: the policy's spaces do not fit the environment's.
+        EnvironmentSpecError: its ``info`` has no such entry.
     """
     target = env or policy.env
-    evaluator = Evaluator(target, episodes)
+    players = SinglePlayers(target, episodes, success=success)
+    evaluator = Evaluator(target, episodes, players=players)
     try:
         for what in ("observation_space", "action_space"):
             has, needs = getattr(policy.module, what), getattr(evaluator, what)

@@ -16,10 +16,13 @@ from rl_transfer.errors import ConfigError, RLTransferError, StoreError
 from rl_transfer.results import RunStore, read_manifest
 from rl_transfer.results.tuning import TUNING, ArmPlace, TuningRecord, read_tuning
 from rl_transfer.spec import JsonObject, MatrixConfig
-from rl_transfer.spec.tune import Tune, point_words
+from rl_transfer.spec.tune import FIRST_SEED, Tune, point_words
 from rl_transfer.sweep.graph import Graph, Row, build_graph, listed
 from rl_transfer.sweep.looks import SeedLook
 
+WAY_OUT = (
+    "Choose another folder with --output, or let this suite take the place of that one with --replace-matrix"
+)
 Choose = Callable[[Path, JsonObject], Mapping[ArmPlace, int]]
 """Gets the sweep's folder and a manifest whose tuning runs have ended; says which point each arm chooses."""
 
@@ -233,24 +236,23 @@ def pinned_choices(store: RunStore, tune: Tune | None) -> TuningRecord | None:
         What ``sweep.json`` holds of its tuning; None where it has none.
 
     Raises:
-        StoreError: the folder's arms chose from another grid, or were judged without one.
+        StoreError: the folder's arms chose from another grid, were judged without one, or were tuned although
+            neither the suite nor ``sweep.json`` says so.
     """
     try:
         found = read_manifest(store.root)
     except StoreError:  # missing or damaged: it is written anew
+        if tune is None:
+            _refuse_tuned_runs(store)
         return None
     before = read_tuning(found)
-    way_out = (
-        "Choose another folder with --output, or let this suite take the place of that one with "
-        "--replace-matrix"
-    )
     if before is None:
         judged = (row for row in found["runs"] if row["role"] == "target")
         if tune is None or not any(store.folder(row["id"]).finished for row in judged):
             return None
         raise StoreError(
             f"{store.root} was judged without tuning, and this suite tunes: a grid that is declared after "
-            f"results were seen proves nothing. {way_out}"
+            f"results were seen proves nothing. {WAY_OUT}"
         )
     if not before.choices:
         return before
@@ -260,6 +262,20 @@ def pinned_choices(store: RunStore, tune: Tune | None) -> TuningRecord | None:
             f"{store.root}: its arms chose from {len(before.points)} points ({', '.join(before.points[0])}) "
             f"by {before.by} of {len(before.seeds)} seeds, and this suite "
             f"{'tunes otherwise' if tune else 'does not tune'}: a choice that is made again after judged "
-            f"runs were seen proves nothing. {way_out}"
+            f"runs were seen proves nothing. {WAY_OUT}"
         )
     return before
+
+
+def _refuse_tuned_runs(store: RunStore) -> None:
+    """Refuse a folder without ``sweep.json`` whose runs say that arms were tuned in it and then judged."""
+    records = (store.folder(each).read().record or {} for each in store.identifiers())
+    specs = [each.get("spec") or {} for each in records if each.get("total_steps")]
+    seeds = [each.get("seed") for each in specs if each.get("policy") != "random"]
+    tuning = sum(isinstance(seed, int) and seed >= FIRST_SEED for seed in seeds)
+    if tuning and tuning < len(seeds):
+        raise StoreError(
+            f"{store.root} has {tuning:,} finished tuning runs beside {len(seeds) - tuning:,} others, no "
+            "readable sweep.json, and this suite does not tune: judged runs may have been seen at what "
+            f"arms chose. {WAY_OUT}"
+        )

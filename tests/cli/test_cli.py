@@ -36,6 +36,57 @@ def test_train_transfer_evaluate(call: Call, trained: Path, tmp_path: Path) -> N
     assert same.out == played.out
 
 
+WINNING = """
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+
+class Winning(CartPoleEnv):
+    steps = 0
+
+    def reset(self, *, seed=None, options=None):
+        self.steps = 0
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action):
+        self.steps += 1
+        observation, reward, over, truncated, info = super().step(action)
+        return observation, reward, over, truncated, {**info, "lasted": self.steps >= 10}
+
+
+gymnasium.register("Winning-v0", entry_point=Winning, max_episode_steps=500)
+"""
+
+
+def test_success_is_told_with_wilsons_interval(call: Call, trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "winning.py").write_text(WINNING, encoding="utf-8")
+    command = ("evaluate", str(trained), "--env", "winning:Winning-v0", "--episodes", "20", "--json")
+    by_info = json.loads(call(*command, "--success", "lasted").out)
+    by_return = json.loads(call(*command, "--success", "10").out)
+    assert by_info["successes"] == by_return["successes"] == [each >= 10 for each in by_info["returns"]]
+    hits = sum(by_info["successes"])
+    n, z = 20, 1.959964
+    centre = (hits / n + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * (hits / n * (1 - hits / n) / n + (z / (2 * n)) ** 2) ** 0.5
+    found = by_info["success"]
+    assert (found["info"], found["hits"], found["rate"]) == ("lasted", hits, hits / n)
+    assert (found["low"], found["high"]) == pytest.approx((centre - half, centre + half), abs=1e-6)
+    assert by_return["success"] == {**{k: v for k, v in found.items() if k != "info"}, "return": 10.0}
+    plain = json.loads(call(*command).out)
+    assert plain == {k: v for k, v in by_info.items() if k not in ("success", "successes")}
+
+    told = call(*command[:-1], "--success", "-1")
+    assert (
+        "success (return ≥ -1): 20 of 20 episodes, rate 1.000, Wilson's 95% interval [0.839, 1.000]"
+        in told.out
+    )
+    never = call(*command, "--success", "is_success")
+    assert never.code == 4
+    assert "its info has no 'is_success', but lasted. Name another entry" in never.err
+    for wrong in ("nan", "inf", " "):
+        assert call(*command, "--success", wrong).code == 3
+
+
 def test_a_run_without_events_is_not_said_to_have_any(call: Call, trained: Path, tmp_path: Path) -> None:
     assert call("train", "./train.yaml", "-o", "again").out.count("tensorboard --logdir") == 1
     outcome = call("train", "./train.yaml", "-o", "silent", "--no-events")

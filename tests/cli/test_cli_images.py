@@ -18,6 +18,9 @@ def test_an_image_classifier_is_trained_and_measured(call: Call) -> None:
     refused = call("evaluate", "letters", "--env", "CartPole-v1")
     assert refused.code == 3
     assert "image classifier" in refused.err
+    refused = call("evaluate", "letters", "--success", "475")
+    assert refused.code == 3
+    assert "it is measured on --data, and --success is for policies only" in refused.err
 
 
 def test_a_policy_has_no_data(call: Call, trained: object) -> None:

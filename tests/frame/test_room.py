@@ -53,6 +53,7 @@ def test_a_request_that_makes_no_sense_for_the_kind_is_refused(tmp_path: Path) -
         ({"seed": 0}, "--seed is"),
         ({"deterministic": False}, "--stochastic is"),
         ({"algorithm": "PPO"}, "--algorithm is"),
+        ({"success": 475.0}, "--success is"),
         ({"episodes": 7, "seed": 3}, "--episodes and --seed are"),
     ],
 )

@@ -15,6 +15,7 @@ from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
 from analysis.hand_made import FAST, SLOW, arm, sweep, two_arms
 from analysis.synthetic import QUICKSTART, SyntheticSweep
+from analysis.test_inside import diagnosed, matrix_of, part
 from rl_transfer.analysis import analyse, read_sweep
 from rl_transfer.analysis.comparison import JUDGED
 from rl_transfer.report import write_report
@@ -24,6 +25,7 @@ from rl_transfer.report.tensorboard import (
     ALL,
     CURVES,
     HIGH,
+    INSIDE,
     LOW,
     MOST_RUNS,
     OVERVIEW,
@@ -280,3 +282,37 @@ def test_one_run_has_limits_at_its_mean(tmp_path):
     found = events(written(matrix, tmp_path) / "fine-tune")
     values = [[point.value for point in found.Scalars(f"{name}/task")] for name in (CURVES, LOW, HIGH)]
     assert values[0] == values[1] == values[2] == [*FAST]
+
+
+def test_what_diagnostics_say_is_charted_per_part_arm_and_target(tmp_path):
+    scratch = [
+        diagnosed(trunk=part(rank), head=part(rank, role="head", distance=None)) for rank in (2.0, 4.0)
+    ]
+    tuned = [diagnosed(trunk=part(5.0, effective_rank=rank)) for rank in (6.0, 8.0)]
+    matrix = matrix_of(scratch, tuned).matrix()
+    written(matrix, tmp_path)
+    found = {arm: events(tmp_path / arm) for arm in ("scratch", "tuned", OVERVIEW)}
+    budget = int(matrix.cells[0].budget)
+
+    def points(arm, tag):
+        return [(each.step, each.value) for each in found[arm].Scalars(f"within the networks: {tag}/task")]
+
+    assert points("scratch", "effective rank/trunk") == [(0, 3.0), (budget, 3.0)]
+    assert points("tuned", "effective rank/trunk") == [(0, 5.0), (budget, 7.0)]
+    assert points("tuned", "distance from the start/trunk") == [(0, 0.0), (budget, 0.5)]
+    assert points("scratch", "gradient agreement/head") == [(0, 0.5), (budget, 0.5)]
+    scalars = found["scratch"].Tags()["scalars"]
+    assert "within the networks: distance from the start/head/task" not in scalars, "nothing says so"
+    assert not [tag for tag in scalars if "saturated" in tag]
+    assert sorted(scalars)[0].startswith(CURVES)
+    assert "within the networks/task" in found[OVERVIEW].Tags()["images"]
+    experiment = hparams_of(found[OVERVIEW], metadata.EXPERIMENT_TAG).experiment
+    columns = {info.name.tag: info.display_name for info in experiment.metric_infos}
+    assert columns["within the networks: effective rank/trunk/task"] == "task: effective rank, trunk"
+    assert not [tag for tag in columns if "/head/" in tag], "trunks alone have columns"
+
+
+def test_without_diagnostics_nothing_is_said_of_the_inside(complete):
+    for run in complete.paths.tensorboard.iterdir():
+        tags = events(run).Tags()
+        assert not [tag for tag in [*tags["scalars"], *tags["images"]] if tag.startswith(INSIDE)]

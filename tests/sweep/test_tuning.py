@@ -311,6 +311,20 @@ def test_a_choice_after_judged_runs_whose_pin_is_lost_is_marked_for_good(tmp_pat
         assert sweep(tmp_path, other, "algorithm.learning_rate=0.002").ran == []
 
 
+def test_a_suite_that_does_not_tune_is_refused_where_the_pin_of_tuned_runs_is_lost(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        sweep(tmp_path, GRID, executor=Plays(dies=20))
+    (tmp_path / "out/sweep.json").unlink()
+    assert plan_of(tmp_path).tuning is None, "nothing was chosen, so nothing was judged"
+    sweep(tmp_path, GRID)
+    (tmp_path / "out/sweep.json").write_text("{", encoding="utf-8")
+    said = r"has 26 finished tuning runs beside 10 others.*does not tune.*--output.*--replace-matrix"
+    with pytest.raises(StoreError, match=said):
+        plan_of(tmp_path)
+    sweep(tmp_path, replace=True)
+    assert plan_of(tmp_path).tuning is None, "said once"
+
+
 def test_tuning_that_is_begun_anew_without_judged_runs_is_not_marked(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         sweep(tmp_path, GRID, executor=Plays(dies=20))

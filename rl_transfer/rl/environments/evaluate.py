@@ -151,7 +151,8 @@ class SinglePlayers:
             there = in_words(sorted(map(str, info))) if info else "nothing"
             raise EnvironmentSpecError(
                 f"{self._name} does not say at an episode's end whether it succeeded: its info has no "
-                f"{self._success!r}, but {there}. Name another entry, or a return: success: {{return: …}}"
+                f"{self._success!r}, but {there}. Name another entry, "
+                "or a least return (success: {return: …} in a suite)"
             )
         return bool(np.all(info[self._success]))
 
