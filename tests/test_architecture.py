@@ -49,7 +49,8 @@ SUB_ROOMS = {
     "rl_transfer.supervised": (
         "data", "seeds", "predictions", "splits", "classifier", "kind", "batches", "evaluate", "bundle",
         "sources", "measures", "seen", "series", "translate", "optimizers", "matching", "transfer", "loop",
-        "curve", "features", "probe", "diagnosis", "checkpoint", "training", "run", "preflight", "room",
+        "curve", "features", "alignment", "realign", "probe", "diagnosis", "checkpoint", "training", "run",
+        "preflight", "room",
     ),
     "rl_transfer.image": (
         "preprocessing", "heads", "parts", "resnet", "backbones", "checkpoints", "weight_files", "weights",

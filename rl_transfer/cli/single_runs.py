@@ -135,6 +135,24 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    trunk: Annotated[
+        str | None,
+        typer.Option(
+            help="For image classifiers: another one, whose trunk the head is put behind.", show_default=False
+        ),
+    ] = None,
+    coral: Annotated[
+        bool,
+        typer.Option("--coral", help="For image classifiers: match features to those of its training data."),
+    ] = False,
+    unlabelled: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Images, without labels, that --trunk or --coral learns from; default: 256.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with every return.")] = False,
     module: Modules = None,
 ) -> None:
@@ -154,7 +172,19 @@ def evaluate(
     make_folder_importable(env)
     deterministic = False if stochastic else None
     rule = read_success(success)
-    request = EvaluationRequest(env, data, episodes, seed, deterministic, algorithm, mask_zeros or None, rule)
+    request = EvaluationRequest(
+        env,
+        data,
+        episodes,
+        seed,
+        deterministic,
+        algorithm,
+        mask_zeros or None,
+        rule,
+        trunk,
+        coral or None,
+        unlabelled,
+    )
     with json_alone() if as_json else nullcontext(say) as write:
         measured = room(bundle_kind(bundle)).evaluate(bundle, request)
         if rule is not None:

@@ -70,6 +70,9 @@ class EvaluationRequest:
         algorithm: SB3's name of the algorithm, where a foreign file does not tell; RL only.
         mask_zeros: hold the inputs of a foreign policy at 0 that never moved in training; RL only.
         success: least return of a success, or the entry of an episode's last ``info`` that says so; RL only.
+        trunk: a network whose trunk is put before the head of the one that is measured; classifiers only.
+        coral: make the features of the data like those of the training data first; classifiers only.
+        unlabelled: how many items of the data estimate the map of ``trunk`` or ``coral``, ≥ 2.
     """
 
     env: str | None = None
@@ -80,6 +83,14 @@ class EvaluationRequest:
     algorithm: str | None = None
     mask_zeros: bool | None = None
     success: float | str | None = None
+    trunk: str | None = None
+    coral: bool | None = None
+    unlabelled: int | None = None
+
+    @property
+    def of_classifiers(self) -> dict[str, object]:
+        """The options that only classifiers have, by their names on the command line; None: not given."""
+        return {"--trunk": self.trunk, "--coral": self.coral, "--unlabelled": self.unlabelled}
 
     @property
     def of_policies(self) -> dict[str, object]:

@@ -35,6 +35,7 @@ from rl_transfer.seeding import integer_seeds
 from rl_transfer.spec import Environment, RLRun, RLSuite
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.environment import read_environment
+from rl_transfer.wording import in_words
 from rl_transfer_envs import canonical
 from rl_transfer_envs.show.label import label
 
@@ -99,6 +100,12 @@ class RLRoom:
             if not is_foreign(argument):
                 bundle_folder(Path(argument))
             raise ConfigError(f"{argument} is a policy; it is measured in an --env, not on --data")
+        given = [name for name, value in request.of_classifiers.items() if value is not None]
+        if given:
+            raise ConfigError(
+                f"{argument} is a policy; {in_words(given)} can only be given for a classifier. The strategy "
+                "align does the same for policies"
+            )
         episodes = EPISODES if request.episodes is None else request.episodes
         seed = 0 if request.seed is None else request.seed
         env = read_environment(request.env)

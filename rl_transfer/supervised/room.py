@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from rl_transfer.core import inventory
 from rl_transfer.errors import ConfigError, RLTransferError, TransferError
@@ -30,11 +31,14 @@ from rl_transfer.spec.supervised import SupervisedRun, SupervisedSuite
 from rl_transfer.spec.yaml_map import Document, Place, read_yaml
 from rl_transfer.supervised.batches import Batches
 from rl_transfer.supervised.bundle import WEIGHTS_HINT, load_network
+from rl_transfer.supervised.classifier import Network, Preprocessing
+from rl_transfer.supervised.data import LabelledSet
 from rl_transfer.supervised.evaluate import measuring, predict
 from rl_transfer.supervised.kind import DataKind
 from rl_transfer.supervised.loop import choose_device
-from rl_transfer.supervised.predictions import named_accuracy, per_class, speaks_of
+from rl_transfer.supervised.predictions import Predictions, named_accuracy, per_class, speaks_of
 from rl_transfer.supervised.preflight import preflight
+from rl_transfer.supervised.realign import UNLABELLED, realign
 from rl_transfer.supervised.run import execute
 from rl_transfer.supervised.seen import measurable
 from rl_transfer.supervised.sources import save_pretrained
@@ -166,7 +170,7 @@ class SupervisedRoom:
             "it is measured on --data",
             request.of_policies,
         )
-        return self.measure(argument, self.named_data(request.data))
+        return self.measure(argument, self.named_data(request.data), request)
 
     def _refuse(self, argument: str, instead: str, options: Mapping[str, object]) -> None:
         """Refuse options of policies, where any was given."""
@@ -203,21 +207,24 @@ class SupervisedRoom:
         content = {"kind": self.kind.name, "data": document.data["data"] if nested else document.data}
         return validate(self.kind.run_type, Document(content, places)).data
 
-    def measure(self, bundle: str, data: LabelledData | None = None) -> Measured:
+    def measure(self, bundle: str, data: LabelledData | None, request: EvaluationRequest) -> Measured:
         """Measure a bundled classifier.
 
         Args:
             bundle: bundle or run folder.
             data: on what; None: the test part of the data that it was trained on.
+            request: how it is aligned first, if at all.
 
         Returns:
             Accuracy, and per class and as a confusion matrix where the classes agree.
 
         Raises:
+            ConfigError: the alignment is asked for in a way that makes no sense.
             TransferError: nobody knows its data, or it cannot name the classes of these, or was
-                trained on all of them.
+                trained on all of them, or it cannot be aligned.
         """
         network = load_network(self.kind, Path(bundle))
+        trunk = self._trunk(request)
         try:
             found_items = measurable(self.kind, network, data)
         except RLTransferError as error:
@@ -229,11 +236,13 @@ class SupervisedRoom:
                 f"the classifier knows the classes {', '.join(network.classes or ('(unnamed)',))}, but the "
                 f"data have {', '.join(classes)}; `transfer` builds a new head"
             )
-        batches = Batches(items, network.classifier.preprocessing)
-        device = choose_device(SupervisedTraining())
-        with measuring(network.module):
-            found = predict(network.module, batches, SupervisedEvaluation().batch_size, device)
+        aligned = None
+        module, preprocessing = network.module, network.classifier.preprocessing
+        if trunk is not None or request.coral:
+            aligned = realign(self.kind, network, trunk, items, request.unlabelled or UNLABELLED)
+            module, preprocessing, items = aligned.module, aligned.preprocessing, aligned.items
         names = network.classes or ()
+        found = _predictions(module, preprocessing, items)
         same = names == classes
         accuracy = named_accuracy(found, names, classes)
         present = {classes[label] for label in np.unique(items.labels)}
@@ -251,4 +260,39 @@ class SupervisedRoom:
             "left_out": found_items.left_out,
         }
         text = f"accuracy {accuracy:.3f} on {len(items):,} {found_items.text} of {len(classes)} classes"
-        return Measured(numbers, "\n".join([text, *found_items.notes]))
+        notes = [*found_items.notes]
+        if aligned is not None:
+            beside = {
+                name: named_accuracy(_predictions(*each, items), names, classes)
+                for name, each in aligned.beside.items()
+            }
+            numbers["aligned"] = {**aligned.facts, **beside}
+            where = "in its features" if trunk is None else f"behind the trunk of {request.trunk}"
+            text += f", aligned {where} by {aligned.facts['unlabelled']} others without labels"
+            notes += [f"the classifier as it is: {beside['as_it_is']:.3f}"]
+            if "shuffled" in beside:
+                notes += [f"control, a map from shuffled pairs: {beside['shuffled']:.3f}"]
+            notes += aligned.notes
+        return Measured(numbers, "\n".join([text, *notes]))
+
+    def _trunk(self, request: EvaluationRequest) -> Network | None:
+        """The network that ``--trunk`` names."""
+        if request.trunk is not None and request.coral:
+            raise ConfigError(
+                "--trunk maps features of the same items, --coral those of two domains; give one of them"
+            )
+        if request.unlabelled is not None and request.trunk is None and not request.coral:
+            raise ConfigError(
+                "--unlabelled says how many items estimate a map; it needs --trunk or --coral beside it"
+            )
+        if request.trunk is None:
+            return None
+        path = Path(request.trunk)
+        found = None if path.exists() else self.kind.find_pretrained(request.trunk)
+        return found or load_network(self.kind, path)
+
+
+def _predictions(module: nn.Module, preprocessing: Preprocessing, items: LabelledSet) -> Predictions:
+    device = choose_device(SupervisedTraining())
+    with measuring(module.to(device)):
+        return predict(module, Batches(items, preprocessing), SupervisedEvaluation().batch_size, device)
