@@ -10,7 +10,7 @@ from rl_transfer.analysis.arm_statistics import FloatArray, Interval
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.analysis.ranked_sources import ScoreRanking, SourceRanking
-from rl_transfer.analysis.source_ranking import RANDOM, SAME
+from rl_transfer.analysis.source_ranking import PROCESS, RANDOM, SAME
 from rl_transfer.spec import JsonObject
 from rl_transfer.wording import counted, in_words
 
@@ -19,6 +19,7 @@ MOST_SAID = 3
 _NAMES = {
     RANDOM: "at random",
     SAME: "always the same source",
+    PROCESS: "Gaussian process over contexts",
     "zero_shot_return": "zero-shot return",
     "td_error": "TD error",
     "logme": "LogME",

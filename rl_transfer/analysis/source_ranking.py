@@ -15,6 +15,8 @@ import numpy as np
 
 from rl_transfer.analysis.arm_statistics import FloatArray, benjamini_hochberg
 from rl_transfer.analysis.comparison import JUDGED, Judged
+from rl_transfer.analysis.contexts import contexts
+from rl_transfer.analysis.gaussian_process import predict_left_out
 from rl_transfer.analysis.inputs import Sweep
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.analysis.pair_scores import pair_scores
@@ -22,8 +24,11 @@ from rl_transfer.analysis.ranked_sources import OtherSeeds, PairScore, ScoreRank
 from rl_transfer.analysis.ranking import mean_taus, rank, regrets
 from rl_transfer.seeding import generator
 
-RANDOM, SAME = "random", "same_source"
-"""Controls that are rankings: at random, and by what each source gained on the other targets."""
+RANDOM, SAME, PROCESS = "random", "same_source", "gaussian_process"
+"""Controls that are rankings: at random, and by what sources gained on the other targets, on average or as a
+Gaussian process over contexts has it."""
+MOST_PAIRS = 300
+"""Of more pairs than this no process is fitted: it would take long."""
 
 
 def source_rankings(sweep: Sweep, matrix: Matrix) -> tuple[SourceRanking, ...]:
@@ -40,10 +45,10 @@ def source_rankings(sweep: Sweep, matrix: Matrix) -> tuple[SourceRanking, ...]:
     """
     if len(matrix.sources) < 2:
         return ()
-    scores = pair_scores(sweep, matrix)
+    scores, where = pair_scores(sweep, matrix), contexts(sweep, matrix)
     strategies = dict.fromkeys(cell.strategy for cell in matrix.cells if cell.kind == "transfer")
     found = (
-        _ranked(strategy, metric, scores, matrix, sweep.root_seed)
+        _ranked(strategy, metric, scores, matrix, sweep.root_seed, where)
         for strategy in strategies
         for metric in JUDGED
     )
@@ -51,7 +56,12 @@ def source_rankings(sweep: Sweep, matrix: Matrix) -> tuple[SourceRanking, ...]:
 
 
 def _ranked(
-    strategy: str, metric: Judged, scores: tuple[PairScore, ...], matrix: Matrix, root_seed: int
+    strategy: str,
+    metric: Judged,
+    scores: tuple[PairScore, ...],
+    matrix: Matrix,
+    root_seed: int,
+    where: tuple[FloatArray, FloatArray] | None,
 ) -> SourceRanking | None:
     sources, targets = tuple(matrix.sources), tuple(matrix.targets)
     by_seed = gains_by_seed(matrix, strategy, metric)
@@ -71,7 +81,8 @@ def _ranked(
         replace(each, adjusted_p=adjusted)
         for each, adjusted in zip(ranked, benjamini_hochberg(p).tolist(), strict=True)
     ]
-    controls = [judged(PairScore(name, values, True, 0.0)) for name, values in _controls(gains).items()]
+    rivals = _controls(gains) | _process(gains, where)
+    controls = [judged(PairScore(name, values, True, 0.0)) for name, values in rivals.items()]
     return SourceRanking(
         strategy,
         metric,
@@ -135,6 +146,14 @@ def _controls(gains: FloatArray) -> dict[str, FloatArray]:
             [np.nanmean(np.delete(shares, j, axis=1), axis=1) for j in range(gains.shape[1])], axis=1
         ) if gains.shape[1] > 1 else np.full(gains.shape, math.nan)  # fmt: skip
     return {RANDOM: alike} | ({SAME: others} if np.isfinite(others).any() else {})
+
+
+def _process(gains: FloatArray, where: tuple[FloatArray, FloatArray] | None) -> dict[str, FloatArray]:
+    """What a process over contexts says of each target from the pairs of the others."""
+    if where is None or gains.shape[1] < 2 or gains.size > MOST_PAIRS:
+        return {}
+    found = np.where(np.isfinite(gains), predict_left_out(*where, gains), math.nan)
+    return {PROCESS: found} if np.isfinite(found).any() else {}
 
 
 def other_seeds(by_seed: FloatArray) -> OtherSeeds | None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rl_transfer.cli import board, configs, environments, experiments, policies, runs, single_runs
+from rl_transfer.cli import board, calibrate, configs, environments, experiments, policies, runs, single_runs
 from rl_transfer.cli.common import out
 from rl_transfer.errors import Interrupted
 
@@ -28,6 +28,7 @@ for command in (
     single_runs.evaluate,
     experiments.sweep,
     experiments.report,
+    calibrate.calibrate,
     board.board,
 ):
     app.command()(command)

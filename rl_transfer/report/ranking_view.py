@@ -116,7 +116,8 @@ def ranking_section(matrix: Matrix, figure: Callable[[SourceRanking, str], Html]
         "Kendall's τ with the realised gains (1: the same order, 0: none), and what is lost by taking the "
         "source of the highest score. Limits: sources and targets drawn again. p: scores permuted over "
         "sources, corrected after Benjamini and Hochberg. Controls: a ranking at random; always the source "
-        "that gained most on the other targets; and the gains of other seeds, which no score can be expected "
+        "that gained most on the other targets; a Gaussian process over contexts, of gains on the other "
+        "targets; and the gains of other seeds, which no score can be expected "
         "to beat by much."
     )
     parts = [tag("h2", "Choosing the source"), tag("p", text)]

@@ -1,0 +1,165 @@
+"""A calibration as a file: read the sweeps it rests on, write what it found, say what that is worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rl_transfer.analysis import words
+from rl_transfer.analysis.arm_statistics import Interval
+from rl_transfer.analysis.calibration import Calibration, calibrate
+from rl_transfer.analysis.comparison import JUDGED
+from rl_transfer.analysis.inputs import read_sweep
+from rl_transfer.analysis.looks import analyse
+from rl_transfer.analysis.model import Matrix
+from rl_transfer.analysis.ranked_sources import SourceRanking
+from rl_transfer.analysis.ranking import Ranking
+from rl_transfer.analysis.ranking_words import score_name
+from rl_transfer.errors import StoreError
+from rl_transfer.spec import JsonObject
+from rl_transfer.wording import counted, in_words
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationFile:
+    """A calibration with the sweeps that it rests on."""
+
+    found: Calibration
+    names: tuple[str, ...]
+    """Of the sweeps."""
+    rankings: tuple[SourceRanking, ...]
+    """One per sweep."""
+    data: JsonObject
+    """The content of the file."""
+
+
+def calibrated(folders: Sequence[Path], strategy: str | None, metric: str) -> CalibrationFile:
+    """Calibrate a combined score on finished sweeps.
+
+    Args:
+        folders: of sweeps of several sources.
+        strategy: whose gains; None: the first transfer strategy of the first sweep.
+        metric: a judged metric.
+
+    Returns:
+        The calibration and the content of its file.
+
+    Raises:
+        StoreError: the metric is none, a folder is no sweep of several sources, or has no such strategy, or
+            too few targets are finished.
+    """
+    if metric not in JUDGED:
+        raise StoreError(f"no judged metric {metric!r}, expected {in_words(JUDGED, 'or')}")
+    rankings, names, settings = [], list[str](), None
+    sweeps: list[JsonObject] = []
+    for folder in folders:
+        sweep = read_sweep(folder)
+        matrix = analyse(sweep)
+        strategy = strategy or _first(matrix, folder)
+        rankings.append(_ranking(matrix, folder, strategy, metric))
+        digest = sweep.manifest.get("digest")
+        sweeps.append(
+            {
+                "name": sweep.name,
+                "digest": digest,
+                "sources": len(matrix.sources),
+                "targets": len(matrix.targets),
+            }
+        )
+        names.append(sweep.name)
+        settings = settings or matrix.settings
+    if settings is None:
+        raise StoreError("a calibration needs the folder of a finished sweep")
+    try:
+        found = calibrate(rankings, settings.bootstrap, settings.confidence)
+    except ValueError as error:
+        raise StoreError(f"{in_words([str(each) for each in folders])}: {error}") from None
+    data: JsonObject = {
+        "schema": 1,
+        "strategy": strategy,
+        "metric": metric,
+        "weights": dict(found.weights),
+        "warning": {"intercept": found.intercept, "slope": found.slope},
+        "sweeps": sweeps,
+        "left_out": {
+            "combined": [_ranked(each) for each in found.combined],
+            "best_single": [_ranked(each) for each in found.single],
+            "false_alarms": _limits(found.warnings.false_alarms),
+            "misses": _limits(found.warnings.misses),
+            "negatives": found.warnings.negatives,
+            "pairs": found.warnings.pairs,
+        },
+    }
+    return CalibrationFile(found, tuple(names), tuple(rankings), data)
+
+
+def _first(matrix: Matrix, folder: Path) -> str:
+    if not matrix.rankings:
+        raise StoreError(
+            f"{folder} ranks no sources: it needs two sources or more with finished cells on a target"
+        )
+    return matrix.rankings[0].strategy
+
+
+def _ranking(matrix: Matrix, folder: Path, strategy: str, metric: str) -> SourceRanking:
+    there = [each.strategy for each in matrix.rankings if each.metric == metric]
+    for each in matrix.rankings:
+        if (each.strategy, each.metric) == (strategy, metric):
+            return each
+    known = f"it ranks sources for {in_words(there)}" if there else "it ranks no sources"
+    raise StoreError(f"{folder} has no finished cells of several sources for {strategy!r}; {known}")
+
+
+def calibration_lines(file: CalibrationFile) -> list[str]:
+    """What the calibration found, for the terminal.
+
+    Args:
+        file: of any sweeps.
+
+    Returns:
+        Weights, τ and regret on left-out targets beside single scores, and how often warnings are wrong.
+    """
+    found = file.found
+    weights = sorted(found.weights.items(), key=lambda each: -each[1])
+    told = in_words([f"{score_name(name)} {weight:.2f}" for name, weight in weights if weight > 0])
+    lines = [
+        f"weights: {told or 'none, no score helps'}",
+        "on targets left out, τ and regret as a share of the range:",
+    ]
+    for name, entry, both, single in zip(
+        file.names, file.rankings, found.combined, found.single, strict=True
+    ):
+        best = entry.scores[0]
+        lines += [
+            f"  {name}: combined {_told(both)}; the single score that is best on other targets "
+            f"{_told(single)}; with hindsight {score_name(best.name)} {_told(best.ranking)}"
+        ]
+    warnings = found.warnings
+    lines.append(
+        f"likely negative, said of left-out targets: {counted(warnings.negatives, 'pair')} of "
+        f"{warnings.pairs} were; false alarms {_share(warnings.false_alarms)}, "
+        f"misses {_share(warnings.misses)}"
+    )
+    return lines
+
+
+def _told(found: Ranking) -> str:
+    return f"{words.interval(found.tau)} ({_share(found.regret_share)})"
+
+
+def _share(found: Interval) -> str:
+    if not math.isfinite(found.point):
+        return "–"
+    limits = f" [{found.low:.0%}, {found.high:.0%}]" if found.defined else ""
+    return f"{found.point:.0%}{limits}"
+
+
+def _ranked(found: Ranking) -> JsonObject:
+    return {"tau": _limits(found.tau), "regret_share": _limits(found.regret_share)}
+
+
+def _limits(found: Interval) -> JsonObject:
+    each = {"point": found.point, "low": found.low, "high": found.high}
+    return {name: float(value) if math.isfinite(value) else None for name, value in each.items()}

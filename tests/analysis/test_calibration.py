@@ -1,0 +1,149 @@
+import json
+import math
+
+import numpy as np
+import pytest
+
+from rl_transfer.analysis import analyse
+from rl_transfer.analysis.calibration import calibrate, combined, nonnegative_ridge, standings, warning_rates
+from rl_transfer.analysis.calibration_file import calibrated, calibration_lines
+from rl_transfer.analysis.contexts import contexts
+from rl_transfer.analysis.ranked_sources import PairScore, ScoreRanking, SourceRanking
+from rl_transfer.analysis.ranking import rank
+from rl_transfer.cli import main
+from rl_transfer.errors import StoreError
+
+from .hand_made import arm, sweep
+from .synthetic import SyntheticSweep
+
+RNG = np.random.default_rng(3)
+
+
+def ranking(gains, scores):
+    """A ranking of these gains with these scores, [source, target] each."""
+    sources, targets = (
+        tuple(f"{what}-{i}" for i in range(n)) for what, n in zip("st", gains.shape, strict=True)
+    )
+    found = []
+    for name, values in scores.items():
+        each = rank(values, gains, np.random.default_rng(0), 20, 0.95, 10)
+        found.append(ScoreRanking(name, each, 1.0, (), PairScore(name, values, True, 0.0)))
+    return SourceRanking("fine-tune", "auc_gain", sources, targets, gains, tuple(found), (), None)
+
+
+def test_standings_are_ranks():
+    values = np.array([[5.0, math.nan], [5.0, 1.0], [9.0, 0.0], [1.0, math.nan]])
+    assert standings(values).T.tolist() == [[0.0, 0.0, 1.0, -1.0], [0.0, 1.0, -1.0, 0.0]]
+
+
+def test_ridge_is_the_minimum_and_never_below_zero():
+    x, y = RNG.normal(size=(40, 3)), RNG.normal(size=40)
+    w = nonnegative_ridge(x, y, 2.0)
+
+    def loss(at):
+        return ((y - x @ at) ** 2).sum() + 2 * (at**2).sum()
+
+    assert (w >= 0).all()
+    for step in np.eye(3) * 1e-4:
+        assert loss(w + step) >= loss(w)
+        assert (w - step < 0).any() or loss(w - step) >= loss(w)
+
+
+def test_a_score_that_knows_gets_the_weight_and_one_that_knows_nothing_hardly_any():
+    gains = RNG.normal(size=(8, 8))
+    entry = ranking(gains, {"good": gains + 0.3 * RNG.normal(size=(8, 8)), "none": RNG.normal(size=(8, 8))})
+    found = calibrate([entry], 100, 0.95)
+    assert sum(found.weights.values()) == pytest.approx(1)
+    assert found.weights["good"] > 0.8
+    assert found.combined[0].tau.point > 0.6
+    warnings = found.warnings
+    assert (warnings.negatives, warnings.pairs) == (int((gains < 0).sum()), 64)
+    assert warnings.false_alarms.point < 0.4
+    assert warnings.misses.point < 0.4
+
+
+def test_a_left_out_target_takes_no_part_in_its_own_weights():
+    # each score is right on half of the targets: on a target left out, the others speak for the wrong one
+    gains = np.tile(np.arange(6.0)[:, None], (1, 4))
+    first = gains * np.array([1, 1, -1, -1])
+    found = calibrate([ranking(gains, {"first": first, "second": -first})], 50, 0.95)
+    assert found.combined[0].tau.point == -1
+    assert found.single[0].tau.point == -1
+
+
+def test_warning_rates_by_hand():
+    gains = np.array([[-1.0, 2.0], [-3.0, 4.0], [math.nan, 0.0]])
+    warned = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, math.nan]])
+    found = warning_rates([warned], [gains], np.random.default_rng(0), 50, 0.95)
+    assert (found.false_alarms.point, found.misses.point) == (0.5, 0.5)
+    assert (found.negatives, found.pairs) == (2, 4)
+
+
+def test_combined_leaves_out_what_is_not_there():
+    values = np.array([[1.0], [2.0], [3.0]])
+    assert combined({"a": 0.5, "b": 0.5}, {"a": values}).ravel().tolist() == [-0.5, 0.0, 0.5]
+    with pytest.raises(ValueError, match="no score"):
+        combined({}, {})
+
+
+def test_one_target_calibrates_nothing():
+    gains = np.array([[1.0], [2.0]])
+    with pytest.raises(ValueError, match="two targets"):
+        calibrate([ranking(gains, {"a": gains})], 20, 0.95)
+
+
+def test_contexts_are_read_or_not_compared():
+    made = sweep({key: arm(key, [(0,) * 6]) for key in [("base", "task", "fine-tune")]}, seeds=1)
+    matrix = analyse(made)
+
+    def read(source, target):
+        made.config["sources"] = {"base": {"env": source}}
+        made.config["targets"] = {"task": {"env": target}}
+        return contexts(made, matrix)
+
+    one, two = ({"id": "CartPole-v1", "perturb": [{"length": value}]} for value in (0.5, 1.0))
+    found = read(one, two)
+    assert found is not None
+    assert [each.tolist() for each in found] == [[[math.log(0.5)]], [[0.0]]]
+    plain = {"id": "CartPole-v1", "perturb": []}
+    assert read(plain, two) is None  # nobody here knows the default
+    multiple = read(plain, {"id": "CartPole-v1", "perturb": [{"length": "x2"}]})
+    assert multiple is not None
+    assert multiple[1][0, 0] == pytest.approx(math.log(2))
+    assert read(plain, plain) is None
+    assert read(one, {"id": "Pendulum-v1", "perturb": [{"length": 1.0}]}) is None
+    assert read(one, {"id": "CartPole-v1", "perturb": [{"length": {"uniform": [1, 2]}}]}) is None
+
+
+def command(*arguments):
+    with pytest.raises(SystemExit) as end:
+        main([*arguments])
+    return end.value.code or 0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = SyntheticSweep(seeds=2, sources=("one", "two"), analysis={"bootstrap": 50})
+    return made.write(tmp_path_factory.mktemp("several") / "sweep")
+
+
+def test_the_command_writes_a_file_that_says_what_it_rests_on(folder, tmp_path, capsys):
+    target = tmp_path / "calibration.json"
+    assert command("calibrate", str(folder), "--output", str(target)) == 0
+    data = json.loads(target.read_text())
+    assert data["sweeps"][0]["digest"] == json.loads((folder / "sweep.json").read_text())["digest"]
+    assert data["strategy"] == "fine-tune"
+    assert set(data["weights"]) == {"zero_shot_return", "source_quality", "source_budget"}
+    assert "likely negative" in capsys.readouterr().out
+    assert calibration_lines(calibrated([folder], None, "asymptotic_gain"))
+
+
+def test_what_cannot_be_calibrated_is_refused(folder, tmp_path):
+    with pytest.raises(StoreError, match="no judged metric 'auc'"):
+        calibrated([folder], None, "auc")
+    with pytest.raises(StoreError, match="no finished cells of several sources for 'align'"):
+        calibrated([folder], "align", "auc_gain")
+    one = SyntheticSweep(seeds=2, analysis={"bootstrap": 50}).write(tmp_path / "one")
+    with pytest.raises(StoreError, match="ranks no sources"):
+        calibrated([one], None, "auc_gain")
+    assert command("calibrate", str(tmp_path / "nowhere"), "-o", str(tmp_path / "x.json")) == 7
