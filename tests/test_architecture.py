@@ -44,7 +44,7 @@ ROOMS = {
 SUB_ROOMS = {
     "rl_transfer.rl": (
         "sb3_seams", "environments", "policies", "sources", "strategy", "hooks", "compiled", "training",
-        "room", "agents",
+        "scores", "room", "agents",
     ),
     "rl_transfer.supervised": (
         "data", "seeds", "predictions", "splits", "classifier", "kind", "batches", "evaluate", "bundle",

@@ -20,10 +20,11 @@ from rl_transfer.analysis.settings import StrategyInfo, read_settings, read_stra
 from rl_transfer.errors import StoreError
 from rl_transfer.results import Labels, RunFolder, read_labels, read_manifest
 from rl_transfer.results.looks import read_looks
+from rl_transfer.results.scores import SCORES
 from rl_transfer.results.tuning import TUNING
 from rl_transfer.spec import Analysis, JsonObject
 
-Role = Literal["source", "target", "random", "tuning"]
+Role = Literal["source", "target", "random", "tuning", "scores"]
 
 _LARGE = ("spec", "plan", "frozen", "architecture", "files")
 """Parts of a record that no figure rests on; those of ten thousand runs would fill the memory."""
@@ -101,8 +102,9 @@ class Run:
 
     @property
     def unmeasured(self) -> bool:
-        """Whether this is a source that had nothing to be measured on: finished, of unknown score."""
-        return self.target is None and self.problem is None and _says_unmeasured(self.record)
+        """Whether nothing was measured: a source of unknown score, or one that cannot act in a target."""
+        of_source = self.target is None or self.role == SCORES
+        return of_source and self.problem is None and _says_unmeasured(self.record)
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,7 +250,7 @@ def load_sweep(folder: Path, manifest: JsonObject) -> Sweep:
             loaded[identity.id] = _read_run(identity, folder)
         found = loaded[identity.id]
         problem = found.problem
-        if found.curve is None and problem is None and identity.target is not None:
+        if found.curve is None and problem is None and identity.target and identity.role != SCORES:
             problem = "damaged: only a source may be without a curve.jsonl"
         runs.append(
             replace(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rl_transfer.errors import StoreError
 from rl_transfer.results.manifest import NAME, read_manifest
+from rl_transfer.results.scores import SCORES
 from rl_transfer.results.tuning import TUNING
 from rl_transfer.spec import JsonObject
 from rl_transfer.wording import did_you_mean, listing
@@ -22,7 +23,7 @@ def run_at(path: Path) -> Path:
     An address is a sweep's folder, a colon, and one of: ``<target>/<strategy>/<seed>``, with ``<source>→`` or
     ``<source>->`` before it where there are several sources; ``source/<source>/<seed>``;
     ``<target>/random``; the first digits of a run id. Runs of tuning: ``tuning/point-<i>/`` before the
-    place, and ``tuning/source/<source>/<seed>``.
+    place, and ``tuning/source/<source>/<seed>``. Scores of a source: ``scores/<source>→<target>/<seed>``.
 
     Args:
         path: what a person gave; it may exist or not.
@@ -65,6 +66,9 @@ def addresses(manifest: JsonObject) -> dict[str, set[str]]:
         start = f"{TUNING}/" if tuning else ""
         if row["role"] == "random":
             found[f"{target}/random"].add(row["id"])
+        elif row["role"] == SCORES:
+            found[f"{SCORES}/{target}/{seed}"].add(row["id"])
+            found[f"{SCORES}/{source}{_ARROW}{target}/{seed}"].add(row["id"])
         elif target is None:
             found[f"{start}source/{source}/{seed}"].add(row["id"])
         else:

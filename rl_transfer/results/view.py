@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
+from rl_transfer.results.scores import SCORES
 from rl_transfer.results.tuning import TUNING
 
 SEEDS = "tensorboard-seeds"
@@ -22,7 +23,7 @@ class Planned(Protocol):
 
     @property
     def role(self) -> str:
-        """``source``, ``target``, ``random`` or ``tuning``."""
+        """``source``, ``target``, ``random``, ``scores`` or ``tuning``."""
 
     @property
     def source(self) -> str | None:
@@ -69,7 +70,7 @@ def link_events(root: Path, rows: Iterable[Planned], *, several: bool) -> None:
     """
     for row in rows:
         events = root / "runs" / row.id / "tensorboard"
-        if row.role in ("random", TUNING) or not events.is_dir():
+        if row.role in ("random", SCORES, TUNING) or not events.is_dir():
             continue
         if row.role == "source":
             place = Path("sources", str(row.source))

@@ -27,6 +27,8 @@ from rl_transfer.rl.environments.described import as_spec
 from rl_transfer.rl.environments.evaluate import Episodes, Evaluator, SinglePlayers
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.normalization import PREFIX
+from rl_transfer.rl.scores.run import execute_scoring
+from rl_transfer.rl.scores.score import check_steps
 from rl_transfer.rl.sources.load import import_source, is_foreign, load_source
 from rl_transfer.rl.training.engines import with_engine, with_engines
 from rl_transfer.rl.training.preflight import preflight, resolve
@@ -50,6 +52,9 @@ class RLRoom:
 
     def execute(self, run: RLRun, folder: RunFolder, source: Path | None, say: Say = print) -> None:
         """Execute one run; see :meth:`rl_transfer.frame.Room.execute`."""
+        if run.policy == "scored":
+            execute_scoring(run, folder, source, say)
+            return
         execute(run, folder, source, say)
 
     def resolve_run(self, run: RLRun, say: Say = silent) -> RLRun:
@@ -62,7 +67,11 @@ class RLRoom:
 
     def preflight(self, suite: RLSuite, say: Say = silent) -> Facts:
         """Build every environment, prove every perturbation, plan every transfer on fresh networks."""
-        return preflight(suite, say)
+        facts = preflight(suite, say)
+        if suite.scores is not None:
+            for target in suite.targets.values():
+                check_steps(target.env, suite.scores.steps)
+        return facts
 
     def find_source(self, argument: str, output: Path) -> FoundSource:
         """The policy that ``--source`` names; SB3 zips and Hub names are imported first.

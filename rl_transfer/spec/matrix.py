@@ -31,6 +31,7 @@ from rl_transfer.spec.base import (
 )
 from rl_transfer.spec.experiment import RunConfig, SourceConfig, TargetConfig
 from rl_transfer.spec.explain import explain
+from rl_transfer.spec.scores import Scores
 from rl_transfer.spec.seeds import TOO_MANY, SeedPlan, Seeds
 from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
 from rl_transfer.spec.tune import RESERVED, Tune, point_words, split_key, with_values
@@ -90,16 +91,19 @@ class MatrixConfig(Frozen, ABC):
     analysis: Analysis = Analysis()
     tune: Tune | None = None
     """Hyperparameters that every arm chooses by seeds of its own before it is judged; none: as they are."""
+    scores: Scores | None = None
+    """That every source is scored on every target, and from how many samples of it; none: they are not."""
 
     tuned_sections: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Sections of the suite that tuning may change → keys of them that it may not."""
 
     @model_serializer(mode="wrap")
     def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
-        """Leaves ``tune`` out where nothing is tuned: manifests stay as they were."""
+        """Leaves out what nobody asks for: manifests stay as they were."""
         data: dict[str, JsonValue] = fields(self)
-        if self.tune is None:
-            data.pop("tune", None)
+        for name in ("tune", "scores"):
+            if getattr(self, name) is None:
+                data.pop(name, None)
         return data
 
     @property
@@ -328,6 +332,21 @@ class MatrixConfig(Frozen, ABC):
 
         Returns:
             One run for all seeds and strategies of the target.
+        """
+
+    @abstractmethod
+    def scored_run(self, name: str, cell: str, scores: Scores, source: str, seed: int) -> RunConfig:
+        """The run that scores a source on a target before anything is trained there.
+
+        Args:
+            name: of the target.
+            cell: name of the source.
+            scores: what the scoring may use.
+            source: id of the run that makes the source.
+            seed: seed index of that run.
+
+        Returns:
+            A run of policy ``scored``.
         """
 
     def source_seed(self, name: str, place: int) -> int:

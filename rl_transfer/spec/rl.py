@@ -30,6 +30,7 @@ from rl_transfer.spec.experiment import (
 from rl_transfer.spec.load import parse
 from rl_transfer.spec.moved import under_first_paths
 from rl_transfer.spec.network import inherit
+from rl_transfer.spec.scores import PairScoring
 from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
 
 
@@ -170,23 +171,26 @@ class RLRun(RunConfig):
     """One RL run, completely."""
 
     kind: Literal["rl"] = "rl"
-    policy: Literal["trained", "random", "given"] = "trained"
-    """Trained by this run, uniform-random actions, or a policy that exists already."""
+    policy: Literal["trained", "random", "given", "scored"] = "trained"
+    """Trained by this run, uniform-random actions, a policy that exists already, a source that is scored."""
     env: Environment
     algorithm: Algorithm | None = None
     training: Training | None = None
     evaluation: Evaluation
     given: str | None = None
     """Where a given policy lies; its digest, not its place, is its identity."""
+    scores: PairScoring | None = None
+    """How the source is scored, where this run does that."""
     engine_reason: str | None = None
     """Why the engine is the one that it is, where ``auto`` was asked for; for the record."""
 
     @model_serializer(mode="wrap")
     def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
-        """Leaves ``engine_reason`` out where there is none: what is written stays as it was."""
+        """Leaves out what came later and is not there: what is written stays as it was."""
         data: dict[str, JsonValue] = fields(self)
-        if self.engine_reason is None:
-            data.pop("engine_reason", None)
+        for name in ("engine_reason", "scores"):
+            if getattr(self, name) is None:
+                data.pop(name, None)
         return data
 
     @model_validator(mode="after")
@@ -197,7 +201,9 @@ class RLRun(RunConfig):
 
     @property
     def total_steps(self) -> int:
-        """The training budget in environment steps; 0 for the random policy."""
+        """The budget in environment steps, of training or of scoring; 0 where a policy is only measured."""
+        if self.scores is not None:
+            return self.scores.steps
         return self.training.total_steps if self.training else 0
 
     @property

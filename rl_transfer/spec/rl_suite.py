@@ -15,6 +15,7 @@ from rl_transfer.spec.knobs import shared_knobs
 from rl_transfer.spec.matrix import Entry, MatrixConfig
 from rl_transfer.spec.network import inherit
 from rl_transfer.spec.rl import Environment, Evaluation, RLRun, Training, check_budget, check_vectorization
+from rl_transfer.spec.scores import PairScoring, Scores
 from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
 
 
@@ -250,6 +251,18 @@ class RLSuite(MatrixConfig):
             policy="random",
             evaluation=evaluation.model_copy(update={"episodes": max(100, evaluation.episodes)}),
             root_seed=self.root_seed,
+        )
+
+    def scored_run(self, name: str, cell: str, scores: Scores, source: str, seed: int) -> RLRun:
+        """The run that scores source ``cell`` on target ``name``, however training there is evaluated."""
+        return RLRun(
+            env=self.targets[name].env,
+            policy="scored",
+            evaluation=Evaluation(every=scores.steps),
+            scores=PairScoring(steps=scores.steps, bar=self.sources[cell].bar),
+            source=source,
+            root_seed=self.root_seed,
+            seed=seed,
         )
 
     def _evaluation(self, task: RLSource | RLTarget) -> Evaluation:

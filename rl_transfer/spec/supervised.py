@@ -24,6 +24,7 @@ from rl_transfer.spec.experiment import (
 from rl_transfer.spec.labelled import LabelledData, file_digest
 from rl_transfer.spec.matrix import Entry, MatrixConfig
 from rl_transfer.spec.optimization import SupervisedEvaluation, SupervisedTraining
+from rl_transfer.spec.scores import Scores
 from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
 
 StrategyT = TypeVar("StrategyT", bound=StrategyVerbs)
@@ -274,6 +275,16 @@ class SupervisedSuite(MatrixConfig):
                     "to keep for it, for example 0.2",
                 )
         return self
+
+    @model_validator(mode="after")
+    def _check_scores(self) -> Self:
+        if self.scores is not None:
+            raise KeyedValueError("scores", "sources are scored in suites of kind rl only; leave scores out")
+        return self
+
+    def scored_run(self, name: str, cell: str, scores: Scores, source: str, seed: int) -> SupervisedRun:
+        """None: such suites are refused."""
+        raise NotImplementedError
 
     def for_tuning(self) -> Self:
         """This suite with targets that are measured on their validation parts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 import sys
@@ -13,6 +14,7 @@ from functools import cached_property, partial
 
 from rl_transfer.frame import Facts
 from rl_transfer.results import ID_SCHEMA, TOLERANCES, Labels, declared_tolerances, run_id
+from rl_transfer.results.scores import SCORES
 from rl_transfer.results.tuning import TUNING
 from rl_transfer.spec import MatrixConfig
 from rl_transfer.spec.base import Json, canonical_json, digest
@@ -121,6 +123,8 @@ class Graph:
         if row.role == "random":
             return f"{row.target}/random"
         tuning = f"{TUNING} " if row.role == TUNING else ""
+        if row.role == SCORES:
+            return f"{SCORES} {row.source}→{row.target}/seed-{row.seed}"
         if row.target is None:
             return f"{tuning}source {row.source}/seed-{row.seed}"
         origin = f"{row.source}→" if row.source else ""
@@ -189,6 +193,13 @@ def build_graph(suite: MatrixConfig) -> Graph:
     for target in suite.targets:
         chance = suite.random_run(target)
         add((run_id(chance), chance), "random", 0, target=target)
+    if suite.scores is not None:
+        for target, name in itertools.product(suite.targets, suite.sources):
+            cell = _Cell(suite.scored_run(target, name, suite.scores, sources[name, first], first))
+            for place, seed in enumerate(suite.all_seeds):
+                of_source = 0 if name in given else suite.source_seed(name, place)
+                fed = sources[name, seed]
+                add(cell.at(of_source, fed), SCORES, seed, fed, source=name, target=target)
     places = []
     for target in suite.targets:
         for strategy in suite.strategies:

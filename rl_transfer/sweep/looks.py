@@ -13,6 +13,7 @@ from pathlib import Path
 from rl_transfer.errors import StoreError
 from rl_transfer.results import RunStore, read_manifest
 from rl_transfer.results.looks import LOOKS, Stages, in_words, is_taken, read_looks
+from rl_transfer.results.scores import SCORES
 from rl_transfer.results.tuning import TUNING
 from rl_transfer.spec import JsonObject
 from rl_transfer.sweep.graph import Graph, Row
@@ -122,7 +123,10 @@ class Looks:
         kept = [
             row.role in ("random", TUNING)
             or (row.role == "target" and self._has_come(row, arms))
-            or (row.role == "source" and (self._stage_of.get(row.seed) == 0 or (row.source, row.seed) in fed))
+            or (
+                row.role in ("source", SCORES)
+                and (self._stage_of.get(row.seed) == 0 or (row.source, row.seed) in fed)
+            )
             for row in self._graph.rows
         ]
         rows = [row for row, keep in zip(self._manifest["runs"], kept, strict=True) if keep]

@@ -55,7 +55,9 @@ class SuiteTuning:
         """The tuning runs, with sources of their own: tuning seed s starts from source seed s."""
         rows: dict[Row, None] = {}
         graphs = [
-            build_graph(each.for_tuning().model_copy(update={"seeds": self.tune.seed_indices}))
+            build_graph(
+                each.for_tuning().model_copy(update={"seeds": self.tune.seed_indices, "scores": None})
+            )
             for each in self.points
         ]
         for point, graph in enumerate(graphs):

@@ -20,7 +20,7 @@ from rl_transfer_envs.errors import (
     key_prefix,
 )
 from rl_transfer_envs.registry.perturbations import Perturbation, perturbations
-from rl_transfer_envs.registry.wrapping import layers
+from rl_transfer_envs.registry.wrapping import layers, time_limit
 from rl_transfer_envs.wrappers.physics import Physics
 
 _TRANSPARENT = {
@@ -154,5 +154,5 @@ def _additional(env: Env) -> list[Env]:
 
 
 def _changed_limit(env: Env, registered: int | None) -> list[Entry]:
-    limits = [layer._max_episode_steps for layer in layers(env) if isinstance(layer, gym.wrappers.TimeLimit)]
-    return [{"time_limit": min(limits)}] if limits and min(limits) != registered else []
+    limit = time_limit(env)
+    return [{"time_limit": limit}] if limit is not None and limit != registered else []

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import gymnasium as gym
 from gymnasium import spaces
 
 from rl_transfer_envs.aliases import Entry, Env, Given, Space, Spec, Value
@@ -35,7 +34,7 @@ from rl_transfer_envs.errors import (
 from rl_transfer_envs.registry.parameters import parameters
 from rl_transfer_envs.registry.perturbations import perturbations
 from rl_transfer_envs.registry.probes import ProbePolicy, probes
-from rl_transfer_envs.registry.wrapping import layers
+from rl_transfer_envs.registry.wrapping import time_limit
 from rl_transfer_envs.values.drift import held
 
 SECONDS = 10.0
@@ -295,7 +294,7 @@ def _built(*specs: Spec) -> Iterator[list[Env]]:
 def _plays(env_id: str, names: Sequence[str], base: Env, other: Env) -> Iterator[_Play]:
     """The attempts, from those that most often show something to the longest ones."""
     tried = probes(env_id, other.action_space, _preferred(env_id, names))
-    limits = [limit for limit in map(_limit, (base, other)) if limit is not None]
+    limits = [limit for limit in map(time_limit, (base, other)) if limit is not None]
     wrappers = perturbations()
     if limits and any(name in wrappers and wrappers[name].through_termination for name in names):
         yield _Play(tried[0], SEEDS[0], min(limits) + 1, through_termination=True)
@@ -315,11 +314,6 @@ def _preferred(env_id: str, names: Sequence[str]) -> tuple[str, ...]:
 
 def _is_attribute(env_id: str, entry: Entry) -> bool:
     return any(name in parameters(env_id) and parameters(env_id)[name].free_elements for name in entry)
-
-
-def _limit(env: Env) -> int | None:
-    found = [layer._max_episode_steps for layer in layers(env) if isinstance(layer, gym.wrappers.TimeLimit)]
-    return min(found, default=None)
 
 
 def _space_difference(base: Env, other: Env) -> Divergence | None:

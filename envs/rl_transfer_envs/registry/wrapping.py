@@ -72,6 +72,19 @@ def layers(env: Env) -> Iterator[Env]:
         yield env
 
 
+def time_limit(env: Env) -> int | None:
+    """Steps after which an environment truncates every episode, as things stand.
+
+    Args:
+        env: any environment.
+
+    Returns:
+        The least of its limits; None where it has none.
+    """
+    limits = [layer._max_episode_steps for layer in layers(env) if isinstance(layer, gym.wrappers.TimeLimit)]
+    return min(limits, default=None)
+
+
 def unchangeable(name: str) -> PerturbedAfterConstructionError:
     """The error for who writes an attribute of the physics from outside, to be raised.
 
