@@ -26,8 +26,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from rl_transfer.image.preprocessing import of_timm
 from rl_transfer.image.room import IMAGES, ROOM
-from rl_transfer.image.weight_files import resolve_file
 from rl_transfer.results import RunStore, run_id
+from rl_transfer.spec.addresses import resolve_file
 from rl_transfer.spec.image import ImageRun
 from rl_transfer.spec.image_model import InputConfig
 

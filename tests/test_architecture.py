@@ -27,11 +27,16 @@ ROOMS = {
     },
     "supervised": {
         "rl_transfer.frame", "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "torch", "numpy",
+        "PIL",
     },
     "image": {
         "rl_transfer.frame", "rl_transfer.supervised", "rl_transfer.core", "rl_transfer.spec",
         "rl_transfer.results", "torch",
         "torchvision", "timm", "numpy", "PIL", "sklearn", "skimage", "datasets", "matplotlib", "safetensors",
+    },
+    "text": {
+        "rl_transfer.frame", "rl_transfer.supervised", "rl_transfer.core", "rl_transfer.spec",
+        "torch", "transformers", "tokenizers", "sklearn", "numpy", "PIL", "safetensors",
     },
     "sweep": {"rl_transfer.frame", "rl_transfer.spec", "rl_transfer.results", "rich"},
     "analysis": {"rl_transfer.spec", "rl_transfer.results", "numpy"},
@@ -47,7 +52,8 @@ SUB_ROOMS = {
         "scores", "room", "agents",
     ),
     "rl_transfer.supervised": (
-        "data", "seeds", "predictions", "splits", "classifier", "kind", "batches", "evaluate", "bundle",
+        "data", "seeds", "predictions",
+        "figures", "splits", "classifier", "kind", "batches", "evaluate", "bundle",
         "sources", "measures", "seen", "series", "translate", "optimizers", "matching", "transfer", "loop",
         "curve", "features", "alignment", "realign", "probe", "diagnosis", "checkpoint", "training", "run",
         "preflight", "room",
@@ -56,6 +62,7 @@ SUB_ROOMS = {
         "preprocessing", "heads", "parts", "resnet", "backbones", "checkpoints", "weight_files", "weights",
         "data", "pictures", "room",
     ),
+    "rl_transfer.text": ("fetch", "tokens", "encoders", "data", "pictures", "room"),
 }  # fmt: skip
 # The fork server's preload and the dispatch table are the two doors from sweep into rl; one module calls Ray.
 DOORS = {
@@ -156,7 +163,7 @@ def test_every_room_of_the_package_is_in_the_table() -> None:
 
 def test_the_command_line_reaches_runs_through_the_protocol_but_for_what_only_rl_has() -> None:
     paths = sorted((ROOT / "rl_transfer" / "cli").glob("*.py"))
-    kinds = ("rl_transfer.rl", "rl_transfer.image", "rl_transfer.supervised")
+    kinds = ("rl_transfer.rl", "rl_transfer.image", "rl_transfer.text", "rl_transfer.supervised")
     direct = {
         (path.name, name.split(".")[1]) for path in paths for name in imported(path) if name.startswith(kinds)
     }

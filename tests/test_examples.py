@@ -26,6 +26,7 @@ IDS = {page: page.relative_to(ROOT).as_posix() for page in PAGES}
 DOWNLOADS = {
     "policies import hf://sb3/ppo-CartPole-v1": "",
     "train image-textbook data=path/to/hymenoptera_data": "resnet18-",
+    "sweep text-quickstart": "",
 }
 ELSEWHERE = ("ray", "git", "cd", "python3", "pip", "uv", "tensorboard", ".ci/run", "/tmp/clean/bin/pip")
 """Programs of other people, and what the test command itself runs."""
@@ -165,6 +166,8 @@ def run_command(command: list[str], call: Call, workspace: Path) -> None:
         check_options(command[1:3], command)
     elif command[1:3] == ["-m", "pytest"]:
         assert [word for word in command[3:] if word.startswith("tests") and not (ROOT / word).exists()] == []
+    elif command[1:3] == ["-m", "rl_transfer.text.fetch"]:
+        assert len(command) == 4, "it would download something"
     elif program == "python" and command[1:4] == ["-m", "pip", "install"]:
         assert command[4:] == ["--editable", ".[ray]"], "it would install something"
     elif program == "python":

@@ -118,7 +118,7 @@ def arm_metrics(arm: Arm, scale: ScoreScale, confidence: float) -> dict[str, Met
         confidence: coverage of the intervals, in (0, 1).
 
     Returns:
-        Name → metric; a linear probe and a guide's share only where the records hold one.
+        Name → metric; a linear probe, a reference model and a guide's share only where the records hold one.
     """
     start = level("start_performance", arm, lambda run: run.start, scale, confidence)
     found = [
@@ -130,8 +130,10 @@ def arm_metrics(arm: Arm, scale: ScoreScale, confidence: float) -> dict[str, Met
         _plain("zero_shot_gap", arm, lambda run: run.gap, confidence),
         _plain("retention", arm, lambda run: run.retention, confidence),
     ]
-    probed = any(math.isfinite(run.probe) for run in arm.metrics)
-    found += [level("linear_probe", arm, lambda run: run.probe, scale, confidence)] if probed else []
+    if arm.values(lambda run: run.probe):
+        found.append(level("linear_probe", arm, lambda run: run.probe, scale, confidence))
+    if arm.values(lambda run: run.reference):
+        found.append(level("reference_accuracy", arm, lambda run: run.reference, scale, confidence))
     if arm.values(lambda run: run.guide_share):
         found.append(_plain("guide_share", arm, lambda run: run.guide_share, confidence))
     counts = {run.seed: run.successes for run in arm.metrics if run.successes is not None}

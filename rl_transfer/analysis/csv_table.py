@@ -38,9 +38,9 @@ def csv_text(matrix: Matrix) -> str:
     """One line per cell: identity, verdicts with their intervals, then mean and limits of every metric.
 
     A verdict is decided in its own unit, so ``auc_gain_verdict_low`` (a score, or raw) and ``auc_gain_low``
-    (the measure's unit) differ. Columns are the same for every sweep (with linear probes, theirs
-    beside), each defined in docs/metrics.md; what is undefined is empty. Per-seed values are in
-    :func:`rl_transfer.analysis.summary`.
+    (the measure's unit) differ. Columns are the same for every sweep (with linear probes or
+    reference models, theirs beside), each defined in docs/metrics.md; what is undefined is empty.
+    Per-seed values are in :func:`rl_transfer.analysis.summary`.
 
     Args:
         matrix: a finished analysis.

@@ -189,6 +189,13 @@ _ROWS = (
         everywhere=False,
     ),
     MetricInfo(
+        "reference_accuracy",
+        "simple reference model",
+        "measure",
+        "Accuracy of a simple model of another kind on the same labels (texts: TF-IDF, logistic regression).",
+        everywhere=False,
+    ),
+    MetricInfo(
         "success_rate",
         "success rate",
         "ratio",

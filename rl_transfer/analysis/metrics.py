@@ -244,7 +244,9 @@ class RunMetrics:
     successes: tuple[int, int] | None = None
     """Successful episodes and all episodes of the final evaluations; None where nobody counts them."""
     probe: float = math.nan
-    """Accuracy of a converged linear classifier on the features that training starts from (images)."""
+    """Accuracy of a converged linear classifier on the features that training starts from."""
+    reference: float = math.nan
+    """Accuracy of a simple model of another kind on the same labels (texts)."""
     guide_share: float = math.nan
     """Share of the budget's steps that a guide took (jump-start reinforcement learning)."""
 
@@ -299,6 +301,7 @@ def measure(
         retention=_mean_of(retention, "returns") - _mean_of(retention, "source_returns"),
         source_steps=float(run.record.get("source_steps") or math.nan),
         probe=float((run.record.get("probe") or {}).get("accuracy", math.nan)),
+        reference=float((run.record.get("reference") or {}).get("accuracy", math.nan)),
         guide_share=_guide_share(run.record, run.curve.budget),
     )
 

@@ -112,7 +112,7 @@ def find_matches(
         TransferError: see :func:`rl_transfer.core.transfer.plan`; all problems at once.
     """
     copy = set(part_map.select(strategy.copy, key=strategy.key_of("copy")))
-    whole_parts = set(part_map.layers([s for s in strategy.copy if names_whole_parts(s)]))
+    whole_parts = set(part_map.layers([s for s in strategy.copy if names_whole_parts(s, part_map.names)]))
     wanted = copy - set(part_map.select(strategy.reset, key=strategy.key_of("reset")))
     lenient = part_map.layers(strategy.reset_on_mismatch, key=strategy.key_of("reset_on_mismatch"))
     maps, heads = layer_maps(part_map, strategy, wanted), output_maps(part_map, strategy, wanted)

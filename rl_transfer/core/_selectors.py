@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
 from rl_transfer.errors import TransferError
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rl_transfer.core._layout import Layer, Part
 
 GROUPS = ("trunk", "head", "auxiliary", "all")
-_SELECTOR = re.compile(r"(?P<name>[^.\[\]]+)(?:\.(?P<index>\d+)|\[:(?P<count>\d+)\])?", re.ASCII)
+_SELECTOR = re.compile(r"(?P<name>[^.\[\]]+(?:\.\d+)??)(?:\.(?P<index>\d+)|\[:(?P<count>\d+)\])?", re.ASCII)
 
 
 def resolve(parts: Sequence[Part], selector: str, key: str | None) -> list[Layer]:
@@ -29,6 +29,8 @@ def resolve(parts: Sequence[Part], selector: str, key: str | None) -> list[Layer
             "a layer (policy_trunk.0) or first layers (policy_trunk[:2])",
             key=key,
         )
+    if match["index"] is not None and any(part.name == selector for part in parts):
+        return list(_named(parts, selector, selector, key)[0].layers)
     chosen = _named(parts, match["name"], selector, key)
     layers: list[Layer] = []
     for part in chosen:
@@ -41,9 +43,9 @@ def resolve(parts: Sequence[Part], selector: str, key: str | None) -> list[Layer
     return layers
 
 
-def names_whole_parts(selector: str) -> bool:
+def names_whole_parts(selector: str, parts: Container[str]) -> bool:
     """Whether a selector names parts or groups as a whole, not some of their layers."""
-    return "." not in selector and "[" not in selector
+    return selector in GROUPS or selector in parts
 
 
 def _named(parts: Sequence[Part], name: str, selector: str, key: str | None) -> list[Part]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Mapping
 from typing import Literal, get_args
 
@@ -12,6 +13,8 @@ from rl_transfer.core._layout import Layer, PartRule, Role, TensorInfo
 from rl_transfer.core.digest import dtype_name, tensors_of
 from rl_transfer.errors import TransferError
 from rl_transfer.wording import listing
+
+_NAME = re.compile(r"[^\W\d]\w*(?:\.\d+)?")
 
 
 def alias_groups(tensors: Mapping[str, Tensor]) -> list[tuple[str, ...]]:
@@ -52,8 +55,11 @@ def checked_prefixes(rules: Mapping[str, PartRule]) -> dict[str, str]:
     """Prefix → part, once each; part names must be selectable."""
     prefixes: dict[str, str] = {}
     for part, rule in rules.items():
-        if not part.isidentifier():
-            raise TransferError(f"part name {part!r} must consist of letters, digits and underscores")
+        if not _NAME.fullmatch(part):
+            raise TransferError(
+                f"part name {part!r} must consist of letters, digits and underscores, perhaps with a number "
+                "behind a dot"
+            )
         if part == "all" or (part in get_args(Role) and part != rule.role):
             raise TransferError(
                 f"a part named {part!r} with role {rule.role!r} would hide the group {part!r}"

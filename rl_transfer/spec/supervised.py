@@ -49,6 +49,18 @@ def with_own_statistics(strategy: StrategyT) -> StrategyT:
     return strategy.model_copy(update={"norm": "adapt"})
 
 
+class ModelConfig(Frozen):
+    """The architecture of a classifier."""
+
+    def planned(self) -> Self:
+        """The model with whatever its files say of it, so that other files are another run.
+
+        Returns:
+            The model itself, unless a kind of data knows better.
+        """
+        return self
+
+
 class PretrainedWeights(Frozen):
     """Where the tensors of a pretrained network lie."""
 
@@ -107,7 +119,7 @@ class SupervisedRun(RunConfig):
     policy: Literal["trained", "random", "pretrained"] = "trained"
     """``random`` measures chance; ``pretrained`` takes weights as they are, as a source."""
     data: LabelledData | None = None
-    model: Frozen | None = None
+    model: ModelConfig | None = None
     weights: PretrainedWeights | None = None
     """Pretrained weights that the strategy copies from, or that a ``pretrained`` run imports."""
     training: SupervisedTraining | None = None
@@ -147,7 +159,7 @@ class SupervisedTrainConfig(SingleConfig):
 
     name: Name = "train"
     data: LabelledData
-    model: Frozen
+    model: ModelConfig
     weights: PretrainedWeights | None = None
     """Pretrained weights; with them the default strategy is a frozen trunk under a new head."""
     strategy: StrategyConfig | None = None
@@ -181,7 +193,7 @@ class SupervisedTrainConfig(SingleConfig):
         return self.run_type(
             kind=self.kind,
             data=self.data.planned(),
-            model=self.model,
+            model=self.model.planned(),
             weights=None if weights is None else weights.planned(),
             training=self.training,
             evaluation=self.evaluation,
@@ -251,7 +263,7 @@ class SupervisedSuite(MatrixConfig):
     run_type: ClassVar[type[SupervisedRun]]
     """The runs that these suites are made of."""
 
-    model: Frozen
+    model: ModelConfig
     training: SupervisedTraining = SupervisedTraining()
     evaluation: SupervisedEvaluation = SupervisedEvaluation()
     sources: Mapping[Name, SupervisedSource] = Field(min_length=1)
@@ -316,7 +328,7 @@ class SupervisedSuite(MatrixConfig):
         return self.run_type(
             kind=self.kind,
             data=None if task.data is None else task.data.planned(),
-            model=self.model,
+            model=self.model.planned(),
             training=task.training or self.training,
             evaluation=task.evaluation or self.evaluation,
             strategy=verbs,
@@ -334,7 +346,7 @@ class SupervisedSuite(MatrixConfig):
             kind=self.kind,
             policy="pretrained",
             data=None if task.data is None else task.data.planned(),
-            model=self.model,
+            model=self.model.planned(),
             weights=task.weights.planned(),
             evaluation=task.evaluation or self.evaluation,
             root_seed=self.root_seed,

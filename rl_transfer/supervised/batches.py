@@ -21,7 +21,7 @@ MEMORY_LIMIT = 2**30
 """Bytes of prepared items that are kept in memory per part; larger parts are decoded every epoch."""
 
 Batch = tuple[Tensor, Tensor]
-"""Inputs float32 [n, *input_shape] (or features of such) and labels int64 [n]."""
+"""Inputs [n, *input_shape] of four bytes each (or features of such) and labels int64 [n]."""
 
 
 class Batches:

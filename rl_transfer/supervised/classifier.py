@@ -23,7 +23,7 @@ class Preprocessing(Protocol):
         """Shape of one input, without the batch."""
 
     def __call__(self, item: Item, /) -> Tensor:
-        """The input for an item, float32 of ``input_shape``."""
+        """The input for an item, of ``input_shape``: float32, or int32 where it is made of tokens."""
 
     def to_json(self) -> dict[str, Json]:
         """As data for a bundle.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -47,6 +48,32 @@ def narrowed(value: object, wanted: type[Wanted]) -> Wanted:
     if not isinstance(value, wanted):
         raise TypeError(f"expected {wanted.__name__}, got {type(value).__name__}")
     return value
+
+
+@dataclass(frozen=True)
+class InputNotes:
+    """What preparing items does to them.
+
+    Attributes:
+        record: further keys of the record's ``data``.
+        notes: lines for the log and the record's notes.
+    """
+
+    record: Mapping[str, Json] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReferenceModel:
+    """What a simple model of another kind reached on the same labels.
+
+    Attributes:
+        name: of the model, for people.
+        accuracy: on the test part.
+    """
+
+    name: str
+    accuracy: float
 
 
 class DataKind(ABC):
@@ -141,6 +168,29 @@ class DataKind(ABC):
 
         Raises:
             RLTransferError: it is one, but cannot be loaded.
+        """
+        return None
+
+    def describe_inputs(self, splits: Splits, preprocessing: Preprocessing) -> InputNotes:
+        """What preparing the items does to them that a reader of the record must know.
+
+        Args:
+            splits: of the run.
+            preprocessing: of the network that is trained.
+
+        Returns:
+            Nothing, unless a kind of data knows better.
+        """
+        return InputNotes()
+
+    def reference(self, splits: Splits) -> ReferenceModel | None:
+        """A simple model of another kind on the same labels, to stand beside what was trained.
+
+        Args:
+            splits: of the run.
+
+        Returns:
+            What it reached on the test part; None where the kind has no such model.
         """
         return None
 

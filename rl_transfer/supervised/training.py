@@ -88,6 +88,9 @@ class ClassifierTraining:
         self.classifier = kind.build_classifier(self.model, count, seeds.network_seed(run), preprocessing)
         self.network = self.classifier.module
         seed = seeds.transfer_seed(run)
+        self.inputs = kind.describe_inputs(splits, self.classifier.preprocessing)
+        for note in self.inputs.notes:
+            self.note(note)
         self.transfer = ClassifierTransfer(
             kind, self.strategy, self.classifier, splits.classes, self.source, seed
         )
@@ -152,6 +155,10 @@ class ClassifierTraining:
         self.network.to("cpu")
         if probe is not None:
             self._compare_with_probe(probe, curve.score, events)
+        reference = self.kind.reference(splits) if self.run.evaluation.probe else None
+        if reference is not None:
+            events.add_scalars({"reference/accuracy": reference.accuracy}, 0)
+            self.say(f"{reference.name}: accuracy {reference.accuracy:.4f}")
         record = self._record(curve, splits, zero_shot)
         curve.draw(self.kind, splits)
         if self.diagnosis is not None:  # last of all, so that nothing can rest on it
@@ -162,7 +169,8 @@ class ClassifierTraining:
         return {
             **record,
             "parameters": {**parameters},
-            "data": splits.summary(),
+            "data": {**splits.summary(), **self.inputs.record},
+            "reference": None if reference is None else asdict(reference),
             "probe": None if probe is None else asdict(probe),
             "cached_features": cached,
             "thawed": loop.thawed,

@@ -17,6 +17,7 @@ from rl_transfer.spec.base import Json
 from rl_transfer.spec.experiment import RunConfig, SingleConfig, SingleTransferConfig
 from rl_transfer.spec.image import ImageRun, ImageSuite, ImageTrainConfig, ImageTransferConfig
 from rl_transfer.spec.modules import import_modules
+from rl_transfer.spec.text import TextRun, TextSuite, TextTrainConfig, TextTransferConfig
 from rl_transfer.wording import in_words
 
 
@@ -37,6 +38,7 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "rl": Kind("rl_transfer.rl.room", RLRun, RLSuite, TrainConfig, TransferConfig),
     "image": Kind("rl_transfer.image.room", ImageRun, ImageSuite, ImageTrainConfig, ImageTransferConfig),
+    "text": Kind("rl_transfer.text.room", TextRun, TextSuite, TextTrainConfig, TextTransferConfig),
 }
 """A new kind of run is one row here."""
 

@@ -30,6 +30,7 @@ def matrix() -> Matrix:
         "zero_shot": {"returns": [30.0], "source_returns": [95.0]},
         "retention": {"returns": [50.0], "source_returns": [90.0]},
         "probe": {"accuracy": 0.9},
+        "reference": {"name": "counts", "accuracy": 0.7},
         "guide_steps": 125,
     }
     better = [shifted(FAST, e) for e in (18, 20, 22, 24)]

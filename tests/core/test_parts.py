@@ -362,3 +362,25 @@ def test_frozen_parameters_are_parameters_and_so_is_what_requires_a_gradient():
         "coefficient": "parameter",
         "count": "buffer",
     }
+
+
+def test_numbered_parts_are_selected_as_their_names_say():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 1))
+    rules = {
+        "block.0": PartRule(("0", "1"), "trunk"),
+        "block.1": PartRule(("2",), "trunk"),
+        "head": PartRule(("3",), "head"),
+    }
+    parts = PartMap.build(model, rules)
+    paths = {
+        selector: [layer.path for layer in parts.layers((selector,))]
+        for selector in ("block.0", "block.1", "block.0.1", "block.0[:1]", "trunk", "head.0")
+    }
+    assert paths == {
+        "block.0": ["0", "1"], "block.1": ["2"], "block.0.1": ["1"], "block.0[:1]": ["0"],
+        "trunk": ["0", "1", "2"], "head.0": ["3"],
+    }  # fmt: skip
+    with pytest.raises(TransferError, match=r"names no part .*block\.1"):
+        parts.layers(("block.7",))
+    with pytest.raises(TransferError, match="perhaps with a number behind a dot"):
+        PartMap.build(model, {"block.a": PartRule(("",), "trunk")})

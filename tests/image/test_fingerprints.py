@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rl_transfer.errors import ConfigError
-from rl_transfer.image.data.glyphs import fonts_folder
 from rl_transfer.image.room import IMAGES
 from rl_transfer.results import run_id
 from rl_transfer.spec.base import digest
 from rl_transfer.spec.image import ImageTrainConfig
 from rl_transfer.spec.image_data import FolderData, GlyphData, TorchvisionData
 from rl_transfer.spec.labelled import file_digest
+from rl_transfer.supervised.figures import fonts_folder
 from support.image import make_run, save_arrays, save_folder
 
 

@@ -13,7 +13,6 @@ from rl_transfer import core
 from rl_transfer.errors import BundleError, TransferError
 from rl_transfer.frame import EvaluationRequest, FoundSource
 from rl_transfer.image.backbones import build_classifier
-from rl_transfer.image.pictures import confusion_matrix
 from rl_transfer.image.room import IMAGES, ROOM
 from rl_transfer.results import RunFolder, RunStore, run_id
 from rl_transfer.spec import StrategyConfig, StrategyVerbs, shipped
@@ -21,6 +20,7 @@ from rl_transfer.spec.yaml_map import read_yaml
 from rl_transfer.supervised import seeds
 from rl_transfer.supervised.bundle import load_network
 from rl_transfer.supervised.classifier import Network
+from rl_transfer.supervised.figures import confusion_matrix
 from rl_transfer.supervised.predictions import Predictions
 from support.events import scalar_tags
 from support.image import TRAINING, Execute, make_run, save_arrays, stripes

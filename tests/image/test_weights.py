@@ -21,8 +21,8 @@ from rl_transfer.image.backbones import build_classifier
 from rl_transfer.image.checkpoints import read_checkpoint
 from rl_transfer.image.heads import logits_shape
 from rl_transfer.image.room import IMAGES, ROOM
-from rl_transfer.image.weight_files import resolve_file
 from rl_transfer.image.weights import load_pretrained
+from rl_transfer.spec.addresses import resolve_file
 from rl_transfer.spec.image_model import TimmConfig, TorchvisionConfig, WeightsConfig
 from rl_transfer.supervised.bundle import load_network, save_network
 

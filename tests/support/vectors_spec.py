@@ -11,6 +11,7 @@ from pydantic import Field
 from rl_transfer.spec.base import Frozen, Name, PositiveFloat, PositiveInt
 from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.spec.supervised import (
+    ModelConfig,
     SupervisedRun,
     SupervisedSource,
     SupervisedSuite,
@@ -39,7 +40,7 @@ class RowInput(Frozen):
     """Every number is divided by it."""
 
 
-class PerceptronConfig(Frozen):
+class PerceptronConfig(ModelConfig):
     """Linear layers with ReLU between them."""
 
     name: Literal["perceptron"]

@@ -7,7 +7,6 @@ throws away what the other needs. DejaVu and STIX fonts come with matplotlib und
 
 from __future__ import annotations
 
-import importlib.util
 import string
 from functools import lru_cache
 from pathlib import Path
@@ -16,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from rl_transfer.errors import ConfigError, MissingExtraError
+from rl_transfer.errors import ConfigError
 from rl_transfer.image.data.arrays import ArrayLoader
 from rl_transfer.seeding import generator
 from rl_transfer.spec.image_data import GlyphData
 from rl_transfer.supervised.data import LabelledSet, OpenedData
+from rl_transfer.supervised.figures import fonts_folder
 from rl_transfer.wording import did_you_mean
 
 CHARACTERS = {
@@ -64,21 +64,6 @@ def open_glyphs(data: GlyphData, key: str = "data") -> OpenedData:
     labels = character_of if data.label == "character" else face_of
     names = tuple(characters) if data.label == "character" else tuple(face.stem for face in faces)
     return OpenedData(names, LabelledSet(labels.astype(np.int64), ArrayLoader(np.stack(images))))
-
-
-def fonts_folder() -> Path:
-    """Matplotlib's folder of TrueType fonts; matplotlib is not imported.
-
-    Returns:
-        The folder.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-    """
-    spec = importlib.util.find_spec("matplotlib")
-    if spec is None or spec.origin is None:
-        raise MissingExtraError("the fonts come with matplotlib, which is not installed")
-    return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"
 
 
 def find_face(name: str, key: str | None = None) -> Path:

@@ -1,0 +1,1 @@
+"""Texts, the second kind of labelled data: transformer encoders under a linear head."""

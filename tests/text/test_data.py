@@ -1,0 +1,168 @@
+"""Tables and folders of texts: what is read, what is left out and counted, what is refused."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rl_transfer.errors import ConfigError, RLTransferError
+from rl_transfer.spec.text import TextData
+from rl_transfer.supervised.data import OpenedData
+from rl_transfer.text.data import open_texts
+from rl_transfer.text.room import TEXTS
+
+ROWS = [("a fine one", "good"), ("a dull one", "bad"), ("what a joy", "good"), ("what a bore", "bad")]
+
+
+def opened(path: Path, **options: Any) -> OpenedData:
+    return open_texts(TextData(name="texts", path=str(path), **options))
+
+
+def items(data: OpenedData, part: str = "pool") -> list[tuple[str, str]]:
+    found = getattr(data, part)
+    return [(found.load(i), data.classes[label]) for i, label in enumerate(found.labels)]
+
+
+def written(path: Path, rows: Sequence[tuple[str, object]]) -> Path:
+    objects = [{"text": text, "label": label} for text, label in rows]
+    lines = {
+        ".jsonl": "\n".join(map(json.dumps, objects)) + "\n\n",
+        ".json": json.dumps(objects),
+        ".csv": "text,label\n" + "".join(f'"{text}",{label}\n' for text, label in rows),
+        ".tsv": "text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(lines[path.suffix], encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.jsonl", "x.json"])
+def test_every_table_says_the_same(tmp_path: Path, name: str) -> None:
+    data = opened(written(tmp_path / name, ROWS))
+    assert data.classes == ("bad", "good")
+    assert items(data) == ROWS
+    assert data.test is None
+    assert data.notes == ()
+
+
+def test_a_folder_has_a_class_per_sub_folder_and_may_have_a_test_part(tmp_path: Path) -> None:
+    for part, rows in (("train", ROWS), ("test", [("a new joy", "good"), ("a new bore", "bad")])):
+        for index, (text, label) in enumerate(rows):
+            path = tmp_path / part / label / f"{index}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    data = opened(tmp_path)
+    assert sorted(items(data)) == sorted(ROWS)
+    assert items(data, "test") == [("a new bore", "bad"), ("a new joy", "good")]
+    assert sorted(items(opened(tmp_path / "train"))) == sorted(ROWS)
+
+
+def test_labels_have_names_and_numbers_their_order(tmp_path: Path) -> None:
+    numbered = written(tmp_path / "x.jsonl", [("a", 10), ("b", 2), ("c", 0)])
+    assert opened(numbered).classes == ("0", "2", "10")
+    named = opened(numbered, names={"10": "ten", "2": "two", "0": "none"})
+    assert named.classes == ("ten", "two", "none")
+    assert items(named) == [("a", "ten"), ("b", "two"), ("c", "none")]
+
+
+def test_copies_are_used_once_and_counted(tmp_path: Path) -> None:
+    train = [*ROWS, ("A  FINE one", "good"), ("torn", "good"), ("torn", "bad"), ("tested", "good")]
+    written(tmp_path / "train.csv", train)
+    written(tmp_path / "test.csv", [("Tested", "good"), ("new", "bad"), ("new", "bad")])
+    data = opened(tmp_path)
+    assert items(data) == ROWS
+    assert items(data, "test") == [("Tested", "good"), ("new", "bad")]
+    assert data.notes == (
+        "2 texts that stand there twice left out",
+        "2 texts that stand there with several classes left out",
+        "1 text to learn from that are in the test part too left out",
+    )
+
+
+def test_parts_share_no_text_whatever_the_seed(tmp_path: Path) -> None:
+    rows = [(f"text {i % 30}", ("bad", "good")[i % 2]) for i in range(90)]
+    data = TextData(name="texts", path=str(written(tmp_path / "x.csv", rows)), shots=5, validation=0.2)
+    for seed in range(3):
+        splits = TEXTS.split(data, 0, seed)
+        parts = [splits.train, splits.validation, splits.test]
+        texts = [part.load(i) for part in parts if part is not None for i in range(len(part))]
+        assert len(texts) == len(set(texts)) == 10 + 8
+        assert np.bincount(splits.train.labels).tolist() == [4, 4]
+
+
+def test_incomplete_rows_are_refused_or_left_out_and_counted(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.jsonl", [*ROWS, ("  ", "good"), ("no class", None)])
+    with pytest.raises(ConfigError, match=r"line 5 has no text .*skip_incomplete: true"):
+        opened(path)
+    data = opened(path, skip_incomplete=True)
+    assert items(data) == ROWS
+    assert data.notes == ("2 texts without text or label left out",)
+
+
+def test_encodings(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes("text,label\nfine,good\ncafé,bad\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match="line 3: the file is not in utf-8") as found:
+        opened(path)
+    assert found.value.key == "data.encoding"
+    assert items(opened(path, encoding="latin-1"))[1] == ("café", "bad")
+    with pytest.raises(ConfigError, match="there is no encoding 'klingon'"):
+        opened(path, encoding="klingon")
+    path.write_bytes(b"\xef\xbb\xbftext,label\na,good\nb,bad\n")
+    assert opened(path).classes == ("bad", "good")
+
+
+def refused(tmp_path: Path, content: str, name: str = "x.csv", **options: Any) -> str:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(RLTransferError) as found:
+        opened(path, **options)
+    return found.value.message
+
+
+def test_what_is_no_table_of_labelled_texts_is_refused_in_words(tmp_path: Path) -> None:
+    assert "has no column 'text'; it has class, review" in refused(tmp_path, "review,class\na,good\n")
+    assert "Name it under label" in refused(
+        tmp_path, '{"text": "a", "class": 1}\n', "x.jsonl", skip_incomplete=True
+    )
+    assert "line 2 has more cells" in refused(tmp_path, "text,label\na, b,good\n")
+    assert "holds no labelled texts" in refused(tmp_path, "text,label\n")
+    assert "entry 1 is no JSON object but list" in refused(tmp_path, "[1]\n", "x.jsonl")
+    assert "Expecting" in refused(tmp_path, "{nothing\n", "x.jsonl")
+    assert "expected a table" in refused(tmp_path, "x", "x.xlsx")
+    many = "text,label\n" + "".join(f"text {i},class {i}\n" for i in range(1001))
+    assert "1,001 different values in 1,001 rows; is it the label?" in refused(tmp_path, many)
+
+
+def test_a_label_in_the_test_part_only_is_refused(tmp_path: Path) -> None:
+    written(tmp_path / "train.csv", ROWS)
+    written(tmp_path / "test.csv", [("new", "good"), ("odd", "neutral"), ("old", "bad")])
+    with pytest.raises(ConfigError, match="class neutral has texts in the test part only"):
+        opened(tmp_path)
+    data = TEXTS.open_data(TextData(name="texts", path=str(tmp_path), classes=("bad", "good")))
+    assert data.test is not None
+    assert len(data.test) == 2
+
+
+def test_arrow_files_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    folder = tmp_path / "saved" / "train"
+    folder.mkdir(parents=True)
+    (folder / "data-00000-of-00001.arrow").write_bytes(b"ARROW1")
+    with pytest.raises(ConfigError, match=r"to_json\(\"train.jsonl\"\)"):
+        opened(tmp_path / "saved")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match="found nothing"):
+        opened(tmp_path / "empty")
+
+
+def test_files_that_are_not_read_do_not_change_the_data(tmp_path: Path) -> None:
+    written(tmp_path / "train.csv", ROWS)
+    data = TextData(name="texts", path=str(tmp_path))
+    before = data.planned().fingerprint
+    (tmp_path / "README.md").write_text("hello", encoding="utf-8")
+    assert data.planned().fingerprint == before
+    written(tmp_path / "train.csv", ROWS[::-1])
+    assert data.planned().fingerprint != before
