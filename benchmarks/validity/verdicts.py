@@ -4,6 +4,8 @@
     python -m benchmarks.validity.verdicts capped    # arms without spread, before and after
     python -m benchmarks.validity.verdicts equal     # equivalence at a difference of δ
     python -m benchmarks.validity.verdicts families  # false verdicts and power in families of cells
+    python -m benchmarks.validity.verdicts doubted   # bimodal against normal arms, and a studentised test
+    python -m benchmarks.validity.verdicts gaps      # power of arms at the ceiling, by the gap
 
 Each takes one to three minutes on one core; ``--repeats 200`` gives a quick look.
 """
@@ -12,11 +14,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from benchmarks.validity.arms import CAP, DELTA, SHAPES, FloatArray, capped, normal
-from benchmarks.validity.rules import Tests, guarded, plain, verdicts
+from benchmarks.validity.arms import CAP, DELTA, RANDOM, SHAPES, FloatArray, capped, normal
+from benchmarks.validity.rules import Tests, guarded, plain, studentised, verdicts
 
 SEEDS = (4, 5, 10, 20)
 Rule = Callable[[FloatArray, FloatArray], Tests]
@@ -55,6 +58,47 @@ def shapes(repeats: int) -> Iterator[str]:
                 cover = float(((found.low <= 0) & (found.high >= 0)).mean())
                 cells += [f"{cover:.3f}", f"{told['positive'] + told['negative']:.3f}"]
             yield f"| {name} | {name_of} | {' | '.join(cells)} |"
+
+
+def doubted(repeats: int) -> Iterator[str]:
+    """Bimodal and skewed arms against normal ones of the same mean: the test as it is, and studentised.
+
+    Args:
+        repeats: draws per row.
+    """
+    rng = np.random.default_rng(4)
+    yield "| arm | against | K | coverage | false | false, studentised test |"
+    yield "|---|---|---|---|---|---|"
+    for name, other in (("bimodal", "normal"), ("bimodal", "bimodal"), ("skewed", "normal")):
+        for runs in (10, 20):
+            x, y = (SHAPES[each](rng, (repeats, runs), 300.0) for each in (name, other))
+            found = guarded(x, y)
+            cover = float(((found.low <= 0) & (found.high >= 0)).mean())
+            told = [
+                shares(each) for each in (found, replace(found, p=np.maximum(found.p, studentised(x, y))))
+            ]
+            false = " | ".join(f"{each['positive'] + each['negative']:.4f}" for each in told)
+            against = "its like" if name == other else other
+            yield f"| {name} | {against} | {runs} | {cover:.4f} | {false} |"
+
+
+def gaps(repeats: int) -> Iterator[str]:
+    """What one run more leaves of five runs at the ceiling, by the gap to a normal arm below.
+
+    Args:
+        repeats: draws per row.
+    """
+    rng = np.random.default_rng(5)
+    seeds = (5, 6, 8, 10)
+    yield "| gap | of the way to random | " + " | ".join(f"K = {runs}" for runs in seeds) + " |"
+    yield "|---|---|" + "---|" * len(seeds)
+    for mean in (136.0, 160.0, 180.0, 188.0, 196.0, 210.0, 230.0, 250.0):
+        cells = []
+        for runs in seeds:
+            x, y = np.full((repeats, runs), CAP), normal(rng, (repeats, runs), mean)
+            cells.append(f"{shares(guarded(x, y))['positive']:.2f}")
+        share = (CAP - mean) / (CAP - RANDOM)
+        yield f"| {CAP - mean:.0f} | {share:.0%} | {' | '.join(cells)} |"
 
 
 def narrow(rng: np.random.Generator, shape: tuple[int, ...], mean: float) -> FloatArray:
@@ -195,6 +239,8 @@ TABLES: Mapping[str, Callable[[int], Iterator[str]]] = {
     "capped": capped_arms,
     "equal": equal,
     "families": families,
+    "doubted": doubted,
+    "gaps": gaps,
 }
 
 

@@ -26,6 +26,9 @@ from rl_transfer.spec import Analysis, JsonObject
 
 Role = Literal["source", "target", "random", "tuning", "scores"]
 
+FARTHEST = 1e30
+"""No return farther from 0 is analysed: squares would overflow, and TensorBoard knows 3e38 at most."""
+
 _LARGE = ("spec", "plan", "frozen", "architecture", "files")
 """Parts of a record that no figure rests on; those of ten thousand runs would fill the memory."""
 
@@ -275,7 +278,10 @@ def _read_run(run: Run, folder: Path) -> Run:
     reading = RunFolder(folder / "runs" / run.id).read()
     curve = None if reading.curve is None else _curve(reading.curve)
     record = reading.record and {key: part for key, part in reading.record.items() if key not in _LARGE}
-    return replace(run, record=record, curve=curve, problem=reading.problem, on_trust=reading.on_trust)
+    problem = reading.problem
+    if curve is not None and (most := max(float(np.abs(each).max()) for each in curve.returns)) > FARTHEST:
+        problem, curve = f"failed: its returns reach {most:.3g} in size, and {FARTHEST:g} is the most", None
+    return replace(run, record=record, curve=curve, problem=problem, on_trust=reading.on_trust)
 
 
 def _curve(points: Sequence[JsonObject]) -> Curve:

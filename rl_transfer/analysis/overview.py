@@ -90,20 +90,15 @@ def warnings(
     Returns:
         Too few seeds, missing runs, data that are not used, mixed code and CPUs; empty if there is nothing.
     """
-    found, seeds, cells = [], len(sweep.seeds), len(family)
+    found, cells = [], len(family)
     if least_seeds is None:
         found.append(
             f"no number of seeds lets a lone effect among {counted(cells, 'cell')} pass the correction: "
             "analyse fewer cells at a time"
         )
-    elif seeds < least_seeds and (without := _without_effects(family)):
+    elif (few := _too_few(sweep, family, least_seeds)) and (without := _without_effects(family)):
         place = "" if len(without) == len(JUDGED) else f" on {METRICS[without[0]].claim}"
-        found.append(
-            f"no gain or loss could be settled{place}, and {counted(seeds, 'seed')} per arm "
-            f"{'is' if seeds == 1 else 'are'} too few for a lone one among {counted(cells, 'cell')} "
-            f"(the smallest p of the exact test is {smallest_p(seeds, seeds):.3g}): "
-            f"take at least {least_seeds}"
-        )
+        found.append(f"no gain or loss could be settled{place}, and {few}")
     state = counts(sweep.runs)
     if state["finished"] < state["planned"]:
         found.append(
@@ -170,6 +165,27 @@ def _data_notes(sweep: Sweep) -> list[str]:
             for note in notes if isinstance(notes, list) else ():
                 places.setdefault(str(note), []).append(str(name))
     return [f"{in_words(list(dict.fromkeys(names)))}: {note}" for note, names in places.items()]
+
+
+def _too_few(sweep: Sweep, family: Sequence[Mapping[Judged, Comparison]], least_seeds: int) -> str:
+    """That seeds, or the source policies that are compared in their place, are too few; empty if not."""
+    seeds, cells = len(sweep.seeds), len(family)
+    pooled = [
+        each.policies for cell in family for entry in cell.values() if (each := entry.fed) and each.pooled
+    ]
+    if seeds < least_seeds:
+        who, p, take = f"{counted(seeds, 'seed')} per arm", smallest_p(seeds, seeds), str(least_seeds)
+    elif pooled and (p := smallest_p(fewest := min(pooled), seeds)) * cells >= sweep.settings.q:
+        policies = counted(fewest, "source policy", "source policies")
+        who = f"{policies} against {counted(seeds, 'from-scratch run')}"
+        needed = (m for m in range(fewest, seeds) if smallest_p(m, seeds) * cells < sweep.settings.q)
+        take = f"{next(needed, least_seeds)} policies"
+    else:
+        return ""
+    return (
+        f"{who} {'is' if seeds == 1 else 'are'} too few for a lone one among {counted(cells, 'cell')} "
+        f"(the smallest p of the exact test is {p:.3g}): take at least {take}"
+    )
 
 
 def _without_effects(family: Sequence[Mapping[Judged, Comparison]]) -> list[Judged]:

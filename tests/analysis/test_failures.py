@@ -273,3 +273,33 @@ def test_at_most_three_damaged_and_three_reset_runs_are_named() -> None:
 def test_a_target_has_the_budget_of_the_runs_that_there_are(given: Sweep) -> None:
     budget = max(run.curve.budget for run in given.runs if run.curve is not None)
     assert [target.budget for target in analyse(given).targets.values()] == [budget]
+
+
+def fed_by(policies: int, seeds: int, cells: int) -> list[str]:
+    """The warning where so many policies feed so many seeds in each of these cells."""
+    arms: Arms = {}
+    for index in range(cells):
+        for key in ((None, f"t{index}", "scratch"), ("base", f"t{index}", "fine-tune")):
+            runs = arm(key, [shifted(SLOW, 4.0 * (seed % 3)) for seed in range(seeds)])
+            arms[key] = tuple(
+                dataclasses.replace(
+                    run, record={**(run.record or {}), "source_run": f"s{run.seed % policies}"}
+                )
+                if key[0]
+                else run
+                for run in runs
+            )
+    return too_few(analyse(sweep(arms, seeds=seeds)))
+
+
+def test_too_few_source_policies_are_told_where_seeds_would_be_enough() -> None:
+    # Four policies against six from-scratch runs: 1 / C(10, 4) = 1 / 210; five: 1 / C(11, 5) = 1 / 462
+    (text,) = fed_by(4, 6, 12)
+    assert text == (
+        "no gain or loss could be settled, and 4 source policies against 6 from-scratch runs are too few "
+        "for a lone one among 12 cells (the smallest p of the exact test is 0.00476): "
+        "take at least 5 policies"
+    )
+    assert fed_by(6, 6, 12) == [], "a policy of its own for each of six seeds"
+    assert fed_by(4, 6, 8) == [], "8 / 210 is below 0.05"
+    assert fed_by(1, 6, 12) == [], "of a checkpoint runs are compared"

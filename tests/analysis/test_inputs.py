@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from rl_transfer.analysis import analyse, read_sweep, text_table
+from rl_transfer.analysis import analyse, csv_text, read_sweep, summary, text_table
 from rl_transfer.analysis.inputs import Curve
 from rl_transfer.analysis.settings import read_settings
 from rl_transfer.errors import StoreError
@@ -72,6 +72,36 @@ def test_a_run_that_cannot_be_used_says_why(tmp_path, spoil, problem):
     assert not run.finished
     assert run.curve is None
     assert run.problem.startswith(problem)
+
+
+@pytest.mark.parametrize("size", [1e299, -1e307, 1.1e30])
+def test_returns_that_no_square_holds_are_a_failed_run_and_no_traceback(tmp_path, size):
+    folder = SyntheticSweep(seeds=3, budget=512).write(tmp_path / "sweep")
+    as_old(folder / "runs" / FINE_TUNED)
+    lines = f'{{"step": 0, "returns": [1.0]}}\n{{"step": 512, "returns": [{size}, 2.0]}}\n'
+    (folder / "runs" / FINE_TUNED / "curve.jsonl").write_text(lines)
+    found = read_sweep(folder)
+    run = run_of(found, FINE_TUNED)
+    assert run.curve is None
+    assert run.problem == f"failed: its returns reach {abs(size):.3g} in size, and 1e+30 is the most"
+    cells = analyse(found).select(kind="transfer")
+    assert "failed" in {entry.outcome for cell in cells for entry in cell.comparisons.values()}
+
+
+@pytest.mark.parametrize("size", [1e30, -9e29])
+def test_the_largest_returns_are_computed_with(tmp_path, size):
+    folder = SyntheticSweep(seeds=4, budget=512).write(tmp_path / "sweep")
+    for place, path in enumerate(sorted((folder / "runs").iterdir())):
+        as_old(path)
+        curve = path / "curve.jsonl"
+        points = [json.loads(line) for line in curve.read_text().splitlines()]
+        lines = [json.dumps({**point, "returns": [size * (1 - place / 100), size / 2]}) for point in points]
+        curve.write_text("\n".join(lines) + "\n")
+    found = read_sweep(folder)
+    assert {run.problem for run in found.runs} == {None}
+    matrix = analyse(found)
+    json.dumps(summary(matrix), allow_nan=False)
+    csv_text(matrix)
 
 
 @pytest.mark.parametrize(

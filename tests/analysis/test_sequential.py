@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.validity.sequential import PEEKS, PLAN, SHAPES, simulate
+from benchmarks.validity.sequential import DELTA, PEEKS, PLAN, RANDOM, SHAPES, judged, simulate
 from rl_transfer.analysis import arm_statistics, sequential
 from rl_transfer.analysis.arm_statistics import permutation_p
+from rl_transfer.analysis.contrast import contrast
+from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.sequential import (
     block_permutation_p,
     relabellings,
@@ -19,6 +21,7 @@ from rl_transfer.analysis.sequential import (
     spent,
     weights,
 )
+from rl_transfer.analysis.tolerance import Tolerance
 
 RNG = np.random.default_rng
 LOOKS = st.lists(st.integers(1, 60), min_size=1, max_size=8, unique=True).map(sorted)
@@ -189,3 +192,41 @@ def test_a_family_that_shares_a_from_scratch_arm_keeps_its_false_discovery_rate(
     assert false.mean() < 0.05
     assert found.settled[:, ~null].mean() > 0.9
     assert found.seeds[:, ~null].mean() < 16
+
+
+@pytest.mark.parametrize("blocks", [[5], [4, 2]])
+def test_the_simulated_run_more_is_the_products(blocks):
+    """Arms of the simulation are in spreads; one at its cap, one at a floor, and some with spread."""
+    rng = RNG(3)
+    runs = sum(blocks)
+    x, y = rng.normal(size=(8, runs)) + 1.2, rng.normal(size=(8, runs))
+    x[0], y[1], x[2] = 1.5, -2.0, 0.0
+    x[3] = y[3] = 1.0
+    found = judged(x, y, blocks, RNG(0), 0.05, guard=True, delta=DELTA, few=10**9)
+    plain = judged(x, y, blocks, RNG(0), 0.05, guard=False, delta=DELTA, few=10**9)
+    scale = ScoreScale("raw", RANDOM, math.nan, Tolerance(DELTA), random_returns=(RANDOM,), best=9.0)
+
+    def test(first, second, generator):
+        ends = np.cumsum(blocks)[:-1]
+        mine, other = (np.split(np.array([*side.values()]), ends) for side in (first, second))
+        return block_permutation_p(mine, other, generator, samples=2000)
+
+    for row in range(8):
+        first, second = (
+            {f"{name}{i}": float(v) for i, v in enumerate(s[row])} for name, s in (("x", x), ("y", y))
+        )
+        mine = contrast(first, second, scale, 0.95, RNG(0), ("a", "b"), test)
+        measured = mine.measured or mine
+        assert plain.p[row] == pytest.approx(measured.p)
+        assert found.p[row] == pytest.approx(mine.p, abs=0.03)
+        clear = (mine.raw.low > 0) - (mine.raw.high < 0)
+        assert found.sign[row] == clear * (clear == mine.relevance)
+        assert found.equivalence_p[row] == pytest.approx(mine.equivalence_p, abs=1e-9)
+
+
+def test_the_run_more_and_delta_only_make_verdicts_rarer():
+    x, y = (SHAPES["capped"](RNG(place), (300, 1, 10)) for place in (1, 2))
+    plain, guarded = (
+        simulate(x + 1.5, y, (5, 10), RNG(4), guard=guard, few=0).settled.mean() for guard in (False, True)
+    )
+    assert 0.6 < guarded < plain

@@ -14,6 +14,7 @@ from rl_transfer.analysis.attribution import ControlCheck, Question, Summand, at
 from rl_transfer.analysis.contrast import contrast
 from rl_transfer.analysis.fieller import Line, Sample, confidence_set
 from rl_transfer.analysis.score_scale import ScoreScale
+from rl_transfer.analysis.sequential import block_permutation_p
 from rl_transfer.analysis.special import t_cdf
 from rl_transfer.analysis.tolerance import Tolerance
 
@@ -39,6 +40,16 @@ def test_the_simulated_rules_are_the_products(shape):
             assert values == pytest.approx(expected, abs=1e-7)
         relevance = int(found.least[place] >= DELTA) - int(found.most[place] <= -DELTA)
         assert relevance == mine.relevance
+
+
+def test_the_simulated_studentised_test_is_the_products():
+    rng = np.random.default_rng(6)
+    x, y = SHAPES["bimodal"](rng, (10, 4), 300.0), SHAPES["normal"](rng, (10, 5), 250.0)
+    found = rules.studentised(x, y)
+    for place in range(10):
+        # Arms of different sizes are studentised there.
+        expected = block_permutation_p([x[place]], [y[place]], np.random.default_rng(0), samples=1)
+        assert found[place] == pytest.approx(expected)
 
 
 def test_the_simulated_distribution_and_correction_are_the_products():
@@ -85,9 +96,21 @@ def test_a_family_is_corrected_as_a_whole():
     assert (claimed["positive"] | claimed["negative"]).any(axis=1).mean() < 0.15
 
 
-@pytest.mark.parametrize("table", ["capped", "families"])
+def test_power_at_the_ceiling_is_a_matter_of_the_gap():
+    rng = np.random.default_rng(7)
+    found = [
+        shares(guarded(np.full((400, 5), CAP), SHAPES["normal"](rng, (400, 5), mean)))["positive"]
+        for mean in (136.0, 188.0, 196.0, 250.0)
+    ]
+    assert found == sorted(found, reverse=True)
+    assert found[0] > 0.97
+    assert found[-1] < 0.15
+    assert found[2] < 0.75 < found[1] + 0.06
+
+
+@pytest.mark.parametrize("table", ["capped", "families", "gaps", "doubted"])
 def test_every_table_is_printed(table, capsys):
-    assert set(TABLES) == {"shapes", "capped", "equal", "families"}
+    assert set(TABLES) == {"shapes", "capped", "equal", "families", "doubted", "gaps"}
     rows = TABLES[table](1)
     assert next(rows).startswith("| ")
     assert set(next(rows)) == set("|-")
