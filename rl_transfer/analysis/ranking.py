@@ -60,7 +60,7 @@ def taus(scores: FloatArray, gains: FloatArray, weights: FloatArray) -> FloatArr
     """
     pairs = _pairs(len(scores))
     alike = _concordance(scores, gains, pairs)
-    counted = (weights[:, pairs[0]] * weights[:, pairs[1]]) @ alike.reshape(len(alike), -1)
+    counted = (weights[:, pairs[0]] * weights[:, pairs[1]]) @ alike.reshape(len(alike), 3 * alike.shape[1])
     both, of_scores, of_gains = np.moveaxis(counted.reshape(len(weights), -1, 3), -1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         found: FloatArray = both / np.sqrt(of_scores * of_gains)

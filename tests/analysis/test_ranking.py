@@ -187,3 +187,7 @@ def test_permutations_of_sources_keep_targets_together():
     found = rank(scores, scores, np.random.default_rng(0), 10, 0.95)
     orders = [*itertools.permutations(range(3))]
     assert found.p == sum(order[0] == 0 for order in orders) / len(orders)
+
+
+def test_a_single_source_is_ranked_by_nothing_and_breaks_nothing():
+    assert math.isnan(kendall_tau([1.0], [2.0]))
