@@ -56,7 +56,7 @@ SUB_ROOMS = {
         "figures", "splits", "classifier", "kind", "batches", "evaluate", "bundle",
         "sources", "measures", "seen", "series", "translate", "optimizers", "matching", "transfer", "loop",
         "curve", "features", "alignment", "realign", "probe", "diagnosis", "checkpoint", "training", "run",
-        "preflight", "room",
+        "preflight", "scores", "room",
     ),
     "rl_transfer.image": (
         "preprocessing", "heads", "parts", "resnet", "backbones", "checkpoints", "weight_files", "weights",

@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from rl_transfer.cli import board, calibrate, configs, environments, experiments, policies, runs, single_runs
+from rl_transfer.cli import (
+    board,
+    calibrate,
+    configs,
+    environments,
+    experiments,
+    policies,
+    recommending,
+    runs,
+    single_runs,
+)
 from rl_transfer.cli.common import out
 from rl_transfer.errors import Interrupted
 
@@ -26,6 +36,7 @@ for command in (
     single_runs.train,
     single_runs.transfer,
     single_runs.evaluate,
+    recommending.recommend,
     experiments.sweep,
     experiments.report,
     calibrate.calibrate,

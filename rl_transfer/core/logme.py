@@ -1,4 +1,4 @@
-"""LogME: what a pretrained model's features say of labels, without training."""
+"""LogME and LEEP: what a pretrained model's features and predictions say of labels, without training."""
 
 from __future__ import annotations
 
@@ -82,3 +82,35 @@ def _fit(
     residual = float((along * (alpha / shrunk) ** 2).sum()) + outside
     largest = max(float(squares.max(initial=0.0)), np.finfo(float).tiny)
     return max(weights, LEAST_SHARE * whole / largest), max(residual, LEAST_SHARE * whole)
+
+
+def leep(probabilities: Floats, labels: NDArray[np.int64]) -> float:
+    """The log expected empirical prediction of target labels through a source model's own classes.
+
+        P̂(y, z) = 1/n Σ_{i: y_i = y} θ(x_i)_z,  P̂(y | z) = P̂(y, z) / P̂(z)
+        LEEP = 1/n Σ_i log Σ_z P̂(y_i | z) θ(x_i)_z
+
+    Args:
+        probabilities: ``[n, source classes]``, θ(x_i): rows that sum to 1.
+        labels: ``int[n]``, y_i ≥ 0, classes of the target.
+
+    Returns:
+        Nats per sample, at most 0; higher is better.
+
+    Raises:
+        ValueError: shapes that do not match, no sample, or rows that are no probabilities.
+
+    Source:
+        Nguyen, Hassner, Seeger, Archambeau (2020), "LEEP: A New Measure to Evaluate Transferability of
+        Learned Representations", ICML, equations 1–2.
+    """
+    if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or not probabilities.size:
+        raise ValueError(
+            f"expected probabilities [n, z] and n labels, got {probabilities.shape}, {labels.shape}"
+        )
+    if not ((probabilities >= 0).all() and np.allclose(probabilities.sum(axis=1), 1, atol=1e-4)):
+        raise ValueError("every row of probabilities must be of numbers from 0 that sum to 1")
+    joint = np.zeros((int(labels.max()) + 1, probabilities.shape[1]))
+    np.add.at(joint, labels, probabilities / len(labels))
+    given = joint / np.maximum(joint.sum(axis=0), np.finfo(float).tiny)
+    return float(np.log((given[labels] * probabilities).sum(axis=1)).mean())

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from rl_transfer.frame.scores import ScoringRequest, SourceScores
 from rl_transfer.results import Labels, RunFolder
 from rl_transfer.spec import MatrixConfig
 from rl_transfer.spec.base import Json
@@ -225,4 +226,22 @@ class Room(Protocol[RunT, SuiteT]):
 
         Raises:
             RLTransferError: it cannot be read, or measured on that.
+        """
+
+    def score_sources(
+        self, arguments: Sequence[str], request: ScoringRequest, say: Say = silent
+    ) -> Sequence[SourceScores]:
+        """Score sources on a target before anything is trained there.
+
+        Args:
+            arguments: each as for :meth:`find_source`; nothing is imported.
+            request: the target, and how much of it each source may use.
+            say: gets a line before every source.
+
+        Returns:
+            In the order of ``arguments``; one that cannot act in the target says so.
+
+        Raises:
+            RLTransferError: a source or the target cannot be read, or the budget is too small: the least is
+                named.
         """

@@ -112,3 +112,18 @@ class SourceScores:
         if self.returns or self.random_returns:
             found["returns"], found["random_returns"] = [*self.returns], [*self.random_returns]
         return found
+
+
+@dataclass(frozen=True)
+class ScoringRequest:
+    """On what sources are scored, and what that may cost.
+
+    Attributes:
+        target: environment id, shipped target, YAML file; for classifiers a folder or YAML file of data.
+        steps: samples of the target that each source may use, ≥ 1.
+        seed: root seed.
+    """
+
+    target: str
+    steps: int
+    seed: int = 0

@@ -21,6 +21,7 @@ from rl_transfer.frame import (
     run_identity,
     silent,
 )
+from rl_transfer.frame.scores import ScoringRequest, SourceScores
 from rl_transfer.results import PLAYED, RunFolder
 from rl_transfer.rl.environments import spaces
 from rl_transfer.rl.environments.described import as_spec
@@ -29,6 +30,7 @@ from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.normalization import PREFIX
 from rl_transfer.rl.scores.run import execute_scoring
 from rl_transfer.rl.scores.score import check_steps
+from rl_transfer.rl.scores.several import score_sources
 from rl_transfer.rl.sources.load import import_source, is_foreign, load_source
 from rl_transfer.rl.training.engines import with_engine, with_engines
 from rl_transfer.rl.training.preflight import preflight, resolve
@@ -149,6 +151,12 @@ class RLRoom:
             **({"notes": [*notes]} if notes else {}),
         }
         return Measured(data, text)
+
+    def score_sources(
+        self, arguments: Sequence[str], request: ScoringRequest, say: Say = silent
+    ) -> Sequence[SourceScores]:
+        """Score policies in an environment; see :meth:`rl_transfer.frame.Room.score_sources`."""
+        return score_sources(arguments, request, say)
 
 
 ROOM: Room[RLRun, RLSuite] = RLRoom()

@@ -21,6 +21,7 @@ from rl_transfer.frame import (
     run_identity,
     silent,
 )
+from rl_transfer.frame.scores import ScoringRequest, SourceScores
 from rl_transfer.results import ACCURACY_DIGITS, Labels, RunFolder
 from rl_transfer.spec import locate
 from rl_transfer.spec.base import Json
@@ -40,6 +41,7 @@ from rl_transfer.supervised.predictions import Predictions, named_accuracy, per_
 from rl_transfer.supervised.preflight import preflight
 from rl_transfer.supervised.realign import UNLABELLED, realign
 from rl_transfer.supervised.run import execute
+from rl_transfer.supervised.scores import LabelledTarget, score_network
 from rl_transfer.supervised.seen import measurable
 from rl_transfer.supervised.sources import save_pretrained
 from rl_transfer.wording import in_words
@@ -171,6 +173,34 @@ class SupervisedRoom:
             request.of_policies,
         )
         return self.measure(argument, self.named_data(request.data), request)
+
+    def score_sources(
+        self, arguments: Sequence[str], request: ScoringRequest, say: Say = silent
+    ) -> Sequence[SourceScores]:
+        """Score classifiers on labelled training items of other data.
+
+        Args:
+            arguments: bundles, run folders, addresses of pretrained weights.
+            request: the data, and how many labelled items of them may be used.
+            say: gets a line before every source.
+
+        Returns:
+            In the order of ``arguments``.
+
+        Raises:
+            ConfigError: the items are of one class.
+            RLTransferError: a source or the data cannot be read.
+        """
+        data = self.named_data(request.target)
+        if data is None:
+            raise ConfigError("no data are named to score sources on")
+        target = LabelledTarget(self.kind, data, request.steps, request.seed)
+        found = []
+        for argument in arguments:
+            say(f"scoring {argument}")
+            network = None if Path(argument).exists() else self.kind.find_pretrained(argument)
+            found.append(score_network(network or load_network(self.kind, Path(argument)), target))
+        return found
 
     def _refuse(self, argument: str, instead: str, options: Mapping[str, object]) -> None:
         """Refuse options of policies, where any was given."""

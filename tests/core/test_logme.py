@@ -1,9 +1,9 @@
-"""LogME against the evidence that it maximises."""
+"""LogME against the evidence that it maximises, LEEP against a case by hand."""
 
 import numpy as np
 import pytest
 
-from rl_transfer.core.logme import logme
+from rl_transfer.core.logme import leep, logme
 
 
 def evidence(features, labels, alpha, beta):
@@ -80,3 +80,35 @@ def test_a_perfect_fit_is_finite_and_nothing_is_nan() -> None:
 def test_what_is_no_sample_is_refused(features: np.ndarray, labels: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"expected features|must be finite"):
         logme(features, labels)
+
+
+def test_leep_by_hand() -> None:
+    """θ = (.8, .2), (.6, .4) for y = 0 and (.1, .9), (.3, .7) for y = 1.
+
+    P̂(y, z): y=0: .35, .15; y=1: .1, .4. P̂(0|z) = .35/.45, .15/.55; P̂(1|z) = .1/.45, .4/.55.
+    """
+    theta = np.array([[0.8, 0.2], [0.6, 0.4], [0.1, 0.9], [0.3, 0.7]])
+    a, b = 0.35 / 0.45, 0.15 / 0.55
+    wanted = np.mean(
+        np.log(
+            [
+                0.8 * a + 0.2 * b,
+                0.6 * a + 0.4 * b,
+                0.1 * (1 - a) + 0.9 * (1 - b),
+                0.3 * (1 - a) + 0.7 * (1 - b),
+            ]
+        )
+    )
+    assert leep(theta, np.array([0, 0, 1, 1])) == pytest.approx(wanted)
+
+
+def test_leep_of_a_source_that_knows_and_of_one_that_knows_nothing() -> None:
+    labels = np.array([0, 1, 2, 0, 1, 2])
+    assert leep(np.eye(3)[labels], labels) == pytest.approx(0.0)
+    assert leep(np.full((6, 4), 0.25), labels) == pytest.approx(np.log(1 / 3)), "the entropy of the labels"
+
+
+@pytest.mark.parametrize("rows", [[[0.5, 0.6]], [[1.5, -0.5]], [[0.5, 0.5], [0.5, 0.5]]])
+def test_leep_takes_probabilities_only(rows: list[list[float]]) -> None:
+    with pytest.raises(ValueError, match="probabilities"):
+        leep(np.array(rows), np.array([0]))

@@ -13,7 +13,16 @@ from rl_transfer.spec import MatrixConfig
 from rl_transfer.spec.experiment import RunConfig
 from rl_transfer.sweep.dispatch import KINDS, bundle_kind, room
 
-VERBS = ("execute", "resolve_run", "resolve", "preflight", "find_source", "inspect", "evaluate")
+VERBS = (
+    "execute",
+    "resolve_run",
+    "resolve",
+    "preflight",
+    "find_source",
+    "inspect",
+    "evaluate",
+    "score_sources",
+)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
