@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, StrictInt, model_serializer, model_validator
 
+from rl_transfer.spec.alignment import Align
 from rl_transfer.spec.base import (
     FiniteFloat,
     Frozen,
@@ -22,7 +23,12 @@ from rl_transfer.spec.base import (
 )
 
 Selectors = tuple[str, ...]
-_LATER = ("as_copied", "output_maps", "adapt", "with_source_steps", "match")
+_LATER = ("as_copied", "output_maps", "adapt", "with_source_steps", "match", "align")
+_NOT_ALIGNED = (
+    "reset_on_mismatch", "input_maps", "output_maps", "adapt", "freeze", "critic_warm_up", "anchor",
+    "initial", "low_rank", "progressive", "kickstart", "guide", "hooks", "match",
+)  # fmt: skip
+"""Verbs that hold, rebuild or compare what ``align`` changes."""
 
 
 class Thaw(Frozen):
@@ -167,6 +173,8 @@ class StrategyVerbs(Frozen):
     """Heads, or ``actions`` for all in their order → for each target action the source's, or null: fresh."""
     adapt: Literal["spaces"] | None = None
     """Freeze all but the layers that depend on a space in which source and target differ (RL only)."""
+    align: Align | None = None
+    """Maps of observations and actions between source and target, estimated from samples (RL only)."""
     freeze: Selectors = ()
     """What is held fixed, bit for bit, from the first step on."""
     norm: Literal["frozen", "adapt"] = "frozen"
@@ -233,7 +241,7 @@ class StrategyVerbs(Frozen):
             raise KeyedValueError("gradual", "thaw and gradual are both given; one of them decides")
         if self.gradual and self.gradual.start > self.gradual.end:
             raise KeyedValueError("gradual.start", "gradual.start lies after gradual.end")
-        for key in ("anchor", "initial", "progressive", "adapt", "match"):
+        for key in ("anchor", "initial", "progressive", "adapt", "match", "align"):
             if getattr(self, key) and not self.copy_:
                 raise KeyedValueError(key, f"{key} works on copied weights, but copy is empty")
         decided = [
@@ -275,6 +283,15 @@ class StrategyVerbs(Frozen):
                 "match",
                 f"match cannot be combined with {mapped[0]}: it sends the source's states through the "
                 "target's network as they are",
+            )
+        beside = [key for key in _NOT_ALIGNED if self.align is not None and getattr(self, key)]
+        if self.align is not None and self.normalization == "fresh":
+            beside.append("normalization: fresh")
+        if beside:
+            raise KeyedValueError(
+                "align",
+                f"align folds maps into the copied network after its first evaluation; {', '.join(beside)} "
+                "cannot be combined with it",
             )
         useless = [key for key in idle if not self.train and getattr(self, key)]
         if useless:

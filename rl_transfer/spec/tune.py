@@ -122,7 +122,7 @@ def with_values(config: Config, values: Sequence[tuple[Sequence[str], JsonValue]
 
 FIXED_OF_STRATEGIES: tuple[str, ...] = (
     "name", "summary", "paper", "control", "control_for", "copy", "reset", "reset_on_mismatch", "input_maps",
-    "input_fill", "output_maps", "adapt", "freeze", "progressive", "train", "hooks", "uses_source",
+    "input_fill", "output_maps", "adapt", "align", "freeze", "progressive", "train", "hooks", "uses_source",
     "as_copied",
 )  # fmt: skip
 """Keys that make another strategy, and not the same one with another knob."""

@@ -16,6 +16,7 @@ RL_ONLY = {
     "critic_warm_up": "there is no critic",
     "guide": "nobody acts",
     "adapt": "it has no spaces of observations and actions",
+    "align": "nothing is played to take pairs from",
     "as_copied": "it has no knobs of exploration",
     "progressive": "lateral connections are built for sequential trunks of linear layers",
     "hooks": "supervised runs call no hooks",

@@ -44,6 +44,15 @@ def transfer_seed(run: RLRun) -> int:
     return integer_seed(run.root_seed, "transfer", run.env.digest, run.seed)
 
 
+def alignment_seed(run: RLRun) -> int:
+    """Seed of the samples that maps are estimated from; the same for every strategy on a target.
+
+    Args:
+        run: its root seed, environment and seed index count.
+    """
+    return integer_seed(run.root_seed, "alignment", run.env.digest, run.seed)
+
+
 def resumption_seed(run: RLRun, step: int) -> int:
     """Seed of environments that an interrupted run cannot put back to where they were.
 

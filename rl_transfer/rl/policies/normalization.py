@@ -278,6 +278,21 @@ def _refuse_misfit(found: torch.Tensor | None, name: str, needed: tuple[int, ...
         )
 
 
+def set_observation_moments(env: VecEnv, observations: Array) -> None:
+    """Mean and variance of a vector observation as those of a sample; how much they weigh stays.
+
+    Args:
+        env: training environments that normalise a vector observation.
+        observations: ``float[row, entry]``; a constant entry gets variance 1.
+    """
+    normalized = unwrap_vec_normalize(env)
+    moments = _moments(normalized).get("observation/") if normalized is not None else None
+    if moments is not None:
+        variance = np.asarray(observations, dtype=np.float64).var(axis=0)
+        moments.mean = np.asarray(observations, dtype=np.float64).mean(axis=0)
+        moments.var = np.where(variance > 0, variance, 1.0)
+
+
 def restore(env: VecEnv, state: Mapping[str, torch.Tensor]) -> None:
     """Set the statistics back to what they were.
 

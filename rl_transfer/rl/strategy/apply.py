@@ -20,6 +20,7 @@ from rl_transfer.rl.policies.parts import policy_parts
 from rl_transfer.rl.policies.traits import traits_of
 from rl_transfer.rl.strategy import cached_features
 from rl_transfer.rl.strategy.adapt import with_adaptation
+from rl_transfer.rl.strategy.align import Alignment, aligned_readers, noted
 from rl_transfer.rl.strategy.anchors import AnchorLoss, anchor_loss
 from rl_transfer.rl.strategy.architecture import add_low_rank, add_progressive, merge, optimizers
 from rl_transfer.rl.strategy.fidelity import (
@@ -33,6 +34,7 @@ from rl_transfer.rl.strategy.kickstart import KickstartLoss, check_teacher
 from rl_transfer.rl.strategy.knobs import HeldTargets, apply_knobs
 from rl_transfer.rl.strategy.maps import with_maps
 from rl_transfer.rl.strategy.matching import match_loss
+from rl_transfer.rl.strategy.readers import Reader, selector
 from rl_transfer.rl.strategy.translate import core_strategy, expand
 from rl_transfer.rl.strategy.trpo import refuse_optimizer_verbs, skip_frozen
 from rl_transfer.spec import RLRun
@@ -82,12 +84,24 @@ class PolicyTransfer:
         order = None if source is None else observation_order(strategy, self._name, self.parts, source)
         if not self._verbs.copy_ and self._verbs.as_copied:  # such maps are for the statistics alone
             strategy = replace(strategy, input_maps={}, output_maps={})
+        self._aligned: list[Reader] = []
+        if source is not None and self._verbs.align is not None:
+            self._aligned = aligned_readers(self._verbs, self._name, self.parts, source)
+            lenient = [*map(selector, (each.layer for each in self._aligned)), *_target_networks(self.parts)]
+            strategy = replace(strategy, reset_on_mismatch=tuple(lenient))
+            differ = [each for each in self._aligned if not each.same_features()]
+            order = (None,) * differ[0].features if differ else None
         own = (model.observation_space, model.action_space)
         strategy = with_adaptation(strategy, self._verbs, self._name, self.parts, own, source)
         given = (source.state, source.parts) if source is not None else None
         with self._explained():
             initial = apply_initial(model.policy, self.parts, strategy, self._verbs, given, seed)
         self.plan, self.reference = initial.plan, initial.reference
+        self.plan = noted(
+            self.plan,
+            [name for each in self._aligned for name in each.layer.tensors],
+            "aligned after the first evaluation",
+        )
         if source is not None and self._verbs.copy_:
             refuse_half_maps(self.plan, strategy, self._verbs, self._name, self.parts, source)
             space, statistics = model.observation_space, self._verbs.normalization
@@ -151,6 +165,27 @@ class PolicyTransfer:
                         "target's algorithm to take the source's over."
                     )
             raise
+
+    def align(self, model: BaseAlgorithm, alignment: Alignment) -> dict[str, Json]:
+        """Take the samples, estimate the maps and fold them in; the plan says so from here on.
+
+        Args:
+            model: the one that the strategy was applied to.
+            alignment: of this strategy.
+
+        Returns:
+            The record's ``alignment``.
+
+        Raises:
+            TransferError: there are too few samples.
+        """
+        values, record = alignment.carry_out()
+        targets = [name for part in _target_networks(self.parts) for name in self.parts[part].tensor_names]
+        self.plan = noted(self.plan, values.keys(), "aligned")
+        self.plan = noted(self.plan, targets, "as the aligned network")
+        if self.start:
+            self.start |= {name: each.clone() for name, each in model.policy.state_dict().items()}
+        return record
 
     @property
     def pending_thaws(self) -> int:
@@ -279,3 +314,8 @@ class PolicyTransfer:
             "digest_before": self._fixed_before,
             "digest_after": after,
         }
+
+
+def _target_networks(parts: core.PartMap) -> list[str]:
+    """The parts of target networks that have tensors."""
+    return [part.name for part in parts if part.role == "auxiliary" and part.tensors]

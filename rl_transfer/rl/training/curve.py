@@ -70,6 +70,7 @@ class TrainingCurve(BaseCallback):
         self._transfer, self._events, self._say = transfer, events, say
         self._unseen = unseen
         self._guided = 0
+        self._charged = 0
         self._previous: Snapshot | None = None
         self._next = 0
         self._beat = 0.0
@@ -122,11 +123,29 @@ class TrainingCurve(BaseCallback):
         else:
             self._record_due()
 
+    def charge(self, steps: int) -> None:
+        """Spend a part of the budget before training: what a strategy samples from the target.
+
+        Points of the schedule that lie before are of the policy as it is now.
+
+        Args:
+            steps: environment steps.
+        """
+        self._charged = steps
+        while not self._going_on and self._next < min(steps, self._run.total_steps):
+            self.evaluate(self._next)
+            self._next += self._run.evaluation.every
+
+    def _on_training_start(self) -> None:
+        """``learn`` has begun to count at 0."""
+        self.model.num_timesteps = self._charged
+
     def measure_only(self) -> None:
         """The learning curve of a policy that is not trained: the same points, no training."""
         total, every = self._run.total_steps, self._run.evaluation.every
         for step in sorted({*range(every, total, every), total}):
-            self.evaluate(step)
+            if step >= self._next:
+                self.evaluate(step)
         self._write_beat()
 
     def state(self) -> CurveState:

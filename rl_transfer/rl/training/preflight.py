@@ -21,6 +21,7 @@ from rl_transfer.rl.policies import normalization
 from rl_transfer.rl.policies.algorithms import build_model
 from rl_transfer.rl.policies.bundle import Policy, as_policy
 from rl_transfer.rl.sources.load import load_source
+from rl_transfer.rl.strategy.align import Alignment
 from rl_transfer.rl.strategy.apply import PolicyTransfer
 from rl_transfer.rl.strategy.guide import check_guide, check_guide_budget
 from rl_transfer.rl.training.engines import refuse_uncompiled
@@ -220,6 +221,8 @@ def _check_strategy(
             raise TransferError("the model has no environment")
         transfer = PolicyTransfer(few_samples(run), model, model.env, source, seed=0)
         refuse_uncompiled(run, model, bool(transfer.anchors))
+        if source is not None and strategy.align is not None:
+            Alignment(run, model, transfer.parts, source).try_out()
         rehearse(run, source)
         if strategy.guide is not None and source is not None:
             check_guide_budget(run)

@@ -24,6 +24,7 @@ from rl_transfer.rl.policies import normalization
 from rl_transfer.rl.policies.algorithms import build_model
 from rl_transfer.rl.policies.bundle import Policy, load_policy, save_policy, versions
 from rl_transfer.rl.sources.load import load_source
+from rl_transfer.rl.strategy.align import Alignment, aligned_in_words
 from rl_transfer.rl.strategy.apply import PolicyTransfer
 from rl_transfer.rl.strategy.checked_hooks import CheckedHook, HookKind
 from rl_transfer.rl.strategy.guide import check_guide, check_guide_budget
@@ -37,7 +38,7 @@ from rl_transfer.rl.training.events import logger_of
 from rl_transfer.rl.training.measuring import act_of, evaluator_of
 from rl_transfer.rl.training.rehearsal import rehearse
 from rl_transfer.spec import RLRun
-from rl_transfer.spec.base import Json
+from rl_transfer.spec.base import Json, JsonObject
 from rl_transfer.spec.engine import COMPILED
 from rl_transfer.spec.knobs import replaced_values, transfer_algorithm
 from rl_transfer.spec.network import network
@@ -129,11 +130,6 @@ class _Training:
             transfer = PolicyTransfer(self.run, model, env, self.source, seeds.transfer_seed(self.run))
             if self.source is not None:
                 self.say(transfer.plan.table())
-            diagnosis = (
-                PolicyDiagnosis(self.run, self.algorithm, model, transfer)
-                if self.run.evaluation.diagnostics
-                else None
-            )
             parameters = core.count_parameters(model.policy)
             seeds.seed_model(model, seeds.training_seed(self.run))
             if self.training.engine == COMPILED and self.strategy.train:
@@ -145,6 +141,12 @@ class _Training:
             )
             curve = TrainingCurve(self.run, self.folder, evaluator, transfer, unseen, events, self.say, kept)
             curve.begin(model)
+            aligned = self._align(model, transfer, curve)
+            diagnosis = (
+                PolicyDiagnosis(self.run, self.algorithm, model, transfer)
+                if self.run.evaluation.diagnostics
+                else None
+            )
             if self.strategy.train:
                 model.learn(self.training.total_steps, callback=curve)
                 curve.close()
@@ -152,7 +154,7 @@ class _Training:
                 curve.measure_only()
             if curve.best is not None:
                 curve.best[1].restore(model)
-            result = self._record(model, curve, transfer, zero_shot)
+            result = {**self._record(model, curve, transfer, zero_shot), **aligned}
             if diagnosis is not None:  # last of all, so that nothing can rest on it
                 result["diagnostics"] = measured(partial(diagnosis.record, model, events), self.say)
             guided = guidance.record() if guidance is not None else {"guide_steps": None}
@@ -163,6 +165,24 @@ class _Training:
             evaluator.close()
             if env is not None:
                 env.close()
+
+    def _align(
+        self, model: BaseAlgorithm, transfer: PolicyTransfer, curve: TrainingCurve
+    ) -> dict[str, JsonObject]:
+        """Estimate maps from samples of the target, measure the policy behind them; a part of the record.
+
+        Its own episodes have the seeds of the first evaluation, so that the two differ by the maps alone.
+        """
+        if self.source is None or self.strategy.align is None:
+            return {}
+        alignment = Alignment(self.run, model, transfer.parts, self.source)
+        curve.charge(alignment.charged)
+        record = transfer.align(model, alignment)
+        normalize = None if model.env is None else normalization.current_normalizer(model.env, self.algorithm)
+        act = act_of(self.run, model.policy, normalize)
+        episodes = curve.evaluator.run(act, seeds.evaluation_seeds(self.run, 0))
+        self.say(aligned_in_words(record, episodes.mean_return))
+        return {"alignment": {**record, "returns": episodes.returns}}
 
     def _events(self, checkpoints: Checkpoints) -> EventWriter:
         """Where events go; those of after the checkpoint, which never came to be, are taken back."""
