@@ -1,7 +1,7 @@
 """SD-MBTL's CartPole slice: ten pole lengths, a policy for each, and which few of them serve all ten.
 
-    python -m benchmarks.mbtl             # five seeds on the compiled engine; about two minutes of CPU
-    python -m benchmarks.mbtl --seeds 2   # a quick look
+    python benchmarks/mbtl.py             # five seeds on the compiled engine; about two minutes of CPU
+    python benchmarks/mbtl.py --seeds 2   # a quick look
 
 Every policy is played on every pole length (the zero-shot matrix). With k policies, each length is served by
 that of the k which returned most there on ten episodes, and judged on ten others. Then the same sweep over

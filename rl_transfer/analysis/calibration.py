@@ -258,7 +258,7 @@ def warning_rates(
         value = float(point[place])
         found.append(
             percentile_interval(value, sound, confidence)
-            if len(sound)
+            if len(sound) and np.ptp(sound) > 0
             else Interval(value, math.nan, math.nan)
         )
     return Warnings(
