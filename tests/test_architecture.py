@@ -55,8 +55,8 @@ SUB_ROOMS = {
         "data", "seeds", "predictions",
         "figures", "splits", "classifier", "kind", "batches", "evaluate", "bundle",
         "sources", "measures", "seen", "series", "translate", "optimizers", "matching", "transfer", "loop",
-        "curve", "features", "alignment", "realign", "probe", "diagnosis", "checkpoint", "training", "run",
-        "preflight", "scores", "room",
+        "curve", "features", "alignment", "realign", "probe", "diagnosis", "gaps", "checkpoint", "training",
+        "run", "preflight", "scores", "room",
     ),
     "rl_transfer.image": (
         "preprocessing", "heads", "parts", "resnet", "backbones", "checkpoints", "weight_files", "weights",

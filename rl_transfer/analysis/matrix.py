@@ -12,7 +12,7 @@ import numpy as np
 
 from rl_transfer.analysis import aggregate as aggregates
 from rl_transfer.analysis import comparison as compare
-from rl_transfer.analysis import overview, selection
+from rl_transfer.analysis import gaps, overview, selection
 from rl_transfer.analysis.arm_statistics import benjamini_hochberg
 from rl_transfer.analysis.arms import Arm, arm_band, build_arm, source_info
 from rl_transfer.analysis.attribution import ControlCheck, Question, Summand, attribute, control_check
@@ -391,6 +391,7 @@ class Steps:
             parting=self._parting(key) if kind != "baseline" else None,
             scale=scale,
             inside=inside(arm, confidence),
+            gaps=gaps.gaps(arm, confidence),
             knowledge=(
                 *in_short(comparisons.values(), self.sweep.labels),
                 *(text for each in comparisons.values() if (text := longer(each, self.sweep.labels.unit))),

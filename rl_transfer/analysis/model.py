@@ -12,6 +12,7 @@ from rl_transfer.analysis.arms import Band, SourceInfo
 from rl_transfer.analysis.cells import Metric
 from rl_transfer.analysis.comparison import Comparison, Judged
 from rl_transfer.analysis.flags import Flag
+from rl_transfer.analysis.gaps import LayerGaps
 from rl_transfer.analysis.inside import PartInside
 from rl_transfer.analysis.parting import DifferenceBand
 from rl_transfer.analysis.ranked_sources import SourceRanking
@@ -72,6 +73,8 @@ class Cell:
     """The constants of its scores: the target's, in a seed plan at the last look that the cell came to."""
     inside: Mapping[str, PartInside] = field(default_factory=dict)
     """Part → what its units and weights are like; empty where no record says."""
+    gaps: Mapping[str, LayerGaps] = field(default_factory=dict)
+    """Layer → how far source and target lie apart in it; empty where no record says."""
     knowledge: tuple[str, ...] = ()
     """What its controls say, in words."""
 

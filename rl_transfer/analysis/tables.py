@@ -79,6 +79,7 @@ def _cell(cell: Cell, matrix: Matrix) -> JsonObject:
         ],
         "flags": [{"code": flag.code, "message": flag.message} for flag in cell.flags],
         **({"inside": _inside(cell)} if cell.inside else {}),
+        **({"gaps": _gaps(cell)} if cell.gaps else {}),
         **tuning_of(cell, matrix),
     }
 
@@ -90,6 +91,16 @@ def _inside(cell: Cell) -> JsonObject:
             **{figure: _estimate(estimate) for figure, estimate in part.figures.items()},
         }
         for name, part in cell.inside.items()
+    }
+
+
+def _gaps(cell: Cell) -> JsonObject:
+    return {
+        name: {
+            **{figure: _estimate(estimate) for figure, estimate in layer.figures.items()},
+            "median_p": dict(layer.p),
+        }
+        for name, layer in cell.gaps.items()
     }
 
 

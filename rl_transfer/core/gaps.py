@@ -49,6 +49,30 @@ def coral(source: Tensor, target: Tensor) -> Tensor:
     return (_covariance(source) - _covariance(target)).square().sum() / (4 * width**2)
 
 
+def coral_share(source: Tensor, target: Tensor) -> Tensor:
+    """CORAL in numbers that can be compared between layers.
+
+        ‖C_s − C_t‖_F / (‖C_s‖_F + ‖C_t‖_F)
+
+    0 for equal covariances; 1 at most (triangle inequality), where one side does not vary at all; the same
+    in any unit. Our own form of Sun & Saenko's distance. 0 where neither side varies.
+
+    Args:
+        source: as :func:`coral` takes it.
+        target: likewise.
+
+    Returns:
+        A scalar from 0 to 1.
+
+    Raises:
+        TransferError: as :func:`coral` says.
+    """
+    _refuse_other_shapes(source, target)
+    one, other = _covariance(source), _covariance(target)
+    size = one.norm() + other.norm()
+    return (one - other).norm() / size if size > 0 else torch.zeros_like(size)
+
+
 def kernel_scale(source: Tensor, target: Tensor) -> Tensor:
     """The median squared distance between rows of both samples taken together.
 

@@ -81,12 +81,15 @@ def _moment(moment: NetworkMoment, part: str) -> dict[str, Json]:
     }
 
 
-def measured(measure: Callable[[], dict[str, Json]], say: Say) -> dict[str, Json]:
+def measured(
+    measure: Callable[[], dict[str, Json]], say: Say, what: str = "what is inside the network"
+) -> dict[str, Json]:
     """What a finished run is found to be like inside; a measurement that fails must not cost the run.
 
     Args:
-        measure: gives the record's ``diagnostics``.
+        measure: gives the record's ``diagnostics`` or ``gaps``.
         say: gets a line where it fails.
+        what: is measured, for that line.
 
     Returns:
         What it gives; else ``left_out``, with the reason.
@@ -95,7 +98,7 @@ def measured(measure: Callable[[], dict[str, Json]], say: Say) -> dict[str, Json
         return measure()
     except Exception as error:  # noqa: BLE001 - the run has ended well; networks and environments raise anything
         reason = what_was_raised(error)
-        say(f"what is inside the network is left out of the record: measuring it raised {reason}")
+        say(f"{what} is left out of the record: measuring it raised {reason}")
         return {"left_out": reason}
 
 

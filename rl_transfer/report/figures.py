@@ -11,6 +11,7 @@ from rl_transfer.analysis.model import Matrix
 from rl_transfer.analysis.ranked_sources import SourceRanking
 from rl_transfer.report.curves import jump_start, learning_curves, profiles
 from rl_transfer.report.dose_response import dose_response
+from rl_transfer.report.gaps_view import gaps_figure, parted
 from rl_transfer.report.heatmap import heatmap
 from rl_transfer.report.inside import inside_figure, shown
 from rl_transfer.report.ranking_view import ranking_figure
@@ -23,6 +24,7 @@ HEATMAP = "heatmap"
 def all_figures(matrix: Matrix) -> Iterator[tuple[str, Figure]]:
     """File stem and figure: ``heatmap``, ``curves-<target>`` per target, ``dose-response-<axis>`` per axis of
     severity, ``jump-start``, ``profiles``, ``inside-<target>`` per target whose records say something of it,
+    ``gaps-<target>`` likewise,
     ``sensitivity-<target>`` where arms were tuned, ``ranking-<strategy>-<metric>`` where there are several
     sources.
 
@@ -46,6 +48,9 @@ def all_figures(matrix: Matrix) -> Iterator[tuple[str, Figure]]:
     for target in matrix.targets:
         if shown(matrix, target):
             yield inside_name(target), inside_figure(matrix, target)
+    for target in matrix.targets:
+        if parted(matrix, target):
+            yield gaps_name(target), gaps_figure(matrix, target)
     if matrix.tuning is not None:
         for target in matrix.targets:
             yield sensitivity_name(target), sensitivity(matrix, matrix.tuning, target)
@@ -96,6 +101,15 @@ def inside_name(target: str) -> str:
         target: a target's name.
     """
     return f"inside-{safe_name(target)}"
+
+
+def gaps_name(target: str) -> str:
+    """File stem of where source and target part.
+
+    Args:
+        target: a target's name.
+    """
+    return f"gaps-{safe_name(target)}"
 
 
 def safe_name(name: str) -> str:

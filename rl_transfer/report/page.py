@@ -11,7 +11,15 @@ from rl_transfer.analysis.seed_plan import plan_notes
 from rl_transfer.analysis.tuning_words import tuning_notes
 from rl_transfer.report import inside, sections
 from rl_transfer.report.definitions import reading
-from rl_transfer.report.figures import curve_name, dose_name, inside_name, ranking_name, sensitivity_name
+from rl_transfer.report.figures import (
+    curve_name,
+    dose_name,
+    gaps_name,
+    inside_name,
+    ranking_name,
+    sensitivity_name,
+)
+from rl_transfer.report.gaps_view import gaps_section
 from rl_transfer.report.markup import STYLE, Html, esc, items, joined, tag
 from rl_transfer.report.ranking_view import ranking_section
 from rl_transfer.report.selection_view import selection_section
@@ -104,6 +112,7 @@ def _results(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
     parts.append(
         inside.section(matrix, lambda target, caption: _figure(drawings, inside_name(target), caption))
     )
+    parts.append(gaps_section(matrix, lambda target, caption: _figure(drawings, gaps_name(target), caption)))
     parts.append(
         tuning_section(matrix, lambda target, caption: _figure(drawings, sensitivity_name(target), caption))
     )

@@ -135,6 +135,8 @@ class SupervisedEvaluation(Frozen):
     diagnostics: bool = False
     """Whether the record says what is inside the network before and after training: dormant units, effective
     rank, distances, gradient agreement."""
+    gaps: bool = False
+    """Whether the record says how far apart source and target lie in every layer, before and after."""
     part: Literal["test", "validation"] = "test"
     """What accuracy is measured on; tuning runs of a suite take the validation part."""
 
@@ -142,8 +144,9 @@ class SupervisedEvaluation(Frozen):
     def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, Json]:
         """Leaves out what came later, at its default: ids from before it stay as they were."""
         data: dict[str, Json] = fields(self)
-        if not self.diagnostics:
-            data.pop("diagnostics", None)
+        for name in ("diagnostics", "gaps"):
+            if not getattr(self, name):
+                data.pop(name, None)
         if self.part == "test":
             data.pop("part", None)
         return data

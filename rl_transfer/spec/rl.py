@@ -105,12 +105,14 @@ class Evaluation(Frozen):
     diagnostics: bool = False
     """Whether the record says what is inside the network before and after training: dormant units, effective
     rank, distances, gradient agreement."""
+    gaps: bool = False
+    """Whether the record says how far apart source and target lie in every layer, before and after."""
 
     @model_serializer(mode="wrap")
     def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
         """Leaves out what came later, at its default: ids from before it stay as they were."""
         data: dict[str, JsonValue] = fields(self)
-        for name in ("success", "diagnostics"):
+        for name in ("success", "diagnostics", "gaps"):
             if getattr(self, name) == type(self).model_fields[name].default:
                 data.pop(name, None)
         return data

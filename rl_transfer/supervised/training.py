@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from rl_transfer import core
 from rl_transfer.errors import BundleError, TransferError
@@ -26,6 +27,7 @@ from rl_transfer.supervised.curve import EpochCurve
 from rl_transfer.supervised.diagnosis import ClassifierDiagnosis
 from rl_transfer.supervised.evaluate import Forward, measuring
 from rl_transfer.supervised.features import Penultimate, why_not_cached
+from rl_transfer.supervised.gaps import ClassifierGaps
 from rl_transfer.supervised.kind import DataKind
 from rl_transfer.supervised.loop import TrainingLoop, choose_device
 from rl_transfer.supervised.measures import Home
@@ -95,12 +97,14 @@ class ClassifierTraining:
             kind, self.strategy, self.classifier, splits.classes, self.source, seed
         )
         self.diagnosis = self._diagnosis(preprocessing) if run.evaluation.diagnostics else None
+        start = self.transfer.state() if run.evaluation.gaps else None
         if self.source is not None:
             self.say(self.transfer.describe())
         schedule = self.transfer.schedule()
         if schedule is not None:
             self.note(schedule)
         self.home = None if self.source is None else Home(kind, self.source, run.evaluation.batch_size)
+        self.gaps = None if start is None else self._gaps(preprocessing, start)
         self.transfer.prepare_terms(self.home, self.training, seed)
         if self.source is not None:
             self.source.module.to(self.device)
@@ -166,6 +170,9 @@ class ClassifierTraining:
             events.add_scalars(scalars(found, START), 0)
             events.add_scalars(scalars(found, END), self.training.epochs)
             record = {**record, "diagnostics": found}
+        if self.gaps is not None:
+            what = "the gap between source and target"
+            record["gaps"] = measured(partial(self.gaps.record, self.transfer.state()), self.say, what)
         return {
             **record,
             "parameters": {**parameters},
@@ -190,6 +197,12 @@ class ClassifierTraining:
             self.transfer.state(),
             self.transfer.reference,
         )
+
+    def _gaps(self, preprocessing: Preprocessing | None, start: dict[str, Tensor]) -> ClassifierGaps:
+        """Keeps the network as training finds it."""
+        seed = seeds.training_seed(self.run)
+        twin = self.kind.build_classifier(self.model, len(self.splits.classes), seed, preprocessing)
+        return ClassifierGaps(twin, self.splits, self.home, seed, start)
 
     def note(self, text: str) -> None:
         """Say something that belongs into the record as well.

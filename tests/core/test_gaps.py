@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rl_transfer.core.gaps import FACTORS, coral, gap_by_label, kernel_scale, mmd
+from rl_transfer.core.gaps import FACTORS, coral, coral_share, gap_by_label, kernel_scale, mmd
 from rl_transfer.errors import TransferError
 
 
@@ -22,6 +22,11 @@ def test_coral_by_hand() -> None:
     assert torch.allclose(torch.cov(source.T), torch.tensor([[2.0, 0.0], [0.0, 2.0]]))
     target = 2 * source + 5.0
     assert coral(source, target).item() == pytest.approx(72 / 16)
+    # ‖C_t − C_s‖ / (‖C_s‖ + ‖C_t‖) = 6 / (2 + 8), in any unit.
+    assert coral_share(source, target).item() == pytest.approx(0.6)
+    assert coral_share(100 * source, 100 * target).item() == pytest.approx(0.6)
+    assert coral_share(source, torch.ones(3, 2)).item() == pytest.approx(1.0)
+    assert coral_share(torch.ones(3, 2), torch.ones(3, 2)).item() == 0.0
 
 
 def test_coral_of_gaussians_with_known_covariances() -> None:

@@ -60,7 +60,7 @@ class PolicyTransfer:
         plan: what was copied, reset and skipped, and why.
         reference: the source's own values by the names of the tensors that they were copied to.
         start: every tensor of the policy as training begins, under the names from before low-rank adapters;
-            empty unless the run records diagnostics.
+            empty unless the run records diagnostics or gaps.
         losses: the terms that are added to the training loss.
         loss_hook: the user's own among them, if there is one.
 
@@ -119,7 +119,7 @@ class PolicyTransfer:
         self._fixed = self._rebuild()
         self.start = (
             {name: each.clone() for name, each in model.policy.state_dict().items()}
-            if run.evaluation.diagnostics
+            if run.evaluation.diagnostics or run.evaluation.gaps
             else {}
         )
         self._fixed_before = core.digest_model(model.policy, self._fixed)

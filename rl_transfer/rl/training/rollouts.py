@@ -128,13 +128,21 @@ def random_actor(model: BaseAlgorithm, seed: int) -> Actor:
 
     def act(observations: Observation) -> tuple[Array, Array]:
         actions = np.stack([np.asarray(space.sample()) for _ in range(count(observations))])
-        return actions, _learned(model, actions)
+        return actions, learned_actions(model, actions)
 
     return act
 
 
-def _learned(model: BaseAlgorithm, actions: Array) -> Array:
-    """Actions within an environment's bounds as an algorithm off policy keeps them."""
+def learned_actions(model: BaseAlgorithm, actions: Array) -> Array:
+    """Actions within an environment's bounds as an algorithm off policy keeps them.
+
+    Args:
+        model: whose they are.
+        actions: as environments take them.
+
+    Returns:
+        Scaled to [−1, 1] for continuous actions off policy; else as they are.
+    """
     scaled = isinstance(model.action_space, spaces.Box) and not isinstance(model.policy, ActorCriticPolicy)
     return model.policy.scale_action(actions) if scaled else actions
 
@@ -154,7 +162,7 @@ def policy_actor(model: BaseAlgorithm, normalize: Normalizer | None) -> Actor:
 
         def sample(observations: Observation) -> tuple[Array, Array]:
             actions = play(observations)
-            return actions, _learned(model, actions)
+            return actions, learned_actions(model, actions)
 
         return sample
     if policy.use_sde:

@@ -35,6 +35,7 @@ from rl_transfer.rl.training.curve import TrainingCurve
 from rl_transfer.rl.training.diagnosis import PolicyDiagnosis
 from rl_transfer.rl.training.engines import engine_record, engine_versions, refuse_other_engine
 from rl_transfer.rl.training.events import logger_of
+from rl_transfer.rl.training.gaps import PolicyGaps
 from rl_transfer.rl.training.measuring import act_of, evaluator_of
 from rl_transfer.rl.training.rehearsal import rehearse
 from rl_transfer.spec import RLRun
@@ -147,6 +148,11 @@ class _Training:
                 if self.run.evaluation.diagnostics
                 else None
             )
+            gaps = (
+                PolicyGaps(self.run, self.algorithm, model, transfer.start, self.source)
+                if self.run.evaluation.gaps
+                else None
+            )
             if self.strategy.train:
                 model.learn(self.training.total_steps, callback=curve)
                 curve.close()
@@ -157,6 +163,10 @@ class _Training:
             result = {**self._record(model, curve, transfer, zero_shot), **aligned}
             if diagnosis is not None:  # last of all, so that nothing can rest on it
                 result["diagnostics"] = measured(partial(diagnosis.record, model, events), self.say)
+            if gaps is not None:
+                result["gaps"] = measured(
+                    partial(gaps.record, model), self.say, "the gap between source and target"
+                )
             guided = guidance.record() if guidance is not None else {"guide_steps": None}
             return {**result, "parameters": parameters, **guided}
         finally:

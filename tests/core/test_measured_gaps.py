@@ -1,0 +1,152 @@
+"""Gaps as they are recorded: the level and power of the permutation test, marginal and by label."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from rl_transfer.core.gaps import coral, mmd
+from rl_transfer.core.measured_gaps import PERMUTATIONS, FeatureSample, measured_gap, measured_gap_by_label
+from rl_transfer.errors import TransferError
+
+
+def normal(rows: int, width: int, seed: int, mean: float = 0.0, scale: float = 1.0) -> Tensor:
+    drawn = np.random.default_rng(seed).normal(size=(rows, width))
+    return torch.as_tensor(mean + scale * drawn)
+
+
+def test_the_conditional_gap_sees_what_the_marginal_one_does_not() -> None:
+    """Labels changed places: the features are distributed alike, and given the label they are not."""
+    labels = torch.arange(120) % 2
+    where = torch.where(labels == 0, -1.5, 1.5)[:, None]
+    source, target = normal(120, 2, 0) + where, normal(120, 2, 1) - where
+    marginal = measured_gap(FeatureSample(source), FeatureSample(target), np.random.default_rng(0))
+    given = measured_gap_by_label(
+        FeatureSample(source, labels), FeatureSample(target, labels), np.random.default_rng(0)
+    )
+    assert given is not None
+    assert marginal.p > 0.05
+    assert given.p == 1 / (PERMUTATIONS + 1)
+    assert given.mmd > 10 * abs(marginal.mmd)
+
+
+def test_the_marginal_gap_of_other_shares_of_labels_is_none_given_the_label() -> None:
+    generator = np.random.default_rng(3)
+    mine, theirs = (torch.as_tensor(generator.random(200) < share).long() for share in (0.2, 0.8))
+    source, target = (normal(200, 2, i) + 3.0 * y[:, None] for i, y in enumerate((mine, theirs)))
+    marginal = measured_gap(FeatureSample(source), FeatureSample(target), np.random.default_rng(0))
+    given = measured_gap_by_label(
+        FeatureSample(source, mine), FeatureSample(target, theirs), np.random.default_rng(0)
+    )
+    assert given is not None
+    assert marginal.p == 1 / (PERMUTATIONS + 1)
+    assert given.p > 0.05
+
+
+def rejections(trials: int, shift: float) -> float:
+    found = [
+        measured_gap(
+            FeatureSample(normal(20, 2, 2 * i)),
+            FeatureSample(normal(30, 2, 2 * i + 1, shift)),
+            np.random.default_rng(i),
+        ).p
+        for i in range(trials)
+    ]
+    return float(np.mean(np.array(found) <= 0.05))
+
+
+def test_the_test_keeps_its_level_and_has_power() -> None:
+    # 200 trials at 5 %: 10 expected, standard deviation 3.1; the bounds are three of them.
+    assert 0.005 <= rejections(200, 0.0) <= 0.097
+    assert rejections(30, 1.5) == 1.0
+
+
+def grouped(seed: int, groups: int = 8, steps: int = 12) -> FeatureSample:
+    """Rows that hang together: every group has a place of its own."""
+    generator = np.random.default_rng(seed)
+    places = generator.normal(size=(groups, 1, 2))
+    rows = places + 0.3 * generator.normal(size=(groups, steps, 2))
+    of_group = torch.arange(groups).repeat_interleave(steps)
+    labels = torch.as_tensor(generator.integers(2, size=groups * steps))
+    return FeatureSample(torch.as_tensor(rows.reshape(-1, 2)), labels, of_group)
+
+
+def test_rows_that_depend_on_each_other_are_permuted_in_groups() -> None:
+    pairs = [(grouped(2 * i), grouped(2 * i + 1)) for i in range(60)]
+    whole, each, given = [], [], []
+    for i, (a, b) in enumerate(pairs):
+        whole.append(measured_gap(a, b, np.random.default_rng(i)))
+        each.append(
+            measured_gap(FeatureSample(a.features), FeatureSample(b.features), np.random.default_rng(i))
+        )
+        given.append(measured_gap_by_label(a, b, np.random.default_rng(i)))
+    assert np.mean([g.p <= 0.05 for g in each]) > 0.9, "taken as independent, every pair would be different"
+    assert np.mean([g.p <= 0.05 for g in whole]) <= 0.135  # 3 of 60, and three standard deviations of 1.7
+    assert np.mean([g is not None and g.p <= 0.05 for g in given]) <= 0.135
+    # Pairs within a group are left out: nothing in expectation, as for independent rows.
+    values = np.array([g.mmd for g in whole])
+    assert abs(values.mean()) < 3.5 * values.std(ddof=1) / math.sqrt(60)
+    assert np.mean([g.mmd for g in each]) > 0.05
+
+
+def test_without_groups_the_measured_value_is_the_estimator() -> None:
+    a, b = normal(30, 3, 0), normal(40, 3, 1, 0.5)
+    found = measured_gap(FeatureSample(a.float()), FeatureSample(b.float()), np.random.default_rng(0))
+    assert found.mmd == pytest.approx(mmd(a.float().double(), b.float().double()).item(), abs=1e-12)
+    assert found.coral == pytest.approx(coral(a.float().double(), b.float().double()).item(), abs=1e-12)
+
+
+def with_a_hole() -> Tensor:
+    rows = normal(6, 2, 0)
+    rows[2, 1] = math.nan
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        (
+            FeatureSample(torch.ones(1, 2)),
+            FeatureSample(torch.ones(5, 2)),
+            "at least 2 rows.*source has shape 1×2",
+        ),
+        (
+            FeatureSample(torch.ones(5, 2)),
+            FeatureSample(torch.ones(5, 3)),
+            "rows of the same features.*5×2.*5×3",
+        ),
+        (FeatureSample(torch.ones(5)), FeatureSample(torch.ones(5, 3)), "source has shape 5"),
+        (
+            FeatureSample(with_a_hole()),
+            FeatureSample(torch.ones(5, 2)),
+            "1 row of the source's 6 hold.* no number",
+        ),
+        (
+            FeatureSample(torch.ones(5, 2), groups=torch.zeros(5)),
+            FeatureSample(torch.ones(5, 2), groups=torch.arange(5)),
+            "all rows of the source are of one group",
+        ),
+    ],
+)
+def test_what_has_no_gap_is_refused(source: FeatureSample, target: FeatureSample, message: str) -> None:
+    with pytest.raises(TransferError, match=message):
+        measured_gap(source, target, np.random.default_rng(0))
+
+
+def test_labels_must_fit_the_rows() -> None:
+    rows = torch.ones(6, 2)
+    with pytest.raises(TransferError, match="needs labels"):
+        measured_gap_by_label(FeatureSample(rows), FeatureSample(rows), np.random.default_rng(0))
+    few = FeatureSample(rows, torch.zeros(5, dtype=torch.int64))
+    with pytest.raises(TransferError, match="6 rows and labels of shape 5"):
+        measured_gap_by_label(few, few, np.random.default_rng(0))
+    apart = FeatureSample(rows, torch.zeros(6)), FeatureSample(rows, torch.ones(6))
+    assert measured_gap_by_label(*apart, np.random.default_rng(0)) is None
+
+
+def test_constant_features_have_no_gap() -> None:
+    ones = FeatureSample(torch.ones(8, 3))
+    gap = measured_gap(ones, ones, np.random.default_rng(0))
+    assert (gap.coral, gap.coral_share, gap.mmd, gap.p) == (0.0, 0.0, 0.0, 1.0)
