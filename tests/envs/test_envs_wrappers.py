@@ -102,6 +102,17 @@ class TestObservation:
         np.testing.assert_array_equal(play(env, [3])[0][1], [3, 1, 10])
         np.testing.assert_array_equal(env.observation_space.high, [3, 100, 1000])
 
+    def test_rotation_mixes_neighbours_and_leaves_an_odd_last_dimension(self):
+        env = make({"observation_rotation": np.pi / 6})
+        plain = play(make(), [3])[0][1]
+        seen = play(env, [3])[0][1]
+        c, s = np.sqrt(3) / 2, 0.5
+        wanted = [c * plain[0] - s * plain[1], s * plain[0] + c * plain[1], plain[2]]
+        np.testing.assert_allclose(seen, wanted, rtol=1e-6)
+        base = make().observation_space
+        assert env.observation_space.high[0] == pytest.approx(c * base.high[0] - s * base.low[1])
+        assert env.observation_space.high[2] == base.high[2]
+
     def test_missing_dimensions_removed_or_zero(self):
         removed = make({"observation_missing": [1]})
         np.testing.assert_array_equal(play(removed, [3])[0][1], [1, 3])

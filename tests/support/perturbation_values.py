@@ -14,6 +14,7 @@ DISCRETE: dict[str, list[Any]] = {
     "observation_quantisation": [0.1, {"choice": [0.05, 0.2]}],
     "observation_delay": [3, {"choice": [1, 4]}],
     "observation_permutation": ["reverse", [1, 0, 2, 3]],
+    "observation_rotation": [0.5, -1.5],
     "observation_missing": [{"dimensions": [0], "mode": "zero"}, {"dimensions": [2, 3], "mode": "zero"}],
     "action_remap": ["reverse", [1, 0]],
     "random_action": [0.3],

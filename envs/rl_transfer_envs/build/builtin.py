@@ -8,6 +8,7 @@ MODULES = (
     "wrappers.observation_values",
     "wrappers.observation_shape",
     "wrappers.observation_context",
+    "wrappers.observation_rotation",
     "wrappers.action_values",
     "wrappers.action_choice",
     "wrappers.reward",

@@ -10,6 +10,7 @@ from rl_transfer_envs.aliases import Array
 from rl_transfer_envs.registry.perturbations import Perturbation
 from rl_transfer_envs.vector.layers.base import BatchLayer, Rows
 from rl_transfer_envs.vector.layers.draws import Draws, normal, share, uniform
+from rl_transfer_envs.wrappers.observation_rotation import ObservationRotation, rotated
 from rl_transfer_envs.wrappers.observation_shape import (
     ObservationDelay,
     ObservationDistractors,
@@ -121,6 +122,20 @@ class ObservationSelectionLayer(BatchLayer):
         return np.take_along_axis(observations, self._chosen[rows], axis=1)
 
 
+class ObservationRotationLayer(BatchLayer):
+    """Neighbouring dimensions rotated in their plane."""
+
+    def __init__(self, wrappers: Sequence[Perturbation | None]) -> None:
+        super().__init__(wrappers)
+        self._cosine, self._sine = np.ones((self.count, 1)), np.zeros((self.count, 1))
+        for row, wrapper in self.members:
+            self._cosine[row], self._sine[row] = wrapper._cosine, wrapper._sine
+
+    def observation(self, rows: Rows, observations: Array) -> Array:
+        """As the wrapper rotates each."""
+        return rotated(observations, self._cosine[rows], self._sine[rows])
+
+
 class ObservationBlankLayer(BatchLayer):
     """0 in the place of missing dimensions."""
 
@@ -201,6 +216,7 @@ OBSERVATION_LAYERS: dict[type[Perturbation], Callable[[Sequence[Perturbation | N
     ObservationQuantisation: ObservationQuantisationLayer,
     ObservationDelay: ObservationDelayLayer,
     ObservationPermutation: ObservationSelectionLayer,
+    ObservationRotation: ObservationRotationLayer,
     ObservationMissing: _missing,
     ObservationDistractors: ObservationDistractorsLayer,
 }

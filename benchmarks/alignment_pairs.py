@@ -1,0 +1,86 @@
+"""How many pairs a map of observations needs: the aligned policy's return over 4 … 4,096 pairs.
+
+    python -m benchmarks.alignment_pairs --sources 10 --output /tmp/alignment-pairs
+
+Trains CartPole sources with the quickstart's settings on the compiled engine, then aligns each, frozen,
+with a target whose sensors are permuted, rotated and rescaled at once, by ridge maps from 4 to 4,096 pairs of
+``base_observation``, without and with noise on the target's sensors, and from as many shuffled pairs. Prints,
+per number of pairs, the mean return over the sources with its standard error, and the held-out R².
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from rl_transfer.results import RunFolder, RunStore, run_id
+from rl_transfer.rl.training.run import execute
+from rl_transfer.spec import RLRun
+from rl_transfer.spec.base import JsonObject
+
+PPO: JsonObject = {
+    "name": "PPO", "n_envs": 8, "n_steps": 32, "batch_size": 256, "n_epochs": 20, "gamma": 0.98,
+    "gae_lambda": 0.8, "learning_rate": {"linear": 0.001}, "clip_range": {"linear": 0.2},
+}  # fmt: skip
+CHANGED: list[JsonObject] = [
+    {"observation_permutation": [2, 3, 0, 1]},
+    {"observation_rotation": 1.0},
+    {"observation_scale": [0.1, 10.0, 10.0, 0.1]},
+]
+PAIRS = (4, 8, 16, 32, 64, 128, 256, 1024, 4096)
+WAYS: dict[str, tuple[list[JsonObject], JsonObject]] = {
+    "exact sensors": (CHANGED, {}),
+    "noisy sensors": ([*CHANGED, {"observation_noise": [0.03, 0.3, 0.3, 0.003]}], {}),
+    "shuffled pairs": (CHANGED, {"shuffled": True}),
+}
+
+
+def executed(store: RunStore, seed: int, source: RunFolder | None = None, **fields: object) -> RunFolder:
+    """The finished run, executed unless it is there already."""
+    spec = RLRun.model_validate({"algorithm": PPO, "strategy": {}, "root_seed": 0, "seed": seed, **fields,
+                                 "source": source.path.name if source else None})  # fmt: skip
+    folder = store.folder(run_id(spec))
+    if not (folder.path / "record.json").exists():
+        execute(spec, folder, source.bundle if source else None, say=lambda _: None)
+    return folder
+
+
+def main() -> None:
+    """Train, align, print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sources", type=int, default=10)
+    parser.add_argument("--output", type=Path, required=True)
+    given = parser.parse_args()
+    store = RunStore(given.output)
+    sources = [
+        executed(
+            store, seed, env={"id": "CartPole-v1"}, training={"total_steps": 51_200, "engine": "compiled"},
+            evaluation={"every": 51_200, "episodes": 20},
+        )
+        for seed in range(given.sources)
+    ]  # fmt: skip
+    scores = [float(np.mean(each.curve()[-1]["returns"])) for each in sources]
+    print(f"sources at home: {np.mean(scores):.0f} ± {np.std(scores, ddof=1) / len(scores) ** 0.5:.0f}")
+    for way, (perturb, more) in WAYS.items():
+        for pairs in PAIRS:
+            found = []
+            for seed, source in enumerate(sources):
+                run = executed(
+                    store, seed, source, env={"id": "CartPole-v1", "perturb": perturb},
+                    training={"total_steps": 4_096}, evaluation={"every": 4_096, "episodes": 20},
+                    strategy={"copy": ["all"], "align": {"pairs": pairs, **more}, "train": False},
+                )  # fmt: skip
+                aligned = run.record()["alignment"]
+                found.append((np.mean(aligned["returns"]), aligned["observations"]["held_out_r2"]))
+            returns, r2 = np.array(found, dtype=float).T
+            error = returns.std(ddof=1) / len(returns) ** 0.5
+            score = f"{returns.mean():5.0f} ± {error:3.0f}"
+            print(f"{way:15} {pairs:5,} pairs  return {score}  R² {np.median(r2):6.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
