@@ -49,6 +49,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/jump_start.py --seeds 1
 	$(BIN)/python benchmarks/inter_task.py --output $$(mktemp -d) --seeds 2
 	$(BIN)/python benchmarks/mbtl.py --seeds 1
+	$(BIN)/python benchmarks/alignment_pairs.py --sources 1 --output $$(mktemp -d)
 	$(BIN)/python benchmarks/feature_alignment.py --seeds 1 --unlabelled 64
 	$(BIN)/python benchmarks/scheduler.py
 	$(BIN)/python benchmarks/resume.py --runs 200

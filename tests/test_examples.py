@@ -120,7 +120,7 @@ def test_yaml_is_read(example: Example, call: Call, workspace: Path) -> None:
         document = YAML(typ="safe").load(text)
         file = workspace / "example.yaml"
         file.write_text(text, encoding="utf-8")
-        if document.keys() <= {"sources", "targets", "seeds", "tune"}:
+        if document.keys() <= {"sources", "targets", "seeds", "tune", "scores"}:
             load(
                 "quickstart",
                 SUITES,
@@ -145,6 +145,8 @@ def test_yaml_is_read(example: Example, call: Call, workspace: Path) -> None:
 @pytest.mark.parametrize("page", pages_with("bash"), ids=IDS.get)
 def test_commands_run_in_the_order_of_the_page(page: Path, call: Call, workspace: Path) -> None:
     for example in examples(page):
+        if example.language == "yaml" and (named := re.search(r"^name: (\S+)$", example.text, re.M)):
+            Path(f"{named[1]}.yaml").write_text(example.text, encoding="utf-8")
         if example.language == "bash":
             for command in example.commands():
                 with pytest.MonkeyPatch.context() as given:

@@ -81,7 +81,7 @@ def test_a_calibration_decides(call: Call, policies: Path, tmp_path: Path) -> No
     ("arguments", "code", "message"),
     [
         ([], 3, "no source is named"),
-        (["NEAR", "--kind", "rll"], 3, "expected rl or image"),
+        (["NEAR", "--kind", "rll"], 3, "expected rl, image or text"),
         (["nowhere.zip"], 6, "nowhere.zip: no such file or folder"),
         (["NEAR", "NEAR"], 3, "is given twice; name each once"),
         (["NEAR", "--budget", "39"], 3, "39 steps are too few .* give at least 40"),

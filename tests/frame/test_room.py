@@ -100,8 +100,8 @@ def test_errors_of_a_run_get_the_suites_key(raised: str | None, told: str) -> No
 
 def test_a_bundle_of_a_kind_that_nobody_knows_is_no_policy(tmp_path: Path) -> None:
     manifest = tmp_path / "bundle.json"
-    manifest.write_text(json.dumps({"metadata": {"kind": "text"}}), encoding="utf-8")
-    with pytest.raises(BundleError, match=r"of kind 'text', and here are rl and image; a newer version"):
+    manifest.write_text(json.dumps({"metadata": {"kind": "sound"}}), encoding="utf-8")
+    with pytest.raises(BundleError, match=r"of kind 'sound', and here are rl, image and text; a newer"):
         bundle_kind(str(tmp_path))
     manifest.write_text(json.dumps({"metadata": {}}), encoding="utf-8")
     assert bundle_kind(str(tmp_path)) == "rl", "policies do not say it"

@@ -306,7 +306,10 @@ def test_verbs_of_reinforcement_learning_are_refused_with_a_reason(run: Execute)
         run(strategy={"critic_warm_up": 0.2})
 
 
-REFUSED = {"adapt-to-spaces", "critic-warm-up", "jump-start-guide", "progressive-column"}
+REFUSED = {
+    "adapt-to-spaces", "critic-warm-up", "jump-start-guide", "progressive-column",
+    "align", "align-fine-tune", "shuffled-pairs", "shuffled-pairs-fine-tune",
+}  # fmt: skip
 """Shipped strategies that only make sense for policies."""
 
 
