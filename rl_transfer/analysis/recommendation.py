@@ -18,6 +18,9 @@ from rl_transfer.wording import counted, listing
 CONFIDENCE = 0.95
 """Of the interval by which a source is called likely negative."""
 
+MOST_WEIGHT = 1e12
+"""Of a score in a calibration file: sums of larger ones could overflow."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -162,13 +165,16 @@ def read_weights(path: Path | None, known: Sequence[str]) -> ScoreWeights:
     unknown = [name for name in given if name not in known]
     if unknown:
         raise ConfigError(f"{path} weighs {listing(unknown)}; the scores are {listing(list(known), 20)}")
+    large = [name for name, weight in given.items() if abs(weight) > MOST_WEIGHT]
+    if large:
+        raise ConfigError(f"{path} weighs {listing(large)} beyond ±{MOST_WEIGHT:g}; only their ratios matter")
     if not any(given.values()):
         raise ConfigError(f"{path} gives every score the weight 0: by it nothing can be ranked")
     warning = content.get("warning")
     curve = [warning.get(key) for key in ("intercept", "slope")] if isinstance(warning, dict) else []
-    known_curve = (
-        (float(str(curve[0])), float(str(curve[1]))) if curve and all(map(_is_number, curve)) else None
-    )
+    if warning is not None and not (curve and all(map(_is_number, curve))):
+        raise ConfigError(f"{path} has a warning without the numbers intercept and slope; calibrate again")
+    known_curve = (float(str(curve[0])), float(str(curve[1]))) if curve else None
     return ScoreWeights({name: float(weight) for name, weight in given.items()}, known_curve)
 
 
@@ -219,6 +225,8 @@ def recommendation_lines(found: Sequence[Recommended], steps: Mapping[str, int])
     acting = sum(each.place is not None for each in found)
     if acting < 2:
         lines.append(f"! {counted(acting, 'source')} that can act: there is nothing to rank")
+    elif all(each.place in (1, None) for each in found):
+        lines.append("! all share the first place: no score that has a weight tells them apart")
     return lines
 
 

@@ -58,6 +58,13 @@ def test_ties_share_a_place_and_one_source_is_no_ranking() -> None:
     assert recommend([], ScoreWeights()) == []
 
 
+def test_weights_of_scores_that_nobody_has_are_told_of() -> None:
+    told = "! all share the first place: no score that has a weight tells them apart"
+    steps = dict.fromkeys("abcd", 10)
+    assert told in recommendation_lines(recommend(sources(), ScoreWeights({"quality": 1.0})), steps)
+    assert told not in recommendation_lines(recommend(sources(), ScoreWeights({"gap": 1.0})), steps)
+
+
 def test_no_unit_decides() -> None:
     scaled = [replace(each, values={k: 1000 * v for k, v in each.values.items()}) for each in sources()]
     before, after = (
@@ -117,6 +124,9 @@ def test_weights_are_read_from_both_forms(tmp_path: Path) -> None:
         ('{"gab": 1}', "weighs gab; the scores are gap"),
         ('{"gap": 0}', "the weight 0"),
         ('{"weights": 3}', "is no calibration"),
+        ('{"gap": 1e308}', "weighs gap beyond"),
+        ('{"weights": {"gap": 1}, "warning": {"intercept": "x", "slope": 1}}', "intercept and slope"),
+        ('{"weights": {"gap": 1}, "warning": []}', "intercept and slope"),
     ],
 )
 def test_what_is_no_calibration_is_refused(content: str, message: str, tmp_path: Path) -> None:
