@@ -53,9 +53,10 @@ FAR = {
 }  # fmt: skip
 """Defaults end at doing nothing: actions this wide find the flag."""
 LUNAR_LANDER = {
-    "name": "PPO", "n_envs": 8, "n_steps": 256, "batch_size": 64, "n_epochs": 4, "gamma": 0.999,
-    "gae_lambda": 0.98, "ent_coef": 0.01,
+    "name": "PPO", "n_envs": 16, "n_steps": 64, "batch_size": 128, "n_epochs": 10, "gamma": 0.99,
+    "gae_lambda": 0.95, "ent_coef": 0.01, "learning_rate": 1e-3, **NORMALIZED,
 }  # fmt: skip
+"""Of five settings the one under which compiled runs of seeds 0 to 7 differ least from each other."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ class Task:
 
     case: Case
     solved: float
+    first_seed: int = 0
+
+    def seeds(self, count: int) -> range:
+        """The first ``count`` seeds."""
+        return range(self.first_seed, self.first_seed + count)
 
     def run(self, seed: int, engine: str) -> RLRun:
         """The run of one seed."""
@@ -85,9 +91,10 @@ TASKS = (
     Task(Case("acrobot", "Acrobot-v1", ACROBOT, 131_072, "rl-zoo3"), -100),
     Task(Case("pendulum", "Pendulum-v1", PENDULUM, 65_536, "rl-zoo3 without gSDE"), -150),
     Task(Case("mountain-car-continuous", "MountainCarContinuous-v0", FAR, 65_536, "wide exploration"), 90),
-    Task(Case("lunar-lander", "LunarLander-v3", LUNAR_LANDER, 262_144, "rl-zoo3, smaller rollouts"), 200),
+    Task(Case("lunar-lander", "LunarLander-v3", LUNAR_LANDER, 262_144, "normalised"), 200, 100),
 )
-"""``solved`` is Gymnasium's ``reward_threshold``; Pendulum has none."""
+"""``solved`` is Gymnasium's ``reward_threshold``; Pendulum has none. LunarLander's seeds are not those of
+its settings' choice."""
 
 
 def execute(text: str, root: str) -> None:
@@ -144,18 +151,20 @@ def agreement(scores: tuple[FloatArray, FloatArray]) -> Agreement:
     return Agreement(means, welch_interval(compiled, reference, CONFIDENCE))
 
 
-def compare(task: Task, store: RunStore, seeds: range) -> list[Agreement]:
+def compare(task: Task, store: RunStore, seeds: int) -> list[Agreement]:
     """Area under the curve and final performance."""
     low = float(np.mean(store.folder(run_id(task.random())).curve()[-1]["returns"]))
     found = {
-        engine: np.array([measures(store.folder(run_id(task.run(seed, engine)))) for seed in seeds])
+        engine: np.array(
+            [measures(store.folder(run_id(task.run(seed, engine)))) for seed in task.seeds(seeds)]
+        )
         for engine in ENGINES
     }
     scores = {engine: (values - low) / (task.solved - low) for engine, values in found.items()}
     return [agreement((scores["sb3"][:, index], scores["compiled"][:, index])) for index in (0, 1)]
 
 
-def table(tasks: Sequence[Task], store: RunStore, seeds: range) -> Iterator[str]:
+def table(tasks: Sequence[Task], store: RunStore, seeds: int) -> Iterator[str]:
     """A line per task and measure."""
     yield "| task | steps | measure | sb3 | compiled | difference, 95 % interval | within ±δ |"
     yield "|---|---:|---|---:|---:|---:|---|"
@@ -202,13 +211,17 @@ def main() -> None:
     if chosen.output is None:
         parser.error("--output says where the runs go")
     tasks = [task for task in TASKS if task.case.name in chosen.tasks]
-    seeds = range(chosen.seeds)
     runs = [task.random() for task in tasks]
-    runs += [task.run(seed, engine) for task in tasks for engine in chosen.engines for seed in seeds]
+    runs += [
+        task.run(seed, engine)
+        for task in tasks
+        for engine in chosen.engines
+        for seed in task.seeds(chosen.seeds)
+    ]
     train(runs, chosen.output, chosen.workers)
     if {*chosen.engines} == {*ENGINES}:
         print(f"{chosen.seeds} seeds, δ = {DELTA} of the way from random to solved\n")
-        for line in table(tasks, RunStore(chosen.output), seeds):
+        for line in table(tasks, RunStore(chosen.output), chosen.seeds):
             print(line)
 
 

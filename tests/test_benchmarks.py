@@ -187,7 +187,7 @@ def test_engines_agree_where_the_interval_of_their_difference_lies_within_delta(
         for engine, shift in (("sb3", 0.0), ("compiled", 0.05)):
             end = 20.0 + solved * (0.8 + shift + jitter)
             curve(store, task.run(seed, engine), [20.0, end, end, end])
-    area, final = engine_agreement.compare(task, store, range(6))
+    area, final = engine_agreement.compare(task, store, 6)
     # Scores rise from 0 to 0.8 (0.85) in the first of three intervals: (0.4 + 0.8 + 0.8) / 3.
     assert area.means == pytest.approx((2 / 3, 0.85 * 2.5 / 3))
     assert final.means == pytest.approx((0.8, 0.85))
@@ -196,7 +196,7 @@ def test_engines_agree_where_the_interval_of_their_difference_lies_within_delta(
     assert final.equivalent
     curve(store, task.run(6, "sb3"), [20.0, 20.0, 20.0, 20.0])
     curve(store, task.run(6, "compiled"), [20.0, 475.0, 475.0, 475.0])
-    assert not engine_agreement.compare(task, store, range(7))[1].equivalent
+    assert not engine_agreement.compare(task, store, 7)[1].equivalent
 
 
 def test_what_was_trained_is_not_trained_again(tmp_path: Path) -> None:
