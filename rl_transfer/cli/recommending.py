@@ -67,7 +67,8 @@ def recommend(
         raise ConfigError(
             "no source is named; give bundles, run folders, SB3 zips or hf:// names after --sources"
         )
-    twice = [each for index, each in enumerate(sources) if each in sources[:index]]
+    places = [each if "://" in each else str(Path(each)) for each in sources]
+    twice = [each for index, each in enumerate(sources) if places[index] in places[:index]]
     if twice:
         raise ConfigError(f"the source {twice[0]} is given twice; name each once")
 

@@ -55,6 +55,7 @@ class RunReading:
 _NUMBERS = ("total_steps", "wall_seconds", "cpu_seconds")
 _OBJECTS = (
     "spec", "versions", "code", "provenance", "zero_shot", "retention", "parameters", "frozen", "diagnostics",
+    "gaps", "alignment", "source_scores",
 )  # fmt: skip
 _LISTS = ("plan", "thaws", "resumed")
 

@@ -84,13 +84,14 @@ def test_a_calibration_decides(call: Call, policies: Path, tmp_path: Path) -> No
         (["NEAR", "--kind", "rll"], 3, "expected rl, image or text"),
         (["nowhere.zip"], 6, "nowhere.zip: no such file or folder"),
         (["NEAR", "NEAR"], 3, "is given twice; name each once"),
+        (["NEAR", "NEAR/"], 3, "is given twice; name each once"),
         (["NEAR", "--budget", "39"], 3, "39 steps are too few .* give at least 40"),
         (["NEAR", "--calibration", "absent.json"], 7, "absent.json"),
         (["NEAR", "-t", "CartPool-v1"], 4, "CartPool-v1"),
     ],
 )
 def test_bad_input_is_told(call: Call, policies: Path, arguments: list[str], code: int, message: str) -> None:
-    given = [str(policies / "near") if each == "NEAR" else each for each in arguments]
+    given = [each.replace("NEAR", str(policies / "near")) for each in arguments]
     target = [] if "-t" in given else ["-t", str(policies / "target.yaml")]
     found = call("recommend", *given, *target)
     assert found.code == code, found.err
