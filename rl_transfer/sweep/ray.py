@@ -147,6 +147,8 @@ class RayExecutor:
             if task.attempt is not None:
                 self._link.cancel(task.attempt.ref)
                 return
+            if task not in self._waiting:  # it has ended, and its files are on their way
+                return
             self._waiting.remove(task)
         self._finish(task, "stopped")
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +17,9 @@ import pytest
 from rl_transfer.errors import ClusterError, MissingExtraError
 from rl_transfer.frame import silent
 from rl_transfer.results import RunFolder, RunStore
+from rl_transfer.spec import Environment, Evaluation, RLRun
+from rl_transfer.sweep.archive import bring
+from rl_transfer.sweep.dispatch import Job
 from rl_transfer.sweep.incoming import rescue_checkpoints
 from rl_transfer.sweep.nodes import SCRATCH, Request, beats, difference
 from rl_transfer.sweep.ray import RayExecutor
@@ -120,7 +124,7 @@ def test_steps_of_runs_that_are_under_way_elsewhere_are_shown(
     finally:
         process.kill()
     assert len(seen) >= 3, printed + errors
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
 
 
 def test_a_node_tells_the_steps_of_its_own_runs_alone(
@@ -280,7 +284,7 @@ def test_a_signal_ends_the_runs_and_leaves_the_cluster(
         time.sleep(0.02)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
     assert "runs are finished and kept" in errors
     assert "Traceback" not in errors
     assert "received" not in errors
@@ -288,6 +292,34 @@ def test_a_signal_ends_the_runs_and_leaves_the_cluster(
     executor = RayExecutor(tmp_path, head.address, ONE, share=True, say=silent)
     assert executor.slots == 1, "the cluster goes on"
     executor.close()
+
+
+def test_a_stop_while_the_files_of_a_run_are_brought_lets_it_end(
+    head: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a sweep ended with 1 in place of 130 when a signal came between the two."""
+    began, goes_on = threading.Event(), threading.Event()
+
+    def slow(returned: bytes | None, folder: Path, final: RunFolder) -> str | None:
+        began.set()
+        assert goes_on.wait(60)
+        return bring(returned, folder, final)
+
+    monkeypatch.setattr("rl_transfer.sweep.ray.bring", slow)
+    run = RLRun(
+        env=Environment(id="CartPole-v1"), policy="random", evaluation=Evaluation(every=1, episodes=1)
+    )
+    executor = RayExecutor(tmp_path, head.address, ONE, share=True, say=silent)
+    try:
+        future = executor.submit(Job(run, tmp_path / "runs" / "one").to_json())
+        assert began.wait(60)
+        executor.cancel(future)
+        goes_on.set()
+        assert future.exception(60) is None
+        assert RunFolder(tmp_path / "runs" / "one").finished
+    finally:
+        goes_on.set()
+        executor.close()
 
 
 def test_more_than_any_node_has_is_refused(head: Cluster, tmp_path: Path) -> None:
