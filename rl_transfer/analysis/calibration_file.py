@@ -17,9 +17,16 @@ from rl_transfer.analysis.model import Matrix
 from rl_transfer.analysis.ranked_sources import SourceRanking
 from rl_transfer.analysis.ranking import Ranking
 from rl_transfer.analysis.ranking_words import score_name
+from rl_transfer.analysis.recommendation import SCHEMA
 from rl_transfer.errors import StoreError
 from rl_transfer.spec import JsonObject
 from rl_transfer.wording import counted, in_words
+
+NO_WEIGHT = (
+    "weights: all 0. No score went with the gains, so the combined score is the same for every source, "
+    "`recommend --calibration` refuses this file, and without it weighs all scores alike, which these sweeps "
+    "do not support; more sources, targets or seeds may tell more"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +84,7 @@ def calibrated(folders: Sequence[Path], strategy: str | None, metric: str) -> Ca
     except ValueError as error:
         raise StoreError(f"{in_words([str(each) for each in folders])}: {error}") from None
     data: JsonObject = {
-        "schema": 1,
+        "schema": SCHEMA,
         "strategy": strategy,
         "metric": metric,
         "weights": dict(found.weights),
@@ -123,9 +130,9 @@ def calibration_lines(file: CalibrationFile) -> list[str]:
     """
     found = file.found
     weights = sorted(found.weights.items(), key=lambda each: -each[1])
-    told = in_words([f"{score_name(name)} {weight:.2f}" for name, weight in weights if weight > 0])
+    told = [f"{score_name(name)} {weight:.2f}" for name, weight in weights if weight > 0]
     lines = [
-        f"weights: {told or 'none, no score helps'}",
+        f"weights: {in_words(told)}" if told else NO_WEIGHT,
         "on targets left out, τ and regret as a share of the range:",
     ]
     for name, entry, both, single in zip(

@@ -18,6 +18,8 @@ from rl_transfer.wording import counted, listing
 CONFIDENCE = 0.95
 """Of the interval by which a source is called likely negative."""
 
+SCHEMA = 1
+"""Of calibration files."""
 MOST_WEIGHT = 1e12
 """Of a score in a calibration file: sums of larger ones could overflow."""
 
@@ -152,7 +154,8 @@ def read_weights(path: Path | None, known: Sequence[str]) -> ScoreWeights:
 
     Raises:
         StoreError: the file cannot be read.
-        ConfigError: it is no such map, or names a score that there is none of.
+        ConfigError: it is no such map, is of another version, names a score that there is none of, or has a
+            weight below 0, or none above.
     """
     if path is None:
         return ScoreWeights()
@@ -162,14 +165,28 @@ def read_weights(path: Path | None, known: Sequence[str]) -> ScoreWeights:
     given = content.get("weights", content)
     if not isinstance(given, dict) or not given or not all(map(_is_number, given.values())):
         raise ConfigError(f"{path} is no calibration: expected a map of scores to numbers, their weights")
+    schema = content.get("schema", SCHEMA) if "weights" in content else SCHEMA
+    if schema != SCHEMA:
+        raise ConfigError(
+            f"{path} has schema {str(schema)[:40]!r}, and this version reads {SCHEMA}; calibrate again"
+        )
     unknown = [name for name in given if name not in known]
     if unknown:
         raise ConfigError(f"{path} weighs {listing(unknown)}; the scores are {listing(list(known), 20)}")
     large = [name for name, weight in given.items() if abs(weight) > MOST_WEIGHT]
     if large:
-        raise ConfigError(f"{path} weighs {listing(large)} beyond ±{MOST_WEIGHT:g}; only their ratios matter")
+        raise ConfigError(f"{path} weighs {listing(large)} beyond {MOST_WEIGHT:g}; only their ratios matter")
+    below = [name for name, weight in given.items() if weight < 0]
+    if below:
+        raise ConfigError(
+            f"{path} weighs {listing(below)} below 0. Scores are turned so that more is better before "
+            "they are weighed: expected numbers from 0; what is left out, or 0, does not count"
+        )
     if not any(given.values()):
-        raise ConfigError(f"{path} gives every score the weight 0: by it nothing can be ranked")
+        raise ConfigError(
+            f"{path} gives every score the weight 0: by it nothing can be ranked. Leave --calibration out: "
+            "then all scores weigh the same, which nothing has shown to be right"
+        )
     warning = content.get("warning")
     curve = [warning.get(key) for key in ("intercept", "slope")] if isinstance(warning, dict) else []
     if warning is not None and not (curve and all(map(_is_number, curve))):

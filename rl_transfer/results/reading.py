@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 from rl_transfer import bounded
 from rl_transfer.errors import StoreError
 from rl_transfer.results.files import MOST_BYTES, file_digest, read_json
+from rl_transfer.results.scores import finite_numbers, wrong_scores
 from rl_transfer.results.seal import SCHEMA, intact
 from rl_transfer.spec import JsonObject
 from rl_transfer.spec.base import MOST_EVALUATIONS
@@ -163,6 +164,13 @@ def _check_kinds(record: JsonObject) -> None:
     wrong += [name for name in _LISTS if not isinstance(record.get(name), list | None)]
     if wrong:
         raise _DamagedError(f"record.json has {wrong[0]} {str(record[wrong[0]])[:40]!r}, which no run writes")
+    inside = None if record.get("source_scores") is None else wrong_scores(record["source_scores"])
+    for name, key in itertools.product(("zero_shot", "retention"), ("returns", "source_returns")):
+        values = (record.get(name) or {}).get(key)
+        if values is not None and not finite_numbers(values):
+            inside = f"{name}.{key} {str(values)[:40]!r}"
+    if inside is not None:
+        raise _DamagedError(f"record.json has {inside}, which no run writes")
 
 
 def _migrated(record: JsonObject) -> JsonObject:
@@ -244,7 +252,7 @@ def _check_points(points: tuple[JsonObject, ...]) -> None:
     if not points:
         raise ValueError("it is empty")
     steps = [float(point["step"]) for point in points]
-    if any(not after > before for before, after in pairwise(steps)):
+    if any(not after > before for before, after in itertools.pairwise(steps)):
         raise ValueError("evaluation steps must increase")
     for point in points:
         if not point["returns"] or not all(map(math.isfinite, point["returns"])):

@@ -32,6 +32,7 @@ from rl_transfer.rl.scores.run import execute_scoring
 from rl_transfer.rl.scores.score import check_steps
 from rl_transfer.rl.scores.several import score_sources
 from rl_transfer.rl.sources.load import import_source, is_foreign, load_source
+from rl_transfer.rl.strategy.align import charged_steps
 from rl_transfer.rl.training.engines import with_engine, with_engines
 from rl_transfer.rl.training.preflight import preflight, resolve
 from rl_transfer.rl.training.run import execute
@@ -60,7 +61,12 @@ class RLRoom:
         execute(run, folder, source, say)
 
     def resolve_run(self, run: RLRun, say: Say = silent) -> RLRun:
-        """Decide which engine trains."""
+        """Decide which engine trains; refuse an alignment that the budget cannot pay.
+
+        Raises:
+            TransferError: the pairs cost more steps than there are.
+        """
+        charged_steps(run)
         return with_engine(run, say)
 
     def resolve(self, suite: RLSuite, say: Say = silent) -> RLSuite:

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -136,6 +137,13 @@ def test_the_command_writes_a_file_that_says_what_it_rests_on(folder, tmp_path, 
     assert set(data["weights"]) == {"zero_shot_return", "source_quality", "source_budget"}
     assert "likely negative" in capsys.readouterr().out
     assert calibration_lines(calibrated([folder], None, "asymptotic_gain"))
+
+
+def test_weights_of_nothing_but_zero_are_told_with_what_follows(folder):
+    file = calibrated([folder], None, "auc_gain")
+    none = replace(file, found=replace(file.found, weights=dict.fromkeys(file.found.weights, 0.0)))
+    assert "weights: all 0" in calibration_lines(none)[0]
+    assert "`recommend --calibration` refuses this file" in calibration_lines(none)[0]
 
 
 def test_what_cannot_be_calibrated_is_refused(folder, tmp_path):

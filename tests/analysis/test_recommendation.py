@@ -127,6 +127,9 @@ def test_weights_are_read_from_both_forms(tmp_path: Path) -> None:
         ('{"gap": 1e308}', "weighs gap beyond"),
         ('{"weights": {"gap": 1}, "warning": {"intercept": "x", "slope": 1}}', "intercept and slope"),
         ('{"weights": {"gap": 1}, "warning": []}', "intercept and slope"),
+        ('{"schema": 2, "weights": {"gap": 1}}', "has schema '2', and this version reads 1"),
+        ('{"schema": null, "weights": {"gap": 1}}', "has schema 'None'"),
+        ('{"gap": -0.5}', "weighs gap below 0"),
     ],
 )
 def test_what_is_no_calibration_is_refused(content: str, message: str, tmp_path: Path) -> None:

@@ -67,14 +67,16 @@ def test_one_source_is_scored_and_nothing_is_ranked(call: Call, policies: Path) 
 
 def test_a_calibration_decides(call: Call, policies: Path, tmp_path: Path) -> None:
     names = [str(policies / name) for name in ("far", "near")]
-    for weight, first in ((1, names[1]), (-1, names[0])):
+    for score, first in (("context_distance", names[1]), ("td_error", None)):
         path = tmp_path / "calibration.json"
-        path.write_text(json.dumps({"weights": {"context_distance": weight}}), encoding="utf-8")
+        path.write_text(json.dumps({"schema": 1, "weights": {score: 2}}), encoding="utf-8")
         found = call(
             "recommend", *names, "-t", str(policies / "target.yaml"), "--budget", "60",
             "--calibration", str(path), "--json",
         )  # fmt: skip
-        assert json.loads(found.out)["sources"][0]["source"] == first
+        best = json.loads(found.out)["sources"][0]
+        assert best["standings"][score] == 1
+        assert best["source"] == (first or best["source"])
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from rl_transfer.errors import ConfigError, RLTransferError
 from rl_transfer.results import RunFolder, RunStore, run_id
 from rl_transfer.rl.environments.build import make_env
 from rl_transfer.rl.policies.bundle import load_policy
+from rl_transfer.rl.room import ROOM
 from rl_transfer.rl.strategy.align_actions import match_discrete, match_linear
 from rl_transfer.rl.strategy.align_samples import AlignmentMoves, collect
 from rl_transfer.rl.training.run import execute
@@ -157,6 +158,12 @@ class TestBudget:
         verbs = {"copy": ["all"], "align": {"pairs": 129 if not train else 97}, "train": train}
         with pytest.raises(RLTransferError, match="pairs cost"):
             played(tmp_path, cartpole, strategy=verbs)
+
+    def test_such_a_transfer_is_refused_while_it_is_planned(self) -> None:
+        verbs = {"copy": ["all"], "align": {"pairs": 129}}
+        with pytest.raises(RLTransferError, match="129 pairs cost 160 steps") as caught:
+            ROOM.resolve_run(make_run(training={"total_steps": 128}, strategy=verbs, source="a" * 16))
+        assert caught.value.key == "strategy.align.pairs"
 
     def test_an_interrupted_run_goes_on_to_the_same_end(
         self, cartpole: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
