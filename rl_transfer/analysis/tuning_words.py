@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.analysis.tuning import TunedArm, TuningResult
+from rl_transfer.analysis.words import arm_label
 from rl_transfer.results.tuning import FIGURES, JUDGED_BEFORE, ArmPlace
 from rl_transfer.spec import JsonObject
 from rl_transfer.spec.tune import point_words
@@ -115,7 +116,7 @@ def arm_name(key: ArmPlace, matrix: Matrix) -> str:
         A phrase.
     """
     source, target, strategy = key
-    return f"{strategy}{f' from {source}' if source and len(matrix.sources) > 1 else ''} on {target}"
+    return f"{arm_label(strategy, source, matrix)} on {target}"
 
 
 def _others(result: TuningResult, matrix: Matrix) -> Iterable[str]:

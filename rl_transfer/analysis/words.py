@@ -256,14 +256,21 @@ def notes(matrix: Matrix) -> list[str]:
         for flag in cell.flags:
             mark = "*" if flag.of_control else "!"
             targets_of = by_message.setdefault((mark, flag.message), {})
-            arm = "" if flag.of_target else _arm(cell, matrix)
+            arm = "" if flag.of_target else arm_label(cell.strategy, cell.source, matrix)
             targets_of.setdefault(arm, {})[cell.target] = None
     found = [f"! {text}" for text in matrix.warnings]
     return found + [f"{mark} {_places(arms)}: {text}" for (mark, text), arms in by_message.items()]
 
 
-def _arm(cell: Cell, matrix: Matrix) -> str:
-    return f"{cell.strategy} from {cell.source}" if cell.source and len(matrix.sources) > 1 else cell.strategy
+def arm_label(strategy: str, source: str | None, matrix: Matrix) -> str:
+    """What an arm is called beside others: its strategy, and the source where there are several.
+
+    Args:
+        strategy: name.
+        source: name; None: nothing was copied.
+        matrix: that the arm is in.
+    """
+    return f"{strategy} from {source}" if source and len(matrix.sources) > 1 else strategy
 
 
 def _places(targets_of: Mapping[str, Mapping[str, None]]) -> str:

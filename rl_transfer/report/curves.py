@@ -197,16 +197,11 @@ def jump_start(matrix: Matrix) -> Figure:
                 axes.axvline(random, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
         for axes in panels.ravel()[len(targets) :]:
             axes.set_visible(False)
-        panels[0][0].set_yticks(range(len(rows)), [_row(row, matrix) for row in rows])
+        panels[0][0].set_yticks(range(len(rows)), [words.arm_label(*row, matrix) for row in rows])
         panels[0][0].set_ylim(len(rows) - 0.5, -0.5)
         figure.supxlabel(f"{matrix.measure} at step 0 (dashed: {matrix.labels.chance})", fontsize=9.5)
         figure.suptitle("Jump-start: before any training on the target", fontsize=11.5)
     return figure
-
-
-def _row(row: tuple[str, str | None], matrix: Matrix) -> str:
-    strategy, source = row
-    return f"{strategy} from {source}" if source and len(matrix.sources) > 1 else strategy
 
 
 def _start(axes: Axes, y: int, cell: Cell, look: Look) -> None:
@@ -240,7 +235,7 @@ def profiles(matrix: Matrix) -> Figure | None:
             profile, look = entry.profile, styles[entry.strategy]
             if profile is None:
                 continue
-            label = _row((entry.strategy, entry.source), matrix)
+            label = words.arm_label(entry.strategy, entry.source, matrix)
             axes.step(
                 profile.thresholds, profile.share, where="post", color=look.colour, linestyle=look.line,
                 linewidth=1.9, marker=look.marker, markevery=5, markersize=4.5, label=label,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,17 +10,18 @@ from matplotlib.ticker import MaxNLocator
 
 from rl_transfer.analysis.gaps import FORMS, LayerGaps
 from rl_transfer.analysis.model import Cell, Matrix
+from rl_transfer.analysis.words import arm_label
 from rl_transfer.report.markup import Html, joined, table, tag
 from rl_transfer.report.sections import minus
-from rl_transfer.report.style import Look, drawing, looks
+from rl_transfer.report.style import Look, drawing, legend_below, looks
 
 TITLES = {"marginal": "marginal", "conditional": "conditional on the label"}
 """Form of a gap → title of its panel."""
 ABOUT = (
     "How far the states (items) of source and target lie apart in what each layer gives: MMD² with Gaussian "
     "kernels, 0 in expectation where both come from one distribution, 2 at most; marginal, and given the "
-    "action (class). Before and after training the network sees the same states. A smaller gap is no gain by "
-    "itself, and no verdict rests on these numbers."
+    "action, its stratum, or the class. Before and after training the network sees the same states. A "
+    "smaller gap is no gain by itself, and no verdict rests on these numbers."
 )
 
 
@@ -69,7 +70,7 @@ def gaps_figure(matrix: Matrix, target: str) -> Figure:
         first = axes_of[0]
         first.set_yticks([band * place + (len(cells) - 1) / 2 for place in range(len(layers))], layers)
         first.set_ylim(band * len(layers) - 1, -1)
-        _legend(drawn, cells, matrix, styles)
+        legend_below(drawn, cells, matrix, columns=3)
         share = f"{matrix.settings.confidence:.0%}"
         drawn.suptitle(
             f"{target}: where the domains part (open: before training), {share} intervals", fontsize=11.5
@@ -91,20 +92,6 @@ def _point(axes: Axes, y: float, layer: LayerGaps, form: str, look: Look) -> Non
         if end.interval.defined:
             axes.plot([end.low, end.high], [y, y], color=look.colour, linewidth=2, alpha=0.8, zorder=3)
         axes.plot([end.mean], [y], look.marker or "o", color=look.colour, ms=5, mew=1.4, zorder=4)
-
-
-def _legend(drawn: Figure, cells: Sequence[Cell], matrix: Matrix, styles: Mapping[str, Look]) -> None:
-    axes = drawn.axes[0]
-    handles = [
-        axes.plot([], [], styles[cell.strategy].marker or "o", color=styles[cell.strategy].colour, ms=5)[0]
-        for cell in cells
-    ]
-    names = [_arm(cell, matrix) for cell in cells]
-    drawn.legend(handles, names, loc="outside lower center", ncols=min(3, len(names)), fontsize=8.5)
-
-
-def _arm(cell: Cell, matrix: Matrix) -> str:
-    return f"{cell.strategy} from {cell.source}" if cell.source and len(matrix.sources) > 1 else cell.strategy
 
 
 def gaps_section(matrix: Matrix, figure: Callable[[str, str], Html]) -> Html:
@@ -147,7 +134,7 @@ def _target(matrix: Matrix, target: str, figure: Callable[[str, str], Html]) -> 
 def _table(cells: Sequence[Cell], matrix: Matrix) -> Html:
     rows = [
         [
-            f"{name}: {_arm(cell, matrix)}",
+            f"{name}: {arm_label(cell.strategy, cell.source, matrix)}",
             *(_change(layer, measure, form) for form in FORMS for measure in ("mmd", "coral_share")),
             *(_p(layer, form) for form in FORMS),
         ]

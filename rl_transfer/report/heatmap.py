@@ -87,7 +87,7 @@ def _rows(matrix: Matrix) -> list[Row]:
 
 def _row_label(row: Row, matrix: Matrix) -> str:
     strategy, source = row
-    name = f"{strategy} from {source}" if len(matrix.sources) > 1 and source else strategy
+    name = words.arm_label(strategy, source, matrix)
     return f"{name} (control)" if matrix.strategies[strategy].control else name
 
 

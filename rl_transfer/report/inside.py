@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,7 +15,7 @@ from rl_transfer.analysis.inside import SHARES, START_OF, PartInside, apart
 from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.report.markup import Html, items, joined, table, tag
 from rl_transfer.report.sections import minus
-from rl_transfer.report.style import Look, drawing, looks
+from rl_transfer.report.style import Look, drawing, legend_below, looks
 from rl_transfer.wording import counted
 
 LABELS = {
@@ -98,7 +98,7 @@ def inside_figure(matrix: Matrix, target: str) -> Figure:
         first.set_ylim(band * len(parts) - 1, -1)
         for axes in axes_of:
             axes.grid(visible=False, axis="y")
-        _legend(drawn, cells, matrix, styles)
+        legend_below(drawn, cells, matrix, columns=4)
         share = f"{matrix.settings.confidence:.0%}"
         drawn.suptitle(
             f"{target}: inside the networks at the end of training (open: at the start), {share} intervals",
@@ -138,20 +138,6 @@ def _point(axes: Axes, y: float, part: PartInside, figure: str, look: Look) -> N
         if end.interval.defined:
             axes.plot([end.low, end.high], [y, y], color=look.colour, linewidth=2, alpha=0.8, zorder=3)
         axes.plot([end.mean], [y], marker, color=look.colour, ms=5, mew=1.4, zorder=4)
-
-
-def _legend(drawn: Figure, cells: Sequence[Cell], matrix: Matrix, styles: Mapping[str, Look]) -> None:
-    axes = drawn.axes[0]
-    handles = [
-        axes.plot([], [], styles[cell.strategy].marker or "o", color=styles[cell.strategy].colour, ms=5)[0]
-        for cell in cells
-    ]
-    names = [_arm(cell, matrix) for cell in cells]
-    drawn.legend(handles, names, loc="outside lower center", ncols=min(4, len(names)), fontsize=8.5)
-
-
-def _arm(cell: Cell, matrix: Matrix) -> str:
-    return f"{cell.strategy} from {cell.source}" if cell.source and len(matrix.sources) > 1 else cell.strategy
 
 
 def section(matrix: Matrix, figure: Callable[[str, str], Html]) -> Html:
@@ -218,14 +204,14 @@ def differences(matrix: Matrix, target: str) -> list[str]:
         ]
         more = f"; and {counted(len(gaps) - MOST_SAID, 'figure')} more" if len(gaps) > MOST_SAID else ""
         said = "; ".join(told) + more if told else "no interval leaves that of the from-scratch arm"
-        found.append(minus(f"{_arm(cell, matrix)} at the end: {said}."))
+        found.append(minus(f"{words.arm_label(cell.strategy, cell.source, matrix)} at the end: {said}."))
     return found
 
 
 def _table(cells: Sequence[Cell], matrix: Matrix) -> Html:
     rows = [
         [
-            f"{name}: {_arm(cell, matrix)}",
+            f"{name}: {words.arm_label(cell.strategy, cell.source, matrix)}",
             _change(part, "dormant"),
             _change(part, "saturated"),
             _change(part, "effective_rank"),

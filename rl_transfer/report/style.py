@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import matplotlib.style
 from matplotlib.figure import Figure
 
-from rl_transfer.analysis.model import Matrix
+from rl_transfer.analysis.model import Cell, Matrix
+from rl_transfer.analysis.words import arm_label
 
 INK = "#1a1a1a"
 MUTED = "#6b6b6b"
@@ -89,6 +90,24 @@ def looks(matrix: Matrix) -> dict[str, Look]:
             )
             transfers += 1
     return found
+
+
+def legend_below(figure: Figure, cells: Sequence[Cell], matrix: Matrix, columns: int) -> None:
+    """A legend of arms under all panels.
+
+    Args:
+        figure: with a panel at least.
+        cells: of the arms, in order.
+        matrix: that they are in.
+        columns: at most.
+    """
+    axes, styles = figure.axes[0], looks(matrix)
+    handles = [
+        axes.plot([], [], styles[cell.strategy].marker or "o", color=styles[cell.strategy].colour, ms=5)[0]
+        for cell in cells
+    ]
+    names = [arm_label(cell.strategy, cell.source, matrix) for cell in cells]
+    figure.legend(handles, names, loc="outside lower center", ncols=min(columns, len(names)), fontsize=8.5)
 
 
 @contextmanager

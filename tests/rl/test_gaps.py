@@ -90,9 +90,60 @@ def test_other_policies_have_gaps_too(name: str, run: Execute) -> None:
     gaps = run(source=home, strategy=COPIED, evaluation=MEASURED, seed=1, **keys).record()["gaps"]
     layers = gaps["layers"]
     assert layers.keys() >= {"input", "policy_trunk.0", "value_trunk.0"}
-    assert (layers["input"]["start"]["conditional"] is None) == (name == "SAC"), (
-        "continuous actions are no labels"
-    )
+    labels = layers["input"]["start"]["conditional"]["labels"]
+    assert gaps["states"]["labels"] == ("strata of actions" if name == "SAC" else "actions")
+    assert labels.keys() == ({*map(str, range(8))} if name == "SAC" else {"0", "1"})
+    if name == "SAC":
+        assert {sum(both) for both in labels.values()} == {64}
+
+
+SHUFFLED = [{"observation_permutation": [2, 3, 0, 1]}, {"observation_scale": [10.0, 0.1, 3.0, 1.0]}]
+ALIGNED = {"copy": ["all"], "align": {"pairs": 64}}
+
+
+@pytest.mark.parametrize("engine", ["sb3", "compiled"])
+def test_behind_an_exact_map_the_domains_lie_together(
+    run: Execute, source: RunFolder, engine: str, tmp_path: Path
+) -> None:
+    """Sensors are permuted and rescaled: the policy that plays behind the map does what the source does."""
+    keys: dict[str, Any] = {
+        "env": {"id": "CartPole-v1", "perturb": SHUFFLED},
+        "evaluation": MEASURED,
+        "training": {"total_steps": 128, "engine": engine},
+    }
+    plain, aligned = (run(source=source, strategy=each, **keys) for each in (COPIED, ALIGNED))
+    assert aligned.record()["engine"]["name"] == engine
+    found = aligned.record()["gaps"]
+    assert found["states"]["policy"].endswith("the policy as training begins in the target")
+    for name, layer in found["layers"].items():
+        apart = plain.record()["gaps"]["layers"][name]["start"]["marginal"]
+        if name == "input":
+            assert layer["start"]["marginal"]["p"] < 0.01
+            continue
+        assert layer["start"]["marginal"]["mmd"] < 0.3 * apart["mmd"], name
+        assert layer["start"]["marginal"]["p"] > 0.02
+        assert layer["start"] != layer["end"], "training moved the weights"
+
+
+def test_maps_compare_what_has_other_spaces(run: Execute, source: RunFolder) -> None:
+    """The target has one sensor more; the source policy could not play there."""
+    more = {"id": "CartPole-v1", "perturb": [{"observation_distractors": 1}]}
+    maps = {**COPIED, "input_maps": {"observations": [0, 1, 2, 3, None]}}
+    record = run(source=source, strategy=maps, env=more, evaluation=MEASURED).record()
+    layers = record["gaps"]["layers"]
+    assert "input" not in layers
+    assert layers["policy_trunk.0"]["start"]["marginal"]["p"] > 0.02
+    fresh = {"copy": ["all"], "reset_on_mismatch": ["trunk"]}
+    left = run(source=source, strategy=fresh, env=more, evaluation=MEASURED).record()["gaps"]
+    assert "other spaces" in left["left_out"]
+
+
+def test_mapped_actions_are_no_labels(run: Execute, source: RunFolder) -> None:
+    reversed_actions = {"id": "CartPole-v1", "perturb": [{"action_remap": "reverse"}]}
+    verbs = {**COPIED, "align": {"pairs": 64, "actions": "discrete", "observations": False}}
+    gaps = run(source=source, strategy=verbs, env=reversed_actions, evaluation=MEASURED).record()["gaps"]
+    assert gaps["states"]["labels"] is None
+    assert all(layer["start"]["conditional"] is None for layer in gaps["layers"].values())
 
 
 def test_two_runs_of_one_seed_record_the_same(run: Execute, source: RunFolder, tmp_path: Path) -> None:

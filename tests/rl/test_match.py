@@ -9,6 +9,7 @@ import torch
 from rl_transfer.core import isolated
 from rl_transfer.core.gaps import coral, gap_by_label, mmd
 from rl_transfer.core.layer_outputs import layer_outputs
+from rl_transfer.core.strata import action_strata
 from rl_transfer.errors import RLTransferError, TransferError
 from rl_transfer.results import RunFolder
 from rl_transfer.rl.environments.build import make_vec_env
@@ -16,6 +17,7 @@ from rl_transfer.rl.policies.algorithms import build_model
 from rl_transfer.rl.policies.bundle import load_policy
 from rl_transfer.rl.policies.parts import policy_parts
 from rl_transfer.rl.strategy.apply import PolicyTransfer
+from rl_transfer.rl.strategy.buffered import buffered_states
 from rl_transfer.rl.strategy.matching import BATCH, MatchLoss, run_trunks, trunk_ends
 from rl_transfer.rl.strategy.visited import visited
 from rl_transfer.seeding import generator
@@ -24,6 +26,7 @@ from support.rl import PPO, Execute, make_run
 
 LIGHT = {"env": {"id": "CartPole-v1", "perturb": [{"force_mag": 30.0}, {"observation_noise": 0.3}]}}
 PENDULUM = {"id": "Pendulum-v1"}
+OFF: dict[str, Any] = {"learning_starts": 8, "batch_size": 8, "buffer_size": 500}
 
 
 @pytest.fixture
@@ -175,14 +178,37 @@ def test_what_cannot_be_matched_is_refused(name: str, run: Execute, source: RunF
         run(source=source, strategy={"copy": ["all"], "match": {"kind": "mmd"}, **verbs}, **changes)
 
 
-def test_actions_that_are_no_labels_are_refused(run: Execute) -> None:
-    home = run(store="sources", env=PENDULUM)
-    verbs = {"copy": ["all"], "match": {"kind": "mmd", "conditional": True}}
-    with pytest.raises(TransferError, match="no two are the same; use conditional: false") as caught:
-        run(source=home, strategy=verbs, env=PENDULUM)
-    assert caught.value.key == "strategy.match.conditional"
-    folder = run(source=home, strategy={**verbs, "match": {"kind": "mmd", "samples": 64}}, env=PENDULUM)
-    assert folder.record()["engine"]["name"] == "sb3"
+@pytest.mark.parametrize("name", ["PPO", "SAC"])
+def test_of_continuous_actions_strata_are_compared(run: Execute, name: str) -> None:
+    """Recomputed from the term's own draws: the strata of the actions that were taken, both in one unit."""
+    algorithm = {**PPO, "n_steps": 64} if name == "PPO" else {"name": name, **OFF}
+    keys = {"env": PENDULUM, "algorithm": algorithm}
+    home = run(store="sources", **keys)
+    model, transfer = built(home, {"kind": "mmd", "conditional": True, "samples": 64}, **keys)
+    (loss,) = transfer.losses
+    assert isinstance(loss, MatchLoss)
+    states, actions = loss.stored
+    widest = 1.0 if name == "SAC" else 2.0
+    assert 0.5 * widest < actions.abs().max() <= widest
+    assert isinstance(states, torch.Tensor)
+    term = MatchLoss(loss._config, name, loss._layers, states, actions, 7).loss(model, transfer.parts, 0.5)
+    draws = generator(7, "match")
+    mine = torch.as_tensor(draws.integers(64, size=64))
+    target, done = buffered_states(model, BATCH, draws)
+    labels = action_strata(actions[mine], done.clamp(-widest, widest))
+    assert isinstance(target, torch.Tensor)
+    gaps = []
+    for layer, each in loss._layers.items():
+        sides = [
+            layer_outputs(model.policy, {layer: each}, run_trunks(model.policy, name, *rows))[layer]
+            for rows in ((states[mine], actions[mine]), (target, done))
+        ]
+        found = gap_by_label(mmd, sides[0], sides[1], *labels, 2)
+        assert found is not None
+        assert len(found.rows) > 3
+        gaps.append(found.value)
+    assert term is not None
+    assert term.item() == pytest.approx(torch.stack(gaps).sum().item(), rel=1e-4)
 
 
 def test_a_source_that_sees_something_else_is_refused(run: Execute, tmp_path: Path) -> None:
@@ -192,7 +218,6 @@ def test_a_source_that_sees_something_else_is_refused(run: Execute, tmp_path: Pa
         run(source=home, strategy=verbs)
 
 
-OFF: dict[str, Any] = {"learning_starts": 8, "batch_size": 8, "buffer_size": 500}
 BRIEF: dict[str, Any] = {"training": {"total_steps": 32}, "evaluation": {"every": 32, "episodes": 1}}
 OTHERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "DQN by action": ({"algorithm": {"name": "DQN", **OFF}, **BRIEF}, {"conditional": True}),

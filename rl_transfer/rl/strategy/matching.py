@@ -18,6 +18,7 @@ from rl_transfer.errors import TransferError
 from rl_transfer.rl.environments.spaces import Space, in_short, same, same_shape
 from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.policies.traits import traits_of
+from rl_transfer.rl.strategy.action_labels import action_labels
 from rl_transfer.rl.strategy.buffered import buffered_states
 from rl_transfer.rl.strategy.translate import expand
 from rl_transfer.rl.strategy.visited import visited
@@ -80,9 +81,10 @@ class MatchLoss:
             return None
         source = (_rows(states, chosen), actions[chosen].to(done.device))
         sides = [self._features(model.policy, *each) for each in (source, (target, done))]
+        labels = self._labels(model.policy, source[1], done) if self._config.conditional else None
         terms = []
         for name in self._layers:
-            gap = self._gap(sides[0][name], sides[1][name], source[1], done)
+            gap = self._gap(sides[0][name], sides[1][name], labels)
             if gap is not None:
                 terms.append(gap)
         return self._config.strength * torch.stack(terms).sum() if terms else None
@@ -91,11 +93,19 @@ class MatchLoss:
         forward = run_trunks(policy, self._algorithm, observations, actions)
         return layer_outputs(policy, self._layers, forward)
 
-    def _gap(self, source: Tensor, target: Tensor, mine: Tensor, theirs: Tensor) -> Tensor | None:
+    def _labels(self, policy: BasePolicy, mine: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the actions; buffers on policy keep what was sampled, and environments took it clipped."""
+        space = policy.action_space
+        if isinstance(space, spaces.Box) and not _scaled(policy):
+            low, high = (torch.as_tensor(each.reshape(-1)).to(theirs) for each in (space.low, space.high))
+            theirs = theirs.clamp(low, high)
+        return action_labels(space, mine, theirs)
+
+    def _gap(self, source: Tensor, target: Tensor, labels: tuple[Tensor, Tensor] | None) -> Tensor | None:
         estimator = ESTIMATORS[self._config.kind]
-        if not self._config.conditional:
+        if labels is None:
             return estimator(source, target)
-        found = gap_by_label(estimator, source, target, mine.long()[:, 0], theirs.long()[:, 0], LEAST)
+        found = gap_by_label(estimator, source, target, *labels, LEAST)
         return None if found is None else found.value
 
 
@@ -123,8 +133,8 @@ def match_loss(
         The hook.
 
     Raises:
-        TransferError: the source sees or does something else, actions are no labels, the parts are no
-            trunk's, or nothing that could bring them together is trained.
+        TransferError: the source sees or does something else, the parts are no trunk's, or nothing that
+            could bring them together is trained.
     """
     policy = model.policy
     if config.kind == "adversarial":
@@ -138,12 +148,6 @@ def match_loss(
     on_policy = isinstance(policy, ActorCriticPolicy)
     if config.conditional or not on_policy:
         _refuse_other_spaces(config, source.module.action_space, policy.action_space, "action")
-    if config.conditional and not isinstance(policy.action_space, spaces.Discrete):
-        raise TransferError(
-            f"match with conditional: true compares states of the same action, and actions here are "
-            f"{in_short(policy.action_space)}: no two are the same; use conditional: false",
-            key=f"{KEY}.conditional",
-        )
     trained = dict(policy.named_parameters())
     trunk = [name for part in parts if part.role == "trunk" for name in part.tensor_names]
     if not thaws and not any(trained[name].requires_grad for name in trunk if name in trained):
@@ -154,12 +158,18 @@ def match_loss(
     with isolated(own):
         met = visited(source, config.samples, own)
     actions = met.actions
-    if isinstance(policy.action_space, spaces.Box) and not on_policy:
+    if _scaled(policy):
         actions = policy.scale_action(actions)
     states, _ = policy.obs_to_tensor(met.observations)
     return MatchLoss(
         config, algorithm, layers, states, torch.as_tensor(actions).reshape(len(actions), -1), seed
     )
+
+
+def _scaled(policy: BasePolicy) -> bool:
+    """Whether its buffer has actions within [−1, 1]."""
+    squashed = not isinstance(policy, ActorCriticPolicy) or policy.squash_output
+    return isinstance(policy.action_space, spaces.Box) and squashed
 
 
 def trunk_ends(selectors: Selectors, parts: PartMap) -> dict[str, Layer]:

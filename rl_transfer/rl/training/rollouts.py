@@ -128,23 +128,23 @@ def random_actor(model: BaseAlgorithm, seed: int) -> Actor:
 
     def act(observations: Observation) -> tuple[Array, Array]:
         actions = np.stack([np.asarray(space.sample()) for _ in range(count(observations))])
-        return actions, learned_actions(model, actions)
+        return actions, learned_actions(model.policy, actions)
 
     return act
 
 
-def learned_actions(model: BaseAlgorithm, actions: Array) -> Array:
+def learned_actions(policy: BasePolicy, actions: Array) -> Array:
     """Actions within an environment's bounds as an algorithm off policy keeps them.
 
     Args:
-        model: whose they are.
+        policy: whose they are.
         actions: as environments take them.
 
     Returns:
         Scaled to [−1, 1] for continuous actions off policy; else as they are.
     """
-    scaled = isinstance(model.action_space, spaces.Box) and not isinstance(model.policy, ActorCriticPolicy)
-    return model.policy.scale_action(actions) if scaled else actions
+    scaled = isinstance(policy.action_space, spaces.Box) and not isinstance(policy, ActorCriticPolicy)
+    return policy.scale_action(actions) if scaled else actions
 
 
 def policy_actor(model: BaseAlgorithm, normalize: Normalizer | None) -> Actor:
@@ -162,7 +162,7 @@ def policy_actor(model: BaseAlgorithm, normalize: Normalizer | None) -> Actor:
 
         def sample(observations: Observation) -> tuple[Array, Array]:
             actions = play(observations)
-            return actions, learned_actions(model, actions)
+            return actions, learned_actions(model.policy, actions)
 
         return sample
     if policy.use_sde:
