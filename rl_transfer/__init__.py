@@ -1,10 +1,41 @@
-"""rl_transfer: does a policy trained in environment A help in environment B?"""
+"""rl_transfer: does a policy trained in environment A help in environment B?
 
+    import rl_transfer as rt
 
-def __getattr__(name: str) -> str:
-    """``__version__``, looked up when somebody asks: every command would wait for it."""
-    if name != "__version__":
+Nothing is imported before somebody asks for it: every command would wait for it.
+"""
+
+TYPE_CHECKING = False  # the real one would be read from typing, which takes time
+if TYPE_CHECKING:
+    from rl_transfer import core as core
+    from rl_transfer import errors as errors
+    from rl_transfer.api import Picture as Picture
+    from rl_transfer.api import SweepResults as SweepResults
+    from rl_transfer.api import load_sweep as load_sweep
+
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> object:
+        """What ``__all__`` names, looked up when somebody asks; type checkers read the names above."""
+        from importlib import import_module
+
+        if name in _MODULES:
+            return import_module(f"{__name__}.{name}")
+        if name in _API:
+            return getattr(import_module(f"{__name__}.api"), name)
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("rl-transfer")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib.metadata import version
 
-    return version("rl-transfer")
+
+_MODULES = ("core", "errors")
+_API = ("Picture", "SweepResults", "load_sweep")
+
+__all__ = ["Picture", "SweepResults", "__version__", "core", "errors", "load_sweep"]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

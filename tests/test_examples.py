@@ -77,6 +77,8 @@ def test_python_runs(page: Path, workspace: Path) -> None:
     given = "import my_pkg.envs\n" if "MyCar" in text else ""
     if IDS[page] == "docs/sources.md":
         given = EXPORTED
+    if IDS[page] == "docs/python.md":
+        SyntheticSweep().write(workspace / "results" / "quickstart")
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "envs"), str(workspace)]),

@@ -14,11 +14,14 @@ from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.analysis.ranking_words import ranking_data
 from rl_transfer.analysis.tables import summary
 from rl_transfer.analysis.terminal import text_table
+from rl_transfer.analysis.tidy import TIDY_CURVE, TIDY_TEXTS, tidy_cells, tidy_curves, tidy_seeds
 from rl_transfer.analysis.tuning import choices
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.analysis.words import headlines
 
 __all__ = [
+    "TIDY_CURVE",
+    "TIDY_TEXTS",
     "Cell",
     "Curve",
     "Matrix",
@@ -33,5 +36,8 @@ __all__ = [
     "read_sweep",
     "summary",
     "text_table",
+    "tidy_cells",
+    "tidy_curves",
+    "tidy_seeds",
     "undecided",
 ]

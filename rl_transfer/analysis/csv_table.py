@@ -13,7 +13,7 @@ from rl_transfer.analysis.tables import summary
 from rl_transfer.spec import JsonObject
 
 _IDENTITY = ("source", "target", "strategy", "kind", "estimand", "steps")
-_VERDICT = {
+VERDICT = {
     "verdict": "verdict",
     "verdict_unit": "unit",
     "verdict_gain": "gain",
@@ -65,7 +65,7 @@ def _columns(cells: list[JsonObject]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Name and path of every column that is one value of the JSON."""
     yield from ((name, (name,)) for name in _IDENTITY)
     for judged in JUDGED:
-        yield from ((f"{judged}_{end}", ("comparisons", judged, key)) for end, key in _VERDICT.items())
+        yield from ((f"{judged}_{end}", ("comparisons", judged, key)) for end, key in VERDICT.items())
     for name, info in METRICS.items():
         if not info.everywhere and not any(name in cell["metrics"] for cell in cells):
             continue
