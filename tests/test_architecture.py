@@ -59,7 +59,7 @@ SUB_ROOMS = {
         "figures", "splits", "classifier", "kind", "batches", "evaluate", "bundle",
         "sources", "measures", "seen", "series", "translate", "optimizers", "matching", "transfer", "loop",
         "curve", "features", "alignment", "realign", "probe", "diagnosis", "gaps", "checkpoint", "training",
-        "run", "preflight", "scores", "room",
+        "scores", "run", "preflight", "room",
     ),
     "rl_transfer.image": (
         "preprocessing", "heads", "parts", "resnet", "backbones", "checkpoints", "weight_files", "weights",

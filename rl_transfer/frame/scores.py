@@ -19,6 +19,8 @@ HIGHER_IS_BETTER: Mapping[str, bool] = {
     "representation_deviation": False,
     "logme": True,
     "leep": True,
+    "linear_probe": True,
+    "domain_gap": False,
     "source_quality": True,
     "source_budget": True,
     "state_coverage": True,

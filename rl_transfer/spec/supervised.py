@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, Self, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
-from rl_transfer.spec.base import Frozen, Json, JsonObject, KeyedValueError, Name
+from rl_transfer.spec.base import Frozen, Json, JsonObject, JsonValue, KeyedValueError, Name
 from rl_transfer.spec.experiment import (
     NOTHING,
     RunConfig,
@@ -24,7 +24,7 @@ from rl_transfer.spec.experiment import (
 from rl_transfer.spec.labelled import LabelledData, file_digest
 from rl_transfer.spec.matrix import Entry, MatrixConfig
 from rl_transfer.spec.optimization import SupervisedEvaluation, SupervisedTraining
-from rl_transfer.spec.scores import Scores
+from rl_transfer.spec.scores import PairScoring, Scores
 from rl_transfer.spec.strategy import StrategyConfig, StrategyVerbs
 
 StrategyT = TypeVar("StrategyT", bound=StrategyVerbs)
@@ -116,14 +116,25 @@ def check_training(
 class SupervisedRun(RunConfig):
     """One run on labelled data, completely."""
 
-    policy: Literal["trained", "random", "pretrained"] = "trained"
-    """``random`` measures chance; ``pretrained`` takes weights as they are, as a source."""
+    policy: Literal["trained", "random", "pretrained", "scored"] = "trained"
+    """``random`` measures chance; ``pretrained`` takes weights as they are, as a source; ``scored`` scores
+    a source."""
     data: LabelledData | None = None
     model: ModelConfig | None = None
     weights: PretrainedWeights | None = None
     """Pretrained weights that the strategy copies from, or that a ``pretrained`` run imports."""
     training: SupervisedTraining | None = None
     evaluation: SupervisedEvaluation = SupervisedEvaluation()
+    scores: PairScoring | None = None
+    """How the source is scored, where this run does that."""
+
+    @model_serializer(mode="wrap")
+    def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        """Leaves out what came later and is not there: what is written stays as it was."""
+        data: dict[str, JsonValue] = fields(self)
+        if self.scores is None:
+            data.pop("scores", None)
+        return data
 
     @property
     def total_steps(self) -> int:
@@ -290,13 +301,23 @@ class SupervisedSuite(MatrixConfig):
 
     @model_validator(mode="after")
     def _check_scores(self) -> Self:
-        if self.scores is not None:
-            raise KeyedValueError("scores", "sources are scored in suites of kind rl only; leave scores out")
+        if self.scores is not None and self.scores.steps < 2:
+            raise KeyedValueError(
+                "scores.steps", "1 labelled item is of one class, and tells no source from another; give more"
+            )
         return self
 
     def scored_run(self, name: str, cell: str, scores: Scores, source: str, seed: int) -> SupervisedRun:
-        """None: such suites are refused."""
-        raise NotImplementedError
+        """The run that scores source ``cell`` on labelled training items of target ``name``."""
+        return self.run_type(
+            kind=self.kind,
+            policy="scored",
+            data=self.targets[name].data.planned(),
+            scores=PairScoring(steps=scores.steps, bar=self.sources[cell].bar),
+            source=source,
+            root_seed=self.root_seed,
+            seed=seed,
+        )
 
     def for_tuning(self) -> Self:
         """This suite with targets that are measured on their validation parts."""

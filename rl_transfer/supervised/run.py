@@ -16,9 +16,11 @@ from rl_transfer.spec.base import Json
 from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.spec.supervised import SupervisedRun
 from rl_transfer.supervised import seeds
+from rl_transfer.supervised.bundle import load_network
 from rl_transfer.supervised.kind import DataKind
 from rl_transfer.supervised.measures import accuracy_by_name
 from rl_transfer.supervised.predictions import speaks_of
+from rl_transfer.supervised.scores import LabelledTarget, score_network
 from rl_transfer.supervised.sources import measured_on, save_pretrained
 from rl_transfer.supervised.training import ClassifierTraining
 
@@ -44,6 +46,8 @@ def execute(
             return _random(kind, run, folder)
         if run.policy == "pretrained":
             return _pretrained(kind, run, folder, say)
+        if run.policy == "scored":
+            return _scored(kind, run, source)
         with isolated(seeds.training_seed(run)):
             return ClassifierTraining(kind, run, folder, source, say).execute(checkpoints)
 
@@ -61,6 +65,20 @@ def _random(kind: DataKind, run: SupervisedRun, folder: RunFolder) -> dict[str, 
     splits = kind.split(_data_of(run), run.root_seed, run.seed)
     folder.append_evaluation(0, 0, [1 / len(splits.classes)], [len(splits.test)])
     return {"data": splits.summary()}
+
+
+def _scored(kind: DataKind, run: SupervisedRun, source: Path | None) -> dict[str, Json]:
+    """A source on labelled training items of the target, before anything is trained there."""
+    if run.scores is None or source is None:
+        raise TransferError("a run that scores a source needs a source, and the items that it may use")
+    target = LabelledTarget(kind, _data_of(run), run.scores.steps, run.root_seed, run.seed)
+    found = score_network(load_network(kind, source), target, run.scores.bar)
+    return {
+        "source_run": run.source,
+        "source_scores": found.plain(),
+        "measured": False,
+        "notes": [*found.notes],
+    }
 
 
 def _pretrained(kind: DataKind, run: SupervisedRun, folder: RunFolder, say: Say) -> dict[str, Json]:

@@ -124,6 +124,20 @@ def test_a_published_encoder_is_a_source_and_its_head_is_nobodys(call: Call, pla
     assert source["measured"] is False
 
 
+def test_sources_are_scored_on_shots_where_they_have_a_score(place: Path) -> None:
+    plan = prepare(suite("scores={steps: 8}"), place / "out")
+    state = run_sweep(plan, InThisProcess, lambda _, __: None)
+    assert not state.failed, state.failed
+    rows = [row for row in plan.graph.rows if row.role == "scores"]
+    found = {row.source: RunFolder(place / "out" / "runs" / row.id).record()["source_scores"] for row in rows}
+    assert {name: each["steps"] for name, each in found.items()} == {"films": 8, "hub": 8}
+    values = {
+        name: {k for k, v in each["scores"].items() if v["value"] is not None} for name, each in found.items()
+    }
+    assert values["hub"] == {"logme", "linear_probe"}
+    assert values["films"] == {*found["films"]["scores"]}
+
+
 def test_another_tokenizer_or_config_is_another_run_and_a_readme_is_not(place: Path) -> None:
     before = run_id(trained().run())
     (place / "encoder" / "README.md").write_text("hello", encoding="utf-8")
