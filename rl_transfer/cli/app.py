@@ -17,7 +17,7 @@ from rl_transfer.cli import (
     runs,
     single_runs,
 )
-from rl_transfer.cli.common import out
+from rl_transfer.cli.common import err, out
 from rl_transfer.errors import Interrupted
 
 app = typer.Typer(
@@ -71,6 +71,23 @@ def _root(
     del version  # read before a command is asked for
 
 
+def _as_setting(option: str) -> str | None:
+    """The key of a config that somebody wrote as an option: ``--total-steps``; None where it is none."""
+    from pydantic import BaseModel
+
+    from rl_transfer.sweep.dispatch import SUITES, TRAIN, TRANSFER
+
+    name = option.lstrip("-").replace("-", "_")
+    for model in (*TRAIN.values(), *TRANSFER.values(), *SUITES.values()):
+        if name in model.model_fields:
+            return name
+        for section, field in model.model_fields.items():
+            kind = field.annotation
+            if isinstance(kind, type) and issubclass(kind, BaseModel) and name in kind.model_fields:
+                return f"{section}.{name}"
+    return None
+
+
 def run(arguments: list[str] | None) -> int:
     """Run one command.
 
@@ -91,6 +108,9 @@ def run(arguments: list[str] | None) -> int:
         if not isinstance(error, UsageProblem):
             raise
         error.show()  # type: ignore[attr-defined]
+        setting = _as_setting(str(getattr(error, "option_name", "")))
+        if setting is not None:
+            err.print(f"Settings are written without dashes: {setting}=…", soft_wrap=True)
         return int(error.exit_code)  # type: ignore[attr-defined]
     if code == Interrupted.exit_code:  # what typer makes of a KeyboardInterrupt
         raise KeyboardInterrupt

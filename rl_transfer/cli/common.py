@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from pathlib import Path
@@ -49,6 +49,17 @@ def say(text: str) -> None:
     out.print(text, soft_wrap=True)
 
 
+def say_columns(rows: Sequence[Sequence[str]]) -> None:
+    """A row per line, in columns that are as wide as they need to be; nothing is cut or broken.
+
+    Args:
+        rows: cells; the first row is the head.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        say("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
 @contextmanager
 def json_alone() -> Iterator[Say]:
     """Keep standard output for JSON: what a user's own modules print goes to standard error meanwhile.
@@ -61,12 +72,53 @@ def json_alone() -> Iterator[Say]:
         yield partial(console.print, soft_wrap=True)
 
 
+def shipped_names(category: str) -> Callable[[str], list[str]]:
+    """What a shell completes the name of a shipped config to.
+
+    Args:
+        category: kind of config, one of ``spec.CATEGORIES``.
+
+    Returns:
+        Takes what was typed so far.
+    """
+
+    def complete(incomplete: str) -> list[str]:
+        from rl_transfer.spec.shipped import shipped
+
+        return [name for name in shipped(category) if name.startswith(incomplete)]
+
+    return complete
+
+
+def environment_names(incomplete: str) -> list[str]:
+    """What a shell completes an environment to: shipped targets, and ids with registered parameters.
+
+    Args:
+        incomplete: what was typed so far.
+
+    Returns:
+        Names.
+    """
+    from rl_transfer_envs import environments
+
+    known = [*shipped_names("targets")(""), *environments()]
+    return [name for name in known if name.startswith(incomplete)]
+
+
+def _named_in_overrides(incomplete: str) -> list[str]:
+    """Completes ``strategy=fin`` and ``env=cart``."""
+    key, equals, value = incomplete.partition("=")
+    category = {"strategy": "strategies", "env": "targets"}.get(key)
+    return [f"{key}={name}" for name in shipped_names(category)(value)] if equals and category else []
+
+
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KEY=VALUE]...",
         help="Overrides of config values, e.g. training.total_steps=50000 seeds=3. Values are YAML.",
         show_default=False,
+        autocompletion=_named_in_overrides,
     ),
 ]
 Output = Annotated[
@@ -75,6 +127,7 @@ Output = Annotated[
 ]
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Events = Annotated[
     bool,
     typer.Option("--events/--no-events", help="Write TensorBoard's event files of each run."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +14,15 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from rl_transfer.cli.common import err, make_folder_importable, out
+from rl_transfer.cli.common import (
+    AsJson,
+    environment_names,
+    err,
+    make_folder_importable,
+    out,
+    say,
+    say_columns,
+)
 from rl_transfer.errors import ConfigError, EnvironmentSpecError
 
 app = typer.Typer(
@@ -22,18 +31,26 @@ app = typer.Typer(
 )
 
 Target = Annotated[
-    str, typer.Argument(metavar="ENV", help="Gymnasium id, shipped target, or YAML file with an env.")
+    str,
+    typer.Argument(
+        metavar="ENV",
+        help="Gymnasium id, shipped target, or YAML file with an env.",
+        autocompletion=environment_names,
+    ),
 ]
 
 
 @app.command("list")
-def list_() -> None:
+def list_(as_json: AsJson = False) -> None:
     """List environments with registered parameters, and how many there are of what.
 
     Example: rl-transfer envs list
     """
     from rl_transfer_envs.show import catalogue
 
+    if as_json:
+        say(json.dumps(catalogue.list_rows(), indent=2))
+        return
     table = Table("environment", "family", "parameters", box=None)
     for row in catalogue.list_rows():
         missing = "" if row["installed"] else f" (pip install 'rl-transfer[{row['extra']}]')"
@@ -43,20 +60,27 @@ def list_() -> None:
 
 
 @app.command()
-def show(env: Target) -> None:
-    """Show everything that can be perturbed in an environment: unit, default, bounds, source.
+def show(
+    env: Target,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print what each is and its source as well.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show everything that can be perturbed in an environment, a line each: unit, default, bounds.
 
     Example: rl-transfer envs show CartPole-v1
     """
     from rl_transfer_envs import EnvError, canonical, make, observation_names
     from rl_transfer_envs.show import catalogue
 
-    table = Table("name", "kind", "unit", "default", "bounds", "source", box=None)
     with _translated():
-        for row in catalogue.show_rows(canonical(_spec(env))["id"]):
-            columns = ("name", "kind", "unit", "default", "bounds", "source")
-            table.add_row(*(str(row[column]) for column in columns))
-    out.print(table)
+        rows = catalogue.show_rows(canonical(_spec(env))["id"])
+    if as_json:
+        say(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    columns = ["name", "kind", "default", "bounds", "unit", *(("summary", "source") if verbose else ())]
+    say_columns([columns, *([row[column] for column in columns] for row in rows)])
     with suppress(EnvError):  # parameters are shown where the environment itself is not installed, too
         built = make(_spec(env))
         names = observation_names(built)

@@ -12,6 +12,7 @@ import typer
 from rich.text import Text
 
 from rl_transfer.cli.common import (
+    AsJson,
     Events,
     Output,
     Overrides,
@@ -22,6 +23,7 @@ from rl_transfer.cli.common import (
     out,
     read_config,
     say,
+    shipped_names,
 )
 from rl_transfer.cli.dry_run import show_forecast, tell_notes
 from rl_transfer.cli.executors import (
@@ -50,7 +52,12 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped suite.")],
+    config: Annotated[
+        str,
+        typer.Argument(
+            help="A YAML file, or the name of a shipped suite.", autocompletion=shipped_names("suites")
+        ),
+    ],
     overrides: Overrides = None,
     output: Output = None,
     workers: Annotated[
@@ -130,12 +137,21 @@ def sweep(
 
 def report(
     folder: Annotated[Path, typer.Argument(help="The output folder of a sweep.")],
+    as_json: AsJson = False,
 ) -> None:
     """Recompute tables, figures, the HTML page and the TensorBoard comparison from the records alone.
 
+    With --json the summary (cells, verdicts, settings) is printed in place of the table.
+
     Example: rl-transfer report results/quickstart
     """
-    _write_report(folder)
+    if not as_json:
+        _write_report(folder)
+        return
+    from rl_transfer.report import write_report
+
+    with json_alone() as write:
+        write(write_report(folder).summary.read_text(encoding="utf-8").rstrip())
 
 
 def _show(quiet: bool, json_lines: bool) -> Say:

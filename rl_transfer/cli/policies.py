@@ -11,6 +11,7 @@ import typer
 
 from rl_transfer.cli.common import (
     Algorithm,
+    AsJson,
     MaskZeros,
     Modules,
     err,
@@ -18,6 +19,7 @@ from rl_transfer.cli.common import (
     make_folder_importable,
     out,
     refuse_missing,
+    say,
 )
 from rl_transfer.errors import ConfigError
 
@@ -39,6 +41,7 @@ def inspect(
     ],
     algorithm: Algorithm = None,
     env: Env = None,
+    as_json: AsJson = False,
     module: Modules = None,
 ) -> None:
     """Print the parts of a policy: tensors, shapes, counts, digests.
@@ -52,8 +55,9 @@ def inspect(
     from rl_transfer.sweep.dispatch import bundle_kind, room
 
     make_folder_importable(env)
-    rows = room(bundle_kind(policy)).inspect(policy, InspectionHints(env, algorithm))
-    out.print(inventory_table(rows), soft_wrap=True)
+    with json_alone() if as_json else nullcontext(say) as write:
+        rows = room(bundle_kind(policy)).inspect(policy, InspectionHints(env, algorithm))
+        write(json.dumps(list(rows), indent=2) if as_json else inventory_table(rows))
 
 
 @app.command("import")

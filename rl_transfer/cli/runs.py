@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rl_transfer.cli.common import out
+from rl_transfer.cli.common import AsJson, out
 from rl_transfer.errors import StoreError
 from rl_transfer.wording import counted
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The runs of a sweep: list, look at, verify, tidy up.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(help="The output folder of a sweep.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")

@@ -17,6 +17,7 @@ from rl_transfer.cli.common import (
     Output,
     Overrides,
     ReuseDespite,
+    environment_names,
     failures_kept,
     json_alone,
     located,
@@ -25,6 +26,7 @@ from rl_transfer.cli.common import (
     read_config,
     refuse_missing,
     say,
+    shipped_names,
 )
 from rl_transfer.cli.tracked import Track, tell_problem
 from rl_transfer.errors import StoreError
@@ -35,7 +37,12 @@ if TYPE_CHECKING:
 
 
 def train(
-    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped train config.")],
+    config: Annotated[
+        str,
+        typer.Argument(
+            help="A YAML file, or the name of a shipped train config.", autocompletion=shipped_names("train")
+        ),
+    ],
     overrides: Overrides = None,
     output: Output = None,
     reuse_despite: ReuseDespite = None,
@@ -59,7 +66,13 @@ def train(
 
 
 def transfer(
-    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped transfer config.")],
+    config: Annotated[
+        str,
+        typer.Argument(
+            help="A YAML file, or the name of a shipped transfer config.",
+            autocompletion=shipped_names("transfer"),
+        ),
+    ],
     source: Annotated[
         str,
         typer.Option(
@@ -107,6 +120,7 @@ def evaluate(
             "-e",
             help="Gymnasium id, shipped target or YAML file; default: the environment it was trained in.",
             show_default=False,
+            autocompletion=environment_names,
         ),
     ] = None,
     data: Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from rl_transfer.errors import ConfigError, RLTransferError
 from rl_transfer.spec.explain import explain
 from rl_transfer.spec.severity import expand_severities
-from rl_transfer.spec.shipped import locate
+from rl_transfer.spec.shipped import configs_folder, locate
 from rl_transfer.spec.yaml_map import (
     DEEPEST,
     MOST_VALUES,
@@ -140,14 +140,14 @@ def _resolve(document: Document, folder: Path) -> None:
     data = document.data
     read = cache(read_yaml)
 
-    def replace(key: Key, item: object, category: str) -> None:
+    def resolve(key: Key, item: object, category: str) -> None:
         _replace(document, key, item, category, folder, read)
 
     strategies = data.get("strategies")
     if isinstance(strategies, list):
         for index, item in enumerate(strategies):
-            replace(("strategies", index), item, "strategies")
-    replace(("strategy",), data.get("strategy"), "strategies")
+            resolve(("strategies", index), item, "strategies")
+    resolve(("strategy",), data.get("strategy"), "strategies")
     targets = data.get("targets")
     if isinstance(targets, list):
         # A list of shipped names is a mapping under the same names.
@@ -155,10 +155,10 @@ def _resolve(document: Document, folder: Path) -> None:
         targets = data["targets"]
     if isinstance(targets, dict):
         for name, item in targets.items():
-            replace(("targets", name), item, "targets")
+            resolve(("targets", name), item, "targets")
     env = data.get("env")
     if isinstance(env, str):
-        replace(("env",), env, "targets")
+        resolve(("env",), env, "targets")
         data["env"] = data["env"].get("env", data["env"])
 
 
@@ -185,12 +185,26 @@ def _replace(
     for step in key[:-1]:
         parent = parent[step]
     parent[key[-1]] = part.data
-    document.places.update({(*key, *inner): where for inner, where in part.places.items() if inner})
+    document.places.update(
+        {(*key, *inner): _seen(where, place) for inner, where in part.places.items() if inner}
+    )
     if len(document.places) > MOST_VALUES:
         raise ConfigError(
             f"{place}: {'.'.join(map(str, key))}: more than {MOST_VALUES:,} keys and values, those of the "
             "configs that are named included"
         )
+
+
+def _seen(where: Place, named: Place | None) -> Place:
+    """The place itself in a file of the user's own; for one in a shipped config the line that names it."""
+    folder = configs_folder()
+    if named is None or _is_shipped(named) or not _is_shipped(where):
+        return where
+    return replace(named, shipped=f"{Path(where.source).relative_to(folder)}:{where.line}")
+
+
+def _is_shipped(place: Place) -> bool:
+    return Path(place.source).is_relative_to(configs_folder())
 
 
 def _index_of(items: list[object], step: str) -> int | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rl_transfer.bounded import is_file
 from rl_transfer.errors import ConfigError
-from rl_transfer.wording import did_you_mean, shortened
+from rl_transfer.wording import did_you_mean, listing, shortened
 
 CATEGORIES = ("suites", "train", "transfer", "targets", "strategies")
 
@@ -81,7 +81,7 @@ def locate(argument: str, category: str, relative_to: Path | None = None) -> Pat
         if relative_to is not None and not path.is_absolute():
             path = relative_to / path
         if not is_file(path):
-            hint = ""
+            hint = _beside(path)
             if Path(argument).stem in shipped(category):
                 hint = f"; a shipped config is called by its bare name: {Path(argument).stem}"
             raise ConfigError(f"{shortened(str(path), 300)}: no such file{hint}")
@@ -97,5 +97,15 @@ def locate(argument: str, category: str, relative_to: Path | None = None) -> Pat
         meant += f" A file in this folder is named with its path: ./{argument}"
     raise ConfigError(
         f"{shortened(argument)!r} is no shipped config of {category}.{meant} "
-        f"Shipped: {', '.join(known) or 'none'}."
+        f"Shipped: {listing([*known]) or 'none'}; see them all: rl-transfer configs list {category}"
     )
+
+
+def _beside(path: Path) -> str:
+    """A hint at the YAML file of the same folder that is most like the one that is missing."""
+    try:
+        names = [each.name for each in path.parent.iterdir() if each.suffix in (".yaml", ".yml")]
+    except (OSError, ValueError):
+        return ""
+    meant = did_you_mean(path.name, names)
+    return f".{meant}" if meant else ""

@@ -35,9 +35,12 @@ class Place:
     source: str
     line: int | None = None
     column: int | None = None
+    shipped: str | None = None
+    """The line of a shipped config that is named here, where the value stands in one."""
 
     def __str__(self) -> str:
-        return ":".join(str(part) for part in (self.source, self.line, self.column) if part is not None)
+        here = ":".join(str(part) for part in (self.source, self.line, self.column) if part is not None)
+        return here if self.shipped is None else f"{here} (which names {self.shipped})"
 
 
 @dataclass(frozen=True)

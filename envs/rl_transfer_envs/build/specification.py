@@ -228,7 +228,7 @@ def _known(env_id: str) -> str:
         return env_id
     raise UnknownEnvironmentError(
         f"no environment {env_id!r} is registered.{did_you_mean(env_id, gym.registry)} "
-        f"Parameters are registered for {', '.join(environments())}; "
+        f"{len(environments())} have registered parameters (rl-transfer envs list); "
         "an environment of your own needs env_module (the module that registers it).",
         key="id",
     )

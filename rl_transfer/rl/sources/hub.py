@@ -7,15 +7,23 @@ The convention of huggingface_sb3 and rl-zoo: the repository ``{org}/{algorithm}
 from __future__ import annotations
 
 import re
+import socket
+import threading
+import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import urlsplit
 
 from rl_transfer.errors import BundleError, MissingExtraError
 from rl_transfer.rl.sources.upbringing import CONFIG_NAME
 from rl_transfer.rl.sources.vec_normalize import FILE_NAMES
 
 SCHEME = "hf://"
+ANSWER_SECONDS = 3.0
+"""How long the Hub may take to accept a connection; its own library would try for most of a minute."""
 
 _ADDRESS = re.compile(
     r"hf://(?P<repository>[\w.-]+/[\w.-]+)(?:/(?P<file>(?!.*\.\.)[\w./-]+\.zip))?(?:@(?P<revision>[\w./-]+))?"
@@ -76,13 +84,14 @@ def _download(repository: str, name: str, revision: str | None) -> Path | None:
     """The file's path in the cache; None where the repository has no such file."""
     try:
         import huggingface_hub as hub
-        from huggingface_hub import errors
+        from huggingface_hub import constants, errors
     except ImportError:
         raise MissingExtraError(
             "policies on the Hub need huggingface_hub: pip install 'rl-transfer[hub]'"
         ) from None
     try:
-        return Path(hub.hf_hub_download(repository, name, revision=revision))
+        offline = not _answers(constants.ENDPOINT)
+        return Path(hub.hf_hub_download(repository, name, revision=revision, local_files_only=offline))
     except errors.LocalEntryNotFoundError:
         if _known_absent(hub, repository, name, revision):
             return None
@@ -99,6 +108,26 @@ def _download(repository: str, name: str, revision: str | None) -> Path | None:
     except (OSError, ValueError) as error:  # refused access, broken downloads, malformed names
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BundleError(f"{name} of {repository} cannot be downloaded from the Hub: {reason}") from None
+
+
+@cache
+def _answers(endpoint: str) -> bool:
+    """Whether anybody accepts a connection there; where a proxy stands between, that is not asked."""
+    if {"http", "https", "all"} & urllib.request.getproxies().keys():
+        return True
+    address = urlsplit(endpoint)
+    port = address.port or (80 if address.scheme == "http" else 443)
+    answered = threading.Event()
+
+    def knock() -> None:
+        with suppress(OSError), socket.create_connection((address.hostname, port), ANSWER_SECONDS):
+            answered.set()
+
+    # Looking up a name knows no limit of time: in a thread that may be left behind.
+    thread = threading.Thread(target=knock, daemon=True)
+    thread.start()
+    thread.join(ANSWER_SECONDS)
+    return answered.is_set()
 
 
 def _known_absent(hub: ModuleType, repository: str, name: str, revision: str | None) -> bool:
