@@ -1,6 +1,8 @@
 """A sweep small enough to run many times in a test."""
 
 import json
+import subprocess
+import sys
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ targets:
   base-again: {env: {id: CartPole-v1}, training: {total_steps: 128}}
 strategies: [scratch, fine-tune, frozen-trunk-new-head, random-frozen]
 """
-
+TWO_ARMS = SUITE.replace(", frozen-trunk-new-head, random-frozen", "")
 
 CLOCK = {"provenance", "started", "finished", "wall_seconds", "cpu_seconds", "sync_seconds", "digest"}
 
@@ -41,6 +43,25 @@ def results(folder: Path) -> dict[str, Any]:
         curve = (record.parent / "curve.jsonl").read_text(encoding="utf-8")
         found[data["id"]] = (curve, {key: value for key, value in data.items() if key not in CLOCK})
     return found
+
+
+def command(config: Path, output: Path, *arguments: str) -> list[str]:
+    """The words of a sweep into a folder."""
+    return [sys.executable, "-m", "rl_transfer", "sweep", str(config), "-o", str(output), *arguments]
+
+
+def sweep(config: Path, output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run it to its end."""
+    return subprocess.run(
+        command(config, output, *arguments), capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+def same_as(reference: Path, output: Path) -> None:
+    """Two sweeps found the same, and nothing is under way in the second."""
+    assert results(output) == results(reference)
+    assert (output / "summary.json").read_bytes() == (reference / "summary.json").read_bytes()
+    assert not (output / ".incoming").exists()
 
 
 class InThisProcess:

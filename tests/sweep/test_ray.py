@@ -26,28 +26,16 @@ from rl_transfer.sweep.ray import RayExecutor
 from rl_transfer.sweep.watch import Limits
 from support.cluster import HEAD, SECOND, Cluster, cluster
 from support.resumption import numbers
-from support.sweeps import results, write_suite
+from support.sweeps import TWO_ARMS, command, results, same_as, sweep, write_suite
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="addresses and processes as on Linux")
 ONE = Request(cpus=1, gpus=0, workers=None, runs_per_worker=100, limits=Limits())
 LONG = "training.total_steps=6400000"
-FEW = ("strategies=[scratch, fine-tune]",)
-
-
-def command(config: Path, output: Path, *arguments: str) -> list[str]:
-    start = [sys.executable, "-m", "rl_transfer", "sweep", str(config), "-o", str(output)]
-    return [*start, *FEW, *arguments]
-
-
-def sweep(config: Path, output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(config, output, *arguments), capture_output=True, text=True, check=False, timeout=300
-    )
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_suite(tmp_path_factory.mktemp("suite"))
+    return write_suite(tmp_path_factory.mktemp("suite"), TWO_ARMS)
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +56,6 @@ def two_nodes(head: Cluster) -> Iterator[Cluster]:
     head.join()
     yield head
     head.leave()
-
-
-def same_as(reference: Path, output: Path) -> None:
-    assert results(output) == results(reference)
-    assert (output / "summary.json").read_bytes() == (reference / "summary.json").read_bytes()
-    assert not (output / ".incoming").exists()
 
 
 def test_a_run_on_a_node_may_take_so_many_minutes_and_no_more(
