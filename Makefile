@@ -60,16 +60,9 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/quickstart.py --ways sb3-1 compiled-1
 	@echo "Short forms. Each file in benchmarks/ says its full command in its first lines."
 
-## The tables of docs/validity.md: coverage, false verdicts, power. Ten minutes on two idle cores, and more for seed plans.
+## Every simulation that a page of docs/ names: coverage, false verdicts, power. Says what each took.
 validity: $(VENV)/.installed-dev
-	$(BIN)/python -m benchmarks.validity.score_intervals
-	for table in shapes capped equal families; do $(BIN)/python -m benchmarks.validity.verdicts $$table; done
-	$(BIN)/python -m benchmarks.validity.times
-	$(BIN)/python -m benchmarks.validity.advice
-	$(BIN)/python -m benchmarks.validity.selection --draws 1500
-	$(BIN)/python -m benchmarks.validity.sources
-	$(BIN)/python -m benchmarks.validity.tuning
-	$(BIN)/python -m benchmarks.validity.sequential peeking families --sweeps 10000
+	@$(BIN)/python -m benchmarks.validity
 
 ## Are the two engines equivalent over 30 seeds? An hour; what is finished is kept in results/agreement.
 agreement: $(VENV)/.installed-dev

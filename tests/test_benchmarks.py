@@ -19,6 +19,7 @@ from benchmarks.engines.cases import CASES, every_case
 from benchmarks.engines.contenders import Row, compete
 from benchmarks.engines.floor import Floor
 from benchmarks.engines.kernels import kernels, layers_of
+from benchmarks.validity.__main__ import commands
 from rl_transfer.results import RunStore, run_id
 from rl_transfer.spec import RLRun
 from support.untyped import untyped
@@ -30,6 +31,15 @@ BENCHMARKS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py") if 
 def test_make_bench_runs_every_benchmark() -> None:
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\nbench:")[2].partition("\n##")[0]
     assert sorted(re.findall(r"benchmarks/(\w+\.py)", recipe)) == BENCHMARKS
+
+
+def test_make_validity_runs_every_simulation_with_the_options_of_the_docs() -> None:
+    found = [*commands()]
+    assert ["benchmarks.validity.sequential", "power", "--sweeps", "1000"] in found
+    assert ["benchmarks.validity.ranking", "--draws", "200"] in found
+    files = (ROOT / "benchmarks/validity").glob("[a-z]*.py")
+    programs = {f"benchmarks.validity.{path.stem}" for path in files if "__main__" in path.read_text("utf-8")}
+    assert {words[0] for words in found} == programs
 
 
 def test_a_case_of_the_feature_cache_is_cached_and_ends_with_the_same_weights() -> None:

@@ -1,40 +1,45 @@
 """Looking at results while seeds are added: false verdicts, power and seeds spent, by simulation.
 
-    python -m benchmarks.validity.sequential                 # all tables, about three minutes on one core
+    python -m benchmarks.validity.sequential                 # all tables
     python -m benchmarks.validity.sequential peeking --sweeps 500
 
 A sweep of m cells, each an arm against a from-scratch arm; arms are of one shape with a spread of 1, and
 true effects move an arm by d spreads; δ is 25 / 60 of a spread and the random policy 4.6 spreads below
-scratch, as in benchmarks/validity/arms.py. A cell is decided where its adjusted p is below 0.05 and Welch's
-interval leaves out 0. In the tables ``rules`` and ``power`` the gain must be at least δ as well, and all of
-it must survive one run more in arms without spread, as in rl_transfer; the others leave that out: it makes
-claims rarer. Relabellings are sampled for all cells at once; where few of them are as extreme as what was
-observed, and where an arm has a run more, the tool's own count takes their place.
+scratch, as in benchmarks/validity/arms.py. Verdicts are rl_transfer's own, all rules included: its contrast
+with a run more, its looks, its correction, its decision. Only cells that may get one are put to it. Where
+neither p can be small enough, by relabellings that are drawn for all cells at once and by a bound on the
+tests of equivalence, there is none, and whether their p is 1 changes the verdict of no other cell.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
-from benchmarks.validity import arms
-from rl_transfer.analysis import sequential
+from benchmarks.validity import arms, rules
+from rl_transfer.analysis.arm_statistics import benjamini_hochberg
+from rl_transfer.analysis.comparison import Corrected, verdict_of
+from rl_transfer.analysis.contrast import Contrast, Test, contrast, in_one_block
+from rl_transfer.analysis.guard import ONE_MORE
+from rl_transfer.analysis.look_design import LookDesign, with_smaller_p
+from rl_transfer.analysis.score_scale import ScoreScale
+from rl_transfer.analysis.tolerance import Tolerance
+from rl_transfer.analysis.verdict import Verdict
 
 Array = npt.NDArray[np.float64]
 Shape = Callable[[np.random.Generator, tuple[int, ...]], Array]
+Place = tuple[int, int]
+"""Sweep and cell."""
 
 Q = 0.05
 PLAN = (5, 10, 15, 20)
 PEEKS = (5, 7, 9, 11, 13, 15, 17, 19, 20)
 DRAWN = 1999
-FEW = 20
-"""Sampled relabellings as extreme as the observed one below which all are counted."""
 SEED = 20_26
 DELTA = arms.DELTA / arms.SPREAD
 RANDOM = (arms.RANDOM - 300.0) / arms.SPREAD
@@ -95,9 +100,7 @@ def simulate(
     generator: np.random.Generator,
     *,
     naive: bool = False,
-    delta: float | None = None,
-    guard: bool = False,
-    few: int = FEW,
+    delta: float = DELTA,
 ) -> Outcome:
     """Sweeps under a plan: a cell stops when it is decided, the others go on.
 
@@ -106,120 +109,138 @@ def simulate(
         y: their from-scratch arms, of a shape that broadcasts to that of x: [sweep, 1, seed] is shared.
         looks: seeds per arm at each look; one look is a fixed design.
         generator: draws relabellings.
-        naive: peek: every look spends all of the level, and relabels as if it were the only one.
-        delta: let cells be called equivalent too, within ±delta.
-        guard: ask for a gain of :data:`DELTA`, and for what one run more leaves of arms without spread.
-        few: count all relabellings where fewer of the sampled ones are as extreme as the observed one; a
-            single cell, which needs no smaller p than 0.0085, can do without.
+        naive: peek: every look is judged as if it were the only one.
+        delta: half-width of the region of practical equivalence, in spreads.
     """
     y = np.broadcast_to(y, x.shape)
-    shape = x.shape[:2]
-    spending = [1.0] * len(looks) if naive else sequential.weights(looks)
-    stages = np.diff([0, *looks])
-    repeated, rejected = np.ones(shape), np.ones(shape)
-    sign, equivalent = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=bool)
-    seeds = np.full(shape, looks[-1])
-    active = np.ones(shape, dtype=bool)
-    for look, (runs, weight) in enumerate(zip(looks, spending, strict=True)):
-        mine, other = x[active][:, :runs], y[active][:, :runs]
-        blocks = [runs] if naive else [int(size) for size in stages[: look + 1]]
-        case = judged(mine, other, blocks, generator, Q * weight, guard=guard, delta=delta or DELTA, few=few)
-        repeated[active] = np.minimum(repeated[active], case.p / weight)
-        now = np.zeros(shape, dtype=np.int64)
-        now[active] = case.sign
-        decided = (now != 0) & active & (_adjusted(repeated) < Q)
-        sign[decided] = now[decided]
-        stopped = decided.copy()
-        if delta is not None:
-            rejected[active] = np.minimum(rejected[active], case.equivalence_p / weight)
-            same = active & ~decided & (_adjusted(rejected) < Q)
-            equivalent |= same
-            stopped |= same
-        seeds[stopped] = runs
-        active &= ~stopped
+    sign, equivalent = np.zeros(x.shape[:2], dtype=np.int64), np.zeros(x.shape[:2], dtype=bool)
+    seeds = np.full(x.shape[:2], looks[-1])
+    active = np.ones(x.shape[:2], dtype=bool)
+    said: dict[Place, Contrast] = {}
+    for number in range(1, len(looks) + 1):
+        design = _design(looks[number - 1 : number] if naive else looks, 1 if naive else number)
+        look = _Look(design, x, y, delta, generator)
+        said = look.contrasts(active, {} if naive else said)
+        for place, verdict in look.verdicts(said, active).items():
+            sign[place] = {Verdict.POSITIVE: 1, Verdict.NEGATIVE: -1}.get(verdict, 0)
+            equivalent[place] = verdict is Verdict.EQUIVALENT
+            seeds[place], active[place] = looks[number - 1], False
         if not active.any():
             break
     return Outcome(sign, equivalent, seeds)
 
 
-@dataclass(frozen=True)
-class Case:
-    """What one look says of many pairs of arms: arrays [pair]."""
-
-    p: Array
-    equivalence_p: Array
-    sign: npt.NDArray[np.int64]
-    """1 where interval and point allow a gain, -1 where they allow a loss."""
+def _design(looks: Sequence[int], number: int) -> LookDesign:
+    ends = list(itertools.pairwise([0, *looks]))
+    return LookDesign(tuple(looks), tuple(tuple(range(i, j)) for i, j in ends[:number]), {}, {}, taken=True)
 
 
-def judged(
-    x: Array,
-    y: Array,
-    blocks: Sequence[int],
-    generator: np.random.Generator,
-    level: float,
-    *,
-    guard: bool,
-    delta: float,
-    few: int,
-) -> Case:
-    """Interval, tests and relevance of many pairs [pair, seed], with a run more in arms without spread.
+@dataclass
+class _Look:
+    """One look at many sweeps: what it sees of each pair of arms is judged by rl_transfer."""
+
+    design: LookDesign
+    x: Array
+    y: Array
+    delta: float
+    generator: np.random.Generator
+    runs: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.runs = self.design.look.seeds
+
+    def contrasts(
+        self, active: npt.NDArray[np.bool_], before: Mapping[Place, Contrast]
+    ) -> dict[Place, Contrast]:
+        """Every contrast so far that may be worth a verdict, those of decided cells as they were."""
+        candidates = self._candidates(active)
+        for place in before:
+            candidates[place] |= active[place]
+        places: list[Place] = [(int(i), int(j)) for i, j in np.argwhere(candidates)]
+        tests = self._tests(places)
+        found = dict(before)
+        for place, test in zip(places, tests, strict=True):
+            first, second = (
+                dict(zip(_names(name, self.runs), arm[place][: self.runs].tolist(), strict=True))
+                for name, arm in (("x", self.x), ("y", self.y))
+            )
+            scale, level = self._scale(place[0]), Q * self.design.weight
+            pair = contrast(first, second, scale, 1 - level, self.generator, ("arm", "scratch"), test)
+            pair = self.design.weighed(pair)
+            found[place] = with_smaller_p(pair, before[place]) if place in before else pair
+        return found
+
+    def _scale(self, sweep: int) -> ScoreScale:
+        best = max(float(arm[sweep, :, : self.runs].max()) for arm in (self.x, self.y))
+        return ScoreScale("raw", RANDOM, np.nan, Tolerance(self.delta), best=best)
+
+    def _candidates(self, active: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Cells of which either p may be below the share of the level that this look may spend."""
+        x, y = self.x[active][:, : self.runs], self.y[active][:, : self.runs]
+        level = Q * self.design.weight
+        p = drawn_p(x, y, [len(stage) for stage in self.design.stages], self.generator)
+        gap, error, _ = rules.welch(x, y)
+        found = np.zeros(active.shape, dtype=bool)
+        # Twice a level of .0086 is five standard errors of a drawn p above it; t quantiles are above 1.64.
+        found[active] = (p < 2 * level) | (self.delta - np.abs(gap) >= 1.64 * error)
+        return found
+
+    def _tests(self, places: Sequence[Place]) -> list[Test]:
+        """The test of each pair; where there is one block, that of all pairs by the same relabellings."""
+        if len(self.design.looks) > 1:
+            stages = [name for arm in "xy" for name in _names(arm, self.runs)]
+            seeds = dict(zip(stages, [*range(self.runs)] * 2, strict=True))
+            return [self.design.test(seeds, cells=self.x.shape[1], q=Q)] * len(places)
+        rows = tuple(np.array(places, dtype=np.intp).reshape(-1, 2).T)
+        found = rules.permutation(self.x[rows][:, : self.runs], self.y[rows][:, : self.runs])
+        return [_known(float(p)) for p in found]
+
+    def verdicts(self, said: Mapping[Place, Contrast], active: npt.NDArray[np.bool_]) -> dict[Place, Verdict]:
+        """What the undecided cells are called, those alone that are called something."""
+        both = np.ones((2, *active.shape))
+        for place, pair in said.items():
+            both[(slice(None), *place)] = pair.p, pair.equivalence_p
+        rows = {place[0] for place in said}
+        for row in rows:
+            both[:, row] = [benjamini_hochberg(p) for p in both[:, row]]
+        found = {}
+        for place in (each for each in said if active[each]):
+            used = Corrected(float(both[0][place]), float(both[1][place]), active.shape[1])
+            found[place] = verdict_of(said[place], used, delta=self.delta, q=Q)[0]
+        return {place: each for place, each in found.items() if each is not Verdict.INCONCLUSIVE}
+
+
+def _names(arm: str, runs: int) -> list[str]:
+    return [f"{arm}{seed}" for seed in range(runs)]
+
+
+def _known(p: float) -> Test:
+    """The test of two arms as they are; with a run more they are tested by themselves."""
+
+    def test(x: Mapping[str, float], y: Mapping[str, float], generator: np.random.Generator) -> float:
+        return in_one_block(x, y, generator) if ONE_MORE in (x.keys() | y.keys()) else p
+
+    return test
+
+
+def drawn_p(x: Array, y: Array, blocks: Sequence[int], generator: np.random.Generator) -> Array:
+    """Block-permutation p of many pairs of arms [pair, seed], all by the same 1,999 relabellings.
 
     Args:
         x: the arms.
         y: what they are compared with.
         blocks: seeds that each look added.
         generator: draws relabellings.
-        level: that this look may spend.
-        guard: whether verdicts ask for δ and a run more.
-        delta: half-width of the region of practical equivalence.
-        few: as for :func:`simulate`.
     """
-    found = _case(x, y, p_values(x, y, blocks, generator, few), level, delta, least=delta if guard else 0.0)
-    ends = [0, *np.cumsum(blocks)]
-    for mine in (True, False) if guard else ():
-        rows = np.flatnonzero(np.ptp(x if mine else y, axis=1) <= 2 * delta)
-        if rows.size == 0:
-            continue
-        more = np.full((rows.size, 1), RANDOM)
-        first = np.hstack([x[rows], more]) if mine else x[rows]
-        second = y[rows] if mine else np.hstack([y[rows], more])
-        p = [
-            sequential.block_permutation_p(
-                np.split(a, ends[1:-1]), np.split(b, ends[1:-1]), generator, samples=2000
-            )
-            for a, b in zip(first, second, strict=True)
-        ]
-        other = _case(first, second, np.array(p), level, delta, least=delta)
-        found.p[rows] = np.maximum(found.p[rows], other.p)
-        found.equivalence_p[rows] = np.maximum(found.equivalence_p[rows], other.equivalence_p)
-        found.sign[rows] *= found.sign[rows] == other.sign
-    return found
-
-
-def _case(x: Array, y: Array, p: Array, level: float, delta: float, *, least: float) -> Case:
-    gap = x.mean(axis=1) - y.mean(axis=1)
-    clear = (np.abs(gap) > _half_width(x, y, level)) & (np.abs(gap) >= least)
-    return Case(p, _equivalence_p(x, y, delta), np.where(clear, np.sign(gap), 0).astype(np.int64))
-
-
-def p_values(
-    x: Array, y: Array, blocks: Sequence[int], generator: np.random.Generator, few: int = FEW
-) -> Array:
-    """Block-permutation p of many pairs of arms [pair, seed]: sampled, and counted where it is small."""
     ends = list(itertools.pairwise(np.cumsum([0, *blocks]).tolist()))
     pooled = np.concatenate([arm[:, i:j] for i, j in ends for arm in (x, y)], axis=1)
     labels = np.concatenate([_labels(size, generator) for size in blocks], axis=1)
-    observed = (x.sum(axis=1) - y.sum(axis=1))[:, None]
+    observed = np.abs(x.sum(axis=1) - y.sum(axis=1))[:, None]
     found = np.empty(len(x))
     for rows in np.array_split(np.arange(len(x)), len(x) // 2048 + 1):
         sums = pooled[rows].astype(np.float32) @ labels.T
-        bound, slack = observed[rows], 1e-5 * np.abs(pooled[rows]).max(axis=1, keepdims=True)
-        hits = np.abs(sums) >= np.abs(bound) - slack
-        found[rows] = (1 + hits.sum(axis=1)) / (1 + DRAWN)
-    for pair in np.flatnonzero(found < (1 + few) / (1 + DRAWN)):
-        first, second = ([arm[pair, i:j] for i, j in ends] for arm in (x, y))
-        found[pair] = sequential.block_permutation_p(first, second, generator, samples=40_000)
+        slack = 1e-5 * np.abs(pooled[rows]).max(axis=1, keepdims=True, initial=0.0)
+        found[rows] = (1 + (np.abs(sums) >= observed[rows] - slack).sum(axis=1)) / (1 + DRAWN)
     return found
 
 
@@ -227,40 +248,6 @@ def _labels(size: int, generator: np.random.Generator) -> npt.NDArray[np.float32
     """Random relabellings of one stage [relabelling, run]: +1 counts for the first arm, -1 for the second."""
     halves = np.repeat(np.array([1.0, -1.0], dtype=np.float32), size)
     return generator.permuted(np.broadcast_to(halves, (DRAWN, 2 * size)), axis=1)
-
-
-def _equivalence_p(x: Array, y: Array, delta: float) -> Array:
-    """The larger p of two one-sided Welch tests of ±delta, of each pair [pair, seed]."""
-    error, degrees = _welch(x, y)
-    gap = np.abs(x.mean(axis=1) - y.mean(axis=1))
-    p: Array = stats.t.sf((delta - gap) / error, degrees)
-    return p
-
-
-def _half_width(x: Array, y: Array, level: float) -> Array:
-    """Half the width of Welch's interval of each pair [pair, seed] at confidence 1 − level."""
-    error, degrees = _welch(x, y)
-    width: Array = stats.t.ppf(1 - level / 2, degrees) * error
-    return width
-
-
-def _welch(x: Array, y: Array) -> tuple[Array, Array]:
-    """Standard error of the difference of each pair [pair, seed], and its degrees of freedom."""
-    parts = [arm.var(axis=1, ddof=1) / arm.shape[1] for arm in (x, y)]
-    total = np.maximum(parts[0] + parts[1], 1e-300)
-    inverse = sum((part / total) ** 2 / (arm.shape[1] - 1) for part, arm in zip(parts, (x, y), strict=True))
-    return np.sqrt(total), 1 / np.maximum(inverse, 1 / (x.shape[1] + y.shape[1] - 2))
-
-
-def _adjusted(p: Array) -> Array:
-    """Benjamini–Hochberg over the cells of each sweep [sweep, cell]."""
-    order = np.argsort(p, axis=1)
-    cells = p.shape[1]
-    stepped = np.take_along_axis(p, order, axis=1) * cells / np.arange(1, cells + 1)
-    lowest = np.minimum.accumulate(stepped[:, ::-1], axis=1)[:, ::-1]
-    found = np.empty_like(p)
-    np.put_along_axis(found, order, lowest, axis=1)
-    return found
 
 
 def peeking(sweeps: int, generator: np.random.Generator) -> Iterator[str]:
@@ -280,8 +267,8 @@ def families(sweeps: int, generator: np.random.Generator) -> Iterator[str]:
     """False discoveries where all cells share one from-scratch arm."""
     yield "| cells | of them null | sweeps | plan: FDR | any false | fixed 20: FDR | any false |"
     yield "|---|---|---|---|---|---|---|"
-    for cells in (12, 36, 144):
-        for share in (1.0, 0.75, 0.5):
+    for cells, shares in ((12, (1.0, 0.75, 0.5)), (36, (1.0, 0.75, 0.5)), (144, (1.0,))):
+        for share in shares:
             number = max(sweeps // cells, 100)
             effects = np.where(np.arange(cells) < round(cells * share), 0.0, 1.5)
             x = generator.normal(size=(number, cells, 20)) + effects[:, None]
@@ -306,20 +293,10 @@ def power(sweeps: int, generator: np.random.Generator) -> Iterator[str]:
     yield "|---" * 7 + "|"
     for name, effect in itertools.product(("normal", "capped"), (0.0, 0.5, 1.0, 1.5, 2.0)):
         x, y = (SHAPES[name](generator, (sweeps, 1, 20)) + d for d in (effect, 0.0))
-        told = [simulate(x, y, looks, generator, guard=True, few=0) for looks in designs]
+        told = [simulate(x, y, looks, generator) for looks in designs]
         rates = " | ".join(f"{each.settled.mean():.3f}" for each in told[1:])
         plan = told[0]
         yield f"| {name} | {effect:g} | {plan.settled.mean():.3f} | {plan.seeds.mean():.1f} | {rates} |"
-
-
-def rules(sweeps: int, generator: np.random.Generator) -> Iterator[str]:
-    """False verdicts of a single null cell by all rules, δ and the run more included."""
-    yield "| arms | one look, K = 20 | plan 5, 10, 15, 20 |"
-    yield "|---|---|---|"
-    for name, shape in SHAPES.items():
-        x, y = (shape(generator, (sweeps, 1, 20)) for _ in range(2))
-        rates = [simulate(x, y, looks, generator, guard=True).settled.mean() for looks in ((20,), PLAN)]
-        yield f"| {name} | " + " | ".join(f"{rate:.3f}" for rate in rates) + " |"
 
 
 def equivalence(sweeps: int, generator: np.random.Generator) -> Iterator[str]:
@@ -339,7 +316,6 @@ def equivalence(sweeps: int, generator: np.random.Generator) -> Iterator[str]:
 
 TABLES = {
     "peeking": peeking,
-    "rules": rules,
     "families": families,
     "power": power,
     "equivalence": equivalence,

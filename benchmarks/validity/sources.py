@@ -11,9 +11,11 @@ equal, so that every verdict is false.
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
+from scipy import stats
 
 from benchmarks.validity.arms import SHAPES, SPREAD, FloatArray, Shape, normal
 from benchmarks.validity.rules import Tests, guarded, paired, verdicts
@@ -196,6 +198,45 @@ def controls(draws: int) -> Iterator[str]:
         yield f"| {name} | {m} · {r} | {c:+.1f} | {' | '.join(cells)} |"
 
 
+def opposed(draws: int) -> Iterator[str]:
+    """Pairs whose policies do opposite things: false knowledge by the t test, and what others would do.
+
+    Args:
+        draws: sweeps per row.
+    """
+    yield (
+        "| arms | policies | false: t test (ours) | and sign flips | and Hall's | power at 1 sd: t test "
+        "| and Hall's |"
+    )
+    yield "|---|---|---|---|---|---|---|"
+    for name, m in itertools.product(("normal", "skewed"), (10, 20, 40)):
+        rng = np.random.default_rng([5, m])
+        x, y = fed_pair(rng, draws, m, 1, SHAPES[name], -1.0)
+        d = x - y
+        flips = rng.choice((-1.0, 1.0), (m, 2000))
+        hits = [np.abs(part @ flips) >= np.abs(part.sum(axis=1))[:, None] - 1e-9 for part in _parts(d)]
+        flipped = (1 + np.concatenate([each.sum(axis=1) for each in hits])) / 2001
+        t, hall = _t_and_hall(d)
+        false = [t, np.maximum(t, flipped), np.maximum(t, hall)]
+        t, hall = _t_and_hall(d + SPREAD)
+        shares = [f"{(p < 0.05).mean():.4f}" for p in false]
+        power = [f"{(p < 0.05).mean():.3f}" for p in (t, np.maximum(t, hall))]
+        yield f"| {name} | {m} | {' | '.join([*shares, *power])} |"
+
+
+def _parts(d: FloatArray) -> list[FloatArray]:
+    return np.array_split(d, len(d) // 1000 + 1)
+
+
+def _t_and_hall(d: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Two-sided p of a mean of 0, [repeat]: Student's, and with Hall's (1992) correction for skewness."""
+    m = d.shape[1]
+    s, skewness = d.mean(axis=1) / d.std(axis=1, ddof=1), stats.skew(d, axis=1, bias=False)
+    corrected = s + skewness * s**2 / 3 + skewness**2 * s**3 / 27 + skewness / (6 * m)
+    p, other = (2 * stats.t.sf(np.sqrt(m) * np.abs(each), m - 1) for each in (s, corrected))
+    return p, other
+
+
 def aggregates(seeds: int, rho: float, draws: int) -> tuple[float, float]:
     """Coverage of the interquartile mean over 12 targets, source i feeding seed i on all of them.
 
@@ -280,6 +321,7 @@ TABLES: Mapping[str, tuple[Callable[[int], Iterator[str]], int]] = {
     "one": (one, 2000),
     "several": (several, 2000),
     "controls": (controls, 5000),
+    "opposed": (opposed, 20_000),
     "plans": (plans, 600),
     "matrix": (matrix, 300),
     "correlation": (correlation, 2000),

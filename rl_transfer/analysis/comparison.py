@@ -164,12 +164,12 @@ def judge(
     """
     used = family or Corrected(pair.p, pair.equivalence_p, 1)
     block = None if obstacle is None else obstacle.reason
-    decided = partial(decide, delta=scale.raw_delta, q=settings.q, obstacle=block)
-    verdict, reason = decided(_evidence(pair, used))
+    decided = partial(verdict_of, delta=scale.raw_delta, q=settings.q, obstacle=block)
+    verdict, reason = decided(pair, used)
     at_limit = ""
     if verdict is Verdict.INCONCLUSIVE and pair.measured is not None:
         first = pair.measured
-        unguarded = decided(_evidence(first, Corrected(first.p, first.equivalence_p, 1)))[0]
+        unguarded = decided(first, Corrected(first.p, first.equivalence_p, 1))[0]
         if unguarded is not Verdict.INCONCLUSIVE:
             at_limit = _limit_of(pair.spreadless)
             reason = (
@@ -214,8 +214,20 @@ def _iqm_gain(
     return cluster_iqm_difference(x, y, clusters, generator, settings.bootstrap, settings.confidence)
 
 
-def _evidence(pair: Contrast, adjusted: Corrected) -> Evidence:
-    return Evidence(pair.raw, pair.relevance, adjusted.p, adjusted.equivalence_p, pair.runs)
+def verdict_of(
+    pair: Contrast, adjusted: Corrected, *, delta: float, q: float, obstacle: str | None = None
+) -> tuple[Verdict, str]:
+    """Verdict of a contrast, and its reason in words.
+
+    Args:
+        pair: the arm against what it is compared with.
+        adjusted: its p-values as the family leaves them.
+        delta: half-width of the region of practical equivalence, in the measure's unit, for the reason.
+        q: false-discovery rate.
+        obstacle: why no verdict may be given, if anything.
+    """
+    evidence = Evidence(pair.raw, pair.relevance, adjusted.p, adjusted.equivalence_p, pair.runs)
+    return decide(evidence, delta=delta, q=q, obstacle=obstacle)
 
 
 def _limit_of(spreadless: str) -> str:

@@ -141,10 +141,18 @@ class LookDesign:
             metric: the judged metric.
         """
         before = self.earlier.get(key, {}).get(metric)
-        if before is None:
-            return pair
-        p, within = map(min, _both_p(pair), _both_p(before))
-        return replace(pair, p=p, equivalence_p=within)
+        return pair if before is None else with_smaller_p(pair, before)
+
+
+def with_smaller_p(pair: Contrast, before: Contrast | Comparison) -> Contrast:
+    """A contrast with the smaller of either p, its own and that of an earlier look.
+
+    Args:
+        pair: as :meth:`LookDesign.weighed` gives it.
+        before: what the looks before it said of the same cell.
+    """
+    p, within = map(min, _both_p(pair), _both_p(before))
+    return replace(pair, p=p, equivalence_p=within)
 
 
 def _both_p(of: Contrast | Comparison) -> tuple[float, float]:

@@ -128,6 +128,25 @@ FIXED_OF_STRATEGIES: tuple[str, ...] = (
 """Keys that make another strategy, and not the same one with another knob."""
 
 
+def without_tuned(run: JsonObject, sections: Mapping[str, tuple[str, ...]]) -> JsonObject:
+    """What of a run no grid may change.
+
+    Args:
+        run: its config, as its record has it.
+        sections: of the suite → what of it may not be tuned.
+
+    Returns:
+        The config, of which tuned sections and the strategy keep what is fixed alone.
+    """
+    fixed = {**sections, "strategy": FIXED_OF_STRATEGIES}
+    return {
+        key: {name: each for name, each in value.items() if name in fixed[key]}
+        if key in fixed and isinstance(value, dict)
+        else value
+        for key, value in run.items()
+    }
+
+
 def split_key(key: str, sections: Mapping[str, tuple[str, ...]], strategies: list[str]) -> list[str]:
     """The steps of a grid's key, if tuning may change it.
 

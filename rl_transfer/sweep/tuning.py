@@ -16,7 +16,8 @@ from rl_transfer.errors import ConfigError, RLTransferError, StoreError
 from rl_transfer.results import RunStore, read_manifest
 from rl_transfer.results.tuning import TUNING, ArmPlace, TuningRecord, read_tuning
 from rl_transfer.spec import JsonObject, MatrixConfig
-from rl_transfer.spec.tune import FIRST_SEED, Tune, point_words
+from rl_transfer.spec.base import canonical_json
+from rl_transfer.spec.tune import FIRST_SEED, Tune, point_words, without_tuned
 from rl_transfer.sweep.graph import Graph, Row, build_graph, listed
 from rl_transfer.sweep.looks import SeedLook
 
@@ -134,18 +135,24 @@ class SuiteTuning:
             store: the sweep's folder; it may not exist.
 
         Returns:
-            ``late`` where the suite as it stands, or at any point, has a finished judged run there.
+            ``late`` where the suite as it stands, or at any point, has a finished judged run there; also
+            where there is one that differs from these in nothing but what a grid may change.
         """
         there = {*store.identifiers()}
         if self.late or self.choices or not there:
             return self
-        judged = {
-            row.id
-            for each in (suite, *self.points)
-            for row in build_graph(each).rows
-            if row.role == "target" and row.id in there
-        }
-        return replace(self, late=any(store.folder(each).finished for each in judged))
+        graphs = [build_graph(each) for each in (suite, *self.points)]
+        judged = {row.id for graph in graphs for row in graph.rows if row.role == "target"}
+        if any(store.folder(each).finished for each in judged & there):
+            return replace(self, late=True)
+
+        def fixed(run: JsonObject) -> str:
+            return canonical_json(without_tuned(run, suite.tuned_sections))
+
+        alike = {fixed(graph.specs[each].plain()) for graph in graphs for each in judged & graph.specs.keys()}
+        others = there.difference(self.runs.specs, *(graph.specs for graph in graphs))
+        records = (store.folder(each).read().record or {} for each in others)
+        return replace(self, late=any(fixed(each.get("spec") or {}) in alike for each in records))
 
     def pinned(self, manifest: JsonObject) -> JsonObject:
         """A manifest with these choices, and the runs that follow from them.

@@ -7,7 +7,7 @@ from benchmarks.validity import attribution as causes
 from benchmarks.validity import rules
 from benchmarks.validity.arms import CAP, DELTA, RANDOM, SHAPES
 from benchmarks.validity.rules import corrected, guarded, plain, student, verdicts
-from benchmarks.validity.score_intervals import draw, holds
+from benchmarks.validity.score_intervals import draw, holds, holds_guarded
 from benchmarks.validity.verdicts import TABLES, main, shares
 from rl_transfer.analysis.arm_statistics import Interval, benjamini_hochberg
 from rl_transfer.analysis.attribution import ControlCheck, Question, Summand, attribute
@@ -68,6 +68,25 @@ def test_a_set_holds_theta_where_the_simulation_says_so():
         found = confidence_set(Line([Sample(x, 0 * x), Sample(-a, -f), Sample(0 * r, r)]), 0.95)
         if found.limited:
             assert (found.low <= 1 <= found.high) == inside[place]
+
+
+def test_the_simulated_run_more_of_scores_is_the_products():
+    """Bimodal arms of five, of which some happen to succeed or to fail altogether."""
+    arms = draw(np.random.default_rng(2), "bimodal", 30, 5, 1.0, final=False)
+    bare, guarded_too = holds(arms, 1.0, "fieller"), holds_guarded(arms, 1.0)
+    shown = []
+    for x, a, f, r in zip(*arms, strict=True):
+        arm, scratch = (
+            {f"{name}{k}": float(v) for k, v in enumerate(each)} for name, each in (("x", x), ("y", a))
+        )
+        scale = ScoreScale(
+            "scratch", float(r.mean()), float(f.mean()), Tolerance(DELTA), random_returns=tuple(r.tolist()),
+            finals=dict(zip(scratch, f.tolist(), strict=True)), best=float(max(x.max(), a.max(), f.max())),
+        )  # fmt: skip
+        found = contrast(arm, scratch, scale, 0.95, np.random.default_rng(0), ("a", "b"), lambda *_: 1.0).gain
+        shown.append(not (found.low > 1.0 or found.high < 1.0))
+    assert shown == guarded_too.tolist()
+    assert guarded_too.sum() > bare.sum()
 
 
 def test_the_set_covers_where_a_known_span_does_not():

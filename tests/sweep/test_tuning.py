@@ -311,6 +311,26 @@ def test_a_choice_after_judged_runs_whose_pin_is_lost_is_marked_for_good(tmp_pat
         assert sweep(tmp_path, other, "algorithm.learning_rate=0.002").ran == []
 
 
+@pytest.mark.parametrize("lost", [True, False])
+def test_judged_runs_at_values_that_the_grid_no_longer_has_are_noticed(tmp_path: Path, lost: bool) -> None:
+    """fine-tune was judged at 0.1 and the others at 0.01 or 0.001; another budget is another question."""
+    sweep(tmp_path, GRID)
+    assert {*chosen(tmp_path).values()} == {0, 1, 2}
+    if lost:
+        (tmp_path / "out/sweep.json").unlink()
+    other = "tune={grid: {algorithm.learning_rate: [0.0002, 0.0003]}, seeds: 2}"
+    longer = plan_of(tmp_path, other, "training.total_steps=256", replace=not lost).tuning
+    assert longer is not None
+    assert not longer.late
+    sweep(tmp_path, other, replace=not lost)
+    found = read_tuning(read_manifest(tmp_path / "out"))
+    assert found is not None
+    assert found.late
+    assert "judged runs of this suite were finished" in "\n".join(
+        tuning_notes(analyse(read_sweep(tmp_path / "out")))
+    )
+
+
 def test_a_suite_that_does_not_tune_is_refused_where_the_pin_of_tuned_runs_is_lost(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         sweep(tmp_path, GRID, executor=Plays(dies=20))
