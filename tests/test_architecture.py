@@ -63,7 +63,7 @@ SUB_ROOMS = {
     ),
     "rl_transfer.image": (
         "preprocessing", "heads", "parts", "resnet", "backbones", "checkpoints", "weight_files", "weights",
-        "data", "pictures", "room",
+        "keras_library", "keras_graph", "keras_network", "data", "pictures", "room",
     ),
     "rl_transfer.text": ("fetch", "tokens", "encoders", "data", "pictures", "room"),
 }  # fmt: skip

@@ -19,7 +19,7 @@ from rl_transfer.image.parts import image_parts
 from rl_transfer.image.preprocessing import ImagePreprocessing
 from rl_transfer.image.resnet import SmallResNet
 from rl_transfer.spec.base import Json
-from rl_transfer.spec.image_model import Model, SmallResNetConfig, TimmConfig, TorchvisionConfig
+from rl_transfer.spec.image_model import Backbone, SmallResNetConfig, TimmConfig, TorchvisionConfig
 from rl_transfer.supervised.classifier import Classifier
 from rl_transfer.wording import did_you_mean, shortened
 
@@ -40,7 +40,7 @@ def classifier_of(module: nn.Module, head: Head, preprocess: ImagePreprocessing)
 
 
 def build_classifier(
-    config: Model, num_classes: int, seed: int, preprocess: ImagePreprocessing | None = None
+    config: Backbone, num_classes: int, seed: int, preprocess: ImagePreprocessing | None = None
 ) -> Classifier:
     """Build a network without pretrained weights, its head made for ``num_classes``.
 
@@ -71,7 +71,7 @@ def build_classifier(
     return classifier_of(module, head, wanted)
 
 
-def build_module(config: Model) -> nn.Module:
+def build_module(config: Backbone) -> nn.Module:
     """The bare architecture with its library's own number of classes (1,000 as a rule).
 
     Args:
@@ -87,7 +87,7 @@ def build_module(config: Model) -> nn.Module:
     return _timm(config)
 
 
-def default_preprocessing(config: Model, module: nn.Module) -> ImagePreprocessing:
+def default_preprocessing(config: Backbone, module: nn.Module) -> ImagePreprocessing:
     """How the architecture's published weights were trained to see images.
 
     Args:
@@ -152,7 +152,7 @@ def library(name: str) -> Any:
     return module
 
 
-def refuse_class_count(config: Model) -> None:
+def refuse_class_count(config: Backbone) -> None:
     """The number of classes comes from the data; a second one in ``kwargs`` would contradict it.
 
     Args:

@@ -14,6 +14,8 @@ from rl_transfer.frame import Room
 from rl_transfer.image.backbones import build_classifier, classifier_of
 from rl_transfer.image.data.augment import RandomChanges, augmented
 from rl_transfer.image.data.sets import open_images
+from rl_transfer.image.keras_network import build_classifier as build_keras_classifier
+from rl_transfer.image.keras_network import load_pretrained as load_pretrained_keras
 from rl_transfer.image.pictures import prediction_grid
 from rl_transfer.image.preprocessing import ImagePreprocessing
 from rl_transfer.image.weights import load_pretrained
@@ -21,11 +23,9 @@ from rl_transfer.results.versions import PICTURES
 from rl_transfer.spec.base import Frozen, Json
 from rl_transfer.spec.image import ImageRun
 from rl_transfer.spec.image_model import (
+    Backbone,
     ImageTraining,
-    Model,
-    SmallResNetConfig,
-    TimmConfig,
-    TorchvisionConfig,
+    KerasConfig,
     WeightsConfig,
     named_model,
     named_weights,
@@ -42,13 +42,13 @@ from rl_transfer.supervised.room import SupervisedRoom
 
 
 class ImageKind(DataKind):
-    """Pictures, classified by our small ResNet, torchvision's and timm's networks."""
+    """Pictures, classified by our small ResNet, torchvision's, timm's and Keras's networks."""
 
     name = "image"
     items = "images"
     classifier = "an image classifier"
     run_type = ImageRun
-    libraries = PICTURES
+    libraries = (*PICTURES, "keras")
 
     def read_data(self, data: LabelledData, key: str) -> OpenedData:
         """The images of a data set, found and counted.
@@ -74,6 +74,8 @@ class ImageKind(DataKind):
             The network on the CPU.
         """
         wanted = None if preprocessing is None else narrowed(preprocessing, ImagePreprocessing)
+        if isinstance(model, KerasConfig):
+            return build_keras_classifier(model, num_classes, seed, wanted)
         return build_classifier(_image_model(model), num_classes, seed, wanted)
 
     def read_preprocessing(self, data: Mapping[str, Json]) -> ImagePreprocessing:
@@ -94,6 +96,8 @@ class ImageKind(DataKind):
         Returns:
             The network in evaluation mode, with its published accuracy in the metadata.
         """
+        if isinstance(model, KerasConfig):
+            return load_pretrained_keras(model, narrowed(weights, WeightsConfig))
         config = _image_model(model)
         found = load_pretrained(config, narrowed(weights, WeightsConfig))
         classifier = classifier_of(found.module.eval(), found.head, found.preprocessing)
@@ -106,12 +110,20 @@ class ImageKind(DataKind):
     def find_pretrained(self, address: str) -> Network | None:
         """``torchvision/NAME`` and ``timm/NAME``, perhaps with ``:WEIGHTS`` (a name or a file).
 
+        And ``keras:FILE``, or ``keras:MODEL:FILE`` where model and weights lie apart.
+
         Args:
             address: what the user wrote.
 
         Returns:
             The network; None for any other address.
         """
+        if address.startswith("keras:"):
+            place = address.removeprefix("keras:")
+            architecture, separate, weights = place.rpartition(":")
+            if not separate or weights.startswith("//"):
+                architecture = weights = place
+            return self.load_pretrained(named_model(f"keras:{architecture}"), named_weights(weights))
         if not address.startswith(("torchvision/", "timm/")):
             return None
         name, _, weights = address.partition(":")
@@ -161,7 +173,7 @@ IMAGES = ImageKind()
 ROOM: Room[SupervisedRun, SupervisedSuite] = SupervisedRoom(IMAGES)
 
 
-def _image_model(model: Frozen) -> Model:
-    if not isinstance(model, SmallResNetConfig | TorchvisionConfig | TimmConfig):
+def _image_model(model: Frozen) -> Backbone:
+    if not isinstance(model, Backbone):
         raise TypeError(f"expected the config of an image classifier, got {type(model).__name__}")
     return model

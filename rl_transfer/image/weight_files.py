@@ -19,7 +19,7 @@ from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.image.backbones import library, weights_enum
 from rl_transfer.spec.addresses import resolve_file
 from rl_transfer.spec.image_model import (
-    Model,
+    Backbone,
     SmallResNetConfig,
     TimmConfig,
     TorchvisionConfig,
@@ -28,7 +28,7 @@ from rl_transfer.spec.image_model import (
 from rl_transfer.spec.labelled import file_digest
 
 
-def find_entry(config: Model, weights: WeightsConfig, key: str) -> Any | None:
+def find_entry(config: Backbone, weights: WeightsConfig, key: str) -> Any | None:
     """The enum entry of torchvision that ``weights.name`` means.
 
     Args:
@@ -63,7 +63,7 @@ def find_entry(config: Model, weights: WeightsConfig, key: str) -> Any | None:
     )
 
 
-def entry_of_hash(config: Model, sha256: str) -> Any | None:
+def entry_of_hash(config: Backbone, sha256: str) -> Any | None:
     """The enum entry whose published file has this hash, so that a copied file keeps its metadata.
 
     Args:
@@ -82,7 +82,7 @@ def entry_of_hash(config: Model, sha256: str) -> Any | None:
     return None
 
 
-def weights_path(config: Model, weights: WeightsConfig, entry: Any | None, key: str) -> Path:
+def weights_path(config: Backbone, weights: WeightsConfig, entry: Any | None, key: str) -> Path:
     """The file on disk.
 
     Args:
@@ -119,7 +119,7 @@ def _torchvision_path(entry: Any, weights: WeightsConfig, key: str) -> Path:
     return path
 
 
-def _timm_path(config: Model, weights: WeightsConfig, key: str) -> Path:
+def _timm_path(config: Backbone, weights: WeightsConfig, key: str) -> Path:
     """The cached file of a timm architecture's pretrained tag."""
     timm = library("timm")
     name = config.architecture if isinstance(config, TimmConfig) else ""

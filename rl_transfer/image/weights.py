@@ -38,7 +38,7 @@ from rl_transfer.image.weight_files import (
 )
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.image_model import (
-    Model,
+    Backbone,
     TimmConfig,
     TorchvisionConfig,
     WeightsConfig,
@@ -68,7 +68,7 @@ class Pretrained:
     description: dict[str, Json]
 
 
-def load_pretrained(config: Model, weights: WeightsConfig, key: str = "weights") -> Pretrained:
+def load_pretrained(config: Backbone, weights: WeightsConfig, key: str = "weights") -> Pretrained:
     """Build the architecture and load the weights, whole and strictly; a file may lack the head.
 
     Args:
@@ -120,7 +120,7 @@ def load_pretrained(config: Model, weights: WeightsConfig, key: str = "weights")
     )
 
 
-def _refuse_far_larger(path: Path, config: Model, key: str) -> None:
+def _refuse_far_larger(path: Path, config: Backbone, key: str) -> None:
     """Refuse a file that holds far more than any checkpoint of the network, before it is hashed."""
     size = path.stat().st_size
     if size <= SPARE_BYTES:
@@ -172,7 +172,12 @@ def _fit_head(module: nn.Module, head: Head, state: Mapping[str, Tensor], wanted
 
 
 def _prepared(
-    module: nn.Module, head: Head, state: dict[str, Tensor], config: Model, weights: WeightsConfig, key: str
+    module: nn.Module,
+    head: Head,
+    state: dict[str, Tensor],
+    config: Backbone,
+    weights: WeightsConfig,
+    key: str,
 ) -> Fitted:
     """The file's tensors under the network's names."""
     if weights.remap:
@@ -193,7 +198,7 @@ def _load(
     head: Head,
     state: dict[str, Tensor],
     path: Path,
-    config: Model,
+    config: Backbone,
     weights: WeightsConfig,
     key: str,
 ) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -14,6 +14,8 @@ from pydantic import (
     model_validator,
 )
 
+from rl_transfer.errors import RLTransferError
+from rl_transfer.spec.addresses import resolve_file
 from rl_transfer.spec.base import (
     FiniteFloat,
     Frozen,
@@ -27,6 +29,7 @@ from rl_transfer.spec.base import (
     at_most,
     numbers_at_most,
 )
+from rl_transfer.spec.keras_files import ENDINGS, read_architecture
 from rl_transfer.spec.optimization import SupervisedTraining
 from rl_transfer.spec.shorthand import FromText, tag_of
 from rl_transfer.spec.supervised import ModelConfig, PretrainedWeights
@@ -107,11 +110,60 @@ class TimmConfig(ImageModel):
     kwargs: Arguments = Field(default_factory=dict)
 
 
-def named_model(text: str) -> SmallResNetConfig | TorchvisionConfig | TimmConfig:
+class KerasConfig(ImageModel):
+    """A model of Keras: the one in a file, or an architecture of ``keras.applications``.
+
+    Its head is a layer's full name.
+    """
+
+    name: Literal["keras"]
+    file: str | None = None
+    """A ``.keras`` file, a whole model in HDF5, or a ``.json`` of ``model.to_json()``; ``package://`` too."""
+    application: str | None = None
+    """A name of ``keras.applications``."""
+    architecture: dict[str, JsonValue] | None = None
+    """What the file says of the architecture; filled in when a run is planned."""
+    channel_order: Literal["rgb", "bgr"] | None = None
+    """Order in which the network reads colours; none: that of its application, or red first."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.application is None) == (self.file is None and self.architecture is None):
+            raise ValueError("a model of Keras needs either a file or an application")
+        return self
+
+    def planned(self) -> Self:
+        """The model with the architecture in its file; as it is where it cannot be read."""
+        try:
+            return self.found()
+        except RLTransferError:
+            return self
+
+    def found(self) -> Self:
+        """The model with the architecture in its file.
+
+        Returns:
+            The model itself, where it is an application or has its architecture already.
+
+        Raises:
+            RLTransferError: the file is not there, or no model of Keras.
+        """
+        if self.file is None or self.architecture is not None:
+            return self
+        key = "model.file"
+        return self.model_copy(update={"architecture": read_architecture(resolve_file(self.file, key), key)})
+
+
+Backbone = SmallResNetConfig | TorchvisionConfig | TimmConfig
+"""A classifier that is made of torch's own modules."""
+
+
+def named_model(text: str) -> Backbone | KerasConfig:
     """The classifier that a plain text means.
 
     Args:
-        text: ``small-resnet``, ``timm/<architecture>``, or a name of torchvision's.
+        text: ``small-resnet``, ``timm/<architecture>``, ``keras:`` with a file or a name of
+            ``keras.applications``, or a name of torchvision's.
 
     Returns:
         The config of that classifier.
@@ -119,6 +171,11 @@ def named_model(text: str) -> SmallResNetConfig | TorchvisionConfig | TimmConfig
     library, slash, architecture = text.partition("/")
     if slash and library == "timm":
         return TimmConfig(name="timm", architecture=architecture)
+    if text.startswith("keras:"):
+        address = text.removeprefix("keras:")
+        if "/" in address or address.endswith(ENDINGS):
+            return KerasConfig(name="keras", file=address)
+        return KerasConfig(name="keras", application=address)
     if text == "small-resnet":
         return SmallResNetConfig(name="small-resnet")
     return TorchvisionConfig(name="torchvision", architecture=text.removeprefix("torchvision/"))
@@ -128,10 +185,11 @@ Model = Annotated[
     Annotated[SmallResNetConfig, Tag("small-resnet")]
     | Annotated[TorchvisionConfig, Tag("torchvision")]
     | Annotated[TimmConfig, Tag("timm")]
+    | Annotated[KerasConfig, Tag("keras")]
     | Annotated[TorchvisionConfig, FromText(named_model), Tag("text")],
     Discriminator(tag_of),
 ]
-"""A classifier by ``name``; a plain text is ``small-resnet``, ``timm/NAME`` or a torchvision model."""
+"""A classifier by ``name``; as text ``small-resnet``, ``timm/NAME``, ``keras:FILE`` or torchvision's name."""
 
 
 class WeightsConfig(PretrainedWeights):
@@ -176,7 +234,7 @@ def named_weights(text: str) -> WeightsConfig:
     Returns:
         The config of those weights.
     """
-    is_file = "/" in text or text.endswith((".pth", ".pt", ".bin", ".safetensors"))
+    is_file = "/" in text or text.endswith((".pth", ".pt", ".bin", ".safetensors", *ENDINGS))
     return WeightsConfig(file=text) if is_file else WeightsConfig(name=text)
 
 

@@ -55,6 +55,8 @@ class Classifier:
         outputs: number of logits.
         find_parts: sorts the module's tensors, those that were added later too, into named parts;
             one is called ``head`` and has that role.
+        held_statistics: why the statistics of its frozen layers cannot follow the data (``norm:
+            adapt``); None where they can.
     """
 
     module: nn.Module
@@ -62,6 +64,7 @@ class Classifier:
     heads: tuple[str, ...]
     outputs: int
     find_parts: Callable[[nn.Module], PartMap]
+    held_statistics: str | None = None
 
     @property
     def parts(self) -> PartMap:

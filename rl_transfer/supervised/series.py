@@ -224,7 +224,7 @@ def _split(parts: PartMap, layers: Sequence[Layer], limit: float) -> list[tuple[
 def _has_weight(parts: PartMap, layer: Layer) -> bool:
     """Whether a layer owns a matrix or kernel; embeddings of position and class do not count."""
     return any(
-        name.endswith("weight")
+        name.endswith(("weight", "kernel"))
         and len(parts.tensors[name].shape) > 1
         and parts.tensors[name].kind == "parameter"
         for name in layer.tensors

@@ -70,6 +70,11 @@ class ClassifierTransfer:
         self._model = classifier.module
         self.parts = classifier.parts
         refuse_displaced(verbs, classifier)
+        if verbs.norm == "adapt" and verbs.freeze and classifier.held_statistics is not None:
+            raise TransferError(
+                f"norm is adapt, and {classifier.held_statistics}; say norm: frozen, or thaw these layers",
+                key="strategy.norm",
+            )
         verbs = in_series(verbs, self.parts)
         self._verbs, self._classifier, self._source = verbs, classifier, source
         self._strategy = core_strategy(kind, verbs, self.parts)

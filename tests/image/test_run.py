@@ -12,7 +12,6 @@ from torch.nn import functional
 from rl_transfer import core
 from rl_transfer.errors import BundleError, TransferError
 from rl_transfer.frame import EvaluationRequest, FoundSource
-from rl_transfer.image.backbones import build_classifier
 from rl_transfer.image.room import IMAGES, ROOM
 from rl_transfer.results import RunFolder, RunStore, run_id
 from rl_transfer.spec import StrategyConfig, StrategyVerbs, shipped
@@ -57,7 +56,7 @@ def test_a_scratch_run_ends_with_the_weights_of_a_plain_torch_loop(run: Execute,
     assert spec.data is not None
     assert spec.model is not None
     splits = IMAGES.split(spec.data, 0, 0)
-    classifier = build_classifier(spec.model, 3, seeds.network_seed(spec))
+    classifier = IMAGES.build_classifier(spec.model, 3, seeds.network_seed(spec))
     model, prepare = classifier.module, classifier.preprocessing
     images = torch.stack([prepare(splits.train.load(i)) for i in range(len(splits.train))])
     labels = torch.from_numpy(splits.train.labels)
@@ -235,7 +234,7 @@ def test_learning_rates_per_part_scale_the_first_update(run: Execute, arrays: Pa
     other = loaded(run(training=training, strategy=rates)).state
     spec = make_run(arrays)
     assert spec.model is not None
-    start = build_classifier(spec.model, 3, seeds.network_seed(spec)).module.state_dict()
+    start = IMAGES.build_classifier(spec.model, 3, seeds.network_seed(spec)).module.state_dict()
     for name, factor in (("head.weight", 3.0), ("stem.conv.weight", 0.5), ("stages.0.0.conv1.weight", 1.0)):
         step, scaled = one[name] - start[name], other[name] - start[name]
         assert torch.allclose(scaled, factor * step, rtol=1e-3, atol=1e-7), name

