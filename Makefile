@@ -52,6 +52,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/alignment_pairs.py --sources 1 --output $$(mktemp -d)
 	$(BIN)/python benchmarks/feature_alignment.py --seeds 1 --unlabelled 64
 	$(BIN)/python benchmarks/keras_faces.py --seeds 2 --shots 10
+	$(BIN)/python benchmarks/domain_gap.py --seeds 1 --domains inverted
 	$(BIN)/python benchmarks/scheduler.py
 	$(BIN)/python benchmarks/resume.py --runs 200
 	$(BIN)/python benchmarks/run_cost.py

@@ -45,8 +45,7 @@ def coral(source: Tensor, target: Tensor) -> Tensor:
         TransferError: the shapes do not fit, or there are too few rows.
     """
     _refuse_other_shapes(source, target)
-    width = source.shape[1]
-    return (_covariance(source) - _covariance(target)).square().sum() / (4 * width**2)
+    return _covariances(source, target)[0] / (4 * source.shape[1] ** 2)
 
 
 def coral_share(source: Tensor, target: Tensor) -> Tensor:
@@ -68,9 +67,9 @@ def coral_share(source: Tensor, target: Tensor) -> Tensor:
         TransferError: as :func:`coral` says.
     """
     _refuse_other_shapes(source, target)
-    one, other = _covariance(source), _covariance(target)
-    size = one.norm() + other.norm()
-    return (one - other).norm() / size if size > 0 else torch.zeros_like(size)
+    apart, mine, theirs = (each.sqrt() for each in _covariances(source, target))
+    size = mine + theirs
+    return torch.zeros_like(size) if size == 0 else apart / size
 
 
 def kernel_scale(source: Tensor, target: Tensor) -> Tensor:
@@ -202,9 +201,16 @@ def _refuse_other_shapes(source: Tensor, target: Tensor) -> None:
         )
 
 
-def _covariance(rows: Tensor) -> Tensor:
-    centred = rows - rows.mean(dim=0)
-    return centred.T @ centred / (len(rows) - 1)
+def _covariances(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """‖C_s − C_t‖², ‖C_s‖² and ‖C_t‖²; of many features in memory of rows², from products of rows."""
+    one, other = (each - each.mean(dim=0) for each in (source, target))
+    n, m = len(one) - 1, len(other) - 1
+    if source.shape[1] <= n + m:
+        mine, theirs = one.T @ one / n, other.T @ other / m
+        return (mine - theirs).square().sum(), mine.square().sum(), theirs.square().sum()
+    squares = (one @ one.T).square().sum() / n**2, (other @ other.T).square().sum() / m**2
+    crossed = (one @ other.T).square().sum() / (n * m)
+    return (squares[0] + squares[1] - 2 * crossed).clamp(min=0.0), *squares
 
 
 def _squared_distances(one: Tensor, other: Tensor) -> Tensor:
@@ -227,7 +233,7 @@ def kernel_matrix(one: Tensor, other: Tensor, scale: Tensor) -> Tensor:
         ``[row, row]``, from 0 to 1.
     """
     distances = _squared_distances(one, other)
-    if not scale > 0:  # every row is the same
+    if scale == 0:  # every row is the same
         return torch.ones_like(distances)
     return torch.stack([torch.exp(-distances / (2 * factor * scale)) for factor in FACTORS]).mean(dim=0)
 

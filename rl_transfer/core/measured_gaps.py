@@ -21,6 +21,11 @@ LEAST_MEASURED = 5
 PERMUTATIONS = 499
 """Of a test; its smallest p-value is 1/500."""
 
+LARGEST_FEATURE = 1e70
+"""The distance of covariances is in the fourth power of the features, and doubles end at 1e308."""
+ROUNDING = 1e-12
+"""A permuted gap that is smaller by less counts as one above; both gaps are without a unit."""
+
 
 @dataclass(frozen=True)
 class FeatureSample:
@@ -47,6 +52,7 @@ class DomainGap:
         coral_share: :func:`coral_share`.
         mmd: :func:`mmd`.
         p: of the permutation test on the discrepancy.
+        coral_p: of the same permutations, on the distance of the covariances.
         rows: label → rows of both sides, of a conditional gap; empty for a marginal one.
         left_out: labels that a side has too few rows of, with their rows.
     """
@@ -55,6 +61,7 @@ class DomainGap:
     coral_share: float
     mmd: float
     p: float
+    coral_p: float
     rows: Mapping[int, tuple[int, int]]
     left_out: Mapping[int, tuple[int, int]]
 
@@ -65,7 +72,7 @@ def measured_gap(source: FeatureSample, target: FeatureSample, generator: np.ran
     Pairs of one group are left out of the discrepancy, as a row's pair with itself is: it stays unbiased. The
     test permutes which rows belong to which side, whole groups where rows have groups:
 
-        p = (1 + #{permuted MMD² ≥ observed MMD²}) / (1 + permutations)
+        p = (1 + #{permuted gap ≥ observed gap}) / (1 + permutations)
 
     which keeps its level at any number of rows or groups (Phipson & Smyth 2010).
 
@@ -83,8 +90,8 @@ def measured_gap(source: FeatureSample, target: FeatureSample, generator: np.ran
     source, target = _checked(source, "source"), _checked(target, "target")
     rows = (source.features, target.features)
     covariances, share = float(coral(*rows)), float(coral_share(*rows))
-    value, p = _permuted(source, target, None, generator)
-    return DomainGap(covariances, share, value, p, {}, {})
+    found = _permuted(source, target, None, generator)
+    return DomainGap(covariances, share, found.mmd, found.p, found.coral_p, {}, {})
 
 
 def measured_gap_by_label(
@@ -114,59 +121,104 @@ def measured_gap_by_label(
     covariances, shares = gap_by_label(coral, *rows), gap_by_label(coral_share, *rows)
     if covariances is None or shares is None:
         return None
-    value, p = _permuted(source, target, torch.cat([source.labels, target.labels]), generator)
-    if not math.isfinite(value):
+    found = _permuted(source, target, torch.cat([source.labels, target.labels]), generator)
+    if not math.isfinite(found.mmd):
         return None
-    found = covariances
-    return DomainGap(float(found.value), float(shares.value), value, p, found.rows, found.left_out)
+    figures = (float(covariances.value), float(shares.value), found.mmd, found.p, found.coral_p)
+    return DomainGap(*figures, covariances.rows, covariances.left_out)
+
+
+@dataclass(frozen=True)
+class _Tested:
+    mmd: float
+    p: float
+    coral_p: float
 
 
 def _permuted(
     source: FeatureSample, target: FeatureSample, labels: Tensor | None, generator: np.random.Generator
-) -> tuple[float, float]:
-    """The discrepancy, averaged over the labels if there are any, and its p-value."""
+) -> _Tested:
+    """The discrepancy, averaged over the labels if there are any, and the p-values of both gaps."""
     rows = torch.cat([source.features, target.features])
     groups = _groups(source, target)
     kernel = kernel_matrix(rows, rows, kernel_scale(source.features, target.features))
     apart = (groups[:, None] != groups[None]).double()
     sides = torch.as_tensor(_sides(source, groups, labels, generator))
-    total, valid = torch.zeros_like(sides[:, 0]), torch.zeros_like(sides[:, 0])
     least = LEAST if labels is None else LEAST_MEASURED
+    sums, counts = (torch.zeros(2, len(sides), dtype=torch.float64) for _ in range(2))
     for chosen in _blocks(len(rows), labels):
         one, pairs = sides[:, chosen], apart[chosen][:, chosen]
-        value, enough = _discrepancies(one, kernel[chosen][:, chosen] * pairs, pairs, least)
-        total += torch.where(enough, value, 0.0)
-        valid += enough
+        enough = (one.sum(dim=1) >= least) & ((1 - one).sum(dim=1) >= least)
+        value, valid = _discrepancies(one, kernel[chosen][:, chosen] * pairs, pairs)
+        for place, (found, counted_in) in enumerate(
+            ((value, enough & valid), (_covariance_distances(one, rows[chosen]), enough))
+        ):
+            sums[place] += torch.where(counted_in, found, 0.0)
+            counts[place] += counted_in
     # A permutation that leaves no label on both sides speaks against nothing: it counts as one above.
-    found = torch.where(valid > 0, total / valid, torch.inf)
-    above = int((found[1:] >= found[0] - 1e-12).sum())
-    return float(found[0]), (1 + above) / len(found)
+    gaps = torch.where(counts > 0, sums / counts, torch.inf)
+    p, coral_p = ((1 + int((each[1:] >= each[0] - ROUNDING).sum())) / len(each) for each in gaps)
+    return _Tested(float(gaps[0, 0]), p, coral_p)
 
 
-def _discrepancies(one: Tensor, kernel: Tensor, pairs: Tensor, least: int) -> tuple[Tensor, Tensor]:
-    """The unbiased estimate of every permutation, and where there are rows and pairs enough for one.
+def _discrepancies(one: Tensor, kernel: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
+    """The unbiased estimate of every permutation, and where there are pairs enough for one.
 
     Args:
         one: ``[permutation, row]``, 1 for the source's.
         kernel: ``[row, row]``, 0 for pairs that do not count.
         pairs: likewise, 1 for those that do.
-        least: rows of each side.
     """
-    other = 1 - one
-    sums, counts = (
-        [((a @ matrix) * b).sum(dim=1) for a, b in ((one, one), (other, other), (one, other))]
-        for matrix in (kernel, pairs)
-    )
-    enough = (one.sum(dim=1) >= least) & (other.sum(dim=1) >= least) & (torch.stack(counts) > 0).all(dim=0)
+    sums, counts = (_within_and_between(one, matrix) for matrix in (kernel, pairs))
     within, rest, between = (a / b for a, b in zip(sums, counts, strict=True))
-    return within + rest - 2 * between, enough
+    return within + rest - 2 * between, torch.stack(counts).amin(dim=0) > 0.5
+
+
+def _within_and_between(one: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Sums over a symmetric matrix: pairs of the source's rows, of the target's, and of one of each."""
+    reached = one @ matrix
+    within = (reached * one).sum(dim=1)
+    between = reached.sum(dim=1) - within
+    return within, matrix.sum() - within - 2 * between, between
+
+
+def _covariance_distances(one: Tensor, rows: Tensor) -> Tensor:
+    """‖C_s − C_t‖²_F of every permutation, from the rows' products with each other.
+
+    With a the rows of a side and G the products of centred rows, its scatter about the centre and its mean
+    give every inner product of two covariances: Σ a_i b_j G_ij², Σ a_i (G b)_i², (aᵀ G b)².
+
+    Args:
+        one: ``[permutation, row]``, 1 for the source's.
+        rows: ``[row, feature]``.
+    """
+    centred = rows - rows.mean(dim=0)
+    products = centred @ centred.T
+    size = products.diagonal().mean()
+    products = products / size if size > 0 else products
+    sides = (one, 1 - one)
+    counts = [each.sum(dim=1).clamp(min=LEAST) for each in sides]
+    means = [each @ products / count[:, None] for each, count in zip(sides, counts, strict=True)]
+    scatters = _within_and_between(one, products.square())
+    terms = []
+    for (a, b), scatter in zip(((0, 0), (1, 1), (0, 1)), scatters, strict=True):
+        crossed = (sides[a] * means[b].square()).sum(dim=1) * counts[b]
+        turned = (sides[b] * means[a].square()).sum(dim=1) * counts[a]
+        middle = (sides[a] * means[b]).sum(dim=1) / counts[a]
+        both = scatter - crossed - turned + counts[a] * counts[b] * middle.square()
+        terms.append(both / ((counts[a] - 1) * (counts[b] - 1)))
+    return (terms[0] + terms[1] - 2 * terms[2]).clamp(min=0.0)
 
 
 def _groups(source: FeatureSample, target: FeatureSample) -> Tensor:
     """A number of every row's group, the target's after the source's; of every row where there are none."""
-    if source.groups is None or target.groups is None:
+    if source.groups is None and target.groups is None:
         return torch.arange(len(source.features) + len(target.features))
-    mine, theirs = (torch.unique(each.groups, return_inverse=True)[1] for each in (source, target))
+    if source.groups is None or target.groups is None:
+        raise TransferError(
+            "rows of one side have groups and those of the other have none; give both or none"
+        )
+    mine, theirs = (torch.unique(each, return_inverse=True)[1] for each in (source.groups, target.groups))
     return torch.cat([mine, theirs + mine.max() + 1])
 
 
@@ -208,6 +260,16 @@ def _checked(sample: FeatureSample, side: str) -> FeatureSample:
         raise TransferError(
             f"{counted(count, 'row')} of the {side}'s {len(features)} hold a value that is no number (NaN or "
             "infinite): a gap to them is undefined"
+        )
+    if bool((features.abs() > LARGEST_FEATURE).any()):
+        raise TransferError(
+            f"a feature of the {side} is {float(features.abs().max()):.1g}, and gaps can be measured up to "
+            f"{LARGEST_FEATURE:.0g}: the network gives numbers that mean nothing"
+        )
+    if sample.groups is not None and sample.groups.shape != features.shape[:1]:
+        raise TransferError(
+            f"the {side} has {counted(len(features), 'row')} and groups of shape "
+            f"{shape_text(sample.groups.shape)}; every row needs one group"
         )
     if sample.groups is not None and len(torch.unique(sample.groups)) < LEAST:
         raise TransferError(

@@ -88,7 +88,13 @@ def _moment(
 
 
 def _figures(gap: DomainGap) -> dict[str, Json]:
-    return {"coral": gap.coral, "coral_share": gap.coral_share, "mmd": gap.mmd, "p": gap.p}
+    return {
+        "coral": gap.coral,
+        "coral_share": gap.coral_share,
+        "mmd": gap.mmd,
+        "p": gap.p,
+        "coral_p": gap.coral_p,
+    }
 
 
 def _by_label(gap: DomainGap) -> dict[str, Json]:

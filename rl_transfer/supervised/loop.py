@@ -203,8 +203,9 @@ class TrainingLoop:
             loss = loss + match(inputs, labels, share)
         value = float(loss.detach())
         if not math.isfinite(value):
+            strength = "" if match is None else "strategy.match.strength or "
             raise TransferError(
-                f"the loss became {value} in epoch {epoch + 1}; training diverged. Lower "
+                f"the loss became {value} in epoch {epoch + 1}; training diverged. Lower {strength}"
                 "training.optimizer.learning_rate, or set training.max_grad_norm. Parts thawed late keep "
                 "their old scale and are the first to diverge at a high rate",
                 key="training.optimizer.learning_rate",

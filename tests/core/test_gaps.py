@@ -88,6 +88,26 @@ def test_constant_and_mostly_dead_features_have_a_gap() -> None:
     assert math.isfinite(mmd(dead, alive).item())
 
 
+def test_many_features_give_the_same_covariance_distance_in_little_memory() -> None:
+    source, target = normal(8, 40, 0), normal(9, 40, 1, 2.0, 1.5)
+    one, other = torch.cov(source.T), torch.cov(target.T)
+    assert coral(source, target).item() == pytest.approx(((one - other).square().sum() / 6400).item())
+    share = (one - other).norm() / (one.norm() + other.norm())
+    assert coral_share(source, target).item() == pytest.approx(share.item())
+    # As covariances, each side of these would take 320 GB.
+    wide = torch.zeros(4, 200_000, dtype=torch.float64)
+    wide[:, 0] = torch.tensor([1.0, -1.0, 1.0, -1.0])
+    assert coral(wide, 2 * wide).item() == pytest.approx((4 / 3 * 3) ** 2 / (4 * 200_000**2))
+
+
+@pytest.mark.parametrize("estimator", [coral, coral_share, mmd])
+def test_what_is_no_number_has_no_gap_of_zero(estimator: object) -> None:
+    rows = normal(6, 2, 0)
+    rows[1, 1] = math.nan
+    assert callable(estimator)
+    assert math.isnan(estimator(rows, normal(6, 2, 1)))
+
+
 @pytest.mark.parametrize("estimator", [coral, mmd])
 def test_gradients_are_those_of_finite_differences(estimator: object) -> None:
     source, target = normal(6, 3, 0).requires_grad_(), normal(5, 3, 1, 0.3).requires_grad_()

@@ -128,6 +128,21 @@ def with_a_hole() -> Tensor:
             FeatureSample(torch.ones(5, 2), groups=torch.arange(5)),
             "all rows of the source are of one group",
         ),
+        (
+            FeatureSample(torch.ones(5, 2), groups=torch.arange(5)),
+            FeatureSample(torch.ones(5, 2)),
+            "of one side have groups and those of the other have none",
+        ),
+        (
+            FeatureSample(torch.ones(5, 2), groups=torch.arange(5)),
+            FeatureSample(torch.ones(5, 2), groups=torch.arange(4)),
+            "the target has 5 rows and groups of shape 4",
+        ),
+        (
+            FeatureSample(torch.ones(5, 2)),
+            FeatureSample(torch.full((5, 2), 1e200, dtype=torch.float64)),
+            "a feature of the target is 1e\\+200",
+        ),
     ],
 )
 def test_what_has_no_gap_is_refused(source: FeatureSample, target: FeatureSample, message: str) -> None:
@@ -149,4 +164,40 @@ def test_labels_must_fit_the_rows() -> None:
 def test_constant_features_have_no_gap() -> None:
     ones = FeatureSample(torch.ones(8, 3))
     gap = measured_gap(ones, ones, np.random.default_rng(0))
-    assert (gap.coral, gap.coral_share, gap.mmd, gap.p) == (0.0, 0.0, 0.0, 1.0)
+    assert (gap.coral, gap.coral_share, gap.mmd, gap.p, gap.coral_p) == (0.0, 0.0, 0.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-6, 1e6])
+@pytest.mark.parametrize("grouping", [False, True])
+def test_the_permuted_covariances_are_those_of_the_estimators(grouping: bool, unit: float) -> None:
+    """The p-values counted by plain loops over the same permutations."""
+    a, b = grouped(0, 4, 5), grouped(1, 4, 6)
+    mine, theirs = unit * (a.features + 3.0), unit * (1.3 * b.features + 3.0)
+    groups = [each.groups if grouping else None for each in (a, b)]
+    samples = FeatureSample(mine, None, groups[0]), FeatureSample(theirs, None, groups[1])
+    found = measured_gap(*samples, np.random.default_rng(5))
+    rows, generator = torch.cat([mine, theirs]), np.random.default_rng(5)
+    of_row = np.arange(44) if not grouping else np.repeat(np.arange(8), [5] * 4 + [6] * 4)
+    sides = (np.arange(44) < 20) if not grouping else np.arange(8) < 4
+    above = 0
+    for _ in range(PERMUTATIONS):
+        one = torch.as_tensor(generator.permutation(sides.astype(float))[of_row] == 1)
+        above += int(coral(rows[one], rows[~one]) >= coral(mine, theirs) * (1 - 1e-9))
+    assert 0.005 < found.coral_p < 0.99, "anything would pass"
+    assert found.coral_p == (1 + above) / (1 + PERMUTATIONS)
+    assert found.coral == pytest.approx(coral(mine, theirs).item())
+
+
+def test_covariances_given_the_label_are_tested_too() -> None:
+    labels = torch.arange(80) % 2
+    source, target = normal(80, 3, 0), normal(80, 3, 1) * torch.where(labels == 0, 0.3, 1.8)[:, None]
+    given = measured_gap_by_label(
+        FeatureSample(source, labels), FeatureSample(target, labels), np.random.default_rng(0)
+    )
+    assert given is not None
+    assert given.coral_p == 1 / (PERMUTATIONS + 1)
+    same = measured_gap_by_label(
+        FeatureSample(source, labels), FeatureSample(normal(80, 3, 2), labels), np.random.default_rng(0)
+    )
+    assert same is not None
+    assert same.coral_p > 0.05
