@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from rl_transfer.analysis.arm_statistics import FloatArray, Interval
 from rl_transfer.analysis.bootstrap import percentile_interval
@@ -20,6 +21,10 @@ from rl_transfer.seeding import generator
 
 PENALTY = 0.1
 """Of the ridge, per pair: weights shrink together where scores say the same."""
+LEVEL = 0.1
+"""Of the warning: share of the pairs that do not lose, on targets left out, that may be warned of."""
+PERMUTATIONS = 99
+"""Of the scores; each is a calibration of its own."""
 _ROUNDS = 500
 
 
@@ -34,6 +39,8 @@ class Warnings:
     negatives: int
     """Pairs of negative realised gain."""
     pairs: int
+    p: float = math.nan
+    """One-sided, of :func:`chance_p`."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,10 @@ class Calibration:
     """Of the log odds of a negative gain."""
     slope: float
     """Of the log odds, per unit of the combined score."""
+    threshold: float
+    """A combined score below it is warned of; −∞: none is."""
+    least_sources: int
+    """The fewest sources of a sweep: of fewer, standings say something else."""
     combined: tuple[Ranking, ...]
     """Per sweep, targets left out."""
     single: tuple[Ranking, ...]
@@ -118,12 +129,105 @@ def combined(weights: Mapping[str, float], scores: Mapping[str, FloatArray]) -> 
     return total
 
 
+def conformal_threshold(fine: FloatArray, level: float = LEVEL) -> float:
+    """The score below which at most ``level`` of pairs that do not lose are expected.
+
+    With n scores of pairs that did not lose, the k-th smallest of them, k = ⌊level · (n + 1)⌋: one more such
+    score, exchangeable with them, lies below it with a probability of at most k / (n + 1) ≤ level.
+
+    >>> conformal_threshold(np.arange(19.0)), conformal_threshold(np.arange(5.0))
+    (1.0, -inf)
+
+    Args:
+        fine: combined scores of pairs whose gain was not negative, each with weights that its target took no
+            part in.
+        level: in (0, 1).
+
+    Returns:
+        −∞ where there are too few pairs to hold the level.
+
+    Source:
+        Vovk, Gammerman & Shafer 2005, Algorithmic Learning in a Random World, section 2.2.
+    """
+    k = math.floor(level * (len(fine) + 1) + 1e-9)
+    return float(np.sort(fine)[k - 1]) if k else -math.inf
+
+
+class _Targets:
+    """Every target of every sweep, and weights from some of them; equal asks are answered once."""
+
+    def __init__(self, tables: Sequence[FloatArray], gains: Sequence[FloatArray]) -> None:
+        self._tables, self._gains = tables, gains
+        self.places = [
+            (sweep, target)
+            for sweep, each in enumerate(gains)
+            for target in range(each.shape[1])
+            if np.isfinite(each[:, target]).sum() > 1
+        ]
+        self._standing = [standings(each) for each in gains]
+        self._found: dict[frozenset[tuple[int, int]], FloatArray] = {}
+
+    def cases(self, places: Sequence[tuple[int, int]]) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Standings of scores [case, score] and of gains [case], and gains [case]."""
+        x, y, gained = [], [], []
+        for sweep, target in places:
+            known = np.isfinite(self._gains[sweep][:, target])
+            x.append(self._tables[sweep][known, target])
+            y.append(self._standing[sweep][known, target])
+            gained.append(self._gains[sweep][known, target])
+        return np.concatenate(x), np.concatenate(y), np.concatenate(gained)
+
+    def weights(self, *without: tuple[int, int]) -> FloatArray:
+        """From all targets but these."""
+        key = frozenset(without)
+        if key not in self._found:
+            x, y, _ = self.cases([each for each in self.places if each not in key])
+            w = nonnegative_ridge(x, y, PENALTY * len(x))
+            self._found[key] = w / w.sum() if w.sum() > 0 else w
+        return self._found[key]
+
+    def threshold(self, *without: tuple[int, int], quick: bool = False) -> float:
+        """From pairs that did not lose, each scored with weights of the other targets.
+
+        ``quick``: the weights of these pairs may rest on the targets in ``without``.
+        """
+        fine = [np.zeros(0)]
+        for place in self.places:
+            if place not in without and len(self.places) > len(without) + 1:
+                x, _, gained = self.cases([place])
+                w = self.weights(place) if quick else self.weights(place, *without)
+                fine.append((x @ w)[gained >= 0])
+        return conformal_threshold(np.concatenate(fine))
+
+
+def left_out_warnings(
+    tables: Sequence[FloatArray], gains: Sequence[FloatArray], *, quick: bool = False
+) -> list[FloatArray]:
+    """Which pairs would have been warned of, by weights and a threshold from all other targets.
+
+    Args:
+        tables: standings of every score in each sweep, [source, target, score].
+        gains: realised, [source, target] of each sweep.
+        quick: the threshold of a target rests on scores whose weights that target took part in.
+
+    Returns:
+        1 or 0, NaN where a target ranks nothing, [source, target] of each sweep.
+    """
+    targets = _Targets(tables, gains)
+    warned = [np.full(each.shape, math.nan) for each in gains]
+    for place in targets.places:
+        sweep, target = place
+        scores = tables[sweep][:, target] @ targets.weights(place)
+        warned[sweep][:, target] = scores < targets.threshold(place, quick=quick)
+    return warned
+
+
 def calibrate(rankings: Sequence[SourceRanking], resamples: int, confidence: float) -> Calibration:
     """Weights from the realised gains of finished sweeps.
 
     Non-negative ridge of the standings of gains on those of scores; a logistic curve of negative gains over
-    the combined score. Figures are of left-out targets: each is scored with weights, and warned of with a
-    curve, from all others of all sweeps.
+    the combined score; a threshold under which a loss is warned of. Figures are of left-out targets: each is
+    scored with weights, and warned of with a threshold, from all others of all sweeps.
 
     Args:
         rankings: one per sweep, of one strategy and metric.
@@ -138,47 +242,33 @@ def calibrate(rankings: Sequence[SourceRanking], resamples: int, confidence: flo
     """
     names = list(dict.fromkeys(each.name for entry in rankings for each in entry.scores))
     tables = [_features(entry, names) for entry in rankings]
-    gains = [standings(entry.gains) for entry in rankings]
-    places = [
-        (sweep, target)
-        for sweep, entry in enumerate(rankings)
-        for target in range(len(entry.targets))
-        if np.isfinite(entry.gains[:, target]).sum() > 1
-    ]
-    if len(places) < 2 or not names:
-        raise ValueError(f"a calibration needs scores and at least two targets with gains, got {len(places)}")
-
-    def fitted(chosen: Sequence[tuple[int, int]]) -> tuple[FloatArray, float, float]:
-        x, y, lost = [], [], []
-        for sweep, target in chosen:
-            known = np.isfinite(rankings[sweep].gains[:, target])
-            x.append(tables[sweep][known, target])
-            y.append(gains[sweep][known, target])
-            lost.append(rankings[sweep].gains[known, target] < 0)
-        cases = np.concatenate(x)
-        w = nonnegative_ridge(cases, np.concatenate(y), PENALTY * len(cases))
-        w = w / w.sum() if w.sum() > 0 else w
-        return w, *_logistic(cases @ w, np.concatenate(lost))
-
-    scored = [np.full(entry.gains.shape, math.nan) for entry in rankings]
-    alone = [np.full(entry.gains.shape, math.nan) for entry in rankings]
-    warned = [np.full(entry.gains.shape, math.nan) for entry in rankings]
-    for place in places:
+    gains = [entry.gains for entry in rankings]
+    targets = _Targets(tables, gains)
+    if len(targets.places) < 2 or not names:
+        raise ValueError(
+            f"a calibration needs scores and at least two targets with gains, got {len(targets.places)}"
+        )
+    scored = [np.full(each.shape, math.nan) for each in gains]
+    alone = [np.full(each.shape, math.nan) for each in gains]
+    for place in targets.places:
         sweep, target = place
-        others = [each for each in places if each != place]
-        w, intercept, slope = fitted(others)
-        scored[sweep][:, target] = tables[sweep][:, target] @ w
-        warned[sweep][:, target] = intercept + slope * scored[sweep][:, target] > 0
+        others = [each for each in targets.places if each != place]
+        scored[sweep][:, target] = tables[sweep][:, target] @ targets.weights(place)
         alone[sweep][:, target] = tables[sweep][:, target, _best_single(others, tables, rankings)]
-    w, intercept, slope = fitted(places)
+    w = targets.weights()
+    x, _, gained = targets.cases(targets.places)
     stream = generator(0, "calibration")
     return Calibration(
         dict(zip(names, w.tolist(), strict=True)),
-        intercept,
-        slope,
-        tuple(rank(s, e.gains, stream, resamples, confidence) for s, e in zip(scored, rankings, strict=True)),
-        tuple(rank(s, e.gains, stream, resamples, confidence) for s, e in zip(alone, rankings, strict=True)),
-        warning_rates(warned, [entry.gains for entry in rankings], stream, resamples, confidence),
+        *_logistic(x @ w, gained < 0),
+        targets.threshold(),
+        min(int(np.isfinite(each).any(axis=1).sum()) for each in gains),
+        tuple(rank(s, g, stream, resamples, confidence) for s, g in zip(scored, gains, strict=True)),
+        tuple(rank(s, g, stream, resamples, confidence) for s, g in zip(alone, gains, strict=True)),
+        replace(
+            warning_rates(left_out_warnings(tables, gains), gains, stream, resamples, confidence),
+            p=chance_p(tables, gains, stream),
+        ),
     )
 
 
@@ -201,7 +291,7 @@ def _best_single(
     return int(totals.argmax())
 
 
-def _logistic(x: FloatArray, y: FloatArray) -> tuple[float, float]:
+def _logistic(x: FloatArray, y: npt.NDArray[np.bool_]) -> tuple[float, float]:
     """Intercept and slope of the log odds of y over x, with a ridge of 1 on both, by Newton's method."""
     design, beta = np.stack([np.ones(len(x)), x], axis=1), np.zeros(2)
     for _ in range(50):
@@ -267,3 +357,33 @@ def warning_rates(
         int(sum(t[3].sum() for t in tables)),
         int(sum((t[1] + t[3]).sum() for t in tables)),
     )
+
+
+def chance_p(tables: Sequence[FloatArray], gains: Sequence[FloatArray], stream: np.random.Generator) -> float:
+    """Whether warnings hit losses more often than pairs that do not lose, by chance.
+
+    Scores are permuted over the sources of each sweep, on all targets alike, and everything is done again:
+    hit rate less false-alarm rate. Sources stay good or bad on all targets, so that one bad source of six
+    is no proof. To save time, weights are those of one target left out where two would be right, in every
+    order.
+
+    Args:
+        tables: standings of every score in each sweep, [source, target, score].
+        gains: realised, [source, target] of each sweep.
+        stream: source of randomness.
+
+    Returns:
+        One-sided p; NaN where no pair lost, or all did.
+    """
+    lost = np.concatenate([each.ravel() < 0 for each in gains])
+    known = np.concatenate([np.isfinite(each).ravel() for each in gains])
+    if not (lost & known).any() or (lost | ~known).all():
+        return math.nan
+
+    def apart(given: Sequence[FloatArray]) -> float:
+        warned = np.concatenate([each.ravel() == 1 for each in left_out_warnings(given, gains, quick=True)])
+        return float(warned[lost & known].mean() - warned[~lost & known].mean())
+
+    own = apart(tables)
+    drawn = [apart([each[stream.permutation(len(each))] for each in tables]) for _ in range(PERMUTATIONS)]
+    return (1 + sum(each >= own - 1e-12 for each in drawn)) / (1 + PERMUTATIONS)

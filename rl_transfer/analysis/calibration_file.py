@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rl_transfer.analysis import words
 from rl_transfer.analysis.arm_statistics import Interval
-from rl_transfer.analysis.calibration import Calibration, calibrate
+from rl_transfer.analysis.calibration import LEVEL, Calibration, calibrate
 from rl_transfer.analysis.comparison import JUDGED
 from rl_transfer.analysis.inputs import read_sweep
 from rl_transfer.analysis.looks import analyse
@@ -88,7 +88,13 @@ def calibrated(folders: Sequence[Path], strategy: str | None, metric: str) -> Ca
         "strategy": strategy,
         "metric": metric,
         "weights": dict(found.weights),
-        "warning": {"intercept": found.intercept, "slope": found.slope},
+        "warning": {
+            "intercept": found.intercept,
+            "slope": found.slope,
+            "threshold": found.threshold if math.isfinite(found.threshold) else None,
+            "level": LEVEL,
+            "least_sources": found.least_sources,
+        },
         "sweeps": sweeps,
         "left_out": {
             "combined": [_ranked(each) for each in found.combined],
@@ -97,6 +103,7 @@ def calibrated(folders: Sequence[Path], strategy: str | None, metric: str) -> Ca
             "misses": _limits(found.warnings.misses),
             "negatives": found.warnings.negatives,
             "pairs": found.warnings.pairs,
+            "better_than_chance_p": found.warnings.p if math.isfinite(found.warnings.p) else None,
         },
     }
     return CalibrationFile(found, tuple(names), tuple(rankings), data)
@@ -144,10 +151,11 @@ def calibration_lines(file: CalibrationFile) -> list[str]:
             f"{_told(single)}; with hindsight {score_name(best.name)} {_told(best.ranking)}"
         ]
     warnings = found.warnings
+    p = "" if math.isnan(warnings.p) else f" (p of chance {warnings.p:.2g})"
     lines.append(
-        f"likely negative, said of left-out targets: {counted(warnings.negatives, 'pair')} of "
-        f"{warnings.pairs} were; false alarms {_share(warnings.false_alarms)}, "
-        f"misses {_share(warnings.misses)}"
+        f"likely negative, said of left-out targets below a combined score that {LEVEL:.0%} of the pairs "
+        f"that do not lose may have: {counted(warnings.negatives, 'pair')} of {warnings.pairs} lost; "
+        f"false alarms {_share(warnings.false_alarms)}, misses {_share(warnings.misses)}{p}"
     )
     return lines
 

@@ -52,10 +52,14 @@ class ScoreWeights:
     Attributes:
         weights: score → weight; None: all scores that tell sources apart weigh the same.
         curve: intercept and slope of the log odds of a negative gain over the combined score; None: unknown.
+        threshold: a combined score below it is warned of; None: no such rule.
+        least_sources: with fewer the threshold means nothing: standings of few sources are far apart.
     """
 
     weights: Mapping[str, float] | None = None
     curve: tuple[float, float] | None = None
+    threshold: float | None = None
+    least_sources: int = 2
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def recommend(candidates: Sequence[Candidate], weights: ScoreWeights) -> list[Re
             1 + sum(bool(other > total + 1e-12) for other in totals),
             float(total),
             {name: float(standing[name][i]) for name in names if name in each.values},
-            likely_negative(each.returns, each.random_returns),
+            likely_negative(each.returns, each.random_returns) or _below(total, len(acting), weights),
             None if weights.curve is None else _logistic(weights.curve[0] + weights.curve[1] * total),
         )
         for i, (each, total) in enumerate(zip(acting, totals, strict=True))
@@ -139,6 +143,16 @@ def likely_negative(returns: Sequence[float], random_returns: Sequence[float]) -
     return (
         f"likely negative: {mean:+.4g} a return against random actions on {count} matched episodes "
         f"(95 % interval up to {mean + reach:+.4g})"
+    )
+
+
+def _below(combined: float, sources: int, weights: ScoreWeights) -> str:
+    """Whether a combined score is one that few pairs have that do not lose; empty where it is not."""
+    if weights.threshold is None or sources < weights.least_sources or combined >= weights.threshold:
+        return ""
+    return (
+        f"likely negative: its combined score {combined:+.2f} is below {weights.threshold:+.2f}, as few "
+        "pairs of the calibration were that did not lose"
     )
 
 
@@ -192,7 +206,15 @@ def read_weights(path: Path | None, known: Sequence[str]) -> ScoreWeights:
     if warning is not None and not (curve and all(map(_is_number, curve))):
         raise ConfigError(f"{path} has a warning without the numbers intercept and slope; calibrate again")
     known_curve = (float(str(curve[0])), float(str(curve[1]))) if curve else None
-    return ScoreWeights({name: float(weight) for name, weight in given.items()}, known_curve)
+    threshold, least = (warning or {}).get("threshold"), (warning or {}).get("least_sources", 2)
+    if not (threshold is None or _is_number(threshold)) or not (isinstance(least, int) and least >= 2):
+        raise ConfigError(
+            f"{path} has a warning whose threshold is no number, or whose least_sources is no whole number "
+            "from 2; calibrate again"
+        )
+    return ScoreWeights(
+        {name: float(weight) for name, weight in given.items()}, known_curve, threshold, least
+    )
 
 
 def _oriented(candidate: Candidate, name: str) -> float:

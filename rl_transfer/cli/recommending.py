@@ -47,7 +47,7 @@ def recommend(
     kind: Annotated[
         str | None,
         typer.Option(
-            help="Kind of the sources where no bundle tells it: image.",
+            help="Kind of the sources where neither bundle nor name tells it: image, text.",
             show_default=False,
         ),
     ] = None,
@@ -79,7 +79,7 @@ def recommend(
     weights = read_weights(calibration, [*HIGHER_IS_BETTER])
     if kind is not None and kind not in KINDS:
         raise ConfigError(f"--kind {kind!r}: expected {in_words(list(KINDS), 'or')}")
-    kinds = {each: kind or bundle_kind(each) for each in sources}
+    kinds = {each: kind or ("image" if _is_backbone(each) else bundle_kind(each)) for each in sources}
     other = next((each for each in sources if kinds[each] != kinds[sources[0]]), None)
     if other is not None:
         raise ConfigError(
@@ -112,6 +112,10 @@ def recommend(
         for note in scores.notes:
             out.print(f"  note on {name}: {note}", soft_wrap=True)
     out.print(_assumed(calibration), soft_wrap=True)
+
+
+def _is_backbone(source: str) -> bool:
+    return source.startswith(("torchvision/", "timm/")) and not Path(source).exists()
 
 
 def _candidate(name: str, scores: SourceScores) -> Candidate:

@@ -4,9 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from benchmarks.validity.likely_negative import proofs, rates
 from rl_transfer.analysis import analyse
-from rl_transfer.analysis.calibration import calibrate, combined, nonnegative_ridge, standings, warning_rates
+from rl_transfer.analysis.calibration import (
+    calibrate,
+    chance_p,
+    combined,
+    conformal_threshold,
+    left_out_warnings,
+    nonnegative_ridge,
+    standings,
+    warning_rates,
+)
 from rl_transfer.analysis.calibration_file import calibrated, calibration_lines
 from rl_transfer.analysis.contexts import contexts
 from rl_transfer.analysis.ranked_sources import PairScore, ScoreRanking, SourceRanking
@@ -59,8 +71,11 @@ def test_a_score_that_knows_gets_the_weight_and_one_that_knows_nothing_hardly_an
     assert found.combined[0].tau.point > 0.6
     warnings = found.warnings
     assert (warnings.negatives, warnings.pairs) == (int((gains < 0).sum()), 64)
-    assert warnings.false_alarms.point < 0.4
-    assert warnings.misses.point < 0.4
+    assert warnings.false_alarms.point < 0.2
+    assert warnings.misses.point < 0.8
+    assert warnings.p <= 0.02
+    assert -1 < found.threshold < 1
+    assert found.least_sources == 8
 
 
 def test_a_left_out_target_takes_no_part_in_its_own_weights():
@@ -78,6 +93,47 @@ def test_warning_rates_by_hand():
     found = warning_rates([warned], [gains], np.random.default_rng(0), 50, 0.95)
     assert (found.false_alarms.point, found.misses.point) == (0.5, 0.5)
     assert (found.negatives, found.pairs) == (2, 4)
+
+
+def test_a_target_takes_no_part_in_what_it_is_warned_by():
+    rng = np.random.default_rng(5)
+    gains = rng.normal(size=(8, 5))
+    tables = [np.stack([standings(gains + rng.normal(0, s, gains.shape)) for s in (0.3, 2)], axis=-1)]
+    (warned,) = left_out_warnings(tables, [gains])
+    (other,) = left_out_warnings(tables, [gains * np.array([-1, 1, 1, 1, 1])])
+    assert warned[:, 0].tolist() == other[:, 0].tolist()
+    assert warned[:, 1:].tolist() != other[:, 1:].tolist()
+    assert 0 < warned.sum() < warned.size
+
+
+@given(st.lists(st.integers(-9, 9), max_size=60), st.floats(0.01, 0.5))
+@settings(max_examples=60, deadline=None)
+def test_no_more_than_the_level_lies_below_the_threshold(scores, level):
+    values = np.array(scores, dtype=float)
+    threshold = conformal_threshold(values, level)
+    assert (values < threshold).sum() <= max(0, level * (len(values) + 1) - 1 + 1e-6)
+    if level * (len(values) + 1) >= 1:
+        assert (values <= threshold).sum() >= 1
+
+
+def test_one_bad_source_of_six_is_no_proof():
+    gains = np.tile(np.arange(-1.0, 5.0)[:, None], (1, 4))
+    tables = [standings(gains)[:, :, None]]
+    p = chance_p(tables, [gains], np.random.default_rng(0))
+    assert p > 0.05, "the score might have named any of six"
+    both = chance_p(tables * 2, [gains] * 2, np.random.default_rng(0))
+    assert both < 0.1, "and any pair of 36"
+    assert math.isnan(chance_p(tables, [np.abs(gains)], np.random.default_rng(0)))
+
+
+def test_what_knows_nothing_hits_no_more_than_it_is_wrong():
+    false, hit = rates(8, 6, 0.0, 0.3, 12)
+    assert false < 0.14
+    assert abs(hit - false) < 0.08
+    knows = rates(8, 6, 0.9, 0.3, 6)
+    assert knows[0] < 0.14
+    assert knows[1] > 0.2
+    assert proofs(6, 3, 10) <= 0.3
 
 
 def test_combined_leaves_out_what_is_not_there():

@@ -16,6 +16,7 @@ from rl_transfer.analysis.recommendation import (
 )
 from rl_transfer.errors import ConfigError, StoreError
 
+RULE = '{{"weights": {{"gap": 1}}, "warning": {{"intercept": 0, "slope": 1, {}}}}}'
 LOWER = frozenset({"gap"})
 
 
@@ -127,6 +128,11 @@ def test_weights_are_read_from_both_forms(tmp_path: Path) -> None:
         ('{"gap": 1e308}', "weighs gap beyond"),
         ('{"weights": {"gap": 1}, "warning": {"intercept": "x", "slope": 1}}', "intercept and slope"),
         ('{"weights": {"gap": 1}, "warning": []}', "intercept and slope"),
+        ('{"weights": {"gap": 1}, "warning": {"intercept": 0, "slope": 1, "threshold": "x"}}', "threshold"),
+        (
+            '{"weights": {"gap": 1}, "warning": {"intercept": 0, "slope": 1, "least_sources": 0}}',
+            "least_sources",
+        ),
         ('{"schema": 2, "weights": {"gap": 1}}', "has schema '2', and this version reads 1"),
         ('{"schema": null, "weights": {"gap": 1}}', "has schema 'None'"),
         ('{"gap": -0.5}', "weighs gap below 0"),
@@ -137,3 +143,15 @@ def test_what_is_no_calibration_is_refused(content: str, message: str, tmp_path:
     path.write_text(content, encoding="utf-8")
     with pytest.raises((ConfigError, StoreError), match=message):
         read_weights(path, ["gap"])
+
+
+def test_a_combined_score_below_the_threshold_is_warned_of_among_enough_sources(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    rule = {"intercept": 0.0, "slope": -1.0, "threshold": -0.2, "level": 0.1, "least_sources": 3}
+    path.write_text(json.dumps({"schema": 1, "weights": {"gap": 1}, "warning": rule}), encoding="utf-8")
+    weights = read_weights(path, ["gap"])
+    found = {each.candidate.name: each.warning for each in recommend(sources(), weights)}
+    assert found["b"].startswith("likely negative: its combined score -1.00 is below -0.20")
+    assert (found["a"], found["c"], found["d"]) == ("", "", "")
+    few = recommend(sources()[:2], weights)
+    assert [each.warning for each in few] == ["", ""], "standings of two sources are always -1 and 1"

@@ -98,3 +98,15 @@ def test_bad_input_is_told(call: Call, policies: Path, arguments: list[str], cod
     found = call("recommend", *given, *target)
     assert found.code == code, found.err
     assert re.search(message, found.err)
+
+
+def test_a_backbone_by_name_is_an_image_classifier(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torchvision")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    data = tmp_path / "data.yaml"
+    data.write_text("{name: digits}", encoding="utf-8")
+    found = call("recommend", "torchvision/squeezenet1_1", "-t", str(data), "--budget", "6")
+    assert found.code == 6
+    assert "there is no squeezenet1_1-b8a52dc0.pth" in found.err

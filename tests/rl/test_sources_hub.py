@@ -1,6 +1,7 @@
 """Policies on the Hugging Face Hub, served by a local server that speaks its protocol."""
 
 import hashlib
+import json
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from rl_transfer.errors import BundleError, MissingExtraError
 from rl_transfer.rl.sources.hub import fetch
 from rl_transfer.rl.sources.load import import_source, load_source
 from rl_transfer.spec import Environment
+from support.cli import calling
 from support.foreign import BOX, CONTINUOUS, normalized, observe, saved, sb3_model
 from support.untyped import untyped
 
@@ -186,3 +188,20 @@ def test_without_the_extra_one_sentence_says_how_to_get_it(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'rl-transfer\[hub\]'"):
         load_source("hf://sb3/ppo-CartPole-v1")
+
+
+def test_published_agents_are_recommended_or_told_why_not(
+    hub: Hub, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    hub.add("sb3/dqn-CartPole-v1", "dqn-CartPole-v1.zip", saved(sb3_model("DQN"), tmp_path / "m.zip"))
+    call = calling(capfd)
+    source = "hf://sb3/dqn-CartPole-v1"  # in truth an agent of something else, with five observations
+    found = call("recommend", source, "-t", "CartPole-v1", "--budget", "1000", "--json")
+    assert found.code == 0, found.err
+    (entry,) = json.loads(found.out)["sources"]
+    assert entry["cannot_act"] == "its observation space is Box(5), the target's is Box(4)"
+    quality = entry["scores"]["source_quality"]
+    assert quality["value"] is None
+    assert "CartPole-v1 is named as its environment, and its observation space is Box(5)" in quality["reason"]
+    missing = call("recommend", "hf://sb3/nowhere", "-t", "CartPole-v1")
+    assert "no public repository sb3/nowhere" in missing.err

@@ -105,6 +105,9 @@ class _Home:
     def __init__(self, policy: Policy, target: TargetSide) -> None:
         self.player = BudgetedPlayer(policy.env)
         try:
+            cannot = _cannot_act(policy, self.player, "there the environment's")
+            if cannot:
+                raise BundleError(f"{policy.env.id} is named as its environment, and {cannot}")
             steps = max(target.half, self.player.limit or 1)
             seeds = integer_seeds(steps, target.seed_of("home"), policy.env.digest)
             self.own = self.player.play(policy.act(deterministic=False), steps, seeds)
@@ -166,14 +169,13 @@ def score_policy(policy: Policy, target: TargetSide, scoring: PairScoring) -> So
     )
 
 
-def _cannot_act(policy: Policy, player: BudgetedPlayer) -> str:
+def _cannot_act(policy: Policy, player: BudgetedPlayer, whose: str = "the target's") -> str:
     """Why a policy cannot act; empty where it can."""
     for what in ("observation_space", "action_space"):
         has, needs = getattr(policy.module, what), getattr(player, what)
         if not spaces.same(has, needs):
             return (
-                f"its {what.replace('_', ' ')} is {spaces.in_short(has)}, the target's is "
-                f"{spaces.in_short(needs)}"
+                f"its {what.replace('_', ' ')} is {spaces.in_short(has)}, {whose} is {spaces.in_short(needs)}"
             )
     return ""
 
