@@ -65,15 +65,6 @@ bench: $(VENV)/.installed-dev
 ## Every simulation that a page of docs/ names: coverage, false verdicts, power. Says what each took.
 validity: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks.validity
-	$(BIN)/python -m benchmarks.validity.score_intervals
-	for table in shapes capped equal families; do $(BIN)/python -m benchmarks.validity.verdicts $$table; done
-	$(BIN)/python -m benchmarks.validity.times
-	$(BIN)/python -m benchmarks.validity.advice
-	$(BIN)/python -m benchmarks.validity.selection --draws 1500
-	$(BIN)/python -m benchmarks.validity.sources
-	$(BIN)/python -m benchmarks.validity.likely_negative
-	$(BIN)/python -m benchmarks.validity.tuning
-	$(BIN)/python -m benchmarks.validity.sequential peeking families --sweeps 10000
 
 ## Are the two engines equivalent over 30 seeds? An hour; what is finished is kept in results/agreement.
 agreement: $(VENV)/.installed-dev

@@ -129,13 +129,13 @@ def combined(weights: Mapping[str, float], scores: Mapping[str, FloatArray]) -> 
     return total
 
 
-def conformal_threshold(fine: FloatArray, level: float = LEVEL) -> float:
+def conformal_threshold(fine: FloatArray, level: float) -> float:
     """The score below which at most ``level`` of pairs that do not lose are expected.
 
     With n scores of pairs that did not lose, the k-th smallest of them, k = ⌊level · (n + 1)⌋: one more such
     score, exchangeable with them, lies below it with a probability of at most k / (n + 1) ≤ level.
 
-    >>> conformal_threshold(np.arange(19.0)), conformal_threshold(np.arange(5.0))
+    >>> conformal_threshold(np.arange(19.0), 0.1), conformal_threshold(np.arange(5.0), 0.1)
     (1.0, -inf)
 
     Args:
@@ -197,7 +197,7 @@ class _Targets:
                 x, _, gained = self.cases([place])
                 w = self.weights(place) if quick else self.weights(place, *without)
                 fine.append((x @ w)[gained >= 0])
-        return conformal_threshold(np.concatenate(fine))
+        return conformal_threshold(np.concatenate(fine), LEVEL)
 
 
 def left_out_warnings(
