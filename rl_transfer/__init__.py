@@ -9,9 +9,9 @@ TYPE_CHECKING = False  # the real one would be read from typing, which takes tim
 if TYPE_CHECKING:
     from rl_transfer import core as core
     from rl_transfer import errors as errors
-    from rl_transfer.api import Picture as Picture
-    from rl_transfer.api import SweepResults as SweepResults
-    from rl_transfer.api import load_sweep as load_sweep
+    from rl_transfer.api.pictures import Picture as Picture
+    from rl_transfer.api.results import SweepResults as SweepResults
+    from rl_transfer.api.results import load_sweep as load_sweep
 
     __version__: str
 else:
@@ -23,7 +23,7 @@ else:
         if name in _MODULES:
             return import_module(f"{__name__}.{name}")
         if name in _API:
-            return getattr(import_module(f"{__name__}.api"), name)
+            return getattr(import_module(f"{__name__}.api.{_API[name]}"), name)
         if name == "__version__":
             from importlib.metadata import version
 
@@ -32,7 +32,8 @@ else:
 
 
 _MODULES = ("core", "errors")
-_API = ("Picture", "SweepResults", "load_sweep")
+_API = {"Picture": "pictures", "SweepResults": "results", "load_sweep": "results"}
+"""Name → the module of ``rl_transfer.api`` that it stands in."""
 
 __all__ = ["Picture", "SweepResults", "__version__", "core", "errors", "load_sweep"]
 

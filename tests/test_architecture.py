@@ -41,7 +41,8 @@ ROOMS = {
     "sweep": {"rl_transfer.frame", "rl_transfer.spec", "rl_transfer.results", "rich"},
     "analysis": {"rl_transfer.spec", "rl_transfer.results", "numpy"},
     "api": {
-        "rl_transfer.analysis", "rl_transfer.report", "rl_transfer.results", "rl_transfer.spec", "pandas",
+        "rl_transfer.sweep", "rl_transfer.frame", "rl_transfer.tracking", "rl_transfer.analysis",
+        "rl_transfer.report", "rl_transfer.results", "rl_transfer.spec", "pydantic", "pandas",
     },
     "report": {
         "rl_transfer.analysis", "rl_transfer.results", "rl_transfer.spec", "numpy", "matplotlib",

@@ -80,8 +80,9 @@ def _answer(arguments: list[str] | None) -> int:
     import threading
     from pathlib import Path
 
+    from rl_transfer.api.given import make_importable
     from rl_transfer.cli.app import run
-    from rl_transfer.cli.common import make_importable, out
+    from rl_transfer.cli.common import out
 
     make_importable(Path())
     if arguments is None:

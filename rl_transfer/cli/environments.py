@@ -14,15 +14,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from rl_transfer.cli.common import (
-    AsJson,
-    environment_names,
-    err,
-    make_folder_importable,
-    out,
-    say,
-    say_columns,
-)
+from rl_transfer.api.given import make_folder_importable
+from rl_transfer.cli.common import AsJson, environment_names, err, out, say, say_columns
 from rl_transfer.errors import ConfigError, EnvironmentSpecError
 
 app = typer.Typer(

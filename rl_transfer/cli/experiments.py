@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from rl_transfer.api.given import located, read_config
 from rl_transfer.cli.common import (
     AsJson,
     Events,
@@ -19,9 +20,7 @@ from rl_transfer.cli.common import (
     ReuseDespite,
     err,
     json_alone,
-    located,
     out,
-    read_config,
     say,
     shipped_names,
 )
@@ -37,15 +36,14 @@ from rl_transfer.cli.executors import (
     Where,
     executor_of,
 )
-from rl_transfer.cli.tracked import Track, run_of_sweep, tell_problem
-from rl_transfer.errors import Interrupted, SweepFailed
+from rl_transfer.cli.tracked import Track, tell_problem
+from rl_transfer.errors import Interrupted
 
 if TYPE_CHECKING:
     from rl_transfer.frame import Say
     from rl_transfer.results import Labels
     from rl_transfer.spec import MatrixConfig
     from rl_transfer.sweep.executor import Executor
-    from rl_transfer.sweep.graph import Graph
     from rl_transfer.sweep.json_lines import JsonLines
     from rl_transfer.sweep.scheduler import OnChange
     from rl_transfer.sweep.sweep import Plan
@@ -194,47 +192,35 @@ def _run_sweep(
     quiet: bool,
     lines: JsonLines | None,
 ) -> None:
-    from rl_transfer.analysis import choices, undecided
+    from rl_transfer.analysis import undecided
+    from rl_transfer.api.suites import refuse_failures, run_suite
     from rl_transfer.sweep.dispatch import room
     from rl_transfer.sweep.progress import headline
-    from rl_transfer.sweep.sweep import run_sweep
-    from rl_transfer.tracking import tracking
 
-    graph, store, folder = plan.graph, plan.store, plan.store.root
+    graph, folder = plan.graph, plan.store.root
     tell_notes(plan.notes, quiet, lines)
     if not quiet and lines is None:
         most = "at most " if plan.looks(undecided).several else ""
         out.print(f"{most}{len(graph.specs)} runs → {folder}", soft_wrap=True)
     note = say if lines is None else partial(err.print, soft_wrap=True)
+    labels = room(suite.kind).labels
     try:
-        labels = room(suite.kind).labels
-        with tracking(track, folder, labels) as log, _display(labels, quiet, lines) as update:
-
-            def finished(graph: Graph, identifier: str) -> None:
-                if log is not None:
-                    log.add(run_of_sweep(store, graph, suite.name, identifier))
-
-            state = run_sweep(
-                plan, make_executor, update, note,
-                decide=undecided, choose=choices, on_finished=finished, replace=replace,
-            )  # fmt: skip
+        state, problem = run_suite(
+            suite, plan, make_executor, _display(labels, quiet, lines), note, track=track, replace=replace
+        )
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted: {plan.finished()} of {len(graph.specs)} runs are finished and kept in {folder}; "
             "the same command continues from here"
         ) from None
-    tell_problem(log)
+    tell_problem(problem)
     if lines is None:
         out.print(headline(state, labels), soft_wrap=True)
     for group, what in ((state.failed, "failed"), (state.skipped, "skipped")):
         for identifier, reason in group.items():
             err.print(f"{what}: {state.graph.label(identifier)}: {reason}", soft_wrap=True)
     _write_report(folder, lines)
-    if state.failed:
-        raise SweepFailed(
-            f"{len(state.failed)} of {len(state.graph.specs)} runs failed and {len(state.skipped)} were "
-            "skipped; everything else is finished and kept, and the same command tries the failed ones again"
-        )
+    refuse_failures(state)
 
 
 def _write_report(folder: Path, lines: JsonLines | None = None) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rl_transfer.api.given import make_folder_importable, refuse_missing
 from rl_transfer.cli.common import (
     Algorithm,
     AsJson,
@@ -16,9 +17,7 @@ from rl_transfer.cli.common import (
     Modules,
     err,
     json_alone,
-    make_folder_importable,
     out,
-    refuse_missing,
     say,
 )
 from rl_transfer.errors import ConfigError

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rl_transfer.cli.common import Modules, err, json_alone, make_folder_importable, out, refuse_missing
+from rl_transfer.api.given import make_folder_importable, refuse_missing
+from rl_transfer.cli.common import Modules, err, json_alone, out
 from rl_transfer.errors import ConfigError
 from rl_transfer.wording import in_words
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from contextlib import chdir, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rl_transfer.api.given import located, make_folder_importable, read_config, refuse_missing
 from rl_transfer.cli.common import (
     Algorithm,
     Events,
@@ -18,22 +19,15 @@ from rl_transfer.cli.common import (
     Overrides,
     ReuseDespite,
     environment_names,
-    failures_kept,
     json_alone,
-    located,
-    make_folder_importable,
     out,
-    read_config,
-    refuse_missing,
     say,
     shipped_names,
 )
 from rl_transfer.cli.tracked import Track, tell_problem
-from rl_transfer.errors import StoreError
 
 if TYPE_CHECKING:
-    from rl_transfer.results import RunStore
-    from rl_transfer.spec.experiment import RunConfig
+    from rl_transfer.api.single import SingleRun
 
 
 def train(
@@ -61,8 +55,11 @@ def train(
 
     loaded = read_config(config, TRAIN, "train", overrides)
     with located(loaded):
+        from rl_transfer.api.single import train_one
+
         store = RunStore(output or Path("results", loaded.config.name), events=events)
-        _single_run(loaded.config.run(), store, None, loaded.config.name, track, reuse_despite)
+        done = train_one(loaded.config, store, track, (reuse_despite or "").split(","), say)
+    _tell(done)
 
 
 def transfer(
@@ -96,19 +93,18 @@ def transfer(
     Example: rl-transfer transfer cartpole-reversed --source results/cartpole
     """
     from rl_transfer.results import RunStore
-    from rl_transfer.sweep.dispatch import TRANSFER, room
+    from rl_transfer.sweep.dispatch import TRANSFER
 
     loaded = read_config(config, TRANSFER, "transfer", overrides)
     with located(loaded):
         if loaded.config.kind == "rl":
             refuse_missing(source)
         store = RunStore(output or Path("results", loaded.config.name), events=events)
-        found = room(loaded.config.kind).find_source(source, store.root)
-        for note in found.notes:
-            say(f"note: {note}")
-        run = loaded.config.transfer_run(found.identity, found.described)
-        bundle = found.bundle if run.source else None
-        _single_run(run, store, bundle, loaded.config.name, track, reuse_despite)
+        from rl_transfer.api.single import transfer_one
+
+        despite = (reuse_despite or "").split(",")
+        done = transfer_one(loaded.config, source, store, track, despite, say)
+    _tell(done)
 
 
 def evaluate(
@@ -206,42 +202,13 @@ def evaluate(
         write(json.dumps(measured.data, indent=2) if as_json else measured.text)
 
 
-def _single_run(
-    run: RunConfig, store: RunStore, bundle: Path | None, name: str, track: str | None, despite: str | None
-) -> None:
-    from rl_transfer.results import RunFolder, run_id
-    from rl_transfer.sweep.dispatch import room
-    from rl_transfer.sweep.reuse import refuse_other_code
-    from rl_transfer.tracking import NamedRun, tracking
-
-    runner = room(run.kind)
-    run = runner.resolve_run(run, say)
-    folder = store.folder(run_id(run))
-    with store.lock(), tracking(track, store.root, runner.labels) as log:
-        store.open()
-        reading = folder.read()
-        if reading.state == "damaged":
-            place = store.set_aside(folder.path.name)
-            say(f"this run is {reading.problem}; moved to {place}, computed again")
-        if reading.state == "finished":
-            refuse_other_code({folder.path.name: run}, store, (despite or "").split(","))
-            out.print("this run is finished already; its results are reused")
-        else:
-            with failures_kept(folder), chdir("."):  # code of the run may change the current folder
-                whole = RunFolder(folder.path.absolute(), folder.events)
-                runner.execute(run, whole, bundle and bundle.absolute(), say=say)
-        if log is not None:
-            role = "train" if bundle is None else "transfer"
-            log.add(NamedRun(folder, name, name, role, (name, role)))
-    tell_problem(log)
-    reading = folder.read()
-    curve = reading.curve
-    if curve is None:
-        raise StoreError(f"{folder.path} is {reading.problem or 'not measured'}")
-    first, last = (sum(point["returns"]) / len(point["returns"]) for point in (curve[0], curve[-1]))
+def _tell(done: SingleRun) -> None:
+    folder, points, labels = done.files, done.points, done.labels
+    tell_problem(done.problem)
+    first, last = (sum(point["returns"]) / len(point["returns"]) for point in (points[0], points[-1]))
     out.print(
-        f"{runner.labels.measure} {first:.4g} at {curve[0]['step']:,}, {last:.4g} at {curve[-1]['step']:,} "
-        f"{runner.labels.unit}\n"
+        f"{labels.measure} {first:.4g} at {points[0]['step']:,}, {last:.4g} at {points[-1]['step']:,} "
+        f"{labels.unit}\n"
         f"run folder:  {folder.path}\nbundle:      {folder.bundle}"
         + (f"\nTensorBoard: tensorboard --logdir {folder.path}" if folder.tensorboard.is_dir() else ""),
         soft_wrap=True,

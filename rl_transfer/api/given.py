@@ -1,0 +1,117 @@
+"""What people give to a command or a call: configs with overrides, policies, and where their errors stand."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from rl_transfer.errors import BundleError, RLTransferError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from rl_transfer.spec import Loaded
+
+Config = TypeVar("Config", bound="BaseModel")
+
+
+def make_importable(folder: Path) -> None:
+    """Let configs name a user's own modules that lie in ``folder``.
+
+    The folder goes to the end of the path: an installed package is never shadowed. Worker
+    processes are given the same path.
+
+    Args:
+        folder: the current folder, or that of a YAML file.
+    """
+    path = str(folder.resolve())
+    if path not in sys.path:
+        sys.path.append(path)
+
+
+def make_folder_importable(argument: str | None) -> None:
+    """Let a YAML file name modules that lie beside it.
+
+    Args:
+        argument: what a person gave: a path to a YAML file; everything else is passed over.
+    """
+    from rl_transfer.bounded import is_file
+    from rl_transfer.spec.shipped import configs_folder, is_path
+
+    if argument is None or not (is_path(argument) and is_file(Path(argument))):
+        return
+    if not Path(argument).resolve().is_relative_to(configs_folder()):
+        make_importable(Path(argument).parent)
+
+
+def read_config(
+    argument: str, models: dict[str, type[Config]], category: str, overrides: list[str] | None
+) -> Loaded[Config]:
+    """Load a config; modules beside its YAML file, or one that it names, can be imported from then on.
+
+    Args:
+        argument: a path to a YAML file, or the bare name of a shipped config.
+        models: the accepted config type for each ``kind``.
+        category: where a bare name is looked up.
+        overrides: ``key.path=value`` strings.
+
+    Returns:
+        The validated config, and where each of its values came from.
+
+    Raises:
+        ConfigError: anything is wrong with the file or an override.
+    """
+    from rl_transfer.spec import Frozen, load
+    from rl_transfer.spec.modules import import_named
+
+    make_folder_importable(argument)
+    loaded = load(argument, models, category, overrides)
+    for file in loaded.document.files():
+        make_folder_importable(file)
+    if isinstance(loaded.config, Frozen):
+        import_named(loaded.config)
+    return loaded
+
+
+def refuse_missing(policy: str) -> None:
+    """Refuse the path of a policy that is nowhere, or of no policy, before anything heavy is imported.
+
+    Args:
+        policy: what a person gave; addresses, which have a colon, are left to the rooms.
+
+    Raises:
+        BundleError: there is nothing at that path, or a file that is not what it is called.
+    """
+    if ":" not in policy and not Path(policy).exists():
+        raise BundleError(
+            f"{policy}: no such file or folder; a source is a bundle or run folder, an SB3 zip, "
+            "hf://org/repository, or a state dict (.safetensors, .pth, .pt)"
+        )
+    path = Path(policy)
+    if path.suffix == ".zip" and path.is_file() and not zipfile.is_zipfile(path):
+        raise BundleError(f"{path.name} is truncated or no zip file: File is not a zip file")
+    if path.suffix == ".safetensors" and path.is_file() and _header(path)[8:] != b"{":
+        raise BundleError(f"{path.name} is truncated or no .safetensors file: its header is no JSON object")
+
+
+def _header(path: Path) -> bytes:
+    """The length of a safetensors file's header and the brace that it begins with."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(9)
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+@contextmanager
+def located(loaded: Loaded[Config]) -> Iterator[None]:
+    """Join the key of an error raised below with the file and line that the key came from."""
+    try:
+        yield
+    except RLTransferError as error:
+        error.message = loaded.located(error)
+        raise
