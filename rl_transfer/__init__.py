@@ -9,12 +9,35 @@ TYPE_CHECKING = False  # the real one would be read from typing, which takes tim
 if TYPE_CHECKING:
     from rl_transfer import core as core
     from rl_transfer import errors as errors
+    from rl_transfer.api.calls import evaluate as evaluate
+    from rl_transfer.api.calls import sweep as sweep
+    from rl_transfer.api.calls import train as train
+    from rl_transfer.api.calls import transfer as transfer
     from rl_transfer.api.pictures import Picture as Picture
     from rl_transfer.api.results import SweepResults as SweepResults
     from rl_transfer.api.results import load_sweep as load_sweep
+    from rl_transfer.api.single import SingleRun as SingleRun
 
     __version__: str
 else:
+    import sys
+
+    class _Room(type(sys)):
+        """The package ``rl_transfer.sweep``, whose name is that of a command: it is the call too."""
+
+        def __call__(self, *arguments, **options):
+            """See ``rl_transfer.api.calls.sweep``."""
+            from rl_transfer.api.calls import sweep
+
+            return sweep(*arguments, **options)
+
+    class _Package(type(sys)):
+        def __setattr__(self, name, value):
+            if name == "sweep":  # Python's own import does this, whoever imports it first
+                value.__class__ = _Room
+            super().__setattr__(name, value)
+
+    sys.modules[__name__].__class__ = _Package
 
     def __getattr__(name: str) -> object:
         """What ``__all__`` names, looked up when somebody asks; type checkers read the names above."""
@@ -31,11 +54,31 @@ else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-_MODULES = ("core", "errors")
-_API = {"Picture": "pictures", "SweepResults": "results", "load_sweep": "results"}
+_MODULES = ("core", "errors", "sweep")
+_API = {
+    "Picture": "pictures",
+    "SingleRun": "single",
+    "SweepResults": "results",
+    "evaluate": "calls",
+    "load_sweep": "results",
+    "train": "calls",
+    "transfer": "calls",
+}
 """Name → the module of ``rl_transfer.api`` that it stands in."""
 
-__all__ = ["Picture", "SweepResults", "__version__", "core", "errors", "load_sweep"]
+__all__ = [
+    "Picture",
+    "SingleRun",
+    "SweepResults",
+    "__version__",
+    "core",
+    "errors",
+    "evaluate",
+    "load_sweep",
+    "sweep",
+    "train",
+    "transfer",
+]
 
 
 def __dir__() -> list[str]:

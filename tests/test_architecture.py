@@ -42,7 +42,8 @@ ROOMS = {
     "analysis": {"rl_transfer.spec", "rl_transfer.results", "numpy"},
     "api": {
         "rl_transfer.sweep", "rl_transfer.frame", "rl_transfer.tracking", "rl_transfer.analysis",
-        "rl_transfer.report", "rl_transfer.results", "rl_transfer.spec", "pydantic", "pandas",
+        "rl_transfer.report", "rl_transfer.results", "rl_transfer.spec", "pydantic", "pandas", "torch",
+        "rich",
     },
     "report": {
         "rl_transfer.analysis", "rl_transfer.results", "rl_transfer.spec", "numpy", "matplotlib",

@@ -276,7 +276,7 @@ def _skipped(run: Run, problems: Mapping[str, str | None]) -> Run:
 
 def _read_run(run: Run, folder: Path) -> Run:
     reading = RunFolder(folder / "runs" / run.id).read()
-    curve = None if reading.curve is None else _curve(reading.curve)
+    curve = None if reading.curve is None else curve_of(reading.curve)
     record = reading.record and {key: part for key, part in reading.record.items() if key not in _LARGE}
     problem = reading.problem
     if curve is not None and (most := max(float(np.abs(each).max()) for each in curve.returns)) > FARTHEST:
@@ -284,7 +284,15 @@ def _read_run(run: Run, folder: Path) -> Run:
     return replace(run, record=record, curve=curve, problem=problem, on_trust=reading.on_trust)
 
 
-def _curve(points: Sequence[JsonObject]) -> Curve:
+def curve_of(points: Sequence[JsonObject]) -> Curve:
+    """The learning curve that lines of a ``curve.jsonl`` tell.
+
+    Args:
+        points: an object per evaluation, checked.
+
+    Returns:
+        Its steps, returns and successes.
+    """
     returns = [point["returns"] for point in points]
     steps = np.array([point["step"] for point in points], dtype=np.float64)
     said = [point.get("successes") for point in points]

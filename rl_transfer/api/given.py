@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from rl_transfer.errors import BundleError, RLTransferError
+from rl_transfer.errors import BundleError, ConfigError, RLTransferError
+from rl_transfer.wording import in_words
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from rl_transfer.spec import Loaded
+    from rl_transfer.spec import Frozen, Loaded
+    from rl_transfer.spec.load import Overrides
+
+    ConfigLike = str | os.PathLike[str] | Mapping[str, object] | Frozen
+    """A shipped name, a path to a YAML file, what it would say, or a config object."""
 
 Config = TypeVar("Config", bound="BaseModel")
 
@@ -49,15 +55,16 @@ def make_folder_importable(argument: str | None) -> None:
 
 
 def read_config(
-    argument: str, models: dict[str, type[Config]], category: str, overrides: list[str] | None
+    argument: ConfigLike, models: dict[str, type[Config]], category: str, overrides: Overrides | None
 ) -> Loaded[Config]:
     """Load a config; modules beside its YAML file, or one that it names, can be imported from then on.
 
     Args:
-        argument: a path to a YAML file, or the bare name of a shipped config.
+        argument: a path to a YAML file, the bare name of a shipped config, what such a file would say as a
+            mapping, or a config object.
         models: the accepted config type for each ``kind``.
         category: where a bare name is looked up.
-        overrides: ``key.path=value`` strings.
+        overrides: ``key.path=value`` strings, or key path → plain data.
 
     Returns:
         The validated config, and where each of its values came from.
@@ -65,11 +72,23 @@ def read_config(
     Raises:
         ConfigError: anything is wrong with the file or an override.
     """
-    from rl_transfer.spec import Frozen, load
+    from rl_transfer.spec import Frozen, load, load_plain
     from rl_transfer.spec.modules import import_named
 
-    make_folder_importable(argument)
-    loaded = load(argument, models, category, overrides)
+    if isinstance(argument, Mapping):
+        loaded = load_plain(argument, models, overrides)
+    elif isinstance(argument, str | os.PathLike):
+        path = os.fspath(argument)
+        make_folder_importable(path)
+        loaded = load(path, models, category, overrides)
+    elif isinstance(argument, tuple(models.values())):
+        loaded = load_plain(argument.plain(), models, overrides)
+    else:
+        known = in_words([model.__name__ for model in models.values()], "or")
+        raise ConfigError(
+            f"a {type(argument).__name__} was given: expected the name of a shipped config, a path to a YAML "
+            f"file, a mapping, or an object of type {known}"
+        )
     for file in loaded.document.files():
         make_folder_importable(file)
     if isinstance(loaded.config, Frozen):
@@ -109,7 +128,11 @@ def _header(path: Path) -> bytes:
 
 @contextmanager
 def located(loaded: Loaded[Config]) -> Iterator[None]:
-    """Join the key of an error raised below with the file and line that the key came from."""
+    """Join the key of an error raised below with the file and line that the key came from.
+
+    Args:
+        loaded: the config that the key is of.
+    """
     try:
         yield
     except RLTransferError as error:

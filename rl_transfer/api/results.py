@@ -56,16 +56,20 @@ class SweepResults:
     Attributes:
         folder: where it lies.
         sweep: the manifest, and every place of the matrix with its run.
+
+    Args:
+        matrix: the analysis, where it is done already.
     """
 
-    def __init__(self, folder: Path, sweep: Sweep) -> None:
+    def __init__(self, folder: Path, sweep: Sweep, matrix: Matrix | None = None) -> None:
         self.folder = folder
         self.sweep = sweep
+        self._matrix = matrix
 
     @cached_property
     def matrix(self) -> Matrix:
         """The analysis: cells, targets, sources, rankings, warnings."""
-        return analyse(self.sweep)
+        return analyse(self.sweep) if self._matrix is None else self._matrix
 
     @property
     def name(self) -> str:

@@ -6,8 +6,10 @@ import traceback
 from collections.abc import Collection, Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from rl_transfer.analysis.inputs import Curve, curve_of
 from rl_transfer.errors import RLTransferError, StoreError, SweepFailed
 from rl_transfer.frame import Say
 from rl_transfer.results import Labels, RunFolder, RunStore, run_id
@@ -34,6 +36,47 @@ class SingleRun:
     points: tuple[JsonObject, ...]
     labels: Labels
     problem: str | None
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies; ``rl-transfer`` and the functions here take it as a source."""
+        return self.files.path
+
+    @property
+    def bundle(self) -> Path:
+        """Folder of the policy, or network, at the end."""
+        return self.files.bundle
+
+    @property
+    def id(self) -> str:
+        """The hash of everything that can change its result."""
+        return str(self.record["id"])
+
+    @cached_property
+    def record(self) -> JsonObject:
+        """``record.json``: plan, frozen tensors, versions, times (docs/architecture.md)."""
+        return self.files.record()
+
+    @property
+    def config(self) -> JsonObject:
+        """The resolved config, as the record has it."""
+        config: JsonObject = self.record["spec"]
+        return config
+
+    @cached_property
+    def curve(self) -> Curve:
+        """The learning curve: ``steps``, ``means``, ``returns``."""
+        return curve_of(self.points)
+
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
+    def __repr__(self) -> str:
+        first, last = float(self.curve.means[0]), float(self.curve.means[-1])
+        return (
+            f"<SingleRun {self.labels.measure} {first:.4g} at {self.curve.steps[0]:,.0f}, {last:.4g} at "
+            f"{self.curve.budget:,.0f} {self.labels.unit}, in {self.folder}>"
+        )
 
 
 def train_one(

@@ -28,6 +28,7 @@ def run_suite(
     *,
     track: str | None,
     replace: bool,
+    own_process: bool,
 ) -> tuple[State, str | None]:
     """Execute a plan, its looks and its tuning judged by the analysis, its runs told to a tracker.
 
@@ -39,6 +40,7 @@ def run_suite(
         say: gets a line now and then.
         track: the tracker that gets finished runs; None: none does.
         replace: let the plan take the place of another matrix in the folder.
+        own_process: whether a second Ctrl-C may end the process.
 
     Returns:
         Where the sweep stands at its end, and what stopped the tracker, if anything did.
@@ -56,7 +58,7 @@ def run_suite(
 
         state = run_sweep(
             plan, make_executor, update, say,
-            decide=undecided, choose=choices, on_finished=finished, replace=replace,
+            decide=undecided, choose=choices, on_finished=finished, replace=replace, own_process=own_process,
         )  # fmt: skip
     return state, None if log is None else log.problem
 

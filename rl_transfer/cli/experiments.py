@@ -206,8 +206,9 @@ def _run_sweep(
     labels = room(suite.kind).labels
     try:
         state, problem = run_suite(
-            suite, plan, make_executor, _display(labels, quiet, lines), note, track=track, replace=replace
-        )
+            suite, plan, make_executor, _display(labels, quiet, lines), note,
+            track=track, replace=replace, own_process=True,
+        )  # fmt: skip
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted: {plan.finished()} of {len(graph.specs)} runs are finished and kept in {folder}; "

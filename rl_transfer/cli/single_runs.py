@@ -175,9 +175,8 @@ def evaluate(
     """
     refuse_missing(bundle)
 
-    from rl_transfer.cli.success import read_success, with_success_rate
+    from rl_transfer.api.measuring import measure_one, read_success
     from rl_transfer.frame import EvaluationRequest
-    from rl_transfer.sweep.dispatch import bundle_kind, room
 
     make_folder_importable(env)
     deterministic = False if stochastic else None
@@ -196,9 +195,7 @@ def evaluate(
         unlabelled,
     )
     with json_alone() if as_json else nullcontext(say) as write:
-        measured = room(bundle_kind(bundle)).evaluate(bundle, request)
-        if rule is not None:
-            measured = with_success_rate(measured, rule)
+        measured = measure_one(bundle, request)
         write(json.dumps(measured.data, indent=2) if as_json else measured.text)
 
 

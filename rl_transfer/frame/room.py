@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from rl_transfer.frame.scores import ScoringRequest, SourceScores
 from rl_transfer.results import Labels, RunFolder
-from rl_transfer.spec import MatrixConfig
+from rl_transfer.spec import Environment, MatrixConfig
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.experiment import RunConfig
 
@@ -63,7 +63,7 @@ class EvaluationRequest:
     """What is to be measured, and on what; None: not given. A room refuses what makes no sense for its kind.
 
     Attributes:
-        env: id, shipped target or YAML file; None: what the policy was trained in.
+        env: id, shipped target, YAML file or an environment; None: what the policy was trained in.
         data: folder or YAML file of labelled data; None: what the classifier was trained on.
         episodes: number of seeded episodes, ≥ 1; RL only, None: 100.
         seed: root seed of the episodes; RL only, None: 0.
@@ -76,7 +76,7 @@ class EvaluationRequest:
         unlabelled: how many items of the data estimate the map of ``trunk`` or ``coral``, ≥ 2.
     """
 
-    env: str | None = None
+    env: str | Environment | None = None
     data: str | None = None
     episodes: int | None = None
     seed: int | None = None
@@ -118,6 +118,12 @@ class Measured:
 
     data: Mapping[str, Json]
     text: str
+
+    def __getitem__(self, key: str) -> Json:
+        return self.data[key]
+
+    def __str__(self) -> str:
+        return self.text
 
 
 RunT = TypeVar("RunT", bound=RunConfig)

@@ -135,13 +135,14 @@ class RLRoom:
         std = float(np.std(played.returns, ddof=1)) if episodes > 1 else 0.0
         low, high = min(played.returns), max(played.returns)
         spec = canonical(as_spec(target))
-        name = f"{request.env}, {spec['id']}" if request.env not in (None, spec["id"]) else spec["id"]
+        said = request.env if isinstance(request.env, str) else None
+        name = f"{said}, {spec['id']}" if said not in (None, spec["id"]) else spec["id"]
         text = "".join(f"note: {note}\n" for note in notes) + (
             f"{name} ({label(spec)}): mean return {mean:.2f} ± {std:.2f} (standard deviation) over "
             f"{episodes} episodes, min {low:.2f}, max {high:.2f}, mean length {length:.1f}"
         )
         data: dict[str, Json] = {
-            "target": request.env,
+            "target": said,
             "env": spec["id"],
             "perturb": [*spec["perturb"]],
             "episodes": episodes,

@@ -3,7 +3,7 @@
 from rl_transfer.spec.algorithms import Algorithm, LinearSchedule, Normalization, PolicyConfig, PPOConfig
 from rl_transfer.spec.analysis import Analysis
 from rl_transfer.spec.base import Frozen, JsonObject, digest
-from rl_transfer.spec.load import Loaded, load, parse, validate
+from rl_transfer.spec.load import Loaded, load, load_plain, parse, validate
 from rl_transfer.spec.matrix import MatrixConfig
 from rl_transfer.spec.rl import Environment, Evaluation, RLRun, TrainConfig, Training, TransferConfig
 from rl_transfer.spec.rl_suite import RLSuite
@@ -34,6 +34,7 @@ __all__ = [
     "configs_folder",
     "digest",
     "load",
+    "load_plain",
     "locate",
     "parse",
     "shipped",

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from rl_transfer.errors import ConfigError, RLTransferError
+from rl_transfer.spec.base import Frozen
 from rl_transfer.spec.explain import explain
 from rl_transfer.spec.severity import expand_severities
 from rl_transfer.spec.shipped import configs_folder, locate
@@ -29,6 +31,8 @@ from rl_transfer.spec.yaml_map import (
 from rl_transfer.wording import did_you_mean, shortened
 
 Config = TypeVar("Config", bound=BaseModel)
+
+Overrides = Sequence[str] | Mapping[str, object]
 
 MOST_OVERRIDES = 1_000
 MOST_LETTERS = 2**15
@@ -61,7 +65,7 @@ def load(
     argument: str,
     models: dict[str, type[Config]],
     category: str,
-    overrides: list[str] | None = None,
+    overrides: Overrides | None = None,
 ) -> Loaded[Config]:
     """Read, resolve, override and validate one config.
 
@@ -69,7 +73,7 @@ def load(
         argument: a path to a YAML file, or the bare name of a shipped config.
         models: the accepted config type for each ``kind``.
         category: where a bare name is looked up (``suites``, ``train`` or ``transfer``).
-        overrides: ``key.path=value`` strings, applied last; values are YAML.
+        overrides: ``key.path=value`` strings, applied last, whose values are YAML; or key path → plain data.
 
     Returns:
         The config with the places of its values.
@@ -78,16 +82,67 @@ def load(
         ConfigError: anything is wrong with the file or an override; every mistake is listed.
     """
     path = locate(argument, category)
-    document = read_yaml(path)
-    _resolve(document, path.parent)
-    letters = sum(map(len, overrides or []))
-    if len(overrides or []) > MOST_OVERRIDES or letters > MOST_LETTERS:
+    return _finish(read_yaml(path), path.parent, models, overrides)
+
+
+def load_plain(
+    data: Mapping[str, object], models: dict[str, type[Config]], overrides: Overrides | None = None
+) -> Loaded[Config]:
+    """The same of a mapping that stands in no file; paths and names in it are those of a file here.
+
+    Args:
+        data: what a YAML file would say.
+        models: the accepted config type for each ``kind``.
+        overrides: as for :func:`load`.
+
+    Returns:
+        The config; every place is ``the mapping``.
+
+    Raises:
+        ConfigError: anything is wrong with the data or an override; every mistake is listed.
+    """
+    document = Document(_plain_data(data, "the mapping"), {(): Place("the mapping")})
+    return _finish(document, Path(), models, overrides)
+
+
+def _plain_data(value: object, what: str) -> Any:
+    try:
+        return json.loads(json.dumps(value, default=_plain_value, allow_nan=False))
+    except (TypeError, ValueError) as error:
         raise ConfigError(
-            f"{len(overrides or []):,} overrides of {letters:,} characters in all, expected at most "
-            f"{MOST_OVERRIDES:,} of {MOST_LETTERS:,}; write so much into a YAML file"
-        )
-    for override in overrides or []:
-        _override(document, override)
+            f"{what}: {error}; a config is numbers, text, true, false, null, lists and mappings"
+        ) from None
+
+
+def _plain_value(value: object) -> object:
+    """What JSON does not know and people give all the same: paths, numbers of numpy, config objects."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Frozen):
+        return value.plain()
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{shortened(repr(value))} is of type {type(value).__name__}")
+
+
+def _finish(
+    document: Document, folder: Path, models: dict[str, type[Config]], overrides: Overrides | None
+) -> Loaded[Config]:
+    _resolve(document, folder)
+    if isinstance(overrides, Mapping):
+        for name, value in overrides.items():
+            said = f"{name}={shortened(repr(value))}"
+            _set(document, name, _plain_data(value, name), f"override {said}", f"override {said}")
+    else:
+        texts = overrides or ()
+        letters = sum(map(len, texts))
+        if len(texts) > MOST_OVERRIDES or letters > MOST_LETTERS:
+            raise ConfigError(
+                f"{len(texts):,} overrides of {letters:,} characters in all, expected at most "
+                f"{MOST_OVERRIDES:,} of {MOST_LETTERS:,}; write so much into a YAML file"
+            )
+        for text in texts:
+            _override(document, text)
     _resolve(document, Path())
     expand_severities(document)
     kind = document.data.get("kind", "rl")
@@ -214,11 +269,16 @@ def _index_of(items: list[object], step: str) -> int | None:
 
 
 def _override(document: Document, text: str) -> None:
-    """Apply one ``key.path=value``; list items are addressed by index, strategies and such by name."""
+    """Apply one ``key.path=value``."""
     name, equals, value = text.partition("=")
     said = f"override {shortened(text)!r}"
     if not equals or not name or not name.isprintable():
         raise ConfigError(f"{said}: expected key=value, for example training.total_steps=50000")
+    _set(document, name, partial(parse_value, value), said, f"command line ({shortened(text)})")
+
+
+def _set(document: Document, name: str, value: object, said: str, source: str) -> None:
+    """Set one key; list items are addressed by index, strategies and such by name."""
     key: Key = ()
     parent = document.data
     steps = name.split(".")
@@ -248,10 +308,10 @@ def _override(document: Document, text: str) -> None:
             )
         key = (*key, part)
         if last:
-            parent[part] = copy.deepcopy(parse_value(value))
+            parent[part] = copy.deepcopy(value() if isinstance(value, partial) else value)
         else:
             parent = parent[part]
     stale = [known for known in document.places if known[: len(key)] == key]
     for known in stale:
         del document.places[known]
-    document.places[key] = Place(f"command line ({shortened(text)})")
+    document.places[key] = Place(source)

@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -21,6 +22,7 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from rl_transfer.errors import RLTransferError
@@ -74,6 +76,20 @@ def _no_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Workers get their runs as data: a script that starts a sweep is not run again in each of them.
+
+    Python would, unless its last line of defence is there, ``if __name__ == "__main__"``.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
 def _end_server() -> None:
     """Kill the process that workers are forked from, if there is one; the next worker starts another."""
     found = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
@@ -105,7 +121,7 @@ class _Worker:
         self.process = context.Process(  # type: ignore[attr-defined]
             target=serve, args=(far, runs), daemon=True
         )
-        with _no_interrupts():
+        with _no_interrupts(), _without_main():
             self.process.start()
         far.close()
         self.server = None if context.get_start_method() == "spawn" else parent_of(self.process.pid)

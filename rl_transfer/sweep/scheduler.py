@@ -95,29 +95,49 @@ class State:
         return bool(self.waiting or self.running)
 
     def steps(self, identifier: str) -> int:
-        """The training budget of a run."""
+        """The training budget of a run.
+
+        Args:
+            identifier: of the run.
+        """
         return self.graph.specs[identifier].total_steps
 
     def steps_done(self) -> int:
-        """Steps trained in this session, running ones included (from their heartbeats)."""
+        """Steps trained in this session, running ones included (from their heartbeats).
+
+        Returns:
+            Their number, in the kind's unit.
+        """
         beats = [self.store.folder(each).heartbeat() for each in self.running]
         return self.steps_finished + sum(int(beat.get("step", 0)) for beat in beats)
 
     def wait(self, identifier: str) -> None:
-        """A run is to be done."""
+        """A run is to be done.
+
+        Args:
+            identifier: of the run.
+        """
         self.waiting.add(identifier)
         self.steps_planned += self.steps(identifier)
         self.estimate.wait(identifier)
 
     def begin(self, identifier: str) -> None:
-        """A waiting run began."""
+        """A waiting run began.
+
+        Args:
+            identifier: of the run.
+        """
         self.waiting.remove(identifier)
         self.running.add(identifier)
         self.estimate.leave(identifier)
         self.estimate.begin(identifier, time.monotonic())
 
     def finish(self, identifier: str) -> None:
-        """A running run has its record."""
+        """A running run has its record.
+
+        Args:
+            identifier: of the run.
+        """
         self.running.remove(identifier)
         self.done.add(identifier)
         self.steps_finished += self.steps(identifier)
@@ -130,14 +150,24 @@ class State:
         self.estimate.finish(identifier, float(record.get("wall_seconds", took)))
 
     def fail(self, identifier: str, reason: str) -> None:
-        """A running run failed."""
+        """A running run failed.
+
+        Args:
+            identifier: of the run.
+            reason: why, for people.
+        """
         self.running.remove(identifier)
         self.failed[identifier] = reason
         self.steps_planned -= self.steps(identifier)
         self.estimate.drop(identifier)
 
     def skip(self, identifier: str, reason: str) -> None:
-        """A waiting run is given up."""
+        """A waiting run is given up.
+
+        Args:
+            identifier: of the run.
+            reason: why, for people.
+        """
         self.waiting.remove(identifier)
         self.skipped[identifier] = reason
         self.steps_planned -= self.steps(identifier)

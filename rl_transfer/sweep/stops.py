@@ -23,11 +23,15 @@ SAME_PRESS = 1.0
 class Stops:
     """Notes SIGINT and SIGTERM, for whoever asks with :meth:`check`.
 
-    Another one after ``SAME_PRESS`` seconds ends the process at once. Outside of the main thread, which no
-    signal reaches, it does nothing.
+    Another one after ``SAME_PRESS`` seconds ends the process at once, if it is ours. Outside of the main
+    thread, which no signal reaches, it does nothing.
+
+    Args:
+        own: whether the process is ours to end: a person's session goes on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, own: bool = True) -> None:
+        self._own = own
         self._first: float | None = None
         self._before = ExitStack()
 
@@ -55,6 +59,6 @@ class Stops:
         now = time.monotonic()
         if self._first is None:
             self._first = now
-        elif now - self._first > SAME_PRESS:
+        elif self._own and now - self._first > SAME_PRESS:
             os.write(2, b"killed; what is finished is kept\n")
             os._exit(Interrupted.exit_code)

@@ -178,6 +178,7 @@ def run_sweep(
     choose: Choose = nothing_is_chosen,
     on_finished: Callable[[Graph, str], None] = lambda graph, identifier: None,
     replace: bool = False,
+    own_process: bool = True,
 ) -> State:
     """Write ``sweep.json``, execute the graph and keep the readable TensorBoard view up to date.
 
@@ -195,6 +196,7 @@ def run_sweep(
         say: is told of damaged runs that were moved aside, of runs that are taken on trust, and of runs
             that have no place in the matrix any more.
         replace: let the plan take the place of another matrix in the folder.
+        own_process: whether a second Ctrl-C may end the process.
 
     Returns:
         Where the sweep stands at its end: what was reused, done, failed and skipped.
@@ -217,7 +219,7 @@ def run_sweep(
             on_finished(state.graph, identifier)
         on_change(state, events)
 
-    with Stops() as stops, store.lock():
+    with Stops(own=own_process) as stops, store.lock():
         if not replace:
             check_matrix(store.root, plan.manifest)
         store.open()

@@ -1,4 +1,4 @@
-"""``evaluate --success``: what counts as a success, and the rate with its interval."""
+"""One policy measured; what counts as a success, and the rate with its interval."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import cast
 
 from rl_transfer.analysis.success import share_interval
 from rl_transfer.errors import ConfigError
-from rl_transfer.frame import Measured
+from rl_transfer.frame import EvaluationRequest, Measured
 from rl_transfer.spec.base import Json
+from rl_transfer.sweep.dispatch import bundle_kind, room
 
 CONFIDENCE = 0.95
 """Coverage of the interval."""
@@ -44,7 +45,24 @@ def read_success(said: str | None) -> float | str | None:
     return said if least is None else least
 
 
-def with_success_rate(measured: Measured, rule: float | str) -> Measured:
+def measure_one(policy: str, request: EvaluationRequest) -> Measured:
+    """Measure a policy or a classifier, of whatever kind it is.
+
+    Args:
+        policy: bundle, run folder, foreign file, or an address that the kind knows.
+        request: on what.
+
+    Returns:
+        The numbers, the success rate among them where a rule is given, and a sentence that tells them.
+
+    Raises:
+        RLTransferError: it cannot be read, or measured on that.
+    """
+    measured = room(bundle_kind(policy)).evaluate(policy, request)
+    return measured if request.success is None else _with_success_rate(measured, request.success)
+
+
+def _with_success_rate(measured: Measured, rule: float | str) -> Measured:
     """What an evaluation found, with the rate of successful episodes and Wilson's interval.
 
     Episodes of one policy with seeds of their own are independent, so the interval is the plain one. It is
