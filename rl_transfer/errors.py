@@ -13,10 +13,13 @@
     └── Interrupted          130   a person stopped a sweep
 
 Ctrl-C ends with 130, wrong command-line usage with 2, and what the operating system refuses (a full
-disk, no memory) with 1.
+disk, no memory) with 1. ``compare`` ends with 11 where two sweeps differ, which is no error.
 """
 
 from __future__ import annotations
+
+DIFFERENT = 11
+"""Exit code of ``compare`` where a figure differs significantly, or a cell cannot be compared."""
 
 
 class RLTransferError(Exception):

@@ -25,7 +25,7 @@ CEILINGS = {
     "rl_transfer": 0,
     "rl_transfer/analysis": 0,
     "rl_transfer/api": 0,
-    "rl_transfer/cli": 3,
+    "rl_transfer/cli": 2,
     "rl_transfer/core": 21,
     "rl_transfer/engine": 0,
     "rl_transfer/frame": 0,

@@ -184,10 +184,12 @@ def run_command(command: list[str], call: Call, workspace: Path) -> None:
 def run_ours(command: list[str], call: Call) -> None:
     text = shlex.join(command[1:])
     missing = [said for start, said in DOWNLOADS.items() if text.startswith(start)]
-    if command[1] in ("report", "board") and not Path(command[2], "sweep.json").exists():
-        SyntheticSweep().write(Path(command[2]))
-        for run in Path(command[2], "runs").iterdir():  # what training would have left
-            (run / "tensorboard").mkdir()
+    folders = command[2:4] if command[1] == "compare" else command[2:3]
+    for folder in folders if command[1] in ("report", "board", "compare") else ():
+        if not Path(folder, "sweep.json").exists():
+            SyntheticSweep().write(Path(folder))
+            for run in Path(folder, "runs").iterdir():  # what training would have left
+                (run / "tensorboard").mkdir()
     if command[1] == "board":
         assert call("report", command[2]).code == 0
         with board(*command[2:]) as address:

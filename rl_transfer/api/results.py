@@ -24,6 +24,7 @@ from rl_transfer.analysis import (
     tidy_curves,
     tidy_seeds,
 )
+from rl_transfer.analysis.differences import SweepDifferences, compare_sweeps
 from rl_transfer.api.pictures import Picture
 from rl_transfer.errors import ConfigError, MissingExtraError
 from rl_transfer.spec import JsonObject
@@ -156,6 +157,20 @@ class SweepResults:
         frame = pandas.DataFrame(rows, columns=[*(rows[0] if rows else TIDY_CURVE)], dtype=object)
         numbers = [column for column in frame if column not in TIDY_TEXTS]
         return frame.assign(**{column: pandas.to_numeric(frame[column]) for column in numbers})
+
+    def compare(self, other: SweepResults) -> SweepDifferences:
+        """This sweep beside another one: ``rl-transfer compare``.
+
+        Args:
+            other: in question; every difference is its figure minus this sweep's.
+
+        Returns:
+            What differs in configs, versions, cells and verdicts; ``differ`` says whether anything does.
+
+        Raises:
+            StoreError: the other is of another kind.
+        """
+        return compare_sweeps(self.sweep, other.sweep)
 
     def picture(self, name: str = "heatmap") -> Picture:
         """A figure of the report.

@@ -9,6 +9,7 @@ import typer
 from rl_transfer.cli import (
     board,
     calibrate,
+    comparing,
     configs,
     environments,
     experiments,
@@ -30,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 fine · 1 the system refuses (disk, memory) · 2 wrong usage · 3 config · "
     "4 environment · 5 transfer · 6 bundle · 7 results folder · 8 failed runs · 9 missing extra · "
-    "130 interrupted.",
+    "10 cluster · 11 sweeps differ · 130 interrupted.",
 )
 for command in (
     single_runs.train,
@@ -39,6 +40,7 @@ for command in (
     recommending.recommend,
     experiments.sweep,
     experiments.report,
+    comparing.compare,
     calibrate.calibrate,
     board.board,
 ):
