@@ -42,6 +42,17 @@ def test_make_validity_runs_every_simulation_with_the_options_of_the_docs() -> N
     assert {words[0] for words in found} == programs
 
 
+def test_the_domains_of_digits_are_two_halves(tmp_path: Path) -> None:
+    names = runpy.run_path(str(ROOT / "benchmarks" / "domain_gap.py"))
+    found = {name: np.load(path) for name, path in names["domains"](tmp_path).items()}
+    assert found.keys() == {"home", "shuffled", "inverted", "noisy", "turned"}
+    home, away = found["home"]["images"], 255 - found["inverted"]["images"]
+    assert len(home) + len(away) == 1797
+    assert not {each.tobytes() for each in home} & {each.tobytes() for each in away}
+    assert np.array_equal(np.sort(found["shuffled"]["images"].reshape(-1, 64)), np.sort(home.reshape(-1, 64)))
+    assert np.array_equal(np.rot90(found["turned"]["images"], -1, axes=(1, 2)), away)
+
+
 def test_a_case_of_the_feature_cache_is_cached_and_ends_with_the_same_weights() -> None:
     names = runpy.run_path(str(ROOT / "benchmarks" / "cached_features.py"))
     case = replace(names["CASES"][0], n_steps=8, batch_size=64, n_epochs=2)
