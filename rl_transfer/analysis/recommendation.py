@@ -111,7 +111,9 @@ def recommend(candidates: Sequence[Candidate], weights: ScoreWeights) -> list[Re
             1 + sum(bool(other > total + 1e-12) for other in totals),
             float(total),
             {name: float(standing[name][i]) for name in names if name in each.values},
-            likely_negative(each.returns, each.random_returns) or _below(total, len(acting), weights),
+            likely_negative(each.returns, each.random_returns)
+            if weights.threshold is None
+            else _below(total, len(acting), weights.threshold, weights.least_sources),
             None if weights.curve is None else _logistic(weights.curve[0] + weights.curve[1] * total),
         )
         for i, (each, total) in enumerate(zip(acting, totals, strict=True))
@@ -146,13 +148,13 @@ def likely_negative(returns: Sequence[float], random_returns: Sequence[float]) -
     )
 
 
-def _below(combined: float, sources: int, weights: ScoreWeights) -> str:
+def _below(combined: float, sources: int, threshold: float, least_sources: int) -> str:
     """Whether a combined score is one that few pairs have that do not lose; empty where it is not."""
-    if weights.threshold is None or sources < weights.least_sources or combined >= weights.threshold:
+    if sources < least_sources or combined >= threshold:
         return ""
     return (
-        f"likely negative: its combined score {combined:+.2f} is below {weights.threshold:+.2f}, as few "
-        "pairs of the calibration were that did not lose"
+        f"likely negative: its combined score {combined:+.2f} is below {threshold:+.2f}, as few pairs of the "
+        "calibration were that did not lose"
     )
 
 

@@ -153,5 +153,7 @@ def test_a_combined_score_below_the_threshold_is_warned_of_among_enough_sources(
     found = {each.candidate.name: each.warning for each in recommend(sources(), weights)}
     assert found["b"].startswith("likely negative: its combined score -1.00 is below -0.20")
     assert (found["a"], found["c"], found["d"]) == ("", "", "")
+    bad_start = [replace(each, returns=(0, 0, 0), random_returns=(9, 8, 9)) for each in sources()]
+    assert [each.warning != "" for each in recommend(bad_start, weights)] == [False, False, True, False]
     few = recommend(sources()[:2], weights)
     assert [each.warning for each in few] == ["", ""], "standings of two sources are always -1 and 1"
