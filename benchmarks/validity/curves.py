@@ -17,9 +17,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rl_transfer.analysis.arm_statistics import FloatArray, mean_interval, welch_interval
+from benchmarks.validity.rules import welch
+from rl_transfer.analysis.arm_statistics import FloatArray, mean_interval
 from rl_transfer.analysis.metrics import final_window, has_plateaued
 from rl_transfer.analysis.parting import difference_band
+from rl_transfer.analysis.special import log_t_quantile
 
 POINTS = 13
 TIME = np.linspace(0.0, 1.0, POINTS)
@@ -76,13 +78,13 @@ def band_coverage(shape: Shape, runs: int, draws: int) -> tuple[float, float]:
     """Share of draws in which all thirteen points lie in the simultaneous, and in the pointwise band."""
     generator = np.random.default_rng(runs)
     truth = -np.mean([shape(generator, 20_000).mean(axis=0) for _ in range(5)], axis=0)
-    simultaneous = pointwise = 0
+    simultaneous, pointwise, quantile = 0, 0, log_t_quantile(0.975)
     for _ in range(draws):
         x, y = shape(generator, runs), 2 * shape(generator, runs)
         band = difference_band(TIME, x, y, 0.95, generator)
         simultaneous += band is not None and bool(((band.low <= truth) & (truth <= band.high)).all())
-        at = [welch_interval(x[:, place], y[:, place], 0.95) for place in range(POINTS)]
-        pointwise += all(each.low <= value <= each.high for each, value in zip(at, truth, strict=True))
+        gap, error, inverse = welch(x.T, y.T)
+        pointwise += bool((np.abs(gap - truth) <= error * np.exp(quantile(inverse))).all())
     return simultaneous / draws, pointwise / draws
 
 

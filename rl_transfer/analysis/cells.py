@@ -14,7 +14,7 @@ from rl_transfer.analysis.arms import Arm
 from rl_transfer.analysis.fieller import Line, Sample, confidence_set
 from rl_transfer.analysis.metric_table import METRICS, MetricInfo
 from rl_transfer.analysis.metrics import RunMetrics
-from rl_transfer.analysis.score_intervals import Part, score_interval
+from rl_transfer.analysis.score_intervals import ClippedAreas, Part, forward_line, score_interval
 from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.success import share_interval, wilson_interval
 
@@ -175,22 +175,27 @@ def gain_metrics(arm: Arm, scratch: Arm, scale: ScoreScale, confidence: float) -
 
 
 def _area_ratios(arm: Arm, scratch: Arm, scale: ScoreScale, confidence: float) -> list[Metric]:
-    """Transfer ratio and forward transfer with Fieller's sets; the span cancels in the one.
-
-    In the other it counts as known where it clips the scores.
-    """
+    """Transfer ratio and forward transfer with Fieller's sets; the span cancels in the one."""
     x, y = (side.observations(lambda run: run.auc) for side in (arm, scratch))
     random = np.array(scale.random_returns)
     areas = [_sample(x, 1, 0), _sample(y, -1, -1), Sample(0.0 * random, random)]
-    clipped = [side.observations(lambda run: run.clipped_auc) for side in (arm, scratch)]
-    parts = [_sample(clipped[0], 1, 0), _sample(clipped[1], -1, 1)]
+    forward = forward_line(_clipped_areas(arm), _clipped_areas(scratch), scale)
     seeds = arm.values(lambda run: run.auc), arm.values(lambda run: run.clipped_auc)
     base = float(np.mean([*y.values()])) - scale.random if y else math.nan
     near = not abs(base) > per_run.NEAR * scale.span
     return [
         _ratio("transfer_ratio", Line([] if near else areas), confidence, seeds[0], positive=False),
-        _ratio("forward_transfer", _open(Line(parts, (0.0, -1.0))), confidence, seeds[1], positive=True),
+        _ratio("forward_transfer", _open(forward), confidence, seeds[1], positive=True),
     ]
+
+
+def _clipped_areas(arm: Arm) -> ClippedAreas:
+    moves = (
+        [*arm.observations(figure).values()]
+        for figure in (lambda run: run.clipped_by_reference, lambda run: run.clipped_by_random)
+    )
+    means = (float(np.mean(each)) if each else math.nan for each in moves)
+    return ClippedAreas(arm.observations(lambda run: run.clipped_auc), *means)
 
 
 def _sample(values: Mapping[str, float], constant: int, slope: int) -> Sample:

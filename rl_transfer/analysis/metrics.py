@@ -22,7 +22,7 @@ from rl_transfer.analysis.arm_statistics import (
     welch_interval,
 )
 from rl_transfer.analysis.inputs import Run
-from rl_transfer.analysis.score_scale import ScoreScale
+from rl_transfer.analysis.score_scale import CLEAR_ERRORS, ScoreScale
 from rl_transfer.analysis.success import SuccessRule
 from rl_transfer.spec import Analysis, JsonObject
 
@@ -249,6 +249,10 @@ class RunMetrics:
     """Accuracy of a simple model of another kind on the same labels (texts)."""
     guide_share: float = math.nan
     """Share of the budget's steps that a guide took (jump-start reinforcement learning)."""
+    clipped_by_reference: float = math.nan
+    """How ``clipped_auc`` moves with J_ref, per unit of J: what is clipped does not."""
+    clipped_by_random: float = math.nan
+    """The same with J_random."""
 
 
 GAINS: Mapping[str, Callable[[RunMetrics], float]] = {
@@ -257,6 +261,28 @@ GAINS: Mapping[str, Callable[[RunMetrics], float]] = {
     "auc_gain": lambda run: run.auc,
 }
 """Metric of a cell → the figure of a run whose difference between two arms it is."""
+
+
+def clipped_area(steps: FloatArray, means: FloatArray, scale: ScoreScale) -> tuple[float, float, float]:
+    """Area of the scores clipped to [0, 1], and how it moves with what 1 and 0 stand for.
+
+    Args:
+        steps: t_k, increasing, array [n+1].
+        means: J(t_k), array [n+1].
+        scale: of the target; not raw.
+
+    Returns:
+        The area, and its derivatives by J_ref and by J_random, per unit of J: what is clipped stays where it
+        is. Within two standard errors of an end it counts as what is not: it may be, by the true scale.
+    """
+    scores = scale.score(means)
+    below, above = (CLEAR_ERRORS * each / scale.span for each in (scale.random_error, scale.reference_error))
+    moves = (scores >= -below) & (scores <= 1 + above)
+    scores = np.clip(scores, 0, 1)
+    by_reference, by_random = (
+        -area_under_curve(steps, moves * each) / scale.span for each in (scores, 1 - scores)
+    )
+    return area_under_curve(steps, scores), by_reference, by_random
 
 
 def measure(
@@ -280,9 +306,9 @@ def measure(
     if run.curve is None or run.record is None:
         raise ValueError(f"run {run.id} cannot be measured: {run.problem}")
     steps, means = run.curve.steps, run.curve.means
-    clipped, reached = math.nan, None
+    clipped, by_reference, by_random, reached = math.nan, math.nan, math.nan, None
     if not scale.is_raw:
-        clipped = area_under_curve(steps, np.clip(scale.score(means), 0, 1))
+        clipped, by_reference, by_random = clipped_area(steps, means, scale)
     if not math.isnan(threshold):
         reached = time_to_threshold(steps, means, threshold)
     retention, zero_shot = (run.record.get(key) or {} for key in ("retention", "zero_shot"))
@@ -303,6 +329,8 @@ def measure(
         probe=float((run.record.get("probe") or {}).get("accuracy", math.nan)),
         reference=float((run.record.get("reference") or {}).get("accuracy", math.nan)),
         guide_share=_guide_share(run.record, run.curve.budget),
+        clipped_by_reference=by_reference,
+        clipped_by_random=by_random,
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from rl_transfer.analysis.arm_statistics import FloatArray
 from rl_transfer.analysis.bootstrap import stratified_bootstrap
 from rl_transfer.analysis.cluster_bootstrap import cluster_bootstrap
-from rl_transfer.analysis.score_scale import ScoreScale, standard_error
+from rl_transfer.analysis.score_scale import ScoreScale
 
 Statistic = Callable[[FloatArray, FloatArray], FloatArray]
 """Maps scores and weights, both [resample, run], to one number, or an array, per resample."""
@@ -68,7 +68,7 @@ def needs_drawn_scales(scales: Sequence[ScoreScale], runs: Collection[str]) -> b
         runs: ids of these.
     """
     own = any(scale.mode == "scratch" and not scale.finals.keys().isdisjoint(runs) for scale in scales)
-    return not own and any(scale.random_error > 0 or _reference_error(scale) > 0 for scale in scales)
+    return not own and any(scale.random_error > 0 or scale.reference_error > 0 for scale in scales)
 
 
 def shares_above(scores: FloatArray, weights: FloatArray, grid: FloatArray) -> FloatArray:
@@ -130,13 +130,9 @@ def _constants(
 ) -> tuple[FloatArray, FloatArray]:
     """Random policies and spans, arrays [row]; most spans are above 0, as the estimate is."""
     random = scale.random + scale.random_error * generator.standard_normal(rows)
-    n, error = len(scale.finals), _reference_error(scale)
+    n, error = len(scale.finals), scale.reference_error
     if student and error > 0:
         noise = generator.standard_t(n - 1, rows)
     else:
         noise = generator.standard_normal(rows) * math.sqrt(1 - 1 / max(n, 2))
     return random, scale.reference + error * noise - random
-
-
-def _reference_error(scale: ScoreScale) -> float:
-    return standard_error(np.array([*scale.finals.values()])) if scale.mode == "scratch" else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -59,6 +60,51 @@ def score_line(parts: Sequence[Part], scale: ScoreScale, *, over_random: bool = 
     random = np.array(scale.random_returns)
     samples.append(Sample(-random if over_random else np.zeros(random.size), random))
     return Line(samples, (0.0, 0.0 if finals else -scale.reference))
+
+
+@dataclass(frozen=True)
+class ClippedAreas:
+    """Areas of an arm's scores clipped to [0, 1], and how their mean moves with the scale of the scores."""
+
+    areas: Mapping[str, float]
+    """Run, or source policy → its area."""
+    by_reference: float
+    """Per unit of J_ref; 0 where everything is clipped."""
+    by_random: float
+    """Per unit of J_random."""
+
+
+def forward_line(arm: ClippedAreas, scratch: ClippedAreas, scale: ScoreScale) -> Line:
+    """D(θ) = Ā − B̄ − θ (1 − B̄) of forward transfer, A and B the clipped areas of an arm and of scratch.
+
+    The scale of the scores enters both to first order: D moves with the means of from-scratch runs' final
+    performances and of the random policy's episodes. A from-scratch run's area and final performance are
+    counted together.
+
+    Args:
+        arm: the arm in question.
+        scratch: the from-scratch arm.
+        scale: of the target; not raw.
+
+    Returns:
+        The line whose root is forward transfer.
+    """
+    finals = scale.finals if scale.mode == "scratch" else {}
+    moves = arm.by_reference - scratch.by_reference, scratch.by_reference
+    own = np.array([*scratch.areas.values()])
+    x = np.array([*arm.areas.values()])
+    off = {run: (final - scale.reference) / len(finals) for run, final in finals.items()}
+    beside = own.size * np.array([off.pop(run, 0.0) for run in scratch.areas])
+    samples = [
+        Sample(x, 0.0 * x),
+        Sample(moves[0] * beside - own, moves[1] * beside + own),
+    ]
+    if off:
+        rest = len(off) * np.array([*off.values()])
+        samples.append(Sample(moves[0] * rest, moves[1] * rest))
+    random = np.array(scale.random_returns) - scale.random
+    samples.append(Sample((arm.by_random - scratch.by_random) * random, scratch.by_random * random))
+    return Line(samples, (0.0, -1.0))
 
 
 def difference_line(parts: Sequence[Part], shift: float) -> Line:

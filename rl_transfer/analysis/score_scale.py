@@ -75,6 +75,11 @@ class ScoreScale:
         """Standard error of ``random`` over episodes."""
         return standard_error(np.array(self.random_returns))
 
+    @property
+    def reference_error(self) -> float:
+        """Standard error of ``reference`` over from-scratch runs; 0 where it is declared."""
+        return standard_error(np.array([*self.finals.values()])) if self.mode == "scratch" else 0.0
+
     def score(self, returns: FloatArray | float) -> FloatArray:
         """Normalised scores: 0 is the random policy, 1 the reference.
 
