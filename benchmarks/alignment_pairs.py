@@ -71,7 +71,8 @@ def main() -> None:
             for seed, source in enumerate(sources):
                 run = executed(
                     store, seed, source, env={"id": "CartPole-v1", "perturb": perturb},
-                    training={"total_steps": 4_096}, evaluation={"every": 4_096, "episodes": 20},
+                    training={"total_steps": 4_096, "engine": "compiled"},
+                    evaluation={"every": 4_096, "episodes": 20},
                     strategy={"copy": ["all"], "align": {"pairs": pairs, **more}, "train": False},
                 )  # fmt: skip
                 aligned = run.record()["alignment"]

@@ -50,7 +50,8 @@ class AlignmentMap:
         penalty: λ of the formula λ‖A‖_F, in standardised units; None where there is none.
         penalty_share: λ as a share of λ_max = 2‖YXᵀ‖_F, beyond which the map is 0.
         held_out_r2: share of the wanted side's standardised variance that the map explains in pairs which
-            it was not estimated from; None for unpaired data.
+            it was not estimated from; None for unpaired data, where nothing varies, and where a pair alone
+            decides its own prediction. Rows that follow each other in an episode are alike and flatter it.
         condition: largest over smallest singular value of A: how much an error can be blown up; infinite
             where A has a direction that it maps to nothing.
     """
@@ -220,6 +221,7 @@ def _described(
     matrix, offset = standard.back(standardised)
     penalty = 2 * mu * parts.size(mu) if np.isfinite(mu) else parts.largest
     share = penalty / parts.largest if parts.largest > 0 else None
+    r2 = r_squared(parts.left_out(mu), parts.wanted)
     return AlignmentMap(
         kind,
         direction,
@@ -230,7 +232,7 @@ def _described(
         mu if np.isfinite(mu) else None,
         penalty,
         share,
-        r_squared(parts.left_out(mu), parts.wanted),
+        r2 if r2 is not None and np.isfinite(r2) else None,
     )
 
 

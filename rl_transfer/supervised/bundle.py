@@ -70,7 +70,8 @@ def load_network(kind: DataKind, path: Path) -> Network:
     stored = described_bundle(bundle_folder(path, hint=WEIGHTS_HINT))
     metadata = stored.metadata
     if metadata.get("kind") != kind.name:
-        raise BundleError(f"{path} is a bundle of kind {metadata.get('kind')!r}, not {kind.classifier}")
+        what = f"a bundle of kind {metadata['kind']!r}" if "kind" in metadata else "the bundle of a policy"
+        raise BundleError(f"{path} is {what}, not {kind.classifier}")
     try:
         described = {"kind": kind.name, "model": metadata["model"], "data": metadata.get("data")}
         run = kind.run_type.model_validate_json(json.dumps(described))

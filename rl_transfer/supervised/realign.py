@@ -92,6 +92,7 @@ def _facts(found: AlignedHead, unlabelled: int) -> dict[str, Json]:
         "shrinkage": found.map.shrinkage,
         "held_out_r2": found.map.held_out_r2,
         "pairing_p": None if found.check is None else found.check.p,
+        "doubts": [*found.doubts],
     }
 
 

@@ -253,11 +253,58 @@ class TestPairing:
 
     def test_few_pairs_say_what_was_estimated_and_how_badly(self):
         x, y, _ = random(4, 8, 3)
-        (line, *_) = doubts(fit_ridge(x, y, "target_to_source", "auto"), None)
+        check = check_pairing(x, y, np.random.default_rng(0))
+        (line, *_) = doubts(fit_ridge(x, y, "target_to_source", "auto"), check)
         assert "4 pairs show 3 of 8 directions" in line
         assert "held-out R²" in line
         x, y, _ = random(40, 8, 3)
-        assert doubts(fit_ridge(x, y, "target_to_source", "auto"), None) == []
+        check = check_pairing(x, y, np.random.default_rng(0))
+        assert doubts(fit_ridge(x, y, "target_to_source", "auto"), check) == []
+
+    def test_where_each_pair_decides_its_own_prediction_nothing_is_known_of_the_error(self):
+        x, y, _ = random(4, 8, 3)
+        found = fit_ridge(x, y, "target_to_source", 0.0)
+        assert found.held_out_r2 is None
+        lines = doubts(found, check_pairing(x, y, np.random.default_rng(0)))
+        assert any("decides its own prediction" in line for line in lines)
+
+    def test_a_wanted_side_that_never_changes_is_told(self):
+        x, _, _ = random(20, 3, 3)
+        y = np.ones((20, 2))
+        check = check_pairing(x, y, np.random.default_rng(0))
+        (line,) = doubts(fit_ridge(x, y, "target_to_source", "auto"), check)
+        assert "the same in every pair" in line
+
+    def test_episodes_that_do_not_belong_together_do_not_pass_though_they_take_a_like_course(self):
+        rng = np.random.default_rng(0)
+        lengths = rng.integers(15, 25, size=10)
+        episodes = np.repeat(np.arange(10), lengths)
+
+        def walks() -> np.ndarray:
+            fall = [0.1 * np.arange(n)[:, None] + 0.3 * rng.normal(size=(n, 2)).cumsum(0) for n in lengths]
+            return np.concatenate(fall)
+
+        one_by_one, whole = [], []
+        for _ in range(20):
+            x, y = walks(), walks()
+            one_by_one.append(check_pairing(x, y, rng).paired)
+            whole.append(check_pairing(x, y, rng, episodes).paired)
+        assert sum(one_by_one) > 15
+        assert sum(whole) <= 5  # more have a probability of 0.0003 at a level of 0.05
+        x = walks()
+        assert check_pairing(x, x @ rng.normal(size=(2, 2)) + rng.normal(size=x.shape), rng, episodes).paired
+
+    def test_of_few_episodes_nothing_is_said_but_that(self):
+        rng = np.random.default_rng(0)
+        x, y, _ = random(40, 3, 2, noise=1.0)
+        check = check_pairing(x, y, rng, np.repeat(np.arange(4), 10))
+        assert (check.p, check.shuffled_r2, check.paired) == (None, None, False)
+        assert any(
+            "fewer than 5 episodes" in line
+            for line in doubts(fit_ridge(x, y, "target_to_source", 1.0), check)
+        )
+        exact = check_pairing(x, x @ rng.normal(size=(3, 2)), rng, np.repeat(np.arange(4), 10))
+        assert doubts(fit_ridge(x, x, "target_to_source", "auto"), exact) == []
 
 
 @pytest.mark.parametrize(

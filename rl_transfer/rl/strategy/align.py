@@ -7,7 +7,7 @@ training (if there is any) goes on from there.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +26,9 @@ from rl_transfer.rl.policies import normalization
 from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.policies.traits import traits_of
 from rl_transfer.rl.strategy.align_actions import ActionMap, ActionOrder, match_discrete, match_linear
+from rl_transfer.rl.strategy.align_record import actions_record, map_record
 from rl_transfer.rl.strategy.align_samples import (
+    BASE,
     KEY,
     AlignmentSamples,
     collect,
@@ -129,6 +131,16 @@ class Alignment:
                 f"{self._algorithm.name}; align needs one family of algorithms",
                 key=KEY,
             )
+        widths = [
+            int(np.prod(space.shape or (1,)))
+            for space in (self._source.module.observation_space, mine.observation_space)
+        ]
+        if self._align.observations and self._align.map in ("procrustes", "coral") and len(set(widths)) > 1:
+            raise TransferError(
+                f"map: {self._align.map} needs as many sensors on both sides; the source has {widths[0]}, "
+                f"the target {widths[1]}. A ridge map takes any, but it needs pairs",
+                key=f"{KEY}.map",
+            )
         if self._verbs.knobs.target_networks != "sync":
             raise TransferError(
                 "align needs knobs.target_networks: sync", key="strategy.knobs.target_networks"
@@ -200,6 +212,12 @@ class Alignment:
         for online, target in target_pairs(self._model.policy, self._traits):
             target.load_state_dict(online.state_dict())
         lines = [] if found is None else doubts(found, pairing)
+        if found is not None and samples.own_partners and self._run.env.id != self._source.env.id:
+            lines.append(
+                f"{self._run.env.id} says nothing of a {BASE}, so that each observation was its own partner: "
+                f"the map is that of equal sensors, and its R² no evidence. Put what "
+                f"{self._source.env.id} would observe there, or use from: resets, rollouts or unpaired"
+            )
         if isinstance(acted, ActionOrder) and acted.margin < LEAST_MARGIN:
             lines.append(f"another order of actions fits nearly as well ({100 * acted.margin:.1f} % worse)")
         if isinstance(acted, ActionMap) and (acted.held_out_r2 or 0) < LEAST_MARGIN:
@@ -210,8 +228,8 @@ class Alignment:
             "from": self._align.from_,
             "shuffled": self._align.shuffled,
             "source_steps": samples.source_steps + (0 if acted is None else self._source_steps()),
-            "observations": None if found is None else _map_record(found, pairing),
-            "actions": None if acted is None else _actions_record(acted),
+            "observations": None if found is None else map_record(found, pairing),
+            "actions": None if acted is None else actions_record(acted),
             "doubts": list(lines),
         }
         return values, record
@@ -237,7 +255,8 @@ class Alignment:
         except TransferError as error:
             error.key = error.key or f"{KEY}.map"
             raise
-        return found, check_pairing(x, y, np.random.default_rng(alignment_seed(self._run)))
+        rng = np.random.default_rng(alignment_seed(self._run))
+        return found, check_pairing(x, y, rng, samples.episodes)
 
     def _source_steps(self) -> int:
         return max(LEAST_SOURCE_STEPS, SOURCE_STEPS * self._align.pairs)
@@ -315,69 +334,10 @@ def noted(plan: core.TransferPlan, names: Collection[str], note: str) -> core.Tr
     return replace(plan, entries=tuple(rows))
 
 
-def aligned_in_words(record: Mapping[str, Json], score: float) -> str:
-    """What an alignment came to, for people: a line, and one for each doubt.
-
-    Args:
-        record: of :meth:`Alignment.carry_out`.
-        score: mean return of the policy behind the maps.
-
-    Returns:
-        Lines, the first of the form of a point of the learning curve.
-    """
-    mapped, acted = record["observations"], record["actions"]
-    words = []
-    if isinstance(mapped, dict):
-        r2 = mapped["held_out_r2"]
-        fit = "unpaired" if r2 is None else f"held-out R² {r2:.3f}"
-        words.append(f"observations by {mapped['kind']}, {mapped['direction']}, {fit}")
-    if isinstance(acted, dict):
-        order = f" in the order {acted['order']}" if acted["kind"] == "discrete" else ""
-        words.append(f"actions {acted['kind']}{order}")
-    line = f"step {record['steps']:>9,}  mean score {score:10.2f}  aligned from {record['pairs']:,} samples: "
-    doubted = record["doubts"]
-    return "\n".join([line + "; ".join(words), *map(str, doubted if isinstance(doubted, list) else [])])
-
-
 def _shuffled(samples: AlignmentSamples, rng: np.random.Generator) -> AlignmentSamples:
     order = rng.permutation(len(samples.source))
     moves = replace(samples.moves, actions=rng.permutation(samples.moves.actions))
     return replace(samples, source=samples.source[order], moves=moves)
-
-
-def _map_record(found: AlignmentMap, pairing: PairingCheck | None) -> dict[str, Json]:
-    checked: dict[str, Json] | None = None
-    if pairing is not None:
-        checked = {"r2": pairing.r2, "shuffled_r2": pairing.shuffled_r2, "p": pairing.p}
-    return {
-        "kind": found.kind,
-        "direction": found.direction,
-        "given": found.matrix.shape[1],
-        "wanted": found.matrix.shape[0],
-        "rank": found.rank,
-        "shrinkage": found.shrinkage,
-        "penalty": found.penalty,
-        "penalty_share": found.penalty_share,
-        "held_out_r2": found.held_out_r2,
-        "condition": _finite(found.condition),
-        "pairing": checked,
-    }
-
-
-def _actions_record(acted: ActionOrder | ActionMap) -> dict[str, Json]:
-    if isinstance(acted, ActionOrder):
-        return {"kind": "discrete", "order": list(acted.order), "margin": _finite(acted.margin)}
-    return {
-        "kind": "linear",
-        "direction": "source_to_target",
-        "matrix": acted.matrix.tolist(),
-        "offset": acted.offset.tolist(),
-        "held_out_r2": acted.held_out_r2,
-    }
-
-
-def _finite(number: float) -> float | None:
-    return number if np.isfinite(number) else None
 
 
 def _actions(space: spaces.Space[object]) -> int:

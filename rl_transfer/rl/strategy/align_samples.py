@@ -7,11 +7,13 @@ a reset included.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 
 from rl_transfer.core import isolated
 from rl_transfer.core.alignment import Matrix
@@ -47,6 +49,7 @@ class AlignmentSamples:
         source: ``float64[row, observation]`` as the source sees them: of the same moments where there are
             pairs, else of states of its own.
         moves: transitions of the target, between rows of ``target``.
+        episodes: ``int64[row]``, the number of the target's episode that a row is of.
         source_steps: environment steps and resets in the source's environment; they cost nothing of the
             target's budget.
     """
@@ -54,31 +57,43 @@ class AlignmentSamples:
     target: Matrix
     source: Matrix
     moves: AlignmentMoves
+    episodes: NDArray[np.int64]
     source_steps: int
+    own_partners: bool = False
+    """Whether no moment had a partner of its own, so that each observation is paired with itself."""
 
 
 @dataclass
 class _Player:
-    """One environment under random actions, restarted with known seeds."""
+    """One environment under random actions, restarted with known seeds.
+
+    Attributes:
+        partners: what its infos say lies beneath its observations, in their order.
+    """
 
     env: Env
     rng: np.random.Generator
     name: str
+    partners: list[object] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.env.action_space.seed(int(self.rng.integers(2**31)))
 
-    def start(self) -> tuple[Array, Array]:
-        """A reset: what is observed, and what lies beneath the perturbations."""
+    def start(self) -> Array:
+        """A reset: what is observed."""
         observation, info = self.env.reset(seed=int(self.rng.integers(2**31)))
-        return observation, _vector(info.get(BASE, observation))
+        return self._seen(observation, 0.0, info)
 
-    def step(self, action: Array) -> tuple[Array, Array, bool]:
+    def step(self, action: Array) -> tuple[Array, bool]:
         """A step: likewise, and whether the episode is over."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        seen, rewards = np.asarray(observation)[None], np.asarray([float(reward)])
-        refuse_non_finite(self.name, seen, rewards, "a sample for alignment")
-        return observation, _vector(info.get(BASE, observation)), bool(terminated or truncated)
+        return self._seen(observation, float(reward), info), bool(terminated or truncated)
+
+    def _seen(self, observation: Array, reward: float, info: Mapping[str, object]) -> Array:
+        seen = np.asarray(observation)[None]
+        refuse_non_finite(self.name, seen, np.asarray([reward]), "a sample for alignment")
+        self.partners.append(info.get(BASE))
+        return observation
 
     def sample(self) -> Array:
         """An action that means something: uniform in the space."""
@@ -115,13 +130,15 @@ def collect(
         with isolated(seed):
             if align.from_ in ("resets", "rollouts"):
                 return _at_once(align, envs, pairs, rng, target.id)
-            seen, beneath, moves = _played(_Player(envs[0], rng, target.id), pairs)
+            player = _Player(envs[0], rng, target.id)
+            seen, moves, episodes = _played(player, pairs)
             if align.from_ == BASE:
                 if align.observations:
                     _refuse_perturbed_source(source)
-                return AlignmentSamples(seen, beneath, moves, 0)
+                beneath, alone = _beneath(player.partners, seen)
+                return AlignmentSamples(seen, beneath, moves, episodes, 0, alone)
             theirs, _, _ = _played(_Player(envs[1], rng, source.id), pairs)
-            return AlignmentSamples(seen, theirs, moves, pairs)
+            return AlignmentSamples(seen, theirs, moves, episodes, pairs)
     finally:
         for env in envs:
             env.close()
@@ -138,7 +155,7 @@ def transitions(config: Environment, steps: int, seed: int) -> AlignmentMoves:
     env = make_env(config)
     try:
         with isolated(seed):
-            return _played(_Player(env, np.random.default_rng(seed), config.id), steps)[2]
+            return _played(_Player(env, np.random.default_rng(seed), config.id), steps)[1]
     finally:
         env.close()
 
@@ -164,32 +181,62 @@ def refuse_unmappable(who: str, observation: Space, action: Space) -> None:
     )
 
 
-def _played(player: _Player, rows: int) -> tuple[Matrix, Matrix, AlignmentMoves]:
-    """Episodes one after another until so many observations were seen: as seen, beneath, and transitions."""
+def _played(player: _Player, rows: int) -> tuple[Matrix, AlignmentMoves, NDArray[np.int64]]:
+    """Episodes one after another until so many observations were seen; transitions, and rows' episodes."""
     seen: list[Array] = []
-    beneath: list[Array] = []
+    episodes: list[int] = []
     before: list[int] = []
     actions: list[list[float]] = []
-    over = True
+    over, episode = True, -1
     while len(seen) < rows:
         if over:
-            observation, base = player.start()
-            over = False
+            observation, over = player.start(), False
+            episode += 1
         else:
             action = player.sample()
             before.append(len(seen) - 1)
             actions.append(_numbers(action, player.env.action_space))
-            observation, base, over = player.step(action)
+            observation, over = player.step(action)
         seen.append(np.array(observation, dtype=np.float64))
-        beneath.append(np.array(base, dtype=np.float64))
+        episodes.append(episode)
     rows_of = np.array(seen, dtype=np.float64)
     places = np.array(before, dtype=int)
     acted = np.array(actions, dtype=np.float64).reshape(len(actions), -1)
-    return (
-        rows_of,
-        np.array(beneath, dtype=np.float64),
-        AlignmentMoves(rows_of[places], acted, rows_of[places + 1]),
-    )
+    moves = AlignmentMoves(rows_of[places], acted, rows_of[places + 1])
+    return rows_of, moves, np.array(episodes, dtype=np.int64)
+
+
+def _beneath(partners: list[object], seen: Matrix) -> tuple[Matrix, bool]:
+    """What lies beneath observations, and whether nothing does, so that each is its own partner.
+
+    Raises:
+        TransferError: only some have a partner, or it is none that align can map to.
+    """
+    known = [each for each in partners if each is not None]
+    if not known:
+        return seen.copy(), True
+    if len(known) < len(partners):
+        raise TransferError(
+            f"{len(known):,} of {len(partners):,} infos of the target have a {BASE}; give one at every "
+            "reset and step, or use from: resets, rollouts or unpaired",
+            key=f"{KEY}.from",
+        )
+    vectors = [_vector(each) for each in known]
+    if len({len(each) for each in vectors}) > 1:
+        raise TransferError(
+            f"the target's {BASE} has {min(map(len, vectors))} entries at one moment and "
+            f"{max(map(len, vectors))} at another; give as many at each",
+            key=f"{KEY}.from",
+        )
+    found = np.array(vectors, dtype=np.float64)
+    if not np.isfinite(found).all():
+        row, entry = np.argwhere(~np.isfinite(found))[0]
+        raise TransferError(
+            f"the target's {BASE} holds {found[row, entry]} at sample {row}, entry {entry}; expected finite "
+            "numbers",
+            key=f"{KEY}.from",
+        )
+    return found, False
 
 
 def _at_once(
@@ -199,18 +246,21 @@ def _at_once(
     seeds = rng.integers(2**31, size=2)
     players = [_Player(env, np.random.default_rng(int(seeds[0])), name) for env in envs]
     rows: list[tuple[Array, Array]] = []
-    for each in _moments(align, players):
-        rows.append(each)
+    episodes: list[int] = []
+    for episode, mine, theirs in _moments(align, players):
+        rows.append((mine, theirs))
+        episodes.append(episode)
         if len(rows) == pairs:
             break
     target, source = (np.array(side, dtype=np.float64) for side in zip(*rows, strict=True))
     none = AlignmentMoves(target[:0], np.zeros((0, 1)), target[:0])
-    return AlignmentSamples(target, source, none, len(rows))
+    return AlignmentSamples(target, source, none, np.array(episodes, dtype=np.int64), len(rows))
 
 
-def _moments(align: Align, players: list[_Player]) -> Iterator[tuple[Array, Array]]:
-    while True:
-        yield tuple(player.start()[0] for player in players)  # type: ignore[misc]
+def _moments(align: Align, players: list[_Player]) -> Iterator[tuple[int, Array, Array]]:
+    """Number of the episode, and what target and source observe."""
+    for episode in count():
+        yield episode, players[0].start(), players[1].start()
         over = align.from_ == "resets"
         while not over:
             action = players[0].sample()
@@ -221,8 +271,8 @@ def _moments(align: Align, players: list[_Player]) -> Iterator[tuple[Array, Arra
                     key=f"{KEY}.from",
                 )
             steps = [player.step(action) for player in players]
-            yield steps[0][0], steps[1][0]
-            over = any(step[2] for step in steps)
+            yield episode, steps[0][0], steps[1][0]
+            over = any(step[1] for step in steps)
 
 
 def _refuse_perturbed_source(source: Environment) -> None:
@@ -241,10 +291,10 @@ def _refuse_perturbed_source(source: Environment) -> None:
 
 def _vector(base: object) -> Array:
     """What lies beneath the target's perturbations, if it is what align can map to."""
-    if not isinstance(base, np.ndarray) or base.ndim != 1:
+    if not isinstance(base, np.ndarray) or base.ndim != 1 or base.dtype.kind not in "fiub":
         raise TransferError(
-            "beneath the target's perturbations there is no vector, so that from: base_observation has no "
-            "pairs; use from: resets, rollouts or unpaired",
+            "beneath the target's perturbations there is no vector of numbers, so that from: "
+            "base_observation has no pairs; use from: resets, rollouts or unpaired",
             key=f"{KEY}.from",
         )
     return base

@@ -24,7 +24,8 @@ from rl_transfer.rl.policies import normalization
 from rl_transfer.rl.policies.algorithms import build_model
 from rl_transfer.rl.policies.bundle import Policy, load_policy, save_policy, versions
 from rl_transfer.rl.sources.load import load_source
-from rl_transfer.rl.strategy.align import Alignment, aligned_in_words
+from rl_transfer.rl.strategy.align import Alignment
+from rl_transfer.rl.strategy.align_record import aligned_in_words
 from rl_transfer.rl.strategy.apply import PolicyTransfer
 from rl_transfer.rl.strategy.checked_hooks import CheckedHook, HookKind
 from rl_transfer.rl.strategy.guide import check_guide, check_guide_budget
