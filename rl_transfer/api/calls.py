@@ -249,7 +249,7 @@ def sweep(
             say(note)
         here = choose_workers(workers, say, plan.memory)
         state, problem = run_suite(
-            loaded.config, plan, lambda _: LocalExecutor(here, RUNS_PER_WORKER, say=say),
+            loaded.config, plan, lambda _: LocalExecutor(here, RUNS_PER_WORKER, say=say, import_main=False),
             _display(room(loaded.config.kind).labels, progress), say,
             track=track, replace=replace_matrix, own_process=False,
         )  # fmt: skip

@@ -115,13 +115,13 @@ class _Task:
 class _Worker:
     """A process and what it works on."""
 
-    def __init__(self, context: BaseContext, runs: int) -> None:
+    def __init__(self, context: BaseContext, runs: int, import_main: bool) -> None:
         self.connection: Connection
         self.connection, far = context.Pipe()
         self.process = context.Process(  # type: ignore[attr-defined]
             target=serve, args=(far, runs), daemon=True
         )
-        with _no_interrupts(), _without_main():
+        with _no_interrupts(), contextlib.nullcontext() if import_main else _without_main():
             self.process.start()
         far.close()
         self.server = None if context.get_start_method() == "spawn" else parent_of(self.process.pid)
@@ -142,11 +142,13 @@ class LocalExecutor:
             that execute the user's own modules always have a process of their own.
         limits: what ends a run that does not end by itself.
         say: is told of runs whose process died and that are tried again; from another thread.
+        import_main: whether they import the main module, as Python has it: a program may add kinds there.
     """
 
     def __init__(
-        self, workers: int, runs_per_worker: int, limits: Limits | None = None, say: Say = silent
-    ) -> None:
+        self, workers: int, runs_per_worker: int, limits: Limits | None = None, say: Say = silent,
+        *, import_main: bool = True,
+    ) -> None:  # fmt: skip
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         self._context: Any = multiprocessing.get_context(method)
         if method == "forkserver":
@@ -157,7 +159,7 @@ class LocalExecutor:
         self._leaving: list[_Worker] = []
         self._later: list[tuple[float, _Task]] = []
         self._stopped: set[Future[None]] = set()
-        self._limits, self._say = limits or Limits(), say
+        self._limits, self._say, self._import_main = limits or Limits(), say, import_main
         self._memory_kills = memory_kills()
         self._closed = False
         self._bell, self._rope = self._context.Pipe(duplex=False)
@@ -291,7 +293,7 @@ class LocalExecutor:
         """A new worker; the server that it is forked from is started again where it has died."""
         for _ in range(2):
             try:
-                worker = _Worker(self._context, runs)
+                worker = _Worker(self._context, runs, self._import_main)
             except (OSError, EOFError) as error:
                 if self._closed:
                     return None
