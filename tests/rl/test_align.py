@@ -441,7 +441,6 @@ def test_maps_that_keep_a_width_are_refused_for_another_one(cartpole: RunFolder,
     folder = RunStore(tmp_path).folder(run_id(spec))
     with pytest.raises(RLTransferError, match="the source has 4, the target 5"):
         execute(spec, folder, cartpole.bundle, say=lambda _: None)
-    assert not folder.curve()
 
 
 def test_without_align_nothing_of_it_is_in_an_id() -> None:
