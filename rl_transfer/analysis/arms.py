@@ -17,6 +17,9 @@ from rl_transfer.analysis.source_policies import SourcePolicies, policies_of
 from rl_transfer.analysis.success import SuccessRule
 from rl_transfer.spec import Analysis
 
+NOT_PLANNED = "not planned"
+"""Why a seed has no run where a seed plan ended before it."""
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -170,7 +173,7 @@ def build_arm(
     planned = tuple(sorted({*seeds, *by_seed}))
     finished = tuple(by_seed[seed] for seed in planned if seed in by_seed and by_seed[seed].finished)
     problems = {
-        seed: (by_seed[seed].problem or "unfinished") if seed in by_seed else "not planned"
+        seed: (by_seed[seed].problem or "unfinished") if seed in by_seed else NOT_PLANNED
         for seed in planned
         if seed not in by_seed or not by_seed[seed].finished
     }

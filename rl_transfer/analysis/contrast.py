@@ -129,6 +129,8 @@ def paired_contrast(
     scale: ScoreScale,
     confidence: float,
     names: tuple[str, str],
+    *,
+    alike_is_spreadless: bool = True,
 ) -> Contrast:
     """The contrast of two arms that the same source policies feed, by their difference policy by policy.
 
@@ -145,11 +147,13 @@ def paired_contrast(
         scale: of the target.
         confidence: coverage of the intervals, in (0, 1).
         names: what both arms are called.
+        alike_is_spreadless: whether differences that are all alike are guarded too: of policies, whose next
+            one may be of another sort, and not of the same seeds under two versions of a program.
 
     Returns:
         Their difference in both units, and both p.
     """
-    cases = with_one_more_pair(x, y, scale)
+    cases = with_one_more_pair(x, y, scale, alike_is_spreadless=alike_is_spreadless)
     return _worst([_case(data, confidence, _paired_p(data)) for data in cases], cases[0], names)
 
 

@@ -61,6 +61,7 @@ def difference_data(found: SweepDifferences) -> JsonObject:
         "versions": [asdict(each) for each in found.versions],
         "only_first": [_keys(key) for key in found.only_first],
         "only_second": [_keys(key) for key in found.only_second],
+        "unusable": [*found.unusable],
         "cells": [
             {
                 **_keys(each.cell),
@@ -101,6 +102,8 @@ def _row(each: CellDifference, digits: int) -> tuple[str, ...]:
         told, said = "", each.problem
     elif each.identical:
         said = "the same runs"
+    elif each.nested:
+        said = f"{each.shared} of {max(each.runs)} runs in both, the rest in one: not tested"
     else:
         how = "pairs of seeds" if each.paired else f"{each.runs[0]} and {each.runs[1]} runs"
         both = f", {each.shared} in both" if each.shared else ""
@@ -112,6 +115,7 @@ def _answer(found: SweepDifferences) -> str:
     counts = Counter(
         "cannot be compared" if each.problem else
         "rest on the same runs" if each.identical else
+        "have more runs in one sweep" if each.nested else
         "differ" if each.significant else "show no clear difference"
         for each in found.cells
     )  # fmt: skip
@@ -120,6 +124,11 @@ def _answer(found: SweepDifferences) -> str:
         f"{counted(len(keys), 'cell')} only in the {place}"
         for keys, place in ((found.only_first, "first"), (found.only_second, "second"))
         if keys
+    ]
+    said += [
+        f"{counted(number, 'run')} of the {place} cannot be used"
+        for number, place in zip(found.unusable, ("first", "second"), strict=True)
+        if number
     ]
     return (
         f"{'the sweeps differ' if found.differ else 'no difference'}: of {len(found.cells)} figures "

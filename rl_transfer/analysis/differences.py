@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rl_transfer.analysis import overview
 from rl_transfer.analysis.arm_statistics import Interval, benjamini_hochberg
-from rl_transfer.analysis.arms import Arm
+from rl_transfer.analysis.arms import NOT_PLANNED, Arm
 from rl_transfer.analysis.comparison import JUDGED
 from rl_transfer.analysis.contrast import Contrast, contrast, in_one_block, paired_contrast, studentised
-from rl_transfer.analysis.inputs import Sweep
+from rl_transfer.analysis.inputs import Curve, Sweep
 from rl_transfer.analysis.looks import analyse
 from rl_transfer.analysis.matrix import Steps
 from rl_transfer.analysis.metrics import GAINS
@@ -55,7 +55,7 @@ class CellDifference:
         adjusted_p: Benjamini–Hochberg over every cell and figure that was tested.
         runs: observations in the first sweep and in the second.
         paired: whether runs of the same seed were compared, because both sweeps have the same root seed.
-        shared: runs that are in both sweeps, and are compared with nothing.
+        shared: runs that are in both sweeps under one id, with one learning curve.
         significant: whether the sweeps differ here, at the first sweep's level.
         problem: why nothing was tested; empty otherwise.
     """
@@ -74,7 +74,12 @@ class CellDifference:
     @property
     def identical(self) -> bool:
         """Whether it rests on the same runs, with the same results."""
-        return not self.problem and self.shared > 0 and min(self.runs) == 0
+        return not self.problem and self.runs == (self.shared, self.shared)
+
+    @property
+    def nested(self) -> bool:
+        """Whether one sweep has all runs of the other and more of the same: that is nothing to test."""
+        return not self.problem and self.shared == min(self.runs) < max(self.runs)
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,7 @@ class SweepDifferences:
         only_first: cells that the second sweep lacks.
         only_second: cells that the first lacks.
         verdicts: those that changed.
+        unusable: runs of the first sweep and of the second that are not finished, or damaged.
         q: level of the family of tests.
     """
 
@@ -114,22 +120,24 @@ class SweepDifferences:
     only_first: tuple[CellKey, ...]
     only_second: tuple[CellKey, ...]
     verdicts: tuple[VerdictChange, ...]
+    unusable: tuple[int, int]
     q: float
 
     @property
     def differ(self) -> bool:
-        """Whether a figure differs significantly, or a cell of one sweep cannot be compared."""
-        whole = not self.only_first and not self.only_second
+        """Whether a figure differs significantly, or runs or cells of one sweep cannot be compared."""
+        whole = not self.only_first and not self.only_second and not any(self.unusable)
         return not whole or any(each.significant or each.problem for each in self.cells)
 
 
 def compare_sweeps(first: Sweep, second: Sweep) -> SweepDifferences:
     """Compare two sweeps, cell by cell and on the raw figures of their runs.
 
-    A run that both hold under one id is the same run and tells nothing. Where both have the same root seed,
-    runs of the same seed share their random streams: their differences are tested, by Student's t. Otherwise
-    arms are independent: Welch's interval and a permutation test. Arms without spread are guarded as in
-    verdicts.
+    Runs that both hold under one id with one curve are the same; where a cell has no others in either
+    sweep, or one sweep merely has more of them, nothing is tested. Where both have the same root seed and the
+    same seeds, runs of a seed share their random streams: their differences are tested, by Student's t.
+    Otherwise arms are independent: Welch's interval and a permutation test, which errs to the safe side where
+    some runs are in both. Arms without spread are guarded as in verdicts.
 
     Args:
         first: what is compared with.
@@ -146,38 +154,45 @@ def compare_sweeps(first: Sweep, second: Sweep) -> SweepDifferences:
         said = " and ".join(f"{kind} ({measure})" for kind, measure in kinds)
         raise StoreError(f"the sweeps are of kinds {said}: their figures cannot be compared")
     steps = Steps(first), Steps(second)
-    both = [key for key in steps[0].arms if key in steps[1].arms]
-    cells = [_compared(steps, key, metric) for key in both for metric in JUDGED]
+    arms = [{**each.arms, **each.longer} for each in steps]
+    both = [key for key in arms[0] if key in arms[1]]
+    cells = [_compared(steps, (arms[0][key], arms[1][key]), metric) for key in both for metric in JUDGED]
     q = first.settings.q
     return SweepDifferences(
         settings=tuple(_settings(first.config, second.config)),
         versions=tuple(_versions(first, second)),
         cells=tuple(_corrected(cells, q)),
-        only_first=tuple(key for key in steps[0].arms if key not in steps[1].arms),
-        only_second=tuple(key for key in steps[1].arms if key not in steps[0].arms),
+        only_first=tuple(key for key in arms[0] if key not in arms[1]),
+        only_second=tuple(key for key in arms[1] if key not in arms[0]),
         verdicts=tuple(_verdicts(analyse(first), analyse(second))),
+        unusable=(_unusable(first), _unusable(second)),
         q=q,
     )
 
 
-def _compared(steps: tuple[Steps, Steps], key: CellKey, metric: str) -> CellDifference:
-    arms = steps[0].arms[key], steps[1].arms[key]
-    figure, scale = GAINS[metric], steps[0].scales[key[1]]
+def _unusable(sweep: Sweep) -> int:
+    return sum(run.problem is not None for run in sweep.runs)
+
+
+def _compared(steps: tuple[Steps, Steps], arms: tuple[Arm, Arm], metric: str) -> CellDifference:
+    key = arms[0].source, arms[0].target, arms[0].strategy
+    figure, scale = GAINS[metric], steps[0].scales[arms[0].target]
     by_run = arms[0].by_run(figure), arms[1].by_run(figure)
-    shared = {run for run in by_run[0].keys() & by_run[1].keys() if by_run[0][run] == by_run[1][run]}
-    left = [{run: value for run, value in each.items() if run not in shared} for each in by_run]
-    runs = len(left[0]), len(left[1])
+    runs, shared = (len(by_run[0]), len(by_run[1])), _shared(arms)
     nothing = CellDifference(
-        key, FIGURES[metric], Interval(np.nan, np.nan, np.nan), np.nan, np.nan, runs, False, len(shared)
+        key, FIGURES[metric], Interval(np.nan, np.nan, np.nan), np.nan, np.nan, runs, False, shared
     )
-    missing = [place for arm, place in zip(arms, ("first", "second"), strict=True) if arm.problems]
+    missing = [place for arm, place in zip(arms, ("first", "second"), strict=True) if _lacks_runs(arm)]
     if missing:
         return replace(nothing, problem=f"runs are missing in the {' and the '.join(missing)}")
-    if shared and not min(runs):
+    if nothing.identical and shared:
         return replace(nothing, difference=Interval(0.0, 0.0, 0.0))
+    if nothing.nested and shared:
+        gap = float(np.mean([*by_run[1].values()]) - np.mean([*by_run[0].values()]))
+        return replace(nothing, difference=Interval(gap, np.nan, np.nan))
     if min(runs) < 2:
         return replace(nothing, problem=f"{runs[0]} and {runs[1]} runs are too few to compare")
-    found = _tested(steps, arms, left, scale, metric)
+    found = _tested(steps, arms, by_run, scale, metric)
     return replace(
         nothing,
         difference=found.raw,
@@ -187,30 +202,48 @@ def _compared(steps: tuple[Steps, Steps], key: CellKey, metric: str) -> CellDiff
     )
 
 
+def _lacks_runs(arm: Arm) -> bool:
+    """Whether a run that was planned cannot be used; a seed plan that ended here planned no more."""
+    return any(problem != NOT_PLANNED for problem in arm.problems.values())
+
+
+def _shared(arms: tuple[Arm, Arm]) -> int:
+    """How many runs are in both arms: one id, one learning curve."""
+    others = {run.id: run.curve for run in arms[1].runs}
+    return sum(_same(run.curve, others.get(run.id)) for run in arms[0].runs)
+
+
+def _same(curve: Curve | None, other: Curve | None) -> bool:
+    if curve is None or other is None or not np.array_equal(curve.steps, other.steps):
+        return False
+    return all(map(np.array_equal, curve.returns, other.returns))
+
+
 def _tested(
     steps: tuple[Steps, Steps],
     arms: tuple[Arm, Arm],
-    left: list[dict[str, float]],
+    by_run: tuple[Mapping[str, float], Mapping[str, float]],
     scale: ScoreScale,
     metric: str,
 ) -> Contrast:
-    """The second arm against the first, without the runs that both have."""
+    """The second arm against the first."""
     confidence, names = steps[0].settings.confidence, ("the second sweep", "the first sweep")
     if any(arm.pooled for arm in arms):
         groups = [
             each if arm.sources is None else arm.sources.observations(each)
-            for arm, each in zip(arms, left, strict=True)
+            for arm, each in zip(arms, by_run, strict=True)
         ]
     else:
         seeds = [{run.id: run.seed for run in arm.runs} for arm in arms]
         groups = [
-            {str(of[run]): value for run, value in each.items()} for of, each in zip(seeds, left, strict=True)
+            {str(of[run]): value for run, value in each.items()}
+            for of, each in zip(seeds, by_run, strict=True)
         ]
         common = sorted(groups[0].keys() & groups[1].keys(), key=int)
         same_streams = steps[0].sweep.root_seed == steps[1].sweep.root_seed
         if same_streams and len(common) == len(groups[0]) == len(groups[1]):
             x, y = ({seed: each[seed] for seed in common} for each in (groups[1], groups[0]))
-            return paired_contrast(x, y, scale, confidence, names)
+            return paired_contrast(x, y, scale, confidence, names, alike_is_spreadless=False)
     pooled = any(arm.pooled for arm in arms)
     cell = (part or "" for part in (arms[0].source, arms[0].target, arms[0].strategy))
     stream = generator(steps[0].sweep.root_seed, "two-sweeps", metric, *cell)

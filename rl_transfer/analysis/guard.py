@@ -63,7 +63,9 @@ def with_one_more(x: Mapping[str, float], y: Mapping[str, float], scale: ScoreSc
     return tuple(found)
 
 
-def with_one_more_pair(x: Mapping[str, float], y: Mapping[str, float], scale: ScoreScale) -> tuple[Data, ...]:
+def with_one_more_pair(
+    x: Mapping[str, float], y: Mapping[str, float], scale: ScoreScale, *, alike_is_spreadless: bool = True
+) -> tuple[Data, ...]:
     """:func:`with_one_more` of arms that the same source policies feed: one policy more feeds both.
 
     What it makes of an arm without spread is the run more; the other arm gets its own mean. Where the
@@ -73,6 +75,7 @@ def with_one_more_pair(x: Mapping[str, float], y: Mapping[str, float], scale: Sc
         x: source policy → value of the arm in question.
         y: the same policies' of the arm that it is compared with.
         scale: of the target.
+        alike_is_spreadless: whether that is asked where the differences lie within 2δ.
 
     Returns:
         One to three cases.
@@ -81,7 +84,7 @@ def with_one_more_pair(x: Mapping[str, float], y: Mapping[str, float], scale: Sc
     found = [measured]
     if math.isnan(scale.random) or not x:
         return tuple(found)
-    alike = is_spreadless(measured.parts[0][1], scale)
+    alike = alike_is_spreadless and is_spreadless(measured.parts[0][1], scale)
     if alike or is_spreadless(x, scale):
         more = {**x, ONE_MORE: _one_more(x, scale)}, {**y, ONE_MORE: float(np.mean([*y.values()]))}
         found.append(Data(*more, scale, paired=True))

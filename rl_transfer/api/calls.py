@@ -11,13 +11,14 @@ import os
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rl_transfer.api.given import located, make_folder_importable, read_config, refuse_missing
 from rl_transfer.errors import ConfigError, StoreError, SweepFailed
 from rl_transfer.frame import EvaluationRequest, Measured, Say, silent
-from rl_transfer.results import RunStore, find_run
+from rl_transfer.results import RunFolder, RunStore, find_run
 from rl_transfer.spec import Environment, parse, shipped
 from rl_transfer.spec.engine import SB3
 from rl_transfer.sweep.dispatch import SUITES, TRAIN, TRANSFER, room
@@ -163,9 +164,9 @@ def evaluate(
 
     where = os.fspath(policy)
     refuse_missing(where)
-    for name, number, least in (("episodes", episodes, 1), ("seed", seed, 0), ("unlabelled", unlabelled, 2)):
-        if number is not None and number < least:
-            raise ConfigError(f"{name}={number}: expected a whole number, {least} or more")
+    _check_whole("episodes", episodes, 1)
+    _check_whole("seed", seed, 0)
+    _check_whole("unlabelled", unlabelled, 2)
     task: str | Environment | None = None
     if isinstance(env, Mapping):
         task = parse(Environment, dict(env))
@@ -234,10 +235,12 @@ def sweep(
     from rl_transfer.report import write_report
     from rl_transfer.sweep.local import RUNS_PER_WORKER, LocalExecutor
     from rl_transfer.sweep.memory import choose_workers
+    from rl_transfer.sweep.reuse import DIFFERENCES
     from rl_transfer.sweep.sweep import prepare
 
-    if workers is not None and workers < 1:
-        raise ConfigError(f"workers={workers}: expected a whole number, 1 or more")
+    _check_whole("workers", workers, 1)
+    if not {*reuse_despite} <= {*DIFFERENCES}:
+        raise ConfigError(f"reuse_despite={reuse_despite!r}: expected some of {listing(DIFFERENCES)}")
     loaded = read_config(suite, SUITES, "suites", _dotted(overrides))
     folder = Path(output or Path("results", loaded.config.name))
     with _own_threads():
@@ -263,6 +266,12 @@ def sweep(
     return SweepResults(folder, read_sweep(folder), matrix)
 
 
+def _check_whole(name: str, number: object, least: int) -> None:
+    if number is None or (isinstance(number, Integral) and not isinstance(number, bool) and number >= least):
+        return
+    raise ConfigError(f"{name}={number!r}: expected a whole number, {least} or more")
+
+
 def _dotted(overrides: Mapping[str, object]) -> dict[str, object]:
     """``training__total_steps`` as ``training.total_steps``."""
     return {name.replace("__", "."): value for name, value in overrides.items()}
@@ -279,7 +288,9 @@ def _as_config(target: ConfigLike, source: str) -> ConfigLike:
     else:
         return target
     try:
-        spec = find_run(Path(source)).record()["spec"]
+        folder = Path(source)
+        of_bundle = folder == RunFolder(folder.parent).bundle
+        spec = find_run(folder.parent if of_bundle else folder).record()["spec"]
     except StoreError as error:
         raise ConfigError(
             f"an environment alone takes {listing(_OF_SOURCE)} from the run that trained the source, and "

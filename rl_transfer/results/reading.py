@@ -251,7 +251,9 @@ def parse_curve(content: bytes) -> tuple[JsonObject, ...]:
 def _check_points(points: tuple[JsonObject, ...]) -> None:
     if not points:
         raise ValueError("it is empty")
-    steps = [float(point["step"]) for point in points]
+    steps = [point["step"] for point in points]
+    if not all(isinstance(step, int | float) and math.isfinite(step) for step in steps):
+        raise ValueError("evaluation steps are finite numbers")
     if any(not after > before for before, after in itertools.pairwise(steps)):
         raise ValueError("evaluation steps must increase")
     for point in points:

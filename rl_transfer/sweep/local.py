@@ -76,18 +76,18 @@ def _no_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+_MAIN = threading.Lock()
+
+
 @contextlib.contextmanager
 def _without_main() -> Iterator[None]:
-    """Workers get their runs as data: a script that starts a sweep is not run again in each of them.
-
-    Python would, unless its last line of defence is there, ``if __name__ == "__main__"``.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
+    """Workers do not run the script again that starts a sweep; another thread must not take this for main."""
+    with _MAIN:
+        main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 def _end_server() -> None:

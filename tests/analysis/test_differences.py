@@ -1,6 +1,7 @@
 """Two sweeps side by side: what is the same, what differs, what cannot be compared."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ import pytest
 from analysis.hand_made import FAST, SLOW, spread, two_arms
 from analysis.synthetic import QUICKSTART, STRATEGIES, Shape, SyntheticSweep
 from rl_transfer.analysis import read_sweep
-from rl_transfer.analysis.difference_words import difference_data
+from rl_transfer.analysis.difference_words import difference_data, difference_lines
 from rl_transfer.analysis.differences import Setting, compare_sweeps
-from rl_transfer.analysis.inputs import Run, Sweep
+from rl_transfer.analysis.inputs import Curve, Run, Sweep
 from support.cli import Call, calling
 
 PLAN = SyntheticSweep(shapes={name: QUICKSTART[name] for name in ("longer-pole", "reversed-actions")})
@@ -109,7 +110,9 @@ def test_pairs_are_those_of_one_root_seed() -> None:
         found = compare_sweeps(before, after)
         (final, area) = [each for each in found.cells if each.cell == KEY]
         assert (final.paired, final.shared, round(final.difference.point, 9)) == (paired, 0, 1.0)
-        assert not final.significant, "one return more, the same in every pair: guarded, as in verdicts"
+        assert final.significant == paired, (
+            "one return more in every pair is a difference, among all runs none"
+        )
         assert area.runs == (4, 4)
         settings = [] if paired else [Setting("root_seed", None, 1)]
         assert [each for each in found.settings if each.second or each.first] == settings
@@ -120,7 +123,59 @@ def test_more_seeds_of_the_same_experiment_are_no_difference() -> None:
     less = two_arms(curves[0][:4], curves[1][:4])
     found = compare_sweeps(less, two_arms(*curves))
     assert not found.differ
-    assert all(each.identical and each.shared == 4 for each in found.cells)
+    for each in found.cells:
+        assert (each.shared, each.runs, each.nested, each.identical) == (4, (4, 6), True, False)
+        assert each.difference.point != 0
+        assert math.isnan(each.p)
+    assert "4 of 6 runs in both, the rest in one: not tested" in "\n".join(difference_lines(found, 2))
+
+
+def test_a_changed_run_of_many_counts_as_one_of_them() -> None:
+    before = two_arms(spread(FAST, runs=6, by=20), spread(SLOW, runs=6, by=20))
+    one = next(run for run in before.runs if run.strategy == "fine-tune")
+    assert one.curve is not None
+    curve = Curve(one.curve.steps, tuple(each + 60 for each in one.curve.returns))
+    after = Sweep(
+        before.manifest, tuple(replace(run, curve=curve) if run is one else run for run in before.runs)
+    )
+    (final, _) = [each for each in compare_sweeps(before, after).cells if each.cell == KEY]
+    assert (final.shared, final.runs, final.paired) == (5, (6, 6), True)
+    assert final.difference.point == pytest.approx(10)
+    assert final.difference.high - final.difference.low > 20
+
+
+def test_equal_ends_of_other_curves_are_not_the_same_runs() -> None:
+    before = two_arms(spread(FAST, by=20), spread(SLOW, by=20))
+
+    def other(run: Run) -> Run:
+        assert run.curve is not None
+        first, *rest = run.curve.returns
+        return replace(run, curve=Curve(run.curve.steps, (first - 3, *rest)))
+
+    after = Sweep(before.manifest, tuple(other(run) if run.strategy else run for run in before.runs))
+    found = compare_sweeps(before, after)
+    assert not any(each.identical for each in found.cells)
+    assert all(each.shared == 0 for each in found.cells)
+
+
+def test_a_seed_plan_that_ended_early_somewhere_is_the_same_as_itself() -> None:
+    whole = two_arms(spread(FAST, runs=6, by=20), spread(SLOW, runs=6, by=20))
+    stopped = tuple(run for run in whole.runs if not (run.strategy == "fine-tune" and run.seed > 3))
+    assert len(stopped) < len(whole.runs)
+    sweep = Sweep(whole.manifest, stopped)
+    found = compare_sweeps(sweep, sweep)
+    assert not found.differ
+    assert all(each.identical for each in found.cells)
+
+
+def test_a_run_that_no_cell_shows_does_not_pass_for_equality() -> None:
+    whole = two_arms(spread(FAST, by=20), spread(SLOW, by=20))
+    lost = tuple(
+        replace(run, curve=None, problem="unfinished") if run.role == "random" else run for run in whole.runs
+    )
+    found = compare_sweeps(whole, Sweep(whole.manifest, lost))
+    assert found.unusable[0] == 0 < found.unusable[1]
+    assert found.differ
 
 
 def test_correction_is_over_all_that_was_tested() -> None:

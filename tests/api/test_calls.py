@@ -15,6 +15,7 @@ from rl_transfer.cli import main
 from rl_transfer.errors import BundleError, ConfigError, StoreError
 from rl_transfer.spec import Environment, TrainConfig, parse, shipped
 from rl_transfer.sweep.dispatch import TRAIN, TRANSFER
+from support.untyped import untyped
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -87,6 +88,10 @@ def test_an_environment_alone_is_a_target(trained: rt.SingleRun, tmp_path: Path)
     told: list[str] = []
     same = rt.transfer(trained.folder, whole, output=tmp_path, say=told.append)
     assert same.id == found.id
+    by_bundle = rt.transfer(
+        trained.bundle, "cartpole-reversed-actions", strategy="fine-tune", output=tmp_path
+    )
+    assert by_bundle.id == found.id
     assert "this run is finished already; its results are reused" in told
     assert found.record["source_run"] == trained.id
     assert found.config["training"]["total_steps"] == 64
@@ -127,11 +132,22 @@ def test_a_policy_is_measured_wherever_it_fits(trained: rt.SingleRun) -> None:
         ),
         (lambda run: rt.sweep(TINY), ConfigError, "sources"),
         (lambda run: rt.sweep("quickstart", workers=0), ConfigError, "workers=0: expected a whole number"),
+        (
+            lambda run: rt.sweep("quickstart", workers=untyped("2")),
+            ConfigError,
+            "workers='2': expected a whole",
+        ),
+        (lambda run: rt.evaluate(run, episodes=untyped(2.5)), ConfigError, "episodes=2.5: expected a whole"),
+        (lambda run: rt.evaluate(run, episodes=True), ConfigError, "episodes=True: expected a whole number"),
+        (
+            lambda run: rt.sweep("quickstart", reuse_despite=("cod",)),
+            ConfigError,
+            r"reuse_despite=\('cod',\): expected some of code, versions",
+        ),
         (lambda run: rt.evaluate(run, episodes=0), ConfigError, "episodes=0: expected a whole number, 1 or"),
         (lambda run: rt.evaluate(run, env={"id": "CartPole-v1", "x": 1}), ConfigError, "x: "),
         (lambda run: rt.evaluate("nowhere"), BundleError, "nowhere: no such file or folder"),
         (lambda run: rt.transfer("nowhere", "cartpole-reversed"), BundleError, "nowhere: no such file"),
-        (lambda run: rt.transfer(run.bundle, REVERSED, strategy="fine-tune"), ConfigError, "transfer config"),
         (lambda run: rt.transfer(run, {"kind": "rl"}), ConfigError, "the mapping: "),
         (lambda run: rt.load_sweep(run), StoreError, "sweep.json"),
     ],
