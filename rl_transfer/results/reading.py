@@ -56,8 +56,12 @@ class RunReading:
 _NUMBERS = ("total_steps", "wall_seconds", "cpu_seconds")
 _OBJECTS = (
     "spec", "versions", "code", "provenance", "zero_shot", "retention", "parameters", "frozen", "diagnostics",
-    "gaps", "alignment", "source_scores",
+    "gaps", "alignment", "source_scores", "knobs", "seen_by_source", "probe", "reference",
 )  # fmt: skip
+_PERHAPS = ("source_steps", "guide_steps", "source_score")
+"""Numbers that only some runs have."""
+_INSIDE = {"probe": ("accuracy",), "reference": ("accuracy",), "seen_by_source": ("seen", "items")}
+"""Object → numbers in it."""
 _LISTS = ("plan", "thaws", "resumed")
 
 
@@ -162,6 +166,17 @@ def _check_kinds(record: JsonObject) -> None:
     wrong = [name for name, it in numbers.items() if not (isinstance(it, int | float) and 0 <= it < 2**63)]
     wrong += [name for name in _OBJECTS if not isinstance(record.get(name), dict | None)]
     wrong += [name for name in _LISTS if not isinstance(record.get(name), list | None)]
+    wrong += [name for name in _PERHAPS if not (record.get(name) is None or _is_number(record[name]))]
+    if not isinstance(record.get("source_run"), str | None):
+        wrong.append("source_run")
+    thaws = record.get("thaws") if "thaws" not in wrong else None
+    if not all(isinstance(each, dict) and "share" in each for each in thaws or ()):
+        wrong.append("thaws")
+    wrong += [
+        name
+        for name, keys in _INSIDE.items()
+        if isinstance(it := record.get(name), dict) and not all(_is_number(it.get(key, 0)) for key in keys)
+    ]
     if wrong:
         raise _DamagedError(f"record.json has {wrong[0]} {str(record[wrong[0]])[:40]!r}, which no run writes")
     inside = None if record.get("source_scores") is None else wrong_scores(record["source_scores"])
@@ -171,6 +186,10 @@ def _check_kinds(record: JsonObject) -> None:
             inside = f"{name}.{key} {str(values)[:40]!r}"
     if inside is not None:
         raise _DamagedError(f"record.json has {inside}, which no run writes")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and abs(value) < 2**63
 
 
 def _migrated(record: JsonObject) -> JsonObject:
