@@ -267,7 +267,9 @@ def sweep(
 
 
 def _check_whole(name: str, number: object, least: int) -> None:
-    if number is None or (isinstance(number, Integral) and type(number) is not bool and int(number) >= least):
+    if number is None or (
+        not isinstance(number, bool) and isinstance(number, Integral) and int(number) >= least
+    ):
         return
     raise ConfigError(f"{name}={number!r}: expected a whole number, {least} or more")
 
