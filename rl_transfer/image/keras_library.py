@@ -241,9 +241,14 @@ def refuse_foreign(keras: ModuleType, architecture: dict[str, Json]) -> None:
             name, module = each.get("class_name"), each.get("module")
             if name is None:
                 continue
+            if not isinstance(name, str):
+                raise BundleError(
+                    f"the model has a class_name that is no text: {str(name)[:80]}; the file is damaged",
+                    key="model.file",
+                )
             if name in _CODE:
                 raise BundleError(
-                    f"the model has a layer of class {str(name).strip('_')}, which holds code; code in files "
+                    f"the model has a layer of class {name.strip('_')}, which holds code; code in files "
                     "is never run. Where you trust the model, build it with layers of Keras in that place "
                     "(Rescaling, Activation, keras.ops …) and save it again",
                     key="model.file",

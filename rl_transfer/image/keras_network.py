@@ -60,6 +60,7 @@ class _Borrowed:
             self.named[name] = each
         owned = {id(each) for each in layer.weights}
         self.seeds = [each for each in layer.variables if id(each) not in owned]
+        self.derive: Callable[[], None] | None = getattr(layer, "finalize_state", None) if owned else None
 
     def __deepcopy__(self, memo: object) -> _Borrowed:
         return self
@@ -101,6 +102,8 @@ class LayerModule(nn.Module):
         if self._channels_last:
             inputs = tuple(moved(each, 1, -1) for each in inputs)
         with on_device_of(inputs), stateless([*self.tensors, *drawn]) as current:
+            if borrowed.derive is not None:  # Normalization computes with what it once made of its variables
+                borrowed.derive()
             output = borrowed.call(*inputs, **options)
             for name, buffer in self.named_buffers(recurse=False) if self.training else ():
                 followed = current(borrowed.named[name])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import lzma
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +18,11 @@ EXTRA = "install it with: pip install 'rl-transfer[keras]'"
 MOST_CONFIG_BYTES = 2**25
 """Of a description; that of EfficientNet-B7 takes half a MiB."""
 _HDF5, _PICKLES = b"\x89HDF\r\n\x1a\n", (b"\x80", b"\x93NUMPY", b"cnumpy", b"cjoblib")
+_DAMAGED = (
+    OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error,
+    lzma.LZMAError,
+)  # fmt: skip
+"""What zipfile and h5py raise on damaged files."""
 _KEPT = ("class_name", "config", "module", "registered_name")
 
 FileFormat = Literal["archive", "hdf5", "json"]
@@ -93,7 +100,7 @@ def read_architecture(path: Path, key: str) -> JsonObject:
             raise ValueError(f"its description is larger than {MOST_CONFIG_BYTES >> 20} MiB")
         found = bounded.parse_json(content) if content else {}
         canonical_json(found)
-    except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise BundleError(f"{path} cannot be read as a model of Keras: {error}", key=key) from None
     if not isinstance(found, dict) or not found:
         raise BundleError(
@@ -114,4 +121,8 @@ def _attribute(path: Path) -> bytes:
         raise MissingExtraError(f"{path} needs h5py, which is not installed ({error}); {EXTRA}") from None
     with h5py.File(path, "r") as file:
         found = file.attrs.get("model_config", b"")
-    return found.encode() if isinstance(found, str) else bytes(found)
+    if isinstance(found, str):
+        return found.encode()
+    if not isinstance(found, bytes):
+        raise ValueError("its attribute model_config is no text")
+    return found

@@ -1,6 +1,7 @@
 """Models of Keras: what they compute, their parts, statistics that stay, and what is refused."""
 
 import copy
+import importlib
 import json
 import os
 import pickle
@@ -265,6 +266,42 @@ def test_a_network_of_keras_applications_is_built_by_name_and_sees_what_it_was_t
         IMAGES.build_classifier(named_model("keras:Xcepton"), 3, 0)
 
 
+def adapted(keras: Any, folder: Path) -> tuple[Path, Any]:
+    """A saved Functional model with adapted statistics on its input."""
+    layers, inputs = keras.layers, keras.Input((8, 8, 1))
+    normalization = layers.Normalization(name="normalization")
+    normalization.adapt(pictures(20).permute(0, 2, 3, 1).numpy() * 50 + 100)
+    features = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, name="first")(normalization(inputs)))
+    made = keras.Model(inputs, layers.Dense(3, name="answer")(features))
+    made.save(folder / "normalising.keras")
+    return folder / "normalising.keras", made
+
+
+def test_adapted_statistics_are_computed_with_wherever_they_were_copied(
+    keras: Any, run: Execute, tmp_path: Path
+) -> None:
+    path, made = adapted(keras, tmp_path)
+    source = loaded(path)
+    rebuilt = IMAGES.build_classifier(source.model, 3, 0).module
+    rebuilt(pictures())
+    rebuilt.load_state_dict(source.state)
+    images = pictures() * 50 + 100
+    expected = made(images.permute(0, 2, 3, 1))
+    for module in (source.module, rebuilt.eval(), copy.deepcopy(rebuilt)):
+        assert torch.allclose(module(images), expected, rtol=1e-4, atol=1e-4)
+
+    folder: RunFolder = run(
+        strategy=HELD, model={"name": "keras", "file": str(path)}, weights={"file": str(path)}
+    )
+    after = load_network(IMAGES, folder.bundle).module
+    caught: list[torch.Tensor] = []
+    for module in (source.module, after):
+        module.get_submodule("answer").register_forward_pre_hook(lambda _, given: caught.append(given[0]))
+        module(images)
+    assert torch.equal(*caught)
+    assert caught[0].abs().max() < 10, "of pictures around 125, not of normalised ones"
+
+
 def archive(folder: Path, layers: list[dict[str, Any]]) -> Path:
     """A ``.keras`` file with such layers behind an input, and without weights."""
     first = {"class_name": "InputLayer", "module": "keras.layers", "config": {"batch_shape": [None, 8, 8, 1]}}
@@ -291,6 +328,7 @@ def archive(folder: Path, layers: list[dict[str, Any]]) -> Path:
              "config": {"units": 2, "kernel_initializer": {"class_name": "__lambda__", "config": {}}}},
             "lambda, which holds code",
         ),
+        ({"class_name": ["Dense"], "config": {}}, "a class_name that is no text: .'Dense'"),
         ({"class_name": "Conv2D", "module": "keras.layers", "config": {}}, "cannot build this model"),
         (
             {"class_name": "Conv2D", "module": "keras.layers",
@@ -323,6 +361,33 @@ def test_other_files_are_refused_with_the_way_out(files: Path, tmp_path: Path) -
         loaded(files / "tiny.weights.h5")
     with pytest.raises(BundleError, match="it holds no weights"):
         loaded(files / "tiny.json")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("member", ["config.json", "model.weights.h5"])
+def test_archives_with_damaged_members_are_refused(
+    member: str, method: int, files: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "damaged.keras"
+    with zipfile.ZipFile(files / "tiny.keras") as good, zipfile.ZipFile(path, "w", method) as file:
+        for name in good.namelist():
+            file.writestr(name, good.read(name))
+    with zipfile.ZipFile(path) as file:
+        start = file.getinfo(member).header_offset + 30 + len(member)
+    content = bytearray(path.read_bytes())
+    content[start : start + 40] = bytes(each ^ 0xFF for each in content[start : start + 40])
+    path.write_bytes(content)
+    with pytest.raises(BundleError, match=r"cannot be read as a model of Keras|does not fit the model"):
+        loaded(path)
+
+
+def test_an_architecture_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    h5py = importlib.import_module("h5py")
+    for value in (h5py.Empty("S10"), 7):
+        with h5py.File(tmp_path / "crafted.h5", "w") as file:
+            file.attrs["model_config"] = value
+        with pytest.raises(BundleError, match="its attribute model_config is no text"):
+            loaded(tmp_path / "crafted.h5")
 
 
 def test_weights_of_another_model_do_not_fit(keras: Any, files: Path, tmp_path: Path) -> None:
