@@ -24,7 +24,6 @@ from rl_transfer.image.keras_library import (
     refuse_foreign,
     stateless,
 )
-from rl_transfer.spec.base import Json
 from rl_transfer.spec.image_model import KerasConfig
 from rl_transfer.wording import did_you_mean, listing
 
@@ -32,7 +31,7 @@ _SHAPING = (
     "GlobalAveragePooling2D", "GlobalMaxPooling2D", "AveragePooling2D", "MaxPooling2D", "Flatten", "Reshape",
     "Dropout",
 )  # fmt: skip
-_SQUASHING = ("Activation", "Softmax")
+_SQUASHING = ("Activation", "Softmax", "Sigmoid")
 """What may stand behind a head; its activation is taken off, for the loss wants logits."""
 _ANSWERS = (None, "linear", "softmax", "sigmoid")
 
@@ -137,14 +136,26 @@ def layers_of(model: KerasModel) -> list[tuple[str, KerasLayer]]:
     Returns:
         Full name → layer; names of inner models stand before those of their layers.
     """
+    return [(name, step) for name, step in _steps_of(model) if _is_layer(step)]
+
+
+def _steps_of(model: KerasModel) -> list[tuple[str, KerasLayer]]:
+    """Layers, and operations (``x + y``, ``keras.ops.relu(x)``), which have a name and a config only."""
     found: list[tuple[str, KerasLayer]] = []
-    for layer in model.layers:
-        inner = getattr(layer, "layers", None) if _kind(layer) in ("Functional", "Sequential") else None
-        if inner is not None:
-            found += [(f"{layer.name}_{name}", each) for name, each in layers_of(cast(KerasModel, layer))]
-        elif _kind(layer) != "InputLayer":
-            found.append((layer.name, layer))
+    for step in getattr(model, "operations", model.layers):
+        if _kind(step) in ("Functional", "Sequential") and _is_layer(step):
+            found += [(f"{step.name}_{name}", each) for name, each in _steps_of(cast(KerasModel, step))]
+        elif _kind(step) != "InputLayer":
+            found.append((step.name, step))
     return found
+
+
+def _is_layer(step: KerasLayer) -> bool:
+    return isinstance(step, library().layers.Layer)
+
+
+def _as_is(inputs: Values, mask: object = None) -> Values:
+    return inputs
 
 
 def _kind(layer: object) -> str:
@@ -214,7 +225,11 @@ def _head(model: KerasModel, config: KerasConfig) -> KerasLayer | None:
             f"{did_you_mean(config.head, [name for name, _ in able])}",
             key="model.head",
         )
-    for _, layer in layers[::-1]:
+    for _, layer in _steps_of(model)[::-1]:
+        if not _is_layer(layer):
+            if _kind(layer) in _SQUASHING:
+                continue
+            return None
         if (_kind(layer) not in _SHAPING) and layer.get_config().get("activation") not in _ANSWERS:
             return None
         if _kind(layer) in ("Dense", "Conv2D"):
@@ -235,20 +250,31 @@ def _with_head(
     """The model in 32 bits, every layer trainable, its head resized and without a squashing activation."""
     ordered = [layer for _, layer in layers_of(filed)]
     place = None if head is None else ordered.index(head)
-    behind = [] if place is None else ordered[place:]
+    steps = [step for _, step in _steps_of(filed)]
+    behind = [] if head is None else steps[steps.index(head) + 1 :]
 
     def remade(layer: KerasLayer) -> KerasLayer:
+        squashing = layer in behind and _kind(layer) in _SQUASHING
+        if not _is_layer(layer):
+            if squashing:
+                layer.call = _as_is
+            return layer
         if layer.quantization_mode is not None:
             raise ConfigError(f"the layer {layer.name} is quantised; save the model before that", key="model")
-        arguments: dict[str, Json] = {**layer.get_config(), "trainable": True, "dtype": "float32"}
+        arguments = layer.get_config()
+        if "trainable" in arguments:
+            arguments |= {"trainable": True, "dtype": "float32"}
         if layer is head:
             arguments["activation"] = "linear"
             if outputs is not None:
                 arguments["units" if _kind(layer) == "Dense" else "filters"] = outputs
-        elif layer in behind and _kind(layer) in _SQUASHING:
-            flat: KerasLayer = keras.layers.Activation("linear", name=layer.name)
-            return flat
-        return type(layer).from_config(arguments)
+        elif layer in behind and _kind(layer) == "Reshape" and outputs is not None and head is not None:
+            shape = cast(Sequence[int], arguments["target_shape"])
+            arguments["target_shape"] = [outputs if each == _units(head) else each for each in shape]
+        made = type(layer).from_config(arguments)
+        if squashing:
+            made.call = _as_is
+        return made
 
     filed = keras.models.clone_model(filed, clone_function=remade, recursive=True)
     filed.trainable = True
@@ -281,7 +307,7 @@ def _free(name: str, model: KerasModel) -> str:
 
 def _paths(layers: Sequence[tuple[str, KerasLayer]]) -> Iterator[tuple[str, KerasLayer]]:
     """Full names as names of modules: letters, digits, underscores, each once, no attribute of modules."""
-    taken = {*dir(nn.Module()), "head", "all", "trunk", "auxiliary", "stem"}
+    taken = {*dir(nn.Module()), "graph", "_graph", "_flipped", "head", "all", "trunk", "auxiliary", "stem"}
     for name, layer in layers:
         path = re.sub(r"\W", "_", name)
         path = f"_{path}" if path[:1].isdigit() else path

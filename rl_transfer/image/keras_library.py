@@ -10,6 +10,7 @@ import importlib
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import ModuleType
@@ -41,6 +42,7 @@ class Variable(Protocol):
 
     name: str
     path: str
+    dtype: str
     shape: tuple[int, ...]
     trainable: bool
 
@@ -92,20 +94,15 @@ def library() -> ModuleType:
         ConfigError: this process runs Keras on another backend already.
     """
     if sys.modules.get("keras") is None:
-        before = os.environ.get("KERAS_BACKEND")
-        os.environ["KERAS_BACKEND"] = "torch"
         try:
-            importlib.import_module("h5py")
-            importlib.import_module("keras")
+            with tempfile.TemporaryDirectory() as home, _environment(home):
+                importlib.import_module("h5py")
+                importlib.import_module("keras")
         except ImportError as error:
             raise MissingExtraError(
                 f"a model of Keras needs keras and h5py, which are not installed ({error}); {EXTRA}",
                 key="model",
             ) from None
-        finally:
-            del os.environ["KERAS_BACKEND"]
-            if before is not None:
-                os.environ["KERAS_BACKEND"] = before
     keras = sys.modules["keras"]
     backend = str(keras.config.backend())
     if backend != "torch":
@@ -115,6 +112,21 @@ def library() -> ModuleType:
             key="model",
         )
     return keras
+
+
+@contextmanager
+def _environment(home: str) -> Iterator[None]:
+    """Of the import: our backend, and no settings written to the home of whoever has none of Keras."""
+    wanted = {"KERAS_BACKEND": "torch", "KERAS_HOME": os.environ.get("KERAS_HOME", home)}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import importlib
 import inspect
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from math import prod
@@ -44,6 +44,8 @@ HELD_STATISTICS = (
 )
 CAFFE_MEAN = (123.68, 116.779, 103.939)
 """Of red, green and blue, 0 to 255: what ``keras.applications.vgg16.preprocess_input`` subtracts."""
+_LEEWAY = 2**20
+"""Numbers that a file may hold beside the tensors of a model: counters and states of generators."""
 
 
 class _Borrowed:
@@ -278,7 +280,7 @@ def _read(network: KerasNetwork, path: Path, key: str) -> None:
     graph = network.graph
     try:
         bounded.regular_size(path, MOST_TENSOR_BYTES)
-        ending, count = _tensors_in(path, key)
+        ending, count = _tensors_in(path, key, graph.filed.weights)
         with tempfile.TemporaryDirectory() as folder, stateless() as current, on_device_of(None):
             link = Path(folder, f"model{ending}")
             link.symlink_to(path.resolve())
@@ -292,8 +294,9 @@ def _read(network: KerasNetwork, path: Path, key: str) -> None:
     lacking = [each for each in lacking if each not in added]
     if lacking:
         raise _unfit(path, f"it lacks {listing(lacking, 3)}", key)
-    if count > len(graph.filed.weights):
-        raise _unfit(path, f"it holds {count} tensors, the model has {len(graph.filed.weights)}", key)
+    known = sum("float" in each.dtype for each in graph.filed.weights)
+    if count > known:
+        raise _unfit(path, f"it holds {count} tensors, the model has {known}", key)
 
 
 def _unfit(path: Path, says: str, key: str) -> BundleError:
@@ -303,17 +306,27 @@ def _unfit(path: Path, says: str, key: str) -> BundleError:
     )
 
 
-def _tensors_in(path: Path, key: str) -> tuple[str, int]:
-    """The ending by which Keras knows the layout of a file, and how many tensors the file holds.
+def _tensors_in(path: Path, key: str, weights: Sequence[Variable]) -> tuple[str, int]:
+    """The ending by which Keras knows the layout of a file, and how many tensors (older: 0, Keras counts).
 
-    Of the older layout none are counted: Keras compares these numbers itself.
+    Raises:
+        ValueError: more numbers than the model's: a few KiB can hold a tensor that takes GiB once it is read.
     """
     h5py = importlib.import_module("h5py")
     names: list[str] = []
+    total = 0
 
     def note(name: str, entry: object) -> None:
-        if isinstance(entry, h5py.Dataset) and entry.dtype.kind == "f":
-            names.append(name)
+        nonlocal total
+        if isinstance(entry, h5py.Dataset) and name.partition("/")[0] not in unread:
+            if entry.is_virtual or entry.external:
+                raise ValueError(f"{name} lies in another file")
+            total += entry.size
+            if entry.dtype.kind == "f":
+                names.append(name)
+
+    def elsewhere(name: str, link: object) -> str | None:
+        return None if isinstance(link, h5py.HardLink) else name
 
     with ExitStack() as stack:
         stream: Path | IO[bytes] = path
@@ -322,11 +335,16 @@ def _tensors_in(path: Path, key: str) -> tuple[str, int]:
             archive = stack.enter_context(zipfile.ZipFile(path))
             stream = stack.enter_context(archive.open("model.weights.h5"))
         file = stack.enter_context(h5py.File(stream, "r"))
-        if not archived and ("layer_names" in file.attrs or "model_weights" in file):
-            return ".h5", 0
+        older = not archived and ("layer_names" in file.attrs or "model_weights" in file)
+        unread = ("optimizer_weights",) if older else ("optimizer", "metrics", "loss")
+        linked = file.visititems_links(elsewhere)
+        if linked is not None:
+            raise ValueError(f"{linked} is a link to somewhere else")
         file.visititems(note)
-    own = [name for name in names if name.partition("/")[0] not in ("optimizer", "metrics", "loss")]
-    return ".keras" if archived else ".weights.h5", len(own)
+    most = sum(prod(each.shape) for each in weights)
+    if total > most + _LEEWAY:
+        raise ValueError(f"it holds {total:,} numbers, the model has {most:,}")
+    return (".h5", 0) if older else (".keras" if archived else ".weights.h5", len(names))
 
 
 def default_preprocessing(config: KerasConfig, graph: KerasGraph) -> ImagePreprocessing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -120,9 +121,8 @@ class ImageKind(DataKind):
         """
         if address.startswith("keras:"):
             place = address.removeprefix("keras:")
-            architecture, separate, weights = place.rpartition(":")
-            if not separate or weights.startswith("//"):
-                architecture = weights = place
+            apart = re.fullmatch(r"(.+):((?!//).+)", place)
+            architecture, weights = apart.groups() if apart else (place, place)
             return self.load_pretrained(named_model(f"keras:{architecture}"), named_weights(weights))
         if not address.startswith(("torchvision/", "timm/")):
             return None

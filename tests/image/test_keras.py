@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import random
+import subprocess
 import sys
 import zipfile
 from importlib.util import find_spec
@@ -302,6 +303,45 @@ def test_adapted_statistics_are_computed_with_wherever_they_were_copied(
     assert caught[0].abs().max() < 10, "of pictures around 125, not of normalised ones"
 
 
+def as_filed(made: Any, folder: Path) -> Network:
+    """A saved model, loaded; its logits are those of Keras."""
+    made.save(folder / "made.keras")
+    network = loaded(folder / "made.keras")
+    with torch.no_grad():
+        shares = network.module(pictures()).softmax(dim=1)
+        assert torch.allclose(shares, made(pictures().permute(0, 2, 3, 1)), atol=1e-6)
+    return network
+
+
+@pytest.mark.parametrize("ending", ["softmax", "Softmax", "ops"])
+def test_operations_between_layers_and_any_softmax_behind_them(
+    ending: str, keras: Any, tmp_path: Path
+) -> None:
+    layers, inputs = keras.layers, keras.Input((8, 8, 1))
+    first = layers.Conv2D(1, 3, padding="same", name="first")(inputs)
+    pooled = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(keras.ops.relu(first + inputs)))
+    answer = layers.Dense(3, activation="softmax" if ending == "softmax" else None, name="answer")(pooled)
+    answer = {"Softmax": layers.Softmax(), "ops": keras.ops.softmax}.get(ending, lambda given: given)(answer)
+    network = as_filed(keras.Model(inputs, answer), tmp_path)
+    assert network.classifier.heads == ("answer",)
+    assert network.module(pictures()).sum(dim=1).abs().max() > 1e-3, "logits, not shares"
+    assert IMAGES.build_classifier(network.model, 5, 0).module(pictures()).shape == (5, 5)
+
+
+def test_what_follows_a_head_is_resized_with_it_and_names_of_the_network_are_free(
+    keras: Any, tmp_path: Path
+) -> None:
+    layers = keras.layers
+    named = [layers.Conv2D(2, 2, name=name) for name in ("graph", "_graph", "_flipped")]
+    bins = layers.Discretization(bin_boundaries=[0.2, 0.5], output_mode="int")
+    answer = [layers.Conv2D(3, 1, name="answer"), layers.Reshape((3,)), layers.Activation("softmax")]
+    pool = layers.GlobalAveragePooling2D(keepdims=True)
+    made = keras.Sequential([keras.Input((8, 8, 1)), bins, layers.Rescaling(1.0), *named, pool, *answer])
+    network = as_filed(made, tmp_path)
+    assert network.parts.names == ("stem", "graph_", "_graph_", "_flipped_", "head")
+    assert IMAGES.build_classifier(network.model, 5, 0).module(pictures()).shape == (5, 5)
+
+
 def archive(folder: Path, layers: list[dict[str, Any]]) -> Path:
     """A ``.keras`` file with such layers behind an input, and without weights."""
     first = {"class_name": "InputLayer", "module": "keras.layers", "config": {"batch_shape": [None, 8, 8, 1]}}
@@ -413,6 +453,48 @@ def test_tensors_beyond_those_of_the_model_are_noticed(keras: Any, files: Path, 
     more.save_weights(tmp_path / "more.weights.h5")
     with pytest.raises(BundleError, match="it holds 11 tensors, the model has 10"):
         loaded(f"{files / 'tiny.json'}:{tmp_path / 'more.weights.h5'}")
+
+
+def test_a_file_is_measured_before_it_is_read(files: Path, tmp_path: Path) -> None:
+    h5py = importlib.import_module("h5py")
+    for name, group in {"tiny.weights.h5": "layers/huge", "tiny.h5": "model_weights/huge"}.items():
+        path = tmp_path / name
+        path.write_bytes((files / name).read_bytes())
+        with h5py.File(path, "r+") as file:
+            file.create_dataset(group, shape=(10**5, 10**5), dtype="f4", chunks=(1000, 1000))
+        assert path.stat().st_size < 2**20
+        with pytest.raises(BundleError, match=r"it holds 10,000,000,\d+ numbers, the model has"):
+            loaded(f"{files / 'tiny.json'}:{path}")
+        with h5py.File(path, "r+") as file:
+            del file[group]
+            file[group] = h5py.ExternalLink(str(files / "tiny.h5"), "/model_weights")
+        with pytest.raises(BundleError, match="huge is a link to somewhere else"):
+            loaded(f"{files / 'tiny.json'}:{path}")
+
+
+def test_a_counter_hides_no_tensor_too_many(keras: Any, tmp_path: Path) -> None:
+    h5py = importlib.import_module("h5py")
+    path, made = adapted(keras, tmp_path)
+    made.save_weights(tmp_path / "more.weights.h5")
+    with h5py.File(tmp_path / "more.weights.h5", "r+") as file:
+        file.create_dataset("layers/other/vars/0", data=[[1.0]])
+    with pytest.raises(BundleError, match="it holds 7 tensors, the model has 6"):
+        loaded(f"{path}:{tmp_path / 'more.weights.h5'}")
+
+
+def test_architecture_and_weights_may_both_lie_in_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+    monkeypatch.setattr(type(IMAGES), "load_pretrained", lambda *given: seen.append(given[1:]))
+    IMAGES.find_pretrained("keras:package://one/a.json:package://two/b.h5")
+    model, weights = named_model("keras:package://one/a.json"), named_weights("package://two/b.h5")
+    assert seen == [(model, weights)]
+
+
+def test_the_import_of_keras_writes_no_settings(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "KERAS_HOME"}
+    script = "from rl_transfer.image.keras_library import library; library()"
+    subprocess.run([sys.executable, "-c", script], env={**environment, "HOME": str(tmp_path)}, check=True)
+    assert not (tmp_path / ".keras").exists()
 
 
 def test_weights_are_what_the_config_promises(files: Path) -> None:
