@@ -65,6 +65,7 @@ def train(
     """
     from rl_transfer.api.single import train_one
 
+    _check_despite(reuse_despite)
     loaded = read_config(config, TRAIN, "train", _dotted(overrides))
     with located(loaded), _own_threads():
         store = RunStore(Path(output or Path("results", loaded.config.name)), events=events)
@@ -108,6 +109,7 @@ def transfer(
     """
     from rl_transfer.api.single import transfer_one
 
+    _check_despite(reuse_despite)
     given = _dotted(overrides)
     if strategy is not None:
         given = {"strategy": strategy, **given}
@@ -235,12 +237,10 @@ def sweep(
     from rl_transfer.report import write_report
     from rl_transfer.sweep.local import RUNS_PER_WORKER, LocalExecutor
     from rl_transfer.sweep.memory import choose_workers
-    from rl_transfer.sweep.reuse import DIFFERENCES
     from rl_transfer.sweep.sweep import prepare
 
     _check_whole("workers", workers, 1)
-    if not {*reuse_despite} <= {*DIFFERENCES}:
-        raise ConfigError(f"reuse_despite={reuse_despite!r}: expected some of {listing(DIFFERENCES)}")
+    _check_despite(reuse_despite)
     loaded = read_config(suite, SUITES, "suites", _dotted(overrides))
     folder = Path(output or Path("results", loaded.config.name))
     with _own_threads():
@@ -264,6 +264,13 @@ def sweep(
         reasons = [f"{state.graph.label(each)}: {reason}" for each, reason in state.failed.items()]
         raise SweepFailed(f"{failed.message}\n{listing(reasons, 3, separator=chr(10))}") from None
     return SweepResults(folder, read_sweep(folder), matrix)
+
+
+def _check_despite(differences: Collection[str]) -> None:
+    from rl_transfer.sweep.reuse import DIFFERENCES
+
+    if not {*differences} <= {*DIFFERENCES}:
+        raise ConfigError(f"reuse_despite={differences!r}: expected some of {listing(DIFFERENCES)}")
 
 
 def _check_whole(name: str, number: object, least: int) -> None:

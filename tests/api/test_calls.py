@@ -138,6 +138,12 @@ def test_a_policy_is_measured_wherever_it_fits(trained: rt.SingleRun) -> None:
             "workers='2': expected a whole",
         ),
         (lambda run: rt.evaluate(run, episodes=untyped(2.5)), ConfigError, "episodes=2.5: expected a whole"),
+        (lambda run: rt.train(TINY, reuse_despite=("cod",)), ConfigError, "expected some of code, versions"),
+        (
+            lambda run: rt.transfer(run, "cartpole-reversed", reuse_despite=("cod",)),
+            ConfigError,
+            "expected some of code, versions",
+        ),
         (lambda run: rt.evaluate(run, episodes=True), ConfigError, "episodes=True: expected a whole number"),
         (
             lambda run: rt.sweep("quickstart", reuse_despite=("cod",)),
