@@ -18,7 +18,7 @@ from rl_transfer.analysis.comparison import JUDGED, Comparison, Judged
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, CellKey, Matrix
 from rl_transfer.analysis.verdict import Verdict
-from rl_transfer.report.style import INK, MUTED, NEGATIVE, POSITIVE, drawing
+from rl_transfer.report.style import INK, MUTED, NEGATIVE, ON_PALE, ON_STRONG, POSITIVE, drawing
 from rl_transfer.results import Labels
 
 Row = tuple[str, str | None]
@@ -27,9 +27,9 @@ Row = tuple[str, str | None]
 CHECKPOINT = "†"
 """Beside the symbol of a verdict that holds for its checkpoints and not for their source task."""
 _BLANK = "#f0f0f0"
-GAIN_COLOURS = LinearSegmentedColormap.from_list(
-    "gain", [NEGATIVE, "#f1a340", "#ffffff", "#67a9cf", POSITIVE]
-)
+_VEIL = "#fefefe"
+"""Behind the text of hatched cells; like the middle of the colours, no white that a dark page turns round."""
+GAIN_COLOURS = LinearSegmentedColormap.from_list("gain", [NEGATIVE, "#f1a340", _VEIL, "#67a9cf", POSITIVE])
 """From loss through none to gain."""
 _LEGEND = (
     "▲ positive\u2003▼ negative\u2003≈ equivalent\u2003? inconclusive (hatched)\u2003"
@@ -176,8 +176,8 @@ def _cell(axes: Axes, x: float, y: float, cell: Cell, metric: Judged, limit: flo
         )
     )
     dark = coloured and abs(entry.gain.point) > 0.68 * limit
-    ink = "white" if dark and not unsure else INK
-    box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.2} if unsure else None
+    ink = ON_STRONG if dark and not unsure else ON_PALE
+    box = {"facecolor": _VEIL, "alpha": 0.8, "edgecolor": "none", "pad": 1.2} if unsure else None
     first, second = _texts(cell, entry, labels)
     axes.text(x, y - 0.12, first, ha="center", va="center", color=ink, weight="bold", fontsize=9.5, bbox=box)
     axes.text(x, y + 0.23, second, ha="center", va="center", color=ink, fontsize=7, bbox=box)

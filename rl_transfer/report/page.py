@@ -1,4 +1,4 @@
-"""The report page: one self-contained HTML file, offline, without scripts, printable."""
+"""The report page: one self-contained HTML file, offline, printable, readable without its script."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rl_transfer.analysis.seed_plan import plan_notes
 from rl_transfer.analysis.tuning_words import tuning_notes
 from rl_transfer.report import inside, sections
 from rl_transfer.report.definitions import reading
+from rl_transfer.report.document import document
 from rl_transfer.report.figures import (
     curve_name,
     dose_name,
@@ -20,9 +21,10 @@ from rl_transfer.report.figures import (
     sensitivity_name,
 )
 from rl_transfer.report.gaps_view import gaps_section
-from rl_transfer.report.markup import STYLE, Html, esc, items, joined, tag
+from rl_transfer.report.markup import Html, esc, items, joined, tag
 from rl_transfer.report.ranking_view import ranking_section
 from rl_transfer.report.selection_view import selection_section
+from rl_transfer.report.style import themed
 from rl_transfer.report.tuning_section import tuning_section
 from rl_transfer.wording import counted, in_words
 
@@ -39,20 +41,8 @@ def page(matrix: Matrix, drawings: Mapping[str, str], predictions: Html) -> str:
     Returns:
         One HTML document.
     """
-    body = joined(
-        [_top(matrix), _results(matrix, drawings), predictions, _background(matrix), _method(matrix)]
-    )
-    title = f"{matrix.name}: transfer report"
-    head = joined(
-        [
-            Html(
-                '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-            ),
-            tag("title", title),
-            tag("style", STYLE),
-        ]
-    )
-    return f'<!DOCTYPE html>\n<html lang="en">{tag("head", head)}{tag("body", body)}</html>\n'
+    body = joined([_results(matrix, drawings), predictions, _background(matrix), _method(matrix)])
+    return document(f"{matrix.name}: transfer report", _top(matrix), body)
 
 
 def _top(matrix: Matrix) -> Html:
@@ -203,5 +193,5 @@ def _definition(info: MetricInfo, matrix: Matrix) -> Html:
 
 def _figure(drawings: Mapping[str, str], name: str, caption: str) -> Html:
     opening = f'<svg role="img" aria-label="{esc(caption)}"'
-    drawing = Html(drawings[name].replace("<svg", opening, 1))
-    return tag("figure", drawing, tag("figcaption", caption))
+    drawing = Html(themed(drawings[name]).replace("<svg", opening, 1))
+    return tag("figure", tag("div", drawing, class_="figure", tabindex="0"), tag("figcaption", caption))

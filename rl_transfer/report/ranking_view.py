@@ -18,7 +18,7 @@ from rl_transfer.analysis.ranking_words import ranking_verdict, score_name
 from rl_transfer.report.heatmap import GAIN_COLOURS
 from rl_transfer.report.markup import Html, joined, table, tag
 from rl_transfer.report.sections import figure_text, interval_text
-from rl_transfer.report.style import MUTED, POSITIVE, drawing
+from rl_transfer.report.style import MUTED, ON_PALE, ON_STRONG, POSITIVE, drawing
 
 MOST_WRITTEN = 12
 """With more sources or targets than this, cells of the heatmaps have colours only."""
@@ -96,7 +96,9 @@ def _heatmap(
             text = words.number(float(value), signed=colours is None, digits=2).replace("-", "−")
             share = (value - low) / ((high - low) or 1.0)
             dark = share < 0.5 if colours else abs(share - 0.5) > 0.36
-            axes.text(j, i, text, ha="center", va="center", fontsize=6.5, color="white" if dark else "black")
+            axes.text(
+                j, i, text, ha="center", va="center", fontsize=6.5, color=ON_STRONG if dark else ON_PALE
+            )
 
 
 def ranking_section(matrix: Matrix, figure: Callable[[SourceRanking, str], Html]) -> Html:

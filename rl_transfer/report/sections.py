@@ -78,7 +78,7 @@ def verdict_table(matrix: Matrix) -> Html:
         joined([name, BREAK, tag("small", _budget(info, matrix))]) for name, info in matrix.targets.items()
     ]
     rows = [[name, *(_verdicts(cell, matrix) if cell else "" for cell in cells)] for name, cells in lines]
-    return table(["", *head], rows, class_="verdicts")
+    return table(["", *head], rows, class_="verdicts cards")
 
 
 def _strategy(strategy: str, origin: str, matrix: Matrix) -> Html:

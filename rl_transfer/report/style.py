@@ -20,7 +20,10 @@ NEGATIVE = "#b35806"
 """Orange end of the diverging scale."""
 POSITIVE = "#2166ac"
 """Blue end of the diverging scale."""
+ON_PALE, ON_STRONG = "#1b1b1b", "#fdfdfd"
+"""Text on a colour that encodes a number: unlike that of the page, it stays what it is on a dark page."""
 
+_GRID = "#ececec"
 _DPI = 160
 _MOST_PIXELS = 2**14
 """On a side. matplotlib refuses 2^16, and hardly a viewer shows so many."""
@@ -38,7 +41,7 @@ _RC: dict[str, object] = {
     "xtick.color": INK,
     "ytick.color": INK,
     "axes.grid": True,
-    "grid.color": "#ececec",
+    "grid.color": _GRID,
     "grid.linewidth": 0.8,
     "axes.axisbelow": True,
     "legend.frameon": False,
@@ -49,10 +52,21 @@ _RC: dict[str, object] = {
     "svg.hashsalt": "rl_transfer",
 }
 
-# Okabe & Ito's palette: told apart under every common colour-vision deficiency.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+# From Paul Tol's "muted" palette, told apart under every common colour-vision deficiency; some are darker for
+# contrast. No blue and no orange among them: those mean gain and loss.
+_COLOURS = ("#117733", "#aa4499", "#857a00", "#882255", "#2f8f84", "#cc6677")
+_CONTROL = "#767676"
+_BLACK = "#000000"
 _LINES = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+_VARIABLES = {
+    INK: "ink", MUTED: "muted", _GRID: "grid", "#dcdcdc": "rule", "#bdbdbd": "rule", "#ffffff": "paper",
+    _BLACK: "black", _CONTROL: "control",
+    **{colour: f"c{place}" for place, colour in enumerate(_COLOURS)},
+}  # fmt: skip
+"""Colours as matplotlib writes them → variables of static/page.css."""
+_PAINT = re.compile(rf"\b(fill|stroke): ({'|'.join(_VARIABLES)})\b")
 
 
 @dataclass(frozen=True)
@@ -78,9 +92,9 @@ def looks(matrix: Matrix) -> dict[str, Look]:
     transfers = controls = 0
     for name, info in matrix.strategies.items():
         if name == matrix.baseline:
-            found[name] = Look("black", "-", "")
+            found[name] = Look(_BLACK, "-", "")
         elif info.control:
-            found[name] = Look("#7f7f7f", (0, (1, 1.2)), ("x", "+", "1", "2")[controls % 4])
+            found[name] = Look(_CONTROL, (0, (1, 1.2)), ("x", "+", "1", "2")[controls % 4])
             controls += 1
         else:
             found[name] = Look(
@@ -140,6 +154,18 @@ def svg(figure: Figure, name: str) -> str:
     text = re.sub(r"url\(#", f"url(#{name}-", text)
     text = re.sub(r'href="#', f'href="#{name}-', text)
     return re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+
+
+def themed(drawing: str) -> str:
+    """A drawing for a page that is light or dark: the colours of :mod:`style` become the page's variables.
+
+    Args:
+        drawing: what :func:`svg` gave. Colours that encode numbers stay what they are.
+
+    Returns:
+        The same element; where the page has no such variables, with the same colours.
+    """
+    return _PAINT.sub(lambda found: f"{found[1]}: var(--{_VARIABLES[found[2]]}, {found[2]})", drawing)
 
 
 def png(figure: Figure) -> bytes:

@@ -1,0 +1,72 @@
+"""The frame of the page: head, style, script, contents; no content of its own."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from importlib.resources import files
+
+from rl_transfer.report.markup import Html, joined, tag
+
+_HEADING = re.compile(r'<h2(?: id="([^"]*)")?>(.*?)</h2>')
+
+
+def document(title: str, top: Html, body: Html) -> str:
+    """One HTML document that loads nothing: style and script stand in it; browsers are told to refuse more.
+
+    Args:
+        title: the window's title, escaped here.
+        top: what stands above the contents, in ``<header>``.
+        body: sections; every ``<h2>`` gets an id and a line in the contents.
+
+    Returns:
+        The document; without scripts it can be read as well.
+    """
+    script, style = _static("page.js"), _static("page.css")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    head = joined(
+        [
+            Html('<meta charset="utf-8">'),
+            Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
+            Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+            tag("title", title),
+            tag("style", style),
+        ]
+    )
+    body, contents = _contents(body)
+    whole = joined(
+        [
+            tag("a", "Skip to the results", href="#main", class_="skip"),
+            tag("header", tag("div", class_="tools"), top),
+            tag("div", contents, tag("main", body, id="main", tabindex="-1"), class_="page"),
+            tag("script", script),
+        ]
+    )
+    return f'<!DOCTYPE html>\n<html lang="en">{tag("head", head)}{tag("body", whole)}</html>\n'
+
+
+def _contents(body: Html) -> tuple[Html, Html]:
+    """The body with ids at its headings, and a list of links to them."""
+    found: dict[str, Html] = {}
+
+    def named(match: re.Match[str]) -> str:
+        text = Html(match[2])
+        slug = re.sub(r"[^a-z0-9]+", "-", re.sub(r"<.*?>|&\w+;", "", text).lower()).strip("-")
+        place = match[1] or f"section-{slug or len(found)}"
+        while place in found:
+            place += "-"
+        found[place] = text
+        return tag("h2", text, id=place)
+
+    whole = Html(_HEADING.sub(named, body))
+    links = joined(tag("li", tag("a", text, href=f"#{place}")) for place, text in found.items())
+    return whole, tag("nav", tag("ul", links), class_="contents", aria_label="Contents")
+
+
+def _static(name: str) -> Html:
+    return Html((files("rl_transfer.report") / "static" / name).read_text(encoding="utf-8"))

@@ -1,0 +1,125 @@
+"""The report page in a browser: sizes, themes, what its script does, and what axe says."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import BrowserContext, Page
+
+from rl_transfer.report.document import document
+from rl_transfer.report.markup import Html
+from support.browser import browsing
+
+WIDE, NARROW = 1280, 390
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
+    with browsing(tmp_path_factory.mktemp("profile")) as context:
+        yield context
+
+
+@pytest.fixture
+def page(browser: BrowserContext, complete: Any) -> Iterator[Page]:
+    """The report of a finished sweep, at its first opening, in light colours."""
+    page = opened(browser, complete.paths.page)
+    yield page
+    page.evaluate("localStorage.clear()")
+    page.close()
+
+
+def opened(browser: BrowserContext, path: Path) -> Page:
+    page = browser.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.emulate_media(color_scheme="light")
+    page.goto(path.as_uri())
+    assert said == [], "the policy of the page lets its own script and styles pass"
+    return page
+
+
+def paper(page: Page) -> float:
+    """Brightness of the page's background, 0 to 255."""
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    parts = [int(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]
+    return sum(parts) / 3
+
+
+def resized(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_nothing_is_wider_than_the_window(page: Page, width: int) -> None:
+    resized(page, width)
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    cut = page.evaluate(
+        """() => [...document.querySelectorAll("main *, header *")].filter(each => {
+            const box = each.getBoundingClientRect();
+            return box.width && box.right > innerWidth + 1 && !each.closest(".scroll, .figure, pre, thead");
+        }).map(each => each.outerHTML.slice(0, 80))"""
+    )
+    assert cut == []
+
+
+def test_verdicts_are_cards_that_name_their_targets_on_small_screens(page: Page) -> None:
+    table = page.locator("table.verdicts").first
+    resized(page, NARROW)
+    boxes = [each.bounding_box() for each in table.locator("tbody tr").first.locator("td").all()]
+    assert len({box["x"] for box in boxes if box}) == 1, "below each other"
+    named = table.locator("tbody td").first.evaluate("each => getComputedStyle(each, '::before').content")
+    assert "longer-pole" in named
+
+
+def test_the_theme_follows_the_system_until_somebody_chooses_and_is_remembered(page: Page) -> None:
+    assert paper(page) > 240
+    page.emulate_media(color_scheme="dark")
+    assert paper(page) < 40
+    ink = page.locator("svg text").first.evaluate("each => getComputedStyle(each).fill")
+    assert sum(int(part) for part in ink[4:-1].split(",")) > 600, "figures are readable on dark paper"
+    page.get_by_role("button", name="Light colours").click()
+    assert paper(page) > 240
+    page.reload()
+    assert paper(page) > 240
+    page.get_by_role("button", name="Dark colours").click()
+    assert paper(page) < 40
+
+
+def test_print_is_light_and_open(page: Page) -> None:
+    page.emulate_media(media="print", color_scheme="dark")
+    assert paper(page) > 240
+    assert not page.locator("nav").is_visible()
+    assert page.locator("details table").first.is_visible()
+
+
+def test_contents_lead_to_every_section_and_the_skip_link_comes_first(page: Page) -> None:
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the results"
+    headings = page.locator("main h2").all_inner_texts()
+    assert page.locator("nav a").all_inner_texts() == headings
+    page.locator("nav a").last.click()
+    assert page.locator("main h2").last.is_visible()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_axe_finds_nothing_serious(page: Page, width: int, scheme: Literal["light", "dark"]) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    resized(page, width)
+    page.emulate_media(color_scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach((each, place) => { each.open = place < 6; })")
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"], each["nodes"][0]["failureSummary"]) for each in found
+            if each["impact"] in ("serious", "critical")] == []  # fmt: skip
+
+
+def test_headings_with_one_text_have_ids_of_their_own_and_given_ones_stay() -> None:
+    body = Html('<h2>A &amp; b</h2><h2>A b</h2><h2 id="mine">Mine</h2><h2>№</h2>')
+    text = document("t", Html(""), body)
+    for place in ("section-a-b", "section-a-b-", "mine", "section-3"):
+        assert text.count(f'<h2 id="{place}">') == text.count(f'href="#{place}"') == 1
