@@ -152,6 +152,11 @@ class Matrix:
         """What J is: ``mean episodic return``, ``accuracy``."""
         return self.labels.measure
 
+    @cached_property
+    def numbers(self) -> Mapping[CellKey, int]:
+        """Key → place among the cells, from 0."""
+        return {cell.key: place for place, cell in enumerate(self.cells)}
+
     @property
     def severity_axes(self) -> dict[str, tuple[TargetInfo, ...]]:
         """Axis → its targets, by rising severity; axes of one target are none."""

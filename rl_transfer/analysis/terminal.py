@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rl_transfer.analysis import words
 from rl_transfer.analysis.comparison import JUDGED
+from rl_transfer.analysis.findings import findings
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.analysis.ranking_words import ranking_lines
@@ -46,7 +47,8 @@ def text_table(matrix: Matrix) -> str:
     notes = [line for note in told for line in wrapped(note, indent="  ")]
     if notes:
         lines += ["", *notes]
-    lines += ["", *(line for text in words.headlines(matrix) for line in wrapped(text))]
+    told = [text for text in (findings(matrix, most=0).summary, *words.headlines(matrix)) if text]
+    lines += ["", *(line for text in told for line in wrapped(text))]
     for text in ranking_lines(matrix):
         lines += ["", *wrapped(text)]
     return "\n".join(line for text in lines for line in (wrapped(text) if len(text) > WIDTH else [text]))

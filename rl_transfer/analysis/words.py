@@ -196,7 +196,7 @@ def _sentence(key: tuple[str, str | None, float, str], cells: Sequence[Cell], un
     strategy, _, budget, source = key
     found: dict[str, dict[str, list[str]]] = {}
     for cell in cells:
-        effect, detail = _effect(cell)
+        effect, detail = effect_of(cell)
         found.setdefault(effect, {}).setdefault(detail, []).append(cell.target)
     phrases = []
     for effect in EFFECTS:
@@ -208,8 +208,15 @@ def _sentence(key: tuple[str, str | None, float, str], cells: Sequence[Cell], un
     return f"{place[0].upper()}{place[1:]}, {strategy}{origin} {'; '.join(phrases)}."
 
 
-def _effect(cell: Cell) -> tuple[str, str]:
-    """What a cell's verdicts add up to, and for which of the judged metrics; or what is in their way."""
+def effect_of(cell: Cell) -> tuple[str, str]:
+    """What a cell's verdicts add up to, and for which of the judged metrics; or what is in their way.
+
+    Args:
+        cell: one (source, target, strategy) with comparisons.
+
+    Returns:
+        One of :data:`EFFECTS`, and what is said of it in parentheses, with a blank before; or nothing.
+    """
     by_verdict: dict[Verdict, list[Comparison]] = {}
     entries = [*cell.comparisons.values()]
     at_chance = [

@@ -10,7 +10,6 @@ from rl_transfer.analysis.model import Matrix
 from rl_transfer.analysis.seed_plan import plan_notes
 from rl_transfer.analysis.tuning_words import tuning_notes
 from rl_transfer.report import inside, sections
-from rl_transfer.report.definitions import reading
 from rl_transfer.report.document import document
 from rl_transfer.report.figures import (
     curve_name,
@@ -20,6 +19,7 @@ from rl_transfer.report.figures import (
     ranking_name,
     sensitivity_name,
 )
+from rl_transfer.report.findings_view import findings_list, reading_guide
 from rl_transfer.report.gaps_view import gaps_section
 from rl_transfer.report.markup import Html, esc, items, joined, tag
 from rl_transfer.report.ranking_view import ranking_section
@@ -58,8 +58,9 @@ def _top(matrix: Matrix) -> Html:
             tag("h1", matrix.name),
             tag("p", matrix.summary) if matrix.summary else "",
             tag("p", f"Transfer against {matrix.baseline}: {facts}.", class_="muted"),
-            items(words.headlines(matrix), class_="headlines"),
+            findings_list(matrix),
             items((note.removeprefix("! ") for note in notes), class_="warnings"),
+            reading_guide(matrix),
         ]
     )
 
@@ -157,8 +158,6 @@ def _method(matrix: Matrix) -> Html:
     definitions = joined(_definition(info, matrix) for info in shown)
     return joined(
         [
-            tag("h2", "How to read this page"),
-            joined(tag("p", Html(text)) for text in reading(matrix.labels)),
             tag("h2", "Definitions"),
             tag(
                 "p",

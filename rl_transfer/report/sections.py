@@ -213,6 +213,16 @@ def _threshold(info: TargetInfo, matrix: Matrix) -> str:
     return origin if math.isnan(info.threshold.value) else f"{value} ({origin})"
 
 
+def cell_anchor(cell: Cell, matrix: Matrix) -> str:
+    """The id of a cell's details on the page; inside of them, so that following a link to it unfolds them.
+
+    Args:
+        cell: one (source, target, strategy).
+        matrix: the analysis that it belongs to.
+    """
+    return f"cell-{matrix.numbers[cell.key]}"
+
+
 def cell_details(cell: Cell, matrix: Matrix) -> Html:
     """One cell in full, folded: metrics with intervals and seeds, tests, flags.
 
@@ -232,6 +242,7 @@ def cell_details(cell: Cell, matrix: Matrix) -> Html:
     return tag(
         "details",
         tag("summary", tag("b", title), joined(shown, "; "), " ", tag("small", f"({note})", class_="muted")),
+        tag("span", id=cell_anchor(cell, matrix)),
         items((flag.message for flag in cell.flags), class_="warnings"),
         _tests(cell, matrix) if cell.comparisons else "",
         _policies(cell, matrix),

@@ -72,7 +72,8 @@ def test_the_page_is_well_formed_and_needs_nothing_else(which, request):
 
 def test_the_page_says_what_people_ask_first(complete):
     text = " ".join(check(complete.paths.page).text)
-    assert "At 6,144 environment steps, fine-tune from cartpole helps on longer-pole" in text
+    assert "fine-tune from cartpole helps on longer-pole" in text
+    assert text.index("Findings") < text.index("How to read") < text.index("Verdicts")
     for part in (
         "Verdicts",
         "Learning curves",
