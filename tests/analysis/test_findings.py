@@ -1,5 +1,7 @@
 """What people are told first: decided cells by strength, everything open once."""
 
+from typing import Any
+
 import pytest
 
 from analysis.hand_made import FAST, SLOW, arm, shifted, sweep, two_arms
@@ -12,7 +14,7 @@ SPREAD = (-3, -1, 1, 3)
 
 def several(gains, **settings):
     """A target per gain: its fine-tuned arm ends that much above a from-scratch arm of the same shape."""
-    arms = {}
+    arms: dict[Any, Any] = {}
     for number, gain in enumerate(gains):
         target = f"task-{number}"
         scratch = [shifted(SLOW, each) for each in SPREAD]
@@ -57,7 +59,8 @@ def test_what_is_undecided_is_one_line(cells, line):
 
 def test_a_gain_in_one_metric_alone_says_so():
     early = (80, 80, 80, 100, 100, 100)
-    matrix = analyse(two_arms(*([shifted(c, e) for e in SPREAD] for c in (early, SLOW)), delta=0.001))
+    fast, slow = ([shifted(curve, each) for each in SPREAD] for curve in (early, SLOW))
+    matrix = analyse(two_arms(fast, slow, delta=0.001))
     (told,) = findings(matrix).told
     assert "helps on task in sample efficiency" in told.claim
     assert "(undecided)" in str(told)
