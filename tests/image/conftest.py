@@ -9,6 +9,7 @@ import torch
 from rl_transfer.image.room import ROOM
 from rl_transfer.results import RunFolder, RunStore, run_id
 from support.image import Execute, make_run, save_arrays
+from support.keras_models import tiny
 
 torch.set_num_threads(1)
 
@@ -35,3 +36,28 @@ def run(tmp_path: Path, arrays: Path) -> Execute:
         return folder
 
     return go
+
+
+@pytest.fixture(scope="session")
+def keras() -> Any:
+    from rl_transfer.image.keras_library import library
+
+    return library()
+
+
+@pytest.fixture(scope="session")
+def model(keras: Any) -> Any:
+    made = tiny(keras)
+    with torch.random.fork_rng():
+        made(torch.rand(16, 8, 8, 1), training=True)  # statistics of its own
+    return made
+
+
+@pytest.fixture(scope="session")
+def files(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("keras")
+    for name in ("tiny.keras", "tiny.h5"):
+        model.save(folder / name)
+    model.save_weights(folder / "tiny.weights.h5")
+    (folder / "tiny.json").write_text(model.to_json(), encoding="utf-8")
+    return folder
