@@ -13,6 +13,10 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from rl_transfer.analysis import words
 from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.report.style import INK, MUTED, Look, drawing, looks
+from rl_transfer.report.svg_text import noted
+
+_MOST_STRIPS = 24
+"""Evaluations whose values the page shows where somebody points."""
 
 
 def learning_curves(matrix: Matrix, target: str) -> Figure:
@@ -42,6 +46,7 @@ def learning_curves(matrix: Matrix, target: str) -> Figure:
         for axes, source in zip(panels, sources, strict=True):
             cells = [cell for cell in matrix.select(target=target) if cell.source in (None, source)]
             _curves(axes, cells, styles)
+            _values(axes, cells, matrix)
             _levels(axes, matrix, target, named=axes is panels[-1])
             missing = [
                 f"{cell.strategy}: {len(cell.finished)} of {len(cell.seeds)} runs"
@@ -112,6 +117,26 @@ def _curves(axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look]) -> No
             linewidth=0,
             zorder=2,
         )
+
+
+def _values(axes: Axes, cells: Sequence[Cell], matrix: Matrix) -> None:
+    """Invisible strips around evaluations that say the means and intervals there."""
+    bands = [(cell, cell.band) for cell in cells if cell.band is not None]
+    steps = np.unique(np.concatenate([each.steps for _, each in bands])) if bands else np.array([])
+    steps = steps[:: math.ceil(len(steps) / _MOST_STRIPS) or 1]
+    middles = (steps[1:] + steps[:-1]) / 2
+    digits = words.digits(matrix.labels)
+    for low, step, high in zip([*steps[:1], *middles], steps, [*middles, *steps[-1:]], strict=True):
+        said = [words.at_steps(float(step), matrix.unit)]
+        for cell, each in bands:
+            for at in np.flatnonzero(each.steps == step):
+                mean, *ends = (
+                    words.number(float(x), digits=digits)
+                    for x in (each.mean[at], each.low[at], each.high[at])
+                )
+                interval = f" [{ends[0]}, {ends[1]}]" if np.isfinite(each.low[at]) else ""
+                said.append(f"{words.arm_label(cell.strategy, cell.source, matrix)}: {mean}{interval}")
+        noted(axes.axvspan(low, high, facecolor="none", linewidth=0, zorder=5), "\n".join(said))
 
 
 def _differences(axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look]) -> None:

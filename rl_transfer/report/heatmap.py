@@ -18,7 +18,9 @@ from rl_transfer.analysis.comparison import JUDGED, Comparison, Judged
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, CellKey, Matrix
 from rl_transfer.analysis.verdict import Verdict
+from rl_transfer.report.sections import cell_anchor
 from rl_transfer.report.style import INK, MUTED, NEGATIVE, ON_PALE, ON_STRONG, POSITIVE, drawing
+from rl_transfer.report.svg_text import linked, noted
 from rl_transfer.results import Labels
 
 Row = tuple[str, str | None]
@@ -134,7 +136,7 @@ def _panel(
         for x, target in enumerate(targets):
             key: CellKey = (source, target, strategy)
             if key in cells:
-                _cell(axes, x, y, cells[key], metric, limits[target], matrix.labels)
+                _cell(axes, x, y, cells[key], metric, limits[target], matrix)
     # A single narrow column would let the titles of the two panels run into each other.
     gap = "\n" if len(matrix.targets) == 1 else " "
     axes.set_title(f"{METRICS[metric].claim}{gap}({METRICS[metric].label})", pad=8)
@@ -156,31 +158,35 @@ def _target_label(name: str, matrix: Matrix) -> str:
     return f"{short}\n{'raw' if scale.is_raw else f'{scale.mode} {reference}'}\n{matrix.labels.zero} {random}"
 
 
-def _cell(axes: Axes, x: float, y: float, cell: Cell, metric: Judged, limit: float, labels: Labels) -> None:
-    entry = cell.comparisons[metric]
+def _cell(axes: Axes, x: float, y: float, cell: Cell, metric: Judged, limit: float, matrix: Matrix) -> None:
+    entry, labels = cell.comparisons[metric], matrix.labels
     coloured = math.isfinite(entry.gain.point)
     face = GAIN_COLOURS(Normalize(-limit, limit)(entry.gain.point)) if coloured else to_rgba(_BLANK)
     unsure = entry.verdict is Verdict.INCONCLUSIVE
     if unsure and coloured:
         red, green, blue, alpha = face
         face = (0.45 * red + 0.55, 0.45 * green + 0.55, 0.45 * blue + 0.55, alpha)
-    axes.add_patch(
-        Rectangle(
-            (x - 0.48, y - 0.46),
-            0.96,
-            0.92,
-            facecolor=face,
-            edgecolor="#9a9a9a" if unsure else "#404040",
-            hatch="////" if unsure else None,
-            linewidth=0.7,
-        )
+    box = Rectangle(
+        (x - 0.48, y - 0.46),
+        0.96,
+        0.92,
+        facecolor=face,
+        edgecolor="#9a9a9a" if unsure else "#404040",
+        hatch="////" if unsure else None,
+        linewidth=0.7,
     )
+    arm = words.arm_label(cell.strategy, cell.source, matrix)
+    noted(
+        box, f"{arm} on {cell.target}, {METRICS[metric].claim}: {entry.outcome}, {words.gain(entry, labels)}"
+    )
+    linked(box, cell_anchor(cell, matrix))
+    axes.add_patch(box)
     dark = coloured and abs(entry.gain.point) > 0.68 * limit
     ink = ON_STRONG if dark and not unsure else ON_PALE
-    box = {"facecolor": _VEIL, "alpha": 0.8, "edgecolor": "none", "pad": 1.2} if unsure else None
+    veil = {"facecolor": _VEIL, "alpha": 0.8, "edgecolor": "none", "pad": 1.2} if unsure else None
     first, second = _texts(cell, entry, labels)
-    axes.text(x, y - 0.12, first, ha="center", va="center", color=ink, weight="bold", fontsize=9.5, bbox=box)
-    axes.text(x, y + 0.23, second, ha="center", va="center", color=ink, fontsize=7, bbox=box)
+    axes.text(x, y - 0.12, first, ha="center", va="center", color=ink, weight="bold", fontsize=9.5, bbox=veil)
+    axes.text(x, y + 0.23, second, ha="center", va="center", color=ink, fontsize=7, bbox=veil)
     if any(not flag.of_control for flag in cell.flags):
         axes.text(x + 0.43, y - 0.28, "!", ha="right", va="center", color=ink, weight="bold", fontsize=8)
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 
 class Html(str):
     """Text that is HTML already; every other string is escaped on its way into a page."""
 
     __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Attributed:
+    """What stands in a cell of a table, and the attributes of its element."""
+
+    content: object
+    attributes: Mapping[str, str]
 
 
 def esc(value: object) -> Html:
@@ -57,8 +66,9 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]], class_: str 
 
     Args:
         head: titles of the columns.
-        rows: as many cells each as ``head`` has.
-        class_: the table's class in the style sheet; ``cards`` turn into cards on small screens.
+        rows: as many cells each as ``head`` has; :class:`Attributed` where an element needs attributes.
+        class_: the table's class in the style sheet; ``cards`` turn into cards on small screens, ``sortable``
+            ones get buttons.
 
     Returns:
         The table in a box that scrolls where it is too wide.
@@ -79,7 +89,8 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]], class_: str 
 
 
 def _cell(name: str, value: object) -> Html:
-    return tag("td", value, data_label=name) if name else tag("td", value)
+    content, given = (value.content, value.attributes) if isinstance(value, Attributed) else (value, {})
+    return tag("td", content, **given, **({"data_label": name} if name else {}))
 
 
 def items(values: Iterable[object], class_: str = "") -> Html:

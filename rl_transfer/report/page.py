@@ -26,6 +26,7 @@ from rl_transfer.report.ranking_view import ranking_section
 from rl_transfer.report.selection_view import selection_section
 from rl_transfer.report.style import themed
 from rl_transfer.report.tuning_section import tuning_section
+from rl_transfer.report.verdict_view import facets, filtered, verdict_table
 from rl_transfer.wording import counted, in_words
 
 
@@ -41,13 +42,12 @@ def page(matrix: Matrix, drawings: Mapping[str, str], predictions: Html) -> str:
     Returns:
         One HTML document.
     """
-    body = joined([_results(matrix, drawings), predictions, _background(matrix), _method(matrix)])
-    return document(f"{matrix.name}: transfer report", _top(matrix), body)
+    body = [_opening(matrix), _results(matrix, drawings), predictions, _background(matrix), _method(matrix)]
+    return document(f"{matrix.name}: transfer report", _title(matrix), joined(body))
 
 
-def _top(matrix: Matrix) -> Html:
+def _title(matrix: Matrix) -> Html:
     counts = matrix.counts
-    notes = [*tuning_notes(matrix), *plan_notes(matrix), *words.notes(matrix)]
     facts = (
         f"{counted(len(matrix.sources), 'source')}, {counted(len(matrix.targets), 'target')}, "
         f"{counted(len(matrix.strategies), 'strategy', 'strategies')}; {counts['finished']} of "
@@ -58,6 +58,14 @@ def _top(matrix: Matrix) -> Html:
             tag("h1", matrix.name),
             tag("p", matrix.summary) if matrix.summary else "",
             tag("p", f"Transfer against {matrix.baseline}: {facts}.", class_="muted"),
+        ]
+    )
+
+
+def _opening(matrix: Matrix) -> Html:
+    notes = [*tuning_notes(matrix), *plan_notes(matrix), *words.notes(matrix)]
+    return joined(
+        [
             findings_list(matrix),
             items((note.removeprefix("! ") for note in notes), class_="warnings"),
             reading_guide(matrix),
@@ -70,7 +78,7 @@ def _results(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
     wide = " wide" if len(matrix.sources) > 1 else ""
     parts = [
         tag("h2", "Verdicts"),
-        sections.verdict_table(matrix),
+        verdict_table(matrix),
         tag(
             "p",
             f"Gains in {words.scale_of_gains(matrix)} with intervals. * A control puts it in doubt.",
@@ -132,9 +140,13 @@ def _background(matrix: Matrix) -> Html:
             tag("h2", "Targets"),
             sections.target_table(matrix),
             tag("h2", "Every cell"),
-            joined(sections.cell_details(cell, matrix) for cell in matrix.cells),
+            _cells(matrix),
         ]
     )
+
+
+def _cells(matrix: Matrix) -> Html:
+    return filtered(joined(sections.cell_details(cell, matrix, facets(cell)) for cell in matrix.cells))
 
 
 def _method(matrix: Matrix) -> Html:
@@ -191,6 +203,7 @@ def _definition(info: MetricInfo, matrix: Matrix) -> Html:
 
 
 def _figure(drawings: Mapping[str, str], name: str, caption: str) -> Html:
-    opening = f'<svg role="img" aria-label="{esc(caption)}"'
+    role = "group" if "<a " in drawings[name] else "img"
+    opening = f'<svg role="{role}" aria-label="{esc(caption)}"'
     drawing = Html(themed(drawings[name]).replace("<svg", opening, 1))
     return tag("figure", tag("div", drawing, class_="figure", tabindex="0"), tag("figcaption", caption))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rl_transfer.analysis import words
 from rl_transfer.analysis.aggregate import SUMMED, Aggregate
@@ -11,15 +11,12 @@ from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.attribution import Summand
 from rl_transfer.analysis.attribution_words import attribution, finding, longer
 from rl_transfer.analysis.cells import Estimate, Metric
-from rl_transfer.analysis.comparison import JUDGED, Comparison
+from rl_transfer.analysis.comparison import Comparison
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix, TargetInfo
 from rl_transfer.analysis.seed_plan import seeds_judged
 from rl_transfer.report.markup import BREAK, Html, esc, items, joined, table, tag
 from rl_transfer.wording import counted, in_words
-
-MOST_COLUMNS = 4
-"""With more targets than this the verdicts stand below each other."""
 
 
 def minus(text: str) -> str:
@@ -56,59 +53,14 @@ def interval_text(interval: Interval, *, signed: bool = True, digits: int = 3) -
     return minus(words.interval(interval, signed=signed, digits=digits))
 
 
-def verdict_table(matrix: Matrix) -> Html:
-    """Both judged metrics of every cell: strategies by targets; one table each where targets are many.
+def verdict_span(entry: Comparison, label: str, matrix: Matrix) -> Html:
+    """A verdict with its gain, coloured.
 
     Args:
-        matrix: a finished analysis.
-
-    Returns:
-        One table, or one per strategy.
+        entry: a judged metric of a cell.
+        label: what stands before it; empty where a heading says so.
+        matrix: the analysis that it belongs to.
     """
-    shown = [cell for cell in matrix.cells if cell.kind != "baseline"]
-    by_key = {cell.key: cell for cell in shown}
-    lines = []
-    for strategy, source in dict.fromkeys((cell.strategy, cell.source) for cell in shown):
-        found = [by_key.get((source, target, strategy)) for target in matrix.targets]
-        origin = next(words.origin(cell) for cell in found if cell is not None)
-        lines.append((_strategy(strategy, origin, matrix), found))
-    if len(matrix.targets) > MOST_COLUMNS:
-        return joined(_long_table(name, cells, matrix) for name, cells in lines)
-    head = [
-        joined([name, BREAK, tag("small", _budget(info, matrix))]) for name, info in matrix.targets.items()
-    ]
-    rows = [[name, *(_verdicts(cell, matrix) if cell else "" for cell in cells)] for name, cells in lines]
-    return table(["", *head], rows, class_="verdicts cards")
-
-
-def _strategy(strategy: str, origin: str, matrix: Matrix) -> Html:
-    info = matrix.strategies[strategy]
-    name = f"{strategy}{f', from {origin}' if origin else ''}{' (control)' if info.control else ''}"
-    return joined([name, BREAK, tag("small", info.summary)] if info.summary else [name])
-
-
-def _long_table(name: Html, cells: Sequence[Cell | None], matrix: Matrix) -> Html:
-    rows = [
-        [
-            cell.target,
-            *(_verdict(cell.comparisons[metric], "", matrix) for metric in JUDGED),
-            _budget(matrix.targets[cell.target], matrix),
-        ]
-        for cell in cells
-        if cell is not None
-    ]
-    return joined([tag("h3", name), table(["target", *(METRICS[name].claim for name in JUDGED), ""], rows)])
-
-
-def _budget(info: TargetInfo, matrix: Matrix) -> str:
-    return words.at_steps(info.budget, matrix.unit)
-
-
-def _verdicts(cell: Cell, matrix: Matrix) -> Html:
-    return joined(_verdict(cell.comparisons[name], METRICS[name].claim, matrix) for name in JUDGED)
-
-
-def _verdict(entry: Comparison, label: str, matrix: Matrix) -> Html:
     doubt = "*" if entry.doubted else ""
     return tag(
         "span",
@@ -137,7 +89,7 @@ def aggregate_table(matrix: Matrix) -> Html:
             continue
         final, area = (interval_text(entry.iqm[figure], signed=False) for figure in SUMMED)
         rows.append([name, final, area, _of_runs(entry)])
-    return table(["strategy", *(METRICS[figure].label for figure in SUMMED), ""], rows)
+    return table(["strategy", *(METRICS[figure].label for figure in SUMMED), ""], rows, class_="sortable")
 
 
 def _of_runs(entry: Aggregate) -> str:
@@ -166,7 +118,7 @@ def source_table(matrix: Matrix) -> Html:
         rows.append(
             [name, f"{figure_text(info.steps, digits=1)} {matrix.unit}", scores, bar, "; ".join(notes)]
         )
-    return table(["source", "trained for", "score per seed", "bar", "note"], rows)
+    return table(["source", "trained for", "score per seed", "bar", "note"], rows, class_="sortable")
 
 
 def target_table(matrix: Matrix) -> Html:
@@ -204,7 +156,7 @@ def target_table(matrix: Matrix) -> Html:
         "from scratch at the end",
         "note",
     ]
-    return table(head, rows)
+    return table(head, rows, class_="sortable")
 
 
 def _threshold(info: TargetInfo, matrix: Matrix) -> str:
@@ -223,12 +175,13 @@ def cell_anchor(cell: Cell, matrix: Matrix) -> str:
     return f"cell-{matrix.numbers[cell.key]}"
 
 
-def cell_details(cell: Cell, matrix: Matrix) -> Html:
+def cell_details(cell: Cell, matrix: Matrix, attributes: Mapping[str, str] | None = None) -> Html:
     """One cell in full, folded: metrics with intervals and seeds, tests, flags.
 
     Args:
         cell: one (source, target, strategy).
         matrix: the analysis that it belongs to.
+        attributes: of the element; None: it has none.
 
     Returns:
         A section that unfolds.
@@ -248,6 +201,7 @@ def cell_details(cell: Cell, matrix: Matrix) -> Html:
         _policies(cell, matrix),
         telescope_table(cell, matrix),
         _metrics(cell, matrix),
+        **(attributes or {}),
     )
 
 
@@ -285,7 +239,7 @@ def _tests(cell: Cell, matrix: Matrix) -> Html:
         rows.append(
             [
                 METRICS[name].claim,
-                _verdict(entry, "", matrix),
+                verdict_span(entry, "", matrix),
                 "–" if math.isnan(entry.p) else f"{entry.p:.3g}",
                 adjusted,
                 "–" if math.isnan(entry.equivalence_p) else f"{entry.equivalence_p:.3g}",

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.analysis.words import arm_label
+from rl_transfer.report.svg_text import compact, on_page
 
 INK = "#1a1a1a"
 MUTED = "#6b6b6b"
@@ -148,16 +149,11 @@ def svg(figure: Figure, name: str) -> str:
     buffer = io.StringIO()
     with _laid_out_once(figure):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r'\bid="', f'id="{name}-', text)
-    text = re.sub(r"url\(#", f"url(#{name}-", text)
-    text = re.sub(r'href="#', f'href="#{name}-', text)
-    return re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    return compact(buffer.getvalue(), name)
 
 
 def themed(drawing: str) -> str:
-    """A drawing for a page that is light or dark: the colours of :mod:`style` become the page's variables.
+    """A drawing for the page, light or dark: the colours of this module become the page's variables.
 
     Args:
         drawing: what :func:`svg` gave. Colours that encode numbers stay what they are.
@@ -165,6 +161,7 @@ def themed(drawing: str) -> str:
     Returns:
         The same element; where the page has no such variables, with the same colours.
     """
+    drawing = on_page(drawing)
     return _PAINT.sub(lambda found: f"{found[1]}: var(--{_VARIABLES[found[2]]}, {found[2]})", drawing)
 
 

@@ -10,7 +10,7 @@ from rl_transfer.analysis.arms import build_arm
 from rl_transfer.analysis.flags import describe_missing
 from rl_transfer.analysis.inputs import Run, Sweep
 from rl_transfer.report.heatmap import heatmap
-from rl_transfer.report.sections import verdict_table
+from rl_transfer.report.verdict_view import verdict_table
 from rl_transfer.spec import Analysis
 
 from .hand_made import FAST, SLOW, arm, shifted, sweep, two_arms

@@ -18,9 +18,10 @@ from rl_transfer.analysis.sequential import block_permutation_p, weights
 from rl_transfer.analysis.source_policies import SourcePolicies, policies_of
 from rl_transfer.report.gains import gains_so_far
 from rl_transfer.report.heatmap import heatmap
-from rl_transfer.report.sections import cell_details, verdict_table
+from rl_transfer.report.sections import cell_details
 from rl_transfer.report.selection_view import selection_section
 from rl_transfer.report.verdict_text import verdict_table as markdown_table
+from rl_transfer.report.verdict_view import verdict_table
 
 from .hand_made import SLOW, arm, shifted, sweep
 

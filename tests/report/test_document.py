@@ -123,3 +123,100 @@ def test_headings_with_one_text_have_ids_of_their_own_and_given_ones_stay() -> N
     text = document("t", Html(""), body)
     for place in ("section-a-b", "section-a-b-", "mine", "section-3"):
         assert text.count(f'<h2 id="{place}">') == text.count(f'href="#{place}"') == 1
+
+
+def shown(page: Page, chosen: str) -> list[str]:
+    return [each for each in page.locator(chosen).all_inner_texts() if each.strip()]
+
+
+def test_verdicts_are_filtered_by_word_and_by_what_was_found(page: Page) -> None:
+    table, bar = page.locator("table.verdicts"), page.locator(".filter").first
+    rows = table.locator("tbody tr:visible")
+    assert rows.count() == 3
+    bar.get_by_label("strategy").select_option("fine-tune")
+    assert [each.split("\n")[0] for each in rows.all_inner_texts()] == ["fine-tune, from cartpole"]
+    assert bar.get_by_role("status").inner_text() == "3 of 9 cells"
+    bar.get_by_label("verdict").select_option("negative")
+    seen = [each for each in rows.locator("td b").all() if each.is_visible()]
+    assert [each.inner_text() for each in seen] == ["▼ negative", "▼ negative"]
+    bar.get_by_label("strategy").select_option("all")
+    bar.get_by_label("verdict").select_option("all")
+    bar.get_by_label("filter").fill("FROZEN longer")
+    assert bar.get_by_role("status").inner_text() == "2 of 9 cells"
+
+
+def test_verdicts_are_sorted_by_gain_both_ways(page: Page) -> None:
+    table = page.locator("table.verdicts")
+    head = table.locator("thead th").nth(3)
+    order = []
+    for direction in ("ascending", "descending"):
+        head.get_by_role("button").click()
+        assert head.get_attribute("aria-sort") == direction
+        gains = table.locator("tbody td:nth-of-type(3)").evaluate_all(
+            "all => all.map(each => parseFloat(each.dataset.gain))"
+        )
+        order.append(gains)
+    assert order[0] == sorted(order[0]) == order[1][::-1]
+    assert len(set(order[0])) == 3
+
+
+def test_details_are_filtered_ordered_and_unfolded_together(page: Page) -> None:
+    box = page.locator(".filtered").last
+    cells, bar = box.locator("> details"), box.locator(".filter")
+    before = cells.evaluate_all("all => all.map(each => each.firstChild.textContent)")
+    assert bar.get_by_role("status").inner_text() == "12 cells"
+    bar.get_by_label("target").select_option("weaker-motor")
+    bar.get_by_role("button", name="open all").click()
+    assert box.locator("> details[open]").count() == box.locator("> details:visible").count() == 4
+    bar.get_by_role("button", name="close all").click()
+    assert box.locator("> details[open]").count() == 0
+    bar.get_by_label("order").select_option("final quality, largest gain first")
+    gains = cells.evaluate_all(
+        "all => all.map(each => parseFloat(each.dataset.gain)).filter(each => !isNaN(each))"
+    )
+    assert len(gains) == 9
+    assert gains == sorted(gains, reverse=True)
+    bar.get_by_label("order").select_option("as planned")
+    assert cells.evaluate_all("all => all.map(each => each.firstChild.textContent)") == before
+
+
+@pytest.mark.parametrize("link", ["table.verdicts .more", "svg a"])
+def test_cells_of_the_matrix_lead_to_their_details(page: Page, link: str) -> None:
+    first = page.locator(link).first
+    place = first.evaluate("each => each.getAttribute('href') || each.getAttribute('xlink:href')")
+    first.focus()
+    page.keyboard.press("Enter")
+    details = page.locator(f"details:has({place})")
+    details.locator("table").first.wait_for()
+    assert "longer-pole: fine-tune from cartpole" in details.inner_text()
+    assert 0 <= details.evaluate("each => each.getBoundingClientRect().top") < 800
+
+
+def test_figures_say_their_values_to_pointer_and_keyboard(page: Page) -> None:
+    figure = page.locator("figure", has=page.get_by_label("Learning curves on longer-pole."))
+    said, box = figure.locator("output"), figure.locator(".figure")
+    box.focus()
+    page.keyboard.press("ArrowRight")
+    assert said.inner_text().startswith("at 0 environment steps\nscratch: ")
+    page.keyboard.press("ArrowRight")
+    lines = said.inner_text().splitlines()
+    assert lines[0] == "at 512 environment steps"
+    assert [each.split(":")[0] for each in lines[1:]] == [
+        "scratch", "fine-tune", "frozen-trunk-new-head", "random-frozen",
+    ]  # fmt: skip
+    figure.locator(".note").last.hover()
+    assert said.inner_text().startswith("at 6,144")
+
+
+def test_without_its_script_everything_can_be_read(browser: BrowserContext, complete: Any) -> None:
+    text = complete.paths.page.read_text()
+    bare = complete.paths.page.with_name("bare.html")
+    bare.write_text(text[: text.rindex("<script>")])
+    page = browser.new_page()
+    page.goto(bare.as_uri())
+    page.locator("details summary").first.click()
+    assert page.locator("details table").first.is_visible()
+    assert page.locator("table.verdicts tbody tr:visible").count() == 3
+    assert page.locator(".filter").count() == 0
+    page.close()
+    bare.unlink()

@@ -3,28 +3,34 @@
 
 const root = document.documentElement;
 
+/** An element with properties and children. */
+function element(name, properties, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
 /** A browser may refuse storage to a file; the page then forgets. */
 function remember(key, value) {
   try {
     if (value !== undefined) localStorage.setItem(key, value);
     return localStorage.getItem(key);
   } catch {
-    return null;
+    return value ?? null;
   }
 }
 
 function theme() {
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const button = document.createElement("button");
+  const button = element("button", { type: "button" });
   const shown = () => root.dataset.theme || (dark.matches ? "dark" : "light");
   const told = () => {
     button.textContent = shown() === "dark" ? "Light colours" : "Dark colours";
   };
   const kept = remember("rl-transfer-theme");
   if (kept === "light" || kept === "dark") root.dataset.theme = kept;
-  button.type = "button";
   button.addEventListener("click", () => {
-    root.dataset.theme = remember("rl-transfer-theme", shown() === "dark" ? "light" : "dark") || root.dataset.theme;
+    root.dataset.theme = remember("rl-transfer-theme", shown() === "dark" ? "light" : "dark");
     told();
   });
   dark.addEventListener("change", told);
@@ -32,4 +38,162 @@ function theme() {
   document.querySelector(".tools").append(button);
 }
 
+/** Numbers by size, those that are none last; all else by name. */
+function compare(a, b) {
+  const [x, y] = [Number.parseFloat(a), Number.parseFloat(b)];
+  if (Number.isNaN(x) && Number.isNaN(y)) return a.localeCompare(b, undefined, { numeric: true });
+  return Number.isNaN(x) - Number.isNaN(y) || x - y;
+}
+
+/** Buttons in the head of a table: once rising, once falling. */
+function sortable(table) {
+  const body = table.tBodies[0];
+  const text = (row, place) => {
+    const cell = row.cells[place];
+    return (cell.dataset.gain ?? cell.textContent).trim().replaceAll("−", "-");
+  };
+  for (const head of table.tHead.rows[0].cells) {
+    const button = element("button", { type: "button", className: "sort" });
+    button.append(...head.childNodes);
+    if (!button.textContent.trim()) button.append("strategy");
+    button.addEventListener("click", () => {
+      const falling = head.getAttribute("aria-sort") === "ascending";
+      const sign = falling ? -1 : 1;
+      for (const each of table.tHead.rows[0].cells) each.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", falling ? "descending" : "ascending");
+      const place = head.cellIndex;
+      body.append(...[...body.rows].sort((a, b) => sign * compare(text(a, place), text(b, place))));
+    });
+    head.append(button);
+  }
+}
+
+/** A labelled control. */
+function labelled(name, control) {
+  return element("label", {}, element("span", { textContent: name }), control);
+}
+
+function choice(name, options) {
+  const select = element("select");
+  for (const [value, text] of options) select.append(element("option", { value, textContent: text }));
+  return [select, labelled(name, select)];
+}
+
+/** Controls above a box of cells: table cells or folded details with source, target, strategy and verdict. */
+function filtered(box) {
+  const entries = [...box.querySelectorAll("[data-target]")];
+  if (entries.length < 2) return;
+  const bar = element("div", { className: "filter" });
+  const search = element("input", { type: "search", placeholder: "any word" });
+  bar.append(labelled("filter", search));
+  const chosen = {};
+  for (const name of ["strategy", "source", "target", "verdict"]) {
+    const values = [...new Set(entries.flatMap((each) => each.dataset[name].split("|")))].filter(Boolean);
+    if (values.length < 2) continue;
+    const [select, shown] = choice(name, [["", "all"], ...values.map((each) => [each, each])]);
+    select.addEventListener("change", update);
+    chosen[name] = select;
+    bar.append(shown);
+  }
+  const count = element("output", { className: "muted" });
+  search.addEventListener("input", update);
+
+  function matches(each) {
+    const row = each.closest("tr")?.cells[0].textContent ?? "";
+    const text = `${Object.values(each.dataset).join(" ")} ${row} ${each.textContent}`.toLowerCase();
+    return (
+      search.value.toLowerCase().split(/\s+/).every((word) => text.includes(word)) &&
+      Object.entries(chosen).every(
+        ([name, select]) => !select.value || each.dataset[name].split("|").includes(select.value),
+      )
+    );
+  }
+
+  function update() {
+    let found = 0;
+    for (const each of entries) {
+      const fits = matches(each);
+      found += fits;
+      if (each.tagName === "TD") each.classList.toggle("out", !fits);
+      else each.hidden = !fits;
+    }
+    for (const row of box.querySelectorAll("tbody tr")) {
+      const own = [...row.querySelectorAll("[data-target]")];
+      if (own.length) row.hidden = own.every((each) => each.classList.contains("out"));
+    }
+    count.textContent = found < entries.length ? `${found} of ${entries.length} cells` : `${found} cells`;
+  }
+
+  const folded = entries.filter((each) => each.tagName === "DETAILS");
+  if (folded.length) {
+    const orders = [["", "as planned"]];
+    box.dataset.gains.split("|").forEach((name, place) => {
+      orders.push([`${place} -1`, `${name}, largest gain first`], [`${place} 1`, `${name}, largest loss first`]);
+    });
+    const [select, shown] = choice("order", orders);
+    select.addEventListener("change", () => {
+      const [place, sign] = select.value.split(" ").map(Number);
+      const gain = (each) => each.dataset.gain.split("|")[place] ?? "";
+      const order = (a, b) => {
+        const apart = compare(gain(a), gain(b));
+        return Number.isNaN(Number.parseFloat(gain(a)) + Number.parseFloat(gain(b))) ? apart : sign * apart;
+      };
+      box.append(...(select.value ? [...folded].sort(order) : folded));
+    });
+    bar.append(shown);
+    for (const [text, open] of [["open all", true], ["close all", false]]) {
+      const button = element("button", { type: "button", textContent: text });
+      button.addEventListener("click", () => folded.forEach((each) => each.hidden || (each.open = open)));
+      bar.append(button);
+    }
+  }
+  bar.append(count);
+  update();
+  box.prepend(bar);
+}
+
+/** Links to a folded cell unfold it, hidden by a filter or not. */
+function unfold() {
+  const place = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const target = place && place.closest("details");
+  if (!target) return;
+  target.hidden = false;
+  target.open = true;
+  target.scrollIntoView();
+}
+
+/** Below a figure stands what the mark under the pointer says; arrow keys go from mark to mark. */
+function readable(figure) {
+  const marks = [...figure.querySelectorAll(".note")];
+  if (!marks.length) return;
+  const said = element("output", { className: "said muted" });
+  let place = -1;
+  const show = (next) => {
+    marks[place]?.classList.remove("at");
+    place = next;
+    marks[place].classList.add("at");
+    said.textContent = marks[place].querySelector("title").textContent;
+  };
+  marks.forEach((mark, each) => {
+    mark.addEventListener("pointerenter", () => show(each));
+    mark.addEventListener("focusin", () => show(each));
+  });
+  figure.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    show((place + step + marks.length) % marks.length);
+  });
+  said.textContent = "Point at the figure, or use the arrow keys, for values.";
+  figure.after(said);
+}
+
 theme();
+document.querySelectorAll("table.sortable").forEach(sortable);
+document.querySelectorAll(".filtered").forEach(filtered);
+document.querySelectorAll(".figure").forEach(readable);
+addEventListener("hashchange", unfold);
+document.addEventListener("click", (event) => {
+  if (event.target.closest?.('a[*|href^="#cell-"]')) setTimeout(unfold);
+});
+unfold();
