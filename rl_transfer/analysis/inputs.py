@@ -139,12 +139,12 @@ class Sweep:
     @property
     def baseline(self) -> str:
         """Name of the from-scratch strategy."""
-        return str(self.config.get("baseline", "scratch"))
+        return str(self.config.get("baseline") or "scratch")
 
     @property
     def root_seed(self) -> int:
         """Root of every random stream."""
-        return int(self.config.get("root_seed", 0))
+        return int(self.config.get("root_seed") or 0)
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -108,8 +108,8 @@ class LookDesign:
         if seeds is None:
             return studentised(samples)
         stage_of = {seed: place for place, stage in enumerate(self.stages) for seed in stage}
-        places = {run: stage_of[seed] for run, seed in seeds.items()}
         last = len(self.stages) - 1
+        places = {run: stage_of.get(seed, last) for run, seed in seeds.items()}
 
         def blocks(arm: Mapping[str, float]) -> list[list[float]]:
             found: list[list[float]] = [[] for _ in self.stages]

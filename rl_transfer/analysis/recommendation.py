@@ -13,6 +13,7 @@ from rl_transfer.analysis.calibration import standings
 from rl_transfer.analysis.special import t_quantile
 from rl_transfer.errors import ConfigError
 from rl_transfer.results import read_json
+from rl_transfer.results.scores import is_number
 from rl_transfer.wording import counted, listing
 
 CONFIDENCE = 0.95
@@ -179,7 +180,11 @@ def read_weights(path: Path | None, known: Sequence[str]) -> ScoreWeights:
     if not isinstance(content, dict):
         raise ConfigError(f"{path} is no map of scores to weights")
     given = content.get("weights", content)
-    if not isinstance(given, dict) or not given or not all(map(_is_number, given.values())):
+    each_weight = given.items() if isinstance(given, dict) else ()
+    large = [name for name, it in each_weight if isinstance(it, int | float) and abs(it) > MOST_WEIGHT]
+    if large:
+        raise ConfigError(f"{path} weighs {listing(large)} beyond {MOST_WEIGHT:g}; only their ratios matter")
+    if not isinstance(given, dict) or not given or not all(map(is_number, given.values())):
         raise ConfigError(f"{path} is no calibration: expected a map of scores to numbers, their weights")
     schema = content.get("schema", SCHEMA) if "weights" in content else SCHEMA
     if schema != SCHEMA:
@@ -189,9 +194,6 @@ def read_weights(path: Path | None, known: Sequence[str]) -> ScoreWeights:
     unknown = [name for name in given if name not in known]
     if unknown:
         raise ConfigError(f"{path} weighs {listing(unknown)}; the scores are {listing(list(known), 20)}")
-    large = [name for name, weight in given.items() if abs(weight) > MOST_WEIGHT]
-    if large:
-        raise ConfigError(f"{path} weighs {listing(large)} beyond {MOST_WEIGHT:g}; only their ratios matter")
     below = [name for name, weight in given.items() if weight < 0]
     if below:
         raise ConfigError(
@@ -205,11 +207,11 @@ def read_weights(path: Path | None, known: Sequence[str]) -> ScoreWeights:
         )
     warning = content.get("warning")
     curve = [warning.get(key) for key in ("intercept", "slope")] if isinstance(warning, dict) else []
-    if warning is not None and not (curve and all(map(_is_number, curve))):
+    if warning is not None and not (curve and all(map(is_number, curve))):
         raise ConfigError(f"{path} has a warning without the numbers intercept and slope; calibrate again")
     known_curve = (float(str(curve[0])), float(str(curve[1]))) if curve else None
     threshold, least = (warning or {}).get("threshold"), (warning or {}).get("least_sources", 2)
-    if not (threshold is None or _is_number(threshold)) or not (isinstance(least, int) and least >= 2):
+    if not (threshold is None or is_number(threshold)) or not (isinstance(least, int) and least >= 2):
         raise ConfigError(
             f"{path} has a warning whose threshold is no number, or whose least_sources is no whole number "
             "from 2; calibrate again"
@@ -223,10 +225,6 @@ def _oriented(candidate: Candidate, name: str) -> float:
     """A score with the sign at which more is better; NaN without one."""
     value = candidate.values.get(name, math.nan)
     return -value if name in candidate.lower else value
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _logistic(x: float) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rl_transfer.errors import ConfigError, StoreError
 from rl_transfer.results import Labels
+from rl_transfer.results.scores import is_number
 from rl_transfer.spec import Analysis, JsonObject, parse
 
 
@@ -97,8 +98,8 @@ def read_number(config: JsonObject, section: str, name: str | None, key: str) ->
     value = entry.get(key) if isinstance(entry, Mapping) else None
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise StoreError(f"{section}.{name}.{key} must be a finite number, got {value!r}")
+    if not is_number(value):
+        raise StoreError(f"{section}.{name}.{key} must be a finite number, got {str(value)[:40]!r}")
     return float(value)
 
 
@@ -121,7 +122,7 @@ def read_range(config: JsonObject, target: str, labels: Labels) -> tuple[float, 
     given = own if own is not None else (config.get("analysis") or {}).get("return_range")
     if given is None:
         return (0.0, 1.0) if labels.measure == "accuracy" else (-math.inf, math.inf)
-    numbers = isinstance(given, Sequence) and all(isinstance(each, int | float) for each in given)
+    numbers = isinstance(given, Sequence) and all(map(is_number, given))
     if not numbers or len(given) != 2 or not given[0] < given[1]:
         raise StoreError(f"targets.{target}.return_range must be two rising numbers, got {given!r}")
     return float(given[0]), float(given[1])

@@ -12,6 +12,7 @@ from rl_transfer.analysis.arm_statistics import UNDEFINED, Interval
 from rl_transfer.analysis.inputs import Curve
 from rl_transfer.analysis.special import t_quantile
 from rl_transfer.errors import StoreError
+from rl_transfer.results.scores import is_number
 from rl_transfer.spec import JsonObject
 
 
@@ -61,7 +62,7 @@ def read_success(config: JsonObject, target: str) -> SuccessRule | None:
     named = said.get("info") if isinstance(said, Mapping) else None
     if least is None and isinstance(named, str):
         return SuccessRule(None)
-    if isinstance(least, bool) or not isinstance(least, int | float) or not math.isfinite(least):
+    if not is_number(least):
         raise StoreError(f"targets.{target}.success is a return or an entry of info, got {said!r}")
     return SuccessRule(float(least))
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 from rl_transfer.errors import StoreError
 from rl_transfer.results import TOLERANCES, declared_tolerances
+from rl_transfer.results.scores import is_number
 from rl_transfer.spec import JsonObject
 
 Basis = Literal["declared", "number", "threshold", "scratch", "nothing"]
@@ -68,6 +68,6 @@ def _number(entry: JsonObject, key: str, target: str) -> float | None:
     value = entry.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value):
         raise StoreError(f"{TOLERANCES}.{target}.{key} must be a finite number, got {value!r}")
     return float(value)

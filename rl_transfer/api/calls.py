@@ -11,11 +11,20 @@ import os
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rl_transfer.api.given import located, make_folder_importable, read_config, refuse_missing
+from rl_transfer.api.given import (
+    check_kind,
+    check_path,
+    check_run,
+    check_truth,
+    located,
+    make_folder_importable,
+    read_config,
+    refuse_missing,
+)
 from rl_transfer.errors import ConfigError, StoreError, SweepFailed
 from rl_transfer.frame import EvaluationRequest, Measured, Say, silent
 from rl_transfer.results import RunFolder, RunStore, find_run
@@ -65,7 +74,7 @@ def train(
     """
     from rl_transfer.api.single import train_one
 
-    _check_despite(reuse_despite)
+    check_run(output, track, reuse_despite, say, events=events)
     loaded = read_config(config, TRAIN, "train", _dotted(overrides))
     with located(loaded), _own_threads():
         store = RunStore(Path(output or Path("results", loaded.config.name)), events=events)
@@ -109,7 +118,8 @@ def transfer(
     """
     from rl_transfer.api.single import transfer_one
 
-    _check_despite(reuse_despite)
+    check_run(output, track, reuse_despite, say, events=events)
+    check_path("source", source, needed=True)
     given = _dotted(overrides)
     if strategy is not None:
         given = {"strategy": strategy, **given}
@@ -164,11 +174,20 @@ def evaluate(
     """
     from rl_transfer.api.measuring import measure_one, read_success
 
-    where = os.fspath(policy)
-    refuse_missing(where)
+    check_path("policy", policy, needed=True)
+    for name, path in (("data", data), ("trunk", trunk)):
+        check_path(name, path)
+    check_kind("success", success, (Real, str), "a return, or the name of an entry of info")
+    check_kind("algorithm", algorithm, str, "the name of an algorithm, such as PPO")
+    for name, truth in (("stochastic", stochastic), ("mask_zeros", mask_zeros), ("coral", coral)):
+        check_truth(name, truth)
+    if not isinstance(env, Mapping | Environment):
+        check_path("env", env)
     _check_whole("episodes", episodes, 1)
     _check_whole("seed", seed, 0)
     _check_whole("unlabelled", unlabelled, 2)
+    where = os.fspath(policy)
+    refuse_missing(where)
     task: str | Environment | None = None
     if isinstance(env, Mapping):
         task = parse(Environment, dict(env))
@@ -240,7 +259,10 @@ def sweep(
     from rl_transfer.sweep.sweep import prepare
 
     _check_whole("workers", workers, 1)
-    _check_despite(reuse_despite)
+    check_run(
+        output, track, reuse_despite, say,
+        events=events, replace_matrix=replace_matrix, progress=progress,
+    )  # fmt: skip
     loaded = read_config(suite, SUITES, "suites", _dotted(overrides))
     folder = Path(output or Path("results", loaded.config.name))
     with _own_threads():
@@ -264,13 +286,6 @@ def sweep(
         reasons = [f"{state.graph.label(each)}: {reason}" for each, reason in state.failed.items()]
         raise SweepFailed(f"{failed.message}\n{listing(reasons, 3, separator=chr(10))}") from None
     return SweepResults(folder, read_sweep(folder), matrix)
-
-
-def _check_despite(differences: Collection[str]) -> None:
-    from rl_transfer.sweep.reuse import DIFFERENCES
-
-    if not {*differences} <= {*DIFFERENCES}:
-        raise ConfigError(f"reuse_despite={differences!r}: expected some of {listing(DIFFERENCES)}")
 
 
 def _check_whole(name: str, number: object, least: int) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from rl_transfer.errors import BundleError, ConfigError, RLTransferError
-from rl_transfer.wording import in_words
+from rl_transfer.wording import in_words, listing
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     """A shipped name, a path to a YAML file, what it would say, or a config object."""
 
 Config = TypeVar("Config", bound="BaseModel")
+_MOST_SHOWN = 80
+"""Characters of what was given, in a message."""
 
 
 def make_importable(folder: Path) -> None:
@@ -94,6 +96,84 @@ def read_config(
     if isinstance(loaded.config, Frozen):
         import_named(loaded.config)
     return loaded
+
+
+def check_path(name: str, given: object, *, needed: bool = False) -> None:
+    """Refuse what names no place on disk.
+
+    Args:
+        name: of the argument.
+        given: its value; None: nothing was given.
+        needed: whether something must be.
+
+    Raises:
+        ConfigError: it is neither a text nor a path, or holds a NUL.
+    """
+    path = os.fspath(given) if isinstance(given, os.PathLike) else given
+    if not (path is None and not needed) and not (isinstance(path, str) and "\0" not in path):
+        raise ConfigError(f"{name}={_short(given)}: expected a path")
+
+
+def check_kind(name: str, given: object, kind: type | tuple[type, ...], expected: str) -> None:
+    """Refuse an argument of another type.
+
+    Args:
+        name: of the argument.
+        given: its value; None: nothing was given.
+        kind: what it may be.
+        expected: that in words.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if given is not None and not isinstance(given, kind):
+        raise ConfigError(f"{name}={_short(given)}: expected {expected}")
+
+
+def check_run(output: object, track: object, reuse_despite: object, say: object, **truths: object) -> None:
+    """Refuse wrong arguments that all calls share which write results.
+
+    Args:
+        output: the folder for the results.
+        track: a tracker.
+        reuse_despite: names of differences.
+        say: gets lines.
+        **truths: what is true or false, by name.
+
+    Raises:
+        ConfigError: one of them is of another type, or such a difference is none.
+    """
+    from rl_transfer.sweep.reuse import DIFFERENCES
+
+    check_path("output", output)
+    check_kind("track", track, str, "wandb, or wandb:PROJECT")
+    if not callable(say):
+        raise ConfigError(f"say={_short(say)}: expected a function that takes a line, such as print")
+    for name, truth in truths.items():
+        check_truth(name, truth)
+    named = isinstance(reuse_despite, Collection) and not isinstance(reuse_despite, str | bytes)
+    names = [*reuse_despite] if isinstance(reuse_despite, Collection) else []
+    if not named or not all(each in DIFFERENCES for each in names):
+        raise ConfigError(f"reuse_despite={_short(reuse_despite)}: expected some of {listing(DIFFERENCES)}")
+
+
+def check_truth(name: str, given: object) -> None:
+    """Refuse an argument that is neither true nor false.
+
+    Args:
+        name: of the argument.
+        given: its value.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if not isinstance(given, bool):
+        raise ConfigError(f"{name}={_short(given)}: expected True or False")
+
+
+def _short(given: object) -> str:
+    text = repr(given)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
 def refuse_missing(policy: str) -> None:

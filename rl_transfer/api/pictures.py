@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rl_transfer.api.given import check_path
 from rl_transfer.errors import StoreError
 
 
@@ -31,7 +32,9 @@ class Picture:
 
         Raises:
             StoreError: it cannot be written.
+            ConfigError: it is no path.
         """
+        check_path("path", path, needed=True)
         try:
             Path(path).write_bytes(self.png)
         except OSError as error:

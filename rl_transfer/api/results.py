@@ -25,6 +25,7 @@ from rl_transfer.analysis import (
     tidy_seeds,
 )
 from rl_transfer.analysis.differences import SweepDifferences, compare_sweeps
+from rl_transfer.api.given import check_path
 from rl_transfer.api.pictures import Picture
 from rl_transfer.errors import ConfigError, MissingExtraError
 from rl_transfer.spec import JsonObject
@@ -47,7 +48,9 @@ def load_sweep(path: str | Path) -> SweepResults:
 
     Raises:
         StoreError: the folder is no sweep folder, or damaged, or nothing of it can be judged yet.
+        ConfigError: it is no path.
     """
+    check_path("path", path, needed=True)
     return SweepResults(Path(path), read_sweep(path))
 
 
@@ -129,7 +132,7 @@ class SweepResults:
             "seeds": lambda: tidy_seeds(self.matrix),
             "curves": lambda: tidy_curves(self.runs),
         }
-        if table not in tables:
+        if not isinstance(table, str) or table not in tables:
             hint = did_you_mean(str(table), tables)
             raise ConfigError(f"table {table!r}: expected {in_words([*tables], 'or')}.{hint}")
         return tables[table]()
@@ -169,7 +172,12 @@ class SweepResults:
 
         Raises:
             StoreError: the other is of another kind.
+            ConfigError: the other is no sweep.
         """
+        if not isinstance(other, SweepResults):
+            raise ConfigError(
+                f"a {type(other).__name__} was given: expected what rt.load_sweep or rt.sweep gives"
+            )
         return compare_sweeps(self.sweep, other.sweep)
 
     def picture(self, name: str = "heatmap") -> Picture:
@@ -192,7 +200,9 @@ class SweepResults:
             if each == name:
                 return Picture(name, png(figure))
             known.append(each)
-        raise ConfigError(f"figure {name!r}: expected one of {', '.join(known)}.{did_you_mean(name, known)}")
+        raise ConfigError(
+            f"figure {name!r}: expected one of {', '.join(known)}.{did_you_mean(str(name), known)}"
+        )
 
     def __str__(self) -> str:
         return text_table(self.matrix)

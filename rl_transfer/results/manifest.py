@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rl_transfer.errors import StoreError
 from rl_transfer.results.files import read_json, write_json
+from rl_transfer.results.manifest_kinds import wrong_kind
 from rl_transfer.results.seal import SCHEMA, intact, sealed
 from rl_transfer.spec import JsonObject
-from rl_transfer.spec.base import Json
 
 NAME = "sweep.json"
 
@@ -49,28 +49,11 @@ def read_manifest(folder: Path) -> JsonObject:
     if not isinstance(manifest, dict):
         raise StoreError(f"{path} is no JSON object. {again}")
     schema = manifest.get("schema")
-    if schema == 1 and "digest" not in manifest:
-        return _with_rows(manifest, path, again)
-    if "digest" in manifest and not intact(manifest):
+    old = schema == 1 and "digest" not in manifest
+    if not old and "digest" in manifest and not intact(manifest):
         raise StoreError(f"{path} was changed after it was written: its digest does not match. {again}")
-    if schema != SCHEMA or "digest" not in manifest:
-        raise StoreError(f"{path} has schema {schema}; this version reads 1 and {SCHEMA}. {again}")
-    return _with_rows(manifest, path, again)
-
-
-def _with_rows(manifest: JsonObject, path: Path, again: str) -> JsonObject:
-    rows = manifest.get("runs")
-    for row in rows if isinstance(rows, list) else [rows]:
-        if not _is_row(row):
-            raise StoreError(f"{path}: a run needs id, role and seed, got {row!r}. {again}")
+    if not old and (schema != SCHEMA or "digest" not in manifest):
+        raise StoreError(f"{path} has schema {str(schema)[:40]}; this version reads 1 and {SCHEMA}. {again}")
+    if wrong := wrong_kind(manifest):
+        raise StoreError(f"{path} is damaged: {wrong}. {again}")
     return manifest
-
-
-def _is_row(row: Json) -> bool:
-    return (
-        isinstance(row, dict)
-        and all(isinstance(row.get(key), str) for key in ("id", "role"))
-        and isinstance(row.get("seed"), int)
-        and all(isinstance(row.get(key), str | None) for key in ("source", "target", "strategy"))
-        and isinstance(row.get("needs"), list | None)
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import TypeGuard
 
 SCORES = "scores"
 """Their role in ``sweep.json``; in their records ``source_scores`` has what they found."""
@@ -19,7 +20,7 @@ def wrong_scores(found: Mapping[str, object]) -> str | None:
         The address of the first such value (``source_scores.scores.logme.value``) and the value in short;
         None where there is none.
     """
-    wrong = [] if _is_number(found.get("steps"), 0) else [("steps", found.get("steps"))]
+    wrong = [] if is_number(found.get("steps"), 0) else [("steps", found.get("steps"))]
     scores = found.get("scores")
     if not isinstance(scores, dict):
         return _told("scores", scores)
@@ -28,7 +29,7 @@ def wrong_scores(found: Mapping[str, object]) -> str | None:
             wrong.append((f"scores.{name}", each))
             continue
         value, higher = each.get("value", math.nan), each.get("higher_is_better")
-        if value is not None and not _is_number(value):
+        if value is not None and not is_number(value):
             wrong.append((f"scores.{name}.value", each.get("value")))
         if not isinstance(higher, bool):
             wrong.append((f"scores.{name}.higher_is_better", higher))
@@ -44,11 +45,16 @@ def finite_numbers(values: object) -> bool:
     Args:
         values: anything.
     """
-    return isinstance(values, list) and all(map(_is_number, values))
+    return isinstance(values, list) and all(map(is_number, values))
 
 
-def _is_number(value: object, least: float = -(2.0**1000)) -> bool:
-    """Whether it is a finite number of that size; a truth is none."""
+def is_number(value: object, least: float = -(2.0**1000)) -> TypeGuard[float]:
+    """Whether it is a finite number that arithmetic can use; a truth is none.
+
+    Args:
+        value: anything.
+        least: the smallest that counts.
+    """
     return isinstance(value, int | float) and not isinstance(value, bool) and least <= value < 2.0**1000
 
 

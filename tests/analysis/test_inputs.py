@@ -141,7 +141,7 @@ def test_a_failed_run_gives_the_first_line_of_its_failure(tmp_path):
         ("[]", "is no JSON object"),
         ('{"schema": 99}', "has schema 99; this version reads 1 and 2"),
         ('{"schema": 2, "runs": []}', "has schema 2"),
-        ('{"schema": 1, "runs": [{"id": "a"}]}', "a run needs id, role and seed"),
+        ('{"schema": 1, "runs": [{"id": "a"}]}', "runs.0.role is 'None', expected a text"),
     ],
 )
 def test_a_broken_manifest_is_one_clear_error(tmp_path, content, message):

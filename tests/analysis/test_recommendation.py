@@ -126,6 +126,11 @@ def test_weights_are_read_from_both_forms(tmp_path: Path) -> None:
         ('{"gap": 0}', "the weight 0"),
         ('{"weights": 3}', "is no calibration"),
         ('{"gap": 1e308}', "weighs gap beyond"),
+        (f'{{"gap": {"9" * 400}}}', "weighs gap beyond"),
+        (
+            f'{{"weights": {{"gap": 1}}, "warning": {{"intercept": 0, "slope": -{"9" * 400}}}}}',
+            "intercept and slope",
+        ),
         ('{"weights": {"gap": 1}, "warning": {"intercept": "x", "slope": 1}}', "intercept and slope"),
         ('{"weights": {"gap": 1}, "warning": []}', "intercept and slope"),
         ('{"weights": {"gap": 1}, "warning": {"intercept": 0, "slope": 1, "threshold": "x"}}', "threshold"),

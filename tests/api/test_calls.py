@@ -171,6 +171,47 @@ def test_mistakes_raise_what_the_command_line_says(
         call(trained)
 
 
+ANOTHER: dict[str, list[Any]] = {
+    "output": [5, True, False, b"x", [], {"a": 1}, "a\0b"],
+    "track": [5, True, ["wandb"]],
+    "reuse_despite": [5, True, "code", [5], [["code"]]],
+    "say": [None, "print", 5],
+    "events": [None, "no", 5, []],
+}
+OF_SWEEPS = {"progress": [None, "yes", 1], "replace_matrix": [None, "no", 0]}
+OF_EVALUATIONS: dict[str, list[Any]] = {
+    "env": [5, True, ["CartPole-v1"], "a\0b"], "data": [5, ["x"]], "trunk": [5, True], "success": [[1], {}],
+    "algorithm": [5, ["PPO"]], "stochastic": ["no", 1], "mask_zeros": [None], "coral": ["yes"],
+    "episodes": ["3"], "seed": [-1, "0"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments"),
+    [
+        (lambda **given: rt.train(TINY, **given), ANOTHER),
+        (lambda **given: rt.transfer("run", REVERSED, **given), ANOTHER),
+        (lambda **given: rt.transfer(target=REVERSED, **given), {"source": [None, 5, True, ["run"]]}),
+        (lambda **given: rt.sweep("quickstart", **given), ANOTHER | OF_SWEEPS),
+        (lambda **given: rt.evaluate("run", **given), OF_EVALUATIONS),
+        (rt.evaluate, {"policy": [None, 5, True, ["run"], b"run", "a\0b"]}),
+        (rt.load_sweep, {"path": [None, 5, ["x"], "a\0b"]}),
+        (rt.Picture("heatmap", b"").save, {"path": [None, 5, ["x"], "a\0b"]}),
+    ],
+    ids=["train", "transfer", "source", "sweep", "evaluate", "policy", "load_sweep", "save"],
+)
+def test_arguments_of_another_kind_are_refused_by_name(
+    call: Any, arguments: dict[str, list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, values in arguments.items():
+        for value in values:
+            with pytest.raises(ConfigError, match=name) as refused:
+                call(**{name: value})
+            assert "expected" in refused.value.message, (name, value)
+    assert not any(tmp_path.iterdir())
+
+
 def test_nothing_of_the_process_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     threads = torch.get_num_threads()

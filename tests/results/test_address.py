@@ -211,7 +211,7 @@ def test_a_matrix_that_no_sweep_writes_is_one_clear_error(call: Call, sweep: Pat
     for words in (("list", str(sweep)), ("verify", str(sweep)), ("gc", str(sweep)), ("show", f"{sweep}:a")):
         done = call("runs", *words)
         assert done.code == 7, words
-        assert "a run needs id, role and seed" in done.err
+        assert "sweep.json is damaged: runs" in done.err
 
 
 def test_a_folder_without_a_matrix_is_refused(call: Call, tmp_path: Path) -> None:
