@@ -53,6 +53,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/pairing_check.py --sets 1
 	$(BIN)/python benchmarks/feature_alignment.py --seeds 1 --unlabelled 64
 	$(BIN)/python benchmarks/keras_faces.py --seeds 2 --shots 10
+	$(BIN)/python benchmarks/text_features.py --seeds 1
 	$(BIN)/python benchmarks/domain_gap.py --seeds 1 --domains inverted
 	$(BIN)/python benchmarks/scheduler.py
 	$(BIN)/python benchmarks/resume.py --runs 200

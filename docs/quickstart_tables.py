@@ -11,14 +11,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-SYMBOLS = {
-    "positive": "▲ positive",
-    "negative": "▼ negative",
-    "equivalent": "≈ equivalent",
-    "no arm left chance": "∅ no arm left chance",
-}
+SYMBOLS = {"positive": "▲", "negative": "▼", "equivalent": "≈"}
 JUDGED = ("asymptotic_gain", "auc_gain")
-UNDECIDED = "? inconclusive"
+
+
+def verdict(comparison: dict[str, Any]) -> str:
+    """Its symbol, and what people read: the verdict, or what is in its way."""
+    outcome = str(comparison["outcome"])
+    symbol = "∅" if outcome == "no arm left chance" else SYMBOLS.get(comparison["verdict"], "?")
+    return f"{symbol} {outcome}"
 
 
 def gain(comparison: dict[str, Any]) -> str:
@@ -48,8 +49,21 @@ def targets(cells: list[dict[str, Any]]) -> list[str]:
     return rows
 
 
+def arm(cell: dict[str, Any], several: bool) -> str:
+    """The strategy, and the source where there are several."""
+    return (
+        f"{cell['strategy']} from {cell['source']}" if several and cell["source"] else str(cell["strategy"])
+    )
+
+
+def of_several(cells: list[dict[str, Any]]) -> bool:
+    """Whether the sweep has more than one source."""
+    return len({cell["source"] for cell in cells if cell["source"]}) > 1
+
+
 def verdicts(cells: list[dict[str, Any]]) -> list[str]:
     """Gains and verdicts of every strategy on every target."""
+    several = of_several(cells)
     rows = [
         "| strategy | target | final quality | | sample efficiency (AUC) | |",
         "|---|---|---|---|---|---|",
@@ -58,11 +72,11 @@ def verdicts(cells: list[dict[str, Any]]) -> list[str]:
     for cell in cells:
         if cell["kind"] == "baseline":
             continue
-        name = cell["strategy"] + (" (control)" if cell["kind"] == "control" else "")
+        name = arm(cell, several) + (" (control)" if cell["kind"] == "control" else "")
         found = []
         for metric in JUDGED:
             comparison = cell["comparisons"][metric]
-            found += [gain(comparison), SYMBOLS.get(comparison["outcome"], UNDECIDED)]
+            found += [gain(comparison), verdict(comparison)]
         rows.append(f"| {'' if name == last else name} | {cell['target']} | {' | '.join(found)} |")
         last = name
     return rows
@@ -80,12 +94,12 @@ def knowledge(cells: list[dict[str, Any]]) -> list[str]:
         "| strategy | target | figure | strategy − control | control − scratch | |",
         "|---|---|---|---|---|---|",
     ]
-    last = None
+    last, several = None, of_several(cells)
     for cell in cells:
         for metric, name in zip(JUDGED, ("final quality", "sample efficiency"), strict=True):
             said = cell["comparisons"].get(metric, {}).get("attribution")
             for entry in said["controls"] if said else ():
-                title = f"{cell['strategy']} against {entry['control']}"
+                title = f"{arm(cell, several)} against {entry['control']}"
                 parts = f"{part(entry['knowledge'])} | {part(entry['rest'])}"
                 found = {"helps": "knowledge helps", "hurts": "knowledge hurts"}
                 claim = found.get(said["finding"], said["finding"])

@@ -27,8 +27,21 @@ DOWNLOADS = {
     "policies import hf://sb3/ppo-CartPole-v1": "",
     "train image-textbook data=path/to/hymenoptera_data": "resnet18-",
     "sweep text-quickstart": "",
+    "sweep keras-faces": "",
 }
-ELSEWHERE = ("ray", "git", "cd", "python3", "pip", "uv", "tensorboard", ".ci/run", "/tmp/clean/bin/pip")
+ELSEWHERE = (
+    "ray",
+    "git",
+    "cd",
+    "python3",
+    "pip",
+    "uv",
+    "npm",
+    "tar",
+    "tensorboard",
+    ".ci/run",
+    "/tmp/clean/bin/pip",
+)
 """Programs of other people, and what the test command itself runs."""
 
 
