@@ -1,10 +1,12 @@
 """What the pages say about the repository holds: links, anchors, commands."""
 
+import importlib.util
 import re
 import shutil
 import subprocess
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -100,3 +102,54 @@ def test_decisions_are_numbered_and_listed() -> None:
         title, _, dated = (folder / name).read_text(encoding="utf-8").splitlines()[:3]
         assert title.startswith(f"# {int(name[:4])}. ")
         assert re.match(r"\d{4}-\d\d-\d\d · ", dated)
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    """docs/reference.py, which is no module of a package."""
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "docs" / "reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_is_what_the_code_says(reference: ModuleType) -> None:
+    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert reference.page() == text, "run python docs/reference.py"
+
+
+def test_every_key_and_every_option_is_explained(reference: ModuleType) -> None:
+    models = reference.models()
+    assert len(models) > 50, "they are found"
+    keys = [
+        f"{model.__name__}.{row.key}"
+        for model in models
+        for row in reference.fields(model)
+        if not row.meaning
+    ]
+    options = [
+        f"{words} {row}"
+        for words, function in reference.of_app(reference.app)
+        for row in reference.options(function)
+    ]
+    assert keys == []
+    assert len(options) > 100
+    assert [row for row in options if row.endswith("|  |")] == []
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "| `engine` | `auto` or `sb3` or `compiled` | `auto` |",
+        "| `runs` | whole number ≥ 1, ≤ 100000 or none | none |",
+        "| `seeds` | list of whole numbers ≥ 0 or [SeedPlan](#seedplan) | `[0, 1, 2, 3, 4]` |",
+        "| `kickstart` | [Kickstart](#kickstart) or none | none | Distillation from the source",
+        "| `--workers`, `-j` |  | Runs at a time;",
+        "| `--events/--no-events` | on |",
+        "| `CONFIG` | required | A YAML file,",
+    ],
+)
+def test_rows_of_the_reference(reference: ModuleType, row: str) -> None:
+    assert f"\n{row}" in reference.page()

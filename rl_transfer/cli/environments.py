@@ -128,7 +128,7 @@ def preview(
         "preview.gif"
     ),
     steps: Annotated[int, typer.Option(min=1, help="Environment steps to play.")] = 100,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of start and actions.")] = 0,
 ) -> None:
     """Draw base and perturbed environment side by side under the same actions.
 

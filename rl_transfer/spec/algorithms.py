@@ -52,9 +52,13 @@ class Normalization(Frozen):
     """Running normalisation (SB3's ``VecNormalize``); the statistics travel in the policy bundle."""
 
     observation: bool = True
+    """Whether observations are brought to mean 0 and standard deviation 1."""
     reward: bool = True
+    """Whether rewards are divided by the standard deviation of the discounted return."""
     clip_observation: PositiveFloat = 10.0
+    """Largest magnitude of a normalised observation."""
     clip_reward: PositiveFloat = 10.0
+    """Largest magnitude of a normalised reward."""
 
 
 class PolicyConfig(Frozen):

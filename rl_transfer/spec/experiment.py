@@ -68,10 +68,15 @@ class SingleConfig(Frozen, ABC):
     """``rl-transfer train``: one run without a source policy."""
 
     kind: str
+    """``rl``, ``image`` or ``text``."""
     name: Name
+    """What it is called; without ``--output`` the results lie in ``results/NAME``."""
     summary: str = ""
+    """One line for people."""
     root_seed: Seed = 0
+    """Number that all random streams descend from."""
     seed: Seed = 0
+    """Index of the run's own random streams."""
 
     @abstractmethod
     def run(self) -> RunConfig:
@@ -102,6 +107,7 @@ class SourceConfig(Frozen, ABC):
     """A source of a suite: a task to train on, or something that exists; the suite fills in the rest."""
 
     summary: str = ""
+    """One line for people."""
     bar: Score | None = None
     """Score that a source must reach to be worth transferring; cells below it are flagged."""
     runs: int | None = Field(default=None, ge=1, le=MOST_SEEDS)
@@ -139,6 +145,7 @@ class TargetConfig(Frozen):
     """A target task of a suite; what it leaves out, the suite fills in."""
 
     summary: str = ""
+    """One line for people."""
     reward_threshold: Score | None = None
     """Score at which the task counts as solved."""
     threshold: Score | None = None

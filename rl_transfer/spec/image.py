@@ -37,7 +37,9 @@ class ImageTrainConfig(SupervisedTrainConfig):
 
     kind: Literal["image"] = "image"
     data: Data
+    """Labelled images; a plain text is the path of a folder with one sub-folder per class."""
     model: Model
+    """``small-resnet``, ``timm/NAME``, ``keras:FILE`` or torchvision's name; or one of these, whole."""
     weights: Weights | None = None
     training: ImageTraining = ImageTraining()
 
@@ -52,6 +54,7 @@ class ImageSource(SupervisedSource):
     """A source of an image suite."""
 
     data: Data | None = None
+    """Labelled images; a plain text is the path of a folder with one sub-folder per class."""
     weights: Weights | None = None
     training: ImageTraining | None = None
 
@@ -60,6 +63,7 @@ class ImageTarget(SupervisedTarget):
     """A target of an image suite."""
 
     data: Data
+    """Labelled images; a plain text is the path of a folder with one sub-folder per class."""
     training: ImageTraining | None = None
 
 
@@ -70,6 +74,7 @@ class ImageSuite(SupervisedSuite):
 
     kind: Literal["image"] = "image"
     model: Model
+    """``small-resnet``, ``timm/NAME``, ``keras:FILE`` or torchvision's name; or one of these, whole."""
     training: ImageTraining = ImageTraining()
     sources: Mapping[Name, ImageSource] = Field(min_length=1)
     targets: Mapping[Name, ImageTarget] = Field(min_length=1)

@@ -56,6 +56,7 @@ class ArrayData(LabelledData):
 
     name: Literal["arrays"]
     path: str
+    """The file."""
 
     @property
     def files(self) -> Path:
@@ -72,7 +73,9 @@ class FolderData(LabelledData):
 
     name: Literal["folder"]
     path: str
+    """The folder."""
     layout: Literal["classes", "huggingface"] = "classes"
+    """Whether classes are sub-folders alone, or metadata files name them."""
     skip_corrupt: bool = False
     """Leave out images that cannot be decoded (they are named in the log) instead of refusing them."""
 

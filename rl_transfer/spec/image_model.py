@@ -71,7 +71,9 @@ class InputConfig(Frozen):
     mean: tuple[FiniteFloat, ...] | None = None
     """Per channel, on values in [0, 1]."""
     std: tuple[PositiveFloat, ...] | None = None
+    """Per channel, likewise; pixels become (value − mean) / std."""
     interpolation: Literal["nearest", "bilinear", "bicubic"] | None = None
+    """How pictures are scaled; none: as the weights were trained, or bilinear."""
 
 
 class ImageModel(ModelConfig):
@@ -91,7 +93,9 @@ class SmallResNetConfig(ImageModel):
     blocks: tuple[_STAGE, ...] = Field(default=(1, 1, 1), min_length=1, max_length=6)
     """Residual blocks per stage; (1, 1, 1) is ResNet-8."""
     channels: Literal[1, 3] = 1
+    """1: grey values; 3: colours."""
     norm: Literal["batch", "group"] = "batch"
+    """Batch or group normalisation."""
 
 
 class TorchvisionConfig(ImageModel):
@@ -99,7 +103,9 @@ class TorchvisionConfig(ImageModel):
 
     name: Literal["torchvision"]
     architecture: str
+    """Its name there, such as ``resnet18``."""
     kwargs: Arguments = Field(default_factory=dict)
+    """Further arguments of its constructor."""
 
 
 class TimmConfig(ImageModel):
@@ -107,7 +113,9 @@ class TimmConfig(ImageModel):
 
     name: Literal["timm"]
     architecture: str
+    """Its name there, such as ``efficientnet_lite0``."""
     kwargs: Arguments = Field(default_factory=dict)
+    """Further arguments of its constructor."""
 
 
 class KerasConfig(ImageModel):
@@ -257,7 +265,9 @@ class AugmentationConfig(Frozen):
     rotation: NonNegativeFloat = 0.0
     """Largest turn in degrees."""
     brightness: NonNegativeFloat = 0.0
+    """Largest change of the brightness, as a share of it."""
     contrast: NonNegativeFloat = 0.0
+    """Largest change of the contrast, as a share of it."""
 
     @model_validator(mode="after")
     def _check(self) -> AugmentationConfig:

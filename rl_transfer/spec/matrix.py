@@ -47,16 +47,23 @@ class MatrixConfig(Frozen, ABC):
     """
 
     kind: str
+    """``rl``, ``image`` or ``text``."""
     name: Name
+    """What it is called; without ``--output`` the results lie in ``results/NAME``."""
     summary: str = ""
+    """One line for people."""
     seeds: Seeds = (0, 1, 2, 3, 4)
     """Seed indices; a number n in YAML means 0 … n−1; ``{plan: [5, 10, 20]}`` adds them look by look."""
     root_seed: Seed = 0
+    """Number that all random streams descend from."""
     strategies: tuple[StrategyConfig, ...] = Field(min_length=1)
+    """Names of shipped ones, paths of YAML files, or the strategies themselves."""
     baseline: str = "scratch"
     """Name of the from-scratch strategy that differences are taken against."""
     sources: Mapping[Name, SourceConfig] = Field(min_length=1)
+    """What is transferred, by name."""
     targets: Mapping[Name, TargetConfig] = Field(min_length=1)
+    """Where to, by name: a shipped target's name, a path of a YAML file, or the target itself."""
     analysis: Analysis = Analysis()
     tune: Tune | None = None
     """Hyperparameters that every arm chooses by seeds of its own before it is judged; none: as they are."""

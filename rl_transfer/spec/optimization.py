@@ -26,9 +26,13 @@ class SGDConfig(Frozen):
 
     name: Literal["SGD"]
     learning_rate: LearningRate = 0.001
+    """At the first step."""
     momentum: Share = 0.9
+    """Share of the last step that the next one keeps."""
     weight_decay: NonNegativeFloat = 0.0
+    """Factor of the weights that is added to their gradient."""
     nesterov: bool = False
+    """Whether the gradient is taken ahead of the momentum's step."""
 
     @model_validator(mode="after")
     def _check(self) -> SGDConfig:
@@ -42,7 +46,9 @@ class AdamConfig(Frozen):
 
     name: Literal["Adam"]
     learning_rate: LearningRate = 0.001
+    """At the first step."""
     weight_decay: NonNegativeFloat = 0.0
+    """Factor of the weights that is added to their gradient."""
 
 
 class AdamWConfig(Frozen):
@@ -50,7 +56,9 @@ class AdamWConfig(Frozen):
 
     name: Literal["AdamW"]
     learning_rate: LearningRate = 0.001
+    """At the first step."""
     weight_decay: NonNegativeFloat = 0.01
+    """Share of the weights, times the rate, that every step takes away."""
 
 
 Optimizer = Annotated[SGDConfig | AdamConfig | AdamWConfig, Field(discriminator="name")]
@@ -61,7 +69,9 @@ class StepScheduleConfig(Frozen):
 
     name: Literal["step"]
     every: PositiveInt = 7
+    """Epochs between changes."""
     factor: Annotated[PositiveFloat, at_most(10, "the rate overflows within a few steps")] = 0.1
+    """By which the rate is multiplied."""
 
 
 class CosineScheduleConfig(Frozen):
@@ -87,7 +97,9 @@ class EarlyStoppingConfig(Frozen):
     """Stop when the validation loss has not improved for ``patience`` epochs; the best epoch is kept."""
 
     patience: PositiveInt = 5
+    """Epochs without improvement before training ends."""
     min_delta: NonNegativeFloat = 0.0
+    """Least decrease of the loss that is an improvement."""
 
 
 class SupervisedTraining(Frozen):
@@ -96,18 +108,25 @@ class SupervisedTraining(Frozen):
     epochs: Annotated[NonNegativeInt, at_most(1_000_000, "each passes over all items")] = 25
     """Passes over the labelled items; 0 leaves the network as it is (an untrained source)."""
     batch_size: PositiveInt = 32
+    """Items of one gradient step."""
     optimizer: Optimizer = SGDConfig(name="SGD")
+    """How gradients become steps."""
     schedule: Schedule = StepScheduleConfig(name="step")
+    """How the learning rate goes over the epochs."""
     label_smoothing: Share = 0.0
+    """Share of every label that is spread over all classes."""
     class_weights: Literal["none", "balanced"] = "none"
     """``balanced`` weighs each class by the inverse of its share of the training items."""
     early_stopping: EarlyStoppingConfig | None = None
+    """When training ends before its budget; none: never."""
     keep: Literal["final", "best"] = "final"
     """Which network the bundle holds: the last one, or the one with the best validation accuracy."""
     max_grad_norm: PositiveFloat | None = None
+    """Gradients are scaled down to this norm; none: they are not."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """``bfloat16`` runs the forward passes of training under autocast."""
     device: Literal["cpu", "cuda", "auto"] = "cpu"
+    """Where it trains; ``auto``: on a GPU where there is one."""
     workers: Annotated[NonNegativeInt, at_most(256, "each is a process")] = 0
     """Processes that decode and augment items; the numbers do not depend on it."""
     cache_features: Literal["auto", "never"] = "auto"
@@ -130,6 +149,7 @@ class SupervisedEvaluation(Frozen):
     every: PositiveInt = 1
     """Epochs between evaluations; there is one before the first and one after the last update."""
     batch_size: PositiveInt = 256
+    """Items that pass through the network at once."""
     probe: bool = True
     """Whether a converged linear probe stands beside a head on a copied or frozen trunk."""
     diagnostics: bool = False

@@ -71,7 +71,7 @@ class Training(Frozen):
     checkpoint_minutes: NonNegativeFloat = 5.0
     """Wall-clock minutes between two checkpoints, from which an interrupted run goes on; 0: none."""
     engine: AskedEngine = "sb3"
-    """What trains a run that is executed; what a config asks for is :attr:`asked_engine`."""
+    """What trains; ``auto``, where a config leaves it out: ``compiled`` where that fits, else ``sb3``."""
 
     @model_serializer(mode="wrap")
     def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
@@ -98,7 +98,9 @@ class Evaluation(Frozen):
     every: PositiveInt
     """Environment steps between evaluations; there is one before the first and one after the last update."""
     episodes: Annotated[PositiveInt, at_most(100_000, "every evaluation plays them all")] = 10
+    """Episodes of one evaluation, from the same start states for every strategy."""
     deterministic: bool = True
+    """Whether the most likely action is taken instead of a drawn one."""
     success: str | None = Field(default=None, min_length=1)
     """Entry of an episode's last ``info`` that says whether it succeeded, such as ``is_success``; it is
     recorded beside the return."""
@@ -257,7 +259,9 @@ class TrainConfig(SingleConfig):
     kind: Literal["rl"] = "rl"
     name: Name = "train"
     env: Environment
+    """A Gymnasium environment and what is perturbed in it, or the name of a shipped target."""
     algorithm: Algorithm
+    """What trains; hyperparameters are Stable-Baselines3's."""
     training: Training
     evaluation: Evaluation
 

@@ -60,7 +60,9 @@ class RLSource(_OnAnEngine, SourceConfig):
     algorithm: Algorithm | None = None
     """What trains the source; of a policy that exists, what its file says, filled in."""
     training: Training | None = None
+    """Instead of the suite's."""
     evaluation: Evaluation | None = None
+    """Instead of the suite's."""
 
     @model_validator(mode="after")
     def _check(self) -> RLSource:
@@ -102,8 +104,11 @@ class RLTarget(_OnAnEngine, TargetConfig):
     """A target environment of a suite; without a threshold it takes the environment's own."""
 
     env: Environment
+    """The target environment."""
     training: Training | None = None
+    """Instead of the suite's."""
     evaluation: Evaluation | None = None
+    """Instead of the suite's."""
     success: Success | None = None
     """When an episode counts as a success; the report then has success rates."""
     axis: Name | None = None
@@ -136,6 +141,7 @@ class RLSuite(MatrixConfig):
 
     kind: Literal["rl"] = "rl"
     algorithm: Algorithm
+    """What trains; hyperparameters are Stable-Baselines3's."""
     training: Training
     evaluation: Evaluation
     sources: Mapping[Name, RLSource] = Field(min_length=1)

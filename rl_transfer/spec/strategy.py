@@ -37,6 +37,7 @@ class Thaw(Frozen):
     at: InnerShare
     """Share of the budget from which on ``parts`` are trainable."""
     parts: Selectors = Field(min_length=1)
+    """Which parts of the network (docs/strategies.md)."""
 
 
 class Gradual(Frozen):
@@ -55,6 +56,7 @@ class L2SPConfig(Frozen):
     strength: PositiveFloat
     """α: the loss gains α/2 · ‖w − w_source‖²."""
     parts: Selectors = ("trunk",)
+    """Which parts of the network (docs/strategies.md)."""
 
 
 class EWCConfig(Frozen):
@@ -64,6 +66,7 @@ class EWCConfig(Frozen):
     strength: PositiveFloat
     """λ: the loss gains λ/2 · Σ F (w − w_source)², F the diagonal Fisher information."""
     parts: Selectors = ("trunk",)
+    """Which parts of the network (docs/strategies.md)."""
     samples: Annotated[PositiveInt, at_most(1_000_000, "each is a backward pass of its own")] = 512
     """Source states (images) from which the Fisher information is estimated."""
 
@@ -94,7 +97,9 @@ class LowRank(Frozen):
     """Low-rank adapters on frozen layers (Hu et al. 2021)."""
 
     parts: Selectors = ("trunk",)
+    """Which parts of the network (docs/strategies.md)."""
     rank: Annotated[PositiveInt, at_most(16_384, "no layer is wider")] = 4
+    """Rank of each adapter."""
     alpha: PositiveFloat = 8.0
     """The adapter's output is scaled by alpha / rank."""
 
@@ -190,6 +195,7 @@ class StrategyVerbs(Frozen):
     ] = Field(default_factory=dict)
     """Selector → multiplier of the learning rate."""
     anchor: Anchor | None = None
+    """Penalty that holds weights near the source's."""
     initial: Initial | None = None
     """How the copied weights are changed before training."""
     low_rank: LowRank | None = None
@@ -303,6 +309,7 @@ class StrategyConfig(StrategyVerbs):
     """A named strategy, with what people read about it."""
 
     name: Name
+    """What it is called in tables, files and messages."""
     summary: str = ""
     """One line for tables and the report."""
     paper: str | None = None

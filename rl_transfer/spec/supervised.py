@@ -244,7 +244,9 @@ class SupervisedSource(SourceConfig):
     data: LabelledData | None = None
     weights: PretrainedWeights | None = None
     training: SupervisedTraining | None = None
+    """Instead of the suite's."""
     evaluation: SupervisedEvaluation | None = None
+    """Instead of the suite's."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -265,7 +267,9 @@ class SupervisedTarget(TargetConfig):
 
     data: LabelledData
     training: SupervisedTraining | None = None
+    """Instead of the suite's."""
     evaluation: SupervisedEvaluation | None = None
+    """Instead of the suite's."""
 
 
 class SupervisedSuite(MatrixConfig):

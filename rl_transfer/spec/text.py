@@ -40,6 +40,7 @@ class TextData(LabelledData):
 
     name: Literal["texts"]
     path: str
+    """The table or the folder."""
     text: str = "text"
     """Column of a table that holds the texts."""
     label: str = "label"
@@ -47,6 +48,7 @@ class TextData(LabelledData):
     names: dict[str, str] | None = None
     """Label as it stands there → name of the class (``"0": negative``)."""
     encoding: str = "utf-8"
+    """Of the files, as Python calls it."""
     skip_incomplete: bool = False
     """Leave out items without text or label (the log counts them) instead of refusing them."""
 

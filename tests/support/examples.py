@@ -74,7 +74,7 @@ def short(command: list[str]) -> list[str]:
 
 
 def prepare(folder: Path) -> None:
-    """What the pages take as given: agents, checkpoints, pictures and a package of the reader's own."""
+    """What the pages take as given: agents, checkpoints, pictures, the reader's modules."""
     saved(sb3_model("PPO", *spaces("CartPole-v1")), folder / "ppo-CartPole-v1.zip")
     saved(sb3_model("PPO", *spaces("CartPole-v1")), folder / "agents" / "ppo-CartPole-v1.zip")
     torch.save(cleanrl(), folder / "cleanrl.pth")
@@ -88,6 +88,9 @@ def prepare(folder: Path) -> None:
     package.mkdir()
     (package / "__init__.py").write_text("", encoding="utf-8")
     (package / "envs.py").write_text(dedent(CAR), encoding="utf-8")
+    for example in itertools.chain.from_iterable(map(examples, PAGES)):
+        if named := re.match(r"# (\w+\.py)\n", example.text):
+            (folder / named[1]).write_text(example.text, encoding="utf-8")
 
 
 def spaces(env_id: str) -> tuple[Space, Space]:
