@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rl_transfer.api.calls import train as train
     from rl_transfer.api.calls import transfer as transfer
     from rl_transfer.api.pictures import Picture as Picture
+    from rl_transfer.api.publishing import publish as publish
     from rl_transfer.api.results import SweepResults as SweepResults
     from rl_transfer.api.results import load_sweep as load_sweep
     from rl_transfer.api.single import SingleRun as SingleRun
@@ -61,6 +62,7 @@ _API = {
     "SweepResults": "results",
     "evaluate": "calls",
     "load_sweep": "results",
+    "publish": "publishing",
     "train": "calls",
     "transfer": "calls",
 }
@@ -75,6 +77,7 @@ __all__ = [
     "errors",
     "evaluate",
     "load_sweep",
+    "publish",
     "sweep",
     "train",
     "transfer",

@@ -54,7 +54,7 @@ ROOMS = {
 SUB_ROOMS = {
     "rl_transfer.rl": (
         "sb3_seams", "environments", "policies", "sources", "strategy", "hooks", "compiled", "training",
-        "scores", "room", "agents",
+        "scores", "publishing", "room", "agents",
     ),
     "rl_transfer.supervised": (
         "data", "seeds", "predictions",

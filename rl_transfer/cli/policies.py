@@ -1,4 +1,4 @@
-"""``policies inspect|import|export|table``."""
+"""``policies inspect|import|export|publish|table``."""
 
 from __future__ import annotations
 
@@ -30,6 +30,14 @@ app = typer.Typer(
 Env = Annotated[
     str | None,
     typer.Option("--env", "-e", help="Environment it was trained in, where the file does not tell."),
+]
+
+
+License = Annotated[
+    str | None,
+    typer.Option(
+        "--license", help="Licence, as the Hugging Face Hub writes it: mit, apache-2.0, cc-by-4.0 …"
+    ),
 ]
 
 
@@ -113,6 +121,34 @@ def export(
 
     export_sb3(Path(policy), sb3)
     out.print(f"{sb3} written", soft_wrap=True)
+
+
+@app.command()
+def publish(
+    policy: Annotated[str, typer.Argument(help="Bundle, run folder, or FOLDER:TARGET/STRATEGY/SEED.")],
+    folder: Annotated[Path, typer.Argument(help="The new folder.")],
+    license: License = None,
+    episodes: Annotated[
+        int, typer.Option(min=0, help="Number of seeded episodes for the card's score; 0: none.")
+    ] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Root seed of the episodes.")] = 0,
+    module: Modules = None,
+) -> None:
+    """Write a policy for others: bundle, Stable-Baselines3 zip, config, a model card with its scores.
+
+    Of a run in a sweep the card tells the verdict. The folder is a source like any bundle.
+
+    Example: rl-transfer policies publish results/quickstart:longer-pole/fine-tune/0 my-agent --license mit
+    """
+    from rl_transfer.frame import bundle_folder
+
+    bundle_folder(Path(policy))  # refused before anything heavy is imported
+
+    from rl_transfer.api.publishing import publish
+
+    with err.status("publishing") as status:
+        publish(policy, folder, license=license, episodes=episodes, seed=seed, say=status.update)
+    out.print(f"{folder} written; read its README.md before you share it", soft_wrap=True)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from rl_transfer.frame.scores import ScoringRequest, SourceScores
 from rl_transfer.results import Labels, RunFolder
+from rl_transfer.results.published import PublishedPolicy
 from rl_transfer.spec import Environment, MatrixConfig
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.experiment import RunConfig
@@ -232,6 +233,20 @@ class Room(Protocol[RunT, SuiteT]):
 
         Raises:
             RLTransferError: it cannot be read, or measured on that.
+        """
+
+    def publish(self, argument: str, folder: Path) -> PublishedPolicy:
+        """Write a policy as files that others load.
+
+        Args:
+            argument: bundle, run folder, or an address of a run.
+            folder: an empty folder.
+
+        Returns:
+            What was written, and of what.
+
+        Raises:
+            RLTransferError: it cannot be read, or nothing of its kind is published.
         """
 
     def score_sources(

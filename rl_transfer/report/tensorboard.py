@@ -140,7 +140,7 @@ def _write_overview(writer: ReportEvents, matrix: Matrix, pictures: Mapping[str,
     writer.add(hparams.experiment(matrix, columns))
     writer.text("in short", in_short(matrix, hidden))
     if matrix.cells:
-        writer.text("verdicts", verdict_table(matrix))
+        writer.text("verdicts", verdict_table(matrix, matrix.cells))
         writer.picture(f"{CURVES}/{ALL}", pictures[HEATMAP])
     for target in matrix.targets:
         writer.picture(f"{CURVES}/{target}, with intervals", pictures[curve_name(target)])

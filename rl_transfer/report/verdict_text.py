@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rl_transfer.analysis import words
 from rl_transfer.analysis.attribution_words import attribution
 from rl_transfer.analysis.comparison import JUDGED, Comparison
@@ -22,20 +24,21 @@ def in_short(matrix: Matrix, hidden: int = 0) -> str:
     """
     more = f"! {hidden} more strategies are in report/index.html: TensorBoard shows no folder with more runs"
     lines = [*words.headlines(matrix), *plan_notes(matrix), *words.notes(matrix), *([more] if hidden else [])]
-    return "\n".join(f"- {_plain(line)}" for line in lines) or "no cells yet"
+    return "\n".join(f"- {unmarked(line)}" for line in lines) or "no cells yet"
 
 
-def verdict_table(matrix: Matrix) -> str:
-    """Gain, interval and verdict of every cell but the baseline's.
+def verdict_table(matrix: Matrix, cells: Sequence[Cell]) -> str:
+    """Gain, interval and verdict of cells; the baseline's have none and are passed over.
 
     Args:
         matrix: the analysis.
+        cells: of it.
 
     Returns:
         A Markdown table, one line per cell.
     """
     head = ["strategy", "target", *(METRICS[name].claim for name in JUDGED), "why"]
-    rows = [_row(cell, matrix) for cell in matrix.cells if cell.kind != "baseline"]
+    rows = [_row(cell, matrix) for cell in cells if cell.kind != "baseline"]
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
 
 
@@ -46,17 +49,17 @@ def _row(cell: Cell, matrix: Matrix) -> list[str]:
     why = [text for entry in entries for text in _why(entry, matrix)]
     why += [flag.message for flag in cell.flags if not flag.of_control]
     return [
-        _plain(f"{cell.strategy}{origin}{control}"),
-        _plain(cell.target),
+        unmarked(f"{cell.strategy}{origin}{control}"),
+        unmarked(cell.target),
         *(_gain(entry, matrix) for entry in entries),
-        _plain("; ".join(dict.fromkeys(why))),
+        unmarked("; ".join(dict.fromkeys(why))),
     ]
 
 
 def _gain(entry: Comparison, matrix: Matrix) -> str:
     doubt = "*" if entry.doubted else ""
-    judged = f"{entry.symbol} {entry.outcome}{_plain(doubt)}{seeds_judged(entry)}"
-    return f"**{judged}** {_plain(words.gain(entry, matrix.labels))}"
+    judged = f"{entry.symbol} {entry.outcome}{unmarked(doubt)}{seeds_judged(entry)}"
+    return f"**{judged}** {unmarked(words.gain(entry, matrix.labels))}"
 
 
 def _why(entry: Comparison, matrix: Matrix) -> list[str]:
@@ -64,7 +67,14 @@ def _why(entry: Comparison, matrix: Matrix) -> list[str]:
     return [text for text in (entry.reason, said, words.advice(entry)) if text]
 
 
-def _plain(text: str) -> str:
-    """``text`` without a meaning in Markdown, on one line."""
+def unmarked(text: str) -> str:
+    r"""``text`` without a meaning in Markdown, on one line.
+
+    >>> unmarked("a_b | c")
+    'a\\\\_b \\\\| c'
+
+    Args:
+        text: anything.
+    """
     flat = " ".join(text.split())
     return "".join(f"\\{letter}" if letter in r"\`*_{}[]<>#|" else letter for letter in flat)

@@ -23,11 +23,13 @@ from rl_transfer.frame import (
 )
 from rl_transfer.frame.scores import ScoringRequest, SourceScores
 from rl_transfer.results import PLAYED, RunFolder
+from rl_transfer.results.published import PublishedPolicy
 from rl_transfer.rl.environments import spaces
 from rl_transfer.rl.environments.described import as_spec
 from rl_transfer.rl.environments.evaluate import Episodes, Evaluator, SinglePlayers
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.normalization import PREFIX
+from rl_transfer.rl.publishing import publish_policy
 from rl_transfer.rl.scores.run import execute_scoring
 from rl_transfer.rl.scores.score import check_steps
 from rl_transfer.rl.scores.several import score_sources
@@ -158,6 +160,10 @@ class RLRoom:
             **({"notes": [*notes]} if notes else {}),
         }
         return Measured(data, text)
+
+    def publish(self, argument: str, folder: Path) -> PublishedPolicy:
+        """Write a policy for this package and for SB3; see :meth:`rl_transfer.frame.Room.publish`."""
+        return publish_policy(argument, folder)
 
     def score_sources(
         self, arguments: Sequence[str], request: ScoringRequest, say: Say = silent

@@ -23,6 +23,7 @@ from rl_transfer.frame import (
 )
 from rl_transfer.frame.scores import ScoringRequest, SourceScores
 from rl_transfer.results import ACCURACY_DIGITS, Labels, RunFolder
+from rl_transfer.results.published import PublishedPolicy
 from rl_transfer.spec import locate
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.labelled import LabelledData
@@ -173,6 +174,24 @@ class SupervisedRoom:
             request.of_policies,
         )
         return self.measure(argument, self.named_data(request.data), request)
+
+    def publish(self, argument: str, folder: Path) -> PublishedPolicy:
+        """Nothing: classifiers are not published.
+
+        Args:
+            argument: bundle or run folder.
+            folder: stays empty.
+
+        Returns:
+            Never.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(
+            f"{argument} is {self.kind.classifier}; policies are published, classifiers are not. Its bundle "
+            "(bundle.json, tensors.safetensors) is what others need to go on from it"
+        )
 
     def score_sources(
         self, arguments: Sequence[str], request: ScoringRequest, say: Say = silent

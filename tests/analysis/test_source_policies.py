@@ -185,7 +185,7 @@ def test_few_policies_are_checkpoints_wherever_a_verdict_is_read(sources: list[s
     assert f"▲ {entry.outcome}" in verdict_table(matrix)
     assert f", from {entry.outcome} of base" in verdict_table(matrix)
     assert f"from {entry.outcome} of base" in cell_details(cell, matrix)
-    assert f"**▲ {entry.outcome}**" in markdown_table(matrix)
+    assert f"**▲ {entry.outcome}**" in markdown_table(matrix, matrix.cells)
     drawn = heatmap(matrix)
     assert any(item.get_text().startswith("▲† ") for axes in drawn.axes for item in axes.texts)
     (data,) = [each for each in json.loads(json.dumps(summary(matrix))) if each["strategy"] == "fine-tune"]

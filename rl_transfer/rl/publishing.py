@@ -1,0 +1,108 @@
+"""A policy as files that others load: our bundle, Stable-Baselines3's zip, an ONNX graph."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rl_transfer.core import verify_bundle
+from rl_transfer.errors import BundleError
+from rl_transfer.frame import bundle_folder
+from rl_transfer.results.published import PublishedPolicy
+from rl_transfer.rl.environments import spaces
+from rl_transfer.rl.environments.described import as_spec
+from rl_transfer.rl.policies.bundle import Policy, load_policy
+from rl_transfer.rl.policies.export import STATISTICS_NAME, export_sb3
+from rl_transfer.rl.policies.traits import traits_of
+from rl_transfer.spec import Environment
+from rl_transfer.spec.base import Json
+from rl_transfer_envs import EnvError, canonical
+from rl_transfer_envs.show.catalogue import show_rows
+
+IMPORT_HINT = "A foreign policy is brought in first: `rl-transfer policies import`"
+BUNDLE_FILES = {
+    "bundle.json": "what the policy is: network, spaces, environment, training",
+    "tensors.safetensors": "its weights and normalisation statistics",
+}
+
+
+def publish_policy(argument: str, folder: Path) -> PublishedPolicy:
+    """Write a policy so that this package, and plain Stable-Baselines3, load it.
+
+    Args:
+        argument: bundle, run folder, or an address such as ``results/x:heavy/fine-tune/0``.
+        folder: an empty folder.
+
+    Returns:
+        What was written, and of what.
+
+    Raises:
+        BundleError: there is no such bundle, or it was altered.
+    """
+    bundle = bundle_folder(Path(argument), hint=IMPORT_HINT)
+    policy = load_policy(bundle)
+    for name in BUNDLE_FILES:
+        shutil.copyfile(bundle / name, folder / name)
+    if verify_bundle(folder) != policy.digest:
+        raise BundleError(f"{bundle} was changed while it was read; publish it again")
+    return _with_zip(_described(policy), policy, folder)
+
+
+def _described(policy: Policy) -> PublishedPolicy:
+    space = policy.module.observation_space, policy.module.action_space
+    return PublishedPolicy(
+        algorithm=policy.algorithm.name,
+        package=traits_of(policy.algorithm.name).package,
+        policy=policy.algorithm.policy,
+        env=policy.described_env.id,
+        arguments=policy.described_env.kwargs,
+        perturbations=[*_perturbations(policy.described_env)],
+        observations=spaces.in_short(space[0]),
+        actions=spaces.in_short(space[1]),
+        parameters=sum(each.numel() for each in policy.module.parameters()),
+        steps=policy.metadata.get("training", {}).get("total_steps"),
+        digest=policy.digest,
+        files=BUNDLE_FILES,
+        sb3=None,
+        vec_normalize=None,
+        onnx=None,
+        notes=[str(note) for note in policy.metadata.get("notes") or ()],
+    )
+
+
+def _with_zip(found: PublishedPolicy, policy: Policy, folder: Path) -> PublishedPolicy:
+    if policy.metadata.get("progressive"):
+        note = "There is no zip for Stable-Baselines3, which does not know the network's progressive column"
+        return replace(found, notes=[*found.notes, note])
+    name = f"{found.name}.zip"
+    export_sb3(folder, folder / name)
+    files = {**found.files, name: f"the same policy for Stable-Baselines3: `{found.algorithm}.load`"}
+    statistics = STATISTICS_NAME if (folder / STATISTICS_NAME).exists() else None
+    if statistics is not None:
+        files[statistics] = "its normalisation statistics for Stable-Baselines3: `VecNormalize.load`"
+    return replace(found, files=files, sb3=name, vec_normalize=statistics)
+
+
+def _perturbations(env: Environment) -> Iterator[str]:
+    """Each perturbation with what it changes; as it is given where the environment is not installed."""
+    try:
+        entries: Sequence[Mapping[str, Json]] = canonical(as_spec(env))["perturb"]
+        rows = {row["name"]: row for row in show_rows(env.id)}
+    except EnvError:
+        entries, rows = env.perturb, {}
+    for entry in entries:
+        for name, value in entry.items():
+            inner = value if isinstance(value, dict) else {"": value}
+            for key, each in inner.items():
+                row = rows.get(f"{name}.{key}" if key else name)
+                where = f"{name} {key}".strip()
+                yield f"{where}: {each}{_explained(row)}"
+
+
+def _explained(row: dict[str, str] | None) -> str:
+    if row is None:
+        return ""
+    unit = "" if row["unit"] == "1" else f" {row['unit']}"
+    return f" ({row['summary']}; as registered: {row['default']}{unit})"

@@ -1,0 +1,220 @@
+"""Policies for others: what is written, what the card claims, and that it loads back as what it was."""
+
+import json
+import shutil
+import statistics
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+import rl_transfer as rt
+from rl_transfer.api.given import read_config
+from rl_transfer.core import load_bundle, save_bundle
+from rl_transfer.errors import BundleError, ConfigError, EnvironmentSpecError, StoreError
+from rl_transfer.results import run_id
+from rl_transfer.spec.experiment import SingleTransferConfig
+from rl_transfer.sweep.dispatch import SUITES, TRAIN, TRANSFER
+from rl_transfer.sweep.sweep import prepare, run_sweep
+from support.cli import calling
+from support.foreign import sb3_class
+from support.sweeps import TWO_ARMS, InThisProcess, write_suite
+
+TINY: dict[str, Any] = {
+    "name": "tiny",
+    "env": {"id": "CartPole-v1"},
+    "algorithm": {"name": "A2C", "n_envs": 2, "n_steps": 8, "normalize": {"reward": False}},
+    "training": {"total_steps": 64, "engine": "sb3"},
+    "evaluation": {"every": 32, "episodes": 3},
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> rt.SingleRun:
+    return rt.train(TINY, output=tmp_path_factory.mktemp("source"), events=False)
+
+
+@pytest.fixture(scope="module")
+def published(trained: rt.SingleRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return rt.publish(trained, tmp_path_factory.mktemp("out") / "agent", license="MIT", episodes=4)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sweep")
+    suite = read_config(write_suite(folder, TWO_ARMS), SUITES, "suites", None).config
+    plan = prepare(suite, folder / "swept", lambda _: None, events=False)
+    run_sweep(plan, InThisProcess, lambda _, __: None)
+    return folder / "swept"
+
+
+def card(folder: Path) -> tuple[dict[str, Any], str]:
+    """Header and text of a card."""
+    _, header, text = (folder / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    return YAML(typ="safe").load(header), text
+
+
+def test_the_folder_is_the_policy(published: Path, trained: rt.SingleRun, tmp_path: Path) -> None:
+    names = {"README.md", "bundle.json", "config.yaml", "tensors.safetensors", "vecnormalize.pkl"}
+    assert {path.name for path in published.iterdir()} == names | {"a2c-CartPole-v1.zip"}
+    assert load_bundle(published).digest == load_bundle(trained.bundle).digest
+    assert rt.evaluate(published, episodes=5).data == rt.evaluate(trained, episodes=5).data
+    budget = {"training": {"total_steps": 16, "engine": "sb3"}, "evaluation": {"every": 16, "episodes": 1}}
+    config = {**TINY, **budget, "strategy": "fine-tune"}
+    target = rt.transfer(published, config, output=tmp_path, events=False)
+    assert target.config["source"] == f"digest:{load_bundle(trained.bundle).digest}"
+
+
+def test_stable_baselines3_plays_the_same(published: Path, trained: rt.SingleRun) -> None:
+    found = rt.evaluate(published / "a2c-CartPole-v1.zip", episodes=3)
+    assert found["returns"] == rt.evaluate(trained, episodes=3)["returns"]
+    assert sb3_class("A2C").load(published / "a2c-CartPole-v1.zip", device="cpu").num_timesteps == 64
+
+
+def test_the_config_makes_the_run_again(published: Path, trained: rt.SingleRun) -> None:
+    config = read_config(published / "config.yaml", TRAIN, "train", None).config
+    assert run_id(config.run()) == trained.id
+
+
+def test_the_header_is_what_the_hub_reads(published: Path) -> None:
+    header, text = card(published)
+    returns = cast("list[float]", rt.evaluate(published, episodes=4)["returns"])
+    (result,) = header["model-index"][0]["results"]
+    (metric,) = result["metrics"]
+    mean, spread = statistics.fmean(returns), statistics.stdev(returns)
+    assert metric["value"] == f"{mean:.2f} +/- {spread:.2f}"
+    assert (metric["type"], result["dataset"]["type"]) == ("mean_reward", "CartPole-v1")
+    assert (header["license"], header["library_name"]) == ("mit", "stable-baselines3")
+    assert {"reinforcement-learning", "a2c", "CartPole-v1"} <= {*header["tags"]}
+    assert f"| this policy, 4 episodes with root seed 0, likeliest actions | {mean:.2f} |" in text
+
+
+def test_the_interval_is_students_t_over_the_episodes(published: Path) -> None:
+    returns = np.array(rt.evaluate(published, episodes=4)["returns"], dtype=float)
+    half = 3.182446 * returns.std(ddof=1) / 2  # t of 3 degrees of freedom at 0.975, divided by √4
+    assert f"| {returns.mean() - half:.2f} to {returns.mean() + half:.2f} |" in card(published)[1]
+
+
+def test_without_licence_and_episodes_the_card_says_so(trained: rt.SingleRun, tmp_path: Path) -> None:
+    header, text = card(rt.publish(trained, tmp_path / "a", episodes=0))
+    assert "license" not in header
+    assert "Not given by whoever published this" in text
+    (last,) = [point for point in trained.points if point["step"] == 64]
+    assert f"last evaluation of its training | {statistics.fmean(last['returns']):.2f} |" in text
+    shutil.copytree(trained.bundle, tmp_path / "alone")
+    header, text = card(rt.publish(tmp_path / "alone", tmp_path / "b", episodes=0))
+    assert "model-index" not in header
+    assert "Not measured" in text
+    assert not (tmp_path / "b" / "config.yaml").exists()
+
+
+def test_one_episode_and_equal_ones_have_no_interval(trained: rt.SingleRun, tmp_path: Path) -> None:
+    header, text = card(rt.publish(trained, tmp_path / "one", episodes=1))
+    assert "+/-" not in header["model-index"][0]["results"][0]["metrics"][0]["value"]
+    assert "1 episode with root seed 0, likeliest actions" in text
+
+
+def test_after_a_sweep_the_card_has_the_verdict(swept: Path, tmp_path: Path) -> None:
+    run = f"{swept}:reversed/fine-tune/1"
+    header, text = card(rt.publish(run, tmp_path / "agent", episodes=2))
+    results = rt.load_sweep(swept)
+    (cell,) = [each for each in results.cells if (each.target, each.strategy) == ("reversed", "fine-tune")]
+    entry = cell.comparisons["auc_gain"]
+    assert entry.reason in text.replace("\\", "")
+    assert "over 2 seeds" in text
+    value = cell.metrics["final_performance"].value
+    assert f"all 2 runs of fine-tune from base on reversed, final performance | {value.mean:.2f} |" in text
+    assert "transfer-learning" in header["tags"]
+    assert "action\\_remap" in text
+    assert "reverse" in text
+    record = next(each.record for each in results.runs if each.record and f"`{each.id}`, root" in text)
+    config = read_config(tmp_path / "agent" / "config.yaml", TRANSFER, "transfer", None).config
+    assert isinstance(config, SingleTransferConfig)
+    source = next(row["needs"][0] for row in _rows(swept) if row["id"] == record["id"])
+    assert run_id(config.transfer_run(source)) == record["id"]
+
+
+def test_a_source_of_a_sweep_stands_among_its_like(swept: Path, tmp_path: Path) -> None:
+    _, text = card(rt.publish(f"{swept}:source/base/0", tmp_path / "agent", episodes=2))
+    scores = rt.load_sweep(swept).matrix.sources["base"].scores
+    mean = statistics.fmean(scores.values())
+    assert f"all 2 policies of the source base, last evaluation | {mean:.2f} |" in text
+    assert "## Transfer" not in text
+
+
+def test_a_transfer_of_no_sweep_has_no_verdict(trained: rt.SingleRun, tmp_path: Path) -> None:
+    run = rt.transfer(trained, "cartpole-reversed-actions", strategy="fine-tune", output=tmp_path / "x",
+                      training__total_steps=32, evaluation__every=32, events=False)  # fmt: skip
+    _, text = card(rt.publish(run, tmp_path / "agent", episodes=2))
+    assert "**No verdict**: the run is of no sweep" in text
+
+
+def test_what_cannot_be_published_is_refused_and_nothing_stays(trained: rt.SingleRun, tmp_path: Path) -> None:
+    target = tmp_path / "agent"
+    shutil.copytree(trained.bundle, tmp_path / "altered")
+    content = bytearray((tmp_path / "altered" / "tensors.safetensors").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "altered" / "tensors.safetensors").write_bytes(content)
+    zoo = load_bundle(trained.bundle)
+    elsewhere = {**zoo.metadata, "env": {"id": "Anywhere-v0"}}
+    save_bundle(tmp_path / "elsewhere", {**zoo.tensors, **zoo.state()}, elsewhere, kind="policy")
+    for policy, error, message in (
+        (tmp_path / "altered", BundleError, "altered"),
+        (tmp_path / "nothing", BundleError, "no such bundle or run folder.*policies import"),
+        (tmp_path / "elsewhere", EnvironmentSpecError, "Anywhere-v0"),
+    ):
+        with pytest.raises(error, match=message):
+            rt.publish(policy, target)
+    with pytest.raises(ConfigError, match="licence 'any one': expected one word"):
+        rt.publish(trained, target, license="any one")
+    with pytest.raises(ConfigError, match="-1 episodes"):
+        rt.publish(trained, target, episodes=-1)
+    assert not [path for path in tmp_path.iterdir() if "agent" in path.name]
+
+
+def test_nothing_is_overwritten(trained: rt.SingleRun, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    assert rt.publish(trained, tmp_path / "mine", episodes=0) == tmp_path / "mine", "it was empty"
+    before = {path.name: path.read_bytes() for path in (tmp_path / "mine").iterdir()}
+    with pytest.raises(StoreError, match="mine is not empty"):
+        rt.publish(trained, tmp_path / "mine", episodes=0)
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "mine").iterdir()}
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    for name in ("file", "link"):
+        with pytest.raises(StoreError, match="is no folder"):
+            rt.publish(trained, tmp_path / name, episodes=0)
+
+
+def test_words_of_a_bundle_do_nothing_in_the_card(trained: rt.SingleRun, tmp_path: Path) -> None:
+    zoo = load_bundle(trained.bundle)
+    notes = ["[click](http://x) | <script>", "two\nlines\n# heading"]
+    save_bundle(
+        tmp_path / "b", {**zoo.tensors, **zoo.state()}, {**zoo.metadata, "notes": notes}, kind="policy"
+    )
+    _, text = card(rt.publish(tmp_path / "b", tmp_path / "agent", episodes=0))
+    assert "- \\[click\\](http://x) \\| \\<script\\>\n- two lines \\# heading" in text
+
+
+def test_the_command_writes_the_same(
+    trained: rt.SingleRun, published: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    call = calling(capfd)
+    found = call(
+        "policies", "publish", str(trained.folder), str(tmp_path / "a"), "--license", "mit", "--episodes", "4"
+    )
+    assert found.code == 0, found.err
+    assert "read its README.md before you share it" in found.out
+    for name in ("bundle.json", "config.yaml", "tensors.safetensors"):
+        assert (tmp_path / "a" / name).read_bytes() == (published / name).read_bytes()
+    assert card(tmp_path / "a")[0] == card(published)[0]
+    again = call("policies", "publish", str(trained.folder), str(tmp_path / "a"))
+    assert again.code == StoreError.exit_code
+    assert "is not empty" in again.err
+
+
+def _rows(swept: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads((swept / "sweep.json").read_text(encoding="utf-8"))["runs"]
+    return rows
