@@ -9,8 +9,12 @@ from ruamel.yaml import YAML
 
 from rl_transfer.spec.base import Json
 
-_WIDEST = 2**16
-"""Characters of a line; no text is broken into several."""
+_STYLE = {
+    "default_flow_style": False,
+    "allow_unicode": True,
+    "width": 2**16,  # no text is broken into several lines
+    "sort_base_mapping_type_on_output": False,
+}
 
 
 def yaml_text(data: Mapping[str, Json]) -> str:
@@ -30,10 +34,8 @@ def yaml_text(data: Mapping[str, Json]) -> str:
         The text, keys in the order given, with a line break at its end.
     """
     yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.allow_unicode = True
-    yaml.width = _WIDEST
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment] # annotated as None
+    for option, value in _STYLE.items():
+        setattr(yaml, option, value)
     stream = io.StringIO()
     yaml.dump(dict(data), stream)
     return stream.getvalue()
