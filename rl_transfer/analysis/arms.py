@@ -199,6 +199,8 @@ class Band:
     """NaN with fewer than two runs."""
     high: FloatArray
     runs: int
+    each: FloatArray
+    """What it is the mean of, array [observation, n+1]."""
 
 
 def band(
@@ -233,6 +235,7 @@ def band(
         low=np.array([interval.low for interval in intervals]),
         high=np.array([interval.high for interval in intervals]),
         runs=len(curves),
+        each=stacked,
     )
 
 

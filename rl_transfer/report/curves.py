@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from numpy.typing import NDArray
 
 from rl_transfer.analysis import words
 from rl_transfer.analysis.model import Cell, Matrix
-from rl_transfer.report.style import INK, MUTED, Look, drawing, looks
+from rl_transfer.report.style import GAIN, INK, LOSS, MUTED, Look, drawing, looks
 from rl_transfer.report.svg_text import noted
 
+_MOST_COLUMNS = 2
+"""Of panels; those of more sources stand in several lines."""
+_MOST_SEEDED = 3
+"""With more sources than this panels have no lines of single seeds."""
 _MOST_STRIPS = 24
 """Evaluations whose values the page shows where somebody points."""
 
 
 def learning_curves(matrix: Matrix, target: str) -> Figure:
-    """Mean curves with intervals of every strategy on ``target``; one panel per source.
+    """Mean curves with intervals of every strategy on ``target``, and thin ones of its seeds, by source.
 
     The baseline and the controls stand in every panel; horizontal lines mark chance and the
     reference of the scores. Below each panel are the differences to the from-scratch arm with their
@@ -38,16 +44,19 @@ def learning_curves(matrix: Matrix, target: str) -> Figure:
     with drawing():
         differing = any(cell.parting for cell in matrix.select(target=target))
         rows = (2.7, 1.4) if differing else (3.0,)
-        size = (1.2 + 5.6 * len(sources), 1.3 + sum(rows) + _legend_height(len(styles)))
+        columns = min(_MOST_COLUMNS, len(sources))
+        lines = math.ceil(len(sources) / columns)
+        size = (1.2 + 5.6 * columns, 1.3 + lines * sum(rows) + _legend_height(len(styles)))
         figure = Figure(figsize=size, layout="constrained")
-        panels, *below = figure.subplots(
-            len(rows), len(sources), squeeze=False, sharey="row", sharex="col", height_ratios=rows
+        grid = figure.subplots(
+            lines * len(rows), columns, squeeze=False, sharex=True, height_ratios=rows * lines
         )
+        panels, *below = (_side_by_side(grid[row :: len(rows)], len(sources)) for row in range(len(rows)))
         for axes, source in zip(panels, sources, strict=True):
             cells = [cell for cell in matrix.select(target=target) if cell.source in (None, source)]
-            _curves(axes, cells, styles)
+            _curves(axes, cells, styles, each_seed=len(sources) <= _MOST_SEEDED)
             _values(axes, cells, matrix)
-            _levels(axes, matrix, target, named=axes is panels[-1])
+            _levels(axes, matrix, target, named=axes is panels[min(columns, len(sources)) - 1])
             missing = [
                 f"{cell.strategy}: {len(cell.finished)} of {len(cell.seeds)} runs"
                 for cell in cells
@@ -57,20 +66,22 @@ def learning_curves(matrix: Matrix, target: str) -> Figure:
             axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
             if len(sources) > 1:
                 axes.set_title(f"from {source}", loc="left")
-        for axes, source in zip(below[0] if below else (), sources, strict=False):
+        for axes, source in zip(below[0] if below else [], sources, strict=False):
             _differences(
                 axes, [c for c in matrix.select(target=target) if c.source in (None, source)], styles
             )
-        for axes in (below or [panels])[0]:
+        for axes in (below or [panels])[0][-columns:]:
             axes.set_xlabel(matrix.unit)
+            axes.tick_params(labelbottom=True)
         panels[0].set_ylabel(matrix.measure)
         _fit_heights(panels, matrix, target)
         share = f"{matrix.settings.confidence:.0%}"
-        figure.suptitle(f"{target}: mean over seeds, {share} interval at each step", fontsize=11.5)
+        thin = "; thin: each seed" if len(sources) <= _MOST_SEEDED else ""
+        figure.suptitle(f"{target}: mean over seeds, {share} interval at each step{thin}", fontsize=11.5)
         if below:
             below[0][0].set_ylabel(f"over {matrix.baseline}")
             below[0][0].set_title(
-                f"difference, {share} band for all steps at once; shaded where the arms part",
+                f"difference, {share} band for all steps at once; shaded where the arms part (blue: gain)",
                 loc="left", fontsize=8.5, weight="normal",
             )  # fmt: skip
         handles, labels = panels[0].get_legend_handles_labels()
@@ -85,12 +96,24 @@ def learning_curves(matrix: Matrix, target: str) -> Figure:
     return figure
 
 
+def _side_by_side(grid: NDArray[Any], count: int) -> list[Axes]:
+    """The first panels of some lines of a grid, with one vertical axis; the rest is left empty."""
+    found: list[Axes] = [*grid.ravel()]
+    for place, axes in enumerate(found[1:count], start=1):
+        axes.sharey(found[0])
+        axes.tick_params(labelleft=place % grid.shape[1] == 0)
+    for axes in found[count:]:
+        axes.set_visible(False)
+    return found[:count]
+
+
 def _legend_height(entries: int) -> float:
     """Inches that a legend in three columns needs beyond its first three rows: not those of the panels."""
     return 0.17 * max(0, math.ceil(entries / 3) - 3)
 
 
-def _curves(axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look]) -> None:
+def _curves(axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look], *, each_seed: bool) -> None:
+    """Means with intervals, cut off at what is possible; thin lines are the seeds."""
     for place, cell in enumerate(cells):
         if cell.band is None:
             continue
@@ -108,10 +131,15 @@ def _curves(axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look]) -> No
             label=f"{cell.strategy}{note}",
             zorder=3,
         )
+        if each_seed:
+            many = len(cell.band.each)
+            gaps = np.column_stack([cell.band.each, np.full(many, np.nan)]).ravel()
+            steps = np.tile([*cell.band.steps, np.nan], many)
+            axes.plot(steps, gaps, color=look.colour, linewidth=0.5, alpha=min(0.45, 4 / many), zorder=2.5)
         axes.fill_between(
             cell.band.steps,
-            cell.band.low,
-            cell.band.high,
+            np.clip(cell.band.low, *cell.scale.possible),
+            np.clip(cell.band.high, *cell.scale.possible),
             color=look.colour,
             alpha=0.14,
             linewidth=0,
@@ -140,7 +168,10 @@ def _values(axes: Axes, cells: Sequence[Cell], matrix: Matrix) -> None:
 
 
 def _differences(axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look]) -> None:
-    """Differences to the from-scratch arm; the gap between 0 and a band that leaves it out is shaded."""
+    """Differences to the from-scratch arm; the gap between 0 and a band that leaves it out is shaded.
+
+    Blue where it is a gain and orange where it is a loss, as in the matrix.
+    """
     axes.axhline(0, color="black", linewidth=0.9, zorder=1)
     shown, edges = [0.0], [0.0]
     for cell in cells:
@@ -151,7 +182,9 @@ def _differences(axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look]) 
         axes.fill_between(
             band.steps, band.low, band.high, color=look.colour, alpha=0.1, linewidth=0, zorder=2
         )
-        axes.fill_between(band.steps, 0, band.parted, color=look.colour, alpha=0.45, linewidth=0, zorder=2.5)
+        for colour, part in ((GAIN, np.maximum(band.parted, 0)), (LOSS, np.minimum(band.parted, 0))):
+            if np.any(part):
+                axes.fill_between(band.steps, 0, part, color=colour, alpha=0.35, linewidth=0, zorder=2.5)
         shown += band.mean.tolist()
         edges += [*band.low.tolist(), *band.high.tolist()]
     room = 0.4 * (max(shown) - min(shown) or 1.0)
@@ -187,8 +220,9 @@ def _fit_heights(panels: Sequence[Axes], matrix: Matrix, target: str) -> None:
     room = 0.25 * (high - low or 1.0)
     edges = np.concatenate([np.concatenate([band.low, band.high]) for band in bands])
     edges = edges[np.isfinite(edges)] if np.isfinite(edges).any() else means[np.isfinite(means)]
-    bottom = max(min(low, float(edges.min())), low - room)
-    top = min(max(high, float(edges.max())), high + room)
+    least, greatest = scale.possible
+    bottom = max(min(low, float(edges.min())), low - room, min(least, low))
+    top = min(max(high, float(edges.max())), high + room, max(greatest, high))
     margin = 0.03 * (top - bottom or 1.0)
     panels[0].set_ylim(bottom - margin, top + margin)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgba
+from matplotlib.colors import AsinhNorm, LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -28,10 +28,19 @@ Row = tuple[str, str | None]
 
 CHECKPOINT = "†"
 """Beside the symbol of a verdict that holds for its checkpoints and not for their source task."""
+_MOST = 5.0
+"""Scores at which colours saturate at the latest."""
+_LINEAR = 0.5
+"""Up to about here colours go in proportion, beyond it with the logarithm."""
+_TICKS = (0.25, 0.5, 1, 2, 5)
+_DARK = 0.26
+"""So far from the middle of the colours text is pale."""
 _BLANK = "#f0f0f0"
 _VEIL = "#fefefe"
 """Behind the text of hatched cells; like the middle of the colours, no white that a dark page turns round."""
-GAIN_COLOURS = LinearSegmentedColormap.from_list("gain", [NEGATIVE, "#f1a340", _VEIL, "#67a9cf", POSITIVE])
+GAIN_COLOURS = LinearSegmentedColormap.from_list(
+    "gain", ["#6b2f03", NEGATIVE, "#f1a340", _VEIL, "#67a9cf", POSITIVE, "#052f5f"]
+)
 """From loss through none to gain."""
 _LEGEND = (
     "▲ positive\u2003▼ negative\u2003≈ equivalent\u2003? inconclusive (hatched)\u2003"
@@ -42,8 +51,9 @@ _LEGEND = (
 def heatmap(matrix: Matrix) -> Figure:
     """One panel per judged metric; rows are strategy and source, columns targets; controls below a gap.
 
-    Colour runs from orange (loss) through white to blue (gain), over at most ±1 score, pale where the verdict
-    is inconclusive; the sign, a symbol and hatching say the same in black and white. Each target that is
+    Colour runs from orange (loss) through white to blue (gain), up to the largest of them or ±5 scores; steps
+    are finer near 0, so that small gains and large ones are told apart. It is pale where the verdict is
+    inconclusive; the sign, a symbol and hatching say the same in black and white. Each target that is
     judged on raw values has a scale of its own, up to its largest gain or loss.
 
     Args:
@@ -109,7 +119,7 @@ def _positions(rows: Sequence[Row], matrix: Matrix) -> list[float]:
 def _limits(matrix: Matrix) -> dict[str, float]:
     """Target → where its colours saturate, in the unit that its gains are judged in.
 
-    Scores share the largest gain, but within 0.25 … 1; raw values cannot be compared between targets.
+    Scores share the largest gain, but within 0.25 … 5; raw values cannot be compared between targets.
     """
     raw = {name for name, info in matrix.targets.items() if info.scale.is_raw}
     found: dict[str, float] = {}
@@ -118,8 +128,12 @@ def _limits(matrix: Matrix) -> dict[str, float]:
             if math.isfinite(entry.gain.point):
                 found[cell.target] = max(found.get(cell.target, 0.0), abs(entry.gain.point))
     scores = [value for name, value in found.items() if name not in raw]
-    shared = float(np.clip(max(scores, default=1.0), 0.25, 1.0))
+    shared = float(np.clip(max(scores, default=1.0), 0.25, _MOST))
     return {name: (found.get(name) or 1.0) if name in raw else shared for name in matrix.targets}
+
+
+def _norm(limit: float, *, raw: bool) -> AsinhNorm:
+    return AsinhNorm(_LINEAR * limit if raw else _LINEAR, -limit, limit)
 
 
 def _panel(
@@ -160,8 +174,9 @@ def _target_label(name: str, matrix: Matrix) -> str:
 
 def _cell(axes: Axes, x: float, y: float, cell: Cell, metric: Judged, limit: float, matrix: Matrix) -> None:
     entry, labels = cell.comparisons[metric], matrix.labels
+    norm = _norm(limit, raw=matrix.targets[cell.target].scale.is_raw)
     coloured = math.isfinite(entry.gain.point)
-    face = GAIN_COLOURS(Normalize(-limit, limit)(entry.gain.point)) if coloured else to_rgba(_BLANK)
+    face = GAIN_COLOURS(norm(entry.gain.point)) if coloured else to_rgba(_BLANK)
     unsure = entry.verdict is Verdict.INCONCLUSIVE
     if unsure and coloured:
         red, green, blue, alpha = face
@@ -181,7 +196,7 @@ def _cell(axes: Axes, x: float, y: float, cell: Cell, metric: Judged, limit: flo
     )
     linked(box, cell_anchor(cell, matrix))
     axes.add_patch(box)
-    dark = coloured and abs(entry.gain.point) > 0.68 * limit
+    dark = coloured and abs(float(norm(entry.gain.point)) - 0.5) > _DARK
     ink = ON_STRONG if dark and not unsure else ON_PALE
     veil = {"facecolor": _VEIL, "alpha": 0.8, "edgecolor": "none", "pad": 1.2} if unsure else None
     first, second = _texts(cell, entry, labels)
@@ -222,14 +237,25 @@ def _colour_bar(figure: Figure, panels: Sequence[Axes], matrix: Matrix, limits: 
     raw = [name for name, info in matrix.targets.items() if info.scale.is_raw]
     scores = [limits[name] for name in matrix.targets if name not in raw]
     limit = scores[0] if scores else 1.0
+    gains = [
+        abs(entry.gain.point)
+        for cell in matrix.cells
+        if cell.target not in raw
+        for entry in cell.comparisons.values()
+    ]
+    beyond = any(gain > limit for gain in gains)
     aspect = 5.5 * figure.get_figheight()  # the same width in inches whatever the height
     bar = figure.colorbar(
-        ScalarMappable(Normalize(-limit, limit), GAIN_COLOURS),
-        ax=list(panels), shrink=0.7, aspect=aspect, pad=0.015, extend="both" if scores else "neither",
+        ScalarMappable(_norm(limit, raw=not scores), GAIN_COLOURS),
+        ax=list(panels), shrink=0.7, aspect=aspect, pad=0.015, extend="both" if beyond else "neither",
     )  # fmt: skip
     share = "gain as a share of the target's largest"
     label = "gain in normalised score" if scores else share
     if scores and raw:
         label += f" (raw: {share[5:]})"
+    shown = [each for each in _TICKS if each <= limit]
+    bar.set_ticks([*(-each for each in reversed(shown)), 0, *shown])
+    bar.ax.yaxis.set_major_formatter(lambda value, _: _signed(value, 3) if value else "0")
+    bar.minorticks_off()
     bar.set_label(textwrap.fill(label, max(24, int(12 * figure.get_figheight()))))
     bar.outline.set_visible(False)

@@ -26,7 +26,7 @@ from rl_transfer.report.ranking_view import ranking_section
 from rl_transfer.report.selection_view import selection_section
 from rl_transfer.report.style import themed
 from rl_transfer.report.tuning_section import tuning_section
-from rl_transfer.report.verdict_view import facets, filtered, verdict_table
+from rl_transfer.report.verdict_view import facets, filtered, small_spans, verdict_table
 from rl_transfer.wording import counted, in_words
 
 
@@ -84,6 +84,7 @@ def _results(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
             f"Gains in {words.scale_of_gains(matrix)} with intervals. * A control puts it in doubt.",
             class_="muted",
         ),
+        items(small_spans(matrix), class_="muted"),
         _figure(drawings, "heatmap", "The transfer matrix: gain, interval and verdict of every cell."),
         tag("h2", "Learning curves"),
         tag("div", joined(curves), class_=f"grid{wide}"),

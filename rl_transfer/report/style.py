@@ -21,6 +21,8 @@ NEGATIVE = "#b35806"
 """Orange end of the diverging scale."""
 POSITIVE = "#2166ac"
 """Blue end of the diverging scale."""
+GAIN, LOSS = "#2166ad", "#b35807"
+"""As the ends of that scale, for areas that a dark page may lighten."""
 ON_PALE, ON_STRONG = "#1b1b1b", "#fdfdfd"
 """Text on a colour that encodes a number: unlike that of the page, it stays what it is on a dark page."""
 
@@ -63,7 +65,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 _VARIABLES = {
     INK: "ink", MUTED: "muted", _GRID: "grid", "#dcdcdc": "rule", "#bdbdbd": "rule", "#ffffff": "paper",
-    _BLACK: "black", _CONTROL: "control",
+    _BLACK: "black", _CONTROL: "control", GAIN: "gain", LOSS: "loss",
     **{colour: f"c{place}" for place, colour in enumerate(_COLOURS)},
 }  # fmt: skip
 """Colours as matplotlib writes them → variables of static/page.css."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 from rl_transfer.analysis import words
 from rl_transfer.analysis.comparison import JUDGED
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix
+from rl_transfer.analysis.score_scale import CLEAR_ERRORS
 from rl_transfer.report.markup import BREAK, Attributed, Html, joined, table, tag
 from rl_transfer.report.sections import cell_anchor, verdict_span
 
 MOST_COLUMNS = 4
 """With more targets than this each cell has a row of its own."""
+_UNCLEAR = 0.25
+"""Share of a scale's span that its error may be before the page warns."""
 
 
 def filtered(content: Html) -> Html:
@@ -62,6 +67,31 @@ def verdict_table(matrix: Matrix) -> Html:
         first = next(cell for cell in found if cell is not None)
         rows.append([_strategy(first, matrix), *(_verdicts(cell, matrix) if cell else "" for cell in found)])
     return filtered(table(["", *head], rows, class_="verdicts cards sortable"))
+
+
+def small_spans(matrix: Matrix) -> list[str]:
+    """Where the unit of scores is little beside its own error: gains are large there because it is small.
+
+    Args:
+        matrix: a finished analysis.
+
+    Returns:
+        A sentence per target; none for targets that are judged on raw values.
+    """
+    found, digits = [], words.digits(matrix.labels)
+    for name, info in matrix.targets.items():
+        scale = info.scale
+        error = CLEAR_ERRORS * math.hypot(scale.random_error, scale.reference_error)
+        if scale.is_raw or not error > _UNCLEAR * scale.span:
+            continue
+        span, near, one, zero = (
+            words.number(value, digits=digits) for value in (scale.span, error, scale.reference, scale.random)
+        )
+        found.append(
+            f"{name}: a score of 1 is worth only {span} ± {near} (two standard errors; reference {one}, "
+            f"{matrix.labels.zero} {zero}), so gains in scores are large and their intervals wide."
+        )
+    return found
 
 
 def _strategy(cell: Cell, matrix: Matrix) -> Html:

@@ -1,5 +1,6 @@
 import colorsys
 import struct
+from dataclasses import replace
 from typing import Any
 
 import matplotlib
@@ -9,11 +10,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from analysis.hand_made import FAST, SLOW, arm, shifted, sweep, two_arms
+from analysis.synthetic import QUICKSTART, STRATEGIES, SyntheticSweep
 from rl_transfer.analysis import analyse, read_sweep
 from rl_transfer.report.curves import jump_start, learning_curves, profiles
 from rl_transfer.report.figures import all_figures, safe_name
 from rl_transfer.report.heatmap import heatmap
-from rl_transfer.report.style import looks, png, svg
+from rl_transfer.report.style import GAIN, LOSS, looks, png, svg
+from rl_transfer.report.verdict_view import small_spans
 from support.untyped import untyped
 
 
@@ -217,3 +220,60 @@ def test_figures_of_a_single_seed_and_of_the_baseline_alone():
         figures = dict(all_figures(matrix))
         assert set(figures) == {"heatmap", "curves-task", "jump-start", "profiles"}
         assert all(png(figure).startswith(b"\x89PNG") for figure in figures.values())
+
+
+def test_gains_of_more_than_a_score_have_colours_of_their_own_and_bands_end_where_values_do():
+    sides = {}
+    for place, middle in enumerate((165, 368)):
+        curve = tuple(np.linspace(0, 100 + middle, 6))
+        figure = heatmap(analyse(two_arms([curve] * 4, [SLOW] * 4, reference=100)))
+        sides[place] = to_rgb(patches(figure)[0].get_facecolor())
+    assert max(abs(a - b) for a, b in zip(*sides.values(), strict=True)) > 0.1
+
+
+def test_thin_lines_are_seeds_and_shading_is_blue_for_gain(complete):
+    matrix = analyse(read_sweep(complete.folder))
+    upper, lower = learning_curves(matrix, "reversed-actions").axes[:2]
+    (cell,) = matrix.select(target="reversed-actions", strategy="fine-tune")
+    assert cell.band is not None
+    assert cell.band.each.shape == (5, 13)
+    assert np.allclose(cell.band.each.mean(axis=0), cell.band.mean)
+    thin = [len(np.asarray(line.get_xdata())) for line in upper.lines if line.get_linewidth() < 0.8]
+    assert thin == [5 * (13 + 1)] * 4
+    faces = {tuple(np.round(each.get_facecolor()[0][:3], 2)) for each in lower.collections}
+    assert {tuple(np.round(to_rgb(colour), 2)) for colour in (GAIN, LOSS)} <= faces
+
+
+def test_many_sources_have_lines_of_panels(tmp_path):
+    folder = SyntheticSweep(
+        shapes={"task": QUICKSTART["longer-pole"]},
+        sources=("a", "b", "c"),
+        seeds=3,
+        strategies=STRATEGIES[:2],
+    ).write(tmp_path / "sweep")
+    figure = learning_curves(analyse(read_sweep(folder)), "task")
+    titles = [axes.get_title(loc="left") for axes in figure.axes if axes.get_visible()]
+    assert [title for title in titles if title.startswith("from")] == ["from a", "from b", "from c"]
+    assert figure.get_figwidth() < 14
+
+
+def test_a_small_unit_of_scores_is_told():
+    # The last two evaluations count: finals 2.5, 3.5, 4.5, 4.5, 5.5 and 7 over random 0, so 4.58 with a
+    # standard error of 0.64.
+    weak = [(0, 0, 0, 0, 0, final) for final in (5, 7, 9, 9, 11, 14)]
+    (said,) = small_spans(analyse(two_arms([FAST] * 6, weak)))
+    assert "task: a score of 1 is worth only 4.58 ± 1.28" in said
+    assert small_spans(analyse(two_arms([FAST] * 6, [SLOW] * 6))) == []
+
+
+def test_bands_end_where_values_do():
+    matrix = analyse(two_arms([FAST] * 4, [shifted(SLOW, e) for e in (-60, 0, 0, 60)]))
+    drawn = {}
+    for name, ends in (("free", (-np.inf, np.inf)), ("bounded", (0.0, 100.0))):
+        cells = tuple(replace(cell, scale=replace(cell.scale, possible=ends)) for cell in matrix.cells)
+        axes = learning_curves(replace(matrix, cells=cells), "task").axes[0]
+        heights = np.concatenate([band.get_paths()[0].vertices[:, 1] for band in axes.collections])
+        drawn[name] = (heights.min(), heights.max())
+    assert drawn["free"][0] < 0 < 100 < drawn["free"][1]
+    assert drawn["bounded"][0] >= 0
+    assert drawn["bounded"][1] <= 100
