@@ -8,6 +8,7 @@ import re
 from importlib.resources import files
 
 from rl_transfer.report.markup import Html, joined, tag
+from rl_transfer.report.packing import packed
 
 _HEADING = re.compile(r'<h2(?: id="([^"]*)")?>(.*?)</h2>')
 
@@ -18,7 +19,7 @@ def document(title: str, top: Html, body: Html) -> str:
     Args:
         title: the window's title, escaped here.
         top: what stands above the contents, in ``<header>``.
-        body: sections; every ``<h2>`` gets an id and a line in the contents.
+        body: sections; every ``<h2>`` gets an id and a line in the contents, and what is too much is packed.
 
     Returns:
         The document; without scripts it can be read as well.
@@ -38,7 +39,7 @@ def document(title: str, top: Html, body: Html) -> str:
             tag("style", style),
         ]
     )
-    body, contents = _contents(body)
+    body, contents = _contents(packed(body))
     whole = joined(
         [
             tag("a", "Skip to the results", href="#main", class_="skip"),

@@ -22,6 +22,7 @@ from rl_transfer.report.figures import (
 from rl_transfer.report.findings_view import findings_list, reading_guide
 from rl_transfer.report.gaps_view import gaps_section
 from rl_transfer.report.markup import Html, esc, items, joined, tag
+from rl_transfer.report.packing import packable
 from rl_transfer.report.ranking_view import ranking_section
 from rl_transfer.report.selection_view import selection_section
 from rl_transfer.report.style import themed
@@ -207,4 +208,6 @@ def _figure(drawings: Mapping[str, str], name: str, caption: str) -> Html:
     role = "group" if "<a " in drawings[name] else "img"
     opening = f'<svg role="{role}" aria-label="{esc(caption)}"'
     drawing = Html(themed(drawings[name]).replace("<svg", opening, 1))
-    return tag("figure", tag("div", drawing, class_="figure", tabindex="0"), tag("figcaption", caption))
+    return tag(
+        "figure", tag("div", packable(drawing), class_="figure", tabindex="0"), tag("figcaption", caption)
+    )

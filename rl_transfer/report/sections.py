@@ -16,6 +16,7 @@ from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix, TargetInfo
 from rl_transfer.analysis.seed_plan import seeds_judged
 from rl_transfer.report.markup import BREAK, Html, esc, items, joined, table, tag
+from rl_transfer.report.packing import packable
 from rl_transfer.wording import counted, in_words
 
 
@@ -192,15 +193,18 @@ def cell_details(cell: Cell, matrix: Matrix, attributes: Mapping[str, str] | Non
         for name, entry in cell.comparisons.items()
     ]
     note = f"{len(cell.finished)} of {len(cell.seeds)} runs, {words.at_steps(cell.budget, matrix.unit)}"
-    return tag(
-        "details",
-        tag("summary", tag("b", title), joined(shown, "; "), " ", tag("small", f"({note})", class_="muted")),
-        tag("span", id=cell_anchor(cell, matrix)),
+    body = [
         items((flag.message for flag in cell.flags), class_="warnings"),
         _tests(cell, matrix) if cell.comparisons else "",
         _policies(cell, matrix),
         telescope_table(cell, matrix),
         _metrics(cell, matrix),
+    ]
+    return tag(
+        "details",
+        tag("summary", tag("b", title), joined(shown, "; "), " ", tag("small", f"({note})", class_="muted")),
+        tag("span", id=cell_anchor(cell, matrix)),
+        packable(joined(body)),
         **(attributes or {}),
     )
 

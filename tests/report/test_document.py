@@ -7,6 +7,9 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
+from rl_transfer.analysis import analyse, read_sweep
+from rl_transfer.report import packing
+from rl_transfer.report import page as report_page
 from rl_transfer.report.document import document
 from rl_transfer.report.markup import Html
 from support.browser import browsing
@@ -92,7 +95,7 @@ def test_print_is_light_and_open(page: Page) -> None:
     page.emulate_media(media="print", color_scheme="dark")
     assert paper(page) > 240
     assert not page.locator("nav").is_visible()
-    assert page.locator("details table").first.is_visible()
+    assert page.locator(".filtered > details table").first.is_visible()
 
 
 def test_contents_lead_to_every_section_and_the_skip_link_comes_first(page: Page) -> None:
@@ -212,9 +215,28 @@ def test_without_its_script_everything_can_be_read(browser: BrowserContext, comp
     bare.write_text(text[: text.rindex("<script>")])
     page = browser.new_page()
     page.goto(bare.as_uri())
-    page.locator("details summary").first.click()
-    assert page.locator("details table").first.is_visible()
+    page.locator(".filtered > details summary").first.click()
+    assert page.locator(".filtered > details table").first.is_visible()
     assert page.locator("table.verdicts tbody tr:visible").count() == 3
     assert page.locator(".filter").count() == 0
     page.close()
     bare.unlink()
+
+
+def test_what_a_large_page_holds_packed_comes_out_when_it_is_looked_at(
+    browser: BrowserContext, complete: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "MOST_PLAIN", 60_000)
+    matrix = analyse(read_sweep(complete.folder))
+    drawings = {path.stem: path.read_text() for path in complete.paths.figures.glob("*.svg")}
+    path = tmp_path / "index.html"
+    path.write_text(report_page.page(matrix, drawings, Html("")))
+    assert path.stat().st_size < complete.paths.page.stat().st_size / 2
+    page = opened(browser, path)
+    page.locator("nav a", has_text="Jump-start").click()
+    page.locator('svg[aria-label^="Means with intervals"]').wait_for()
+    last = page.locator(".filtered > details").last
+    last.locator("summary").click()
+    last.locator("table").first.wait_for()
+    assert "final performance" in last.inner_text()
+    page.close()

@@ -188,7 +188,35 @@ function readable(figure) {
   figure.after(said);
 }
 
+/** What a large page holds compressed comes out when it is about to be seen. */
+function packed(boxes) {
+  const chunks = [...document.querySelectorAll("script.chunk")];
+  const opened = new Map();
+  const lists = (number) => {
+    if (!opened.has(number)) {
+      const bytes = Uint8Array.from(atob(chunks[number].textContent), (each) => each.charCodeAt(0));
+      const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+      opened.set(number, new Response(stream).json());
+    }
+    return opened.get(number);
+  };
+  const seen = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (!isIntersecting) continue;
+      seen.unobserve(target);
+      lists(target.dataset.chunk).then((list) => {
+        target.innerHTML = list[target.dataset.place];
+        target.classList.remove("packed");
+        const figure = target.closest(".figure");
+        if (figure) readable(figure);
+      });
+    }
+  }, { rootMargin: "600px" });
+  boxes.forEach((each) => seen.observe(each));
+}
+
 theme();
+packed(document.querySelectorAll(".packed"));
 document.querySelectorAll("table.sortable").forEach(sortable);
 document.querySelectorAll(".filtered").forEach(filtered);
 document.querySelectorAll(".figure").forEach(readable);
