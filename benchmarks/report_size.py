@@ -15,10 +15,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent.parent / place) for place in ("tests", "benchmarks")]
+_ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(_ROOT), str(_ROOT / "tests")]
 
 from analysis.synthetic import QUICKSTART, SyntheticSweep  # noqa: E402
-from growth import report  # noqa: E402
+from benchmarks.growth import report  # noqa: E402
 
 SHAPES = {12: (3, 1), 144: (12, 5), 2000: (40, 24)}
 """Cells → targets and sources: two arms of each target have no source, two have each of the sources."""

@@ -17,9 +17,8 @@ from typing import Literal
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-SIZES = {1280: (1280, 800), 390: (390, 844)}
-"""Width in pixels → window."""
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+HEIGHTS = {1280: 800, 390: 844}
+"""Width of the window in pixels → its height."""
 PARTS = {
     "top": None,
     "matrix": "#section-verdicts",
@@ -27,6 +26,15 @@ PARTS = {
     "cells": "#section-every-cell",
 }
 """Part of the page → what the window shows at its upper edge."""
+PICTURES: tuple[tuple[str, int, Literal["light", "dark"]], ...] = (
+    ("top", 1280, "light"),
+    ("matrix", 1280, "dark"),
+    ("curves", 1280, "light"),
+    ("cells", 1280, "dark"),
+    ("matrix", 390, "light"),
+    ("curves", 390, "dark"),
+)
+"""Part, width and colours."""
 
 
 def main() -> None:
@@ -34,7 +42,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sweep", type=Path, help="folder of a sweep with its report")
     parser.add_argument("output", type=Path, help="folder for the pictures")
-    parser.add_argument("--parts", nargs="+", default=["top", "curves"], choices=[*PARTS])
     given = parser.parse_args()
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     address = (given.sweep / "report" / "index.html").resolve().as_uri()
@@ -44,20 +51,17 @@ def main() -> None:
         )
         page = context.new_page()
         page.goto(address)
-        for width, size in SIZES.items():
-            page.set_viewport_size({"width": size[0], "height": size[1]})
-            for scheme in SCHEMES:
-                page.emulate_media(color_scheme=scheme)
-                for part in given.parts:
-                    place = PARTS[part]
-                    page.evaluate(
-                        "place => place ? document.querySelector(place).scrollIntoView() : scrollTo(0, 0)",
-                        place,
-                    )
-                    path = given.output / f"report-{part}-{width}-{scheme}.png"
-                    page.screenshot(path=path)
-                    Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
-                    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+        for part, width, scheme in PICTURES:
+            page.set_viewport_size({"width": width, "height": HEIGHTS[width]})
+            page.emulate_media(color_scheme=scheme)
+            page.evaluate(
+                "place => place ? document.querySelector(place).scrollIntoView() : scrollTo(0, 0)",
+                PARTS[part],
+            )
+            path = given.output / f"report-{part}-{width}-{scheme}.png"
+            page.screenshot(path=path)
+            Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
+            print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
         context.close()
 
 

@@ -115,6 +115,15 @@ def test_growth_is_measured_and_drawn(tmp_path: Path) -> None:
     assert (tmp_path / "growth.png").stat().st_size > 10_000
 
 
+def test_the_size_of_the_report_is_measured() -> None:
+    program = [sys.executable, str(ROOT / "benchmarks" / "report_size.py"), "--cells", "12", "--seeds", "2"]
+    done = subprocess.run(program, capture_output=True, text=True, check=True)
+    cells, runs, page, folder, *costs = map(float, done.stdout.splitlines()[-1].split())
+    assert (cells, runs) == (12, 24)
+    assert 0.1 < page < 1 < folder
+    assert all(each > 0 for each in costs)
+
+
 def test_contenders_take_turns_and_one_that_cannot_run_says_why() -> None:
     case = replace(every_case()["cartpole"].shortened(512), contenders=("sb3", "floor", "unheard of"))
     told: list[str] = []

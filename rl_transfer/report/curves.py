@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -96,7 +95,7 @@ def learning_curves(matrix: Matrix, target: str) -> Figure:
     return figure
 
 
-def _side_by_side(grid: NDArray[Any], count: int) -> list[Axes]:
+def _side_by_side(grid: NDArray[np.object_], count: int) -> list[Axes]:
     """The first panels of some lines of a grid, with one vertical axis; the rest is left empty."""
     found: list[Axes] = [*grid.ravel()]
     for place, axes in enumerate(found[1:count], start=1):

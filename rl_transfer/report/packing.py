@@ -38,7 +38,7 @@ def packed(body: Html) -> Html:
 
     Returns:
         The same body where all that is packable has at most :data:`MOST_PLAIN` characters. Else the first
-        stays, as far as that goes; the rest stands behind the body in chunks, base64 of zlib of a JSON list, and
+        stays, as far as that goes; the rest stands behind the body in chunks, base64 of zlib of JSON lists;
         in its place are boxes that say chunk and place there.
     """
     chunks: list[list[str]] = [[]]

@@ -1,5 +1,8 @@
 """The report page in a browser: sizes, themes, what its script does, and what axe says."""
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +15,9 @@ from rl_transfer.report import packing
 from rl_transfer.report import page as report_page
 from rl_transfer.report.document import document
 from rl_transfer.report.markup import Html
-from support.browser import browsing
+from support.browser import browsing, chromium
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 WIDE, NARROW = 1280, 390
 
 
@@ -117,6 +121,22 @@ def test_axe_finds_nothing_serious(page: Page, width: int, scheme: Literal["ligh
     found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
     assert [(each["id"], each["nodes"][0]["html"], each["nodes"][0]["failureSummary"]) for each in found
             if each["impact"] in ("serious", "critical")] == []  # fmt: skip
+
+
+def test_the_pictures_of_the_page_are_made_by_its_command(complete: Any, tmp_path: Path) -> None:
+    chromium()
+    script = ROOT / "docs" / "report_screenshots.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(complete.folder), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+    assert {path.name for path in tmp_path.iterdir()} == set(re.findall(r"images/(report-[\w-]+\.png)", text))
+    for path in tmp_path.iterdir():
+        assert path.stat().st_size < 200_000
 
 
 def test_headings_with_one_text_have_ids_of_their_own_and_given_ones_stay() -> None:
