@@ -208,8 +208,8 @@ def no_control(strategy: StrategyInfo) -> list[Flag]:
         return []
     text = (
         "without a control nobody can tell knowledge of the source from what its architecture, scale or "
-        "frozen parts do alone; add one, such as the same strategy with initial: {kind: shuffled}, "
-        f"control: true and control_for: [{strategy.name}]"
+        "frozen parts do alone; add one: shuffled-source is that of fine-tune, else the same strategy with "
+        f"initial: {{kind: shuffled}}, control: true and control_for: [{strategy.name}]"
     )
     return [Flag("no-control", text)]
 
