@@ -23,7 +23,7 @@ ROOMS = {
         "rl_transfer.frame", "rl_transfer.core", "rl_transfer.engine", "rl_transfer.spec",
         "rl_transfer.results", "rl_transfer_envs",
         "stable_baselines3", "sb3_contrib", "torch", "numpy", "gymnasium", "huggingface_hub", "safetensors",
-        "scipy", "numba",
+        "scipy", "numba", "onnx", "onnxscript", "onnxruntime",
     },
     "supervised": {
         "rl_transfer.frame", "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "torch", "numpy",

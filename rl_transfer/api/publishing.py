@@ -37,6 +37,7 @@ def publish(
     license: str | None = None,
     episodes: int = 100,
     seed: int = 0,
+    onnx: bool = False,
     say: Say = silent,
 ) -> Path:
     """Write a policy for others: bundle, zip for Stable-Baselines3, config, model card.
@@ -48,6 +49,7 @@ def publish(
         license: as the Hub writes it, ``mit``; None: the card says that none was given.
         episodes: how many are played for the card's score, in the policy's own environment; 0: none.
         seed: root seed of the episodes.
+        onnx: write it as an ONNX graph too (extra ``onnx``).
         say: gets a line now and then.
 
     Returns:
@@ -64,7 +66,7 @@ def publish(
     runner = room(bundle_kind(argument))
     with new_folder(target) as scratch:
         say("writing the policy")
-        written = runner.publish(argument, scratch)
+        written = runner.publish(argument, scratch, onnx)
         run = _run_of(argument)
         record = None if run is None else run.record()
         scores = []

@@ -106,21 +106,34 @@ def import_(
 @app.command()
 def export(
     policy: Annotated[str, typer.Argument(help="Bundle or run folder.")],
-    sb3: Annotated[Path, typer.Option("--sb3", help="Zip to write; the algorithm's `load` reads it.")],
+    sb3: Annotated[
+        Path | None, typer.Option("--sb3", help="Zip to write; the algorithm's `load` reads it.")
+    ] = None,
+    onnx: Annotated[
+        Path | None,
+        typer.Option("--onnx", help="Graph to write, observation to action, checked (extra onnx)."),
+    ] = None,
     module: Modules = None,
 ) -> None:
-    """Write a bundle as a Stable-Baselines3 zip, with its normalisation statistics beside it.
+    """Write a bundle as a Stable-Baselines3 zip, with its normalisation statistics beside it, or as ONNX.
 
     Example: rl-transfer policies export results/cartpole --sb3 cartpole.zip
     """
     from rl_transfer.frame import bundle_folder
 
+    if sb3 is None and onnx is None:
+        raise ConfigError("name what to write: --sb3 FILE.zip, --onnx FILE.onnx, or both")
     bundle_folder(Path(policy))  # refused before anything heavy is imported
 
     from rl_transfer.rl.policies.export import export_sb3
+    from rl_transfer.rl.policies.onnx_graph import export_onnx
 
-    export_sb3(Path(policy), sb3)
-    out.print(f"{sb3} written", soft_wrap=True)
+    if sb3 is not None:
+        export_sb3(Path(policy), sb3)
+        out.print(f"{sb3} written", soft_wrap=True)
+    if onnx is not None:
+        agreed = export_onnx(Path(policy), onnx)
+        out.print(f"{onnx} written: {agreed}", soft_wrap=True)
 
 
 @app.command()
@@ -132,6 +145,7 @@ def publish(
         int, typer.Option(min=0, help="Number of seeded episodes for the card's score; 0: none.")
     ] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Root seed of the episodes.")] = 0,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write it as an ONNX graph too (extra onnx).")] = False,
     module: Modules = None,
 ) -> None:
     """Write a policy for others: bundle, Stable-Baselines3 zip, config, a model card with its scores.
@@ -147,7 +161,7 @@ def publish(
     from rl_transfer.api.publishing import publish
 
     with err.status("publishing") as status:
-        publish(policy, folder, license=license, episodes=episodes, seed=seed, say=status.update)
+        publish(policy, folder, license=license, episodes=episodes, seed=seed, onnx=onnx, say=status.update)
     out.print(f"{folder} written; read its README.md before you share it", soft_wrap=True)
 
 

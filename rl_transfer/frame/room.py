@@ -235,12 +235,13 @@ class Room(Protocol[RunT, SuiteT]):
             RLTransferError: it cannot be read, or measured on that.
         """
 
-    def publish(self, argument: str, folder: Path) -> PublishedPolicy:
+    def publish(self, argument: str, folder: Path, onnx: bool) -> PublishedPolicy:
         """Write a policy as files that others load.
 
         Args:
             argument: bundle, run folder, or an address of a run.
             folder: an empty folder.
+            onnx: write it as an ONNX graph too.
 
         Returns:
             What was written, and of what.

@@ -15,6 +15,7 @@ from rl_transfer.rl.environments import spaces
 from rl_transfer.rl.environments.described import as_spec
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.export import STATISTICS_NAME, export_sb3
+from rl_transfer.rl.policies.onnx_graph import export_onnx
 from rl_transfer.rl.policies.traits import traits_of
 from rl_transfer.spec import Environment
 from rl_transfer.spec.base import Json
@@ -28,18 +29,20 @@ BUNDLE_FILES = {
 }
 
 
-def publish_policy(argument: str, folder: Path) -> PublishedPolicy:
+def publish_policy(argument: str, folder: Path, onnx: bool) -> PublishedPolicy:
     """Write a policy so that this package, and plain Stable-Baselines3, load it.
 
     Args:
         argument: bundle, run folder, or an address such as ``results/x:heavy/fine-tune/0``.
         folder: an empty folder.
+        onnx: write the policy as an ONNX graph too.
 
     Returns:
         What was written, and of what.
 
     Raises:
-        BundleError: there is no such bundle, or it was altered.
+        BundleError: there is no such bundle, it was altered, or no graph of it acts like it.
+        MissingExtraError: the libraries of ONNX are not installed.
     """
     bundle = bundle_folder(Path(argument), hint=IMPORT_HINT)
     policy = load_policy(bundle)
@@ -47,7 +50,8 @@ def publish_policy(argument: str, folder: Path) -> PublishedPolicy:
         shutil.copyfile(bundle / name, folder / name)
     if verify_bundle(folder) != policy.digest:
         raise BundleError(f"{bundle} was changed while it was read; publish it again")
-    return _with_zip(_described(policy), policy, folder)
+    found = _with_zip(_described(policy), policy, folder)
+    return _with_graph(found, folder) if onnx else found
 
 
 def _described(policy: Policy) -> PublishedPolicy:
@@ -83,6 +87,13 @@ def _with_zip(found: PublishedPolicy, policy: Policy, folder: Path) -> Published
     if statistics is not None:
         files[statistics] = "its normalisation statistics for Stable-Baselines3: `VecNormalize.load`"
     return replace(found, files=files, sb3=name, vec_normalize=statistics)
+
+
+def _with_graph(found: PublishedPolicy, folder: Path) -> PublishedPolicy:
+    name = f"{found.name}.onnx"
+    agreed = export_onnx(folder, folder / name)
+    what = f"the same policy as an ONNX graph: {agreed}"
+    return replace(found, files={**found.files, name: what}, onnx=name)
 
 
 def _perturbations(env: Environment) -> Iterator[str]:

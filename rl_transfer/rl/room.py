@@ -161,9 +161,9 @@ class RLRoom:
         }
         return Measured(data, text)
 
-    def publish(self, argument: str, folder: Path) -> PublishedPolicy:
+    def publish(self, argument: str, folder: Path, onnx: bool) -> PublishedPolicy:
         """Write a policy for this package and for SB3; see :meth:`rl_transfer.frame.Room.publish`."""
-        return publish_policy(argument, folder)
+        return publish_policy(argument, folder, onnx)
 
     def score_sources(
         self, arguments: Sequence[str], request: ScoringRequest, say: Say = silent

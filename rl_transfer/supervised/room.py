@@ -175,12 +175,13 @@ class SupervisedRoom:
         )
         return self.measure(argument, self.named_data(request.data), request)
 
-    def publish(self, argument: str, folder: Path) -> PublishedPolicy:
+    def publish(self, argument: str, folder: Path, onnx: bool) -> PublishedPolicy:
         """Nothing: classifiers are not published.
 
         Args:
             argument: bundle or run folder.
             folder: stays empty.
+            onnx: makes no difference.
 
         Returns:
             Never.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 import gymnasium as gym
 import torch
@@ -71,7 +72,8 @@ def export_sb3(bundle: Path, destination: Path) -> None:
         if isinstance(model.env, VecNormalize):
             model.env.save(str(Path(scratch, STATISTICS_NAME)))
         for name, path in files.items():
-            _copy(Path(scratch, name), path)
+            with Path(scratch, name).open("rb") as content:
+                write_finished(content, path)
 
 
 def _refuse(destination: Path, files: dict[str, Path]) -> None:
@@ -82,12 +84,20 @@ def _refuse(destination: Path, files: dict[str, Path]) -> None:
             raise BundleError(f"{path} exists already and is not overwritten; choose another folder")
 
 
-def _copy(file: Path, destination: Path) -> None:
-    """Write the finished file under its name, unless something got that name in the meantime."""
+def write_finished(content: BinaryIO, destination: Path) -> None:
+    """Write a finished file under its name, unless something got that name in the meantime.
+
+    Args:
+        content: what it is to hold.
+        destination: must not exist; its folder may be missing.
+
+    Raises:
+        BundleError: it exists, or cannot be written.
+    """
     try:
         if not destination.parent.is_dir():
             destination.parent.mkdir(parents=True)
-        with file.open("rb") as content, destination.open("xb") as copy:
+        with destination.open("xb") as copy:
             shutil.copyfileobj(content, copy)
     except OSError as error:
         raise BundleError(

@@ -1,0 +1,260 @@
+"""A policy as an ONNX graph: raw observation in, the action that it takes out, nothing of Python between."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from rl_transfer.core import isolated
+from rl_transfer.errors import BundleError, MissingExtraError
+from rl_transfer.rl.environments.evaluate import SinglePlayers, random_act
+from rl_transfer.rl.environments.spaces import Array, Observation, Space
+from rl_transfer.rl.policies.bundle import Policy, load_policy
+from rl_transfer.rl.policies.export import write_finished
+from rl_transfer.rl.policies.normalization import EPSILON
+from rl_transfer.rl.policies.traits import traits_of
+from rl_transfer.seeding import integer_seeds
+
+EPISODES, STEPS = 8, 256
+"""Episodes, half of them by random actions, and the most steps of each, in which both are compared."""
+TOLERANCE = 1e-5
+"""Of a continuous action, as a share of its range; float32 rounds to 10⁻⁷, a convolution's sums to 10⁻⁶."""
+INPUT, OUTPUT = "observation", "action"
+_UNEXPORTABLE = (
+    RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError, NotImplementedError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class OnnxAgreement:
+    """How a written graph compares with its policy.
+
+    Attributes:
+        observations: how many both acted on.
+        largest: the largest difference of an action's numbers; 0 where actions are discrete.
+    """
+
+    observations: int
+    largest: float
+
+    def __str__(self) -> str:
+        closely = f"to {self.largest:.1e}" if self.largest else "exactly"
+        return f"it acts like the policy on {self.observations:,} observations, {closely}"
+
+
+def export_onnx(bundle: Path, destination: Path) -> OnnxAgreement:
+    """Write a policy as an ONNX graph that takes a batch of raw observations to the actions it would take.
+
+    Normalisation with its clipping, the order of an image's channels, the likeliest action and the bounds of
+    continuous actions are in the graph. It is written only if it acts like the policy on every
+    observation of seeded episodes in the policy's environment.
+
+    Args:
+        bundle: a bundle folder, a run folder, or an output folder with one run.
+        destination: the file to write, ending in ``.onnx``; it must not exist.
+
+    Returns:
+        On how many observations both agree, and how closely.
+
+    Raises:
+        MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
+        BundleError: the policy cannot be read, torch has no graph of it, or the graph acts otherwise.
+        EnvironmentSpecError: its environment cannot be built.
+    """
+    _libraries()
+    if destination.suffix != ".onnx":
+        raise BundleError(f"{destination} must end in .onnx")
+    if destination.exists() or destination.is_symlink():
+        raise BundleError(f"{destination} exists already and is not overwritten; choose another name")
+    with isolated(seed=0):
+        policy = load_policy(bundle)
+        space, batch = _met(policy)
+        content = _graph_bytes(policy, space, batch)
+        found = _compared(policy, content, batch)
+    write_finished(io.BytesIO(content), destination)
+    return found
+
+
+def _libraries() -> list[ModuleType]:
+    try:
+        return [importlib.import_module(name) for name in ("onnx", "onnxscript", "onnxruntime")]
+    except ImportError:
+        raise MissingExtraError(
+            "ONNX needs onnx, onnxscript and onnxruntime: pip install 'rl-transfer[onnx]'"
+        ) from None
+
+
+def _met(policy: Policy) -> tuple[Space, dict[str, Array]]:
+    """What the policy and random actions come to observe, by key; by ``""`` where it is no dict."""
+    players = SinglePlayers(policy.env, EPISODES)
+    try:
+        act, any_act = policy.act(), random_act(players.action_space, seed=0)
+        current = players.reset(integer_seeds(EPISODES, 0, "onnx"))
+        active, met = [*range(EPISODES)], [_members(current)]
+        for _ in range(STEPS):
+            chosen, drawn = act(current), any_act(current)
+            chosen[EPISODES // 2 :] = drawn[EPISODES // 2 :]
+            current, _, over = players.step(chosen, active)
+            active = [each for each in active if each not in over]
+            if not active:
+                break
+            met.append({key: value[active] for key, value in _members(current).items()})
+    finally:
+        players.close()
+    return players.observation_space, {key: np.concatenate([each[key] for each in met]) for key in met[0]}
+
+
+def _members(observations: Observation) -> dict[str, Array]:
+    return observations if isinstance(observations, dict) else {"": observations}
+
+
+class _Deployed(nn.Module):
+    """What stands between an environment's observations and its actions, all in tensors."""
+
+    def __init__(self, policy: Policy, keys: Sequence[str], raw: Mapping[str, tuple[int, ...]]) -> None:
+        super().__init__()
+        self.policy, self.keys = policy.module, keys
+        self.by_distribution = traits_of(policy.algorithm.name).family == "on-policy"
+        self.clip = policy.normalizer.clip if policy.normalizer else 0.0
+        known = policy.module.observation_space
+        self.turned = [_member(known, key).shape != raw[key] for key in keys]
+        self.normalized = [policy.normalizer is not None and key in policy.normalizer.mean for key in keys]
+        for index, key in enumerate(keys):
+            if policy.normalizer is not None and self.normalized[index]:
+                scale = np.sqrt(policy.normalizer.var[key] + EPSILON)
+                self.register_buffer(f"mean{index}", torch.from_numpy(np.array(policy.normalizer.mean[key])))
+                self.register_buffer(f"scale{index}", torch.from_numpy(np.array(scale)))
+        space = policy.module.action_space
+        if isinstance(space, spaces.Box):
+            self.register_buffer("low", torch.from_numpy(space.low))
+            self.register_buffer("high", torch.from_numpy(space.high))
+
+    def forward(self, *observations: Tensor) -> Tensor:
+        seen = {key: self._seen(index, observations[index]) for index, key in enumerate(self.keys)}
+        given = seen.get("", seen)
+        space = self.policy.action_space
+        action = self._act(self.policy, given).reshape((-1, *(space.shape or ())))
+        if not isinstance(space, spaces.Box):
+            return action
+        low, high = self.get_buffer("low"), self.get_buffer("high")
+        if self.policy.squash_output:
+            return low + 0.5 * (action + 1.0) * (high - low)
+        return torch.minimum(torch.maximum(action, low), high)
+
+    def _seen(self, index: int, value: Tensor) -> Tensor:
+        if self.normalized[index]:
+            mean, scale = self.get_buffer(f"mean{index}"), self.get_buffer(f"scale{index}")
+            value = ((value.double() - mean) / scale).clamp(-self.clip, self.clip).float()
+        return value.permute(0, 3, 1, 2) if self.turned[index] else value
+
+    def _act(self, policy: Any, given: Tensor | dict[str, Tensor]) -> Tensor:
+        """SB3's prediction without what it does in NumPy before and after."""
+        if self.by_distribution:
+            action: Tensor = policy.get_distribution(given).get_actions(deterministic=True)
+        else:
+            action = policy(given, deterministic=True)
+        return action
+
+
+def _member(space: Space, key: str) -> Space:
+    return space.spaces[key] if isinstance(space, spaces.Dict) else space
+
+
+def _graph_bytes(policy: Policy, space: Space, batch: Mapping[str, Array]) -> bytes:
+    keys = [*batch]
+    raw = {key: tuple(_member(space, key).shape or ()) for key in keys}
+    example = tuple(torch.from_numpy(np.ascontiguousarray(batch[key][:3])) for key in keys)
+    rows = torch.export.Dim("batch")
+    try:
+        with warnings.catch_warnings(), _unchecked_distributions():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                _Deployed(policy, keys, raw).eval(),
+                example,
+                dynamo=True,
+                input_names=[key or INPUT for key in keys],
+                output_names=[OUTPUT],
+                dynamic_shapes={"observations": tuple({0: rows} for _ in keys)},
+                verbose=False,
+            )
+        if program is None:
+            raise RuntimeError("torch gave no program")
+        model = program.model_proto
+    except _UNEXPORTABLE as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise BundleError(
+            f"torch cannot write this policy ({policy.algorithm.name}, {policy.algorithm.policy}) as an ONNX "
+            f"graph: {reason}"
+        ) from None
+    _strip(model.graph)
+    for function in model.functions:
+        _strip(function)
+    told = {"rl_transfer.digest": policy.digest, "rl_transfer.environment": policy.described_env.id}
+    for key, value in told.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+@contextmanager
+def _unchecked_distributions() -> Iterator[None]:
+    """Let a graph be traced through torch's distributions, whose checks of values branch on them."""
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
+
+
+def _strip(graph: Any) -> None:
+    """Remove what tells of this machine: the exporter leaves stack traces with paths at every node."""
+    for each in (*graph.node, *graph.value_info, *getattr(graph, "input", ()), *getattr(graph, "output", ())):
+        if hasattr(each, "metadata_props"):
+            each.ClearField("metadata_props")
+        if hasattr(each, "doc_string"):
+            each.ClearField("doc_string")
+    graph.ClearField("metadata_props")
+    graph.ClearField("doc_string")
+
+
+def _compared(policy: Policy, content: bytes, batch: Mapping[str, Array]) -> OnnxAgreement:
+    *_, runtime = _libraries()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    wanted = policy.act()(batch[""] if "" in batch else dict(batch))
+    (found,) = session.run([OUTPUT], {key or INPUT: value for key, value in batch.items()})
+    space = policy.module.action_space
+    if not isinstance(space, spaces.Box):
+        other = int((found != wanted).reshape(len(wanted), -1).any(axis=1).sum())
+        if other:
+            raise BundleError(
+                f"the graph takes another action than the policy on {other:,} of {len(wanted):,} "
+                "observations, so it was not written"
+            )
+        return OnnxAgreement(len(wanted), 0.0)
+    apart = np.abs(np.asarray(found, dtype=np.float64) - np.asarray(wanted, dtype=np.float64))
+    width = np.subtract(space.high, space.low, dtype=np.float64)
+    allowed = TOLERANCE * np.where(np.isfinite(width), width, np.maximum(1.0, np.abs(wanted)))
+    if not (apart <= allowed).all():
+        bad = int((~(apart <= allowed)).reshape(len(wanted), -1).any(axis=1).sum())
+        raise BundleError(
+            f"the graph's actions differ from the policy's by up to {apart.max():.3g}, on {bad:,} of "
+            f"{len(wanted):,} observations by more than {TOLERANCE:g} of their range, so it was not written"
+        )
+    return OnnxAgreement(len(wanted), float(apart.max(initial=0.0)))
