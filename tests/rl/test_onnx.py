@@ -65,7 +65,7 @@ def test_the_graph_acts_like_the_policy(here: str, tmp_path: Path) -> None:
         policy = load_policy(tmp_path / "b")
         with torch.no_grad():
             for parameter in policy.module.parameters():
-                parameter += 0.05
+                parameter.add_(0.05)
         with pytest.raises(
             BundleError, match=r"differ from the policy's by up to \d\S*, on \d of 5 observations"
         ):
