@@ -234,9 +234,7 @@ def _strip(graph: Any) -> None:
 
 def _compared(policy: Policy, content: bytes, batch: Mapping[str, Array]) -> OnnxAgreement:
     *_, runtime = _libraries()
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = 1, 3
-    session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
     wanted = policy.act()(batch[""] if "" in batch else dict(batch))
     (found,) = session.run([OUTPUT], {key or INPUT: value for key, value in batch.items()})
     space = policy.module.action_space
