@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -25,8 +26,10 @@ from rl_transfer.rl.environments.spaces import Array, Observation, Space
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.export import write_finished
 from rl_transfer.rl.policies.normalization import EPSILON
-from rl_transfer.rl.policies.traits import traits_of
 from rl_transfer.seeding import integer_seeds
+
+if TYPE_CHECKING:
+    from onnx import FunctionProto, GraphProto
 
 EPISODES, STEPS = 8, 256
 """Episodes, half of them by random actions, and the most steps of each, in which both are compared."""
@@ -127,7 +130,6 @@ class _Deployed(nn.Module):
     def __init__(self, policy: Policy, keys: Sequence[str], raw: Mapping[str, tuple[int, ...]]) -> None:
         super().__init__()
         self.policy, self.keys = policy.module, keys
-        self.by_distribution = traits_of(policy.algorithm.name).family == "on-policy"
         self.clip = policy.normalizer.clip if policy.normalizer else 0.0
         known = policy.module.observation_space
         self.turned = [_member(known, key).shape != raw[key] for key in keys]
@@ -146,7 +148,7 @@ class _Deployed(nn.Module):
         seen = {key: self._seen(index, observations[index]) for index, key in enumerate(self.keys)}
         given = seen.get("", seen)
         space = self.policy.action_space
-        action = self._act(self.policy, given).reshape((-1, *(space.shape or ())))
+        action = self._act(given).reshape((-1, *(space.shape or ())))
         if not isinstance(space, spaces.Box):
             return action
         low, high = self.get_buffer("low"), self.get_buffer("high")
@@ -160,12 +162,11 @@ class _Deployed(nn.Module):
             value = ((value.double() - mean) / scale).clamp(-self.clip, self.clip).float()
         return value.permute(0, 3, 1, 2) if self.turned[index] else value
 
-    def _act(self, policy: Any, given: Tensor | dict[str, Tensor]) -> Tensor:
+    def _act(self, given: Tensor | dict[str, Tensor]) -> Tensor:
         """SB3's prediction without what it does in NumPy before and after."""
-        if self.by_distribution:
-            action: Tensor = policy.get_distribution(given).get_actions(deterministic=True)
-        else:
-            action = policy(given, deterministic=True)
+        if isinstance(self.policy, ActorCriticPolicy):
+            return self.policy.get_distribution(given).get_actions(deterministic=True)
+        action: Tensor = self.policy(given, deterministic=True)
         return action
 
 
@@ -221,7 +222,7 @@ def _unchecked_distributions() -> Iterator[None]:
         Distribution.set_default_validate_args(before)
 
 
-def _strip(graph: Any) -> None:
+def _strip(graph: GraphProto | FunctionProto) -> None:
     """Remove what tells of this machine: the exporter leaves stack traces with paths at every node."""
     for each in (*graph.node, *graph.value_info, *getattr(graph, "input", ()), *getattr(graph, "output", ())):
         if hasattr(each, "metadata_props"):
