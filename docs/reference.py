@@ -177,6 +177,7 @@ def first_sentence(described: object) -> str:
 def markdown(text: str) -> str:
     """A docstring's text in a cell of a table."""
     text = re.sub(r":\w+:`~?\.?([^`]+)`", r"``\1``", " ".join(text.split()))
+    text = re.sub(r"docs/([\w-]+)\.md", r"[\1](\1.md)", text)
     return text.replace("``", "`").replace("|", "\\|")
 
 
@@ -253,7 +254,7 @@ def bounds(metadata: list[Any] | tuple[Any, ...]) -> str:
     for each in metadata:
         for kind, sign, attribute in ((Gt, ">", "gt"), (Ge, "≥", "ge"), (Lt, "<", "lt"), (Le, "≤", "le")):
             if isinstance(each, kind) and abs(getattr(each, attribute)) not in (MOST, LARGEST, LARGEST_INT):
-                told.append(f"{sign} {getattr(each, attribute):g}")
+                told.append(f"{sign} {getattr(each, attribute):,}")
     return f" {', '.join(told)}" if told else ""
 
 

@@ -143,7 +143,7 @@ def test_every_key_and_every_option_is_explained(reference: ModuleType) -> None:
     "row",
     [
         "| `engine` | `auto` or `sb3` or `compiled` | `auto` |",
-        "| `runs` | whole number ≥ 1, ≤ 100000 or none | none |",
+        "| `runs` | whole number ≥ 1, ≤ 100,000 or none | none |",
         "| `seeds` | list of whole numbers ≥ 0 or [SeedPlan](#seedplan) | `[0, 1, 2, 3, 4]` |",
         "| `kickstart` | [Kickstart](#kickstart) or none | none | Distillation from the source",
         "| `--workers`, `-j` |  | Runs at a time;",
