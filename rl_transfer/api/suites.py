@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 from rl_transfer.analysis import choices, undecided
@@ -59,6 +60,7 @@ def run_suite(
         state = run_sweep(
             plan, make_executor, update, say,
             decide=undecided, choose=choices, on_finished=finished, replace=replace, own_process=own_process,
+            portray=partial(room(suite.kind).portray, suite),
         )  # fmt: skip
     return state, None if log is None else log.problem
 

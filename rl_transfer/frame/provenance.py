@@ -85,12 +85,13 @@ def machine() -> dict[str, Json]:
     """The kind of machine, as far as it can change how numbers are rounded.
 
     Returns:
-        ``cpu`` with the instructions that torch uses, ``platform`` and ``threads``.
+        ``cpu`` with the instructions that torch uses, its ``cores``, ``platform`` and ``threads``.
     """
     import torch  # heavy: a command line that only reads a config starts without
 
     return {
         "cpu": f"{_cpu_model()} ({torch.backends.cpu.get_cpu_capability()})",
+        "cores": os.cpu_count(),
         "platform": f"{platform.system()} {platform.machine()}",
         "threads": torch.get_num_threads(),
     }

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from rl_transfer.frame.scores import ScoringRequest, SourceScores
 from rl_transfer.results import Labels, RunFolder
+from rl_transfer.results.portraits import Portraits
 from rl_transfer.results.published import PublishedPolicy
 from rl_transfer.spec import Environment, MatrixConfig
 from rl_transfer.spec.base import Json
@@ -191,6 +192,19 @@ class Room(Protocol[RunT, SuiteT]):
 
         Raises:
             RLTransferError: with the key of the config that is at fault.
+        """
+
+    def portray(self, suite: SuiteT, known: str = "") -> Portraits | None:
+        """What the tasks of a suite are, in words and pictures for a report.
+
+        Called while the runs of the suite are executed, by a thread beside them.
+
+        Args:
+            suite: as ``preflight`` accepted it, or as its file says it.
+            known: key of the portraits that are there; empty: none are.
+
+        Returns:
+            Portraits; None where these are known, nothing can be seen, or drawing them failed.
         """
 
     def find_source(self, argument: str, output: Path) -> FoundSource:

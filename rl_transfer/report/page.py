@@ -10,6 +10,7 @@ from rl_transfer.analysis.model import Matrix
 from rl_transfer.analysis.seed_plan import plan_notes
 from rl_transfer.analysis.tuning_words import tuning_notes
 from rl_transfer.report import inside, sections
+from rl_transfer.report.beside import Beside
 from rl_transfer.report.document import document
 from rl_transfer.report.figures import (
     curve_name,
@@ -31,19 +32,28 @@ from rl_transfer.report.verdict_view import facets, filtered, small_spans, verdi
 from rl_transfer.wording import counted, in_words
 
 
-def page(matrix: Matrix, drawings: Mapping[str, str], predictions: Html) -> str:
+def page(matrix: Matrix, drawings: Mapping[str, str], beside: Beside) -> str:
     """The whole page; everything that comes from configs and records is escaped.
 
     Args:
         matrix: the analysis.
         drawings: file stem → ``<svg>`` element, for every name of
             :func:`rl_transfer.report.figures.all_figures`.
-        predictions: pictures that the runs left, as HTML; empty for RL.
+        beside: what was read from other files.
 
     Returns:
         One HTML document.
     """
-    body = [_opening(matrix), _results(matrix, drawings), predictions, _background(matrix), _method(matrix)]
+    body = [
+        _opening(matrix),
+        beside.failures,
+        beside.tasks,
+        _results(matrix, drawings),
+        beside.predictions,
+        _background(matrix, beside),
+        beside.provenance,
+        _method(matrix),
+    ]
     return document(f"{matrix.name}: transfer report", _title(matrix), joined(body))
 
 
@@ -134,7 +144,7 @@ def _dose_responses(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
     return joined([tag("h2", "Dose and response"), *shown])
 
 
-def _background(matrix: Matrix) -> Html:
+def _background(matrix: Matrix, beside: Beside) -> Html:
     return joined(
         [
             tag("h2", "Sources"),
@@ -142,13 +152,18 @@ def _background(matrix: Matrix) -> Html:
             tag("h2", "Targets"),
             sections.target_table(matrix),
             tag("h2", "Every cell"),
-            _cells(matrix),
+            _cells(matrix, beside),
         ]
     )
 
 
-def _cells(matrix: Matrix) -> Html:
-    return filtered(joined(sections.cell_details(cell, matrix, facets(cell)) for cell in matrix.cells))
+def _cells(matrix: Matrix, beside: Beside) -> Html:
+    return filtered(
+        joined(
+            sections.cell_details(cell, matrix, facets(cell), beside.of_cell.get(cell.key, Html("")))
+            for cell in matrix.cells
+        )
+    )
 
 
 def _method(matrix: Matrix) -> Html:
@@ -165,7 +180,6 @@ def _method(matrix: Matrix) -> Html:
         ("confidence", f"{settings.confidence:.0%}"),
         ("bootstrap", f"{settings.bootstrap:,} resamples"),
         *_engines(matrix),
-        ("versions", ", ".join(f"{name} {' / '.join(found)}" for name, found in matrix.versions.items())),
     ]
     used = {name for cell in matrix.cells for name in cell.metrics}
     shown = [info for info in METRICS.values() if info.everywhere or info.name in used]
@@ -179,7 +193,7 @@ def _method(matrix: Matrix) -> Html:
                 f"{matrix.unit}.",
             ),
             tag("dl", definitions),
-            tag("h2", "Settings and versions"),
+            tag("h2", "Settings of the analysis"),
             tag("dl", joined(joined([tag("dt", name), tag("dd", value)]) for name, value in facts)),
         ]
     )

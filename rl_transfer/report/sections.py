@@ -176,13 +176,16 @@ def cell_anchor(cell: Cell, matrix: Matrix) -> str:
     return f"cell-{matrix.numbers[cell.key]}"
 
 
-def cell_details(cell: Cell, matrix: Matrix, attributes: Mapping[str, str] | None = None) -> Html:
+def cell_details(
+    cell: Cell, matrix: Matrix, attributes: Mapping[str, str] | None = None, runs: Html | None = None
+) -> Html:
     """One cell in full, folded: metrics with intervals and seeds, tests, flags.
 
     Args:
         cell: one (source, target, strategy).
         matrix: the analysis that it belongs to.
         attributes: of the element; None: it has none.
+        runs: what its runs were made of; None where nobody looked.
 
     Returns:
         A section that unfolds.
@@ -199,6 +202,7 @@ def cell_details(cell: Cell, matrix: Matrix, attributes: Mapping[str, str] | Non
         _policies(cell, matrix),
         telescope_table(cell, matrix),
         _metrics(cell, matrix),
+        runs or "",
     ]
     return tag(
         "details",

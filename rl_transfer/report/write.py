@@ -6,16 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rl_transfer.analysis import analyse, csv_text, ranking_data, read_sweep, summary, text_table
+from rl_transfer.analysis.inputs import Sweep
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.errors import StoreError
+from rl_transfer.report.beside import Beside
 from rl_transfer.report.figures import all_figures
-from rl_transfer.report.markup import Html
 from rl_transfer.report.page import page
 from rl_transfer.report.pictures import run_pictures, section
+from rl_transfer.report.provenance_view import provenance_section
+from rl_transfer.report.runs_view import failures_section, of_cells
 from rl_transfer.report.seeds_view import write_seeds
 from rl_transfer.report.style import png, svg
+from rl_transfer.report.tasks_view import tasks_section
 from rl_transfer.report.tensorboard import write_tensorboard
 from rl_transfer.results import SEEDS, make_folder, write_json, write_text
+from rl_transfer.results.manifest import read_config_text
+from rl_transfer.results.portraits import read_portraits
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ def write_report(folder: str | Path) -> ReportPaths:
     if matrix.rankings:
         write_json(folder / "ranking.json", ranking_data(matrix))
     try:
-        pictures = _write_figures_and_page(matrix, paths, section(run_pictures(folder, sweep, matrix)))
+        pictures = _write_figures_and_page(matrix, paths, _beside(folder, sweep, matrix))
         write_tensorboard(matrix, paths.tensorboard, pictures)
         write_seeds(sweep, matrix, folder, paths.seeds)
     except OSError as error:
@@ -83,7 +89,17 @@ def write_report(folder: str | Path) -> ReportPaths:
     return paths
 
 
-def _write_figures_and_page(matrix: Matrix, paths: ReportPaths, predictions: Html) -> dict[str, bytes]:
+def _beside(folder: Path, sweep: Sweep, matrix: Matrix) -> Beside:
+    return Beside(
+        tasks=tasks_section(matrix, read_portraits(folder), sweep.config),
+        failures=failures_section(folder, sweep),
+        predictions=section(run_pictures(folder, sweep, matrix)),
+        provenance=provenance_section(sweep, matrix, read_config_text(folder)),
+        of_cell=of_cells(folder, sweep, matrix),
+    )
+
+
+def _write_figures_and_page(matrix: Matrix, paths: ReportPaths, beside: Beside) -> dict[str, bytes]:
     """Returns file stem → PNG file."""
     for old in [*paths.figures.glob("*.png"), *paths.figures.glob("*.svg")]:
         old.unlink()
@@ -93,5 +109,5 @@ def _write_figures_and_page(matrix: Matrix, paths: ReportPaths, predictions: Htm
         drawings[name] = svg(figure, name)
         (paths.figures / f"{name}.png").write_bytes(pictures[name])
         (paths.figures / f"{name}.svg").write_text(drawings[name], encoding="utf-8")
-    write_text(paths.page, page(matrix, drawings, predictions))
+    write_text(paths.page, page(matrix, drawings, beside))
     return pictures

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rl_transfer import bounded
 from rl_transfer.errors import StoreError
-from rl_transfer.results.files import read_json, write_json
+from rl_transfer.results.files import read_json, write_json, write_text
 from rl_transfer.results.manifest_kinds import wrong_kind
 from rl_transfer.results.seal import SCHEMA, intact, sealed
 from rl_transfer.spec import JsonObject
 
 NAME = "sweep.json"
+CONFIG = "config.yaml"
+"""The suite as a file that a sweep can be run from again; nothing reads it but people and the report."""
+MOST_CONFIG = 2**20
 
 
 def write_manifest(folder: Path, manifest: JsonObject) -> None:
@@ -24,6 +28,35 @@ def write_manifest(folder: Path, manifest: JsonObject) -> None:
         StoreError: the folder cannot be written to, or the disk is full.
     """
     write_json(folder / NAME, sealed({"schema": SCHEMA, **manifest}))
+
+
+def write_config(folder: Path, text: str) -> None:
+    """Write ``config.yaml``, unless it says this already.
+
+    Args:
+        folder: the sweep's folder; it exists.
+        text: the suite as YAML.
+
+    Raises:
+        StoreError: the folder cannot be written to, or the disk is full.
+    """
+    if read_config_text(folder) != text:
+        write_text(folder / CONFIG, text, durable=False)
+
+
+def read_config_text(folder: Path) -> str:
+    """The text of ``config.yaml``.
+
+    Args:
+        folder: a sweep's folder.
+
+    Returns:
+        As it stands there; empty where an older version ran the sweep, or it cannot be read.
+    """
+    try:
+        return bounded.read_bytes(folder / CONFIG, MOST_CONFIG).decode("utf-8")
+    except (OSError, ValueError):
+        return ""
 
 
 def read_manifest(folder: Path) -> JsonObject:

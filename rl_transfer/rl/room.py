@@ -23,10 +23,12 @@ from rl_transfer.frame import (
 )
 from rl_transfer.frame.scores import ScoringRequest, SourceScores
 from rl_transfer.results import PLAYED, RunFolder
+from rl_transfer.results.portraits import Portraits
 from rl_transfer.results.published import PublishedPolicy
 from rl_transfer.rl.environments import spaces
 from rl_transfer.rl.environments.described import as_spec
 from rl_transfer.rl.environments.evaluate import Episodes, Evaluator, SinglePlayers
+from rl_transfer.rl.environments.portraits import portray
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.normalization import PREFIX
 from rl_transfer.rl.publishing import publish_policy
@@ -82,6 +84,10 @@ class RLRoom:
             for target in suite.targets.values():
                 check_steps(target.env, suite.scores.steps)
         return facts
+
+    def portray(self, suite: RLSuite, known: str = "") -> Portraits | None:
+        """Environments as they are at their first reset, base and perturbed; see :meth:`Room.portray`."""
+        return portray(suite, known)
 
     def find_source(self, argument: str, output: Path) -> FoundSource:
         """The policy that ``--source`` names; SB3 zips and Hub names are imported first.

@@ -23,6 +23,7 @@ from rl_transfer.frame import (
 )
 from rl_transfer.frame.scores import ScoringRequest, SourceScores
 from rl_transfer.results import ACCURACY_DIGITS, Labels, RunFolder
+from rl_transfer.results.portraits import Portraits
 from rl_transfer.results.published import PublishedPolicy
 from rl_transfer.spec import locate
 from rl_transfer.spec.base import Json
@@ -110,6 +111,9 @@ class SupervisedRoom:
             say: gets a line before every data set.
         """
         return preflight(self.kind, suite, say)
+
+    def portray(self, suite: SupervisedSuite, known: str = "") -> Portraits | None:
+        """Nothing: what the data of a task look like is shown by the predictions on them."""
 
     def find_source(self, argument: str, output: Path) -> FoundSource:
         """The network that ``--source`` names.

@@ -11,14 +11,17 @@ from rl_transfer.errors import StoreError
 from rl_transfer.frame import MEMORY, Facts, Say, silent
 from rl_transfer.results import RunStore, keep_tolerances, link_events, read_manifest, write_manifest
 from rl_transfer.results.looks import in_words, read_looks
+from rl_transfer.results.manifest import write_config
 from rl_transfer.results.tuning import JUDGED_BEFORE
 from rl_transfer.spec import JsonObject, MatrixConfig
+from rl_transfer.spec.as_text import as_yaml
 from rl_transfer.spec.seeds import SeedPlan
 from rl_transfer.sweep.dispatch import room
 from rl_transfer.sweep.executor import Executor
 from rl_transfer.sweep.graph import Graph, build_graph, manifest
 from rl_transfer.sweep.looks import Decide, Looks, SeedLook, declared_looks, nothing_goes_on, with_looks
 from rl_transfer.sweep.matrix import check_matrix, no_longer_planned
+from rl_transfer.sweep.portraits import Portray, beside, nothing_is_portrayed
 from rl_transfer.sweep.reuse import refuse_other_code
 from rl_transfer.sweep.scheduler import Event, OnChange, State, run_graph
 from rl_transfer.sweep.stops import Stops
@@ -38,6 +41,7 @@ class Plan:
             chosen stand in ``graph`` at the first point.
         memory: bytes that the largest run needs beside what every run needs, as far as they are known.
         notes: what was decided while it was planned, a line each.
+        config: the suite as YAML, as it was loaded.
     """
 
     graph: Graph
@@ -46,6 +50,7 @@ class Plan:
     notes: tuple[str, ...]
     memory: int = 0
     tuning: SuiteTuning | None = None
+    config: str = ""
 
     @property
     def look_words(self) -> str:
@@ -140,7 +145,7 @@ def prepare(
     planned = planned if replace else _with_first_tolerances(store, planned, notes.append)
     refuse_other_code(graph.specs, store, despite)
     memory = max((each for each in sizes if isinstance(each, int)), default=0)
-    return Plan(graph, store, planned, tuple(notes), memory, tuning)
+    return Plan(graph, store, planned, tuple(notes), memory, tuning, as_yaml(loaded))
 
 
 def _without_memory(facts: Facts) -> Facts:
@@ -177,6 +182,7 @@ def run_sweep(
     decide: Decide = nothing_goes_on,
     choose: Choose = nothing_is_chosen,
     on_finished: Callable[[Graph, str], None] = lambda graph, identifier: None,
+    portray: Portray = nothing_is_portrayed,
     replace: bool = False,
     own_process: bool = True,
 ) -> State:
@@ -193,6 +199,7 @@ def run_sweep(
         decide: which arms go on to the next look, by what the records of the last one say.
         choose: which point each arm chooses, by what the records of the tuning runs say.
         on_finished: gets the graph and each run that is finished, those that were before included.
+        portray: what the tasks of the suite are, for the report; it is asked beside the first runs.
         say: is told of damaged runs that were moved aside, of runs that are taken on trust, and of runs
             that have no place in the matrix any more.
         replace: let the plan take the place of another matrix in the folder.
@@ -228,8 +235,9 @@ def run_sweep(
             say(
                 f"{left} finished runs in {store.root} have no place in this matrix; they stay where they are"
             )
+        write_config(store.root, plan.config)
         graph, tuning, state = plan.graph, plan.tuning, None
-        with closing(make_executor(store.root)) as executor:
+        with beside(store.root, portray), closing(make_executor(store.root)) as executor:
             if tuning is not None and tuning.open:
                 stage = tuning.stage(planned)
                 write_manifest(store.root, stage.manifest)

@@ -8,9 +8,9 @@ import pytest
 from analysis.hand_made import FAST, SLOW, arm, shifted, sweep
 from rl_transfer.analysis import analyse
 from rl_transfer.analysis.model import Matrix
+from rl_transfer.report.beside import Beside
 from rl_transfer.report.dose_response import dose_response
 from rl_transfer.report.figures import all_figures
-from rl_transfer.report.markup import Html
 from rl_transfer.report.page import page
 from rl_transfer.report.style import svg
 
@@ -76,7 +76,7 @@ def test_the_page_shows_one_figure_an_axis_and_none_without() -> None:
     matrix = doses(axis="heavy <b>")
     figures = dict(all_figures(matrix))
     (name,) = [each for each in figures if each.startswith("dose-response")]
-    text = page(matrix, {each: svg(figure, each) for each, figure in figures.items()}, Html(""))
+    text = page(matrix, {each: svg(figure, each) for each, figure in figures.items()}, Beside())
     assert f'id="{name}-figure_1"' in text
     assert "Gains on heavy &lt;b&gt;" in text
     key = (None, "task", "scratch")

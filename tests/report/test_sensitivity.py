@@ -6,8 +6,8 @@ import pytest
 from analysis.hand_made import FINE, SCRATCH, tuned
 from rl_transfer.analysis import analyse
 from rl_transfer.analysis.model import Matrix
+from rl_transfer.report.beside import Beside
 from rl_transfer.report.figures import all_figures
-from rl_transfer.report.markup import Html
 from rl_transfer.report.page import page
 from rl_transfer.report.sensitivity import grid_axis, sensitivity
 from rl_transfer.report.style import svg
@@ -22,7 +22,7 @@ MATRIX = analyse(tuned(LEVELS, {SCRATCH: 1, FINE: 0}))
 
 def drawn(matrix: Matrix) -> str:
     drawings = {name: svg(figure, name) for name, figure in all_figures(matrix)}
-    return page(matrix, drawings, Html(""))
+    return page(matrix, drawings, Beside())
 
 
 def test_arms_stand_over_a_logarithmic_axis_and_gains_beside_them() -> None:

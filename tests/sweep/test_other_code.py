@@ -129,7 +129,7 @@ def test_a_sweep_is_refused_and_changes_nothing(tmp_path: Path, monkeypatch: pyt
     records = [RunFolder(path.parent).record() for path in output.glob("runs/*/record.json")]
     assert all(record["code"] == {} for record in records), "CartPole rests on nothing but what all rest on"
     assert all(
-        {"command", "git", "attempts", "cpu", "platform", "threads"} == {*record["provenance"]}
+        {"command", "git", "attempts", "cpu", "cores", "platform", "threads"} == {*record["provenance"]}
         for record in records
     )
     more = planned(tmp_path, "seeds=3")

@@ -53,7 +53,7 @@ def preview(
     full = canonical(spec)
     frames = _play(full, steps, seed, policy)
     labels = [full["id"], label(full)]
-    images = _load_pillow()
+    images = load_pillow()
     pairs = [
         _pair(images, base, other, [f"step {step}: {label}" for label in labels])
         for step, (base, other) in enumerate(zip(*frames, strict=True))
@@ -100,7 +100,7 @@ class _Player:
         self.env, self.over = env, False
         observation, info = env.reset(seed=seed)
         self.seen = info.get("base_observation", observation)
-        self.frames = [_frame(env)]
+        self.frames = [drawn(env)]
 
     def step(self, action: Action) -> None:
         """Play one action, unless the episode is over."""
@@ -108,7 +108,7 @@ class _Player:
             observation, _, terminated, truncated, info = self.env.step(action)
             self.seen = info.get("base_observation", observation)
             self.over = bool(terminated or truncated)
-        self.frames.append(self.frames[-1] if self.over else _frame(self.env))
+        self.frames.append(self.frames[-1] if self.over else drawn(self.env))
 
 
 def _policy(spec: Spec, space: Space, name: str | None) -> ProbePolicy:
@@ -120,7 +120,18 @@ def _policy(spec: Spec, space: Space, name: str | None) -> ProbePolicy:
     return known[name]
 
 
-def _frame(env: Simulator) -> Image:
+def drawn(env: Simulator) -> Image:
+    """What an environment looks like now.
+
+    Args:
+        env: built with ``rgb_array`` frames, and reset.
+
+    Returns:
+        Array [height, width, 3] of whole numbers from 0 to 255.
+
+    Raises:
+        EnvError: it cannot be drawn on this machine, or draws something else.
+    """
     try:
         frame = env.render()
     except Exception as error:  # renderers raise whatever their backend raises
@@ -133,7 +144,15 @@ def _frame(env: Simulator) -> Image:
     return frame.astype(np.uint8)
 
 
-def _load_pillow() -> Any:
+def load_pillow() -> Any:
+    """The library that resizes, labels and writes pictures.
+
+    Returns:
+        Pillow's ``Image`` and ``ImageDraw``.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
     try:
         from PIL import Image, ImageDraw
     except ImportError as error:

@@ -1,0 +1,54 @@
+"""The ends of log files, for people: cut, without what only a terminal understands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from rl_transfer.report.markup import Html, esc, joined, tag
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+_MOST_BYTES = 16_384
+_MOST_COLUMNS = 300
+
+
+def log_tail(path: Path, lines: int) -> str:
+    """The last lines of a log.
+
+    Args:
+        path: the file.
+        lines: how many at most; each is cut where it is very long.
+
+    Returns:
+        Text without control characters; empty where there is no file, or nothing in it.
+    """
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(max(0, size - _MOST_BYTES))
+            content = stream.read(_MOST_BYTES)
+    except (OSError, ValueError):
+        return ""
+    found = content.decode("utf-8", "replace").rstrip().splitlines()
+    if size > _MOST_BYTES:
+        found = found[1:]  # the first one may begin in the middle
+    return "\n".join(_ESCAPES.sub("", line)[:_MOST_COLUMNS] for line in found[-lines:])
+
+
+def log_block(folder: Path, identifier: str, lines: int) -> Html:
+    """The end of a run's log, and where the rest is.
+
+    Args:
+        folder: the sweep's.
+        identifier: of the run.
+        lines: how many at most.
+
+    Returns:
+        A block that keeps its line breaks; a sentence where there is no log.
+    """
+    place = f"runs/{identifier}/log.txt"
+    text = log_tail(folder / "runs" / identifier / "log.txt", lines)
+    if not text:
+        return tag("p", f"There is nothing in {place}.", class_="muted")
+    note = tag("p", f"The last lines of {place}; the rest stands there.", class_="muted")
+    return joined([note, tag("pre", esc(text), tabindex="0")])
