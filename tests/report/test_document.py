@@ -13,6 +13,7 @@ from playwright.sync_api import BrowserContext, Page
 from rl_transfer.analysis import analyse, read_sweep
 from rl_transfer.report import packing
 from rl_transfer.report import page as report_page
+from rl_transfer.report.beside import Beside
 from rl_transfer.report.document import document
 from rl_transfer.report.markup import Html
 from support.browser import browsing, chromium
@@ -250,7 +251,7 @@ def test_what_a_large_page_holds_packed_comes_out_when_it_is_looked_at(
     matrix = analyse(read_sweep(complete.folder))
     drawings = {path.stem: path.read_text() for path in complete.paths.figures.glob("*.svg")}
     path = tmp_path / "index.html"
-    path.write_text(report_page.page(matrix, drawings, Html("")))
+    path.write_text(report_page.page(matrix, drawings, Beside()))
     assert path.stat().st_size < complete.paths.page.stat().st_size / 2
     page = opened(browser, path)
     page.locator("nav a", has_text="Jump-start").click()
