@@ -92,6 +92,9 @@ def portrait_of(data: Json) -> Portrait:
     Args:
         data: an object with ``env``, ``words``, ``base``, ``picture`` (Base64 or None) and ``note``; what is
             missing, or of another type, is left out.
+
+    Returns:
+        The portrait; empty where nothing of it is sound.
     """
     given = data if isinstance(data, dict) else {}
     words = given.get("words")

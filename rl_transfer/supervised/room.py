@@ -113,7 +113,15 @@ class SupervisedRoom:
         return preflight(self.kind, suite, say)
 
     def portray(self, suite: SupervisedSuite, known: str = "") -> Portraits | None:
-        """Nothing: what the data of a task look like is shown by the predictions on them."""
+        """Nothing; see :meth:`rl_transfer.frame.Room.portray`.
+
+        Args:
+            suite: of labelled data.
+            known: key of the portraits that are there.
+
+        Returns:
+            None: what the data look like is shown by the predictions on them.
+        """
 
     def find_source(self, argument: str, output: Path) -> FoundSource:
         """The network that ``--source`` names.
