@@ -106,7 +106,7 @@ def test_a_page_without_pictures_has_no_section_for_them(complete):
     assert chosen(complete.folder) == []
     assert section([]) == ""
     text = complete.paths.page.read_text()
-    assert "<h2>Predictions" not in text
+    assert "section-predictions" not in text
     assert "linear probe" not in text
 
 

@@ -68,7 +68,7 @@ def test_a_second_key_has_a_row_and_others_stay_at_the_choice() -> None:
 
 def test_the_page_tells_what_was_chosen_and_that_it_is_exploratory() -> None:
     text = drawn(MATRIX)
-    assert "<h2>Tuning</h2>" in text
+    assert '<h2 id="section-tuning">Tuning</h2>' in text
     assert "exploratory, uncorrected, and no verdict rests on them" in text
     assert "learning_rate=0.001 (end of the grid)" in text
     assert "70.0 (1 run)" in text

@@ -95,7 +95,8 @@ def test_images_use_their_own_words(tmp_path):
     )
     paths = write_report(sweep.write(tmp_path / "sweep"))
     page = paths.page.read_text()
-    assert "At 20 epochs, fine-tune from cartpole" in page
+    assert "fine-tune from cartpole helps on" in page
+    assert "at 20 epochs" in page
     assert "accuracy" in page
     assert "environment steps" not in page
     assert "episodic return" not in page
