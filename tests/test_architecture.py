@@ -21,7 +21,7 @@ ROOMS = {
     },
     "rl": {
         "rl_transfer.frame", "rl_transfer.core", "rl_transfer.engine", "rl_transfer.spec",
-        "rl_transfer.results", "rl_transfer_envs",
+        "rl_transfer.results", "rl_transfer_envs", "rl_transfer.hub",
         "stable_baselines3", "sb3_contrib", "torch", "numpy", "gymnasium", "huggingface_hub", "safetensors",
         "scipy", "numba", "onnx", "onnxscript", "onnxruntime",
     },
@@ -41,9 +41,9 @@ ROOMS = {
     "sweep": {"rl_transfer.frame", "rl_transfer.spec", "rl_transfer.results", "rich"},
     "analysis": {"rl_transfer.spec", "rl_transfer.results", "numpy"},
     "api": {
-        "rl_transfer.sweep", "rl_transfer.frame", "rl_transfer.tracking", "rl_transfer.analysis",
-        "rl_transfer.report", "rl_transfer.results", "rl_transfer.spec", "pydantic", "pandas", "torch",
-        "rich",
+        "rl_transfer.sweep", "rl_transfer.frame", "rl_transfer.tracking", "rl_transfer.hub",
+        "rl_transfer.analysis", "rl_transfer.report", "rl_transfer.results", "rl_transfer.spec", "pydantic",
+        "pandas", "torch", "rich",
     },
     "report": {
         "rl_transfer.analysis", "rl_transfer.results", "rl_transfer.spec", "numpy", "matplotlib",

@@ -201,7 +201,7 @@ def run_ours(command: list[str], call: Call) -> None:
     text = shlex.join(command[1:])
     missing = [said for start, said in DOWNLOADS.items() if text.startswith(start)]
     folders = command[2:4] if command[1] == "compare" else command[2:3]
-    for folder in folders if command[1] in ("report", "board", "compare") else ():
+    for folder in folders if command[1] in ("report", "board", "compare", "publish") else ():
         if not Path(folder, "sweep.json").exists():
             SyntheticSweep().write(Path(folder))
             for run in Path(folder, "runs").iterdir():  # what training would have left

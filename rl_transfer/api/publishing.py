@@ -6,15 +6,17 @@ import os
 import re
 import shutil
 import statistics
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 from rl_transfer.api.results import load_sweep
 from rl_transfer.errors import ConfigError, RLTransferError, StoreError
 from rl_transfer.frame import EvaluationRequest, Say, bundle_folder, silent
+from rl_transfer.hub import SCHEME, HubTarget
 from rl_transfer.report.model_card import ModelCard, PlayedScore, SweptCell
 from rl_transfer.results import RunFolder, run_id
 from rl_transfer.results.files import file_digest
@@ -32,70 +34,101 @@ _LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}")
 
 def publish(
     policy: str | os.PathLike[str],
-    folder: str | os.PathLike[str],
+    target: str | os.PathLike[str],
     *,
     license: str | None = None,
     episodes: int = 100,
     seed: int = 0,
     onnx: bool = False,
+    private: bool = False,
     say: Say = silent,
-) -> Path:
+) -> str:
     """Write a policy for others: bundle, zip for Stable-Baselines3, config, model card.
 
     Args:
         policy: a bundle, a run folder, an address such as ``results/x:heavy/fine-tune/0``, or what
             ``rt.train`` and ``rt.transfer`` give.
-        folder: the new folder; one that exists must be empty.
+        target: the new folder (one that exists must be empty), or ``hf://user/repository`` on the Hugging
+            Face Hub (extra ``hub``), created if there is none.
         license: as the Hub writes it, ``mit``; None: the card says that none was given.
         episodes: how many are played for the card's score, in the policy's own environment; 0: none.
         seed: root seed of the episodes.
         onnx: write it as an ONNX graph too (extra ``onnx``).
+        private: whether a repository that is created is private.
         say: gets a line now and then.
 
     Returns:
-        The folder; it is a source, and a policy to evaluate, like any other bundle.
+        The folder or address; it is a source, and a policy to evaluate, like any other bundle.
 
     Raises:
-        BundleError: there is no such policy, it was altered, or the folder is not empty.
+        BundleError: there is no such policy, it was altered, no graph acts like it, or the Hub refuses.
+        StoreError: the folder is not empty, or cannot be written.
         ConfigError: the licence or the number of episodes is malformed.
+        EnvironmentSpecError: the policy's environment cannot be built.
+        MissingExtraError: an extra that is needed is not installed.
     """
-    argument, target = os.fspath(policy), Path(folder)
-    licence = _licence(license)
+    argument, place = os.fspath(policy), os.fspath(target)
+    licence = checked_licence(license)
     if episodes < 0:
         raise ConfigError(f"{episodes} episodes: expected 0 or more")
-    runner = room(bundle_kind(argument))
-    with new_folder(target) as scratch:
-        say("writing the policy")
-        written = runner.publish(argument, scratch, onnx)
-        run = _run_of(argument)
-        record = None if run is None else run.record()
-        scores = []
-        if episodes:
-            say(f"playing {counted(episodes, 'episode')}")
-            measured = runner.evaluate(str(scratch), EvaluationRequest(episodes=episodes, seed=seed))
-            what = f"this policy, {counted(episodes, 'episode')} with root seed {seed}, likeliest actions"
-            scores.append(PlayedScore(what, cast("list[float]", measured["returns"])))
-        files = dict(written.files)
-        if run is not None and record is not None:
-            scores.append(_recorded(run, record))
-            config = _config(record)
-            if config is not None:
-                (scratch / CONFIG).write_text(yaml_text(config), encoding="utf-8")
-                files[CONFIG] = "the config of its run"
-        swept, unjudged = _swept(run, say)
-        card = ModelCard(
-            policy=replace(written, files=files),
-            address="FOLDER",
-            licence=licence,
-            scores=scores,
-            record=record,
-            config=CONFIG if CONFIG in files else None,
-            sweep=swept,
-            unjudged=unjudged,
-            digests={name: file_digest(scratch / name) for name in files},
-        )
-        (scratch / CARD).write_text(card.text(), encoding="utf-8")
-    return target
+    wanted = _Wanted(argument, licence, episodes, seed, onnx)
+    if not place.startswith(SCHEME):
+        with new_folder(Path(place)) as scratch:
+            _write(wanted, scratch, "FOLDER", say)
+        return place
+    hub = HubTarget(place, "model")
+    with tempfile.TemporaryDirectory() as scratch_name:
+        _write(wanted, Path(scratch_name), place, say)
+        say("sending it")
+        hub.send(Path(scratch_name), private=private)
+    return place
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is to be written of which policy."""
+
+    argument: str
+    licence: str | None
+    episodes: int
+    seed: int
+    onnx: bool
+
+
+def _write(wanted: _Wanted, folder: Path, address: str, say: Say) -> None:
+    """Policy, config and card into an empty folder."""
+    runner = room(bundle_kind(wanted.argument))
+    say("writing the policy")
+    written = runner.publish(wanted.argument, folder, wanted.onnx)
+    run = _run_of(wanted.argument)
+    record = None if run is None else run.record()
+    scores, files = [], dict(written.files)
+    if wanted.episodes:
+        played = counted(wanted.episodes, "episode")
+        say(f"playing {played}")
+        request = EvaluationRequest(episodes=wanted.episodes, seed=wanted.seed)
+        returns = cast("list[float]", runner.evaluate(str(folder), request)["returns"])
+        what = f"this policy, {played} with root seed {wanted.seed}, likeliest actions"
+        scores.append(PlayedScore(what, returns))
+    if run is not None and record is not None:
+        scores.append(_recorded(run, record))
+        config = _config(record)
+        if config is not None:
+            (folder / CONFIG).write_text(yaml_text(config), encoding="utf-8")
+            files[CONFIG] = "the config of its run"
+    swept, unjudged = _swept(run, say)
+    card = ModelCard(
+        policy=replace(written, files=files),
+        address=address,
+        licence=wanted.licence,
+        scores=scores,
+        record=record,
+        config=CONFIG if CONFIG in files else None,
+        sweep=swept,
+        unjudged=unjudged,
+        digests={name: file_digest(folder / name) for name in files},
+    )
+    (folder / CARD).write_text(card.text(), encoding="utf-8")
 
 
 @contextmanager
@@ -134,7 +167,18 @@ def _refuse_occupied(target: Path) -> None:
         raise StoreError(f"{target} is not empty, and nothing in it is overwritten; choose another folder")
 
 
-def _licence(given: str | None) -> str | None:
+def checked_licence(given: str | None) -> str | None:
+    """A licence as the Hub and SPDX write it.
+
+    Args:
+        given: by whoever publishes; None: nothing.
+
+    Returns:
+        The same in small letters.
+
+    Raises:
+        ConfigError: it is no single word.
+    """
     if given is None or _LICENCE.fullmatch(given.lower()):
         return None if given is None else given.lower()
     raise ConfigError(

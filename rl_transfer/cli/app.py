@@ -14,6 +14,7 @@ from rl_transfer.cli import (
     environments,
     experiments,
     policies,
+    publishing,
     recommending,
     runs,
     single_runs,
@@ -41,6 +42,7 @@ for command in (
     experiments.sweep,
     experiments.report,
     comparing.compare,
+    publishing.publish,
     calibrate.calibrate,
     board.board,
 ):

@@ -127,6 +127,14 @@ Algorithm = Annotated[
 ]
 
 
+License = Annotated[
+    str | None,
+    typer.Option(
+        "--license", help="Licence, as the Hugging Face Hub writes it: mit, apache-2.0, cc-by-4.0 …"
+    ),
+]
+
+
 MaskZeros = Annotated[
     bool,
     typer.Option("--mask-zeros", help="Hold inputs at 0 that were always 0 in training, by the statistics."),

@@ -13,6 +13,7 @@ from rl_transfer.api.given import make_folder_importable, refuse_missing
 from rl_transfer.cli.common import (
     Algorithm,
     AsJson,
+    License,
     MaskZeros,
     Modules,
     err,
@@ -30,14 +31,6 @@ app = typer.Typer(
 Env = Annotated[
     str | None,
     typer.Option("--env", "-e", help="Environment it was trained in, where the file does not tell."),
-]
-
-
-License = Annotated[
-    str | None,
-    typer.Option(
-        "--license", help="Licence, as the Hugging Face Hub writes it: mit, apache-2.0, cc-by-4.0 …"
-    ),
 ]
 
 
@@ -139,13 +132,14 @@ def export(
 @app.command()
 def publish(
     policy: Annotated[str, typer.Argument(help="Bundle, run folder, or FOLDER:TARGET/STRATEGY/SEED.")],
-    folder: Annotated[Path, typer.Argument(help="The new folder.")],
+    target: Annotated[str, typer.Argument(help="The new folder, or hf://user/repository (extra hub).")],
     license: License = None,
     episodes: Annotated[
         int, typer.Option(min=0, help="Number of seeded episodes for the card's score; 0: none.")
     ] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Root seed of the episodes.")] = 0,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write it as an ONNX graph too (extra onnx).")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Create a private repository.")] = False,
     module: Modules = None,
 ) -> None:
     """Write a policy for others: bundle, Stable-Baselines3 zip, config, a model card with its scores.
@@ -161,8 +155,11 @@ def publish(
     from rl_transfer.api.publishing import publish
 
     with err.status("publishing") as status:
-        publish(policy, folder, license=license, episodes=episodes, seed=seed, onnx=onnx, say=status.update)
-    out.print(f"{folder} written; read its README.md before you share it", soft_wrap=True)
+        publish(
+            policy, target, license=license, episodes=episodes, seed=seed, onnx=onnx, private=private,
+            say=status.update,
+        )  # fmt: skip
+    out.print(f"{target} written; read its README.md before you share it", soft_wrap=True)
 
 
 @app.command()

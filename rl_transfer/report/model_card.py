@@ -130,8 +130,8 @@ def _parts(card: ModelCard) -> Iterator[str]:
     yield from _verdict(card)
     yield from _loading(card)
     yield "## Files"
-    rows = [(_literal(name), what, f"`{card.digests[name]}`") for name, what in policy.files.items()]
-    yield _table(("file", "what it is", "SHA-256"), rows)
+    rows = [(literal(name), what, f"`{card.digests[name]}`") for name, what in policy.files.items()]
+    yield table(("file", "what it is", "SHA-256"), rows)
     yield f"Digest of the bundle (tensors and description): `{policy.digest}`."
     if policy.notes:
         yield "## Notes"
@@ -159,7 +159,7 @@ def _score(card: ModelCard) -> Iterator[str]:
         yield "Not measured: nothing was played for this card, and no run of ours recorded an evaluation."
         return
     head = ("mean episodic return of", "mean", "95 % interval", "standard deviation", "least", "greatest")
-    yield _table(head, rows)
+    yield table(head, rows)
     yield (
         "Episodes: Student's t over the episodes of this one policy. Runs: over runs with other seeds, and "
         "so about training, not about this one file. A dash stands where nothing varied, or there was one "
@@ -201,7 +201,7 @@ def _figures(values: Sequence[float], ends: Interval) -> tuple[str, ...]:
 def _environment(policy: PublishedPolicy) -> Iterator[str]:
     yield "## Environment"
     arguments = f" with {unmarked(str(dict(policy.arguments)))}" if policy.arguments else ""
-    yield f"{_literal(policy.env)} of Gymnasium{arguments}" + (
+    yield f"{literal(policy.env)} of Gymnasium{arguments}" + (
         ", changed:" if policy.perturbations else ", as registered."
     )
     if policy.perturbations:
@@ -216,7 +216,7 @@ def _training(card: ModelCard) -> Iterator[str]:
         return
     spec, origin = record["spec"], record.get("provenance") or {}
     rows = [
-        ("command", f"{_literal(origin.get('command', 'not recorded'))}"),
+        ("command", f"{literal(origin.get('command', 'not recorded'))}"),
         ("run", f"`{record['id']}`, root seed {spec.get('root_seed')}, seed {spec.get('seed')}"),
         ("engine", unmarked(str((record.get("engine") or {}).get("name", "sb3")))),
         ("commit", _commit(origin.get("git"))),
@@ -230,7 +230,7 @@ def _training(card: ModelCard) -> Iterator[str]:
             unmarked(", ".join(f"{name} {each}" for name, each in record.get("versions", {}).items())),
         ),
     ]
-    yield _table(("", ""), rows)
+    yield table(("", ""), rows)
     if card.config is not None:
         verb = "transfer" if _is_transfer(card) else "train"
         given, what = (" --source SOURCE", ", from the source below") if _is_transfer(card) else ("", "")
@@ -269,7 +269,7 @@ def _verdict(card: ModelCard) -> Iterator[str]:
     for cell in judged:
         budget = at_steps(matrix.targets[cell.target].budget, matrix.unit)
         yield (
-            f"In the sweep {_literal(matrix.name)}, {budget}, against {_literal(matrix.baseline)}, over "
+            f"In the sweep {literal(matrix.name)}, {budget}, against {literal(matrix.baseline)}, over "
             f"{counted(len(cell.finished), 'seed')}:"
         )
         yield verdict_table(matrix, [cell])
@@ -315,8 +315,15 @@ def _loading(card: ModelCard) -> Iterator[str]:
         )
 
 
-def _literal(text: str) -> str:
-    """A text as Markdown shows code, also in a table."""
+def literal(text: str) -> str:
+    """A text as Markdown shows code, also in a table.
+
+    Args:
+        text: anything.
+
+    Returns:
+        One line between backticks.
+    """
     flat = " ".join(str(text).split()).replace("`", "'").replace("|", "\\|")
     return f"`{flat}`"
 
@@ -325,6 +332,15 @@ def _code(language: str, *lines: str) -> str:
     return "\n".join([f"```{language}", *lines, "```"])
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table.
+
+    Args:
+        head: of its columns.
+        rows: cells, Markdown themselves.
+
+    Returns:
+        A line per row.
+    """
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import rl_transfer as rt
+from rl_transfer.api.data_sets import publish_sweep
 from rl_transfer.api.given import read_config
 from rl_transfer.core import load_bundle, save_bundle
 from rl_transfer.errors import BundleError, ConfigError, EnvironmentSpecError, StoreError
@@ -38,7 +39,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> rt.SingleRun:
 
 @pytest.fixture(scope="module")
 def published(trained: rt.SingleRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return rt.publish(trained, tmp_path_factory.mktemp("out") / "agent", license="MIT", episodes=4)
+    return publish(trained, tmp_path_factory.mktemp("out") / "agent", license="MIT", episodes=4)
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,10 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plan = prepare(suite, folder / "swept", lambda _: None, events=False)
     run_sweep(plan, InThisProcess, lambda _, __: None)
     return folder / "swept"
+
+
+def publish(policy: Any, folder: Path, **options: Any) -> Path:
+    return Path(rt.publish(policy, folder, **options))
 
 
 def card(folder: Path) -> tuple[dict[str, Any], str]:
@@ -98,27 +103,27 @@ def test_the_interval_is_students_t_over_the_episodes(published: Path) -> None:
 
 
 def test_without_licence_and_episodes_the_card_says_so(trained: rt.SingleRun, tmp_path: Path) -> None:
-    header, text = card(rt.publish(trained, tmp_path / "a", episodes=0))
+    header, text = card(publish(trained, tmp_path / "a", episodes=0))
     assert "license" not in header
     assert "Not given by whoever published this" in text
     (last,) = [point for point in trained.points if point["step"] == 64]
     assert f"last evaluation of its training | {statistics.fmean(last['returns']):.2f} |" in text
     shutil.copytree(trained.bundle, tmp_path / "alone")
-    header, text = card(rt.publish(tmp_path / "alone", tmp_path / "b", episodes=0))
+    header, text = card(publish(tmp_path / "alone", tmp_path / "b", episodes=0))
     assert "model-index" not in header
     assert "Not measured" in text
     assert not (tmp_path / "b" / "config.yaml").exists()
 
 
 def test_one_episode_and_equal_ones_have_no_interval(trained: rt.SingleRun, tmp_path: Path) -> None:
-    header, text = card(rt.publish(trained, tmp_path / "one", episodes=1))
+    header, text = card(publish(trained, tmp_path / "one", episodes=1))
     assert "+/-" not in header["model-index"][0]["results"][0]["metrics"][0]["value"]
     assert "1 episode with root seed 0, likeliest actions" in text
 
 
 def test_after_a_sweep_the_card_has_the_verdict(swept: Path, tmp_path: Path) -> None:
     run = f"{swept}:reversed/fine-tune/1"
-    header, text = card(rt.publish(run, tmp_path / "agent", episodes=2))
+    header, text = card(publish(run, tmp_path / "agent", episodes=2))
     results = rt.load_sweep(swept)
     (cell,) = [each for each in results.cells if (each.target, each.strategy) == ("reversed", "fine-tune")]
     entry = cell.comparisons["auc_gain"]
@@ -136,8 +141,15 @@ def test_after_a_sweep_the_card_has_the_verdict(swept: Path, tmp_path: Path) -> 
     assert run_id(config.transfer_run(source)) == record["id"]
 
 
+def test_its_data_set_has_a_config_that_plans_the_same_runs(swept: Path, tmp_path: Path) -> None:
+    data = publish_sweep(swept, tmp_path / "data", None)
+    suite = read_config(data / "suite.yaml", SUITES, "suites", None).config
+    plan = prepare(suite, tmp_path / "again", lambda _: None, events=False)
+    assert {*plan.graph.specs} == {row["id"] for row in _rows(swept)}
+
+
 def test_a_source_of_a_sweep_stands_among_its_like(swept: Path, tmp_path: Path) -> None:
-    _, text = card(rt.publish(f"{swept}:source/base/0", tmp_path / "agent", episodes=2))
+    _, text = card(publish(f"{swept}:source/base/0", tmp_path / "agent", episodes=2))
     scores = rt.load_sweep(swept).matrix.sources["base"].scores
     mean = statistics.fmean(scores.values())
     assert f"all 2 policies of the source base, last evaluation | {mean:.2f} |" in text
@@ -147,7 +159,7 @@ def test_a_source_of_a_sweep_stands_among_its_like(swept: Path, tmp_path: Path) 
 def test_a_transfer_of_no_sweep_has_no_verdict(trained: rt.SingleRun, tmp_path: Path) -> None:
     run = rt.transfer(trained, "cartpole-reversed-actions", strategy="fine-tune", output=tmp_path / "x",
                       training__total_steps=32, evaluation__every=32, events=False)  # fmt: skip
-    _, text = card(rt.publish(run, tmp_path / "agent", episodes=2))
+    _, text = card(publish(run, tmp_path / "agent", episodes=2))
     assert "**No verdict**: the run is of no sweep" in text
 
 
@@ -166,26 +178,26 @@ def test_what_cannot_be_published_is_refused_and_nothing_stays(trained: rt.Singl
         (tmp_path / "elsewhere", EnvironmentSpecError, "Anywhere-v0"),
     ):
         with pytest.raises(error, match=message):
-            rt.publish(policy, target)
+            publish(policy, target)
     with pytest.raises(ConfigError, match="licence 'any one': expected one word"):
-        rt.publish(trained, target, license="any one")
+        publish(trained, target, license="any one")
     with pytest.raises(ConfigError, match="-1 episodes"):
-        rt.publish(trained, target, episodes=-1)
+        publish(trained, target, episodes=-1)
     assert not [path for path in tmp_path.iterdir() if "agent" in path.name]
 
 
 def test_nothing_is_overwritten(trained: rt.SingleRun, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    assert rt.publish(trained, tmp_path / "mine", episodes=0) == tmp_path / "mine", "it was empty"
+    assert publish(trained, tmp_path / "mine", episodes=0) == tmp_path / "mine", "it was empty"
     before = {path.name: path.read_bytes() for path in (tmp_path / "mine").iterdir()}
     with pytest.raises(StoreError, match="mine is not empty"):
-        rt.publish(trained, tmp_path / "mine", episodes=0)
+        publish(trained, tmp_path / "mine", episodes=0)
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "mine").iterdir()}
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "empty")
     for name in ("file", "link"):
         with pytest.raises(StoreError, match="is no folder"):
-            rt.publish(trained, tmp_path / name, episodes=0)
+            publish(trained, tmp_path / name, episodes=0)
 
 
 def test_words_of_a_bundle_do_nothing_in_the_card(trained: rt.SingleRun, tmp_path: Path) -> None:
@@ -194,7 +206,7 @@ def test_words_of_a_bundle_do_nothing_in_the_card(trained: rt.SingleRun, tmp_pat
     save_bundle(
         tmp_path / "b", {**zoo.tensors, **zoo.state()}, {**zoo.metadata, "notes": notes}, kind="policy"
     )
-    _, text = card(rt.publish(tmp_path / "b", tmp_path / "agent", episodes=0))
+    _, text = card(publish(tmp_path / "b", tmp_path / "agent", episodes=0))
     assert "- \\[click\\](http://x) \\| \\<script\\>\n- two lines \\# heading" in text
 
 

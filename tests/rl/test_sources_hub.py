@@ -1,5 +1,6 @@
 """Policies on the Hugging Face Hub, served by a local server that speaks its protocol."""
 
+import base64
 import hashlib
 import json
 import sys
@@ -7,17 +8,21 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from huggingface_hub import constants
 
+import rl_transfer as rt
 from rl_transfer.errors import BundleError, MissingExtraError
+from rl_transfer.rl.policies.bundle import load_policy
 from rl_transfer.rl.sources.hub import fetch
 from rl_transfer.rl.sources.load import import_source, load_source
 from rl_transfer.spec import Environment
 from support.cli import calling
 from support.foreign import BOX, CONTINUOUS, normalized, observe, saved, sb3_model
+from support.rl import Execute
 from support.untyped import untyped
 
 
@@ -30,6 +35,7 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Answers)
         self.files: dict[str, bytes] = {}
         self.asked: list[str] = []
+        self.created: dict[str, dict[str, Any]] = {}
 
     def add(self, repository: str, name: str, path: Path, revision: str = "main") -> None:
         self.files[f"{repository}@{revision}/{name}"] = path.read_bytes()
@@ -54,7 +60,46 @@ class _Answers(BaseHTTPRequestHandler):
         self._answer(b"")
 
     def do_GET(self) -> None:
+        if "/tree/" in self.path:
+            before = f"{self.path.split('/tree/')[0].split('/', 3)[3]}@main/"
+            names = [key.removeprefix(before) for key in self.server.files if key.startswith(before)]
+            self._json([{"type": "file", "path": name, "size": 1, "oid": "0"} for name in names])
+            return
         self._answer(None)
+
+    def do_POST(self) -> None:
+        """What the Hub answers to who writes; the token ``reader`` may not."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers["Authorization"] != "Bearer writer":
+            self._json({"error": "you may not write"}, 403)
+        elif self.path == "/api/repos/create":
+            wanted = json.loads(body)
+            self.server.created[f"{wanted['organization']}/{wanted['name']}"] = wanted
+            self._json({"url": f"http://{self.headers['Host']}/{wanted['organization']}/{wanted['name']}"})
+        elif self.path == "/api/validate-yaml":
+            self._json({"errors": [], "warnings": []})
+        elif "/preupload/" in self.path:
+            files = [each["path"] for each in json.loads(body)["files"]]
+            self._json(
+                {"files": [{"path": p, "uploadMode": "regular", "shouldIgnore": False} for p in files]}
+            )
+        else:
+            assert "/commit/main" in self.path
+            repository = self.path.split("/commit/")[0].split("/", 3)[3]
+            for line in map(json.loads, body.splitlines()):
+                if line["key"] == "file":
+                    content = base64.b64decode(line["value"]["content"])
+                    self.server.files[f"{repository}@main/{line['value']['path']}"] = content
+            url = f"http://{self.headers['Host']}/{repository}/commit/1"
+            self._json({"success": True, "commitUrl": url, "commitOid": "1"})
+
+    def _json(self, data: object, status: int = 200) -> None:
+        content = json.dumps(data).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
 
     def _answer(self, body: bytes | None) -> None:
         before, _, after = self.path.lstrip("/").partition("/resolve/")
@@ -205,3 +250,54 @@ def test_published_agents_are_recommended_or_told_why_not(
     assert "CartPole-v1 is named as its environment, and its observation space is Box(5)" in quality["reason"]
     missing = call("recommend", "hf://sb3/nowhere", "-t", "CartPole-v1")
     assert "no public repository sb3/nowhere" in missing.err
+
+
+def test_a_policy_is_published_and_loaded_back(
+    hub: Hub, run: Execute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "writer")
+    folder = run(env={"id": "CartPole-v1", "perturb": [{"length": "x3"}]})
+    address = rt.publish(folder.path, "hf://me/long-pole", episodes=2, license="mit", private=True)
+    assert address == "hf://me/long-pole"
+    assert hub.created["me/long-pole"]["visibility"] == "private"
+    assert f"rl-transfer evaluate {address}" in hub.files["me/long-pole@main/README.md"].decode()
+    policy = load_source(address)
+    assert policy.digest == load_policy(folder.path).digest
+    assert policy.env.perturb == ({"length": "x3"},), "the bundle says what no zip can"
+    assert rt.evaluate(address, episodes=3)["returns"] == rt.evaluate(folder.path, episodes=3)["returns"]
+    assert import_source(address, tmp_path / "mine").digest == policy.digest
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert load_source(address).digest == policy.digest
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    (zipped,) = [name for name in hub.files if name.endswith(".zip")]
+    assert load_source(f"hf://me/long-pole/{zipped.rpartition('/')[2]}").digest != policy.digest
+    assert rt.publish(folder.path, address, episodes=0) == address, "the same repository again"
+    del hub.files["me/long-pole@main/tensors.safetensors"]
+    with pytest.raises(BundleError, match=r"has a bundle\.json, but no tensors\.safetensors"):
+        load_source(address)
+
+
+def test_what_stops_an_upload_is_told_before_anything_is_played(
+    hub: Hub, run: Execute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = run().path
+    hub.add("me/novel", "chapter-1.txt", folder / "record.json")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    with pytest.raises(BundleError, match=r"wants a token.*hf auth login"):
+        rt.publish(folder, "hf://me/agent")
+    monkeypatch.setenv("HF_TOKEN", "reader")
+    with pytest.raises(BundleError, match="me/agent cannot be written: the token may not write there"):
+        rt.publish(folder, "hf://me/agent", episodes=0)
+    monkeypatch.setenv("HF_TOKEN", "writer")
+    with pytest.raises(BundleError, match="me/novel on the Hub holds something else"):
+        rt.publish(folder, "hf://me/novel", episodes=0)
+    with pytest.raises(BundleError, match="expected hf://user/repository"):
+        rt.publish(folder, "hf://me/agent/file.zip")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(BundleError, match="the Hub cannot be reached; write into a folder now"):
+        rt.publish(folder, "hf://me/agent")
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'rl-transfer\[hub\]'"):
+        rt.publish(folder, "hf://me/agent")
+    assert [*hub.files] == ["me/novel@main/chapter-1.txt"]

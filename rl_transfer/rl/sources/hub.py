@@ -1,30 +1,23 @@
 """Policies on the Hugging Face Hub: ``hf://org/repository[/file.zip][@revision]``.
 
 The convention of huggingface_sb3 and rl-zoo: the repository ``{org}/{algorithm}-{environment}`` holds
-``{algorithm}-{environment}.zip`` and, where observations were normalised, ``vec_normalize.pkl``.
+``{algorithm}-{environment}.zip`` and, where observations were normalised, ``vec_normalize.pkl``. A repository
+that ``policies publish`` wrote holds a bundle of ours beside them, which says more.
 """
 
 from __future__ import annotations
 
 import re
-import socket
-import threading
-import urllib.request
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from types import ModuleType
-from urllib.parse import urlsplit
 
 from rl_transfer.errors import BundleError, MissingExtraError
+from rl_transfer.hub import answers
 from rl_transfer.rl.sources.upbringing import CONFIG_NAME
 from rl_transfer.rl.sources.vec_normalize import FILE_NAMES
 
-SCHEME = "hf://"
-ANSWER_SECONDS = 3.0
-"""How long the Hub may take to accept a connection; its own library would try for most of a minute."""
-
+BUNDLE_FILES = ("bundle.json", "tensors.safetensors")
 _ADDRESS = re.compile(
     r"hf://(?P<repository>[\w.-]+/[\w.-]+)(?:/(?P<file>(?!.*\.\.)[\w./-]+\.zip))?(?:@(?P<revision>[\w./-]+))?"
 )
@@ -80,6 +73,33 @@ def fetch(address: str) -> HubFiles:
     return HubFiles(policy, statistics, config, repository)
 
 
+def fetch_bundle(address: str) -> Path | None:
+    """Download the bundle of a repository that has one of ours, or find it in the local cache.
+
+    Args:
+        address: ``hf://org/repository[@revision]``; one that names a file means that file.
+
+    Returns:
+        A folder with the bundle; None where the repository has none, or offline where nobody knows.
+
+    Raises:
+        BundleError: the repository has half of a bundle, or its other half cannot be had.
+    """
+    found = _ADDRESS.fullmatch(address)
+    if found is None or found["file"]:
+        return None
+    try:
+        described = _download(found["repository"], BUNDLE_FILES[0], found["revision"])
+    except BundleError:
+        return None  # the zip is asked for next, and its error tells
+    if described is None:
+        return None
+    for name in BUNDLE_FILES[1:]:
+        if _download(found["repository"], name, found["revision"]) is None:
+            raise BundleError(f"{found['repository']} on the Hub has a {BUNDLE_FILES[0]}, but no {name}")
+    return described.parent
+
+
 def _download(repository: str, name: str, revision: str | None) -> Path | None:
     """The file's path in the cache; None where the repository has no such file."""
     try:
@@ -90,7 +110,7 @@ def _download(repository: str, name: str, revision: str | None) -> Path | None:
             "policies on the Hub need huggingface_hub: pip install 'rl-transfer[hub]'"
         ) from None
     try:
-        offline = not _answers(constants.ENDPOINT)
+        offline = not answers(constants.ENDPOINT)
         return Path(hub.hf_hub_download(repository, name, revision=revision, local_files_only=offline))
     except errors.LocalEntryNotFoundError:
         if _known_absent(hub, repository, name, revision):
@@ -108,26 +128,6 @@ def _download(repository: str, name: str, revision: str | None) -> Path | None:
     except (OSError, ValueError) as error:  # refused access, broken downloads, malformed names
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BundleError(f"{name} of {repository} cannot be downloaded from the Hub: {reason}") from None
-
-
-@cache
-def _answers(endpoint: str) -> bool:
-    """Whether anybody accepts a connection there; where a proxy stands between, that is not asked."""
-    if {"http", "https", "all"} & urllib.request.getproxies().keys():
-        return True
-    address = urlsplit(endpoint)
-    port = address.port or (80 if address.scheme == "http" else 443)
-    answered = threading.Event()
-
-    def knock() -> None:
-        with suppress(OSError), socket.create_connection((address.hostname, port), ANSWER_SECONDS):
-            answered.set()
-
-    # Looking up a name knows no limit of time: in a thread that may be left behind.
-    thread = threading.Thread(target=knock, daemon=True)
-    thread.start()
-    thread.join(ANSWER_SECONDS)
-    return answered.is_set()
 
 
 def _known_absent(hub: ModuleType, repository: str, name: str, revision: str | None) -> bool:

@@ -18,12 +18,13 @@ from torch import Tensor
 from rl_transfer.core import isolated, save_bundle
 from rl_transfer.core.archives import file_digest
 from rl_transfer.errors import BundleError, ConfigError
+from rl_transfer.hub import SCHEME
 from rl_transfer.results.address import is_address
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.traits import ALGORITHMS
 from rl_transfer.rl.sources.assembly import Known, assemble
 from rl_transfer.rl.sources.env_names import current, read_name, same_task
-from rl_transfer.rl.sources.hub import SCHEME, fetch
+from rl_transfer.rl.sources.hub import fetch, fetch_bundle
 from rl_transfer.rl.sources.sb3_zip import ForeignPolicy, read_zip
 from rl_transfer.rl.sources.tensor_files import SUFFIXES, read_tensor_file
 from rl_transfer.rl.sources.upbringing import CONFIG_NAME, masked, read_wrappers, still_inputs, wrapped
@@ -85,7 +86,8 @@ def load_source(
 
             - a bundle folder or run folder of ours; it describes itself, so nothing else may differ;
             - an SB3 zip;
-            - ``hf://org/repository[/file.zip][@revision]`` on the Hugging Face Hub (extra ``hub``);
+            - ``hf://org/repository[/file.zip][@revision]`` on the Hugging Face Hub (extra ``hub``), a zip, or
+              a bundle of ours;
             - a ``.safetensors``, ``.pth`` or ``.pt`` state dict; needs ``env`` and ``algorithm``.
         env: where it was trained; by default read off the file's name (``ppo-CartPole-v1.zip``),
             old versions under their present names (``env_names.RENAMES``).
@@ -113,6 +115,7 @@ def load_source(
     """
     hints = _hints(env, algorithm, name_map, policy_kwargs, statistics)
     hints = replace(hints, mask_zeros=mask_zeros, otherwise=otherwise)
+    argument = _fetched(argument)
     # Building a network draws random numbers; an environment of the user's may change the current folder.
     with isolated(seed=0), chdir("."):
         if _is_folder(argument):
@@ -156,6 +159,7 @@ def import_source(
         ConfigError: ``algorithm`` or ``policy_kwargs`` are malformed.
     """
     hints = replace(_hints(env, algorithm, name_map, policy_kwargs, statistics), mask_zeros=mask_zeros)
+    argument = _fetched(argument)
     with isolated(seed=0):
         if _is_folder(argument):
             bundle = _own(Path(argument), hints).bundle
@@ -184,6 +188,11 @@ def _hints(
         algorithm = name
     parse(PolicyConfig, dict(policy_kwargs or {}))
     return _Hints(env, algorithm, name_map, dict(policy_kwargs or {}), statistics)
+
+
+def _fetched(argument: str | Path) -> str | Path:
+    """The folder of a bundle that lies on the Hub; everything else as it is."""
+    return (str(argument).startswith(SCHEME) and fetch_bundle(str(argument))) or argument
 
 
 def _is_folder(argument: str | Path) -> bool:
