@@ -52,6 +52,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/mbtl.py --seeds 1
 	$(BIN)/python benchmarks/alignment_pairs.py --sources 1 --output $$(mktemp -d)
 	$(BIN)/python benchmarks/pairing_check.py --sets 1
+	$(BIN)/python benchmarks/action_matching.py --seeds 1
 	$(BIN)/python benchmarks/feature_alignment.py --seeds 1 --unlabelled 64
 	$(BIN)/python benchmarks/keras_faces.py --seeds 2 --shots 10
 	$(BIN)/python benchmarks/text_features.py --seeds 1

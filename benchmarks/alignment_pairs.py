@@ -1,6 +1,7 @@
 """How many pairs a map of observations needs: the aligned policy's return over 4 … 4,096 pairs.
 
     python -m benchmarks.alignment_pairs --sources 10 --output /tmp/alignment-pairs
+    python -m benchmarks.alignment_pairs --sources 10 --maps    # no policy: the held-out R² alone
 
 Trains CartPole sources with the quickstart's settings on the compiled engine, then aligns each, frozen,
 with a target whose sensors are permuted, rotated and rescaled at once, by ridge maps from 4 to 4,096 pairs of
@@ -15,9 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+from rl_transfer.core.alignment import fit_ridge
 from rl_transfer.results import RunFolder, RunStore, run_id
+from rl_transfer.rl.environments.seeds import alignment_seed
+from rl_transfer.rl.strategy.align_samples import collect
 from rl_transfer.rl.training.run import execute
-from rl_transfer.spec import RLRun
+from rl_transfer.spec import Environment, RLRun, parse
+from rl_transfer.spec.alignment import Align
 from rl_transfer.spec.base import JsonObject
 
 PPO: JsonObject = {
@@ -37,10 +42,39 @@ WAYS: dict[str, tuple[list[JsonObject], JsonObject]] = {
 }
 
 
+def planned(seed: int, source: RunFolder | None, **fields: object) -> RLRun:
+    """A run of a seed."""
+    return RLRun.model_validate({"algorithm": PPO, "strategy": {}, "root_seed": 0, "seed": seed, **fields,
+                                 "source": source.path.name if source else None})  # fmt: skip
+
+
+def maps(sources: int) -> None:
+    """Print the held-out R² of the same maps from their samples alone."""
+    home = parse(Environment, {"id": "CartPole-v1"})
+    for way, (perturb, more) in WAYS.items():
+        env = parse(Environment, {"id": "CartPole-v1", "perturb": perturb})
+        for pairs in PAIRS:
+            found: list[float] = []
+            for seed in range(sources):
+                run = planned(
+                    seed, None, env=env, training={"total_steps": 4_096, "engine": "compiled"},
+                    evaluation={"every": 4_096, "episodes": 20},
+                )  # fmt: skip
+                samples = collect(Align(pairs=pairs), env, home, pairs, alignment_seed(run))
+                partners = samples.source
+                if more:
+                    partners = partners[np.random.default_rng(alignment_seed(run)).permutation(pairs)]
+                r2 = fit_ridge(
+                    samples.target, partners, "target_to_source", "auto", samples.episodes
+                ).held_out_r2
+                found += [] if r2 is None else [r2]
+            said = f"{np.median(found):6.3f}" if found else "unknown"
+            print(f"{way:15} {pairs:5,} pairs  R² {said} of {len(found)} maps", flush=True)
+
+
 def executed(store: RunStore, seed: int, source: RunFolder | None = None, **fields: object) -> RunFolder:
     """The finished run, executed unless it is there already."""
-    spec = RLRun.model_validate({"algorithm": PPO, "strategy": {}, "root_seed": 0, "seed": seed, **fields,
-                                 "source": source.path.name if source else None})  # fmt: skip
+    spec = planned(seed, source, **fields)
     folder = store.folder(run_id(spec))
     if not (folder.path / "record.json").exists():
         execute(spec, folder, source.bundle if source else None, say=lambda _: None)
@@ -53,8 +87,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sources", type=int, default=10)
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--maps", action="store_true", help="the maps alone, without policies")
     given = parser.parse_args()
+    if given.maps or given.output is None:
+        maps(given.sources)
+        return
     store = RunStore(given.output)
     sources = [
         executed(
@@ -77,10 +115,10 @@ def main() -> None:
                 )  # fmt: skip
                 aligned = run.record()["alignment"]
                 found.append((np.mean(aligned["returns"]), aligned["observations"]["held_out_r2"]))
-            returns, r2 = np.array(found, dtype=float).T
+            returns, r2 = np.array(found, dtype=float).T  # an unknown R² is no number
             error = returns.std(ddof=1) / len(returns) ** 0.5
             score = f"{returns.mean():5.0f} ± {error:3.0f}"
-            print(f"{way:15} {pairs:5,} pairs  return {score}  R² {np.median(r2):6.3f}", flush=True)
+            print(f"{way:15} {pairs:5,} pairs  return {score}  R² {np.nanmedian(r2):6.3f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
     python -m benchmarks.pairing_check              # 60 sets of unpaired rows per line
     python -m benchmarks.pairing_check --sets 2     # a quick look
+    python -m benchmarks.pairing_check --first 6    # the last line alone
 
 Two copies of an environment are played with random actions of their own from random starts, and reset
 together as ``from: rollouts`` resets them: what they show is not paired. Prints, per environment and number
@@ -21,15 +22,22 @@ from rl_transfer.core.alignment import Matrix
 from rl_transfer.core.pairing import PairingCheck, check_pairing
 
 CASES = (
-    ("CartPole-v1", 128), ("CartPole-v1", 256), ("Acrobot-v1", 256), ("Pendulum-v1", 256),
-    ("LunarLander-v3", 256), ("LunarLander-v3", 1024),
+    ("CartPole-v1", 128, None), ("CartPole-v1", 256, None), ("Acrobot-v1", 256, None),
+    ("Pendulum-v1", 256, None), ("LunarLander-v3", 256, None), ("LunarLander-v3", 1024, None),
+    ("Pendulum-v1", 6144, 1000),
 )  # fmt: skip
+"""Environment, rows, and the longest episode; None: its own."""
 NOISE = 0.5
 
 
-def unpaired(name: str, rows: int, seeds: tuple[int, int]) -> tuple[Matrix, Matrix, np.ndarray]:
+def unpaired(
+    name: str, rows: int, longest: int | None, seeds: tuple[int, int]
+) -> tuple[Matrix, Matrix, np.ndarray]:
     """Rows of two unrelated copies of an environment, and the number of the episode that each is of."""
-    envs, rngs = [gym.make(name) for _ in seeds], [np.random.default_rng(seed) for seed in seeds]
+    envs, rngs = (
+        [gym.make(name, max_episode_steps=longest) for _ in seeds],
+        [np.random.default_rng(seed) for seed in seeds],
+    )
     for env, seed in zip(envs, seeds, strict=True):
         env.action_space.seed(seed)
     seen: list[list[np.ndarray]] = []
@@ -62,21 +70,24 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sets", type=int, default=60)
-    sets = parser.parse_args().sets
+    parser.add_argument("--first", type=int, default=0, help="the first line to be computed, from 0")
+    given = parser.parse_args()
+    sets = given.sets
     print("| rows | unpaired, one by one | unpaired, episodes | pairs, episodes | R² of unpaired rows |")
     print("|---|---|---|---|---:|")
-    for name, rows in CASES:
+    for name, rows, longest in CASES[given.first :]:
         rng = np.random.default_rng(0)
         alone, whole, true = [], [], []
         for number in range(sets):
-            x, y, episodes = unpaired(name, rows, (1000 + number, 5000 + number))
+            x, y, episodes = unpaired(name, rows, longest, (1000 + number, 5000 + number))
             alone.append(check_pairing(x, y, rng))
             whole.append(check_pairing(x, y, rng, episodes))
-            given = x @ rng.normal(size=(x.shape[1], x.shape[1]))
-            given += NOISE * given.std(axis=0) * rng.normal(size=given.shape)
-            true.append(check_pairing(given, x, rng, episodes))
+            seen = x @ rng.normal(size=(x.shape[1], x.shape[1]))
+            seen += NOISE * seen.std(axis=0) * rng.normal(size=seen.shape)
+            true.append(check_pairing(seen, x, rng, episodes))
         r2 = np.mean([each.r2 or 0.0 for each in whole])
-        cells = (f"{name}, {rows:,}", *map(shares, (alone, whole, true)), f"{r2:.2f}")
+        limit = "" if longest is None else f", episodes of {longest:,}"
+        cells = (f"{name}, {rows:,}{limit}", *map(shares, (alone, whole, true)), f"{r2:.2f}")
         print(f"| {' | '.join(cells)} |", flush=True)
 
 

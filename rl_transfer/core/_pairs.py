@@ -12,6 +12,8 @@ from rl_transfer.errors import TransferError
 
 Matrix = NDArray[np.float64]
 Shrinkage = float | Literal["auto"]
+Groups = list[NDArray[np.int64]]
+"""Rows that are held out together, each row in one group."""
 
 _FREE = 1e-9
 """A pair with less than this left to the others decides its own prediction."""
@@ -111,23 +113,44 @@ def shrinkages(singular: Matrix) -> list[float]:
     return [float(largest * 10.0 ** (1 - k / 4)) for k in range(45)]
 
 
-def r_squared(missed: Matrix, wanted: Matrix) -> float | None:
+def r_squared(missed: Matrix, wanted: Matrix, groups: Groups | None = None) -> float | None:
     """The share of variance that held-out predictions explain, over all wanted features.
 
         1 − Σ missed² / Σ ((y_i − ȳ) n/(n − 1))²
 
     The denominator is what the mean of the other pairs misses by, so that 0 is a map that knows nothing.
+    Of pairs that are held out by groups it is what the mean of the other groups misses by.
 
     Args:
         missed: ``float64[pair, wanted]``, of predictions that did not use the pair.
         wanted: centred, in the same units.
+        groups: the pairs that were held out together; None: each by itself.
 
     Returns:
-        At most 1, without lower bound; None where nothing varies.
+        At most 1, without lower bound; None where nothing varies, and of one group alone.
     """
     n = len(wanted)
-    spread = float(np.sum(wanted**2)) * (n / (n - 1)) ** 2
+    if groups is None:
+        spread = float(np.sum(wanted**2)) * (n / (n - 1)) ** 2
+    elif len(groups) < 2:
+        return None
+    else:
+        spread = float(sum(np.sum((wanted[g] + wanted[g].sum(axis=0) / (n - len(g))) ** 2) for g in groups))
     return None if spread == 0 else 1 - float(np.sum(missed**2)) / spread
+
+
+def groups_of(episodes: NDArray[np.int64] | None) -> Groups | None:
+    """The rows of every episode.
+
+    Args:
+        episodes: ``int[pair]``, the number of the episode that each row is of; None: rows are independent.
+
+    Returns:
+        None where every row is by itself.
+    """
+    if episodes is None or len(np.unique(episodes)) == len(episodes):
+        return None
+    return [np.flatnonzero(episodes == each) for each in np.unique(episodes)]
 
 
 @dataclass(frozen=True)
@@ -192,6 +215,26 @@ class Decomposed:
         free = 1 - leverage
         with np.errstate(divide="ignore", invalid="ignore"):
             found: Matrix = np.where(free[:, None] > _FREE, residuals / free[:, None], np.inf)
+        return found
+
+    def groups_left_out(self, mu: float, groups: Groups) -> Matrix:
+        """The same with all rows of a group left out together: (I − H_GG)⁻¹ e_G, H as in ``left_out``.
+
+        H_GG = WWᵀ with as many columns as X has directions, and one for the offset, so that Woodbury's
+        identity takes a system of that size however long a group is.
+        """
+        shrunk = self.s**2 / (self.s**2 + mu) if np.isfinite(mu) else np.zeros_like(self.s)
+        residuals = self.wanted - self.u @ (shrunk[:, None] * self.projected)
+        level = np.full((len(self.u), 1), len(self.u) ** -0.5)
+        factor = np.hstack([level, self.u * np.sqrt(shrunk)])
+        found = np.empty_like(residuals)
+        for group in groups:
+            w, e = factor[group], residuals[group]
+            values, vectors = np.linalg.eigh(np.eye(w.shape[1]) - w.T @ w)
+            if values[0] <= _FREE:
+                found[group] = np.inf
+            else:
+                found[group] = e + w @ vectors @ ((vectors.T @ (w.T @ e)) / values[:, None])
         return found
 
     def best(self) -> float:

@@ -26,6 +26,7 @@ from rl_transfer.core._pairs import (
     Standard,
     as_matrix,
     checked_pairs,
+    groups_of,
     r_squared,
 )
 from rl_transfer.errors import TransferError
@@ -33,6 +34,7 @@ from rl_transfer.errors import TransferError
 Direction = Literal["source_to_target", "target_to_source"]
 MapKind = Literal["ridge", "frobenius", "procrustes", "low_rank", "cca", "coral"]
 Matrix = NDArray[np.float64]
+Episodes = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,9 @@ class AlignmentMap:
         penalty: λ of the formula λ‖A‖_F, in standardised units; None where there is none.
         penalty_share: λ as a share of λ_max = 2‖YXᵀ‖_F, beyond which the map is 0.
         held_out_r2: share of the wanted side's standardised variance that the map explains in pairs which
-            it was not estimated from; None for unpaired data, where nothing varies, and where a pair alone
-            decides its own prediction. Rows that follow each other in an episode are alike and flatter it.
+            it was not estimated from, whole episodes left out where rows have episodes; None for unpaired
+            data, where nothing varies, of one episode, and where a pair (an episode) alone decides its own
+            prediction.
         condition: largest over smallest singular value of A: how much an error can be blown up; infinite
             where A has a direction that it maps to nothing.
     """
@@ -168,7 +171,13 @@ def leave_one_out(given: Matrix, wanted: Matrix, shrinkage: float) -> Matrix:
     return Decomposed.of(x - x.mean(axis=0), y - y.mean(axis=0)).left_out(shrinkage)
 
 
-def fit_ridge(given: Matrix, wanted: Matrix, direction: Direction, shrinkage: Shrinkage) -> AlignmentMap:
+def fit_ridge(
+    given: Matrix,
+    wanted: Matrix,
+    direction: Direction,
+    shrinkage: Shrinkage,
+    episodes: Episodes | None = None,
+) -> AlignmentMap:
     """The ridge map between standardised sides, in the data's units; leave-one-out chooses μ.
 
     Args:
@@ -176,6 +185,8 @@ def fit_ridge(given: Matrix, wanted: Matrix, direction: Direction, shrinkage: Sh
         wanted: ``float[pair, wanted]``.
         direction: what is given and what is wanted.
         shrinkage: μ ≥ 0 in standardised units, or ``auto``.
+        episodes: ``int[pair]``, the number of the episode that each row is of, for the held-out R²: its rows
+            are alike, and are left out together. None: rows are independent.
 
     Returns:
         The map, with λ = 2μ‖A‖_F beside μ: the same A solves the formula with that λ.
@@ -188,10 +199,16 @@ def fit_ridge(given: Matrix, wanted: Matrix, direction: Direction, shrinkage: Sh
         raise TransferError(f"the shrinkage is {shrinkage}; give a number of at least 0, or auto")
     parts = Decomposed.of(x, y)
     mu = parts.best() if shrinkage == "auto" else float(shrinkage)
-    return _described("ridge", direction, parts, mu, standard)
+    return _described("ridge", direction, parts, mu, standard, episodes)
 
 
-def fit_frobenius(given: Matrix, wanted: Matrix, direction: Direction, penalty_share: float) -> AlignmentMap:
+def fit_frobenius(
+    given: Matrix,
+    wanted: Matrix,
+    direction: Direction,
+    penalty_share: float,
+    episodes: Episodes | None = None,
+) -> AlignmentMap:
     """The formula's map between standardised sides, λ as a share of λ_max.
 
     Args:
@@ -199,6 +216,7 @@ def fit_frobenius(given: Matrix, wanted: Matrix, direction: Direction, penalty_s
         wanted: ``float[pair, wanted]``.
         direction: what is given and what is wanted.
         penalty_share: λ/λ_max > 0; from 1 on the map is 0 and its offset the mean.
+        episodes: as :func:`fit_ridge` takes them.
 
     Returns:
         The map in the data's units.
@@ -210,18 +228,25 @@ def fit_frobenius(given: Matrix, wanted: Matrix, direction: Direction, penalty_s
     _refuse_penalty(penalty_share)
     parts = Decomposed.of(x, y)
     mu = parts.root(penalty_share * parts.largest)
-    found = _described("frobenius", direction, parts, float("inf") if mu is None else mu, standard)
+    found = _described("frobenius", direction, parts, float("inf") if mu is None else mu, standard, episodes)
     return replace(found, penalty=penalty_share * parts.largest, penalty_share=penalty_share)
 
 
 def _described(
-    kind: MapKind, direction: Direction, parts: Decomposed, mu: float, standard: Standard
+    kind: MapKind,
+    direction: Direction,
+    parts: Decomposed,
+    mu: float,
+    standard: Standard,
+    episodes: Episodes | None,
 ) -> AlignmentMap:
     standardised = parts.at(mu)
     matrix, offset = standard.back(standardised)
     penalty = 2 * mu * parts.size(mu) if np.isfinite(mu) else parts.largest
     share = penalty / parts.largest if parts.largest > 0 else None
-    r2 = r_squared(parts.left_out(mu), parts.wanted)
+    groups = groups_of(episodes)
+    missed = parts.left_out(mu) if groups is None else parts.groups_left_out(mu, groups)
+    r2 = r_squared(missed, parts.wanted, groups)
     return AlignmentMap(
         kind,
         direction,

@@ -52,7 +52,7 @@ class DomainGap:
         coral_share: :func:`coral_share`.
         mmd: :func:`mmd`.
         p: of the permutation test on the discrepancy.
-        coral_p: of the same permutations, on the distance of the covariances.
+        coral_p: of the same permutations, on ``coral``.
         rows: label → rows of both sides, of a conditional gap; empty for a marginal one.
         left_out: labels that a side has too few rows of, with their rows.
     """
@@ -146,12 +146,13 @@ def _permuted(
     sides = torch.as_tensor(_sides(source, groups, labels, generator))
     least = LEAST if labels is None else LEAST_MEASURED
     sums, counts = (torch.zeros(2, len(sides), dtype=torch.float64) for _ in range(2))
+    whole = _in_one_unit(rows)
     for chosen in _blocks(len(rows), labels):
         one, pairs = sides[:, chosen], apart[chosen][:, chosen]
         enough = (one.sum(dim=1) >= least) & ((1 - one).sum(dim=1) >= least)
         value, valid = _discrepancies(one, kernel[chosen][:, chosen] * pairs, pairs)
         for place, (found, counted_in) in enumerate(
-            ((value, enough & valid), (_covariance_distances(one, rows[chosen]), enough))
+            ((value, enough & valid), (_covariance_distances(one, whole[chosen]), enough))
         ):
             sums[place] += torch.where(counted_in, found, 0.0)
             counts[place] += counted_in
@@ -182,6 +183,13 @@ def _within_and_between(one: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor, Te
     return within, matrix.sum() - within - 2 * between, between
 
 
+def _in_one_unit(rows: Tensor) -> Tensor:
+    """All rows over one length, so that distances have no unit and labels keep their sizes to each other."""
+    centred = rows - rows.mean(dim=0)
+    length = centred.square().sum(dim=1).mean().sqrt()
+    return centred / length if length > 0 else centred
+
+
 def _covariance_distances(one: Tensor, rows: Tensor) -> Tensor:
     """‖C_s − C_t‖²_F of every permutation, from the rows' products with each other.
 
@@ -194,8 +202,6 @@ def _covariance_distances(one: Tensor, rows: Tensor) -> Tensor:
     """
     centred = rows - rows.mean(dim=0)
     products = centred @ centred.T
-    size = products.diagonal().mean()
-    products = products / size if size > 0 else products
     sides = (one, 1 - one)
     counts = [each.sum(dim=1).clamp(min=LEAST) for each in sides]
     means = [each @ products / count[:, None] for each, count in zip(sides, counts, strict=True)]

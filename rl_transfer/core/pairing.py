@@ -19,7 +19,7 @@ from rl_transfer.core.alignment import AlignmentMap
 MOST_PAIRS = 512
 """The check looks at so many pairs at most: more would only make it slower."""
 MOST_ROWS = 2_048
-"""Likewise for rows of episodes, of which more are needed."""
+"""Likewise for rows of episodes, of which more are needed; they are thinned evenly within each episode."""
 LEAST_EPISODES = 5
 """Fewer episodes have too few orders for the level."""
 SHUFFLES = 39
@@ -70,7 +70,8 @@ def check_pairing(
     """
     x, y = checked_pairs(given, wanted)
     if episodes is not None and len(np.unique(episodes)) < len(episodes):
-        return _check_episodes(x[:MOST_ROWS], y[:MOST_ROWS], episodes[:MOST_ROWS], rng)
+        kept = _thinned(episodes)
+        return _check_episodes(x[kept], y[kept], episodes[kept], rng)
     if len(x) > MOST_PAIRS:
         chosen = rng.choice(len(x), MOST_PAIRS, replace=False)
         x, y = x[chosen], y[chosen]
@@ -84,6 +85,20 @@ def check_pairing(
     shuffled = [_held_out(parts.with_wanted(y[order])) or 0.0 for order in orders]
     as_good = sum(each >= r2 for each in shuffled)
     return PairingCheck(r2, float(np.mean(shuffled)), (1 + as_good) / (1 + SHUFFLES))
+
+
+def _thinned(episodes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """At most so many rows: of every episode the first, and then each k-th, so that row k still meets row k.
+
+    Cutting the rows off instead would leave few episodes where these are long, and none could be exchanged.
+    """
+    begins = np.flatnonzero(np.diff(episodes, prepend=episodes[0] - 1))
+    lengths = np.diff(begins, append=len(episodes))
+    place = np.arange(len(episodes)) - np.repeat(begins, lengths)
+    every = next(
+        k for k in range(1, len(episodes) + 1) if k >= lengths.max() or -(-lengths // k).sum() <= MOST_ROWS
+    )
+    return np.flatnonzero(place % every == 0)[:MOST_ROWS]
 
 
 def _check_episodes(
@@ -148,7 +163,12 @@ def doubts(found: AlignmentMap, check: PairingCheck | None) -> list[str]:
     if check.r2 is None:
         lines.append("what is wanted is the same in every pair: the map gives that and explains nothing")
         return lines
-    if r2 is None:
+    if r2 is None and check.p is None:
+        lines.append(
+            f"the {found.pairs} pairs come from too few episodes to leave one out, so that nothing is known "
+            "of the map's error; give more pairs"
+        )
+    elif r2 is None:
         lines.append(
             f"each of {found.pairs} pairs decides its own prediction, so that none can be held out and "
             "nothing is known of the map's error; give more pairs, or a shrinkage above 0"

@@ -9,22 +9,29 @@ import numpy as np
 from rl_transfer.core._pairs import (
     TOLERANCE,
     Decomposed,
+    Groups,
     Matrix,
     Shrinkage,
     Standard,
     as_matrix,
     checked_pairs,
     compact,
+    groups_of,
     r_squared,
 )
-from rl_transfer.core.alignment import AlignmentMap, Direction, MapKind
+from rl_transfer.core.alignment import AlignmentMap, Direction, Episodes, MapKind
 from rl_transfer.errors import TransferError
 
 _Estimate = Callable[[Matrix, Matrix], Matrix]
 
 
 def fit_low_rank(
-    given: Matrix, wanted: Matrix, direction: Direction, rank: int, shrinkage: Shrinkage
+    given: Matrix,
+    wanted: Matrix,
+    direction: Direction,
+    rank: int,
+    shrinkage: Shrinkage,
+    episodes: Episodes | None = None,
 ) -> AlignmentMap:
     """The ridge map of at most a rank (Izenman 1975): the fitted values' leading directions are kept.
 
@@ -34,6 +41,7 @@ def fit_low_rank(
         direction: what is given and what is wanted.
         rank: the most that A may have, ≥ 1.
         shrinkage: μ ≥ 0 in standardised units, or ``auto``: of the map of full rank.
+        episodes: as :func:`~rl_transfer.core.alignment.fit_ridge` takes them.
 
     Returns:
         The map in the data's units.
@@ -52,10 +60,12 @@ def fit_low_rank(
         kept = np.linalg.svd(fitted, full_matrices=False)[2][:rank]
         return kept.T @ (kept @ full)
 
-    return _refitted("low_rank", direction, given, wanted, estimate)
+    return _refitted("low_rank", direction, given, wanted, estimate, episodes)
 
 
-def fit_procrustes(given: Matrix, wanted: Matrix, direction: Direction) -> AlignmentMap:
+def fit_procrustes(
+    given: Matrix, wanted: Matrix, direction: Direction, episodes: Episodes | None = None
+) -> AlignmentMap:
     """The orthogonal map (Schönemann 1966): rotations and reflections of centred sides in one unit.
 
         min over AᵀA = I of Σ_i ‖A x_i + b − y_i‖²,   A = UVᵀ of the singular values of YXᵀ
@@ -64,6 +74,7 @@ def fit_procrustes(given: Matrix, wanted: Matrix, direction: Direction) -> Align
         given: ``float[pair, given]``.
         wanted: ``float[pair, wanted]``, as wide as ``given``. Nothing is standardised: that is no rotation.
         direction: what is given and what is wanted.
+        episodes: as :func:`~rl_transfer.core.alignment.fit_ridge` takes them.
 
     Returns:
         The map in the data's units.
@@ -79,7 +90,7 @@ def fit_procrustes(given: Matrix, wanted: Matrix, direction: Direction) -> Align
         found: Matrix = left @ right
         return found
 
-    return _refitted("procrustes", direction, x, y, estimate, standardise=False)
+    return _refitted("procrustes", direction, x, y, estimate, episodes, standardise=False)
 
 
 def canonical_correlations(given: Matrix, wanted: Matrix) -> tuple[Matrix, Matrix, Matrix]:
@@ -101,7 +112,9 @@ def canonical_correlations(given: Matrix, wanted: Matrix) -> tuple[Matrix, Matri
     return np.clip(values, 0, 1), scale * (v / s) @ left, scale * (q / t) @ right.T
 
 
-def fit_cca(given: Matrix, wanted: Matrix, direction: Direction, components: int) -> AlignmentMap:
+def fit_cca(
+    given: Matrix, wanted: Matrix, direction: Direction, components: int, episodes: Episodes | None = None
+) -> AlignmentMap:
     """The map through the leading canonical components: whiten, keep, colour.
 
     Args:
@@ -109,6 +122,7 @@ def fit_cca(given: Matrix, wanted: Matrix, direction: Direction, components: int
         wanted: ``float[pair, wanted]``.
         direction: what is given and what is wanted.
         components: the most that are kept, ≥ 1.
+        episodes: as :func:`~rl_transfer.core.alignment.fit_ridge` takes them.
 
     Returns:
         The map in the data's units.
@@ -123,7 +137,7 @@ def fit_cca(given: Matrix, wanted: Matrix, direction: Direction, components: int
         kept = canonical_correlations(x, y)[1][:, :components]
         return (y.T @ (x @ kept) / len(x)) @ kept.T
 
-    return _refitted("cca", direction, given, wanted, estimate)
+    return _refitted("cca", direction, given, wanted, estimate, episodes)
 
 
 def fit_coral(given: Matrix, wanted: Matrix, direction: Direction, shrinkage: float) -> AlignmentMap:
@@ -167,9 +181,10 @@ def _refitted(
     given: Matrix,
     wanted: Matrix,
     estimate: _Estimate,
+    episodes: Episodes | None,
     standardise: bool = True,
 ) -> AlignmentMap:
-    """A map without a closed form of its held-out error: ten parts are held out in turn."""
+    """A map without a closed form of its held-out error: ten parts of whole episodes are left out in turn."""
     x, y = checked_pairs(given, wanted)
 
     def fitted(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
@@ -177,15 +192,25 @@ def _refitted(
         return standard.back(estimate(*standard.apply(x, y)))
 
     matrix, offset = fitted(x, y)
-    missed = np.zeros_like(y)
-    for part in np.array_split(np.arange(len(x)), min(10, len(x))):
+    missed, groups = np.zeros_like(y), groups_of(episodes)
+    parts = _parts(len(x), groups)
+    for part in parts if len(parts) > 1 else []:
         rest = np.setdiff1d(np.arange(len(x)), part)
         held, shift = fitted(x[rest], y[rest]) if len(rest) > 1 else (0 * matrix, y[rest].mean(axis=0))
         missed[part] = y[part] - (x[part] @ held.T + shift)
     standard = Standard.of(x, y, scaled=True)
     rank = len(compact(x - x.mean(axis=0))[1])
-    r2 = r_squared(missed / standard.deviations[1], (y - y.mean(axis=0)) / standard.deviations[1])
+    centred = (y - y.mean(axis=0)) / standard.deviations[1]
+    r2 = r_squared(missed / standard.deviations[1], centred, None if groups is None else parts)
     return AlignmentMap(kind, direction, matrix, offset, len(x), rank, held_out_r2=r2)
+
+
+def _parts(rows: int, groups: Groups | None) -> Groups:
+    """Ten parts of the rows at most, none of which divides a group."""
+    if groups is None:
+        return np.array_split(np.arange(rows), min(10, rows))
+    dealt = np.array_split(np.arange(len(groups)), min(10, len(groups)))
+    return [np.concatenate([groups[each] for each in part]) for part in dealt]
 
 
 def _root_of_covariance(side: Matrix, shrinkage: float, power: float) -> Matrix:

@@ -44,6 +44,60 @@ def random(n, d, k, seed=0, noise=0.1):
     return x, x @ a.T + 3 + noise * rng.normal(size=(n, k)), a
 
 
+class TestHeldOutEpisodes:
+    EPISODES = np.repeat([3, 7, 8, 9], [4, 12, 9, 5])
+
+    @pytest.mark.parametrize("mu", [0.0, 2.0])
+    def test_the_closed_form_leaves_out_whole_episodes(self, mu):
+        x, y, _ = random(30, 3, 2, noise=1.0)
+        found = fit_ridge(x, y, "target_to_source", mu, self.EPISODES)
+        standard = [(side - side.mean(axis=0)) / side.std(axis=0) for side in (x, y)]
+        missed, of_mean = 0.0, 0.0
+        for episode in np.unique(self.EPISODES):
+            out = episode == self.EPISODES
+            matrix, offset = ridge(standard[0][~out], standard[1][~out], mu)
+            missed += np.sum((standard[1][out] - standard[0][out] @ matrix.T - offset) ** 2)
+            of_mean += np.sum((standard[1][out] - standard[1][~out].mean(axis=0)) ** 2)
+        assert found.held_out_r2 == pytest.approx(1 - missed / of_mean)
+        assert np.array_equal(found.matrix, fit_ridge(x, y, "target_to_source", mu).matrix)
+
+    @pytest.mark.parametrize(
+        "fit",
+        [
+            lambda x, y, e=None: fit_ridge(x, y, "target_to_source", "auto", e),
+            lambda x, y, e=None: fit_frobenius(x, y, "target_to_source", 0.01, e),
+            lambda x, y, e=None: fit_low_rank(x, y, "target_to_source", 2, 0.1, e),
+            lambda x, y, e=None: fit_procrustes(x, y, "target_to_source", e),
+            lambda x, y, e=None: fit_cca(x, y, "target_to_source", 2, e),
+        ],
+        ids=["ridge", "frobenius", "low_rank", "procrustes", "cca"],
+    )
+    def test_unpaired_walks_are_no_longer_explained(self, fit):
+        """Walks that know nothing of each other: rows are near copies of their neighbours."""
+        rng, by_rows, by_episodes = np.random.default_rng(0), [], []
+        for _ in range(10):
+            x, y = (rng.normal(size=(12, 40, 2)).cumsum(axis=1).reshape(-1, 2) for _ in range(2))
+            mixed = rng.permutation(len(x))
+            by_rows.append(fit(x[mixed], y[mixed]).held_out_r2)
+            by_episodes.append(fit(x[mixed], y[mixed], np.repeat(np.arange(12), 40)[mixed]).held_out_r2)
+        assert np.mean(by_episodes) < 0
+        assert np.mean(by_episodes) < np.mean(by_rows) - 0.05
+
+    def test_episodes_of_a_row_each_are_rows(self):
+        x, y, _ = random(30, 3, 2)
+        found = fit_ridge(x, y, "target_to_source", 1.0, np.arange(30)).held_out_r2
+        assert found == fit_ridge(x, y, "target_to_source", 1.0).held_out_r2
+
+    def test_of_one_episode_nothing_is_known(self):
+        x, y, _ = random(30, 3, 2)
+        one = np.zeros(30, dtype=int)
+        assert fit_low_rank(x, y, "target_to_source", 2, 0.1, one).held_out_r2 is None
+        found = fit_ridge(x, y, "target_to_source", 1.0, one)
+        assert found.held_out_r2 is None
+        lines = doubts(found, check_pairing(x, y, np.random.default_rng(0), one))
+        assert any("too few episodes to leave one out" in line for line in lines)
+
+
 class TestFormula:
     @settings(max_examples=60, deadline=None)
     @given(sides(), st.floats(1e-3, 1.5))
@@ -293,6 +347,22 @@ class TestPairing:
         assert sum(whole) <= 5  # more have a probability of 0.0003 at a level of 0.05
         x = walks()
         assert check_pairing(x, x @ rng.normal(size=(2, 2)) + rng.normal(size=x.shape), rng, episodes).paired
+
+    def test_long_episodes_are_thinned_and_not_cut_off(self):
+        rng = np.random.default_rng(0)
+        episodes = np.repeat(np.arange(6), 700)
+
+        def walks() -> np.ndarray:
+            return np.concatenate([0.3 * rng.normal(size=(700, 2)).cumsum(0) for _ in range(6)])
+
+        x = walks()
+        true = check_pairing(x, x @ rng.normal(size=(2, 2)) + rng.normal(size=x.shape), rng, episodes)
+        assert true.paired
+        false = check_pairing(x, walks(), rng, episodes)
+        assert false.p is not None
+        assert not any(
+            "fewer than" in line for line in doubts(fit_ridge(x, x, "target_to_source", 1.0), false)
+        )
 
     def test_of_few_episodes_nothing_is_said_but_that(self):
         rng = np.random.default_rng(0)

@@ -188,6 +188,35 @@ def test_the_permuted_covariances_are_those_of_the_estimators(grouping: bool, un
     assert found.coral == pytest.approx(coral(mine, theirs).item())
 
 
+def test_what_is_tested_given_the_label_is_the_figure_that_is_reported() -> None:
+    """Labels of other sizes count by their covariances, as in ``coral``, not each by its own size.
+
+    One feature, six rows of each label on each side. Label 0: ±1, of variance 6/5, and 0. Label 1: ±10, ±10,
+    ±2 (408/5) and ±9, ±9, ±4.5 (364.5/5). coral = (1.2² + 8.7²)/2/4 = 9.64; the first label has 2 % of it and
+    does not decide, though it alone differs by much of its own size.
+    """
+    signs = torch.tensor([1.0, -1.0] * 3, dtype=torch.float64)[:, None]
+    labels = torch.arange(2).repeat_interleave(6)
+    sizes = [torch.tensor([a] * 4 + [b] * 2)[:, None] * signs for a, b in ((10.0, 2.0), (9.0, 4.5))]
+    source, target = torch.cat([signs, sizes[0]]), torch.cat([0 * signs, sizes[1]])
+    found = measured_gap_by_label(
+        FeatureSample(source, labels), FeatureSample(target, labels), np.random.default_rng(5)
+    )
+    assert found is not None
+    assert found.coral == pytest.approx((1.2**2 + 8.7**2) / 8)
+    rows, of_row, generator = torch.cat([source, target]), labels.repeat(2), np.random.default_rng(5)
+    observed, above = torch.arange(24) < 12, 0
+    for _ in range(PERMUTATIONS):
+        one = observed.clone()
+        for label in (0, 1):
+            block = (of_row == label).numpy()
+            one[block] = torch.as_tensor(generator.permutation(observed[block].double().numpy()) == 1)
+        parts = [(rows[one & (of_row == each)], rows[~one & (of_row == each)]) for each in (0, 1)]
+        above += sum(float(coral(*each)) for each in parts) / 2 >= found.coral * (1 - 1e-9)
+    assert 0.05 < found.coral_p < 0.99, "anything would pass"
+    assert found.coral_p == (1 + above) / (1 + PERMUTATIONS)
+
+
 def test_covariances_given_the_label_are_tested_too() -> None:
     labels = torch.arange(80) % 2
     source, target = normal(80, 3, 0), normal(80, 3, 1) * torch.where(labels == 0, 0.3, 1.8)[:, None]

@@ -214,6 +214,13 @@ def test_shuffled_pairs_explain_nothing_and_say_so(cartpole: RunFolder, tmp_path
     assert any("may not be pairs" in line for line in found["doubts"])
 
 
+def _first(moves: AlignmentMoves, steps: int) -> AlignmentMoves:
+    """So many steps that show every action."""
+    _, shown = np.unique(moves.actions, return_index=True)
+    rows = np.concatenate([shown, np.arange(steps - len(shown))])
+    return AlignmentMoves(moves.before[rows], moves.actions[rows], moves.after[rows])
+
+
 class TestActions:
     def test_reversed_buttons_are_found_together_with_changed_sensors(
         self, cartpole: RunFolder, tmp_path: Path
@@ -257,9 +264,26 @@ class TestActions:
 
         found = match_discrete(moves([0, 1, 2, 3]), moves([2, 0, 3, 1]), 4)
         assert found.order == (2, 0, 3, 1)
-        assert found.margin > 10
+        assert found.margin > 1
+        assert found.decided
         none = match_discrete(moves([0, 0, 1, 1]), moves([0, 0, 1, 1]), 4)
         assert none.margin < 0.1
+        assert not none.decided
+        assert not match_discrete(moves([0, 1, 2, 3]), _first(moves([0, 1, 2, 3]), 9), 4).decided
+
+    def test_a_few_steps_in_which_no_action_matters_do_not_decide_an_order(self) -> None:
+        """What a leg on the ground does to LunarLander: squares took a wrong order in six of these draws."""
+
+        def moves(rng: np.random.Generator, steps: int) -> AlignmentMoves:
+            before, actions = rng.normal(size=(steps, 3)), rng.integers(4, size=(steps, 1))
+            effects = 0.2 * np.eye(4, 3)[actions[:, 0]] + 0.05 * rng.normal(size=(steps, 3))
+            effects += 8 * rng.normal(size=(steps, 3)) * (rng.random((steps, 1)) < 0.03)
+            return AlignmentMoves(before, actions.astype(float), before + effects)
+
+        pairs = [(moves(rng, 4_000), moves(rng, 400)) for rng in map(np.random.default_rng, range(10))]
+        found = [match_discrete(*each, 4) for each in pairs]
+        assert [each.order for each in found] == [(0, 1, 2, 3)] * 10
+        assert sum(each.decided for each in found) >= 9
 
     def test_actions_without_effect_are_told(self) -> None:
         rng = np.random.default_rng(0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,7 +26,13 @@ from rl_transfer.rl.environments.seeds import alignment_seed
 from rl_transfer.rl.policies import normalization
 from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.policies.traits import traits_of
-from rl_transfer.rl.strategy.align_actions import ActionMap, ActionOrder, match_discrete, match_linear
+from rl_transfer.rl.strategy.align_actions import (
+    DECIDED,
+    ActionMap,
+    ActionOrder,
+    match_discrete,
+    match_linear,
+)
 from rl_transfer.rl.strategy.align_record import actions_record, map_record
 from rl_transfer.rl.strategy.align_samples import (
     BASE,
@@ -49,9 +56,8 @@ from rl_transfer.spec.base import Json
 from rl_transfer.wording import counted
 
 DIRECTION: Direction = "target_to_source"
-LEAST_MARGIN = 0.1
-"""An order of actions that fits by less than this better than the next, and effects that actions explain by
-less, are told of."""
+LEAST_EXPLAINED = 0.1
+"""Effects of which the target's actions explain a smaller share are told of."""
 TRIAL_PAIRS = 4
 """So many are taken before anything is trained, to see that there are any."""
 SOURCE_STEPS = 4
@@ -218,9 +224,13 @@ class Alignment:
                 f"the map is that of equal sensors, and its R² no evidence. Put what "
                 f"{self._source.env.id} would observe there, or use from: resets, rollouts or unpaired"
             )
-        if isinstance(acted, ActionOrder) and acted.margin < LEAST_MARGIN:
-            lines.append(f"another order of actions fits nearly as well ({100 * acted.margin:.1f} % worse)")
-        if isinstance(acted, ActionMap) and (acted.held_out_r2 or 0) < LEAST_MARGIN:
+        if isinstance(acted, ActionOrder) and not acted.decided:
+            lines.append(
+                f"the order of actions is not decided: another one fits {100 * acted.margin:.1f} % worse (t "
+                f"{acted.t:.1f}, needed {DECIDED:.1f}), and a wrong order is worse than none. Give more "
+                "pairs, or say actions: none"
+            )
+        if isinstance(acted, ActionMap) and (acted.held_out_r2 or 0) < LEAST_EXPLAINED:
             lines.append("the target's actions explain little of what happens within a step")
         record: dict[str, Json] = {
             "steps": self.charged,
@@ -237,26 +247,28 @@ class Alignment:
     def _observations(self, samples: AlignmentSamples) -> tuple[AlignmentMap, PairingCheck | None]:
         """The map of observations, and whether its pairs are pairs."""
         x, y, shrinkage = samples.target, samples.source, self._align.shrinkage
+        episodes = samples.episodes
         rank = self._align.rank or 1
         try:
             if self._align.map == "coral":
                 return fit_coral(x, y, DIRECTION, 0.0 if shrinkage == "auto" else shrinkage), None
             if self._align.map == "procrustes":
-                found = fit_procrustes(x, y, DIRECTION)
+                found = fit_procrustes(x, y, DIRECTION, episodes)
             elif self._align.map == "cca":
-                found = fit_cca(x, y, DIRECTION, rank)
+                found = fit_cca(x, y, DIRECTION, rank, episodes)
             elif self._align.map == "low-rank":
-                found = fit_low_rank(x, y, DIRECTION, rank, shrinkage)
+                found = fit_low_rank(x, y, DIRECTION, rank, shrinkage, episodes)
             else:
-                found = fit_ridge(x, y, DIRECTION, "auto" if self._align.map == "frobenius" else shrinkage)
+                mu: float | Literal["auto"] = "auto" if self._align.map == "frobenius" else shrinkage
+                found = fit_ridge(x, y, DIRECTION, mu, episodes)
             if self._align.map == "frobenius":
                 share = found.penalty_share if shrinkage == "auto" else shrinkage
-                found = fit_frobenius(x, y, DIRECTION, share or 1.0)
+                found = fit_frobenius(x, y, DIRECTION, share or 1.0, episodes)
         except TransferError as error:
             error.key = error.key or f"{KEY}.map"
             raise
         rng = np.random.default_rng(alignment_seed(self._run))
-        return found, check_pairing(x, y, rng, samples.episodes)
+        return found, check_pairing(x, y, rng, episodes)
 
     def _source_steps(self) -> int:
         return max(LEAST_SOURCE_STEPS, SOURCE_STEPS * self._align.pairs)

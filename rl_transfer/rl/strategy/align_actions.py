@@ -8,6 +8,7 @@ with networks; here they are least squares).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -19,6 +20,14 @@ from rl_transfer.rl.strategy.align_samples import KEY, AlignmentMoves
 
 MOST_ACTIONS = 8
 """Every order of so many actions is looked at."""
+PARTS = 10
+"""Consecutive parts of the target's transitions: neighbours are alike, parts hardly."""
+DECIDED = 2.262
+"""Student's t beyond which an order is decided: two-sided 5 % at 9 degrees of freedom."""
+NORMAL = 1.4826
+"""A normal deviation over its median absolute one."""
+FLOOR = 1e-3
+"""Of a dimension's scale, as a share of the deviation of its changes."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +36,19 @@ class ActionOrder:
 
     Attributes:
         order: per action of the target the source's.
-        margin: how much larger the squared misfit of the next best order is, as a share of the best's.
+        margin: how much larger the misfit of the next best order is, as a share of the best's.
+        t: Student's t of the difference between both, over :data:`PARTS` consecutive parts of the target's
+            transitions.
     """
 
     order: tuple[int, ...]
     margin: float
+    t: float
+
+    @property
+    def decided(self) -> bool:
+        """Whether the transitions tell the best order from the next."""
+        return self.t > DECIDED
 
 
 @dataclass(frozen=True)
@@ -52,6 +69,12 @@ class ActionMap:
 def match_discrete(source: AlignmentMoves, target: AlignmentMoves, count: int) -> ActionOrder:
     """The order of actions under which the target's transitions fit the source's effects best.
 
+        misfit = Σ over steps and dimensions of ln(1 + (r / s)²)
+
+    with r what a step misses the source's model of its action by, and s the scale of that in the source: the
+    likelihood of Cauchy noise. Squares would let the few steps decide in which no action matters (a leg
+    touches the ground), and one unit for a dimension's changes lets those count that no action moves.
+
     Args:
         source: transitions in the source's environment.
         target: those of the target, in the source's coordinates.
@@ -66,21 +89,47 @@ def match_discrete(source: AlignmentMoves, target: AlignmentMoves, count: int) -
             "output_maps: {actions: […]}",
             key=f"{KEY}.actions",
         )
-    size = _sizes(source)
     models = [_effect(source, k, "the source's environment") for k in range(count)]
-    costs = np.zeros((count, count))
+    scales = _scales(source, models)
+    acted = target.actions[:, 0].astype(int)
     for j in range(count):
-        rows = target.actions[:, 0] == j
-        if not rows.any():
+        if not (acted == j).any():
             raise _unseen(j, len(target.actions), "the target")
-        effects = target.after[rows] - target.before[rows]
-        for k, model in enumerate(models):
-            costs[j, k] = float(np.sum(((effects - model(target.before[rows])) / size) ** 2))
-    totals = {order: sum(costs[j, k] for j, k in enumerate(order)) for order in permutations(range(count))}
+    effects = target.after - target.before
+    missed = np.stack([(effects - model(target.before)) / scales for model in models])
+    costs = np.log1p(missed**2).sum(axis=2)  # [action of the source, step]
+    shares = np.array([costs[:, acted == j].sum(axis=1) for j in range(count)])
+    totals = {order: sum(shares[j, k] for j, k in enumerate(order)) for order in permutations(range(count))}
     ranked = sorted(totals, key=lambda order: totals[order])
     best = totals[ranked[0]]
-    margin = (totals[ranked[1]] - best) / best if len(ranked) > 1 and best > 0 else float("inf")
-    return ActionOrder(ranked[0], float(margin))
+    if len(ranked) < 2 or not best > 0:
+        return ActionOrder(ranked[0], float("inf"), float("inf"))
+    steps = np.arange(len(acted))
+    first, second = (costs[np.array(order)[acted], steps] for order in ranked[:2])
+    return ActionOrder(ranked[0], float((totals[ranked[1]] - best) / best), _t(second - first))
+
+
+def _scales(source: AlignmentMoves, models: Sequence[AlignmentMap]) -> Matrix:
+    """Per dimension what a step misses the source's model by: 1.4826 medians of the absolute residual.
+
+    A floor keeps dimensions that the model foretells exactly from deciding by rounding.
+    """
+    effects = source.after - source.before
+    residuals = np.empty_like(effects)
+    for k, model in enumerate(models):
+        rows = source.actions[:, 0] == k
+        residuals[rows] = effects[rows] - model(source.before[rows])
+    found: Matrix = np.maximum(NORMAL * np.median(np.abs(residuals), axis=0), FLOOR * _sizes(source))
+    return found
+
+
+def _t(gains: Matrix) -> float:
+    """Student's t of the sums over parts; 0 where there are too few steps."""
+    if len(gains) < PARTS:
+        return 0.0
+    sums = np.array([part.sum() for part in np.array_split(gains, PARTS)])
+    error = float(sums.std(ddof=1)) / PARTS**0.5
+    return float(sums.mean()) / error if error > 0 else (float("inf") if sums.mean() > 0 else 0.0)
 
 
 def match_linear(source: AlignmentMoves, target: AlignmentMoves) -> ActionMap:

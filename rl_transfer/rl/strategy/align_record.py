@@ -69,7 +69,13 @@ def actions_record(acted: ActionOrder | ActionMap) -> dict[str, Json]:
         acted: the map.
     """
     if isinstance(acted, ActionOrder):
-        return {"kind": "discrete", "order": list(acted.order), "margin": _finite(acted.margin)}
+        return {
+            "kind": "discrete",
+            "order": list(acted.order),
+            "margin": _finite(acted.margin),
+            "t": _finite(acted.t),
+            "decided": acted.decided,
+        }
     return {
         "kind": "linear",
         "direction": "source_to_target",
