@@ -46,6 +46,7 @@ def compact(text: str, name: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
     text = _NOTED.sub(r'<g class="note">\2<title>\1</title>', text)
+    text = re.sub(r'<g id="[^"]*">', "<g>", text)  # nothing refers to groups
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r"url\(#", f"url(#{name}-", text)
     text = re.sub(r'href="#', f'href="#{name}-', text)
