@@ -71,7 +71,7 @@ def unmarked(text: str) -> str:
     r"""``text`` without a meaning in Markdown, on one line.
 
     >>> unmarked("a_b | c")
-    'a\\\\_b \\\\| c'
+    'a\\_b \\| c'
 
     Args:
         text: anything.
