@@ -446,7 +446,8 @@ def test_partners_that_are_none_are_refused_before_anything_is_trained(
         ("constant", {}, "the same in every pair"),
         ("others", {}, "may not be pairs"),
         ("none", {"from": "resets"}, "may not be pairs"),
-        ("others", {"pairs": 4, "shrinkage": 0}, "decides its own prediction"),
+        ("none", {"pairs": 4, "shrinkage": 0, "from": "resets"}, "decides its own prediction"),
+        ("others", {"pairs": 4, "shrinkage": 0}, "too few episodes to leave one out"),
     ],
 )
 def test_what_speaks_against_a_map_is_told(
