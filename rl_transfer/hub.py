@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 import socket
 import threading
@@ -12,11 +13,17 @@ from pathlib import Path
 from types import ModuleType
 from urllib.parse import urlsplit
 
+from rl_transfer import bounded
 from rl_transfer.errors import BundleError, MissingExtraError
 
 SCHEME = "hf://"
 ANSWER_SECONDS = 3.0
 """How long the Hub may take to accept a connection; its own library would try for most of a minute."""
+
+_BUNDLE = "bundle.json"
+_MOST_BYTES = 2**23
+_STALE = re.compile(r"[^/]+\.(zip|onnx)|vecnormalize\.pkl|config\.yaml")
+"""What a policy is published as beside its bundle: another policy's must not stay there."""
 
 _REPOSITORY = re.compile(r"hf://(?P<repository>[\w.-]+/[\w.-]+)")
 
@@ -53,18 +60,17 @@ class HubTarget:
 
     Args:
         address: ``hf://user/repository``.
-        kind: ``model`` or ``dataset``.
 
     Raises:
         MissingExtraError: huggingface_hub is not installed.
         BundleError: the address is malformed, the Hub cannot be reached, or there is no token.
     """
 
-    def __init__(self, address: str, kind: str) -> None:
+    def __init__(self, address: str) -> None:
         found = _REPOSITORY.fullmatch(address)
         if found is None:
             raise BundleError(f"{address!r} is no repository on the Hub; expected hf://user/repository")
-        self.address, self.repository, self.kind = address, found["repository"], kind
+        self.address, self.repository = address, found["repository"]
         self._hub = _library()
         if self._hub.constants.HF_HUB_OFFLINE or not answers(self._hub.constants.ENDPOINT):
             raise BundleError(
@@ -77,22 +83,29 @@ class HubTarget:
             )
 
     def send(self, folder: Path, *, private: bool) -> None:
-        """Create the repository if there is none, and send all files of a folder in one commit.
+        """Create the repository if there is none, and send all files of a policy in one commit.
+
+        A policy that was published there is replaced, its files that the new one lacks are deleted; older
+        commits keep them.
 
         Args:
-            folder: its files and no folders.
+            folder: its files and no folders, a bundle among them.
             private: whether a repository that is created is private; one that exists stays what it is.
 
         Raises:
-            BundleError: the Hub refuses, or the repository holds what no folder of this kind does.
+            BundleError: the Hub refuses, or the repository holds something that is no policy of ours.
         """
-        names = {path.name for path in folder.iterdir()}
         errors = self._hub.errors
         try:
             api = self._hub.HfApi()
-            api.create_repo(self.repository, repo_type=self.kind, private=private or None, exist_ok=True)
-            there = {*api.list_repo_files(self.repository, repo_type=self.kind)} - {".gitattributes"}
-            if there and not {"bundle.json", "cells.csv"} & there & names:
+            api.create_repo(self.repository, private=private or None, exist_ok=True)
+            there = {*api.list_repo_files(self.repository)}
+            if _BUNDLE in there:
+                found = _format(Path(api.hf_hub_download(self.repository, _BUNDLE)))
+                ours = found == _format(folder / _BUNDLE)
+            else:
+                ours = there <= {".gitattributes", "README.md"}
+            if not ours:
                 raise BundleError(
                     f"{self.repository} on the Hub holds something else, and nothing in it is overwritten; "
                     "name another repository"
@@ -100,7 +113,7 @@ class HubTarget:
             api.upload_folder(
                 repo_id=self.repository,
                 folder_path=folder,
-                repo_type=self.kind,
+                delete_patterns=[glob.escape(each) for each in there if _STALE.fullmatch(each)],
                 commit_message="Published with rl-transfer",
             )
         except errors.HfHubHTTPError as error:
@@ -111,6 +124,15 @@ class HubTarget:
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise BundleError(f"{self.repository} cannot be written: {reason}") from None
+
+
+def _format(bundle: Path) -> object:
+    """What a ``bundle.json`` says that it is; None where it says nothing."""
+    try:
+        content = bounded.parse_json(bounded.read_bytes(bundle, _MOST_BYTES))
+    except ValueError:
+        return None
+    return content.get("format") if isinstance(content, dict) else None
 
 
 def _library() -> ModuleType:

@@ -76,7 +76,7 @@ def publish(
         with new_folder(Path(place)) as scratch:
             _write(wanted, scratch, "FOLDER", say)
         return place
-    hub = HubTarget(place, "model")
+    hub = HubTarget(place)
     with tempfile.TemporaryDirectory() as scratch_name:
         _write(wanted, Path(scratch_name), place, say)
         say("sending it")
@@ -109,7 +109,7 @@ def _write(wanted: _Wanted, folder: Path, address: str, say: Say) -> None:
         request = EvaluationRequest(episodes=wanted.episodes, seed=wanted.seed)
         returns = cast("list[float]", runner.evaluate(str(folder), request)["returns"])
         what = f"this policy, {played} with root seed {wanted.seed}, likeliest actions"
-        scores.append(PlayedScore(what, returns))
+        scores.append(PlayedScore(what, returns, fresh=True))
     if run is not None and record is not None:
         scores.append(_recorded(run, record))
         config = _config(record)

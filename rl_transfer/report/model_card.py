@@ -32,10 +32,12 @@ class PlayedScore:
     Attributes:
         what: which episodes, and what to know of them.
         returns: ``returns[episode]`` in reward units; one at least.
+        fresh: played for the card: nothing was chosen by it, so the header may name it.
     """
 
     what: str
     returns: Sequence[float]
+    fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class ModelCard:
         policy: what was written.
         address: where it can be loaded from: ``hf://user/repository``, or a word for the folder's path.
         licence: as the Hub writes it, ``mit``; None: not given.
-        scores: measured ones; the first is the one that the header names.
+        scores: measured ones; one that is fresh comes first, and the header names it.
         record: of the run that made the policy; None: no run of ours did.
         config: the file that holds the run's config; None: it has none that would make the run again.
         sweep: where its run stands; None: it is of no sweep, or that could not be analysed.
@@ -102,7 +104,7 @@ def _header(card: ModelCard) -> dict[str, Json]:
     }
     if card.licence is not None:
         found["license"] = card.licence
-    if card.scores:
+    if card.scores and card.scores[0].fresh:
         found["model-index"] = [{"name": policy.name, "results": [_result(policy, card.scores[0])]}]
     return found
 
@@ -165,7 +167,7 @@ def _score(card: ModelCard) -> Iterator[str]:
         "so about training, not about this one file. A dash stands where nothing varied, or there was one "
         "value: no interval can be had from that."
     )
-    if card.scores:
+    if card.scores and card.scores[0].fresh:
         yield "The header's `mean_reward` is the first row, as the Hub has it: mean +/- standard deviation."
 
 
@@ -273,6 +275,13 @@ def _verdict(card: ModelCard) -> Iterator[str]:
             f"{counted(len(cell.finished), 'seed')}:"
         )
         yield verdict_table(matrix, [cell])
+    told = [
+        f"* {cell.strategy} on {cell.target}: {flag.message}"
+        for cell in judged
+        for flag in cell.flags
+        if flag.of_control
+    ]
+    yield "\n".join(f"- {unmarked(each)}" for each in [*matrix.warnings, *told])
     yield (
         "Gains are normalised scores (r: raw returns), with their intervals. A verdict is about this way of "
         "training, over all its runs, not about this one file."

@@ -104,7 +104,8 @@ def test_the_interval_is_students_t_over_the_episodes(published: Path) -> None:
 
 def test_without_licence_and_episodes_the_card_says_so(trained: rt.SingleRun, tmp_path: Path) -> None:
     header, text = card(publish(trained, tmp_path / "a", episodes=0))
-    assert "license" not in header
+    assert not {"license", "model-index"} & header.keys(), "the training's own evaluations chose the policy"
+    assert "The header's" not in text
     assert "Not given by whoever published this" in text
     (last,) = [point for point in trained.points if point["step"] == 64]
     assert f"last evaluation of its training | {statistics.fmean(last['returns']):.2f} |" in text
@@ -129,6 +130,9 @@ def test_after_a_sweep_the_card_has_the_verdict(swept: Path, tmp_path: Path) -> 
     entry = cell.comparisons["auc_gain"]
     assert entry.reason in text.replace("\\", "")
     assert "over 2 seeds" in text
+    assert "- \\* fine-tune on reversed: without a control nobody can tell" in text
+    assert results.matrix.warnings
+    assert all(f"\n- {each}" in text.replace("\\", "") for each in results.matrix.warnings)
     value = cell.metrics["final_performance"].value
     assert f"all 2 runs of fine-tune from base on reversed, final performance | {value.mean:.2f} |" in text
     assert "transfer-learning" in header["tags"]

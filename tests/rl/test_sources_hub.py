@@ -90,6 +90,8 @@ class _Answers(BaseHTTPRequestHandler):
                 if line["key"] == "file":
                     content = base64.b64decode(line["value"]["content"])
                     self.server.files[f"{repository}@main/{line['value']['path']}"] = content
+                elif line["key"] == "deletedFile":
+                    del self.server.files[f"{repository}@main/{line['value']['path']}"]
             url = f"http://{self.headers['Host']}/{repository}/commit/1"
             self._json({"success": True, "commitUrl": url, "commitOid": "1"})
 
@@ -257,6 +259,8 @@ def test_a_policy_is_published_and_loaded_back(
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "writer")
     folder = run(env={"id": "CartPole-v1", "perturb": [{"length": "x3"}]})
+    for name in ("README.md", ".gitattributes"):  # what a repository has that was made on the Hub's page
+        hub.add("me/long-pole", name, folder.path / "record.json")
     address = rt.publish(folder.path, "hf://me/long-pole", episodes=2, license="mit", private=True)
     assert address == "hf://me/long-pole"
     assert hub.created["me/long-pole"]["visibility"] == "private"
@@ -271,7 +275,12 @@ def test_a_policy_is_published_and_loaded_back(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     (zipped,) = [name for name in hub.files if name.endswith(".zip")]
     assert load_source(f"hf://me/long-pole/{zipped.rpartition('/')[2]}").digest != policy.digest
+    published = {*hub.files}
+    for name in ("a2c-Old-v0.zip", "[old].onnx", "vecnormalize.pkl", "notes.txt", "mine/agent.zip"):
+        hub.add("me/long-pole", name, folder.path / "record.json")
     assert rt.publish(folder.path, address, episodes=0) == address, "the same repository again"
+    assert {*hub.files} - published == {"me/long-pole@main/notes.txt", "me/long-pole@main/mine/agent.zip"}
+    assert published <= {*hub.files}
     del hub.files["me/long-pole@main/tensors.safetensors"]
     with pytest.raises(BundleError, match=r"has a bundle\.json, but no tensors\.safetensors"):
         load_source(address)
@@ -290,8 +299,11 @@ def test_what_stops_an_upload_is_told_before_anything_is_played(
     with pytest.raises(BundleError, match="me/agent cannot be written: the token may not write there"):
         rt.publish(folder, "hf://me/agent", episodes=0)
     monkeypatch.setenv("HF_TOKEN", "writer")
-    with pytest.raises(BundleError, match="me/novel on the Hub holds something else"):
-        rt.publish(folder, "hf://me/novel", episodes=0)
+    hub.files["me/page@main/bundle.json"] = b'{"webpack": 1}'
+    hub.files["me/data@main/bundle.json"] = b"no JSON"
+    for name in ("novel", "page", "data"):
+        with pytest.raises(BundleError, match=f"me/{name} on the Hub holds something else"):
+            rt.publish(folder, f"hf://me/{name}", episodes=0)
     with pytest.raises(BundleError, match="expected hf://user/repository"):
         rt.publish(folder, "hf://me/agent/file.zip")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -300,4 +312,5 @@ def test_what_stops_an_upload_is_told_before_anything_is_played(
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'rl-transfer\[hub\]'"):
         rt.publish(folder, "hf://me/agent")
-    assert [*hub.files] == ["me/novel@main/chapter-1.txt"]
+    assert len(hub.files) == 3
+    assert hub.files["me/page@main/bundle.json"] == b'{"webpack": 1}'
