@@ -80,7 +80,7 @@ def show_forecast(plan: Plan, workers: int, kind: str, lines: JsonLines | None) 
     if look.number == 0:
         _print(f"          these are the tuning runs; with the judged ones at most {counted(most, 'run')}")
     elif look.words:
-        _print(f"looks:    {plan.look_words}; this is {look.words}")
+        _print(f"looks:    {plan.look_words}; now {look.words}")
         _print(f"at most:  {counted(most, 'run')}, if a cell goes on to the last look")
     _print(f"to do:    {counted(found.to_do, 'run')}, {found.steps:,} {room(kind).labels.unit}")
     why = f"by {counted(found.measured, 'finished run')} in {store.root}"
