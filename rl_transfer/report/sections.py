@@ -231,7 +231,7 @@ def _policies(cell: Cell, matrix: Matrix) -> Html:
 
 
 def _tests(cell: Cell, matrix: Matrix) -> Html:
-    rows = []
+    rows, why = [], []
     for name, entry in cell.comparisons.items():
         adjusted = "outside the family" if math.isnan(entry.adjusted_p) else f"{entry.adjusted_p:.3g}"
         because = "; ".join(
@@ -244,6 +244,8 @@ def _tests(cell: Cell, matrix: Matrix) -> Html:
             )
             if text
         )
+        if because:
+            why.append(joined([tag("b", METRICS[name].claim), ": ", minus(because)]))
         rows.append(
             [
                 METRICS[name].claim,
@@ -255,12 +257,11 @@ def _tests(cell: Cell, matrix: Matrix) -> Html:
                 figure_text(entry.hedges_g, signed=True),
                 interval_text(entry.raw, digits=words.digits(matrix.labels)),
                 interval_text(entry.iqm_gain, digits=words.digits(matrix.labels)),
-                because,
             ]
         )
     raw = f"in {matrix.measure}"
     head = ["", "verdict", "p", "adjusted p", "equivalence p", "P(better)", "Hedges' g", f"gain {raw}"]
-    return table([*head, f"IQM gain {raw} (bootstrap)", "why"], rows)
+    return joined([table([*head, f"IQM gain {raw} (bootstrap)"], rows, class_="cards"), items(why)])
 
 
 def telescope_table(cell: Cell, matrix: Matrix) -> Html:
@@ -292,7 +293,7 @@ def telescope_table(cell: Cell, matrix: Matrix) -> Html:
     if not rows:
         return Html("")
     head = ["", "gain", "control", "= strategy − control", "p", "+ control − scratch", "p", "finding"]
-    return table(head, rows)
+    return table(head, rows, class_="cards")
 
 
 def _part(part: Summand, entry: Comparison, matrix: Matrix) -> str:
@@ -308,7 +309,7 @@ def _metrics(cell: Cell, matrix: Matrix) -> Html:
     note = f"Undefined here: {in_words(missing)}." if missing else ""
     return joined(
         [
-            table(["metric", "mean [interval]", "unit", "as a score", "per seed"], rows),
+            table(["metric", "mean [interval]", "unit", "as a score", "per seed"], rows, class_="cards"),
             tag("p", note, class_="muted") if note else "",
         ]
     )

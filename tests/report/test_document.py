@@ -82,6 +82,26 @@ def test_verdicts_are_cards_that_name_their_targets_on_small_screens(page: Page)
     assert "longer-pole" in named
 
 
+def too_wide(page: Page, chosen: str) -> list[str]:
+    """Heads of tables that scroll sideways."""
+    return page.locator(chosen).evaluate_all(
+        "all => all.filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.innerText)"
+    )
+
+
+def test_an_opened_cell_fits_its_window_and_its_reasons_stand_below_the_table(page: Page) -> None:
+    cell = "details[data-strategy=fine-tune]"
+    resized(page, WIDE)
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    assert too_wide(page, f"{cell} .scroll") == []
+    first = page.locator(cell).first
+    assert first.locator("li", has_text="final quality").first.is_visible()
+    resized(page, NARROW)
+    boxes = [each.bounding_box() for each in first.locator("tbody tr").first.locator("td").all()]
+    assert len({box["x"] for box in boxes if box}) == 1, "below each other"
+    assert too_wide(page, f"{cell} > .scroll") == []
+
+
 def test_the_theme_follows_the_system_until_somebody_chooses_and_is_remembered(page: Page) -> None:
     assert paper(page) > 240
     page.emulate_media(color_scheme="dark")
@@ -101,6 +121,17 @@ def test_print_is_light_and_open(page: Page) -> None:
     assert paper(page) > 240
     assert not page.locator("nav").is_visible()
     assert page.locator(".filtered > details table").first.is_visible()
+
+
+def test_print_cuts_no_table_and_all_its_text_is_small(page: Page) -> None:
+    page.emulate_media(media="print")
+    resized(page, 718)  # A4 less Chromium's margins
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    assert too_wide(page, ".scroll") == []
+    sizes = page.locator("main p, main td").evaluate_all(
+        "all => all.map(each => getComputedStyle(each).fontSize)"
+    )
+    assert max(float(size.removesuffix("px")) for size in sizes) == 11
 
 
 def test_contents_lead_to_every_section_and_the_skip_link_comes_first(page: Page) -> None:
@@ -180,6 +211,29 @@ def test_verdicts_are_sorted_by_gain_both_ways(page: Page) -> None:
         order.append(gains)
     assert order[0] == sorted(order[0]) == order[1][::-1]
     assert len(set(order[0])) == 3
+
+
+def test_what_is_no_number_is_sorted_last_both_ways_and_heads_without_words_stay_empty(page: Page) -> None:
+    table = page.locator("table.verdicts")
+    table.locator("tbody td:nth-of-type(1)").first.evaluate("each => { each.dataset.gain = 'nan|nan'; }")
+    for _ in range(2):
+        table.locator("thead th").nth(1).get_by_role("button").click()
+        gains = table.locator("tbody td:nth-of-type(1)").evaluate_all(
+            "all => all.map(each => each.dataset.gain)"
+        )
+        assert gains.index("nan|nan") == 2
+    named = page.locator("table.sortable thead tr").evaluate_all(
+        "all => all.map(each => [...each.cells].filter(one => one.textContent.trim() === 'strategy').length)"
+    )
+    assert max(named) == 1
+
+
+def test_a_typed_minus_finds_what_is_written_with_a_proper_one(page: Page) -> None:
+    bar = page.locator(".filter").first
+    number = re.search(r"−[\d.]+", page.locator("table.verdicts tbody").inner_text())
+    assert number
+    bar.get_by_label("filter").fill(number[0].replace("−", "-"))
+    assert not bar.get_by_role("status").inner_text().startswith("0 ")
 
 
 def test_details_are_filtered_ordered_and_unfolded_together(page: Page) -> None:

@@ -38,21 +38,25 @@ function theme() {
   document.querySelector(".tools").append(button);
 }
 
-/** Numbers by size, those that are none last; all else by name. */
-function compare(a, b) {
-  const [x, y] = [Number.parseFloat(a), Number.parseFloat(b)];
-  if (Number.isNaN(x) && Number.isNaN(y)) return a.localeCompare(b, undefined, { numeric: true });
-  return Number.isNaN(x) - Number.isNaN(y) || x - y;
+/** Numbers by size, those that are none last both ways; all else by name. */
+function compare(a, b, sign = 1) {
+  const [x, y] = [a, b].map((each) => Number.parseFloat(each.replace(/(\d),(?=\d{3})/g, "$1")));
+  if (Number.isNaN(x) && Number.isNaN(y)) return sign * a.localeCompare(b, undefined, { numeric: true });
+  return Number.isNaN(x) - Number.isNaN(y) || sign * (x - y);
 }
+
+/** Words as a keyboard writes them. */
+const typed = (text) => text.trim().replaceAll("−", "-").toLowerCase();
 
 /** Buttons in the head of a table: once rising, once falling. */
 function sortable(table) {
   const body = table.tBodies[0];
   const text = (row, place) => {
     const cell = row.cells[place];
-    return (cell.dataset.gain ?? cell.textContent).trim().replaceAll("−", "-");
+    return typed(cell.dataset.gain ?? cell.textContent);
   };
   for (const head of table.tHead.rows[0].cells) {
+    if (head.cellIndex && !head.textContent.trim()) continue;
     const button = element("button", { type: "button", className: "sort" });
     button.append(...head.childNodes);
     if (!button.textContent.trim()) button.append("strategy");
@@ -62,10 +66,15 @@ function sortable(table) {
       for (const each of table.tHead.rows[0].cells) each.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", falling ? "descending" : "ascending");
       const place = head.cellIndex;
-      body.append(...[...body.rows].sort((a, b) => sign * compare(text(a, place), text(b, place))));
+      body.append(...[...body.rows].sort((a, b) => compare(text(a, place), text(b, place), sign)));
     });
     head.append(button);
   }
+  if (!table.querySelector("[data-gain]")) return;
+  const told =
+    "Columns of verdicts are sorted by gain, of final quality where both stand: " +
+    "as a score where there is one, also where the raw gain (r) is shown.";
+  table.parentElement.after(element("p", { className: "said muted", textContent: told }));
 }
 
 /** A labelled control. */
@@ -100,9 +109,9 @@ function filtered(box) {
 
   function matches(each) {
     const row = each.closest("tr")?.cells[0].textContent ?? "";
-    const text = `${Object.values(each.dataset).join(" ")} ${row} ${each.textContent}`.toLowerCase();
+    const text = typed(`${Object.values(each.dataset).join(" ")} ${row} ${each.textContent}`);
     return (
-      search.value.toLowerCase().split(/\s+/).every((word) => text.includes(word)) &&
+      typed(search.value).split(/\s+/).every((word) => text.includes(word)) &&
       Object.entries(chosen).every(
         ([name, select]) => !select.value || each.dataset[name].split("|").includes(select.value),
       )
@@ -134,10 +143,7 @@ function filtered(box) {
     select.addEventListener("change", () => {
       const [place, sign] = select.value.split(" ").map(Number);
       const gain = (each) => each.dataset.gain.split("|")[place] ?? "";
-      const order = (a, b) => {
-        const apart = compare(gain(a), gain(b));
-        return Number.isNaN(Number.parseFloat(gain(a)) + Number.parseFloat(gain(b))) ? apart : sign * apart;
-      };
+      const order = (a, b) => compare(gain(a), gain(b), sign);
       box.append(...(select.value ? [...folded].sort(order) : folded));
     });
     bar.append(shown);
