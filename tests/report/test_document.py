@@ -84,9 +84,10 @@ def test_verdicts_are_cards_that_name_their_targets_on_small_screens(page: Page)
 
 def too_wide(page: Page, chosen: str) -> list[str]:
     """Heads of tables that scroll sideways."""
-    return page.locator(chosen).evaluate_all(
+    heads: list[str] = page.locator(chosen).evaluate_all(
         "all => all.filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.innerText)"
     )
+    return heads
 
 
 def test_an_opened_cell_fits_its_window_and_its_reasons_stand_below_the_table(page: Page) -> None:
