@@ -153,7 +153,8 @@ def _ends(cell: Cell, matrix: Matrix) -> str:
     if not all(map(math.isfinite, ends)):
         return ""
     mine, its = (words.number(value, digits=digits) for value in ends)
-    return f"It ends at a {matrix.measure} of {mine}, {matrix.baseline} at {its}."
+    article = "an" if matrix.measure[:1] in "aeiou" else "a"
+    return f"It ends at {article} {matrix.measure} of {mine}, {matrix.baseline} at {its}."
 
 
 def _gains(cell: Cell, matrix: Matrix) -> str:
@@ -185,7 +186,7 @@ def _controls(cell: Cell, matrix: Matrix) -> str:
             part = check.rest.raw if entry.shown_raw else check.rest.gain
             digits = words.digits(matrix.labels, "measure" if entry.shown_raw else "score")
             text = words.number(part.point, signed=True, digits=digits) + (" r" if entry.shown_raw else "")
-            gains.setdefault(check.control, []).append(text)
+            gains.setdefault(check.control, []).append(f"{METRICS[entry.metric].claim} {text}")
     if not gains:
         return "No control was run: whether it is what the source knows, nobody can say."
     beside = [f"{name} {in_words(found)}" for name, found in gains.items()]
@@ -198,6 +199,8 @@ def _controls(cell: Cell, matrix: Matrix) -> str:
 
 
 def _beyond(decided: Sequence[tuple[str, Cell]]) -> str:
+    if len(decided) == 1:
+        return f"One more {_COUNTED[decided[0][0]][0]}; the matrix below shows it."
     groups: dict[str, int] = {}
     for effect, _ in decided:
         groups[effect] = groups.get(effect, 0) + 1

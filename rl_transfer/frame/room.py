@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -194,17 +194,18 @@ class Room(Protocol[RunT, SuiteT]):
             RLTransferError: with the key of the config that is at fault.
         """
 
-    def portray(self, suite: SuiteT, known: str = "") -> Portraits | None:
+    def portray(self, suite: SuiteT, known: Portraits) -> Iterable[Portraits]:
         """What the tasks of a suite are, in words and pictures for a report.
 
         Called while the runs of the suite are executed, by a thread beside them.
 
         Args:
             suite: as ``preflight`` accepted it, or as its file says it.
-            known: key of the portraits that are there; empty: none are.
+            known: the portraits that are there.
 
         Returns:
-            Portraits; None where these are known, nothing can be seen, or drawing them failed.
+            What is to take their place, one after the other: empty ones at once, where ``known`` is of other
+            tasks, then those that were drawn.
         """
 
     def find_source(self, argument: str, output: Path) -> FoundSource:

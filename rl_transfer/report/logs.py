@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from rl_transfer.bounded import regular_size
 from rl_transfer.report.markup import Html, esc, joined, tag
 
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # colours, places
+    r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # titles, links
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
 _MOST_BYTES = 16_384
 _MOST_COLUMNS = 300
 
@@ -23,16 +28,21 @@ def log_tail(path: Path, lines: int) -> str:
         Text without control characters; empty where there is no file, or nothing in it.
     """
     try:
+        size = regular_size(path)
         with path.open("rb") as stream:
-            size = stream.seek(0, 2)
             stream.seek(max(0, size - _MOST_BYTES))
             content = stream.read(_MOST_BYTES)
     except (OSError, ValueError):
         return ""
-    found = content.decode("utf-8", "replace").rstrip().splitlines()
-    if size > _MOST_BYTES:
+    found = content.decode("utf-8", "replace").rstrip().split("\n")
+    if size > _MOST_BYTES and len(found) > 1:
         found = found[1:]  # the first one may begin in the middle
-    return "\n".join(_ESCAPES.sub("", line)[:_MOST_COLUMNS] for line in found[-lines:])
+    return "\n".join(_ESCAPES.sub("", _drawn(line))[:_MOST_COLUMNS] for line in found[-lines:])
+
+
+def _drawn(line: str) -> str:
+    """What a terminal shows of a line that was drawn several times: a progress bar's last state."""
+    return line.rstrip("\r").rpartition("\r")[2]
 
 
 def log_block(folder: Path, identifier: str, lines: int) -> Html:
@@ -49,6 +59,6 @@ def log_block(folder: Path, identifier: str, lines: int) -> Html:
     place = f"runs/{identifier}/log.txt"
     text = log_tail(folder / "runs" / identifier / "log.txt", lines)
     if not text:
-        return tag("p", f"There is nothing in {place}.", class_="muted")
+        return tag("p", f"There is nothing to read at the end of {place}.", class_="muted")
     note = tag("p", f"The last lines of {place}; the rest stands there.", class_="muted")
     return joined([note, tag("pre", esc(text), tabindex="0")])

@@ -9,12 +9,15 @@ from rl_transfer.analysis.inputs import Run, Sweep
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.report.markup import Html, esc, joined, tag
 from rl_transfer.report.runs_view import settings_text
-from rl_transfer.results.manifest import CONFIG, NAME
+from rl_transfer.results.manifest import CONFIG, CONFIG_DIGEST, NAME
 from rl_transfer.spec import JsonObject, digest
-from rl_transfer.wording import counted, listing
+from rl_transfer.spec.modules import named_modules
+from rl_transfer.wording import counted, in_words, listing
 
 _SETTINGS = ("algorithm", "model", "training", "evaluation")
 _SHOWN = 3
+_DIGITS = 6
+_INSTALLED = ("rl_transfer", "rl_transfer_envs", "stable_baselines3", "gymnasium")
 
 
 def provenance_section(sweep: Sweep, matrix: Matrix, config_text: str) -> Html:
@@ -48,7 +51,7 @@ def provenance_section(sweep: Sweep, matrix: Matrix, config_text: str) -> Html:
             tag("h2", "Where this comes from"),
             tag("dl", joined(joined([tag("dt", name), tag("dd", value)]) for name, value in shown)),
             tag("h2", "Do it again"),
-            _again(config_text),
+            _again(sweep, config_text),
         ]
     )
 
@@ -61,9 +64,9 @@ def _origin(record: JsonObject, key: str) -> str:
 
 def _most(values: Iterable[str]) -> str:
     """What the most runs say; of how many, where they differ."""
-    counts = Counter(value for value in values if value)
+    counts = Counter(value or "not recorded" for value in values)
     if len(counts) <= 1:
-        return next(iter(counts), "")
+        return next(iter(counts.keys() - {"not recorded"}), "")
     total = counts.total()
     return listing(
         [f"{value} ({count} of {total} runs)" for value, count in counts.most_common()], _SHOWN, "; "
@@ -82,7 +85,7 @@ def _machine(record: JsonObject) -> str:
     cores = _origin(record, "cores")
     words = (
         _origin(record, "cpu"),
-        counted(int(cores), "core") if cores.isdecimal() else "",
+        counted(int(cores), "core") if cores.isdecimal() and len(cores) < _DIGITS else "",
         _origin(record, "platform"),
     )
     return ", ".join(word for word in words if word)
@@ -98,7 +101,8 @@ def _dates(records: Iterable[JsonObject]) -> str:
     if not known:
         return ""
     first, last = min(str(each["started"]) for each in known), max(str(each["finished"]) for each in known)
-    hours = sum(float(each.get("cpu_seconds") or 0) for each in known) / 3600
+    seconds = [each.get("cpu_seconds") for each in known]
+    hours = sum(each for each in seconds if isinstance(each, int | float)) / 3600
     begun, ended = (text[:16].replace("T", " ") for text in (first, last))
     return f"{begun} to {ended} UTC; {hours:,.2f} hours of CPU in {len(known):,} runs"
 
@@ -118,19 +122,26 @@ def _digests(sweep: Sweep) -> str:
 def _repeated(runs: Iterable[Run]) -> str:
     """Runs that more than one process began: crashed, killed or interrupted before."""
     counts = [_origin(run.record, "attempts") for run in runs if run.record is not None]
-    again = sum(count.isdecimal() and int(count) > 1 for count in counts)
+    again = sum(count.isdecimal() and count not in ("0", "1") for count in counts)
     return f"{counted(again, 'run')} began more than once (interrupted, or tried again)" if again else ""
 
 
-def _again(config_text: str) -> Html:
+def _again(sweep: Sweep, config_text: str) -> Html:
     parts: list[Html] = []
-    if config_text:
+    if config_text and sweep.manifest.get(CONFIG_DIGEST) != digest(config_text, 64):
+        text = (
+            f"{CONFIG} is not what this sweep wrote: it was changed, or comes from an older version. The "
+            f"resolved config of these runs stands in {NAME}; the same sweep writes {CONFIG} anew."
+        )
+        parts.append(tag("p", text))
+    elif config_text:
         text = (
             f"Save this as {CONFIG} (it lies in the sweep's folder too) and run it: the same config gives "
             "the same runs, under the same ids; on the same kind of machine the numbers are the same, too."
         )
         parts += [
             tag("p", text),
+            *_modules(sweep.config),
             _block(f"rl-transfer sweep ./{CONFIG} --output results/again"),
             tag("details", tag("summary", CONFIG), _block(config_text)),
         ]
@@ -138,6 +149,18 @@ def _again(config_text: str) -> Html:
         text = f"The version that ran this sweep stored no {CONFIG}; its resolved config stands in {NAME}."
         parts.append(tag("p", text))
     return joined(parts)
+
+
+def _modules(config: JsonObject) -> list[Html]:
+    """Where to start, if the config names modules of the user's."""
+    names = {each for each in named_modules(config) if each.partition(".")[0] not in _INSTALLED}
+    if not names:
+        return []
+    text = (
+        f"It names {in_words(sorted(names))}, of which this page has nothing: where such a module is not "
+        "installed, start from the folder that has it."
+    )
+    return [tag("p", text)]
 
 
 def _block(text: str) -> Html:

@@ -52,13 +52,20 @@ def _run(folder: Path, run: Run, quoted: bool) -> Html:
     if record is None:
         return Html("")
     log = log_block(folder, run.id, LOG_LINES) if quoted else tag("p", f"Log: runs/{run.id}/log.txt.")
-    return tag(
-        "details",
-        tag("summary", f"Run of seed {run.seed}: plan of tensors, what was frozen, log"),
-        items(_facts(record)),
-        _plan(record),
-        log,
-    )
+    head = tag("summary", f"Run of seed {run.seed}: plan of tensors, what was frozen, log")
+    return tag("details", head, made_of(record), log)
+
+
+def made_of(record: JsonObject) -> Html:
+    """What a record says of its run: time, source, parameters, frozen parts, plan of tensors.
+
+    Args:
+        record: with anything in it.
+
+    Returns:
+        A list and a table.
+    """
+    return joined([items(_facts(record)), _plan(record)])
 
 
 def _facts(record: JsonObject) -> list[str]:
@@ -66,13 +73,14 @@ def _facts(record: JsonObject) -> list[str]:
     found[0] += f", {_seconds(record, 'wall_seconds')} ({_seconds(record, 'cpu_seconds')} of CPU)."
     if record.get("source_run"):
         score = record.get("source_score")
-        said = "" if score is None else f", which scores {score:g} in its own task"
+        said = "" if not isinstance(score, int | float) else f", which scores {score:g} in its own task"
         found.append(f"Source: run {record['source_run']}{said}.")
     sizes = record.get("parameters")
-    if isinstance(sizes, dict) and isinstance(sizes.get("total"), int):
-        found.append(f"{sizes.get('trainable', 0):,} of {sizes['total']:,} parameters are trained.")
+    counts = [sizes.get(key) for key in ("trainable", "total")] if isinstance(sizes, dict) else []
+    if counts and all(isinstance(each, int) for each in counts):
+        found.append(f"{counts[0]:,} of {counts[1]:,} parameters are trained.")
     frozen = record.get("frozen")
-    if isinstance(frozen, dict) and frozen.get("parts"):
+    if isinstance(frozen, dict) and isinstance(frozen.get("parts"), list) and frozen["parts"]:
         same = frozen.get("digest_before") == frozen.get("digest_after")
         proof = "the same digest before and after training" if same else "thawed, or changed, by the end"
         found.append(f"Frozen: {listing(list(map(str, frozen['parts'])))}; {proof}.")

@@ -14,6 +14,8 @@ from rl_transfer.spec import JsonObject
 NAME = "sweep.json"
 CONFIG = "config.yaml"
 """The suite as a file that a sweep can be run from again; nothing reads it but people and the report."""
+CONFIG_DIGEST = "config_yaml"
+"""Key of ``sweep.json``: the digest of that file's text."""
 MOST_CONFIG = 2**20
 
 

@@ -11,11 +11,17 @@ from pathlib import Path
 from rl_transfer.errors import StoreError
 from rl_transfer.results.files import read_json, write_json
 from rl_transfer.spec.base import Json
+from rl_transfer.wording import shortened
 
 NAME = "portraits.json"
 SCHEMA = 1
 MOST_BYTES = 60_000
 """Of a picture; a larger one in a file of somebody's is left out."""
+_MOST_PIXELS = 1000
+"""Of its width and height."""
+_MOST_WORDS = 20
+_LONGEST = 300
+_FAILED = "no picture:"
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -51,6 +57,11 @@ class Portraits:
     key: str = ""
     targets: Mapping[str, Portrait] = field(default_factory=dict)
     sources: Mapping[str, Portrait] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a picture could not be drawn, which may go better another time."""
+        return any(each.note.startswith(_FAILED) for each in (*self.targets.values(), *self.sources.values()))
 
 
 def write_portraits(folder: Path, portraits: Portraits) -> None:
@@ -101,12 +112,17 @@ def portrait_of(data: Json) -> Portrait:
     base, picture = _png(given.get("base")), _png(given.get("picture"))
     both = base is not None and picture is not None
     return Portrait(
-        env=str(given.get("env") or ""),
-        words=tuple(map(str, words)) if isinstance(words, list) else (),
+        env=_line(given.get("env")),
+        words=tuple(map(_line, words[:_MOST_WORDS])) if isinstance(words, list) else (),
         base=base if both else None,
         picture=picture if both else None,
-        note=str(given.get("note") or ""),
+        note=_line(given.get("note")),
     )
+
+
+def _line(text: Json) -> str:
+    """Text for a page: short, and without what cannot be seen."""
+    return "".join(filter(str.isprintable, shortened(str(text or ""), _LONGEST)))
 
 
 def _group(data: Json) -> dict[str, Portrait]:
@@ -135,4 +151,7 @@ def _png(text: Json) -> bytes | None:
         found = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return None
-    return found if found.startswith(_PNG) and len(found) <= MOST_BYTES else None
+    head = found[:8], found[12:16]
+    sides = [int.from_bytes(found[start : start + 4], "big") for start in (16, 20)]
+    sound = head == (_PNG, b"IHDR") and all(0 < side <= _MOST_PIXELS for side in sides)
+    return found if sound and len(found) <= MOST_BYTES else None

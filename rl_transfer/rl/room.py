@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +85,7 @@ class RLRoom:
                 check_steps(target.env, suite.scores.steps)
         return facts
 
-    def portray(self, suite: RLSuite, known: str = "") -> Portraits | None:
+    def portray(self, suite: RLSuite, known: Portraits) -> Iterator[Portraits]:
         """Environments as they are at their first reset, base and perturbed; see :meth:`Room.portray`."""
         return portray(suite, known)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 
 from ruamel.yaml import YAML
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import SafeRepresenter
 
 from rl_transfer.spec.base import Json
 
@@ -15,6 +18,19 @@ _STYLE = {
     "width": 2**16,  # no text is broken into several lines
     "sort_base_mapping_type_on_output": False,
 }
+_BLANK = re.compile("[\x85\u2028\u2029\ufeff]")
+"""Printable to the writer, who does not quote them, and line breaks or nothing to readers."""
+
+
+class _Representer(SafeRepresenter):
+    """Quotes what would be read as something else."""
+
+    def represent_str(self, data: str) -> ScalarNode:
+        style = '"' if _BLANK.search(data) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style)
+
+
+_Representer.add_representer(str, _Representer.represent_str)
 
 
 def yaml_text(data: Mapping[str, Json]) -> str:
@@ -34,6 +50,7 @@ def yaml_text(data: Mapping[str, Json]) -> str:
         The text, keys in the order given, with a line break at its end.
     """
     yaml = YAML(typ="safe", pure=True)
+    yaml.Representer = _Representer
     for option, value in _STYLE.items():
         setattr(yaml, option, value)
     stream = io.StringIO()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -112,16 +112,17 @@ class SupervisedRoom:
         """
         return preflight(self.kind, suite, say)
 
-    def portray(self, suite: SupervisedSuite, known: str = "") -> Portraits | None:
+    def portray(self, suite: SupervisedSuite, known: Portraits) -> Iterable[Portraits]:
         """Nothing; see :meth:`rl_transfer.frame.Room.portray`.
 
         Args:
             suite: of labelled data.
-            known: key of the portraits that are there.
+            known: the portraits that are there.
 
         Returns:
-            None: what the data look like is shown by the predictions on them.
+            Empty ones where others are there: what data look like is shown by the predictions on them.
         """
+        return () if known == Portraits() else (Portraits(),)
 
     def find_source(self, argument: str, output: Path) -> FoundSource:
         """The network that ``--source`` names.

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rl_transfer.errors import RLTransferError
 from rl_transfer.results.portraits import Portraits, read_portraits, write_portraits
 
-Portray = Callable[[str], Portraits | None]
-"""Key of the portraits that are there → those that are to take their place; None: nothing is."""
+Portray = Callable[[Portraits], Iterable[Portraits]]
+"""The portraits that are there → those that are to take their place, one after the other."""
 SECONDS = 20.0
 """A sweep that is over waits no longer for pictures."""
 
 
-def nothing_is_portrayed(_known: str) -> None:
+def nothing_is_portrayed(_known: Portraits) -> Iterable[Portraits]:
     """A :data:`Portray` for tasks that nobody can see."""
+    return ()
 
 
 @contextmanager
@@ -33,8 +34,7 @@ def beside(folder: Path, portray: Portray) -> Iterator[None]:
 
     def keep() -> None:
         try:
-            found = portray(read_portraits(folder).key)
-            if found is not None:
+            for found in portray(read_portraits(folder)):
                 write_portraits(folder, found)
         except (RLTransferError, OSError, RuntimeError, ValueError):
             return

@@ -11,9 +11,9 @@ from rl_transfer.errors import StoreError
 from rl_transfer.frame import MEMORY, Facts, Say, silent
 from rl_transfer.results import RunStore, keep_tolerances, link_events, read_manifest, write_manifest
 from rl_transfer.results.looks import in_words, read_looks
-from rl_transfer.results.manifest import write_config
+from rl_transfer.results.manifest import CONFIG_DIGEST, write_config
 from rl_transfer.results.tuning import JUDGED_BEFORE
-from rl_transfer.spec import JsonObject, MatrixConfig
+from rl_transfer.spec import JsonObject, MatrixConfig, digest
 from rl_transfer.spec.as_text import as_yaml
 from rl_transfer.spec.seeds import SeedPlan
 from rl_transfer.sweep.dispatch import room
@@ -145,7 +145,9 @@ def prepare(
     planned = planned if replace else _with_first_tolerances(store, planned, notes.append)
     refuse_other_code(graph.specs, store, despite)
     memory = max((each for each in sizes if isinstance(each, int)), default=0)
-    return Plan(graph, store, planned, tuple(notes), memory, tuning, as_yaml(loaded))
+    text = as_yaml(loaded)
+    planned = {**planned, CONFIG_DIGEST: digest(text, 64)}
+    return Plan(graph, store, planned, tuple(notes), memory, tuning, text)
 
 
 def _without_memory(facts: Facts) -> Facts:

@@ -1,5 +1,6 @@
 """What people are told first: decided cells by strength, everything open once."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,6 +37,8 @@ def test_a_finding_says_effect_interval_seeds_budget_and_that_no_control_was_run
     assert "4 seeds per arm, at 500 environment steps" in text
     assert "ends at a mean episodic return of 60.0, scratch at 100" in text
     assert "No control was run" in text
+    images = replace(matrix, labels=replace(matrix.labels, measure="accuracy"))
+    assert "ends at an accuracy of " in str(findings(images).told[0])
 
 
 def test_the_strongest_come_first_and_the_rest_is_counted():
@@ -44,6 +47,7 @@ def test_the_strongest_come_first_and_the_rest_is_counted():
     assert [each.cell.target for each in found.told] == ["task-2", "task-1"]
     assert found.summary == "Of 4 transfer cells (a strategy on a target), 3 help and 1 hurts."
     assert found.rest == ("Of 2 more that are decided, 2 help; the matrix below shows them all.",)
+    assert findings(matrix, most=3).rest == ("One more helps; the matrix below shows it.",)
     assert found.summary in " ".join(text_table(matrix).split())
 
 

@@ -28,6 +28,10 @@ LONGER = {"id": CARTPOLE, "perturb": [{"length": "x3"}]}
             "length drawn for each episode: uniform [0.5, 1.5] m, unperturbed 0.5 (half the pole's length)",
         ),
         (
+            {"length": {"choice": ["x0.5", "x2"]}},
+            "length drawn for each episode: choice [0.25, 1] m, unperturbed 0.5 (half the pole's length)",
+        ),
+        (
             {"gravity": {"drift": [9.8, 14]}},
             "gravity moves within each episode [9.8, 14] m/s^2, unperturbed 9.8 (gravitational acceleration)",
         ),
@@ -75,7 +79,7 @@ def test_what_cannot_be_seen_or_drawn_is_said(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(portrait, "MOST_PICTURES", 1)
     both = portraits({"first": LONGER, "second": LONGER})
     assert both["first"]["picture"]
-    assert both["second"]["note"] == "no picture: 24 environments are drawn at most"
+    assert both["second"]["note"] == "not drawn: 24 environments are drawn at most"
 
     def broken(*_: object) -> None:
         raise RuntimeError("no display\nat all")

@@ -1,21 +1,28 @@
 """What the page shows beside the analysis: tasks, failures with logs, provenance, what runs were made of."""
 
 import json
+import os
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from analysis.synthetic import SyntheticSweep
 from report.test_page import check
+from rl_transfer.analysis.inputs import Sweep, read_sweep
 from rl_transfer.report import write_report
-from rl_transfer.report.logs import log_tail
-from rl_transfer.report.runs_view import FAILURE_LINES, settings_text
+from rl_transfer.report.logs import log_block, log_tail
+from rl_transfer.report.provenance_view import provenance_section
+from rl_transfer.report.runs_view import FAILURE_LINES, made_of, settings_text
 from rl_transfer.results.manifest import write_config
 from rl_transfer.results.portraits import Portrait, Portraits, write_portraits
-from support.records import change_record
+from rl_transfer.spec import digest
+from support.records import change_manifest, change_record
 
-PNG = b"\x89PNG\r\n\x1a\nsmall"
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x64\0\0\0\x64"
 FAILED = "cartpole-longer-pole-fine-tune-2"
+CONFIG_TEXT = "kind: rl\nname: <again>\n"
+ODD = (None, 5, -1.5, True, "text", "9" * 5000, [5], {"a": [None]})
 HOSTILE = "\x1b[31m<script>alert(1)</script>\x1b[0m"
 PLAN = [
     {"tensor": f"trunk.{n}", "part": "policy_trunk", "action": "copied", "frozen": "frozen", "reason": ""}
@@ -41,7 +48,8 @@ def told(tmp_path_factory):
     weaker = Portrait("CartPole-v1", ("force_mag ×0.5",), note="base and target look alike")
     sources = {"cartpole": Portrait("CartPole-v1")}
     write_portraits(folder, Portraits("key", {"longer-pole": longer, "weaker-motor": weaker}, sources))
-    write_config(folder, "kind: rl\nname: <again>\n")
+    write_config(folder, CONFIG_TEXT)
+    change_manifest(folder, config_yaml=digest(CONFIG_TEXT, 64))
     page = write_report(folder).page
     return SimpleNamespace(folder=folder, page=page, text=" ".join(check(page).text), html=page.read_text())
 
@@ -70,7 +78,7 @@ def test_a_failed_run_is_shown_with_the_end_of_its_log(told):
 def test_the_page_says_where_it_comes_from_and_how_to_do_it_again(told):
     for part in (
         "rl-transfer sweep <mine>.yaml",
-        "abc123 with changes that are not committed",
+        "not recorded (66 of 67 runs); abc123 with changes that are not committed (1 of 67 runs)",
         "A processor (AVX2), 8 cores, Linux x86_64",
         "to 2026-11-26 16:29 UTC; ",
         "1 run began more than once",
@@ -81,10 +89,50 @@ def test_the_page_says_where_it_comes_from_and_how_to_do_it_again(told):
         assert part in told.text, part
 
 
+def again(told, text=CONFIG_TEXT, **config):
+    """What the page says on how to do it again, with a config of these keys."""
+    sweep = read_sweep(told.folder)
+    changed = replace(sweep, manifest={**sweep.manifest, "config": {**sweep.config, **config}})
+    return provenance_section(changed, SimpleNamespace(versions={}), text)
+
+
+def test_a_config_that_was_changed_is_not_quoted_as_that_of_the_runs(told):
+    assert "the same config gives the same runs" in again(told)
+    changed = again(told, CONFIG_TEXT + "seeds: 3\n")
+    assert "config.yaml is not what this sweep wrote" in changed
+    assert "the same config gives" not in changed
+
+
+def test_modules_of_the_users_are_named_where_it_says_how_to_do_it_again(told):
+    assert "It names" not in again(told, algorithm={"extractor": "rl_transfer.rl.policies.extractors:X"})
+    assert "It names cars, of which" in again(told, targets={"longer-pole": {"env": {"id": "cars:Mine-v0"}}})
+
+
 def test_a_cell_opens_what_its_first_run_was_made_of(told):
     assert "4 tensors" in told.text
     assert "<not copied>" in told.text
     assert "Frozen: policy_trunk; the same digest before and after training." in told.text
+
+
+def test_no_kind_of_value_in_a_record_breaks_the_page(told):
+    run = next(each for each in read_sweep(told.folder).runs if each.role == "target" and each.finished)
+    sound = told.folder / "runs" / "cartpole-weaker-motor-fine-tune-0"
+    whole = json.loads((sound / "record.json").read_text())
+    inner = [
+        {key: {**value, name: odd}} for key, value in whole.items() if isinstance(value, dict)
+        for name in value for odd in ODD
+    ]  # fmt: skip
+    inner += [
+        {"parameters": {"total": 5, "trainable": "many"}},
+        {"plan": ODD},
+        {"source_run": "r", "source_score": "high"},
+    ]
+    for change in inner + [{key: odd} for key in (*whole, "plan", "knobs", "replaced") for odd in ODD]:
+        record = {**whole, **change}
+        made_of(record)
+        provenance_section(
+            Sweep({"config": {"seeds": 1}}, (replace(run, record=record),)), SimpleNamespace(versions={}), ""
+        )
 
 
 def test_a_sweep_of_an_older_version_has_a_page_too(complete):
@@ -99,6 +147,32 @@ def test_the_end_of_a_log_is_read_without_reading_it_all(tmp_path):
     assert log_tail(log, 3) == ""
     log.write_bytes(b"x" * 100_000 + b"\nlast but one\n\x1b[1mlast\xff\x07\n\n")
     assert log_tail(log, 2) == "last but one\nlast\ufffd"
+
+
+def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "log.txt")
+    assert log_tail(tmp_path / "log.txt", 3) == ""
+
+
+@pytest.mark.parametrize(
+    ("log", "shown"),
+    [
+        ("x" * 20_000, "x" * 300),
+        ("Error: boom\n" + "".join(f"\r{n} %" for n in range(100)) + "\r\n", "Error: boom\n99 %"),
+        ("a\r\nb\r\n", "a\nb"),
+        ("\x1b]0;title\x07a\x9b31mb\u202ec\u2066\x85d\x1b[2;3Hé", "abcdé"),
+    ],
+)
+def test_what_only_a_terminal_understands_hides_no_line_of_a_log(tmp_path, log, shown):
+    (tmp_path / "log.txt").write_bytes(log.encode())
+    assert log_tail(tmp_path / "log.txt", 3) == shown
+
+
+def test_a_log_that_ends_with_blank_lines_is_not_called_empty(tmp_path):
+    folder = tmp_path / "runs" / "r"
+    folder.mkdir(parents=True)
+    (folder / "log.txt").write_text("Error: boom" + "\n" * 17_000)
+    assert "nothing to read at the end of runs/r/log.txt" in log_block(tmp_path, "r", 3)
 
 
 def test_settings_leave_out_what_is_not_set():

@@ -87,6 +87,7 @@ def test_the_page_says_what_people_ask_first(complete):
         "How to read",
     ):
         assert part in text
+    assert re.search(r"Without the source's knowledge: [\w-]+ (final quality|sample efficiency) ", text)
     assert "all reach it" in text
     assert "torch" in text
     assert text.count("of 5 runs") == 12

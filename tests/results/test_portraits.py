@@ -2,6 +2,7 @@
 
 import base64
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,18 @@ from rl_transfer.results.portraits import (
     NAME,
     Portrait,
     Portraits,
+    portrait_of,
     read_portraits,
     write_portraits,
 )
 
-PNG = b"\x89PNG\r\n\x1a\n"
+
+def png_of(width: int) -> bytes:
+    """The beginning of a picture of that width."""
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", width, 200)
+
+
+PNG = png_of(300)
 WHOLE = Portraits(
     "key",
     targets={"longer": Portrait("CartPole-v1", ("length ×3",), PNG + b"base", PNG + b"other")},
@@ -42,8 +50,27 @@ def encoded(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-@pytest.mark.parametrize("picture", [None, 3, "!", encoded(b"GIF89a"), encoded(PNG + bytes(MOST_BYTES))])
+@pytest.mark.parametrize(
+    "picture",
+    [
+        None,
+        3,
+        "!",
+        encoded(b"GIF89a"),
+        encoded(PNG + bytes(MOST_BYTES)),
+        encoded(PNG[:8]),
+        encoded(png_of(1001)),
+        encoded(png_of(0)),
+    ],
+)
 def test_a_picture_that_is_none_is_left_out_with_its_base(tmp_path: Path, picture: Any) -> None:
     entry = {"env": "E", "words": ["w"], "base": encoded(PNG), "picture": picture, "note": ""}
     (tmp_path / NAME).write_text(json.dumps({"schema": 1, "key": "k", "targets": {"t": entry}}))
     assert read_portraits(tmp_path).targets["t"] == Portrait("E", ("w",))
+
+
+def test_words_are_few_and_short_and_can_be_seen() -> None:
+    found = portrait_of({"env": "E\0\n\u202e", "words": ["w" * 10**6] * 100, "note": "n" * 10**6})
+    assert found.env == "E"
+    assert len(found.words) == 20
+    assert max(map(len, (*found.words, found.note))) <= 301

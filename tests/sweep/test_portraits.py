@@ -1,17 +1,22 @@
 """Portraits are drawn beside the first runs, once; what goes wrong with them is no sweep's loss."""
 
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from rl_transfer.errors import StoreError
 from rl_transfer.results.manifest import CONFIG
-from rl_transfer.results.portraits import NAME, Portrait, Portraits, read_portraits
+from rl_transfer.results.portraits import NAME, Portrait, Portraits, read_portraits, write_portraits
 from rl_transfer.rl.environments.portraits import portray
 from rl_transfer.spec import RLSuite, load
 from rl_transfer.spec.as_text import as_yaml
 from rl_transfer.spec.shipped import shipped
+from rl_transfer.spec.yaml_text import yaml_text
 from rl_transfer.sweep.dispatch import SUITES
 from rl_transfer.sweep.portraits import beside
 from rl_transfer.sweep.sweep import prepare, run_sweep
@@ -27,12 +32,14 @@ def suite(folder: Path, *overrides: str) -> RLSuite:
 
 
 def test_a_suite_is_portrayed_once(tmp_path: Path) -> None:
-    found = portray(suite(tmp_path))
-    assert found is not None
+    (found,) = portray(suite(tmp_path), Portraits())
     assert found.targets["reversed"].words == ("action_remap: reverse (permute discrete actions)",)
     assert found.targets["reversed"].note.startswith("base and target look alike")
     assert found.sources["base"] == Portrait("CartPole-v1")
-    assert portray(suite(tmp_path, "seeds=7"), found.key) is None, "the same environments"
+    assert not [*portray(suite(tmp_path, "seeds=7"), found)], "the same environments"
+    note = Portrait("CartPole-v1", note="no picture: previews need Pillow")
+    failed = replace(found, targets={"reversed": note})
+    assert [*portray(suite(tmp_path), failed)] == [found], "what failed is tried again"
 
 
 def test_a_process_that_fails_leaves_words_and_pictures_out(
@@ -40,12 +47,17 @@ def test_a_process_that_fails_leaves_words_and_pictures_out(
 ) -> None:
     for broken in ("/bin/false", "/bin/echo", str(tmp_path / "absent")):
         monkeypatch.setattr(sys, "executable", broken)
-        assert portray(suite(tmp_path)) is None
+        assert not [*portray(suite(tmp_path), Portraits())]
+        assert [*portray(suite(tmp_path), FOUND)] == [Portraits()], "those of other tasks are gone"
+        write_portraits(tmp_path, FOUND)
+        with beside(tmp_path, partial(portray, suite(tmp_path))):
+            pass
+        assert read_portraits(tmp_path) == Portraits()
 
 
 @pytest.mark.parametrize("error", [StoreError("full"), OSError("gone"), ValueError("odd")])
 def test_whatever_goes_wrong_the_sweep_goes_on(tmp_path: Path, error: Exception) -> None:
-    def broken(_known: str) -> Portraits | None:
+    def broken(_known: Portraits) -> Iterator[Portraits]:
         raise error
 
     with beside(tmp_path, broken):
@@ -54,11 +66,11 @@ def test_whatever_goes_wrong_the_sweep_goes_on(tmp_path: Path, error: Exception)
 
 
 def test_a_sweep_stores_portraits_and_a_config_that_makes_the_same_runs(tmp_path: Path) -> None:
-    asked: list[str] = []
+    asked: list[Portraits] = []
 
-    def once(known: str) -> Portraits | None:
+    def once(known: Portraits) -> Iterator[Portraits]:
         asked.append(known)
-        return FOUND if known != FOUND.key else None
+        yield from () if known == FOUND else (FOUND,)
 
     output, small = tmp_path / "out", suite(tmp_path, "strategies=[scratch]")
     plan = prepare(small, output)
@@ -66,10 +78,15 @@ def test_a_sweep_stores_portraits_and_a_config_that_makes_the_same_runs(tmp_path
     assert read_portraits(output) == FOUND
     before = {name: (output / name).stat().st_mtime_ns for name in (NAME, CONFIG)}
     run_sweep(prepare(small, output), InThisProcess, lambda _, __: None, portray=once)
-    assert asked == ["", FOUND.key]
+    assert asked == [Portraits(), FOUND]
     assert {name: (output / name).stat().st_mtime_ns for name in (NAME, CONFIG)} == before
     again = load(str(output / CONFIG), SUITES, "suites", None).config
     assert prepare(again, output).graph.specs.keys() == plan.graph.specs.keys()
+
+
+@pytest.mark.parametrize("odd", ["\x85", "a\u2028b", "\u2029", "\ufeffa", "\xa0", "a\tb\n", "é", "0", ""])
+def test_every_text_of_a_config_is_read_back_as_it_was(odd: str) -> None:
+    assert YAML(typ="safe", pure=True).load(yaml_text({"a": odd, "b": [odd]})) == {"a": odd, "b": [odd]}
 
 
 @pytest.mark.parametrize("name", sorted(shipped("suites")))

@@ -30,7 +30,7 @@ MOST_BYTES = 15_000
 """Of one picture."""
 MOST_PICTURES = 24
 """Environments that are drawn; of the others there are words."""
-_TOO_MANY = f"no picture: {MOST_PICTURES} environments are drawn at most"
+_TOO_MANY = f"not drawn: {MOST_PICTURES} environments are drawn at most"
 _SIZES = ((300, 64), (300, 24), (220, 16), (150, 16), (100, 8))
 """Width and colours to try, until a picture is small enough."""
 

@@ -14,6 +14,7 @@ from rl_transfer_envs.values.distributions import is_distribution
 from rl_transfer_envs.values.drift import DRIFT, is_drift
 from rl_transfer_envs.values.quantity import Quantity
 
+_FACTOR = r"x[-+.\deE]+"
 _MOST = 6
 """Entries of a list, or elements, that are told one by one."""
 
@@ -68,7 +69,7 @@ def _change(quantity: Quantity, value: object) -> str:
     default, unit = quantity.default, _unit(quantity)
     known = isinstance(default, int | float) and not isinstance(default, bool)
     before = f"{_number(default)} → " if known else ""
-    if isinstance(value, str) and re.fullmatch(r"x[-+.\deE]+", value):
+    if isinstance(value, str) and re.fullmatch(_FACTOR, value):
         factor = float(value[1:])
         if not isinstance(default, int | float):
             return f" ×{factor:g}"
@@ -77,11 +78,20 @@ def _change(quantity: Quantity, value: object) -> str:
         ((kind, limits),) = value.items()
         how = "moves within each episode" if kind == DRIFT else f"drawn for each episode: {kind}"
         was = f", unperturbed {_number(default)}" if known else ""
-        return f" {how} {_number(limits)}{unit}{was}"
+        shown = _number(_absolute(limits, default) if known else limits)
+        return f" {how} {shown}{'' if '×' in shown else unit}{was}"
     times = ""
     if isinstance(default, int | float) and isinstance(value, int | float) and known and default and value:
         times = f", ×{value / default:.3g}"
     return f": {before}{_number(value)}{unit}{times}"
+
+
+def _absolute(value: object, default: object) -> object:
+    """``x2`` of the default, wherever in a list it stands."""
+    if isinstance(value, list):
+        return [_absolute(each, default) for each in value]
+    relative = isinstance(value, str) and re.fullmatch(_FACTOR, value) and isinstance(default, int | float)
+    return float(str(value)[1:]) * float(str(default)) if relative else value
 
 
 def _argument(quantity: Quantity, given: Mapping[str, object]) -> str:
@@ -105,7 +115,7 @@ def _number(value: object) -> str:
         return f"{value:g}"
     if isinstance(value, list):
         return f"[{_cut([_number(each) for each in value])}]"
-    return str(value).replace("x", "×") if re.fullmatch(r"x[-+.\deE]+", str(value)) else str(value)
+    return str(value).replace("x", "×") if re.fullmatch(_FACTOR, str(value)) else str(value)
 
 
 def _cut(parts: list[str]) -> str:

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from rl_transfer.results.portraits import Portrait, Portraits, portrait_of
 from rl_transfer.rl.environments.described import as_spec
@@ -17,15 +17,16 @@ SECONDS = 60.0
 """A renderer that waits for a display is not waited for longer."""
 
 
-def portray(suite: RLSuite, known: str = "") -> Portraits | None:
+def portray(suite: RLSuite, known: Portraits) -> Iterator[Portraits]:
     """Portray the environments of a suite.
 
     Args:
         suite: sources that are policies may lack their environment.
-        known: key of the portraits that are there.
+        known: the portraits that are there.
 
-    Returns:
-        Words and pictures; None where ``known`` is of the same environments, or the process failed.
+    Yields:
+        First empty ones, where ``known`` is of other environments; then words and pictures, unless the
+        process fails. Nothing where ``known`` is of the same environments and no drawing failed.
     """
     groups: dict[str, dict[str, Environment]] = {
         "targets": {name: each.env for name, each in suite.targets.items()},
@@ -35,14 +36,18 @@ def portray(suite: RLSuite, known: str = "") -> Portraits | None:
         f"{group}.{name}": {**as_spec(env)} for group, envs in groups.items() for name, env in envs.items()
     }
     key = digest(specs)
-    found = None if key == known else _ask(specs)
+    if key == known.key and not known.failed:
+        return
+    if key != known.key and known != Portraits():
+        yield Portraits()
+    found = _ask(specs)
     if found is None:
-        return None
+        return
     targets, sources = (
         {name: found[f"{group}.{name}"] for name in envs if f"{group}.{name}" in found}
         for group, envs in groups.items()
     )
-    return Portraits(key, targets, sources)
+    yield Portraits(key, targets, sources)
 
 
 def _ask(specs: Mapping[str, Json]) -> dict[str, Portrait] | None:
