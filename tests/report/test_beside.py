@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ PNG = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x64\0\0\0\x64"
 FAILED = "cartpole-longer-pole-fine-tune-2"
 CONFIG_TEXT = "kind: rl\nname: <again>\n"
 ODD = (None, 5, -1.5, True, "text", "9" * 5000, [5], {"a": [None]})
+MATRIX: Any = SimpleNamespace(versions={})
 HOSTILE = "\x1b[31m<script>alert(1)</script>\x1b[0m"
 PLAN = [
     {"tensor": f"trunk.{n}", "part": "policy_trunk", "action": "copied", "frozen": "frozen", "reason": ""}
@@ -93,7 +95,7 @@ def again(told, text=CONFIG_TEXT, **config):
     """What the page says on how to do it again, with a config of these keys."""
     sweep = read_sweep(told.folder)
     changed = replace(sweep, manifest={**sweep.manifest, "config": {**sweep.config, **config}})
-    return provenance_section(changed, SimpleNamespace(versions={}), text)
+    return provenance_section(changed, MATRIX, text)
 
 
 def test_a_config_that_was_changed_is_not_quoted_as_that_of_the_runs(told):
@@ -118,21 +120,19 @@ def test_no_kind_of_value_in_a_record_breaks_the_page(told):
     run = next(each for each in read_sweep(told.folder).runs if each.role == "target" and each.finished)
     sound = told.folder / "runs" / "cartpole-weaker-motor-fine-tune-0"
     whole = json.loads((sound / "record.json").read_text())
-    inner = [
+    inner: list[dict[str, Any]] = [
         {key: {**value, name: odd}} for key, value in whole.items() if isinstance(value, dict)
         for name in value for odd in ODD
     ]  # fmt: skip
     inner += [
         {"parameters": {"total": 5, "trainable": "many"}},
-        {"plan": ODD},
+        {"plan": [*ODD]},
         {"source_run": "r", "source_score": "high"},
     ]
     for change in inner + [{key: odd} for key in (*whole, "plan", "knobs", "replaced") for odd in ODD]:
         record = {**whole, **change}
         made_of(record)
-        provenance_section(
-            Sweep({"config": {"seeds": 1}}, (replace(run, record=record),)), SimpleNamespace(versions={}), ""
-        )
+        provenance_section(Sweep({"config": {"seeds": 1}}, (replace(run, record=record),)), MATRIX, "")
 
 
 def test_a_sweep_of_an_older_version_has_a_page_too(complete):
