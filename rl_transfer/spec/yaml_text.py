@@ -50,8 +50,7 @@ def yaml_text(data: Mapping[str, Json]) -> str:
         The text, keys in the order given, with a line break at its end.
     """
     yaml = YAML(typ="safe", pure=True)
-    yaml.Representer = _Representer
-    for option, value in _STYLE.items():
+    for option, value in {**_STYLE, "Representer": _Representer}.items():
         setattr(yaml, option, value)
     stream = io.StringIO()
     yaml.dump(dict(data), stream)
