@@ -11,7 +11,7 @@ import os
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from rl_transfer.api.given import (
     check_path,
     check_run,
     check_truth,
+    check_whole,
     located,
     make_folder_importable,
     read_config,
@@ -183,9 +184,9 @@ def evaluate(
         check_truth(name, truth)
     if not isinstance(env, Mapping | Environment):
         check_path("env", env)
-    _check_whole("episodes", episodes, 1)
-    _check_whole("seed", seed, 0)
-    _check_whole("unlabelled", unlabelled, 2)
+    check_whole("episodes", episodes, 1)
+    check_whole("seed", seed, 0)
+    check_whole("unlabelled", unlabelled, 2)
     where = os.fspath(policy)
     refuse_missing(where)
     task: str | Environment | None = None
@@ -258,7 +259,7 @@ def sweep(
     from rl_transfer.sweep.memory import choose_workers
     from rl_transfer.sweep.sweep import prepare
 
-    _check_whole("workers", workers, 1)
+    check_whole("workers", workers, 1)
     check_run(
         output, track, reuse_despite, say,
         events=events, replace_matrix=replace_matrix, progress=progress,
@@ -286,14 +287,6 @@ def sweep(
         reasons = [f"{state.graph.label(each)}: {reason}" for each, reason in state.failed.items()]
         raise SweepFailed(f"{failed.message}\n{listing(reasons, 3, separator=chr(10))}") from None
     return SweepResults(folder, read_sweep(folder), matrix)
-
-
-def _check_whole(name: str, number: object, least: int) -> None:
-    if number is None or (
-        not isinstance(number, bool) and isinstance(number, Integral) and int(number) >= least
-    ):
-        return
-    raise ConfigError(f"{name}={number!r}: expected a whole number, {least} or more")
 
 
 def _dotted(overrides: Mapping[str, object]) -> dict[str, object]:

@@ -7,6 +7,7 @@ import sys
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -147,14 +148,43 @@ def check_run(output: object, track: object, reuse_despite: object, say: object,
 
     check_path("output", output)
     check_kind("track", track, str, "wandb, or wandb:PROJECT")
-    if not callable(say):
-        raise ConfigError(f"say={_short(say)}: expected a function that takes a line, such as print")
+    check_say(say)
     for name, truth in truths.items():
         check_truth(name, truth)
     named = isinstance(reuse_despite, Collection) and not isinstance(reuse_despite, str | bytes)
     names = [*reuse_despite] if isinstance(reuse_despite, Collection) else []
     if not named or not all(each in DIFFERENCES for each in names):
         raise ConfigError(f"reuse_despite={_short(reuse_despite)}: expected some of {listing(DIFFERENCES)}")
+
+
+def check_say(given: object) -> None:
+    """Refuse what cannot be called with a line.
+
+    Args:
+        given: as ``say``.
+
+    Raises:
+        ConfigError: it is no function.
+    """
+    if not callable(given):
+        raise ConfigError(f"say={_short(given)}: expected a function that takes a line, such as print")
+
+
+def check_whole(name: str, given: object, least: int, *, needed: bool = False) -> None:
+    """Refuse what is no whole number, or too small.
+
+    Args:
+        name: of the argument.
+        given: its value; None: nothing was given.
+        least: the smallest that it may be.
+        needed: whether one must be given.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    whole = not isinstance(given, bool) and isinstance(given, Integral) and int(given) >= least
+    if not whole and (needed or given is not None):
+        raise ConfigError(f"{name}={_short(given)}: expected a whole number, {least} or more")
 
 
 def check_truth(name: str, given: object) -> None:

@@ -8,11 +8,12 @@ import shutil
 import statistics
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
+from rl_transfer.api.given import check_path, check_say, check_truth, check_whole
 from rl_transfer.api.results import load_sweep
 from rl_transfer.errors import ConfigError, RLTransferError, StoreError
 from rl_transfer.frame import EvaluationRequest, Say, bundle_folder, silent
@@ -63,16 +64,22 @@ def publish(
     Raises:
         BundleError: there is no such policy, it was altered, no graph acts like it, or the Hub refuses.
         StoreError: the folder is not empty, or cannot be written.
-        ConfigError: the licence or the number of episodes is malformed.
+        ConfigError: an argument is malformed, or ``private`` and a folder were given.
         EnvironmentSpecError: the policy's environment cannot be built.
         MissingExtraError: an extra that is needed is not installed.
     """
+    for name, path in (("policy", policy), ("target", target)):
+        check_path(name, path, needed=True)
+    for name, number in (("episodes", episodes), ("seed", seed)):
+        check_whole(name, number, 0, needed=True)
+    for name, truth in (("onnx", onnx), ("private", private)):
+        check_truth(name, truth)
+    check_say(say)
     argument, place = os.fspath(policy), os.fspath(target)
-    licence = checked_licence(license)
-    if episodes < 0:
-        raise ConfigError(f"{episodes} episodes: expected 0 or more")
-    wanted = _Wanted(argument, licence, episodes, seed, onnx)
+    wanted = _Wanted(argument, checked_licence(license), episodes, seed, onnx)
     if not place.startswith(SCHEME):
+        if private:
+            raise ConfigError(f"private, and {place} is a folder: name hf://user/repository, or leave it out")
         with new_folder(Path(place)) as scratch:
             _write(wanted, scratch, "FOLDER", say)
         return place
@@ -144,9 +151,11 @@ def new_folder(target: Path) -> Iterator[Path]:
     Raises:
         StoreError: something lies there already, or cannot be written.
     """
-    _refuse_occupied(target)
     scratch = target.absolute().parent / f".{target.absolute().name}.{os.getpid()}.partial"
+    missing: list[Path] = []
     try:
+        _refuse_occupied(target)
+        missing += (each for each in scratch.parents if not each.exists())
         scratch.mkdir(parents=True)
         yield scratch
         if target.exists():
@@ -158,13 +167,20 @@ def new_folder(target: Path) -> Iterator[Path]:
         ) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        with suppress(OSError):  # one that holds the target is not empty
+            for each in missing:
+                each.rmdir()
 
 
 def _refuse_occupied(target: Path) -> None:
+    if re.match("(?i)hf:/", str(target)):
+        raise StoreError(f"{target} is no folder; a policy is sent to the Hub as hf://user/repository")
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise StoreError(f"{target} is no folder; nothing of yours is overwritten, choose another one")
     if target.is_dir() and any(target.iterdir()):
         raise StoreError(f"{target} is not empty, and nothing in it is overwritten; choose another folder")
+    if target.is_dir() and target.samefile(Path.cwd()):
+        raise StoreError(f"{target} is the folder that you are in; choose a new one")
 
 
 def checked_licence(given: str | None) -> str | None:
@@ -179,8 +195,10 @@ def checked_licence(given: str | None) -> str | None:
     Raises:
         ConfigError: it is no single word.
     """
-    if given is None or _LICENCE.fullmatch(given.lower()):
-        return None if given is None else given.lower()
+    if given is None:
+        return None
+    if isinstance(given, str) and _LICENCE.fullmatch(given.lower()):
+        return given.lower()
     raise ConfigError(
         f"licence {given!r}: expected one word as the Hugging Face Hub and SPDX write it, such as mit, "
         "apache-2.0 or cc-by-4.0"

@@ -316,11 +316,14 @@ def _loading(card: ModelCard) -> Iterator[str]:
         yield "Anywhere that ONNX runs; normalisation and the bounds of actions are in the graph:"
         yield _code(
             "python",
+            "import numpy as np",
             "import onnxruntime",
             "",
             f'session = onnxruntime.InferenceSession("{policy.onnx}")',
             "print([each.name for each in session.get_inputs()])",
-            '(action,) = session.run(["action"], {"observation": observation[None]})',
+            'given = observation if isinstance(observation, dict) else {"observation": observation}',
+            "batch = {name: np.asarray(value)[None] for name, value in given.items()}",
+            '(action,) = session.run(["action"], batch)',
         )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
+from ruamel.yaml.resolver import implicit_resolvers
 
 from rl_transfer.spec.base import Json
 
@@ -20,13 +21,16 @@ _STYLE = {
 }
 _BLANK = re.compile("[\x85\u2028\u2029\ufeff]")
 """Printable to the writer, who does not quote them, and line breaks or nothing to readers."""
+_OLD = [each for versions, _, each, _ in implicit_resolvers if (1, 1) in versions]
+"""What readers of YAML 1.1 take for something else than a text: ``no``, ``1_000``, ``1:30``."""
 
 
 class _Representer(SafeRepresenter):
     """Quotes what would be read as something else."""
 
     def represent_str(self, data: str) -> ScalarNode:
-        style = '"' if _BLANK.search(data) else None
+        old = "'" if any(each.match(data) for each in _OLD) else None
+        style = '"' if _BLANK.search(data) else old
         return self.represent_scalar("tag:yaml.org,2002:str", data, style)
 
 
@@ -36,8 +40,9 @@ _Representer.add_representer(str, _Representer.represent_str)
 def yaml_text(data: Mapping[str, Json]) -> str:
     """A mapping as a YAML document.
 
-    >>> print(yaml_text({"name": "a: b", "seeds": [0, 1], "env": None}), end="")
+    >>> print(yaml_text({"name": "a: b", "license": "no", "seeds": [0, 1], "env": None}), end="")
     name: 'a: b'
+    license: 'no'
     seeds:
     - 0
     - 1

@@ -185,9 +185,38 @@ def test_what_cannot_be_published_is_refused_and_nothing_stays(trained: rt.Singl
             publish(policy, target)
     with pytest.raises(ConfigError, match="licence 'any one': expected one word"):
         publish(trained, target, license="any one")
-    with pytest.raises(ConfigError, match="-1 episodes"):
-        publish(trained, target, episodes=-1)
+    with pytest.raises(BundleError, match="no such bundle"):
+        publish(tmp_path / "nothing", tmp_path / "agents" / "of" / "mine")
     assert not [path for path in tmp_path.iterdir() if "agent" in path.name]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"policy": None}, "policy=None: expected a path"),
+        ({"target": "a\0b"}, "target='a.*: expected a path"),
+        ({"target": "HF://me/x"}, "is no folder; a policy is sent to the Hub as hf://user/repository"),
+        ({"target": Path("hf://me/x")}, "is no folder; a policy is sent to the Hub as hf://user/repository"),
+        ({"target": "."}, "is the folder that you are in"),
+        ({"target": "x" * 260}, "cannot be written: File name too long"),
+        ({"license": 3}, "licence 3: expected one word"),
+        ({"episodes": -1}, "episodes=-1: expected a whole number, 0 or more"),
+        ({"episodes": 1.5}, "episodes=1.5: expected a whole number"),
+        ({"seed": -1}, "seed=-1: expected a whole number"),
+        ({"seed": None}, "seed=None: expected a whole number"),
+        ({"onnx": "yes"}, "onnx='yes': expected True or False"),
+        ({"private": True}, "private, and agent is a folder"),
+        ({"say": None}, "say=None: expected a function"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_done(
+    changed: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given: dict[str, Any] = {"policy": "nowhere", "target": "agent", **changed}
+    with pytest.raises((ConfigError, StoreError), match=message):
+        rt.publish(given.pop("policy"), given.pop("target"), **given)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_nothing_is_overwritten(trained: rt.SingleRun, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import gymnasium
@@ -89,6 +90,11 @@ def test_statistics_are_in_the_graph(run: Execute, tmp_path: Path) -> None:
     (found,) = session.run(None, {"observation": batch})
     np.testing.assert_array_equal(found, policy.act()(batch))
     assert policy.normalizer is not None
+    usual = replace(policy, normalizer=replace(policy.normalizer, clip=10.0))
+    _, met = onnx_graph._met(usual)
+    for clip in (20.0, 1e9):
+        other_clip = replace(policy, normalizer=replace(policy.normalizer, clip=clip))
+        assert (usual.act()(met[""]) != other_clip.act()(met[""])).any(), "other clipping would be seen"
     moved = replace(policy.normalizer, mean={"": policy.normalizer.mean[""] + 3})
     other = int((replace(policy, normalizer=moved).act()(batch) != found).sum())
     assert other
@@ -161,5 +167,24 @@ def test_export_and_publish_write_it(
     card = (tmp_path / "agent" / "README.md").read_text(encoding="utf-8")
     assert 'onnxruntime.InferenceSession("ppo-CartPole-v1.onnx")' in card
     assert "- onnx\n" in card
+    shapes: list[dict[str, Any]] = []
+
+    class Session:
+        def __init__(self, _: str) -> None:
+            pass
+
+        def get_inputs(self) -> list[object]:
+            return []
+
+        def run(self, _: list[str], batch: dict[str, Any]) -> list[None]:
+            shapes.append({name: value.shape for name, value in batch.items()})
+            return [None]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    _, _, code = card.partition("```python\nimport numpy")
+    (tmp_path / "snippet.py").write_text(f"import numpy{code.partition('```')[0]}", encoding="utf-8")
+    for observation in (np.zeros(4), {"sensor": np.zeros(2), "level": 3}):
+        run_path(str(tmp_path / "snippet.py"), {"observation": observation})
+    assert shapes == [{"observation": (1, 4)}, {"sensor": (1, 2), "level": (1,)}]
     assert "the same policy as an ONNX graph: it acts like the policy on 1,234 observations" in card
     assert (tmp_path / "agent" / "ppo-CartPole-v1.onnx").read_bytes() == (tmp_path / "p.onnx").read_bytes()

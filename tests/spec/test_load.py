@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from ruamel.yaml import YAML
 
 from rl_transfer.errors import ConfigError, TransferError
 from rl_transfer.spec import Analysis, Loaded, RLSuite, TrainConfig, load, parse, shipped
 from rl_transfer.spec.yaml_map import parse_value, read_yaml
+from rl_transfer.spec.yaml_text import yaml_text
 
 TRAIN = """\
 name: try
@@ -268,3 +270,11 @@ def test_data_without_a_file_is_refused_with_its_keys() -> None:
         parse(Analysis, {"q": 2, "detla": 0.1})
     assert caught.value.message.splitlines()[0] == "q: got 2 (a number), expected less than 1"
     assert "detla: unknown key 'detla'. Did you mean 'delta'?" in caught.value.message
+
+
+def test_texts_are_written_so_that_readers_of_yaml_1_1_see_texts() -> None:
+    old = YAML(typ="safe", pure=True)
+    old.version = (1, 1)
+    for text in ("no", "On", "y", "1_000", "190:20:30", "0b1", "2026-01-01", "~", "", "=", "mit", "a: b"):
+        assert old.load(yaml_text({"license": text})) == {"license": text}
+    assert yaml_text({"license": "mit"}) == "license: mit\n"

@@ -31,6 +31,8 @@ from rl_transfer.seeding import integer_seeds
 if TYPE_CHECKING:
     from onnx import FunctionProto, GraphProto
 
+BEYOND = 64
+"""The most observations that are moved beyond the clipping of a normaliser."""
 EPISODES, STEPS = 8, 256
 """Episodes, half of them by random actions, and the most steps of each, in which both are compared."""
 TOLERANCE = 1e-5
@@ -101,7 +103,10 @@ def _libraries() -> list[ModuleType]:
 
 
 def _met(policy: Policy) -> tuple[Space, dict[str, Array]]:
-    """What the policy and random actions come to observe, by key; by ``""`` where it is no dict."""
+    """What the policy and random actions come to observe, by key; by ``""`` where it is no dict.
+
+    Where observations are normalised, some that lie on both sides of the clipping stand at the end.
+    """
     players = SinglePlayers(policy.env, EPISODES)
     try:
         act, any_act = policy.act(), random_act(players.action_space, seed=0)
@@ -117,7 +122,21 @@ def _met(policy: Policy) -> tuple[Space, dict[str, Array]]:
             met.append({key: value[active] for key, value in _members(current).items()})
     finally:
         players.close()
-    return players.observation_space, {key: np.concatenate([each[key] for each in met]) for key in met[0]}
+    batch = {key: np.concatenate([each[key] for each in met]) for key in met[0]}
+    return players.observation_space, _beyond_clipping(policy, batch)
+
+
+def _beyond_clipping(policy: Policy, batch: dict[str, Array]) -> dict[str, Array]:
+    normal = policy.normalizer
+    if normal is None or not np.isfinite(normal.clip):
+        return batch
+    rows, drawn = {key: value[:BEYOND].copy() for key, value in batch.items()}, np.random.default_rng(0)
+    for key in normal.mean.keys() & batch.keys():
+        moved = drawn.uniform(-3, 3, rows[key].shape) * normal.clip * np.sqrt(normal.var[key] + EPSILON)
+        kind = rows[key].dtype
+        ends = np.finfo(kind.name) if kind.kind == "f" else np.iinfo(kind.name)
+        rows[key] = np.clip(normal.mean[key] + moved, float(ends.min), float(ends.max)).astype(kind)
+    return {key: np.concatenate([value, rows[key]]) for key, value in batch.items()}
 
 
 def _members(observations: Observation) -> dict[str, Array]:
