@@ -1,4 +1,4 @@
-"""How messages suggest, count, enumerate and quote: the closest known name, plurals, lists, errors."""
+"""How messages suggest, count, enumerate and quote: the closest known name, plurals, lists, times, errors."""
 
 from __future__ import annotations
 
@@ -111,6 +111,23 @@ def counted(count: int, one: str, many: str = "") -> str:
         The phrase.
     """
     return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
+def clock(seconds: float) -> str:
+    """A duration as people read it.
+
+    >>> clock(3723.0), clock(123.4)
+    ('1:02:03', '2:03')
+
+    Args:
+        seconds: how long.
+
+    Returns:
+        ``1:02:03`` or ``2:03``.
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def what_was_raised(error: BaseException) -> str:

@@ -43,7 +43,7 @@ def show_forecast(plan: Plan, workers: int, kind: str, lines: JsonLines | None) 
     from rl_transfer.analysis import undecided
     from rl_transfer.sweep.dispatch import room
     from rl_transfer.sweep.forecast import forecast
-    from rl_transfer.sweep.progress import clock
+    from rl_transfer.wording import clock
 
     look = plan.next(undecided)
     graph, store = look.graph, plan.store

@@ -136,13 +136,33 @@ def sweep(
 def report(
     folder: Annotated[Path, typer.Argument(help="The output folder of a sweep.")],
     as_json: AsJson = False,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Follow a sweep that runs: keep its page up to date until it has ended."),
+    ] = False,
+    every: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Seconds between two looks of --live, at least; default: 60.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Recompute tables, figures, the HTML page and the TensorBoard comparison from the records alone.
 
-    With --json the summary (cells, verdicts, settings) is printed in place of the table.
+    With --json the summary (cells, verdicts, settings) is printed in place of the table. With --live the
+    page says what is done, decided and running, beside a sweep that goes on elsewhere.
 
     Example: rl-transfer report results/quickstart
     """
+    if live and as_json:
+        raise typer.BadParameter("--live and --json exclude each other: scripts follow sweep --json-lines")
+    if every is not None and not live:
+        raise typer.BadParameter("--every belongs to --live")
+    if live:
+        from rl_transfer.cli.live import follow
+
+        follow(folder, every or 60)
+        return
     if not as_json:
         _write_report(folder)
         return

@@ -6,20 +6,26 @@ import base64
 import hashlib
 import re
 from importlib.resources import files
+from pathlib import Path
 
 from rl_transfer.report.markup import Html, joined, tag
 from rl_transfer.report.packing import packed
 
+_OPENING = '<!DOCTYPE html>\n<html lang="en">'
+_LIVE = '<!DOCTYPE html>\n<html lang="en" data-live='
+_AGAIN = '<noscript><meta http-equiv="refresh" content="{}"></noscript>'
+"""Where there is a script it does this, and can be held."""
 _HEADING = re.compile(r'<h2(?: id="([^"]*)")?>(.*?)</h2>')
 
 
-def document(title: str, top: Html, body: Html) -> str:
+def document(title: str, top: Html, body: Html, live: int | None = None) -> str:
     """One HTML document that loads nothing: style and script stand in it; browsers are told to refuse more.
 
     Args:
         title: the window's title, escaped here.
         top: what stands above the contents, in ``<header>``.
         body: sections; every ``<h2>`` gets an id and a line in the contents, and what is too much is packed.
+        live: seconds until the page opens itself again, for it is written while a sweep runs; None: never.
 
     Returns:
         The document; without scripts it can be read as well.
@@ -37,6 +43,7 @@ def document(title: str, top: Html, body: Html) -> str:
             Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
             tag("title", title),
             tag("style", style),
+            "" if live is None else Html(_AGAIN.format(live)),
         ]
     )
     body, contents = _contents(packed(body))
@@ -48,7 +55,24 @@ def document(title: str, top: Html, body: Html) -> str:
             tag("script", script),
         ]
     )
-    return f'<!DOCTYPE html>\n<html lang="en">{tag("head", head)}{tag("body", whole)}</html>\n'
+    opening = _OPENING if live is None else f'{_LIVE}"{live}">'
+    return f"{opening}{tag('head', head)}{tag('body', whole)}</html>\n"
+
+
+def is_live(path: Path) -> bool:
+    """Whether a file is a page that was written while its sweep ran.
+
+    Args:
+        path: the file.
+
+    Returns:
+        False as well where there is none.
+    """
+    try:
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            return stream.read(len(_LIVE)) == _LIVE
+    except OSError:
+        return False
 
 
 def _contents(body: Html) -> tuple[Html, Html]:

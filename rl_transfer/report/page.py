@@ -44,20 +44,46 @@ def page(matrix: Matrix, drawings: Mapping[str, str], beside: Beside) -> str:
     Returns:
         One HTML document.
     """
-    body = [
-        _opening(matrix),
-        beside.failures,
-        beside.tasks,
-        _results(matrix, drawings),
-        beside.predictions,
-        _background(matrix, beside),
-        beside.provenance,
-        _method(matrix),
-    ]
-    return document(f"{matrix.name}: transfer report", _title(matrix), joined(body))
+    return document(page_title(matrix.name), top(matrix), body(matrix, drawings, beside))
 
 
-def _title(matrix: Matrix) -> Html:
+def page_title(name: str) -> str:
+    """What the browser's window is called.
+
+    Args:
+        name: the sweep's.
+    """
+    return f"{name}: transfer report"
+
+
+def body(matrix: Matrix, drawings: Mapping[str, str], beside: Beside) -> Html:
+    """Every section of the page.
+
+    Args:
+        matrix: the analysis.
+        drawings: as :func:`page` takes them.
+        beside: what was read from other files.
+    """
+    return joined(
+        [
+            _opening(matrix),
+            beside.failures,
+            beside.tasks,
+            _results(matrix, drawings),
+            beside.predictions,
+            _background(matrix, beside),
+            beside.provenance,
+            _method(matrix),
+        ]
+    )
+
+
+def top(matrix: Matrix) -> Html:
+    """The page's heading, and how large the sweep is.
+
+    Args:
+        matrix: the analysis.
+    """
     counts = matrix.counts
     facts = (
         f"{counted(len(matrix.sources), 'source')}, {counted(len(matrix.targets), 'target')}, "

@@ -20,6 +20,7 @@ from rl_transfer.report.style import png, svg
 from rl_transfer.report.tasks_view import tasks_section
 from rl_transfer.report.tensorboard import write_tensorboard
 from rl_transfer.results import SEEDS, make_folder, write_json, write_text
+from rl_transfer.results.locks import alone
 from rl_transfer.results.manifest import read_config_text
 from rl_transfer.results.portraits import read_portraits
 
@@ -50,7 +51,7 @@ def write_report(folder: str | Path) -> ReportPaths:
     """Analyse the sweep in ``folder`` and write tables, figures, page and aggregate TensorBoard runs.
 
     Reads records only, finished or not: cells with missing runs are inconclusive. Running it again
-    replaces what an earlier report wrote, and nothing else.
+    replaces what an earlier report wrote, and nothing else. Two at a time wait for each other.
 
     Args:
         folder: a sweep folder.
@@ -64,7 +65,12 @@ def write_report(folder: str | Path) -> ReportPaths:
     folder = Path(folder)
     sweep = read_sweep(folder)
     matrix = analyse(sweep)
-    report = make_folder(folder / "report")
+    with alone(make_folder(folder / "report")):
+        return _write(folder, sweep, matrix)
+
+
+def _write(folder: Path, sweep: Sweep, matrix: Matrix) -> ReportPaths:
+    report = folder / "report"
     figure_folder = make_folder(report / "figures")
     paths = ReportPaths(
         table=text_table(matrix),
@@ -81,7 +87,7 @@ def write_report(folder: str | Path) -> ReportPaths:
     if matrix.rankings:
         write_json(folder / "ranking.json", ranking_data(matrix))
     try:
-        pictures = _write_figures_and_page(matrix, paths, _beside(folder, sweep, matrix))
+        pictures = _write_figures_and_page(matrix, paths, read_beside(folder, sweep, matrix))
         write_tensorboard(matrix, paths.tensorboard, pictures)
         write_seeds(sweep, matrix, folder, paths.seeds)
     except OSError as error:
@@ -89,7 +95,17 @@ def write_report(folder: str | Path) -> ReportPaths:
     return paths
 
 
-def _beside(folder: Path, sweep: Sweep, matrix: Matrix) -> Beside:
+def read_beside(folder: Path, sweep: Sweep, matrix: Matrix) -> Beside:
+    """What the page shows beside the analysis.
+
+    Args:
+        folder: the sweep's.
+        sweep: its runs.
+        matrix: their analysis.
+
+    Returns:
+        Sections.
+    """
     return Beside(
         tasks=tasks_section(matrix, read_portraits(folder), sweep.config),
         failures=failures_section(folder, sweep),

@@ -24,6 +24,7 @@ from rl_transfer.results.files import (
     sync_folder,
     write_json,
 )
+from rl_transfer.results.locks import LOCK
 from rl_transfer.results.reading import (
     COVERED,
     CURVE,
@@ -365,7 +366,7 @@ class RunStore:
             return
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            opened = (self.root / ".lock").open("a", encoding="utf-8")  # "a": who is refused changes nothing
+            opened = (self.root / LOCK).open("a", encoding="utf-8")  # "a": who is refused changes nothing
         except OSError as error:
             raise StoreError(
                 f"folder {self.root} cannot be written to ({error.strerror}); choose another with --output"

@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from rl_transfer.sweep.graph import Graph
+from rl_transfer.results.view import Planned
 
 FEW = 100
 """Waiting places of the matrix that are looked at one by one; with more, no single run decides the end."""
 
 Place = tuple[str, str | None, str | None, str | None]
+
+
+class Budgeted(Protocol):
+    """A run of which the budget is known."""
+
+    @property
+    def total_steps(self) -> int:
+        """Environment steps (epochs for images)."""
+
+
+class Budgets(Protocol):
+    """The runs of a sweep: a graph, or what is known of one from outside."""
+
+    @property
+    def specs(self) -> Mapping[str, Budgeted]:
+        """Run id → its budget."""
+
+    @property
+    def rows_of(self) -> Mapping[str, Sequence[Planned]]:
+        """Run id → the places of the matrix that it fills."""
 
 
 @dataclass
@@ -43,7 +65,7 @@ class TimeLeft:
         begun: when each running run began, in monotonic seconds.
     """
 
-    def __init__(self, graph: Graph, workers: int) -> None:
+    def __init__(self, graph: Budgets, workers: int) -> None:
         self._graph, self.workers = graph, workers
         self._groups: dict[Place, _Group] = defaultdict(_Group)
         self._waiting: dict[Place, _Group] = {}

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from rl_transfer.results import Labels
 from rl_transfer.sweep.scheduler import Event, State
+from rl_transfer.wording import clock
 
 LINE_SECONDS = 10.0
 PANEL_SECONDS = 0.25
@@ -89,20 +90,6 @@ def headline(state: State, labels: Labels) -> str:
     if not state.active:
         parts.append(f"CPU time {clock(state.cpu_seconds)}")
     return " · ".join(parts)
-
-
-def clock(seconds: float) -> str:
-    """A duration as people read it.
-
-    Args:
-        seconds: how long.
-
-    Returns:
-        ``1:02:03`` or ``2:03``.
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _panel(state: State, labels: Labels) -> RenderableType:

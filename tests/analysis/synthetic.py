@@ -147,6 +147,11 @@ class SyntheticSweep:
                 self._write_run(run, row)
         return folder
 
+    def finish(self, folder: Path, identifier: str) -> None:
+        """Write what a run of the sweep leaves that was unfinished so far."""
+        row = next(each for each in self.rows() if each["id"] == identifier)
+        self._write_run(folder / "runs" / identifier, row)
+
     def _write_run(self, folder: Path, row: Mapping[str, Any]) -> None:
         rng = np.random.default_rng([*row["id"].encode()])
         if row["role"] == "random":

@@ -15,9 +15,10 @@ from rl_transfer.report.write import write_report
 from rl_transfer.results import PLAYED, read_labels
 from rl_transfer.spec import load
 from rl_transfer.sweep.dispatch import SUITES
-from rl_transfer.sweep.progress import clock, headline
+from rl_transfer.sweep.progress import headline
 from rl_transfer.sweep.scheduler import State
 from rl_transfer.sweep.sweep import prepare, run_sweep
+from rl_transfer.wording import clock
 from support.image import save_arrays
 from support.sweeps import InThisProcess
 

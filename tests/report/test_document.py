@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, expect
 
 from rl_transfer.analysis import analyse, read_sweep
 from rl_transfer.report import packing
@@ -316,3 +316,28 @@ def test_what_a_large_page_holds_packed_comes_out_when_it_is_looked_at(
     last.locator("table").first.wait_for()
     assert "final performance" in last.inner_text()
     page.close()
+
+
+def test_a_browser_follows_with_the_same_details_open_until_it_is_held(
+    browser: BrowserContext, tmp_path: Path
+) -> None:
+    path, page = tmp_path / "page.html", browser.new_page()
+    body = "<details><summary>one</summary></details><details><summary>two</summary></details>"
+
+    def write(number: int, live: int | None) -> None:
+        path.write_text(document("t", Html(f"<h1>{number}</h1>"), Html(body), live), encoding="utf-8")
+
+    write(1, 1)
+    page.goto(path.as_uri())
+    page.locator("summary", has_text="two").click()
+    write(2, 1)
+    expect(page.locator("h1")).to_have_text("2")
+    assert page.locator("details").evaluate_all("all => all.map(each => each.open)") == [False, True]
+    page.get_by_role("button", name="Hold this page").click()
+    expect(page.get_by_role("button", name="Follow the sweep")).to_be_visible()
+    write(3, None)
+    page.wait_for_timeout(1500)
+    assert page.locator("h1").inner_text() == "2"
+    page.get_by_role("button", name="Follow the sweep").click()
+    expect(page.locator("h1")).to_have_text("3")
+    assert page.get_by_role("button", name="Hold this page").count() == 0, "the sweep has ended"

@@ -221,7 +221,41 @@ function packed(boxes) {
   boxes.forEach((each) => seen.observe(each));
 }
 
+/** A page of a sweep that runs opens itself again, with the same details open, until somebody holds it. */
+function following() {
+  const seconds = Number(root.dataset.live);
+  if (!seconds) return;
+  const key = "rl-transfer-open";
+  const folded = [...document.querySelectorAll("main details")];
+  const name = (each) => `${each.id}|${each.querySelector("summary").textContent}`;
+  try {
+    const open = new Set(JSON.parse(sessionStorage.getItem(key) ?? "[]"));
+    for (const each of folded) if (open.has(name(each))) each.open = true;
+  } catch {
+    // A browser may refuse storage to a file.
+  }
+  const again = () => {
+    try {
+      sessionStorage.setItem(key, JSON.stringify(folded.filter((each) => each.open).map(name)));
+    } catch {
+      // As above.
+    }
+    location.reload();
+  };
+  const button = element("button", { type: "button" });
+  let timer = null;
+  const toggle = () => {
+    if (timer === null) timer = setTimeout(again, 1000 * seconds);
+    else timer = clearTimeout(timer) ?? null;
+    button.textContent = timer === null ? "Follow the sweep" : "Hold this page";
+  };
+  button.addEventListener("click", toggle);
+  document.querySelector(".tools").append(" ", button);
+  toggle();
+}
+
 theme();
+following();
 packed(document.querySelectorAll(".packed"));
 document.querySelectorAll("table.sortable").forEach(sortable);
 document.querySelectorAll(".filtered").forEach(filtered);
