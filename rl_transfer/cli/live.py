@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rl_transfer.report.live import LivePage
 
 IDLE = 9.0
-"""Seconds of rest for each one of work: nine tenths of a processor stay with the sweep."""
+"""Seconds of rest for each one of processor time: it takes a tenth of one processor at most."""
 SILENT = 600.0
 """Seconds without a sign of life after which a sweep that nobody holds has stopped."""
 PATIENCE = 30
@@ -47,7 +47,7 @@ def _follow(folder: Path, every: int) -> None:
     onlooker, page = Onlooker(folder), LivePage(folder, every)
     most, said, followed = 1, "", False
     while True:
-        begun = time.monotonic()
+        begun = time.process_time()
         standing = onlooker.look()
         if not followed:
             say(f"{folder} → {page.path}; Ctrl-C ends this, not the sweep")
@@ -68,7 +68,7 @@ def _follow(folder: Path, every: int) -> None:
                 "there. Run the same sweep again: it goes on from where it stopped, and can be followed again"
             )
         followed = True
-        time.sleep(max(every, IDLE * (time.monotonic() - begun)))
+        time.sleep(max(every, IDLE * (time.process_time() - begun)))
 
 
 def _end(page: LivePage, seen: float, patience: int) -> None:
