@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from analysis.synthetic import QUICKSTART, SyntheticSweep
+from rl_transfer.analysis import Matrix, Sweep, analyse
 from rl_transfer.report import live
 from rl_transfer.report.document import document, is_live
 from rl_transfer.report.live import LivePage
@@ -91,8 +92,12 @@ def test_nothing_is_written_without_change_nor_analysed_without_an_end(
     sweep: SyntheticSweep, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     analysed: list[str] = []
-    analyse = live.analyse
-    monkeypatch.setattr(live, "analyse", lambda each: analysed.append(each.name) or analyse(each))
+
+    def counting(each: Sweep) -> Matrix:
+        analysed.append(each.name)
+        return analyse(each)
+
+    monkeypatch.setattr(live, "analyse", counting)
     onlooker, page = Onlooker(folder), LivePage(folder, 60)
     assert page.write(onlooker.look(), None)
     before = page.path.stat()
