@@ -64,6 +64,9 @@ class LivePage:
 
         Args:
             seen: the sweep's last sign of life, in seconds since the epoch.
+
+        Returns:
+            False as well where there is no page.
         """
         with suppress(OSError):
             return not is_live(self.path) and self.path.stat().st_mtime >= seen

@@ -72,10 +72,13 @@ def running_section(
 
 
 def progress_line(standing: Standing) -> str:
-    """``36 of 68 runs finished (53%), 2 failed, 3 running, 27 waiting``.
+    """How many runs have ended, run and wait.
 
     Args:
         standing: where the sweep stands.
+
+    Returns:
+        ``36 of 68 runs finished (53%), 2 failed, 3 running, 27 waiting``; what is 0 is left out.
     """
     done, planned = len(standing.finished), len(standing.rows)
     counts = (
