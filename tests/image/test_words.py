@@ -64,7 +64,7 @@ def test_table_page_and_figures_use_no_words_of_reinforcement_learning(finished:
         shown = [text.get_text() for axes in figure.axes for text in [*axes.texts, *axes.get_xticklabels()]]
         refuse_foreign("\n".join([*shown, str(figure.get_supxlabel())]))
     page = write_report(folder).page.read_text(encoding="utf-8")
-    page = re.sub(r"<svg.*?</svg>|<style.*?</style>", "", page, flags=re.DOTALL)
+    page = re.sub(r"<svg.*?</svg>|<style.*?</style>|<script.*?</script>", "", page, flags=re.DOTALL)
     text = html.unescape(re.sub(r"<[^>]+>", "\n", page))
     assert "of 0 is chance" in text
     assert "J is the accuracy over the test images" in text

@@ -77,7 +77,8 @@ def test_the_page_shows_one_figure_an_axis_and_none_without() -> None:
     figures = dict(all_figures(matrix))
     (name,) = [each for each in figures if each.startswith("dose-response")]
     text = page(matrix, {each: svg(figure, each) for each, figure in figures.items()}, Beside())
-    assert f'id="{name}-figure_1"' in text
+    assert f"url(#{name}-" in text
+    assert text.count('<svg role="img" aria-label="Gains on ') == 1
     assert "Gains on heavy &lt;b&gt;" in text
     key = (None, "task", "scratch")
     plain = analyse(sweep({key: arm(key, [SLOW] * 4)}))

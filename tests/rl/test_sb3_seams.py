@@ -29,7 +29,7 @@ BY_NAME = {
 PUBLIC_NOWHERE = {
     "_version", "_forward_hooks", "_forward_pre_hooks", "_parameters", "_get_file_writer", "_exit",
     "_is_all_true", "_cache", "_optimizer_step_pre_hooks", "_optimizer_step_post_hooks", "_forkserver",
-    "_forkserver_pid",
+    "_forkserver_pid", "_validate_args",
 }  # fmt: skip
 """Private members of torch's, of Numba's, of ``os`` and of ``multiprocessing`` that have no public name."""
 
