@@ -83,7 +83,7 @@ class HubTarget:
             )
 
     def send(self, folder: Path, *, private: bool) -> None:
-        """Create the repository if there is none, and send all files of a policy in one commit.
+        """Create the repository if there is none, and send all files of a policy.
 
         A policy that was published there is replaced, its files that the new one lacks are deleted; older
         commits keep them.

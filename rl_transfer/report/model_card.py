@@ -310,7 +310,10 @@ def _loading(card: ModelCard) -> Iterator[str]:
                 f'env = VecNormalize.load("{policy.vec_normalize}", env)  # env: a VecEnv',
                 "env.training = False",
             ]
-        yield "With Stable-Baselines3 alone:"
+        yield (
+            "With Stable-Baselines3 alone, which unpickles what it loads and so runs whatever code is in it: "
+            "only where you trust whoever published this. The lines above unpickle nothing."
+        )
         yield _code("python", *lines)
     if policy.onnx:
         yield "Anywhere that ONNX runs; normalisation and the bounds of actions are in the graph:"

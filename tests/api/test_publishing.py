@@ -72,7 +72,12 @@ def test_the_folder_is_the_policy(published: Path, trained: rt.SingleRun, tmp_pa
     assert target.config["source"] == f"digest:{load_bundle(trained.bundle).digest}"
 
 
-def test_stable_baselines3_plays_the_same(published: Path, trained: rt.SingleRun) -> None:
+def test_stable_baselines3_plays_the_same_and_who_loads_it_is_told_what_that_runs(
+    published: Path, trained: rt.SingleRun
+) -> None:
+    warning, _, snippet = card(published)[1].partition("A2C.load(")
+    assert "unpickles what it loads" in warning
+    assert snippet
     found = rt.evaluate(published / "a2c-CartPole-v1.zip", episodes=3)
     assert found["returns"] == rt.evaluate(trained, episodes=3)["returns"]
     assert sb3_class("A2C").load(published / "a2c-CartPole-v1.zip", device="cpu").num_timesteps == 64
