@@ -10,6 +10,7 @@ from rl_transfer.errors import ConfigError, StoreError
 from rl_transfer.results import Labels
 from rl_transfer.results.scores import is_number
 from rl_transfer.spec import Analysis, JsonObject, parse
+from rl_transfer.wording import shortened
 
 
 def read_settings(config: JsonObject) -> Analysis:
@@ -124,7 +125,9 @@ def read_range(config: JsonObject, target: str, labels: Labels) -> tuple[float, 
         return (0.0, 1.0) if labels.measure == "accuracy" else (-math.inf, math.inf)
     numbers = isinstance(given, Sequence) and all(map(is_number, given))
     if not numbers or len(given) != 2 or not given[0] < given[1]:
-        raise StoreError(f"targets.{target}.return_range must be two rising numbers, got {given!r}")
+        raise StoreError(
+            f"targets.{target}.return_range must be two rising numbers, got {shortened(repr(given))}"
+        )
     return float(given[0]), float(given[1])
 
 

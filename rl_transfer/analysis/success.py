@@ -14,6 +14,7 @@ from rl_transfer.analysis.special import t_quantile
 from rl_transfer.errors import StoreError
 from rl_transfer.results.scores import is_number
 from rl_transfer.spec import JsonObject
+from rl_transfer.wording import shortened
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ def read_success(config: JsonObject, target: str) -> SuccessRule | None:
     if least is None and isinstance(named, str):
         return SuccessRule(None)
     if not is_number(least):
-        raise StoreError(f"targets.{target}.success is a return or an entry of info, got {said!r}")
+        raise StoreError(
+            f"targets.{target}.success is a return or an entry of info, got {shortened(repr(said))}"
+        )
     return SuccessRule(float(least))
 
 

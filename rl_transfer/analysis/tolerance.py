@@ -9,6 +9,7 @@ from rl_transfer.errors import StoreError
 from rl_transfer.results import TOLERANCES, declared_tolerances
 from rl_transfer.results.scores import is_number
 from rl_transfer.spec import JsonObject
+from rl_transfer.wording import shortened
 
 Basis = Literal["declared", "number", "threshold", "scratch", "nothing"]
 
@@ -69,5 +70,5 @@ def _number(entry: JsonObject, key: str, target: str) -> float | None:
     if value is None:
         return None
     if not is_number(value):
-        raise StoreError(f"{TOLERANCES}.{target}.{key} must be a finite number, got {value!r}")
+        raise StoreError(f"{TOLERANCES}.{target}.{key} must be a finite number, got {shortened(repr(value))}")
     return float(value)

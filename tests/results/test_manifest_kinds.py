@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from rl_transfer.analysis.contexts import contexts
@@ -179,6 +179,8 @@ ANYTHING = st.recursive(
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(address="config.targets.far.success", value=[10**400] * 2)
+@example(address="tolerances.far", value={"raw_delta": [10**400] * 2})
 @given(st.sampled_from([*leaves(WHOLE)]), ANYTHING)
 def test_nothing_at_all_gives_a_traceback(sweep: Path, address: str, value: Any) -> None:
     write_sealed(sweep, changed(address, value))
