@@ -66,9 +66,10 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/quickstart.py --ways sb3-1 compiled-1
 	@echo "Short forms. Each file in benchmarks/ says its full command in its first lines."
 
-## Every simulation that a page of docs/ names: coverage, false verdicts, power. Says what each took.
+## Every simulation that a page of docs/ names: coverage, false verdicts, power. Says what each took and which rows
+## of their tables the docs have; what is finished is kept in results/validity. JOBS=2: two at a time.
 validity: $(VENV)/.installed-dev
-	@$(BIN)/python -m benchmarks.validity
+	@$(BIN)/python -m benchmarks.validity --output results/validity --jobs $(or $(JOBS),1)
 
 ## Are the two engines equivalent over 30 seeds? An hour; what is finished is kept in results/agreement.
 agreement: $(VENV)/.installed-dev

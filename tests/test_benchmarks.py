@@ -19,7 +19,7 @@ from benchmarks.engines.cases import CASES, every_case
 from benchmarks.engines.contenders import Row, compete
 from benchmarks.engines.floor import Floor
 from benchmarks.engines.kernels import kernels, layers_of
-from benchmarks.validity.__main__ import commands
+from benchmarks.validity import __main__ as validity
 from rl_transfer.results import RunStore, run_id
 from rl_transfer.spec import RLRun
 from support.untyped import untyped
@@ -34,12 +34,28 @@ def test_make_bench_runs_every_benchmark() -> None:
 
 
 def test_make_validity_runs_every_simulation_with_the_options_of_the_docs() -> None:
-    found = [*commands()]
+    found = [*validity.commands()]
     assert ["benchmarks.validity.sequential", "power", "--sweeps", "1000"] in found
     assert ["benchmarks.validity.ranking", "--draws", "200"] in found
     files = (ROOT / "benchmarks/validity").glob("[a-z]*.py")
     programs = {f"benchmarks.validity.{path.stem}" for path in files if "__main__" in path.read_text("utf-8")}
     assert {words[0] for words in found} == programs
+
+
+def test_a_simulation_that_ran_is_kept_and_its_rows_are_sought_in_the_docs(tmp_path: Path) -> None:
+    words = ["benchmarks.validity.verdicts", "--help"]
+    done = validity.run(words, tmp_path)
+    (kept,) = tmp_path.iterdir()
+    assert "usage" in done.output
+    assert done.cpu > 0
+    kept.write_text(kept.read_text(encoding="utf-8").replace("usage", "before"), encoding="utf-8")
+    assert "before" in validity.run(words, tmp_path).output
+    printed = "shapes:\n| arms | K = 5 |\n|---|---:|\n| capped | 0.05 |\n| normal | 0.04 |\n"
+    table = validity.Done("", printed, 0, 0)
+    assert table.rows() == ["| capped | 0.05 |", "| normal | 0.04 |"]
+    assert validity.lacking(table, ["| capped | 0.06 |\n", "\n| normal | 0.04 |\n"]) == ["| capped | 0.05 |"]
+    with pytest.raises(SystemExit, match=r"validity\.verdicts nothing failed:\n(.*\n)*.*invalid choice"):
+        validity.run(["benchmarks.validity.verdicts", "nothing"], tmp_path)
 
 
 def test_the_domains_of_digits_are_two_halves(tmp_path: Path) -> None:
