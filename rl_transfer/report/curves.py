@@ -16,6 +16,8 @@ from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.report.style import GAIN, INK, LOSS, MUTED, Look, drawing, looks
 from rl_transfer.report.svg_text import noted
 
+KIND_NOTES = {"control": " (control)", "baseline": " (baseline)", "transfer": ""}
+"""Kind of an arm → what a legend says behind its name."""
 _MOST_COLUMNS = 2
 """Of panels; those of more sources stand in several lines."""
 _MOST_SEEDED = 3
@@ -117,7 +119,6 @@ def _curves(axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look], *, ea
         if cell.band is None:
             continue
         look = styles[cell.strategy]
-        note = {"control": " (control)", "baseline": " (baseline)", "transfer": ""}[cell.kind]
         axes.plot(
             cell.band.steps,
             cell.band.mean,
@@ -127,7 +128,7 @@ def _curves(axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look], *, ea
             markersize=4.5,
             markevery=(place % 2, 2) if len(cell.band.steps) > 8 else 1,
             linewidth=1.9,
-            label=f"{cell.strategy}{note}",
+            label=f"{cell.strategy}{KIND_NOTES[cell.kind]}",
             zorder=3,
         )
         if each_seed:
@@ -193,13 +194,25 @@ def _differences(axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look]) 
     axes.set_ylim(min(low, bottom - margin), max(high, top + margin))
 
 
-def _levels(axes: Axes, matrix: Matrix, target: str, *, named: bool) -> None:
-    """Horizontal lines, named right of the panel: chance (the random policy), and what a score of 1 means."""
+def levels(matrix: Matrix, target: str) -> list[tuple[float, str]]:
+    """What horizontal lines stand for: chance (the random policy), and what a score of 1 means.
+
+    Args:
+        matrix: a finished analysis.
+        target: a target's name.
+
+    Returns:
+        Values in the measure's unit with their names; those that are unknown are left out.
+    """
     scale = matrix.targets[target].scale
     anchor = {"scratch": "scratch, final", "threshold": "threshold", "number": "given"}.get(scale.mode, "")
-    for value, name in ((scale.random, matrix.labels.chance), (scale.reference, f"score 1:\n{anchor}")):
-        if not math.isfinite(value):
-            continue
+    both = ((scale.random, matrix.labels.chance), (scale.reference, f"score 1:\n{anchor}"))
+    return [(value, name) for value, name in both if math.isfinite(value)]
+
+
+def _levels(axes: Axes, matrix: Matrix, target: str, *, named: bool) -> None:
+    """Horizontal lines, named right of the panel."""
+    for value, name in levels(matrix, target):
         axes.axhline(value, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
         if named:
             axes.annotate(

@@ -30,7 +30,7 @@ def document(title: str, top: Html, body: Html, live: int | None = None) -> str:
     Returns:
         The document; without scripts it can be read as well.
     """
-    script, style = _static("page.js"), _static("page.css")
+    script, style = joined(map(_static, ("cell.js", "page.js"))), _static("page.css")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
         f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "

@@ -64,6 +64,15 @@ def packed(body: Html) -> Html:
     return joined([note, rest, *map(_chunk, chunks)])
 
 
+def squeezed(text: str) -> str:
+    """Text as the page's script unpacks it: base64 of zlib.
+
+    Args:
+        text: JSON.
+    """
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
 def _chunk(content: list[str]) -> Html:
-    squeezed = zlib.compress(json.dumps(content, ensure_ascii=False).encode(), 9)
-    return tag("script", Html(base64.b64encode(squeezed).decode()), type="text/plain", class_="chunk")
+    text = squeezed(json.dumps(content, ensure_ascii=False))
+    return tag("script", Html(text), type="text/plain", class_="chunk")

@@ -11,6 +11,7 @@ from rl_transfer.analysis.seed_plan import plan_notes
 from rl_transfer.analysis.tuning_words import tuning_notes
 from rl_transfer.report import inside, sections
 from rl_transfer.report.beside import Beside
+from rl_transfer.report.cell_curves import curve_data
 from rl_transfer.report.document import document
 from rl_transfer.report.figures import (
     curve_name,
@@ -179,6 +180,7 @@ def _background(matrix: Matrix, beside: Beside) -> Html:
             sections.target_table(matrix),
             tag("h2", "Every cell"),
             _cells(matrix, beside),
+            curve_data(matrix),
         ]
     )
 

@@ -61,6 +61,8 @@ _COLOURS = ("#117733", "#aa4499", "#857a00", "#882255", "#2f8f84", "#cc6677")
 _CONTROL = "#767676"
 _BLACK = "#000000"
 _LINES = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)))
+_DASHES: dict[str, Sequence[float]] = {"-": (), "--": (3.7, 1.6), "-.": (6.4, 1.6, 1, 1.6)}
+"""Names of matplotlib's lines → its patterns."""
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 _VARIABLES = {
@@ -164,7 +166,25 @@ def themed(drawing: str) -> str:
         The same element; where the page has no such variables, with the same colours.
     """
     drawing = on_page(drawing)
-    return _PAINT.sub(lambda found: f"{found[1]}: var(--{_VARIABLES[found[2]]}, {found[2]})", drawing)
+    return _PAINT.sub(lambda found: f"{found[1]}: {painted(found[2])}", drawing)
+
+
+def painted(colour: str) -> str:
+    """A colour of this module as the page writes it: its variable, and what it is without one.
+
+    Args:
+        colour: as matplotlib writes it.
+    """
+    return f"var(--{_VARIABLES[colour]}, {colour})"
+
+
+def dashes(look: Look) -> Sequence[float]:
+    """Dashes and gaps of a look in widths of its line; empty for a line without gaps.
+
+    Args:
+        look: of a strategy.
+    """
+    return _DASHES[look.line] if isinstance(look.line, str) else look.line[1]
 
 
 def png(figure: Figure) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from rl_transfer.analysis import analyse, read_sweep
-from rl_transfer.report import packing
+from rl_transfer.report import cell_curves, packing
 from rl_transfer.report import page as report_page
 from rl_transfer.report.beside import Beside
 from rl_transfer.report.document import document
@@ -285,6 +285,27 @@ def test_figures_say_their_values_to_pointer_and_keyboard(page: Page) -> None:
     assert said.inner_text().startswith("at 6,144")
 
 
+def test_an_opened_cell_draws_its_curves_with_those_that_it_is_compared_with(page: Page) -> None:
+    cell = page.locator("details:has(> #cell-6)")
+    assert page.locator(".own").count() == 0, "nothing is drawn before somebody looks"
+    cell.locator("summary").first.click()
+    figure = cell.locator(".own")
+    chart = figure.get_by_role("img", name="Learning curves of frozen-trunk-new-head on longer-pole")
+    chart.wait_for()
+    assert figure.locator("li").all_inner_texts() == [
+        "scratch (baseline)", "random-frozen (control)", "frozen-trunk-new-head",
+    ]  # fmt: skip
+    assert "thin: each seed" in figure.locator("figcaption").inner_text()
+    assert len(re.findall(r": [\d.]+ \[[\d.]+, [\d.]+\]", chart.locator("desc").text_content() or "")) == 3
+    assert chart.locator('path[style*="stroke-width: .6"]').count() == 15
+    assert chart.locator('path[style*="--gain"]').get_attribute("d") != "M0 0"
+    figure.locator(".note").first.hover()
+    assert figure.locator("output").inner_text().startswith("at 0 environment steps\nscratch: ")
+    cell.locator("summary").first.click()
+    cell.locator("summary").first.click()
+    assert cell.locator(".own svg[role=img]").count() == 1, "drawn once"
+
+
 def test_without_its_script_everything_can_be_read(browser: BrowserContext, complete: Any) -> None:
     text = complete.paths.page.read_text()
     bare = complete.paths.page.with_name("bare.html")
@@ -303,6 +324,7 @@ def test_what_a_large_page_holds_packed_comes_out_when_it_is_looked_at(
     browser: BrowserContext, complete: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packing, "MOST_PLAIN", 60_000)
+    monkeypatch.setattr(cell_curves, "MOST_PLAIN", 100)
     matrix = analyse(read_sweep(complete.folder))
     drawings = {path.stem: path.read_text() for path in complete.paths.figures.glob("*.svg")}
     path = tmp_path / "index.html"
@@ -315,6 +337,7 @@ def test_what_a_large_page_holds_packed_comes_out_when_it_is_looked_at(
     last.locator("summary").click()
     last.locator("table").first.wait_for()
     assert "final performance" in last.inner_text()
+    last.get_by_role("img", name="Learning curves of random-frozen on reversed-actions").wait_for()
     page.close()
 
 

@@ -30,7 +30,7 @@ class Checker(HTMLParser):
         self.ids += [given["id"]] if "id" in given else []
         self.links += [given[key] for key in ("href", "src", "xlink:href") if key in given]
         if name not in VOID:
-            self.open.append(name)
+            self.open.append("data" if name == "script" and "type" in given else name)
 
     def handle_startendtag(self, name, attributes):
         self.handle_starttag(name, attributes)
@@ -39,12 +39,12 @@ class Checker(HTMLParser):
 
     def handle_endtag(self, name):
         assert self.open, f"</{name}> without a start"
-        assert self.open.pop() == name
+        assert self.open.pop() in ((name, "data") if name == "script" else (name,))
 
     def handle_data(self, data):
         if self.open[-1:] == ["script"]:
             self.scripts.append(data)
-        if not {"style", "script", "nav"} & {*self.open}:
+        if not {"style", "script", "data", "nav"} & {*self.open}:
             self.text.append(data)
 
 

@@ -1,4 +1,3 @@
-"use strict";
 // What the page can do beyond being read. Everything it needs stands in the document; nothing is fetched.
 
 const root = document.documentElement;
@@ -194,15 +193,20 @@ function readable(figure) {
   figure.after(said);
 }
 
+/** The JSON that is compressed in a text. */
+function unpacked(text) {
+  const bytes = Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream).json();
+}
+
 /** What a large page holds compressed comes out when it is about to be seen. */
 function packed(boxes) {
   const chunks = [...document.querySelectorAll("script.chunk")];
   const opened = new Map();
   const lists = (number) => {
     if (!opened.has(number)) {
-      const bytes = Uint8Array.from(atob(chunks[number].textContent), (each) => each.charCodeAt(0));
-      const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-      opened.set(number, new Response(stream).json());
+      opened.set(number, unpacked(chunks[number].textContent));
     }
     return opened.get(number);
   };
@@ -255,6 +259,7 @@ function following() {
 }
 
 theme();
+cellCurves();
 following();
 packed(document.querySelectorAll(".packed"));
 document.querySelectorAll("table.sortable").forEach(sortable);
