@@ -17,6 +17,7 @@ from rl_transfer.errors import ConfigError, MissingExtraError
 from rl_transfer.results import Labels, RunFolder
 from rl_transfer.spec import JsonObject
 
+TRACKER = "wandb"
 PROJECT = "rl-transfer"
 LEAVE_SECONDS = 10.0
 STILL_SECONDS = 120.0
@@ -83,8 +84,8 @@ def open_tracker(wanted: str, folder: Path) -> Tracker:
 
 def _project(wanted: str) -> str:
     name, _, project = wanted.partition(":")
-    if name != "wandb":
-        raise ConfigError(f"--track {wanted}: expected wandb, or wandb:PROJECT")
+    if name != TRACKER:
+        raise ConfigError(f"--track {wanted}: expected {TRACKER}, or {TRACKER}:PROJECT")
     if not project.isprintable() or len(project.encode()) > PROJECT_BYTES:
         raise ConfigError(
             f"--track wandb:{ascii(project[:40])[1:-1]}…: expected a project's name of printable characters, "

@@ -142,12 +142,14 @@ def check_run(output: object, track: object, reuse_despite: object, say: object,
         **truths: what is true or false, by name.
 
     Raises:
-        ConfigError: one of them is of another type, or such a difference is none.
+        ConfigError: one of them is of another type, or there is no such tracker or difference.
     """
     from rl_transfer.sweep.reuse import DIFFERENCES
+    from rl_transfer.tracking import TRACKER
 
     check_path("output", output)
-    check_kind("track", track, str, "wandb, or wandb:PROJECT")
+    if track is not None and not (isinstance(track, str) and track.partition(":")[0] == TRACKER):
+        raise ConfigError(f"track={_short(track)}: expected {TRACKER}, or {TRACKER}:PROJECT")
     check_say(say)
     for name, truth in truths.items():
         check_truth(name, truth)

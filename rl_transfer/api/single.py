@@ -144,7 +144,7 @@ def _single_run(
     runner = room(run.kind)
     run = runner.resolve_run(run, say)
     folder = store.folder(run_id(run))
-    with store.lock(), tracking(track, store.root, runner.labels) as log:
+    with tracking(track, store.root, runner.labels) as log, store.lock():
         store.open()
         reading = folder.read()
         if reading.state == "damaged":

@@ -130,12 +130,12 @@ def prepare(
         if tuning.late:
             notes.append(f"{JUDGED_BEFORE} in {store.root}; the report will say so")
     graph = build_graph(suite) if tuning is None else tuning.graph
-    if not replace:
-        check_matrix(output, manifest(suite, graph, runner.labels, {}))
     with chdir("."):  # code of the user's may change the current folder, where relative paths begin
         found = runner.preflight(suite, say)
         if tuning is not None:
             tuning.check(lambda each: runner.preflight(each, say))
+    if not replace:  # after the preflight: a misspelt setting is no other matrix
+        check_matrix(output, manifest(suite, graph, runner.labels, {}))
     sizes = [known.get(MEMORY) for named in found.values() for known in named.values()]
     planned = manifest(suite, graph, runner.labels, _without_memory(found))
     is_plan = isinstance(suite.seeds, SeedPlan)

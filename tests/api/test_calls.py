@@ -173,7 +173,7 @@ def test_mistakes_raise_what_the_command_line_says(
 
 ANOTHER: dict[str, list[Any]] = {
     "output": [5, True, False, b"x", [], {"a": 1}, "a\0b"],
-    "track": [5, True, ["wandb"]],
+    "track": [5, True, ["wandb"], "tensorboard", ""],
     "reuse_despite": [5, True, "code", [5], [["code"]]],
     "say": [None, "print", 5],
     "events": [None, "no", 5, []],

@@ -97,6 +97,15 @@ def test_another_matrix_is_refused_and_nothing_changes(
     assert traces(begun) == before
 
 
+def test_a_misspelt_setting_is_no_other_matrix(call: Call, begun: Path, tmp_path: Path) -> None:
+    misspelt = "targets={longer-pole: {env: {id: CartPole-v1, perturb: [{lenght: x2}]}}}"
+    done = call("sweep", str(write_suite(tmp_path, SMALL)), misspelt, "-o", str(begun))
+    said = " ".join(done.err.split())
+    assert "targets.longer-pole" in said
+    assert "Did you mean 'length'?" in said
+    assert "runs of other settings" not in said
+
+
 def test_a_second_sweep_is_refused_before_it_writes(call: Call, begun: Path, tmp_path: Path) -> None:
     with (begun / ".lock").open("a") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
