@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from rl_transfer.api.given import check_path, check_say, check_truth, check_whole
+from rl_transfer.api.repositories import NETWORKS
 from rl_transfer.api.results import load_sweep
 from rl_transfer.errors import ConfigError, RLTransferError, StoreError
 from rl_transfer.frame import EvaluationRequest, Say, bundle_folder, silent
@@ -23,6 +24,7 @@ from rl_transfer.results import RunFolder, run_id
 from rl_transfer.results.files import file_digest
 from rl_transfer.results.manifest import NAME
 from rl_transfer.spec import JsonObject, parse
+from rl_transfer.spec.engine import SB3
 from rl_transfer.spec.experiment import SingleTransferConfig
 from rl_transfer.spec.yaml_text import yaml_text
 from rl_transfer.sweep.dispatch import TRAIN, TRANSFER, bundle_kind, room
@@ -77,13 +79,12 @@ def publish(
     check_say(say)
     argument, place = os.fspath(policy), os.fspath(target)
     wanted = _Wanted(argument, checked_licence(license), episodes, seed, onnx)
+    refuse_private_folder(place, private)
     if not place.startswith(SCHEME):
-        if private:
-            raise ConfigError(f"private, and {place} is a folder: name hf://user/repository, or leave it out")
         with new_folder(Path(place)) as scratch:
             _write(wanted, scratch, "FOLDER", say)
         return place
-    hub = HubTarget(place)
+    hub = HubTarget(place, NETWORKS)
     with tempfile.TemporaryDirectory() as scratch_name:
         _write(wanted, Path(scratch_name), place, say)
         say("sending it")
@@ -174,13 +175,30 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 def _refuse_occupied(target: Path) -> None:
     if re.match("(?i)hf:/", str(target)):
-        raise StoreError(f"{target} is no folder; a policy is sent to the Hub as hf://user/repository")
+        raise StoreError(
+            f"{target} is no folder; the Hub is addressed as hf://user/repository, a sweep's data set there "
+            "as hf://datasets/user/repository"
+        )
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise StoreError(f"{target} is no folder; nothing of yours is overwritten, choose another one")
     if target.is_dir() and any(target.iterdir()):
         raise StoreError(f"{target} is not empty, and nothing in it is overwritten; choose another folder")
     if target.is_dir() and target.samefile(Path.cwd()):
         raise StoreError(f"{target} is the folder that you are in; choose a new one")
+
+
+def refuse_private_folder(place: str, private: bool) -> None:
+    """Refuse ``private`` where nothing goes to the Hub.
+
+    Args:
+        place: a folder, or an address on the Hub.
+        private: what was asked for.
+
+    Raises:
+        ConfigError: a private folder.
+    """
+    if private and not place.startswith(SCHEME):
+        raise ConfigError(f"private, and {place} is a folder: name an address on the Hub, or leave it out")
 
 
 def checked_licence(given: str | None) -> str | None:
@@ -228,6 +246,8 @@ def _config(record: JsonObject) -> JsonObject | None:
     model = TRANSFER[kind] if source else TRAIN[kind]
     given = {"kind": kind, "name": "published"}
     given |= {key: value for key, value in spec.items() if key in model.model_fields}
+    if kind == "rl" and given.get("training"):
+        given["training"] = {"engine": SB3, **given["training"]}  # a record leaves this one out
     if source:
         given["strategy"] = {"name": "published", **spec["strategy"]}
     try:

@@ -135,6 +135,9 @@ License = Annotated[
 ]
 
 
+Private = Annotated[bool, typer.Option("--private", help="Create a private repository.")]
+
+
 MaskZeros = Annotated[
     bool,
     typer.Option("--mask-zeros", help="Hold inputs at 0 that were always 0 in training, by the statistics."),

@@ -16,6 +16,7 @@ from rl_transfer.cli.common import (
     License,
     MaskZeros,
     Modules,
+    Private,
     err,
     json_alone,
     out,
@@ -139,7 +140,7 @@ def publish(
     ] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Root seed of the episodes.")] = 0,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write it as an ONNX graph too (extra onnx).")] = False,
-    private: Annotated[bool, typer.Option("--private", help="Create a private repository.")] = False,
+    private: Private = False,
     module: Modules = None,
 ) -> None:
     """Write a policy for others: bundle, Stable-Baselines3 zip, config, a model card with its scores.

@@ -7,13 +7,19 @@ from typing import Annotated
 
 import typer
 
-from rl_transfer.cli.common import License, say
+from rl_transfer.cli.common import License, Private, err, out
 
 
 def publish(
     sweep: Annotated[Path, typer.Argument(help="The output folder of a sweep.", show_default=False)],
-    folder: Annotated[Path, typer.Argument(help="The new folder.", show_default=False)],
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="The new folder, or hf://datasets/user/repository (extra hub).", show_default=False
+        ),
+    ],
     license: License = None,
+    private: Private = False,
 ) -> None:
     """Write a sweep's cells, seeds and curves as CSV, with a card that says what every column is.
 
@@ -23,5 +29,6 @@ def publish(
     """
     from rl_transfer.api.data_sets import publish_sweep
 
-    publish_sweep(sweep, folder, license)
-    say(f"{folder} written; read its README.md before you share it")
+    with err.status("publishing") as status:
+        written = publish_sweep(sweep, target, license, private=private, say=status.update)
+    out.print(f"{written} written; read its README.md before you share it", soft_wrap=True)

@@ -15,6 +15,8 @@ from rl_transfer.spec import JsonObject
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.yaml_text import yaml_text
 
+SWEEP_TAG = "rl-transfer-sweep"
+"""The tag that the card of a sweep's data set has, and no other card."""
 TABLES = {
     "cells": "one row per source, target, strategy and metric, over the seeds",
     "seeds": "one row per source, target, strategy, metric and seed: what the means are made of",
@@ -106,7 +108,7 @@ def data_card(
     """
     header: dict[str, Json] = {
         "pretty_name": f"{matrix.name}: a transfer matrix",
-        "tags": ["reinforcement-learning", "transfer-learning", "rl-transfer", "tabular"],
+        "tags": ["reinforcement-learning", "transfer-learning", "rl-transfer", SWEEP_TAG, "tabular"],
         "configs": [{"config_name": name, "data_files": f"{name}.csv"} for name in columns],
     }
     if licence is not None:

@@ -26,15 +26,22 @@ _OLD = [each for versions, _, each, _ in implicit_resolvers if (1, 1) in version
 
 
 class _Representer(SafeRepresenter):
-    """Quotes what would be read as something else."""
+    """Quotes what would be read as something else; writes floats so that every reader sees numbers."""
 
     def represent_str(self, data: str) -> ScalarNode:
         old = "'" if any(each.match(data) for each in _OLD) else None
         style = '"' if _BLANK.search(data) else old
         return self.represent_scalar("tag:yaml.org,2002:str", data, style)
 
+    def represent_float(self, data: float) -> ScalarNode:
+        node: ScalarNode = super().represent_float(data)
+        if "." not in node.value:  # YAML 1.1 takes 1e-05 for a text
+            node.value = node.value.replace("e", ".0e")
+        return node
+
 
 _Representer.add_representer(str, _Representer.represent_str)
+_Representer.add_representer(float, _Representer.represent_float)
 
 
 def yaml_text(data: Mapping[str, Json]) -> str:

@@ -16,6 +16,7 @@ from rl_transfer.api.given import read_config
 from rl_transfer.core import load_bundle, save_bundle
 from rl_transfer.errors import BundleError, ConfigError, EnvironmentSpecError, StoreError
 from rl_transfer.results import run_id
+from rl_transfer.spec import TrainConfig
 from rl_transfer.spec.experiment import SingleTransferConfig
 from rl_transfer.sweep.dispatch import SUITES, TRAIN, TRANSFER
 from rl_transfer.sweep.sweep import prepare, run_sweep
@@ -85,7 +86,9 @@ def test_stable_baselines3_plays_the_same_and_who_loads_it_is_told_what_that_run
 
 def test_the_config_makes_the_run_again(published: Path, trained: rt.SingleRun) -> None:
     config = read_config(published / "config.yaml", TRAIN, "train", None).config
+    assert isinstance(config, TrainConfig)
     assert run_id(config.run()) == trained.id
+    assert config.training.asked_engine == "sb3", "left out, it would be decided anew"
 
 
 def test_the_header_is_what_the_hub_reads(published: Path) -> None:
@@ -151,7 +154,7 @@ def test_after_a_sweep_the_card_has_the_verdict(swept: Path, tmp_path: Path) -> 
 
 
 def test_its_data_set_has_a_config_that_plans_the_same_runs(swept: Path, tmp_path: Path) -> None:
-    data = publish_sweep(swept, tmp_path / "data", None)
+    data = Path(publish_sweep(swept, tmp_path / "data", None))
     suite = read_config(data / "suite.yaml", SUITES, "suites", None).config
     plan = prepare(suite, tmp_path / "again", lambda _: None, events=False)
     assert {*plan.graph.specs} == {row["id"] for row in _rows(swept)}
@@ -200,8 +203,8 @@ def test_what_cannot_be_published_is_refused_and_nothing_stays(trained: rt.Singl
     [
         ({"policy": None}, "policy=None: expected a path"),
         ({"target": "a\0b"}, "target='a.*: expected a path"),
-        ({"target": "HF://me/x"}, "is no folder; a policy is sent to the Hub as hf://user/repository"),
-        ({"target": Path("hf://me/x")}, "is no folder; a policy is sent to the Hub as hf://user/repository"),
+        ({"target": "HF://me/x"}, "is no folder; the Hub is addressed as hf://user/repository"),
+        ({"target": Path("hf://me/x")}, "is no folder; the Hub is addressed as hf://user/repository"),
         ({"target": "."}, "is the folder that you are in"),
         ({"target": "x" * 260}, "cannot be written: File name too long"),
         ({"license": 3}, "licence 3: expected one word"),

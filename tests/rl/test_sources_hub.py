@@ -1,14 +1,9 @@
 """Policies on the Hugging Face Hub, served by a local server that speaks its protocol."""
 
-import base64
-import hashlib
 import json
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,128 +17,14 @@ from rl_transfer.rl.sources.load import import_source, load_source
 from rl_transfer.spec import Environment
 from support.cli import calling
 from support.foreign import BOX, CONTINUOUS, normalized, observe, saved, sb3_model
+from support.hub import Hub, served
 from support.rl import Execute
 from support.untyped import untyped
 
 
-class Hub(ThreadingHTTPServer):
-    """Serves ``files``: ``org/repository@revision/name`` → content."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answers)
-        self.files: dict[str, bytes] = {}
-        self.asked: list[str] = []
-        self.created: dict[str, dict[str, Any]] = {}
-
-    def add(self, repository: str, name: str, path: Path, revision: str = "main") -> None:
-        self.files[f"{repository}@{revision}/{name}"] = path.read_bytes()
-
-    def status(self, repository: str, revision: str, name: str) -> tuple[int, str | None]:
-        """HTTP status and the Hub's error code."""
-        if f"{repository}@{revision}/{name}" in self.files:
-            return 200, None
-        if repository == "sb3/gated":
-            return 403, "GatedRepo"
-        if not any(key.startswith(f"{repository}@") for key in self.files):
-            return 404, "RepoNotFound"
-        if not any(key.startswith(f"{repository}@{revision}/") for key in self.files):
-            return 404, "RevisionNotFound"
-        return 404, "EntryNotFound"
-
-
-class _Answers(BaseHTTPRequestHandler):
-    server: Hub
-
-    def do_HEAD(self) -> None:
-        self._answer(b"")
-
-    def do_GET(self) -> None:
-        if "/tree/" in self.path:
-            before = f"{self.path.split('/tree/')[0].split('/', 3)[3]}@main/"
-            names = [key.removeprefix(before) for key in self.server.files if key.startswith(before)]
-            self._json([{"type": "file", "path": name, "size": 1, "oid": "0"} for name in names])
-            return
-        self._answer(None)
-
-    def do_POST(self) -> None:
-        """What the Hub answers to who writes; the token ``reader`` may not."""
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers["Authorization"] != "Bearer writer":
-            self._json({"error": "you may not write"}, 403)
-        elif self.path == "/api/repos/create":
-            wanted = json.loads(body)
-            self.server.created[f"{wanted['organization']}/{wanted['name']}"] = wanted
-            self._json({"url": f"http://{self.headers['Host']}/{wanted['organization']}/{wanted['name']}"})
-        elif self.path == "/api/validate-yaml":
-            self._json({"errors": [], "warnings": []})
-        elif "/preupload/" in self.path:
-            files = [each["path"] for each in json.loads(body)["files"]]
-            self._json(
-                {"files": [{"path": p, "uploadMode": "regular", "shouldIgnore": False} for p in files]}
-            )
-        else:
-            assert "/commit/main" in self.path
-            repository = self.path.split("/commit/")[0].split("/", 3)[3]
-            for line in map(json.loads, body.splitlines()):
-                if line["key"] == "file":
-                    content = base64.b64decode(line["value"]["content"])
-                    self.server.files[f"{repository}@main/{line['value']['path']}"] = content
-                elif line["key"] == "deletedFile":
-                    del self.server.files[f"{repository}@main/{line['value']['path']}"]
-            url = f"http://{self.headers['Host']}/{repository}/commit/1"
-            self._json({"success": True, "commitUrl": url, "commitOid": "1"})
-
-    def _json(self, data: object, status: int = 200) -> None:
-        content = json.dumps(data).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def _answer(self, body: bytes | None) -> None:
-        before, _, after = self.path.lstrip("/").partition("/resolve/")
-        revision, _, name = after.partition("/")
-        status, error = self.server.status(before, revision, name)
-        content = self.server.files.get(f"{before}@{revision}/{name}", b"")
-        if after:
-            self.server.asked.append(f"{self.command} {before}@{revision}/{name}")
-        self.send_response(status)
-        self.send_header("X-Repo-Commit", hashlib.sha1(revision.encode()).hexdigest())
-        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
-        self.send_header("Content-Length", str(len(content)))
-        if error is not None:
-            self.send_header("X-Error-Code", error)
-        self.end_headers()
-        self.wfile.write(content if body is None else body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    server = Hub()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    endpoint = f"http://127.0.0.1:{server.server_port}"
-    for name, value in {
-        "ENDPOINT": endpoint,
-        "HUGGINGFACE_CO_URL_TEMPLATE": endpoint + "/{repo_id}/resolve/{revision}/{filename}",
-        "HF_HUB_CACHE": str(tmp_path / "cache"),
-        "HF_HUB_DISABLE_TELEMETRY": True,
-        "HF_HUB_OFFLINE": False,
-        "HF_HUB_DISABLE_XET": True,
-    }.items():
-        monkeypatch.setattr(constants, name, value)
-    monkeypatch.setattr(constants, "AGENT_HARNESSES_PATH", str(tmp_path / "harnesses.json"), raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    yield from served(tmp_path, monkeypatch)
 
 
 def test_an_agent_of_the_convention_with_its_statistics(hub: Hub, tmp_path: Path) -> None:
@@ -302,8 +183,10 @@ def test_what_stops_an_upload_is_told_before_anything_is_played(
     hub.files["me/page@main/bundle.json"] = b'{"webpack": 1}'
     hub.files["me/data@main/bundle.json"] = b"no JSON"
     for name in ("novel", "page", "data"):
+        said: list[str] = []
         with pytest.raises(BundleError, match=f"me/{name} on the Hub holds something else"):
-            rt.publish(folder, f"hf://me/{name}", episodes=0)
+            rt.publish(folder, f"hf://me/{name}", say=said.append)
+        assert not said, "nothing was written or played before that"
     with pytest.raises(BundleError, match="expected hf://user/repository"):
         rt.publish(folder, "hf://me/agent/file.zip")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+import yaml
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -278,3 +279,18 @@ def test_texts_are_written_so_that_readers_of_yaml_1_1_see_texts() -> None:
     for text in ("no", "On", "y", "1_000", "190:20:30", "0b1", "2026-01-01", "~", "", "=", "mit", "a: b"):
         assert old.load(yaml_text({"license": text})) == {"license": text}
     assert yaml_text({"license": "mit"}) == "license: mit\n"
+
+
+@given(st.floats(allow_nan=False))
+@example(1e-05)
+@example(-1e16)
+@example(5e-324)
+@example(float("-inf"))
+def test_floats_are_numbers_to_every_reader(value: float) -> None:
+    text = yaml_text({"rate": value})
+    for read in (yaml.safe_load(text), YAML(typ="safe", pure=True).load(text)):
+        assert (read, type(read["rate"])) == ({"rate": value}, float)
+
+
+def test_a_small_rate_is_written_with_a_point() -> None:
+    assert yaml_text({"rate": 1e-05}) == "rate: 1.0e-05\n"
