@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import torch
 
 from rl_transfer.errors import EnvironmentSpecError, TransferError
 from rl_transfer.rl.training.preflight import preflight
@@ -55,3 +56,13 @@ def test_a_success_that_the_environment_never_tells_is_refused_before_anything_i
     assert caught.value.key == "targets.heavy.success"
     target["heavy"]["success"] = {"return": 475}
     preflight(RLSuite.model_validate({**SUITE, "targets": target}))
+
+
+def test_it_plans_on_one_thread_as_runs_do() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        preflight(RLSuite.model_validate({**SUITE, "targets": {"heavy": SUITE["targets"]["heavy"]}}))
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)

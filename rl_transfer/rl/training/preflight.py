@@ -6,6 +6,7 @@ import dataclasses
 from contextlib import chdir
 from typing import Any
 
+import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 import rl_transfer_envs
@@ -80,6 +81,7 @@ def preflight(suite: RLSuite, say: Say = silent) -> dict[str, Any]:
     Raises:
         RLTransferError: with the key of the config that is at fault.
     """
+    torch.set_num_threads(1)  # as in runs
     facts: dict[str, Any] = {"sources": {}, "targets": {}}
     for group, entries in (("sources", suite.sources), ("targets", suite.targets)):
         for name, entry in entries.items():
