@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,13 @@ def run_ours(command: list[str], call: Call) -> None:
 
 def check_options(benchmark: list[str], command: list[str]) -> None:
     """A benchmark takes the options that a page gives it."""
+    told = help_of(*benchmark)
+    assert [word for word in command if word.startswith("--") and word not in told] == []
+
+
+@cache
+def help_of(*benchmark: str) -> str:
+    """What it says of itself, asked once: pages name some of them many times."""
     done = subprocess.run([sys.executable, *benchmark, "--help"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert [word for word in command if word.startswith("--") and word not in done.stdout] == []
+    return done.stdout

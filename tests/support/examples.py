@@ -22,7 +22,8 @@ FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 LANGUAGES = {"bash", "python", "yaml", "diff", "text"}
 
 SHORT = ("training.total_steps=512", "evaluation.every=512", "evaluation.episodes=1")
-"""Budget of a single run in an example."""
+SHORT_IMAGES = ("training.epochs=1", "evaluation.every=1")
+"""Budgets of a single run in an example."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ def short(command: list[str]) -> list[str]:
     verb, rest = command[1], command[1:]
     if verb == "sweep":
         return [*rest, "--dry-run"]
-    if verb in ("train", "transfer") and not any("image" in word or word.endswith("yaml") for word in rest):
-        return [*rest, *SHORT]
+    if verb in ("train", "transfer") and not any(word.endswith("yaml") for word in rest):
+        return [*rest, *(SHORT_IMAGES if any("image" in word for word in rest) else SHORT)]
     return rest
 
 
