@@ -46,7 +46,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/cached_features.py --repeats 1
 	$(BIN)/python benchmarks/image_throughput.py --epochs 1 --repeats 1
 	$(BIN)/python benchmarks/growth.py --runs 100 1000
-	$(BIN)/python benchmarks/report_size.py --cells 12 --seeds 2
+	$(BIN)/python benchmarks/report_size.py --cells 12 --seeds 2 --live
 	$(BIN)/python benchmarks/jump_start.py --seeds 1
 	$(BIN)/python benchmarks/inter_task.py --output $$(mktemp -d) --seeds 2
 	$(BIN)/python benchmarks/mbtl.py --seeds 1

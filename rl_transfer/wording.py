@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sysconfig
 import traceback
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,11 @@ from pathlib import Path
 
 _CUTOFF = 0.5
 _SHOWN = 8
+_UNSEEN = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # colours, places
+    r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # titles, links
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
 _LIBRARIES = tuple(
     f"{folder}{os.sep}"
     for folder in (
@@ -94,6 +100,21 @@ def shortened(text: str, limit: int = 80) -> str:
         The text, or its beginning and an ellipsis.
     """
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def visible(text: str) -> str:
+    r"""Text without what a terminal obeys or a reader cannot see; lines and tabs stay.
+
+    >>> visible("done\x1b[2J\x1b]0;title\x07!")
+    'done!'
+
+    Args:
+        text: that other programs wrote.
+
+    Returns:
+        Without escape sequences, other control characters, and those that turn the direction of text round.
+    """
+    return _UNSEEN.sub("", text)
 
 
 def counted(count: int, one: str, many: str = "") -> str:

@@ -80,6 +80,23 @@ def interval(estimate: Interval, *, signed: bool = True, digits: int = 3) -> str
     return f"{point} (at least {low})" if math.isfinite(estimate.low) else f"{point} (at most {high})"
 
 
+def p_value(p: float) -> str:
+    """A p-value as people read it; none is ever shown as 0.
+
+    >>> p_value(0.03456), p_value(2e-5), p_value(float("nan"))
+    ('0.0346', '< .001', '–')
+
+    Args:
+        p: in [0, 1]; NaN where there is none.
+
+    Returns:
+        Three significant figures; ``< .001`` below that; a dash for none.
+    """
+    if math.isnan(p):
+        return "–"
+    return "< .001" if p < 0.001 else f"{p:.3g}"
+
+
 def gain(entry: Comparison, labels: Labels) -> str:
     """The gain of a comparison: a score with its interval, or raw where there is no score to give.
 

@@ -123,9 +123,10 @@ def _complain(message: str, kind: str = "") -> None:
     from rich.text import Text
 
     from rl_transfer.cli.common import err
+    from rl_transfer.wording import visible
 
     with suppress(OSError):  # nobody to tell
-        err.print(Text.assemble((kind, "bold red"), message), soft_wrap=True)
+        err.print(Text.assemble((kind, "bold red"), visible(message)), soft_wrap=True)
     _can_be_written(sys.stderr)
 
 

@@ -13,17 +13,28 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from rl_transfer.wording import visible
+
 if TYPE_CHECKING:
     from rl_transfer.frame import Say
 
 
-class _Plain(Console):
-    """Prints text as it is; that nobody reads on (``| head``) stops no sweep."""
+class _Lasting(Console):
+    """That nobody reads on (``| head``) stops no sweep."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
         with open(os.devnull, "wb") as nothing:
             os.dup2(nothing.fileno(), self.file.fileno())
+
+
+class _Plain(_Lasting):
+    """Prints text as it is, without what a terminal would obey: it may be a log's or a foreign record's."""
+
+    def print(self, *objects: object, soft_wrap: bool | None = None, **_: object) -> None:
+        """Nothing but ``soft_wrap`` is asked for anywhere."""
+        shown = (visible(each) if isinstance(each, str) else each for each in objects)
+        super().print(*shown, soft_wrap=soft_wrap)
 
 
 out = _Plain(markup=False, emoji=False, highlight=False)
@@ -57,7 +68,7 @@ def json_alone() -> Iterator[Say]:
     Yields:
         Writes a text and a line break to standard output.
     """
-    console = _Plain(file=sys.stdout, markup=False, emoji=False, highlight=False)
+    console = _Lasting(file=sys.stdout, markup=False, emoji=False, highlight=False)
     with redirect_stdout(sys.stderr):
         yield partial(console.print, soft_wrap=True)
 

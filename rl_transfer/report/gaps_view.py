@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from rl_transfer.analysis.gaps import FORMS, LayerGaps
 from rl_transfer.analysis.model import Cell, Matrix
-from rl_transfer.analysis.words import arm_label
+from rl_transfer.analysis.words import arm_label, p_value
 from rl_transfer.report.markup import Html, joined, table, tag
 from rl_transfer.report.sections import minus
 from rl_transfer.report.style import Look, drawing, legend_below, looks
@@ -155,4 +155,4 @@ def _change(layer: LayerGaps, measure: str, form: str) -> str:
 
 def _p(layer: LayerGaps, form: str) -> str:
     found = [layer.p.get(f"{form}_{moment}") for moment in ("start", "end")]
-    return "" if found == [None, None] else " → ".join("–" if p is None else f"{p:.3f}" for p in found)
+    return "" if found == [None, None] else " → ".join("–" if p is None else p_value(p) for p in found)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from rl_transfer.bounded import regular_size
 from rl_transfer.report.markup import Html, esc, joined, tag
+from rl_transfer.wording import visible
 
-_ESCAPES = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # colours, places
-    r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # titles, links
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
-)
 _MOST_BYTES = 16_384
 _MOST_COLUMNS = 300
 
@@ -37,7 +32,7 @@ def log_tail(path: Path, lines: int) -> str:
     found = content.decode("utf-8", "replace").rstrip().split("\n")
     if size > _MOST_BYTES and len(found) > 1:
         found = found[1:]  # the first one may begin in the middle
-    return "\n".join(_ESCAPES.sub("", _drawn(line))[:_MOST_COLUMNS] for line in found[-lines:])
+    return "\n".join(visible(_drawn(line))[:_MOST_COLUMNS] for line in found[-lines:])
 
 
 def _drawn(line: str) -> str:

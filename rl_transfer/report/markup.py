@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from rl_transfer.wording import visible
+
 
 class Html(str):
     """Text that is HTML already; every other string is escaped on its way into a page."""
@@ -23,12 +25,12 @@ class Attributed:
 
 
 def esc(value: object) -> Html:
-    """``value`` as HTML: escaped, unless it is :class:`Html`.
+    """``value`` as HTML: escaped and without control characters, unless it is :class:`Html`.
 
     Args:
         value: text, a number, or HTML.
     """
-    return value if isinstance(value, Html) else Html(html.escape(str(value)))
+    return value if isinstance(value, Html) else Html(html.escape(visible(str(value))))
 
 
 def tag(name: str, *content: object, **attributes: str) -> Html:
@@ -46,7 +48,8 @@ def tag(name: str, *content: object, **attributes: str) -> Html:
         The element with its content.
     """
     given = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{html.escape(value)}"' for key, value in attributes.items()
+        f' {key.rstrip("_").replace("_", "-")}="{html.escape(visible(value))}"'
+        for key, value in attributes.items()
     )
     return Html(f"<{name}{given}>{''.join(esc(part) for part in content)}</{name}>")
 

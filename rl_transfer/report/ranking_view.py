@@ -150,7 +150,7 @@ def _table(entry: SourceRanking) -> Html:
                 interval_text(found.tau),
                 interval_text(found.regret, signed=False),
                 interval_text(found.regret_share, signed=False, digits=2),
-                "" if control else f"{figure_text(each.adjusted_p)}",
+                "" if control else words.p_value(each.adjusted_p),
                 "; ".join(missing + dropped),
             ]
         )

@@ -233,7 +233,7 @@ def _policies(cell: Cell, matrix: Matrix) -> Html:
 def _tests(cell: Cell, matrix: Matrix) -> Html:
     rows, why = [], []
     for name, entry in cell.comparisons.items():
-        adjusted = "outside the family" if math.isnan(entry.adjusted_p) else f"{entry.adjusted_p:.3g}"
+        adjusted = "outside the family" if math.isnan(entry.adjusted_p) else words.p_value(entry.adjusted_p)
         because = "; ".join(
             text
             for text in (
@@ -250,9 +250,9 @@ def _tests(cell: Cell, matrix: Matrix) -> Html:
             [
                 METRICS[name].claim,
                 verdict_span(entry, "", matrix),
-                "–" if math.isnan(entry.p) else f"{entry.p:.3g}",
+                words.p_value(entry.p),
                 adjusted,
-                "–" if math.isnan(entry.equivalence_p) else f"{entry.equivalence_p:.3g}",
+                words.p_value(entry.equivalence_p),
                 figure_text(entry.improvement),
                 figure_text(entry.hedges_g, signed=True),
                 interval_text(entry.raw, digits=words.digits(matrix.labels)),
@@ -285,7 +285,7 @@ def telescope_table(cell: Cell, matrix: Matrix) -> Html:
                     *(
                         text
                         for part in (check.knowledge, check.rest)
-                        for text in (_part(part, entry, matrix), figure_text(part.p))
+                        for text in (_part(part, entry, matrix), words.p_value(part.p))
                     ),
                     check.problem or finding(entry),
                 ]

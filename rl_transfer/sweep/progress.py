@@ -13,7 +13,7 @@ from rich.text import Text
 
 from rl_transfer.results import Labels
 from rl_transfer.sweep.scheduler import Event, State
-from rl_transfer.wording import clock
+from rl_transfer.wording import clock, visible
 
 LINE_SECONDS = 10.0
 PANEL_SECONDS = 0.25
@@ -105,7 +105,7 @@ def _panel(state: State, labels: Labels) -> RenderableType:
             "" if score is None else f"{labels.short_measure} {score:,.4g}",
         )
     failures = [
-        Text(f"failed: {state.graph.label(each)}: {reason.splitlines()[0]}", style="red")
+        Text(f"failed: {state.graph.label(each)}: {visible(reason.splitlines()[0])}", style="red")
         for each, reason in list(state.failed.items())[-3:]
     ]
     bar = ProgressBar(total=max(state.steps_planned, 1), completed=state.steps_done(), width=60)

@@ -11,6 +11,7 @@ import pytest
 from analysis.synthetic import SyntheticSweep
 from report.test_page import check
 from rl_transfer.analysis.inputs import Sweep, read_sweep
+from rl_transfer.cli.common import say
 from rl_transfer.report import write_report
 from rl_transfer.report.logs import log_block, log_tail
 from rl_transfer.report.provenance_view import provenance_section
@@ -18,6 +19,7 @@ from rl_transfer.report.runs_view import FAILURE_LINES, made_of, settings_text
 from rl_transfer.results.manifest import write_config
 from rl_transfer.results.portraits import Portrait, Portraits, write_portraits
 from rl_transfer.spec import digest
+from support.cli import calling
 from support.records import change_manifest, change_record
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x64\0\0\0\x64"
@@ -42,6 +44,8 @@ def told(tmp_path_factory):
     folder = SyntheticSweep(failed=[FAILED]).write(tmp_path_factory.mktemp("told") / "sweep")
     lines = [f"line {n}" for n in range(100)] + [HOSTILE]
     (folder / "runs" / FAILED / "log.txt").write_text("\n".join(lines))
+    failure = {"message": f"ValueError: \x1b]0;owned\x07boom\x1b[2J {HOSTILE}\nmore"}
+    (folder / "runs" / FAILED / "failure.json").write_text(json.dumps(failure))
     whole = {"plan": PLAN, "provenance": PROVENANCE, "started": "2026-11-26T16:27:40+00:00",
              "finished": "2026-11-26T16:29:40+00:00", "cpu_seconds": 3600.0,
              "frozen": {"parts": ["policy_trunk"], "digest_before": "a", "digest_after": "a"}}  # fmt: skip
@@ -52,8 +56,11 @@ def told(tmp_path_factory):
     write_portraits(folder, Portraits("key", {"longer-pole": longer, "weaker-motor": weaker}, sources))
     write_config(folder, CONFIG_TEXT)
     change_manifest(folder, config_yaml=digest(CONFIG_TEXT, 64))
-    page = write_report(folder).page
-    return SimpleNamespace(folder=folder, page=page, text=" ".join(check(page).text), html=page.read_text())
+    paths = write_report(folder)
+    page, table = paths.page, paths.table
+    return SimpleNamespace(
+        folder=folder, table=table, page=page, text=" ".join(check(page).text), html=page.read_text()
+    )
 
 
 def test_targets_are_told_with_base_and_target_side_by_side(told):
@@ -75,6 +82,16 @@ def test_a_failed_run_is_shown_with_the_end_of_its_log(told):
     assert "<script>alert" not in told.html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in told.html
     assert "\x1b" not in told.html
+
+
+def test_what_a_run_says_of_its_failure_commands_no_terminal(told, capfd):
+    say(told.table)
+    said = capfd.readouterr().out
+    listed = calling(capfd)("runs", "list", str(told.folder))
+    for text in (said, listed.out):
+        assert "ValueError: boom" in " ".join(text.split())
+        assert "\x1b" not in text
+        assert "owned" not in text
 
 
 def test_the_page_says_where_it_comes_from_and_how_to_do_it_again(told):
