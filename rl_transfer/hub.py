@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: whether it can be reached, and folders that are sent there."""
+"""The Hugging Face Hub: whether it can be reached, files that are fetched, folders that are sent there."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ SCHEME = "hf://"
 ANSWER_SECONDS = 3.0
 """How long the Hub may take to accept a connection; its own library would try for most of a minute."""
 
+_BUNDLE = ("bundle.json", "tensors.safetensors")
+_REPOSITORY = re.compile(r"hf://(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 _MOST_BYTES = 2**23
 _BESIDE = frozenset({".gitattributes", "README.md"})
 """What a repository has that was made on the Hub's own page."""
@@ -169,6 +171,77 @@ class HubTarget:
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise BundleError(f"{self.repository} cannot be written: {reason}") from None
+
+
+def fetch_bundle(address: str) -> Path | None:
+    """Download the bundle of a repository that has one of ours, or find it in the local cache.
+
+    Args:
+        address: ``hf://org/repository[@revision]``; one that names a file means that file.
+
+    Returns:
+        A folder with the bundle; None where the repository has none, or offline where nobody knows.
+
+    Raises:
+        BundleError: the repository has half of a bundle, or its other half cannot be had.
+    """
+    found = _REPOSITORY.fullmatch(address)
+    if found is None:
+        return None
+    try:
+        described = download(found["repository"], _BUNDLE[0], found["revision"])
+    except BundleError:
+        return None  # the zip is asked for next, and its error tells
+    if described is None:
+        return None
+    for name in _BUNDLE[1:]:
+        if download(found["repository"], name, found["revision"]) is None:
+            raise BundleError(f"{found['repository']} on the Hub has a {_BUNDLE[0]}, but no {name}")
+    return described.parent
+
+
+def download(repository: str, name: str, revision: str | None) -> Path | None:
+    """Download a file of a repository of models, or find it in the local cache.
+
+    Args:
+        repository: ``user/repository``.
+        name: of the file.
+        revision: branch, tag or commit; None: the newest.
+
+    Returns:
+        Its path in the cache; None where the repository has no such file.
+
+    Raises:
+        MissingExtraError: huggingface_hub is not installed.
+        BundleError: there is no such repository or revision, or the file cannot be had.
+    """
+    hub = _library()
+    errors = hub.errors
+    try:
+        offline = not answers(hub.constants.ENDPOINT)
+        return Path(hub.hf_hub_download(repository, name, revision=revision, local_files_only=offline))
+    except errors.LocalEntryNotFoundError:
+        if _known_absent(hub, repository, name, revision):
+            return None
+        raise BundleError(
+            f"{name} of {repository} is not in the local cache, and the Hub cannot be reached; "
+            "try again with a connection, or download the files and give the zip's path"
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise BundleError(f"there is no public repository {repository} on the Hub") from None
+    except errors.RevisionNotFoundError:
+        raise BundleError(f"{repository} on the Hub has no revision {revision!r}") from None
+    except errors.EntryNotFoundError:
+        return None
+    except (OSError, ValueError) as error:  # refused access, broken downloads, malformed names
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise BundleError(f"{name} of {repository} cannot be downloaded from the Hub: {reason}") from None
+
+
+def _known_absent(hub: ModuleType, repository: str, name: str, revision: str | None) -> bool:
+    """Whether the cache remembers that the repository has no such file."""
+    found = hub.try_to_load_from_cache(repository, name, revision=revision)
+    return found is not None and not isinstance(found, str)
 
 
 def _library() -> ModuleType:

@@ -26,8 +26,8 @@ ROOMS = {
         "scipy", "numba", "onnx", "onnxscript", "onnxruntime",
     },
     "supervised": {
-        "rl_transfer.frame", "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "torch", "numpy",
-        "PIL",
+        "rl_transfer.frame", "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "rl_transfer.hub",
+        "torch", "numpy", "PIL",
     },
     "image": {
         "rl_transfer.frame", "rl_transfer.supervised", "rl_transfer.core", "rl_transfer.spec",
@@ -36,9 +36,10 @@ ROOMS = {
     },
     "text": {
         "rl_transfer.frame", "rl_transfer.supervised", "rl_transfer.core", "rl_transfer.spec",
-        "torch", "transformers", "tokenizers", "sklearn", "numpy", "PIL", "safetensors",
+        "rl_transfer.results", "torch", "transformers", "tokenizers", "sklearn", "numpy", "PIL",
+        "safetensors",
     },
-    "sweep": {"rl_transfer.frame", "rl_transfer.spec", "rl_transfer.results", "rich"},
+    "sweep": {"rl_transfer.frame", "rl_transfer.spec", "rl_transfer.results", "rl_transfer.hub", "rich"},
     "analysis": {"rl_transfer.spec", "rl_transfer.results", "numpy"},
     "api": {
         "rl_transfer.sweep", "rl_transfer.frame", "rl_transfer.tracking", "rl_transfer.hub",
@@ -61,11 +62,11 @@ SUB_ROOMS = {
         "figures", "splits", "classifier", "kind", "batches", "evaluate", "bundle",
         "sources", "measures", "seen", "series", "translate", "optimizers", "matching", "transfer", "loop",
         "curve", "features", "alignment", "realign", "probe", "diagnosis", "gaps", "checkpoint", "training",
-        "scores", "run", "preflight", "room",
+        "scores", "run", "preflight", "publishing", "room",
     ),
     "rl_transfer.image": (
         "preprocessing", "heads", "parts", "resnet", "backbones", "checkpoints", "weight_files", "weights",
-        "keras_library", "keras_graph", "keras_network", "data", "pictures", "room",
+        "keras_library", "keras_graph", "keras_network", "data", "pictures", "plain", "room",
     ),
     "rl_transfer.text": ("fetch", "tokens", "encoders", "data", "pictures", "room"),
 }  # fmt: skip

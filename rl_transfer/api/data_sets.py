@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from rl_transfer.api.publishing import CARD, checked_licence, new_folder, refuse_private_folder
+from rl_transfer.api.cards import CARD
+from rl_transfer.api.publishing import checked_licence, new_folder, refuse_private_folder
 from rl_transfer.api.repositories import TABLES
 from rl_transfer.api.results import SweepResults, Table, load_sweep
 from rl_transfer.errors import ConfigError, RLTransferError
 from rl_transfer.frame import Say, silent
 from rl_transfer.hub import SCHEME, HubTarget
 from rl_transfer.report.data_card import csv_of, data_card
-from rl_transfer.report.model_card import literal
+from rl_transfer.report.markdown import literal
 from rl_transfer.results.files import file_digest
 from rl_transfer.spec import JsonObject, RLSuite, parse
 from rl_transfer.spec.engine import SB3

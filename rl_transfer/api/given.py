@@ -172,20 +172,19 @@ def check_say(given: object) -> None:
         raise ConfigError(f"say={_short(given)}: expected a function that takes a line, such as print")
 
 
-def check_whole(name: str, given: object, least: int, *, needed: bool = False) -> None:
+def check_whole(name: str, given: object, least: int) -> None:
     """Refuse what is no whole number, or too small.
 
     Args:
         name: of the argument.
         given: its value; None: nothing was given.
         least: the smallest that it may be.
-        needed: whether one must be given.
 
     Raises:
         ConfigError: it is something else.
     """
     whole = not isinstance(given, bool) and isinstance(given, Integral) and int(given) >= least
-    if not whole and (needed or given is not None):
+    if not whole and given is not None:
         raise ConfigError(f"{name}={_short(given)}: expected a whole number, {least} or more")
 
 

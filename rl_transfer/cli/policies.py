@@ -136,16 +136,20 @@ def publish(
     target: Annotated[str, typer.Argument(help="The new folder, or hf://user/repository (extra hub).")],
     license: License = None,
     episodes: Annotated[
-        int, typer.Option(min=0, help="Number of seeded episodes for the card's score; 0: none.")
-    ] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Root seed of the episodes.")] = 0,
-    onnx: Annotated[bool, typer.Option("--onnx", help="Write it as an ONNX graph too (extra onnx).")] = False,
+        int | None,
+        typer.Option(min=0, help="Number of seeded episodes for a policy's score; 0: none; default: 100."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Root seed of the episodes; default: 0.")] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Write a policy as an ONNX graph too (extra onnx).")
+    ] = False,
     private: Private = False,
     module: Modules = None,
 ) -> None:
-    """Write a policy for others: bundle, Stable-Baselines3 zip, config, a model card with its scores.
+    """Write a policy or classifier for others: bundle, config, a model card with its scores.
 
-    Of a run in a sweep the card tells the verdict. The folder is a source like any bundle.
+    Of a policy also the zip of Stable-Baselines3; of a run in a sweep the card tells the verdict. The
+    folder is a source like any bundle.
 
     Example: rl-transfer policies publish results/quickstart:longer-pole/fine-tune/0 my-agent --license mit
     """

@@ -4,7 +4,7 @@ The stages that need torch (``run``, ``initial``, ``freezing``) are imported by 
 a command line that only reads a config starts at once.
 """
 
-from rl_transfer.frame.bundles import bundle_folder, run_identity, source_problem
+from rl_transfer.frame.bundles import bundle_folder, copy_bundle, run_identity, source_problem
 from rl_transfer.frame.preflight import located
 from rl_transfer.frame.room import (
     MEMORY,
@@ -28,6 +28,7 @@ __all__ = [
     "Room",
     "Say",
     "bundle_folder",
+    "copy_bundle",
     "located",
     "run_identity",
     "silent",

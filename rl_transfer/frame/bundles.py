@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from rl_transfer.errors import BundleError, StoreError
 from rl_transfer.results import RunFolder, find_run, run_of_bundle
 from rl_transfer.results.address import run_at
+
+BUNDLE_FILES = ("bundle.json", "tensors.safetensors")
 
 
 def bundle_folder(path: Path, *, hint: str = "") -> Path:
@@ -85,3 +88,22 @@ def source_problem(run: RunFolder) -> str | None:
     except BundleError as error:
         return f"damaged: {error.message.rstrip('.')}"
     return None
+
+
+def copy_bundle(bundle: Path, folder: Path, digest: str) -> None:
+    """Copy a bundle byte for byte.
+
+    Args:
+        bundle: its folder.
+        folder: gets its files; it exists.
+        digest: that the bundle had when it was read.
+
+    Raises:
+        BundleError: it has another one by now, or was damaged.
+    """
+    from rl_transfer.core import verify_bundle  # heavy
+
+    for name in BUNDLE_FILES:
+        shutil.copyfile(bundle / name, folder / name)
+    if verify_bundle(folder) != digest:
+        raise BundleError(f"{bundle} was changed while it was read; publish it again")

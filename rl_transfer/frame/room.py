@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 from rl_transfer.frame.scores import ScoringRequest, SourceScores
 from rl_transfer.results import Labels, RunFolder
 from rl_transfer.results.portraits import Portraits
-from rl_transfer.results.published import PublishedPolicy
+from rl_transfer.results.published import Published
 from rl_transfer.spec import Environment, MatrixConfig
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.experiment import RunConfig
@@ -250,8 +250,8 @@ class Room(Protocol[RunT, SuiteT]):
             RLTransferError: it cannot be read, or measured on that.
         """
 
-    def publish(self, argument: str, folder: Path, onnx: bool) -> PublishedPolicy:
-        """Write a policy as files that others load.
+    def publish(self, argument: str, folder: Path, onnx: bool) -> Published:
+        """Write a policy or classifier as files that others load.
 
         Args:
             argument: bundle, run folder, or an address of a run.
@@ -262,7 +262,7 @@ class Room(Protocol[RunT, SuiteT]):
             What was written, and of what.
 
         Raises:
-            RLTransferError: it cannot be read, or nothing of its kind is published.
+            RLTransferError: it cannot be read, or no graph of it is written.
         """
 
     def score_sources(

@@ -18,8 +18,10 @@ from rl_transfer.image.data.sets import open_images
 from rl_transfer.image.keras_network import build_classifier as build_keras_classifier
 from rl_transfer.image.keras_network import load_pretrained as load_pretrained_keras
 from rl_transfer.image.pictures import prediction_grid
+from rl_transfer.image.plain import plain_loading
 from rl_transfer.image.preprocessing import ImagePreprocessing
 from rl_transfer.image.weights import load_pretrained
+from rl_transfer.results.published import PlainLoading
 from rl_transfer.results.versions import PICTURES
 from rl_transfer.spec.base import Frozen, Json
 from rl_transfer.spec.image import ImageRun
@@ -50,6 +52,7 @@ class ImageKind(DataKind):
     classifier = "an image classifier"
     run_type = ImageRun
     libraries = (*PICTURES, "keras")
+    hub_task = "image-classification"
 
     def read_data(self, data: LabelledData, key: str) -> OpenedData:
         """The images of a data set, found and counted.
@@ -128,6 +131,14 @@ class ImageKind(DataKind):
             return None
         name, _, weights = address.partition(":")
         return self.load_pretrained(named_model(name), named_weights(weights or "DEFAULT"))
+
+    def elsewhere(self, network: Network) -> PlainLoading:
+        """How torchvision or timm alone load it, where their own network has the same tensors.
+
+        Args:
+            network: as its bundle describes it.
+        """
+        return plain_loading(network) or super().elsewhere(network)
 
     def augmentation(self, training: SupervisedTraining, preprocessing: Preprocessing) -> Augmentation | None:
         """Random crops, flips, turns, shifts, brightness and contrast, where any is asked for.

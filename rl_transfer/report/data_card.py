@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.analysis.words import headlines, notes
-from rl_transfer.report.model_card import NO_LICENCE, literal, table
+from rl_transfer.report.markdown import literal, table
+from rl_transfer.report.run_card import NO_LICENCE
 from rl_transfer.report.verdict_text import unmarked
 from rl_transfer.spec import JsonObject
 from rl_transfer.spec.base import Json

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rl_transfer.core import verify_bundle
-from rl_transfer.errors import BundleError
-from rl_transfer.frame import bundle_folder
+from rl_transfer.frame import bundle_folder, copy_bundle
 from rl_transfer.results.published import PublishedPolicy
 from rl_transfer.rl.environments import spaces
 from rl_transfer.rl.environments.described import as_spec
@@ -23,7 +20,7 @@ from rl_transfer_envs import EnvError, canonical
 from rl_transfer_envs.show.catalogue import show_rows
 
 IMPORT_HINT = "A foreign policy is brought in first: `rl-transfer policies import`"
-BUNDLE_FILES = {
+FILES = {
     "bundle.json": "what the policy is: network, spaces, environment, training",
     "tensors.safetensors": "its weights and normalisation statistics",
 }
@@ -46,10 +43,7 @@ def publish_policy(argument: str, folder: Path, onnx: bool) -> PublishedPolicy:
     """
     bundle = bundle_folder(Path(argument), hint=IMPORT_HINT)
     policy = load_policy(bundle)
-    for name in BUNDLE_FILES:
-        shutil.copyfile(bundle / name, folder / name)
-    if verify_bundle(folder) != policy.digest:
-        raise BundleError(f"{bundle} was changed while it was read; publish it again")
+    copy_bundle(bundle, folder, policy.digest)
     found = _with_zip(_described(policy), policy, folder)
     return _with_graph(found, folder) if onnx else found
 
@@ -68,7 +62,7 @@ def _described(policy: Policy) -> PublishedPolicy:
         parameters=sum(each.numel() for each in policy.module.parameters()),
         steps=policy.metadata.get("training", {}).get("total_steps"),
         digest=policy.digest,
-        files=BUNDLE_FILES,
+        files=FILES,
         sb3=None,
         vec_normalize=None,
         onnx=None,

@@ -12,6 +12,7 @@ from rl_transfer.core import described_bundle, save_bundle
 from rl_transfer.core.limits import no_larger_than
 from rl_transfer.errors import BundleError
 from rl_transfer.frame import bundle_folder
+from rl_transfer.hub import SCHEME, fetch_bundle
 from rl_transfer.spec.base import Frozen, Json
 from rl_transfer.supervised.classifier import Classifier, Network
 from rl_transfer.supervised.kind import DataKind
@@ -19,6 +20,22 @@ from rl_transfer.supervised.kind import DataKind
 WEIGHTS_HINT = (
     "Weights from a file or a library are named in the config of `rl-transfer train`, under the key weights"
 )
+
+
+def place_of(argument: str) -> Path:
+    """Where a bundle lies that somebody names; one on the Hugging Face Hub is fetched.
+
+    Args:
+        argument: a path, an address of a run, or ``hf://user/repository``.
+
+    Returns:
+        A path that may or may not exist.
+
+    Raises:
+        BundleError: the repository has half of a bundle.
+        MissingExtraError: huggingface_hub is needed and not installed.
+    """
+    return (fetch_bundle(argument) if argument.startswith(SCHEME) else None) or Path(argument)
 
 
 def save_network(

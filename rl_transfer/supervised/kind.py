@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from rl_transfer.errors import TransferError
 from rl_transfer.results import library_versions
+from rl_transfer.results.published import PlainLoading
 from rl_transfer.results.versions import CLASSIFIERS
 from rl_transfer.spec.base import Frozen, Json
 from rl_transfer.spec.labelled import LabelledData
@@ -86,6 +87,7 @@ class DataKind(ABC):
         run_type: the config of its runs, which reads its data and models.
         libraries: distributions beside torch and numpy whose version can change a result.
         refused: strategy verb → why these classifiers cannot follow it.
+        hub_task: what the Hugging Face Hub calls what they do: ``image-classification``; empty: nothing.
     """
 
     name: ClassVar[str]
@@ -94,6 +96,7 @@ class DataKind(ABC):
     run_type: ClassVar[type[SupervisedRun]]
     libraries: ClassVar[tuple[str, ...]] = ()
     refused: ClassVar[Mapping[str, str]] = {}
+    hub_task: ClassVar[str] = ""
 
     @abstractmethod
     def read_data(self, data: LabelledData, key: str) -> OpenedData:
@@ -218,6 +221,20 @@ class DataKind(ABC):
             Name → RGB picture [height, width, 3], for TensorBoard.
         """
         return {}
+
+    def elsewhere(self, network: Network) -> PlainLoading:
+        """What other libraries load of a published classifier.
+
+        Args:
+            network: as its bundle describes it.
+
+        Returns:
+            Nothing, unless a kind of data knows better.
+        """
+        return PlainLoading(
+            "Without this package: `safetensors.torch.load_file` reads `tensors.safetensors`, and "
+            "`bundle.json` describes the network; lines that build it elsewhere are not provided."
+        )
 
     def open_data(self, data: LabelledData, key: str = "data") -> OpenedData:
         """Open a data set and keep the classes that its config names.

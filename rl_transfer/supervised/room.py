@@ -24,7 +24,7 @@ from rl_transfer.frame import (
 from rl_transfer.frame.scores import ScoringRequest, SourceScores
 from rl_transfer.results import ACCURACY_DIGITS, Labels, RunFolder
 from rl_transfer.results.portraits import Portraits
-from rl_transfer.results.published import PublishedPolicy
+from rl_transfer.results.published import PublishedClassifier
 from rl_transfer.spec import locate
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.labelled import LabelledData
@@ -33,7 +33,7 @@ from rl_transfer.spec.optimization import SupervisedEvaluation, SupervisedTraini
 from rl_transfer.spec.supervised import SupervisedRun, SupervisedSuite
 from rl_transfer.spec.yaml_map import Document, Place, read_yaml
 from rl_transfer.supervised.batches import Batches
-from rl_transfer.supervised.bundle import WEIGHTS_HINT, load_network
+from rl_transfer.supervised.bundle import WEIGHTS_HINT, load_network, place_of
 from rl_transfer.supervised.classifier import Network, Preprocessing
 from rl_transfer.supervised.data import LabelledSet
 from rl_transfer.supervised.evaluate import measuring, predict
@@ -41,6 +41,7 @@ from rl_transfer.supervised.kind import DataKind
 from rl_transfer.supervised.loop import choose_device
 from rl_transfer.supervised.predictions import Predictions, named_accuracy, per_class, speaks_of
 from rl_transfer.supervised.preflight import preflight
+from rl_transfer.supervised.publishing import publish_classifier
 from rl_transfer.supervised.realign import UNLABELLED, realign
 from rl_transfer.supervised.run import execute
 from rl_transfer.supervised.scores import LabelledTarget, score_network
@@ -138,7 +139,7 @@ class SupervisedRoom:
             BundleError: there is no such network, or its bundle cannot be read.
             ConfigError: no weights are published at that address.
         """
-        path = Path(argument)
+        path = place_of(argument)
         network = None if path.exists() else self.kind.find_pretrained(argument)
         if network is None:
             folder = bundle_folder(path, hint=WEIGHTS_HINT)
@@ -164,7 +165,7 @@ class SupervisedRoom:
         self._refuse(
             argument, "its bundle tells everything", {"--env": hints.env, "--algorithm": hints.algorithm}
         )
-        network = load_network(self.kind, Path(argument))
+        network = load_network(self.kind, place_of(argument))
         return inventory(network.parts, network.state)
 
     def evaluate(self, argument: str, request: EvaluationRequest) -> Measured:
@@ -188,24 +189,22 @@ class SupervisedRoom:
         )
         return self.measure(argument, self.named_data(request.data), request)
 
-    def publish(self, argument: str, folder: Path, onnx: bool) -> PublishedPolicy:
-        """Nothing: classifiers are not published.
+    def publish(self, argument: str, folder: Path, onnx: bool) -> PublishedClassifier:
+        """Write a bundled classifier as files that others load.
 
         Args:
-            argument: bundle or run folder.
-            folder: stays empty.
-            onnx: makes no difference.
+            argument: bundle, run folder, or an address of a run.
+            folder: an empty folder.
+            onnx: refused, graphs are written of policies only.
 
         Returns:
-            Never.
+            What was written, and of what.
 
         Raises:
-            ConfigError: always.
+            ConfigError: a graph is asked for.
+            BundleError: it cannot be read.
         """
-        raise ConfigError(
-            f"{argument} is {self.kind.classifier}; policies are published, classifiers are not. Its bundle "
-            "(bundle.json, tensors.safetensors) is what others need to go on from it"
-        )
+        return publish_classifier(self.kind, argument, folder, onnx)
 
     def score_sources(
         self, arguments: Sequence[str], request: ScoringRequest, say: Say = silent
@@ -231,8 +230,9 @@ class SupervisedRoom:
         found = []
         for argument in arguments:
             say(f"scoring {argument}")
-            network = None if Path(argument).exists() else self.kind.find_pretrained(argument)
-            found.append(score_network(network or load_network(self.kind, Path(argument)), target))
+            path = place_of(argument)
+            network = None if path.exists() else self.kind.find_pretrained(argument)
+            found.append(score_network(network or load_network(self.kind, path), target))
         return found
 
     def _refuse(self, argument: str, instead: str, options: Mapping[str, object]) -> None:
@@ -286,7 +286,7 @@ class SupervisedRoom:
             TransferError: nobody knows its data, or it cannot name the classes of these, or was
                 trained on all of them, or it cannot be aligned.
         """
-        network = load_network(self.kind, Path(bundle))
+        network = load_network(self.kind, place_of(bundle))
         trunk = self._trunk(request)
         try:
             found_items = measurable(self.kind, network, data)
@@ -350,7 +350,7 @@ class SupervisedRoom:
             )
         if request.trunk is None:
             return None
-        path = Path(request.trunk)
+        path = place_of(request.trunk)
         found = None if path.exists() else self.kind.find_pretrained(request.trunk)
         return found or load_network(self.kind, path)
 

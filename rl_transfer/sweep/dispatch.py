@@ -11,6 +11,7 @@ from pathlib import Path
 from rl_transfer.errors import BundleError, StoreError
 from rl_transfer.frame import Room, bundle_folder
 from rl_transfer.frame.provenance import adopt, origin
+from rl_transfer.hub import SCHEME, fetch_bundle
 from rl_transfer.results import RunFolder, read_json
 from rl_transfer.spec import MatrixConfig, RLRun, RLSuite, TrainConfig, TransferConfig
 from rl_transfer.spec.base import Json
@@ -65,8 +66,8 @@ def room(kind: str) -> Room[RunConfig, MatrixConfig]:
 def bundle_kind(argument: str) -> str:
     """The kind of the source that ``argument`` names.
 
-    Only a bundle's JSON is read. What is no bundle of ours, or says nothing, is left to the RL
-    room, which knows foreign policies and says what is wrong.
+    Only a bundle's JSON is read; that of a repository on the Hub is fetched. What is no bundle of ours, or
+    says nothing, is left to the RL room, which knows foreign policies and says what is wrong.
 
     Args:
         argument: what a person gave as a source: a bundle, a run folder, a file or an address.
@@ -78,7 +79,8 @@ def bundle_kind(argument: str) -> str:
         BundleError: the bundle says that it is of another kind.
     """
     try:
-        content = read_json(bundle_folder(Path(argument)) / "bundle.json")
+        fetched = fetch_bundle(argument) if argument.startswith(SCHEME) else None
+        content = read_json(bundle_folder(fetched or Path(argument)) / "bundle.json")
     except (StoreError, BundleError):
         return _kind_of_run(Path(argument))
     metadata = content.get("metadata") if isinstance(content, dict) else None

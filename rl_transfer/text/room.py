@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rl_transfer.errors import MissingExtraError
 from rl_transfer.frame import Room
+from rl_transfer.results.published import PlainLoading
 from rl_transfer.spec.base import Frozen, Json
 from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.spec.supervised import PretrainedWeights, SupervisedRun, SupervisedSuite
@@ -27,6 +28,26 @@ from rl_transfer.text.encoders import build_classifier, load_pretrained
 from rl_transfer.text.pictures import most_wrong
 from rl_transfer.text.tokens import TokenPreprocessing, library
 
+PLAIN = (
+    "import json",
+    "from pathlib import Path",
+    "",
+    "from safetensors.torch import load_file",
+    "from tokenizers import Tokenizer",
+    "from transformers import AutoConfig, AutoModel",
+    "",
+    'described = json.loads(Path("bundle.json").read_text())["metadata"]',
+    'tensors = load_file("tensors.safetensors")',
+    'architecture = dict(described["model"]["architecture"])',
+    'config = AutoConfig.for_model(architecture.pop("model_type"), **architecture)',
+    "encoder = AutoModel.from_config(config)",
+    "encoder.pooler = None",
+    'inner = {name[8:]: each for name, each in tensors.items() if name.startswith("encoder.")}',
+    "encoder.load_state_dict(inner)",
+    'tokenizer = Tokenizer.from_str(described["preprocessing"]["tokenizer"])',
+    'weight, bias = tensors["head.weight"], tensors["head.bias"]',
+)
+"""How transformers alone loads the encoder of a bundle."""
 MOST_COUNTED = 50_000
 """Texts to learn from beyond which word counts would take longer than the run."""
 
@@ -39,6 +60,7 @@ class TextKind(DataKind):
     classifier = "a text classifier"
     run_type = TextRun
     libraries = ("transformers", "tokenizers", "scikit-learn")
+    hub_task = "text-classification"
 
     def read_data(self, data: LabelledData, key: str) -> OpenedData:
         """The texts of a table or folder.
@@ -123,6 +145,21 @@ class TextKind(DataKind):
             model = linear.LogisticRegression(C=10.0, max_iter=1_000).fit(words, splits.train.labels)
             accuracy = model.score(vectorizer.transform(_texts(splits.test)), splits.test.labels)
         return ReferenceModel("TF-IDF with logistic regression", float(accuracy))
+
+    def elsewhere(self, network: Network) -> PlainLoading:
+        """How transformers alone loads the encoder; it knows no such head.
+
+        Args:
+            network: as its bundle describes it.
+        """
+        pooling = narrowed(network.model, TransformerConfig).pooling
+        pooled = "the mean over the tokens" if pooling == "mean" else "the first token"
+        return PlainLoading(
+            f"`AutoModelForSequenceClassification` does not load this folder: the head, one linear layer on "
+            f"{pooled} of the last hidden layer, is none of its own. With transformers alone, the encoder "
+            "without a pooler, its tokenizer, and the weights of the head:",
+            PLAIN,
+        )
 
     def draw(
         self, test: LabelledSet, predictions: Predictions, classes: Sequence[str], folder: Path

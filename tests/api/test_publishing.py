@@ -211,7 +211,7 @@ def test_what_cannot_be_published_is_refused_and_nothing_stays(trained: rt.Singl
         ({"episodes": -1}, "episodes=-1: expected a whole number, 0 or more"),
         ({"episodes": 1.5}, "episodes=1.5: expected a whole number"),
         ({"seed": -1}, "seed=-1: expected a whole number"),
-        ({"seed": None}, "seed=None: expected a whole number"),
+        ({"seed": "0"}, "seed='0': expected a whole number"),
         ({"onnx": "yes"}, "onnx='yes': expected True or False"),
         ({"private": True}, "private, and agent is a folder"),
         ({"say": None}, "say=None: expected a function"),

@@ -18,13 +18,13 @@ from torch import Tensor
 from rl_transfer.core import isolated, save_bundle
 from rl_transfer.core.archives import file_digest
 from rl_transfer.errors import BundleError, ConfigError
-from rl_transfer.hub import SCHEME
+from rl_transfer.hub import SCHEME, fetch_bundle
 from rl_transfer.results.address import is_address
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.traits import ALGORITHMS
 from rl_transfer.rl.sources.assembly import Known, assemble
 from rl_transfer.rl.sources.env_names import current, read_name, same_task
-from rl_transfer.rl.sources.hub import fetch, fetch_bundle
+from rl_transfer.rl.sources.hub import fetch
 from rl_transfer.rl.sources.sb3_zip import ForeignPolicy, read_zip
 from rl_transfer.rl.sources.tensor_files import SUFFIXES, read_tensor_file
 from rl_transfer.rl.sources.upbringing import CONFIG_NAME, masked, read_wrappers, still_inputs, wrapped

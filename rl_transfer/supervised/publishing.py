@@ -1,0 +1,89 @@
+"""A classifier as files that others load: its bundle, and what a card tells of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rl_transfer.errors import ConfigError
+from rl_transfer.frame import bundle_folder, copy_bundle
+from rl_transfer.results.published import PublishedClassifier
+from rl_transfer.spec.base import Json
+from rl_transfer.supervised.bundle import WEIGHTS_HINT, load_network
+from rl_transfer.supervised.classifier import Network
+from rl_transfer.supervised.kind import DataKind
+from rl_transfer.supervised.seen import KEY
+from rl_transfer.wording import shortened
+
+FILES = {
+    "bundle.json": "what the classifier is: network, preprocessing, classes, data, training",
+    "tensors.safetensors": "its weights",
+}
+
+
+def publish_classifier(kind: DataKind, argument: str, folder: Path, onnx: bool) -> PublishedClassifier:
+    """Write a classifier so that this package loads it.
+
+    Args:
+        kind: of its data.
+        argument: bundle, run folder, or an address such as ``results/x:digits/fine-tune/0``.
+        folder: an empty folder.
+        onnx: refused.
+
+    Returns:
+        What was written, and of what.
+
+    Raises:
+        ConfigError: a graph is asked for.
+        BundleError: there is no such bundle, or it was altered.
+    """
+    if onnx:
+        raise ConfigError(
+            f"--onnx: {argument} is {kind.classifier}, and graphs are written of policies only; leave it out"
+        )
+    bundle = bundle_folder(Path(argument), hint=WEIGHTS_HINT)
+    network = load_network(kind, bundle)
+    copy_bundle(bundle, folder, network.digest)
+    return _described(kind, network)
+
+
+def _described(kind: DataKind, network: Network) -> PublishedClassifier:
+    metadata, preprocessing = network.metadata, network.classifier.preprocessing
+    weights, score, seen = (metadata.get(name) for name in ("weights", "score", KEY))
+    shape = " × ".join(map(str, preprocessing.input_shape))
+    return PublishedClassifier(
+        parameters=sum(each.numel() for each in network.module.parameters()),
+        digest=network.digest,
+        files=FILES,
+        notes=[],
+        kind=kind.name,
+        classifier=kind.classifier,
+        items=kind.items,
+        task=kind.hub_task,
+        model=_in_short(network.model.plain()),
+        inputs=f"{shape}; {_settings(preprocessing.to_json())}",
+        classes=network.classes,
+        data=None if network.data is None else network.data.plain(),
+        seeds=_mapping(metadata.get("seeds")),
+        weights=weights if isinstance(weights, dict) else None,
+        score=float(score) if isinstance(score, int | float) else None,
+        seen=len(seen) if isinstance(seen, list) else None,
+        elsewhere=kind.elsewhere(network),
+    )
+
+
+def _in_short(model: Mapping[str, Json]) -> str:
+    """Its name, and what it says of its architecture: ``transformer bert``."""
+    architecture = model.get("architecture")
+    if isinstance(architecture, dict):
+        architecture = architecture.get("model_type") or architecture.get("class_name")
+    return " ".join(str(each) for each in (model["name"], architecture or model.get("application")) if each)
+
+
+def _settings(preprocessing: Mapping[str, Json]) -> str:
+    """What is done to items, without the texts of tokenizers."""
+    return ", ".join(f"{name} {shortened(str(value), 60)}" for name, value in preprocessing.items())
+
+
+def _mapping(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, dict) else {}
