@@ -148,7 +148,7 @@ def _runs(standing: Standing) -> Html:
     more = len(standing.running) - len(rows)
     return joined(
         [
-            table(["run", "progress", labels.short_measure, "last sign of life (UTC)"], rows),
+            table(["run", "progress", labels.short_measure, "last sign of life (UTC)"], rows, class_="cards"),
             tag("p", f"{more} more are running.", class_="muted") if more else "",
         ]
     )

@@ -10,12 +10,16 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from analysis.synthetic import QUICKSTART, SyntheticSweep
 from rl_transfer.analysis import analyse, read_sweep
-from rl_transfer.report import cell_curves, packing
+from rl_transfer.report import cell_curves, live, packing
 from rl_transfer.report import page as report_page
 from rl_transfer.report.beside import Beside
 from rl_transfer.report.document import document
+from rl_transfer.report.live import LivePage
 from rl_transfer.report.markup import Html
+from rl_transfer.results import RunFolder
+from rl_transfer.results.standing import Onlooker
 from support.browser import browsing, chromium
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -154,6 +158,36 @@ def test_axe_finds_nothing_serious(page: Page, width: int, scheme: Literal["ligh
     found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
     assert [(each["id"], each["nodes"][0]["html"], each["nodes"][0]["failureSummary"]) for each in found
             if each["impact"] in ("serious", "critical")] == []  # fmt: skip
+
+
+def test_the_page_of_a_sweep_that_runs_fits_a_small_screen_and_axe_finds_nothing_serious(
+    browser: BrowserContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    monkeypatch.setattr(live, "svg", lambda figure, name: "<svg></svg>")
+    running = "cartpole-longer-pole-fine-tune-2"
+    sweep = SyntheticSweep(
+        shapes={"longer-pole": QUICKSTART["longer-pole"]}, seeds=3, analysis={"bootstrap": 100},
+        unfinished=[running],
+    )  # fmt: skip
+    folder = sweep.write(tmp_path / "sweep")
+    (folder / "runs" / running / "spec.json").write_text("{}", encoding="utf-8")
+    RunFolder(folder / "runs" / running).beat(1024, 6144, 77.0)
+    written = LivePage(folder, 3600)
+    written.write(Onlooker(folder).look(), 83.0)
+    page = opened(browser, written.path)
+    resized(page, NARROW)
+    page.emulate_media(color_scheme="dark")
+    page.locator("details:has(> #cell-1) > summary").click()
+    page.locator(".own svg[role=img]").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW
+    row = page.locator("#section-running ~ .scroll tbody tr").first.locator("td").all()
+    assert len({box["x"] for each in row if (box := each.bounding_box())}) == 1, "a card"
+    assert paper(page) < 60
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    assert [each["nodes"][0] for each in found if each["impact"] in ("serious", "critical")] == []
+    page.close()
 
 
 def test_the_pictures_of_the_page_are_made_by_its_command(complete: Any, tmp_path: Path) -> None:
