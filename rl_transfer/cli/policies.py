@@ -153,9 +153,9 @@ def publish(
 
     Example: rl-transfer policies publish results/quickstart:longer-pole/fine-tune/0 my-agent --license mit
     """
-    from rl_transfer.frame import bundle_folder
+    from rl_transfer.frame import ONLY_BUNDLES, bundle_folder
 
-    bundle_folder(Path(policy))  # refused before anything heavy is imported
+    bundle_folder(Path(policy), hint=ONLY_BUNDLES)  # refused before anything heavy is imported
 
     from rl_transfer.api.publishing import publish
 

@@ -4,7 +4,7 @@ The stages that need torch (``run``, ``initial``, ``freezing``) are imported by 
 a command line that only reads a config starts at once.
 """
 
-from rl_transfer.frame.bundles import bundle_folder, copy_bundle, run_identity, source_problem
+from rl_transfer.frame.bundles import ONLY_BUNDLES, bundle_folder, copy_bundle, run_identity, source_problem
 from rl_transfer.frame.preflight import located
 from rl_transfer.frame.room import (
     MEMORY,
@@ -20,6 +20,7 @@ from rl_transfer.frame.room import (
 
 __all__ = [
     "MEMORY",
+    "ONLY_BUNDLES",
     "EvaluationRequest",
     "Facts",
     "FoundSource",

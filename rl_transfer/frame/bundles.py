@@ -9,6 +9,12 @@ from rl_transfer.errors import BundleError, StoreError
 from rl_transfer.results import RunFolder, find_run, run_of_bundle
 from rl_transfer.results.address import run_at
 
+ONLY_BUNDLES = (
+    "A foreign policy is brought in first (`rl-transfer policies import`), weights of a library by a run "
+    "that trains or transfers from them"
+)
+"""What errors say where a bundle is to be published and something else was named."""
+
 BUNDLE_FILES = ("bundle.json", "tensors.safetensors")
 
 

@@ -205,7 +205,7 @@ def _data(card: ClassifierCard) -> Iterator[str]:
 
 def _placeless(key: str, value: Json) -> str:
     """A setting of the data; of a path its last name."""
-    return str(value).rstrip("/").rpartition("/")[2] if key in ("path", "root") else str(value)
+    return str(value).rstrip("/").rpartition("/")[2] if key in ("path", "root", "file") else str(value)
 
 
 def _counts(record: JsonObject | None, items: str) -> Iterator[tuple[str, str]]:
@@ -222,7 +222,8 @@ def _weights(card: ClassifierCard) -> Iterator[str]:
     """What began with somebody else's weights."""
     given = card.classifier.weights or ((card.record or {}).get("spec") or {}).get("weights")
     if given:
-        said = ", ".join(f"{key}: {value}" for key, value in given.items() if value is not None)
+        told = {key: _placeless(key, value) for key, value in given.items() if value not in (None, False)}
+        said = ", ".join(f"{key}: {value}" for key, value in told.items())
         what = "It consists of" if card.classifier.weights else "Training began with"
         yield f"{what} weights from elsewhere ({unmarked(said)}); their licence holds beside any given here."
 

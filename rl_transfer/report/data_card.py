@@ -12,6 +12,7 @@ from rl_transfer.analysis.words import headlines, notes
 from rl_transfer.report.markdown import literal, table
 from rl_transfer.report.run_card import NO_LICENCE
 from rl_transfer.report.verdict_text import unmarked
+from rl_transfer.results.labels import PLAYED
 from rl_transfer.spec import JsonObject
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.yaml_text import yaml_text
@@ -39,7 +40,7 @@ COLUMNS = {
     "high": "upper end of the confidence interval",
     "n": "runs that it rests on",
     "bound": "≥, ≤ or ≷ where the figure is a mere bound",
-    "score_mean": "the same as a normalised score: 0 is the random policy, 1 the reference",
+    "score_mean": "the same as a normalised score: 0 is chance (the random policy), 1 the reference",
     "score_low": "lower end of its interval",
     "score_high": "upper end of its interval",
     "verdict": "positive, negative, equivalent or inconclusive, against the baseline",
@@ -109,7 +110,10 @@ def data_card(
     """
     header: dict[str, Json] = {
         "pretty_name": f"{matrix.name}: a transfer matrix",
-        "tags": ["reinforcement-learning", "transfer-learning", "rl-transfer", SWEEP_TAG, "tabular"],
+        "tags": [
+            *(["reinforcement-learning"] if matrix.labels.network == PLAYED.network else []),
+            *("transfer-learning", "rl-transfer", SWEEP_TAG, "tabular"),
+        ],
         "configs": [{"config_name": name, "data_files": f"{name}.csv"} for name in columns],
     }
     if licence is not None:

@@ -126,8 +126,8 @@ def training(card: RunCard, network: str) -> Iterator[str]:
         verb = "transfer" if card.is_transfer else "train"
         given, what = (" --source SOURCE", ", from the source below") if card.is_transfer else ("", "")
         again = f"The same run again, under the same id{what}: `rl-transfer {verb} ./{card.config}{given}`."
-        data = " The data must lie where it says, with the same content." if spec.get("data") else ""
-        yield again + data
+        files = " Data and weights must lie where it says, with the same content."
+        yield again + (files if spec.get("data") else "")
 
 
 def _commit(git: Json) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rl_transfer.frame import bundle_folder, copy_bundle
+from rl_transfer.frame import ONLY_BUNDLES, bundle_folder, copy_bundle
 from rl_transfer.results.published import PublishedPolicy
 from rl_transfer.rl.environments import spaces
 from rl_transfer.rl.environments.described import as_spec
@@ -19,7 +19,6 @@ from rl_transfer.spec.base import Json
 from rl_transfer_envs import EnvError, canonical
 from rl_transfer_envs.show.catalogue import show_rows
 
-IMPORT_HINT = "A foreign policy is brought in first: `rl-transfer policies import`"
 FILES = {
     "bundle.json": "what the policy is: network, spaces, environment, training",
     "tensors.safetensors": "its weights and normalisation statistics",
@@ -41,7 +40,7 @@ def publish_policy(argument: str, folder: Path, onnx: bool) -> PublishedPolicy:
         BundleError: there is no such bundle, it was altered, or no graph of it acts like it.
         MissingExtraError: the libraries of ONNX are not installed.
     """
-    bundle = bundle_folder(Path(argument), hint=IMPORT_HINT)
+    bundle = bundle_folder(Path(argument), hint=ONLY_BUNDLES)
     policy = load_policy(bundle)
     copy_bundle(bundle, folder, policy.digest)
     found = _with_zip(_described(policy), policy, folder)

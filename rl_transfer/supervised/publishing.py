@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rl_transfer.errors import ConfigError
-from rl_transfer.frame import bundle_folder, copy_bundle
+from rl_transfer.frame import ONLY_BUNDLES, bundle_folder, copy_bundle
 from rl_transfer.results.published import PublishedClassifier
 from rl_transfer.spec.base import Json
-from rl_transfer.supervised.bundle import WEIGHTS_HINT, load_network
+from rl_transfer.supervised.bundle import load_network
 from rl_transfer.supervised.classifier import Network
 from rl_transfer.supervised.kind import DataKind
 from rl_transfer.supervised.seen import KEY
@@ -41,7 +41,7 @@ def publish_classifier(kind: DataKind, argument: str, folder: Path, onnx: bool) 
         raise ConfigError(
             f"--onnx: {argument} is {kind.classifier}, and graphs are written of policies only; leave it out"
         )
-    bundle = bundle_folder(Path(argument), hint=WEIGHTS_HINT)
+    bundle = bundle_folder(Path(argument), hint=ONLY_BUNDLES)
     network = load_network(kind, bundle)
     copy_bundle(bundle, folder, network.digest)
     return _described(kind, network)

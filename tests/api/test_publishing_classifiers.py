@@ -13,6 +13,7 @@ import torch
 from huggingface_hub import ModelCard as HubCard
 
 import rl_transfer as rt
+from rl_transfer.api.data_sets import publish_sweep
 from rl_transfer.api.given import read_config
 from rl_transfer.core import load_bundle
 from rl_transfer.errors import BundleError, ConfigError
@@ -108,7 +109,7 @@ def test_the_folder_is_the_classifier(
 def test_the_config_makes_the_run_again(published: Path, trained: rt.SingleRun) -> None:
     again = read_config(published / "config.yaml", TRAIN, "train", None).config
     assert run_id(again.run()) == trained.id
-    assert "`rl-transfer train ./config.yaml`. The data must lie where it says" in text_of(published)
+    assert "`rl-transfer train ./config.yaml`. Data and weights must lie where it says" in text_of(published)
 
 
 def test_the_header_is_what_the_hub_reads(published: Path) -> None:
@@ -173,6 +174,13 @@ def test_after_a_sweep_the_card_has_the_verdict_and_what_its_controls_say(
     assert run_id(again.transfer_run(source)) == record["id"]
 
 
+def test_the_data_set_of_its_sweep_is_none_of_reinforcement_learning(swept: Path, tmp_path: Path) -> None:
+    publish_sweep(swept, tmp_path / "data", None)
+    header = text_of(tmp_path / "data").split("---\n")[1]
+    assert "reinforcement-learning" not in header
+    assert "- transfer-learning" in header
+
+
 def test_a_transfer_of_no_sweep_has_no_verdict(trained: rt.SingleRun, place: Path, tmp_path: Path) -> None:
     away = {"name": "arrays", "path": str(place / "inverted.npz")}
     run = rt.transfer(trained, config(place, data=away), output=tmp_path / "x", events=False)
@@ -210,6 +218,7 @@ def test_what_only_policies_have_is_refused(
             rt.publish(trained, tmp_path / "a", **options)
     bad = calling(capfd)("policies", "publish", "torchvision/resnet18", str(tmp_path / "a"))
     assert bad.code == BundleError.exit_code
+    assert "weights of a library by a run that trains or transfers from them" in " ".join(bad.err.split())
     assert not [*tmp_path.iterdir()]
 
 
