@@ -66,7 +66,8 @@ SUB_ROOMS = {
     ),
     "rl_transfer.image": (
         "preprocessing", "heads", "parts", "resnet", "backbones", "checkpoints", "weight_files", "weights",
-        "keras_library", "keras_graph", "keras_network", "data", "pictures", "plain", "room",
+        "keras_library", "keras_legacy", "keras_graph", "keras_reading", "keras_network", "data", "pictures",
+        "plain", "room",
     ),
     "rl_transfer.text": ("fetch", "tokens", "encoders", "data", "pictures", "room"),
 }  # fmt: skip

@@ -12,6 +12,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from rl_transfer.errors import ConfigError, RLTransferError, TransferError
+from rl_transfer.image.keras_legacy import translated
 from rl_transfer.image.keras_library import (
     KerasLayer,
     KerasModel,
@@ -45,6 +46,7 @@ class KerasGraph:
         layers: path → layer, from input to output; layers of models inside the model too.
         head: path of the classifier.
         outputs: its number of logits.
+        trained: for :func:`every_layer` of ``filed``, whether it was trainable when the file was written.
 
     Attributes:
         added: whether the model came without a head.
@@ -52,8 +54,10 @@ class KerasGraph:
     """
 
     def __init__(
-        self, model: KerasModel, filed: KerasModel, layers: Mapping[str, KerasLayer], head: str, outputs: int
-    ) -> None:
+        self, model: KerasModel, filed: KerasModel, layers: Mapping[str, KerasLayer], head: str, outputs: int,
+        trained: Sequence[bool],
+    ) -> None:  # fmt: skip
+        self.trained = trained
         self.model, self.filed, self.layers = model, filed, layers
         self.head, self.outputs, self.added = head, outputs, model is not filed
         self._modules: Mapping[str, nn.Module] = {}
@@ -69,6 +73,16 @@ class KerasGraph:
         """(channels, height, width) of an input; None where the model takes any."""
         first, second, third = self.model.inputs[0].shape[1:]
         return (third, first, second) if self.channels_last else (first, second, third)
+
+    @property
+    def rescales(self) -> bool:
+        """Whether pictures are rescaled in the model, before its first other layer with weights."""
+        for layer in self.layers.values():
+            if _kind(layer) in ("Rescaling", "Normalization"):
+                return True
+            if layer.weights:
+                return False
+        return False
 
     def run(self, modules: Mapping[str, nn.Module], inputs: Tensor, training: bool) -> Tensor:
         """The model's output, each layer computed by its module.
@@ -139,6 +153,18 @@ def layers_of(model: KerasModel) -> list[tuple[str, KerasLayer]]:
     return [(name, step) for name, step in _steps_of(model) if _is_layer(step)]
 
 
+def every_layer(model: KerasModel) -> Iterator[KerasLayer]:
+    """The layers of a model, inner models before their own.
+
+    Args:
+        model: of Keras.
+    """
+    for layer in model.layers:
+        yield layer
+        if _kind(layer) in ("Functional", "Sequential"):
+            yield from every_layer(cast(KerasModel, layer))
+
+
 def _steps_of(model: KerasModel) -> list[tuple[str, KerasLayer]]:
     """Layers, and operations (``x + y``, ``keras.ops.relu(x)``), which have a name and a config only."""
     found: list[tuple[str, KerasLayer]] = []
@@ -163,7 +189,9 @@ def _kind(layer: object) -> str:
 
 
 def _unbuildable(error: Exception, key: str) -> ConfigError:
-    says = " ".join(str(error).split())[:400] or type(error).__name__
+    says = " ".join(str(error).split()).rpartition("Exception encountered: ")[2] or type(error).__name__
+    layer = re.search(r"class '(\w+)'", str(error))
+    says = f"{layer[1]}: {says[:400]}" if layer else says[:400]
     return ConfigError(f"Keras {sys.modules['keras'].__version__} cannot build this model: {says}", key=key)
 
 
@@ -183,7 +211,7 @@ def _as_filed(keras: ModuleType, config: KerasConfig) -> KerasModel:
         except Exception as error:  # noqa: BLE001 - see build_graph
             raise _unbuildable(error, "model.input.size") from None
         return found
-    architecture = copy.deepcopy(config.architecture or {})
+    architecture = translated(copy.deepcopy(config.architecture or {}))
     refuse_foreign(keras, architecture)
     name = architecture.get("class_name")
     if name not in ("Functional", "Model", "Sequential"):
@@ -276,6 +304,7 @@ def _with_head(
             made.call = _as_is
         return made
 
+    trained = [each.trainable for each in every_layer(filed)]
     filed = keras.models.clone_model(filed, clone_function=remade, recursive=True)
     filed.trainable = True
     model = filed
@@ -295,7 +324,7 @@ def _with_head(
             "that is not its head. Name the classifier's layer as model.head",
             key="model.head",
         )
-    return KerasGraph(model, filed, named, path, count)
+    return KerasGraph(model, filed, named, path, count, trained)
 
 
 def _free(name: str, model: KerasModel) -> str:

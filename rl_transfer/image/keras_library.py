@@ -25,6 +25,14 @@ from rl_transfer.spec.base import Json
 from rl_transfer.spec.keras_files import EXTRA
 
 _CODE = ("Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
+_OPERATIONS = (
+    "TFOpLambda",
+    "SlicingOpLambda",
+    "TensorFlowOpLayer",
+    "ClassMethod",
+    "InstanceMethod",
+    "InstanceProperty",
+)
 _FILES = ("StringLookup", "IntegerLookup", "TextVectorization")
 _OWN = re.compile(
     r"builtins|keras|keras(\.src)?\.(layers|models|activations|initializers|regularizers|constraints|"
@@ -57,6 +65,8 @@ class KerasLayer(Protocol):
     name: str
     call: Callable[..., Values]
     weights: Sequence[Variable]
+    trainable_weights: Sequence[Variable]
+    non_trainable_weights: Sequence[Variable]
     variables: Sequence[Variable]
     trainable: bool
     quantization_mode: str | None
@@ -263,6 +273,15 @@ def refuse_foreign(keras: ModuleType, architecture: dict[str, Json]) -> None:
                     f"the model has a layer of class {name.strip('_')}, which holds code; code in files "
                     "is never run. Where you trust the model, build it with layers of Keras in that place "
                     "(Rescaling, Activation, keras.ops …) and save it again",
+                    key="model.file",
+                )
+            if name in _OPERATIONS:
+                config = each.get("config")
+                function = str(config.get("function") if isinstance(config, dict) else name)[:80]
+                raise BundleError(
+                    f"the model has TensorFlow's operation {function} in place of a layer, which runs in "
+                    "TensorFlow alone; write a layer of Keras there, or take the same network of "
+                    "keras.applications with the weights of this file (docs/tensorflow.md)",
                     key="model.file",
                 )
             foreign = name not in known if module is None else _OWN.fullmatch(str(module)) is None

@@ -7,27 +7,21 @@ and mode, and Keras computes with them (``keras.StatelessScope``): freezing hold
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import tempfile
-import zipfile
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable
 from functools import partial
 from math import prod
-from pathlib import Path
-from typing import IO
 
 import torch
 from torch import Tensor, nn
 
-from rl_transfer import bounded
 from rl_transfer.core import PartMap, PartRule, digest_model, isolated
 from rl_transfer.core.digest import tensors_of
-from rl_transfer.core.limits import MOST_NUMBERS, MOST_TENSOR_BYTES
+from rl_transfer.core.limits import MOST_NUMBERS
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.image.keras_graph import KerasGraph, build_graph
 from rl_transfer.image.keras_library import KerasLayer, Values, Variable, moved, on_device_of, stateless
+from rl_transfer.image.keras_reading import read_file
 from rl_transfer.image.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ImagePreprocessing
 from rl_transfer.image.weight_files import checked_hash
 from rl_transfer.spec.addresses import resolve_file
@@ -36,7 +30,6 @@ from rl_transfer.spec.image_model import KerasConfig, WeightsConfig
 from rl_transfer.spec.keras_files import file_format
 from rl_transfer.supervised.classifier import Classifier, Network
 from rl_transfer.supervised.kind import narrowed
-from rl_transfer.wording import listing
 
 HELD_STATISTICS = (
     "moving statistics of Keras go a hundredth of the way per batch (momentum 0.99), so that through most of "
@@ -44,8 +37,6 @@ HELD_STATISTICS = (
 )
 CAFFE_MEAN = (123.68, 116.779, 103.939)
 """Of red, green and blue, 0 to 255: what ``keras.applications.vgg16.preprocess_input`` subtracts."""
-_LEEWAY = 2**20
-"""Numbers that a file may hold beside the tensors of a model: counters and states of generators."""
 
 
 class _Borrowed:
@@ -255,7 +246,7 @@ def load_pretrained(config: KerasConfig, weights: WeightsConfig, key: str = "wei
     with isolated(0):
         network = _network(config, None)
         graph = network.graph
-        _read(network, path, key)
+        read_file(graph, path, key, partial(_fill, network))
     if weights.classes is not None and (graph.added or len(weights.classes) != graph.outputs):
         there = "the model has no head" if graph.added else f"its head has {graph.outputs} outputs"
         raise ConfigError(
@@ -271,86 +262,10 @@ def load_pretrained(config: KerasConfig, weights: WeightsConfig, key: str = "wei
     return Network(classifier, config, weights.classes, None, metadata, digest_model(network))
 
 
-def _read(network: KerasNetwork, path: Path, key: str) -> None:
-    """Have Keras read a file into a network, whatever it is called; all of the one and all of the other.
-
-    Raises:
-        BundleError: it cannot be read, or does not fit.
-    """
-    graph = network.graph
-    try:
-        bounded.regular_size(path, MOST_TENSOR_BYTES)
-        ending, count = _tensors_in(path, key, graph.filed.weights)
-        with tempfile.TemporaryDirectory() as folder, stateless() as current, on_device_of(None):
-            link = Path(folder, f"model{ending}")
-            link.symlink_to(path.resolve())
-            graph.filed.load_weights(str(link))
-            lacking = _fill(network, current)
-    except Exception as error:  # noqa: BLE001 - what a library makes of damaged files
-        raise _unfit(path, " ".join(str(error).split())[:300] or type(error).__name__, key) from None
-    with stateless():
-        added = {each.path: each.value for each in graph.layers[graph.head].weights} if graph.added else {}
-        _fill(network, lambda variable: added.get(variable.path))
-    lacking = [each for each in lacking if each not in added]
-    if lacking:
-        raise _unfit(path, f"it lacks {listing(lacking, 3)}", key)
-    known = sum("float" in each.dtype for each in graph.filed.weights)
-    if count > known:
-        raise _unfit(path, f"it holds {count} tensors, the model has {known}", key)
-
-
-def _unfit(path: Path, says: str, key: str) -> BundleError:
-    return BundleError(
-        f"{path.name} does not fit the model: {says}. Give the architecture that the file was made with",
-        key=key,
-    )
-
-
-def _tensors_in(path: Path, key: str, weights: Sequence[Variable]) -> tuple[str, int]:
-    """The ending by which Keras knows the layout of a file, and how many tensors (older: 0, Keras counts).
-
-    Raises:
-        ValueError: more numbers than the model's: a few KiB can hold a tensor that takes GiB once it is read.
-    """
-    h5py = importlib.import_module("h5py")
-    names: list[str] = []
-    total = 0
-
-    def note(name: str, entry: object) -> None:
-        nonlocal total
-        if isinstance(entry, h5py.Dataset) and name.partition("/")[0] not in unread:
-            if entry.is_virtual or entry.external:
-                raise ValueError(f"{name} lies in another file")
-            total += entry.size
-            if entry.dtype.kind == "f":
-                names.append(name)
-
-    def elsewhere(name: str, link: object) -> str | None:
-        return None if isinstance(link, h5py.HardLink) else name
-
-    with ExitStack() as stack:
-        stream: Path | IO[bytes] = path
-        archived = file_format(path, key) == "archive"
-        if archived:
-            archive = stack.enter_context(zipfile.ZipFile(path))
-            stream = stack.enter_context(archive.open("model.weights.h5"))
-        file = stack.enter_context(h5py.File(stream, "r"))
-        older = not archived and ("layer_names" in file.attrs or "model_weights" in file)
-        unread = ("optimizer_weights",) if older else ("optimizer", "metrics", "loss")
-        linked = file.visititems_links(elsewhere)
-        if linked is not None:
-            raise ValueError(f"{linked} is a link to somewhere else")
-        file.visititems(note)
-    most = sum(prod(each.shape) for each in weights)
-    if total > most + _LEEWAY:
-        raise ValueError(f"it holds {total:,} numbers, the model has {most:,}")
-    return (".h5", 0) if older else (".keras" if archived else ".weights.h5", len(names))
-
-
 def default_preprocessing(config: KerasConfig, graph: KerasGraph) -> ImagePreprocessing:
     """How pictures are prepared for a model of Keras; its file does not say.
 
-    A model that rescales inside (``Rescaling``, ``Normalization``) gets 0 … 255, a network of
+    A model that begins with ``Rescaling`` or ``Normalization`` gets 0 … 255, a network of
     ``keras.applications`` what its ``preprocess_input`` gives, any other −1 … 1.
 
     Args:
@@ -382,7 +297,7 @@ def default_preprocessing(config: KerasConfig, graph: KerasGraph) -> ImagePrepro
             key="model.input.size",
         )
     name = config.application or ""
-    if any(type(each).__name__ in ("Rescaling", "Normalization") for each in graph.layers.values()):
+    if graph.rescales:
         mean, std = (0.0,) * channels, (1 / 255,) * channels
     elif _is_caffe(config):
         mean, std = tuple(each / 255 for each in CAFFE_MEAN), (1 / 255,) * channels

@@ -1,0 +1,225 @@
+"""Models of later Keras 2: read as they compute there, whatever Keras 3 would stumble over."""
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+if find_spec("keras") is None or find_spec("h5py") is None:
+    pytest.skip("the extra keras is not installed", allow_module_level=True)
+
+import h5py
+
+from rl_transfer.errors import BundleError, ConfigError
+from rl_transfer.image.keras_legacy import translated
+from rl_transfer.image.preprocessing import ImagePreprocessing
+from support.keras_models import loaded, pictures
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
+
+Layer = dict[str, Any]
+
+
+def layer(kind: str, name: str, *inputs: Any, **config: Any) -> Layer:
+    """A layer as Keras 2 wrote it, called once on the first outputs of others."""
+    calls = [[each if isinstance(each, list) else [each, 0, 0, {}] for each in inputs]] if inputs else []
+    return {"class_name": kind, "config": {"name": name, **config}, "name": name, "inbound_nodes": calls}
+
+
+def operation(function: str, name: str, before: str, y: Any = None, number: int = 0, **given: Any) -> Layer:
+    """An operation of TensorFlow, as Keras 2 wrote it."""
+    calls = [[before, number, 0, {"name": None, **given} if y is None else {"y": y, "name": None, **given}]]
+    made = layer("TFOpLambda", name, function=function, trainable=True, dtype="float32")
+    return {**made, "inbound_nodes": calls}
+
+
+def model(name: str, layers: list[Layer], last: str, call: int = 0) -> Layer:
+    first = layer("InputLayer", "input", batch_input_shape=[None, 8, 8, 1], dtype="float32")
+    ends = {"input_layers": [["input", 0, 0]], "output_layers": [[last, call, 0]]}
+    return {"class_name": "Functional", "config": {"name": name, "layers": [first, *layers], **ends}}
+
+
+def written(path: Path, made: Any, architecture: Layer) -> Path:
+    """A file with the numbers of a model and another architecture."""
+    made.save(path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["model_config"] = json.dumps(architecture)
+    return path
+
+
+def lively(made: Any) -> Any:
+    """Its tensors drawn anew, moving statistics too."""
+    generator = torch.Generator().manual_seed(3)
+    for each in made.weights:
+        each.assign(torch.rand(tuple(each.shape), generator=generator) + 0.5)
+    return made
+
+
+def agree(path: Path, made: Any) -> tuple[str, ...]:
+    network = loaded(path)
+    images = pictures()
+    with torch.no_grad():
+        logits = network.module(images)
+        expected = made(images.permute(0, 2, 3, 1), training=False)
+    assert torch.allclose(logits, expected, atol=1e-5)
+    assert expected.std() > 1e-3
+    return network.parts.names
+
+
+def test_layers_with_arguments_that_keras_3_does_not_take(keras: Any, tmp_path: Path) -> None:
+    layers = keras.layers
+    inputs = keras.Input((8, 8, 1))
+    value = layers.Conv2D(4, 3, name="conv1_conv")(inputs)
+    value = layers.BatchNormalization(name="norm")(value)
+    value = layers.DepthwiseConv2D(3, name="deep")(value)
+    value = layers.SeparableConv2D(5, 1, name="apart")(value)
+    value = layers.Conv2DTranspose(3, 2, name="up")(value)
+    value = layers.GlobalAveragePooling2D(name="pool")(layers.SpatialDropout2D(0.5, name="drop")(value))
+    made = lively(keras.Model(inputs, layers.Dense(3, name="answer")(value)))
+    constant = {
+        "module": "tensorflow.python.ops.init_ops_v2",
+        "class_name": "Constant",
+        "config": {"value": 0},
+    }
+    kernels = {"kernel_initializer": constant, "kernel_regularizer": None, "kernel_constraint": None}
+    steps = [
+        layer("Conv2D", "conv1/conv", "input", filters=4, kernel_size=3, groups=1, bias_initializer=constant),
+        layer("RandomFlip", "flip", "conv1/conv", mode="horizontal", rng_type="stateful", seed=7),
+        layer("BatchNormalization", "norm", "flip", axis=[3]),
+        layer("DepthwiseConv2D", "deep", "norm", kernel_size=3, groups=1),
+        layer("SeparableConv2D", "apart", "deep", filters=5, kernel_size=1, groups=1, **kernels),
+        layer("Conv2DTranspose", "up", "apart", filters=3, kernel_size=2, groups=1),
+        layer("SpatialDropout2D", "drop", "up", rate=0.5, noise_shape=None, seed=None, trainable=True),
+        layer("GlobalAveragePooling2D", "pool", "drop"),
+        layer("Dense", "answer", "pool", units=3),
+    ]
+    parts = agree(written(tmp_path / "two.h5", made, model("two", steps, "answer")), made)
+    assert parts == ("stem", "conv1_conv", "deep", "apart", "up", "head")
+    for each in steps[3:6]:
+        grouped = {**each, "config": {**each["config"], "groups": 2}}
+        changed = [grouped if each is step else step for step in steps]
+        with pytest.raises(ConfigError, match=rf"{each['class_name']}: .*groups"):
+            loaded(written(tmp_path / "grouped.h5", made, model("two", changed, "answer")))
+
+
+def test_operations_of_tensorflow_that_a_layer_computes(keras: Any, tmp_path: Path) -> None:
+    layers, ops = keras.layers, keras.ops
+    inputs = keras.Input((8, 8, 1))
+    first = layers.Conv2D(4, 3, name="first")(inputs * 2.0 - 1.0)
+    second = layers.Conv2D(4, 3, name="second")(first / 4.0)
+    third = layers.Conv2D(4, 1, padding="same", name="third")(
+        ops.relu(first - 3.0) * ops.relu6(first) + ops.sigmoid(first) - ops.tanh(first)
+    )
+    pooled = layers.GlobalAveragePooling2D()
+    made = lively(keras.Model(inputs, layers.Dense(3, name="answer")(pooled(second) + pooled(third))))
+    steps = [
+        operation("math.multiply", "tf.math.multiply", "input", 2.0),
+        operation("math.subtract", "tf.math.subtract", "tf.math.multiply", 1),
+        layer("Conv2D", "first", "tf.math.subtract", filters=4, kernel_size=3),
+        operation("math.truediv", "tf.math.truediv", "first", 4.0),
+        layer("Conv2D", "second", "tf.math.truediv", filters=4, kernel_size=3),
+        operation("__operators__.add", "tf.__operators__.add", "first", -3.0),
+        operation("nn.relu", "tf.nn.relu", "tf.__operators__.add"),
+        operation("nn.relu6", "tf.nn.relu6", "first"),
+        operation("math.multiply", "tf.math.multiply_1", "tf.nn.relu", ["tf.nn.relu6", 0, 0]),
+        operation("math.sigmoid", "tf.math.sigmoid", "first"),
+        operation("math.add", "tf.math.add", "tf.math.multiply_1", ["tf.math.sigmoid", 0, 0]),
+        operation("math.tanh", "tf.math.tanh", "first"),
+        operation("math.subtract", "tf.math.subtract_1", "tf.math.add", ["tf.math.tanh", 0, 0]),
+        layer("Conv2D", "third", "tf.math.subtract_1", filters=4, kernel_size=1, padding="same"),
+        layer("GlobalAveragePooling2D", "pool", "second"),
+        layer("GlobalAveragePooling2D", "pool_1", "third"),
+        operation("__operators__.add", "tf.__operators__.add_1", "pool", ["pool_1", 0, 0]),
+        layer("Dense", "answer", "tf.__operators__.add_1", units=3),
+    ]
+    assert "third" in agree(written(tmp_path / "two.h5", made, model("two", steps, "answer")), made)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        operation("math.reduce_mean", "odd", "input", axis=[1]),
+        operation("math.subtract", "odd", "_CONSTANT_VALUE", ["input", 0, 0], number=-1),
+        operation("math.truediv", "odd", "input", 0),
+        operation("math.truediv", "odd", "input", ["input", 0, 0]),
+        operation("nn.relu", "odd", "input", alpha=0.2),
+        operation("math.multiply", "odd", "input", True),
+        operation("math.multiply", "odd", "input", ["input"]),
+        {**operation("nn.relu", "odd", "input"), "inbound_nodes": [["input", 0]]},
+        {**operation("nn.relu", "odd", "input"), "inbound_nodes": "input"},
+    ],
+)
+def test_other_operations_are_refused_by_name(wrong: Layer, files: Path, tmp_path: Path) -> None:
+    path = tmp_path / "two.json"
+    path.write_text(json.dumps(model("two", [wrong], "odd")), encoding="utf-8")
+    function = wrong["config"]["function"]
+    with pytest.raises(BundleError, match=rf"TensorFlow's operation {function} in place of a layer"):
+        loaded(f"{path}:{files / 'tiny.h5'}")
+
+
+@pytest.mark.parametrize("frozen", [(), ("first",), ("first", "norm", "norm_0", "second", "norm_1")])
+def test_models_inside_models_and_the_order_of_their_tensors(
+    frozen: tuple[str, ...], keras: Any, tmp_path: Path
+) -> None:
+    """An inner model's tensors are filed in another order once layers of it are frozen."""
+    layers = keras.layers
+    inputs = keras.Input((8, 8, 1))
+    value = layers.BatchNormalization(name="norm")(layers.Conv2D(4, 1, name="first")(inputs))
+    value = layers.Conv2D(4, 1, name="second")(layers.BatchNormalization(name="norm_0")(value))
+    base = keras.Model(inputs, layers.BatchNormalization(name="norm_1")(value), name="base")
+    outer = keras.Input((8, 8, 1))
+    both = layers.Add(name="both")([base(outer), base(outer)])
+    made = keras.Model(outer, layers.Dense(3, name="answer")(layers.GlobalAveragePooling2D()(both)))
+    for each in base.layers:
+        each.trainable = each.name not in frozen
+    lively(made)
+    inner = [
+        layer("Conv2D", "first", "input", filters=4, kernel_size=1),
+        layer("BatchNormalization", "norm", "first", axis=[3]),
+        layer("BatchNormalization", "norm_0", "norm", axis=[3]),
+        layer("Conv2D", "second", "norm_0", filters=4, kernel_size=1),
+        layer("BatchNormalization", "norm_1", "second", axis=[3]),
+    ]
+    for each in inner:
+        each["config"]["trainable"] = each["name"] not in frozen
+    calls = [[["input", 0, 0, {}]], [["input", 0, 0, {}]]]
+    steps = [
+        {**model("base", inner, "norm_1"), "name": "base", "inbound_nodes": calls},
+        layer("Add", "both", ["base", 1, 0, {}], ["base", 2, 0, {}]),
+        layer("GlobalAveragePooling2D", "pool", "both"),
+        layer("Dense", "answer", "pool", units=3),
+    ]
+    path = written(tmp_path / "two.h5", made, model("two", steps, "answer"))
+    agree(path, made)
+    made.save(tmp_path / "three.h5")
+    agree(tmp_path / "three.h5", made)
+    for each in inner:
+        del each["config"]["trainable"]
+    unknown = written(tmp_path / "unknown.h5", made, model("two", steps, "answer"))
+    if frozen == ("first",):
+        with pytest.raises(BundleError, match="its tensors come in an order"):
+            loaded(unknown)
+    else:
+        agree(unknown, made)
+
+
+def test_what_keras_3_wrote_is_left_alone(model: Any) -> None:
+    architecture = json.loads(model.to_json())
+    assert translated(json.loads(model.to_json())) == architecture
+
+
+def test_a_rescaling_behind_the_first_convolution_says_nothing_about_pictures(
+    keras: Any, tmp_path: Path
+) -> None:
+    layers = keras.layers
+    for place, scale in ((0, 1 / 255), (1, 0.5)):
+        steps = [layers.Conv2D(4, 3), layers.GlobalAveragePooling2D(), layers.Dense(3)]
+        steps.insert(place, layers.Rescaling(0.5))
+        path = tmp_path / f"{place}.keras"
+        keras.Sequential([keras.Input((8, 8, 1)), *steps]).save(path)
+        preprocessing = loaded(path).classifier.preprocessing
+        assert isinstance(preprocessing, ImagePreprocessing)
+        assert preprocessing.std == (scale,)
