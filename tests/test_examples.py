@@ -1,12 +1,15 @@
 """Every fenced example of every page runs: Python as it is, YAML through the loader, commands in short."""
 
+import io
 import json
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -232,7 +235,15 @@ def check_options(benchmark: list[str], command: list[str]) -> None:
 
 @cache
 def help_of(*benchmark: str) -> str:
-    """What it says of itself, asked once: pages name some of them many times."""
+    """What it says of itself, asked once, modules in this process: pages name some of them many times."""
+    if benchmark[0] == "-m":
+        told = io.StringIO()
+        with pytest.MonkeyPatch.context() as given, redirect_stdout(told):
+            given.setattr(sys, "argv", [benchmark[1], "--help"])
+            with pytest.raises(SystemExit) as ended:
+                runpy.run_module(benchmark[1], run_name="__main__")
+        assert not ended.value.code
+        return told.getvalue()
     done = subprocess.run([sys.executable, *benchmark, "--help"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
