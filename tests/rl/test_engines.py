@@ -52,6 +52,7 @@ SUITE: dict[str, Any] = {
 def _compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a test says nothing else, everything can be compiled."""
     monkeypatch.setattr(engines, "compiler_problem", lambda: None)
+    monkeypatch.setattr("rl_transfer.engine.compiling.is_kept", lambda: True)
 
 
 def suite(**changes: Any) -> RLSuite:
@@ -239,6 +240,23 @@ VECTOR = spaces.Box(-1.0, 1.0, (4,))
 def test_spaces(observation: gym.Space[Any], action: gym.Space[Any], said: str | None) -> None:
     found = misfit(make_run(), observation, action)
     assert (found is None) if said is None else (said in str(found))
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_where_the_first_run_compiles_that_is_said_with_the_engine(
+    kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rl_transfer.engine.compiling.is_kept", lambda: kept)
+    said: list[str] = []
+    ROOM.resolve(suite(), said.append)
+    ROOM.resolve_run(make_run(training={"total_steps": 128, "engine": "auto"}), said.append)
+    expected = "" if kept else "; the first run compiles it for this machine, once: about half a minute"
+    assert [line.partition(" without")[0] for line in said] == [
+        f"engine compiled: everything fits (1 source: pole; 1 target: long){expected}",
+        f"engine compiled: everything fits{expected}",
+    ]
+    ROOM.resolve(suite(training={"total_steps": 128, "engine": "sb3"}), said.append)
+    assert len(said) == 2
 
 
 def test_spaces_of_an_environment_are_looked_at() -> None:

@@ -31,6 +31,7 @@ KEY = "training.engine"
 LIBRARIES = ("numba", "llvmlite", "scipy")
 """Distributions that can change a number of compiled runs, beside those of all runs of policies."""
 REMEDY = 'pip install "rl-transfer[fast]"'
+FIRST_RUN = "; the first run compiles it for this machine, once: about half a minute without a sign"
 
 
 @cache
@@ -70,7 +71,7 @@ def with_engine(run: RLRun, say: Say) -> RLRun:
         return run
     misfits = [each for each in [misfit(run, *_Spaces().of(run.env))] if each]
     chosen = _choose(asked, misfits, KEY, "this run")
-    say(f"engine {chosen.name}: {chosen.reason}")
+    say(f"engine {chosen.name}: {chosen.reason}{_patience(chosen.name)}")
     return run.on_engine(chosen)
 
 
@@ -100,7 +101,7 @@ def with_engines(suite: RLSuite, say: Say) -> RLSuite:
         misfits = [] if asked == SB3 else list(dict.fromkeys(_misfits(suite, group, name, built)))
         chosen[group, name] = None if asked == SB3 else _choose(asked, misfits, key, what)
     for (engine, reason), where in _grouped(chosen).items():
-        say(f"engine {engine}: {reason} ({where})")
+        say(f"engine {engine}: {reason} ({where}){_patience(engine)}")
     return suite.model_copy(
         update={
             group: {name: each.on_engine(chosen.get((group, name))) for name, each in there.items()}
@@ -251,6 +252,15 @@ def _choose(asked: AskedEngine, misfits: list[str], key: str, what: str) -> Chos
     if problem is not None:
         return ChosenEngine(name=SB3, reason=f"not compiled, {problem}")
     return ChosenEngine(name=COMPILED, reason="asked for" if asked == COMPILED else "everything fits")
+
+
+def _patience(engine: str) -> str:
+    """What follows the name of an engine whose first run says nothing for a while; mostly empty."""
+    if engine != COMPILED:
+        return ""
+    from rl_transfer.engine.compiling import is_kept  # heavy: Numba and SciPy
+
+    return "" if is_kept() else FIRST_RUN
 
 
 def _grouped(chosen: Mapping[tuple[str, str], ChosenEngine | None]) -> dict[tuple[str, str], str]:
