@@ -27,6 +27,8 @@ TABS = {
 }
 """Tab → what is there once it has opened."""
 SCREEN = (1280, 800)
+PATIENCE = 120_000
+"""Milliseconds until a tab that does not open is given up."""
 
 
 def main() -> None:
@@ -37,6 +39,7 @@ def main() -> None:
     parser.add_argument("sweep", type=Path, help="folder of a sweep with its report")
     parser.add_argument("output", type=Path, help="folder for the pictures")
     parser.add_argument("--seeds", default="longer-pole", help="target whose single runs are shown")
+    parser.add_argument("--wait", type=float, default=4, help="seconds that lines have to be drawn")
     given = parser.parse_args()
     means = start_board(board_folder(given.sweep), title=given.sweep.name)
     seeds = start_board(board_folder(given.sweep, given.seeds), title=given.sweep.name)
@@ -46,18 +49,21 @@ def main() -> None:
             profile, executable_path=browser, args=["--no-sandbox", "--disable-gpu"],
             viewport={"width": SCREEN[0], "height": SCREEN[1]},
         )  # fmt: skip
+        context.set_default_timeout(PATIENCE)
         for tab, ready in TABS.items():
-            picture(context, f"{means}#{tab}", ready, given.output / f"board-{tab.replace('_', '-')}.png")
-        picture(context, f"{seeds}#timeseries", TABS["timeseries"], given.output / "board-seeds.png")
+            path = given.output / f"board-{tab.replace('_', '-')}.png"
+            picture(context, f"{means}#{tab}", ready, path, given.wait)
+        path = given.output / "board-seeds.png"
+        picture(context, f"{seeds}#timeseries", TABS["timeseries"], path, given.wait)
         context.close()
 
 
-def picture(context: BrowserContext, address: str, ready: str, path: Path) -> None:
+def picture(context: BrowserContext, address: str, ready: str, path: Path, wait: float) -> None:
     """One tab as it opens."""
     page = context.new_page()
     page.goto(address)
     page.locator(ready).first.wait_for(state="visible")
-    page.wait_for_timeout(4000)  # lines and pictures are drawn after their cards
+    page.wait_for_timeout(1000 * wait)  # lines and pictures are drawn after their cards
     page.screenshot(path=path)
     page.close()
     Image.open(path).quantize(128).save(path, optimize=True)

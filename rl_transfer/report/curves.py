@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from rl_transfer.analysis import words
 from rl_transfer.analysis.model import Cell, Matrix
-from rl_transfer.report.style import GAIN, INK, LOSS, MUTED, Look, drawing, looks
+from rl_transfer.report.style import GAIN, INK, LOSS, MUTED, Look, drawing, looks, short_lines
 from rl_transfer.report.svg_text import noted
 
 KIND_NOTES = {"control": " (control)", "baseline": " (baseline)", "transfer": ""}
@@ -78,7 +79,8 @@ def learning_curves(matrix: Matrix, target: str) -> Figure:
         _fit_heights(panels, matrix, target)
         share = f"{matrix.settings.confidence:.0%}"
         thin = "; thin: each seed" if len(sources) <= _MOST_SEEDED else ""
-        figure.suptitle(f"{target}: mean over seeds, {share} interval at each step{thin}", fontsize=11.5)
+        title = f"{target}: mean over seeds, {share} interval at each step{thin}"
+        figure.suptitle(textwrap.fill(title, 80 * columns), fontsize=11.5)
         if below:
             below[0][0].set_ylabel(f"over {matrix.baseline}")
             below[0][0].set_title(
@@ -261,7 +263,7 @@ def jump_start(matrix: Matrix) -> Figure:
             for y, (strategy, source) in enumerate(rows):
                 for cell in matrix.select(target=target, strategy=strategy, source=source):
                     _start(axes, y, cell, styles[strategy])
-            axes.set_title(target)
+            axes.set_title(short_lines(target, 30))
             axes.xaxis.set_major_locator(MaxNLocator(4))
             random = matrix.targets[target].scale.random
             if math.isfinite(random):

@@ -19,7 +19,7 @@ from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, CellKey, Matrix
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.report.sections import cell_anchor
-from rl_transfer.report.style import INK, MUTED, NEGATIVE, ON_PALE, ON_STRONG, POSITIVE, drawing
+from rl_transfer.report.style import INK, MUTED, NEGATIVE, ON_PALE, ON_STRONG, POSITIVE, drawing, short_lines
 from rl_transfer.report.svg_text import linked, noted
 from rl_transfer.results import Labels
 
@@ -165,7 +165,7 @@ def _panel(
 
 def _target_label(name: str, matrix: Matrix) -> str:
     scale = matrix.targets[name].scale
-    short = "\n".join(textwrap.wrap(name, 18, max_lines=2, placeholder="…"))
+    short = short_lines(name, 18)
     reference, random = (
         words.number(value, digits=words.digits(matrix.labels)) for value in (scale.reference, scale.random)
     )

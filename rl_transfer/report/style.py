@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,6 +110,22 @@ def looks(matrix: Matrix) -> dict[str, Look]:
             )
             transfers += 1
     return found
+
+
+def short_lines(name: str, columns: int) -> str:
+    r"""A name that may be long on two lines at most.
+
+    >>> short_lines("a-name-that-nobody-expected-here", 12)
+    'a-name-that-\nnobody-…'
+
+    Args:
+        name: what people wrote.
+        columns: characters a line has at most.
+
+    Returns:
+        The name, broken where it may be; what is left over is an ellipsis.
+    """
+    return "\n".join(textwrap.wrap(name, columns, max_lines=2, placeholder="…"))
 
 
 def legend_below(figure: Figure, cells: Sequence[Cell], matrix: Matrix, columns: int) -> None:

@@ -1,4 +1,5 @@
 import colorsys
+import itertools
 import struct
 from dataclasses import replace
 from typing import Any
@@ -130,6 +131,23 @@ def test_wild_intervals_do_not_flatten_the_curves():
     axes = learning_curves(analyse(two_arms([FAST] * 4, wild, reference=100)), "task").axes[0]
     low, high = axes.get_ylim()
     assert -50 < low < 0 < 100 < high < 150
+
+
+def test_long_names_of_targets_stay_within_their_panels(tmp_path):
+    names = [
+        f"a-name-{place}-of-a-target-that-somebody-wrote-without-any-thought-of-figures" for place in range(3)
+    ]
+    shapes = dict.fromkeys(names, QUICKSTART["longer-pole"])
+    sweep = SyntheticSweep(shapes=shapes, seeds=2, analysis={"bootstrap": 100})
+    matrix = analyse(read_sweep(sweep.write(tmp_path / "sweep")))
+    figure = jump_start(matrix)
+    figure.draw_without_rendering()
+    boxes = [axes.title.get_window_extent() for axes in figure.axes]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes)), "titles beside each other"
+    figure = learning_curves(matrix, names[0])
+    figure.draw_without_rendering()
+    (title,) = figure.texts
+    assert title.get_window_extent().width < figure.bbox.width
 
 
 def test_jump_start_shows_every_seed(complete):

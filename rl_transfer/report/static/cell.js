@@ -144,10 +144,11 @@ function cellChart(data, number, width) {
   const main = panel(place, range, last, !cell.over);
   const inside = clipped(place, "main");
   svg.append(main.box, drawn("text", { x: 4, y: 13 }, data.measure));
+  const names = [];
   for (const [value, text] of target.levels) {
     inside.append(drawn("path", { d: `M${place.left} ${main.y(value)}H${place.right}`, class: "level" }));
     const over = main.y(value) > place.top + 16 ? -4 : 14;
-    inside.append(drawn("text", { x: place.right - 4, y: main.y(value) + over, "text-anchor": "end", class: "named" }, text));
+    names.push(drawn("text", { x: place.right - 4, y: main.y(value) + over, "text-anchor": "end", class: "named" }, text));
   }
   for (const arm of arms) {
     const { colour } = data.looks[arm.look];
@@ -156,6 +157,7 @@ function cellChart(data, number, width) {
     arm.each.forEach((values) => inside.append(main.line(arm.steps, values, thin)));
   }
   for (const arm of arms) inside.append(...meanLine(main, data.looks[arm.look], arm.steps, arm.mean));
+  inside.append(...names);
   svg.append(inside);
   if (cell.over) {
     const { steps, mean, low, high } = cell.over;
