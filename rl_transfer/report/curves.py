@@ -23,6 +23,8 @@ _MOST_COLUMNS = 2
 """Of panels; those of more sources stand in several lines."""
 _MOST_SEEDED = 3
 """With more sources than this panels have no lines of single seeds."""
+_MOST_VALUED = 12
+"""With more sources than this the values stand in the opened cells alone: the page is to stay small."""
 _MOST_STRIPS = 24
 """Evaluations whose values the page shows where somebody points."""
 
@@ -57,7 +59,8 @@ def learning_curves(matrix: Matrix, target: str) -> Figure:
         for axes, source in zip(panels, sources, strict=True):
             cells = [cell for cell in matrix.select(target=target) if cell.source in (None, source)]
             _curves(axes, cells, styles, each_seed=len(sources) <= _MOST_SEEDED)
-            _values(axes, cells, matrix)
+            if len(sources) <= _MOST_VALUED:
+                _values(axes, cells, matrix)
             _levels(axes, matrix, target, named=axes is panels[min(columns, len(sources)) - 1])
             missing = [
                 f"{cell.strategy}: {len(cell.finished)} of {len(cell.seeds)} runs"

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from analysis.hand_made import FAST, SLOW, arm, shifted, sweep, two_arms
 from analysis.synthetic import QUICKSTART, STRATEGIES, SyntheticSweep
 from rl_transfer.analysis import analyse, read_sweep
+from rl_transfer.report import curves as curves_module
 from rl_transfer.report.curves import jump_start, learning_curves, profiles
 from rl_transfer.report.figures import all_figures, safe_name
 from rl_transfer.report.heatmap import heatmap
@@ -131,6 +132,12 @@ def test_wild_intervals_do_not_flatten_the_curves():
     axes = learning_curves(analyse(two_arms([FAST] * 4, wild, reference=100)), "task").axes[0]
     low, high = axes.get_ylim()
     assert -50 < low < 0 < 100 < high < 150
+
+
+def test_with_many_sources_the_values_stand_in_the_cells_alone(four_verdicts, monkeypatch):
+    assert 'class="note"' in svg(learning_curves(four_verdicts, "task"), "c")
+    monkeypatch.setattr(curves_module, "_MOST_VALUED", 0)
+    assert 'class="note"' not in svg(learning_curves(four_verdicts, "task"), "c")
 
 
 def test_long_names_of_targets_stay_within_their_panels(tmp_path):
