@@ -338,6 +338,9 @@ def test_an_opened_cell_draws_its_curves_with_those_that_it_is_compared_with(pag
     cell.locator("summary").first.click()
     cell.locator("summary").first.click()
     assert cell.locator(".own svg[role=img]").count() == 1, "drawn once"
+    known, far = (page.evaluate(f"heights([0, 10], [{edge}], 1)") for edge in (15, 500))
+    assert known[1:] == [pytest.approx(15.6), False]
+    assert far[1:] == [pytest.approx(20.8), True], "what is cut off is told"
 
 
 def test_without_its_script_everything_can_be_read(browser: BrowserContext, complete: Any) -> None:

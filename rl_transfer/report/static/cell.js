@@ -52,7 +52,7 @@ function unfolded(data, number) {
   return arm;
 }
 
-/** Lowest and highest of a panel: all means, and intervals as far as they do not flatten them. */
+/** Lowest and highest of a panel: all means, and what lies about them up to a share of their range; and whether more does. */
 function heights(means, edges, room) {
   const known = (values) => values.filter(Number.isFinite);
   const [low, high] = [Math.min(...known(means)), Math.max(...known(means))];
@@ -60,7 +60,8 @@ function heights(means, edges, room) {
   const bottom = Math.max(Math.min(low, ...known(edges)), low - more);
   const top = Math.min(Math.max(high, ...known(edges)), high + more);
   const margin = 0.04 * (top - bottom || 1);
-  return [bottom - margin, top + margin];
+  const cut = known(edges).some((each) => each < bottom - margin || each > top + margin);
+  return [bottom - margin, top + margin, cut];
 }
 
 /** A panel with axes: where values lie, and what draws lines and areas there. */
@@ -140,7 +141,9 @@ function cellChart(data, number, width) {
     return drawn("g", { "clip-path": `url("#${name}-${id}")` });
   };
   const levels = target.levels.map((each) => each[0]);
-  const range = heights([...arms.flatMap((arm) => arm.mean), ...levels], arms.flatMap((arm) => [...arm.low, ...arm.high]), 0.25);
+  const about = arms.flatMap((arm) => [...arm.low, ...arm.high, ...arm.each.flat()]);
+  const range = heights([...arms.flatMap((arm) => arm.mean), ...levels], about, 1);
+  let cut = range[2];
   const main = panel(place, range, last, !cell.over);
   const inside = clipped(place, "main");
   svg.append(main.box, drawn("text", { x: 4, y: 13 }, data.measure));
@@ -161,7 +164,9 @@ function cellChart(data, number, width) {
   svg.append(inside);
   if (cell.over) {
     const { steps, mean, low, high } = cell.over;
-    const lower = panel(below, heights([0, ...mean], [...low, ...high], 0.4), last, true);
+    const reach = heights([0, ...mean], [...low, ...high], 1);
+    const lower = panel(below, reach, last, true);
+    cut ||= reach[2];
     const parts = clipped(below, "over");
     svg.append(lower.box, drawn("text", { x: 4, y: below.top - 9 }, `over ${data.baseline}`));
     parts.append(drawn("path", { d: `M${left} ${lower.y(0)}H${below.right}`, class: "axis" }));
@@ -181,12 +186,12 @@ function cellChart(data, number, width) {
     const strip = drawn("path", { d: `M${from} ${place.top}H${to}V${place.bottom}H${from}z`, style: "fill: none" });
     svg.append(drawn("g", { class: "note" }, drawn("title", {}, [`at ${step.toLocaleString("en-US")} ${data.unit}`, ...said].join("\n")), strip));
   });
-  return { svg, arms };
+  return { svg, arms, cut };
 }
 
 /** The chart of a cell with its legend, and what it shows. */
 function cellFigure(data, number, figure) {
-  const { svg, arms } = cellChart(data, number, Math.min(760, Math.max(300, figure.parentElement.clientWidth || 640)));
+  const { svg, arms, cut } = cellChart(data, number, Math.min(760, Math.max(300, figure.parentElement.clientWidth || 640)));
   const cell = arms.at(-1);
   const box = element("div", { className: "figure", tabIndex: 0 }, svg);
   const legend = element("ul", { className: "legend" });
@@ -199,7 +204,7 @@ function cellFigure(data, number, figure) {
   const over = cell.over
     ? ` Below: difference to ${data.baseline}, ${data.share} band for all steps at once; shaded where the arms part (blue: gain, orange: loss).`
     : "";
-  const text = `${cell.arm} on ${data.targets[cell.target].name}: mean over seeds, ${data.share} interval at each step${thin}.${over}`;
+  const text = `${cell.arm} on ${data.targets[cell.target].name}: mean over seeds, ${data.share} interval at each step${thin}.${over}${cut ? " What lies far beyond the means is cut off." : ""}`;
   figure.replaceChildren(box, legend, element("figcaption", { textContent: text }));
   readable(box);
 }
