@@ -211,7 +211,13 @@ def _as_filed(keras: ModuleType, config: KerasConfig) -> KerasModel:
         except Exception as error:  # noqa: BLE001 - see build_graph
             raise _unbuildable(error, "model.input.size") from None
         return found
-    architecture = translated(copy.deepcopy(config.architecture or {}))
+    architecture = copy.deepcopy(config.architecture or {})
+    try:
+        translated(architecture)
+    except RLTransferError:
+        raise
+    except Exception as error:  # noqa: BLE001 - see build_graph
+        raise _unbuildable(error, "model.file") from None
     refuse_foreign(keras, architecture)
     name = architecture.get("class_name")
     if name not in ("Functional", "Model", "Sequential"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 
+from rl_transfer.errors import BundleError
 from rl_transfer.spec.base import Json
 
 JsonDict = dict[str, Json]
@@ -26,6 +27,8 @@ _UNUSED: Mapping[str, tuple[str, ...]] = {
     "SpatialDropout2D": ("trainable",),
 }
 """Class → arguments that Keras 2 wrote and never read: the two kernels have their own."""
+_SMALLEST = 1e-30
+"""Numbers beyond it and its inverse are none that 32-bit floats compute with in good faith."""
 _INITIALIZERS = "tensorflow.python.ops.init_ops"
 _SHAPELESS: Mapping[str, tuple[str, JsonDict]] = {
     "nn.relu": ("ReLU", {}),
@@ -49,13 +52,25 @@ def translated(architecture: JsonDict) -> JsonDict:
 
     Args:
         architecture: from a file; changed in place.
+
+    Raises:
+        BundleError: it has a function that Keras 3 computes otherwise.
     """
+    if not any(_is_of_keras_2(each) for each in _objects(architecture)):
+        return architecture
     _first_calls(architecture)
     names: dict[str, str] = {}
     for each in _objects(architecture):
         kind, config = each.get("class_name"), each.get("config")
         if not isinstance(kind, str) or not isinstance(config, dict):
             continue
+        if "hard_sigmoid" in (config.get("activation"), config.get("recurrent_activation")):
+            raise BundleError(
+                f"{kind} {config.get('name')} has the activation hard_sigmoid, which in Keras 2 is "
+                "min(max(x / 5 + 1/2, 0), 1) and in Keras 3 min(max(x / 6 + 1/2, 0), 1); write it as layers: "
+                "Rescaling(0.2, 0.5) and ReLU(max_value=1)",
+                key="model.file",
+            )
         if kind == "TFOpLambda":
             _as_layer(each, config)
         if str(each.get("module", "")).startswith(_INITIALIZERS):
@@ -76,6 +91,14 @@ def translated(architecture: JsonDict) -> JsonDict:
     return architecture
 
 
+def _is_of_keras_2(item: JsonDict) -> bool:
+    """Whether something in an architecture has a form of Keras 2: shapes of inputs, or calls as lists."""
+    match item:
+        case {"config": {"batch_input_shape": _}} | {"inbound_nodes": [[*_], *_]}:
+            return True
+    return False
+
+
 def _objects(value: Json) -> Iterator[JsonDict]:
     waiting: list[Json] = [value]
     while waiting:
@@ -94,7 +117,7 @@ def _first_calls(architecture: JsonDict) -> None:
         if not isinstance(layers, list):
             continue
         inner = {
-            layer.get("name") for layer in layers
+            str(layer.get("name")) for layer in layers
             if isinstance(layer, dict) and layer.get("class_name") in ("Functional", "Model", "Sequential")
         }  # fmt: skip
         for end in ("input_layers", "output_layers"):
@@ -137,7 +160,7 @@ def _as_layer(layer: JsonDict, config: JsonDict) -> None:
         kind, arguments = _SHAPELESS[function]
         inputs = [first]
     elif function in _PAIRS and isinstance(second, int | float) and not isinstance(second, bool):
-        if function == "math.truediv" and second == 0:
+        if not (_SMALLEST < abs(second) < 1 / _SMALLEST or (second == 0 and function != "math.truediv")):
             return
         kind, arguments = "Rescaling", _PAIRS[function][1](float(second))
         inputs = [first]
@@ -150,11 +173,16 @@ def _as_layer(layer: JsonDict, config: JsonDict) -> None:
     layer["inbound_nodes"] = [inputs]
 
 
+def plain_name(name: str) -> str:
+    """A name of a layer without what Keras 3 and torch do not allow in it."""
+    return re.sub(r"[/.]+", "_", name)
+
+
 def _rename(architecture: JsonDict, names: dict[str, str]) -> None:
-    """Give layers names that Keras 3 and torch allow, wherever the architecture refers to them."""
+    """Give layers such names, wherever the architecture refers to them."""
     taken = {str(each.get("name")) for each in _objects(architecture)} - set(names)
     for name in names:
-        new = re.sub(r"[/.]+", "_", name)
+        new = plain_name(name)
         while new in taken:
             new += "_"
         taken.add(new)

@@ -17,7 +17,8 @@ from rl_transfer import bounded
 from rl_transfer.core.limits import MOST_TENSOR_BYTES
 from rl_transfer.errors import BundleError
 from rl_transfer.image.keras_graph import KerasGraph, every_layer
-from rl_transfer.image.keras_library import Variable, on_device_of, stateless
+from rl_transfer.image.keras_legacy import plain_name
+from rl_transfer.image.keras_library import KerasLayer, Variable, on_device_of, stateless
 from rl_transfer.spec.keras_files import file_format
 from rl_transfer.wording import listing
 
@@ -122,36 +123,50 @@ def _order_as_in(path: Path, graph: KerasGraph) -> None:
     """
     layers = list(every_layer(graph.filed))
     written = _names_in(path)
-    for flags in (graph.trained, [True] * len(layers), [False] * len(layers)):
-        for layer, flag in zip(layers, flags, strict=True):
-            layer.trainable = flag
-        known = [
-            [each.path for each in (*layer.trainable_weights, *layer.non_trainable_weights)]
-            for layer in graph.filed.layers if layer.weights
-        ]  # fmt: skip
-        counts = [len(each) for each in known] == [len(each) for each in written]
-        if not counts or all(map(_are_alike, known, written)):
+    candidates = (graph.trained, [True] * len(layers), [False] * len(layers))
+    orders = [_order_under(flags, layers, graph) for flags in candidates]
+    if [len(each) for each in orders[0]] != [len(each) for each in written]:
+        return  # Keras says what does not fit
+    for flags, order in zip(candidates, orders, strict=True):
+        if all(map(_may_be, order, written)):
+            _order_under(flags, layers, graph)
             return
     raise ValueError(
         "its tensors come in an order that is neither that of the architecture's trainable layers, nor that "
-        "of all, nor of none; save the whole model as .keras"
+        "of all, nor of none, or have the names of other layers; save the whole model as .keras"
     )
 
 
-def _are_alike(known: Sequence[str], written: Sequence[str]) -> bool:
-    """Whether tensors may be the same, by their kinds, and by their layers where both name the same ones."""
+def _order_under(flags: Sequence[bool], layers: Sequence[KerasLayer], graph: KerasGraph) -> list[list[str]]:
+    """The paths of tensors, by outer layer, as an older file has them where these layers are trainable."""
+    for layer, flag in zip(layers, flags, strict=True):
+        layer.trainable = flag
+    return [
+        [each.path for each in (*layer.trainable_weights, *layer.non_trainable_weights)]
+        for layer in graph.filed.layers if layer.weights
+    ]  # fmt: skip
+
+
+def _may_be(known: Sequence[str], written: Sequence[str]) -> bool:
+    """Whether tensors may be the same: by kind, and those of inner models by the names of their layers.
+
+    Args:
+        known: paths of the model's.
+        written: paths in the file; names may have those of outer models before them.
+    """
     ours, theirs = [[_layer_and_kind(name) for name in names] for names in (known, written)]
     if [kind for _, kind in ours] != [kind for _, kind in theirs]:
         return False
-    owners, others = [[layer for layer, _ in each] for each in (ours, theirs)]
-    return owners == others or sorted(owners) != sorted(others)
+    if len({layer for layer, _ in ours}) == 1:
+        return True
+    return all(f"_{other}".endswith(f"_{layer}") for (layer, _), (other, _) in zip(ours, theirs, strict=True))
 
 
 def _layer_and_kind(name: str) -> tuple[str, str]:
     """The kind is what every version of Keras calls the tensors of a normalisation."""
-    *above, kind = name.partition(":")[0].split("/")
+    above, _, kind = name.partition(":")[0].rpartition("/")
     statistical = kind in ("gamma", "beta", "moving_mean", "moving_variance")
-    return above[-1] if above else "", kind if statistical else ""
+    return plain_name(above), kind if statistical else ""
 
 
 def _names_in(path: Path) -> list[list[str]]:

@@ -58,7 +58,7 @@ def lively(made: Any) -> Any:
     return made
 
 
-def agree(path: Path, made: Any) -> tuple[str, ...]:
+def agree(path: Path | str, made: Any) -> tuple[str, ...]:
     network = loaded(path)
     images = pictures()
     with torch.no_grad():
@@ -144,6 +144,8 @@ def test_operations_of_tensorflow_that_a_layer_computes(keras: Any, tmp_path: Pa
         operation("math.reduce_mean", "odd", "input", axis=[1]),
         operation("math.subtract", "odd", "_CONSTANT_VALUE", ["input", 0, 0], number=-1),
         operation("math.truediv", "odd", "input", 0),
+        operation("math.truediv", "odd", "input", 1e-320),
+        operation("math.multiply", "odd", "input", 10**400),
         operation("math.truediv", "odd", "input", ["input", 0, 0]),
         operation("nn.relu", "odd", "input", alpha=0.2),
         operation("math.multiply", "odd", "input", True),
@@ -206,9 +208,87 @@ def test_models_inside_models_and_the_order_of_their_tensors(
         agree(unknown, made)
 
 
-def test_what_keras_3_wrote_is_left_alone(model: Any) -> None:
-    architecture = json.loads(model.to_json())
-    assert translated(json.loads(model.to_json())) == architecture
+def shared(keras: Any) -> Any:
+    """A model of Keras 3 with an inner model that ends with the second call of one inside it."""
+    layers = keras.layers
+    inputs, ends, outer = keras.Input((8, 8, 4)), keras.Input((8, 8, 1)), keras.Input((8, 8, 1))
+    block = keras.Model(inputs, layers.Conv2D(4, 3, padding="same", activation="tanh")(inputs), name="block")
+    trunk = keras.Model(ends, block(block(layers.Conv2D(4, 1)(ends))), name="trunk")
+    pooled = layers.GlobalAveragePooling2D()(trunk(outer))
+    return lively(keras.Model(outer, layers.Dense(3, name="answer")(pooled)))
+
+
+def test_what_keras_3_wrote_is_left_alone(keras: Any, model: Any, tmp_path: Path) -> None:
+    for made in (model, shared(keras)):
+        architecture = json.loads(made.to_json())
+        assert translated(json.loads(made.to_json())) == architecture
+    for ending in ("keras", "h5"):
+        made.save(tmp_path / f"shared.{ending}")
+        agree(tmp_path / f"shared.{ending}", made)
+
+
+@pytest.mark.parametrize("name", ["a", "stage/a", "other"])
+def test_names_bear_out_the_order_of_weights_alone_or_they_are_refused(
+    name: str, keras: Any, tmp_path: Path
+) -> None:
+    layers = keras.layers
+    inputs, outer = keras.Input((8, 8, 1)), keras.Input((8, 8, 1))
+    first = layers.Conv2D(4, 1, name="a", use_bias=False)
+    middle = layers.Conv2D(4, 1, name="c", use_bias=False)(first(inputs))
+    base = keras.Model(inputs, layers.Conv2D(4, 1, name="b", use_bias=False)(middle), name="base")
+    made = lively(
+        keras.Model(outer, layers.Dense(3, name="answer")(layers.GlobalAveragePooling2D()(base(outer))))
+    )
+    base.get_layer("c").trainable = False
+    made.save(tmp_path / "weights.h5")
+    with h5py.File(tmp_path / "weights.h5", "r+") as file:
+        del file.attrs["model_config"]
+        group = file["model_weights/base"]
+        assert [each.rpartition("/")[0] for each in group.attrs["weight_names"]] == ["a", "b", "c"]
+        if name != "a":
+            group.move("a", name)
+            group.attrs["weight_names"] = [f"{name}/kernel", "b/kernel", "c/kernel"]
+    inner = [
+        layer("Conv2D", "a" if name == "other" else name, "input", filters=4, kernel_size=1, use_bias=False),
+        layer("Conv2D", "c", "a" if name == "other" else name, filters=4, kernel_size=1, use_bias=False),
+        layer("Conv2D", "b", "c", filters=4, kernel_size=1, use_bias=False),
+    ]
+    steps = [
+        {**model("base", inner, "b"), "name": "base", "inbound_nodes": [[["input", 0, 0, {}]]]},
+        layer("GlobalAveragePooling2D", "pool", ["base", 1, 0, {}]),
+        layer("Dense", "answer", "pool", units=3),
+    ]
+    for flag in (True, False):
+        inner[1]["config"]["trainable"] = flag
+        (tmp_path / "two.json").write_text(json.dumps(model("two", steps, "answer")), encoding="utf-8")
+        address = f"{tmp_path / 'two.json'}:{tmp_path / 'weights.h5'}"
+        if flag or name == "other":
+            with pytest.raises(BundleError, match="its tensors come in an order"):
+                loaded(address)
+        else:
+            agree(address, made)
+
+
+@pytest.mark.parametrize("key", ["activation", "recurrent_activation"])
+def test_a_function_that_is_another_one_in_keras_3_is_refused(key: str, files: Path, tmp_path: Path) -> None:
+    path = tmp_path / "two.json"
+    steps = [layer("Conv2D", "first", "input", filters=4, kernel_size=3, **{key: "hard_sigmoid"})]
+    path.write_text(json.dumps(model("two", steps, "first")), encoding="utf-8")
+    with pytest.raises(
+        BundleError, match=r"Conv2D first has the activation hard_sigmoid.*Rescaling\(0\.2, 0\.5\)"
+    ):
+        loaded(f"{path}:{files / 'tiny.h5'}")
+
+
+def test_odd_names_and_calls_are_refused_in_a_sentence(files: Path, tmp_path: Path) -> None:
+    steps = [layer("Conv2D", "first", "input", filters=4, kernel_size=3)]
+    odd = [{**model("base", steps, "first"), "name": ["x"], "inbound_nodes": [[["input", 0, 0, {}]]]}]
+    odd.append({**layer("Conv2D", "again", "first"), "name": 5, "inbound_nodes": [[[{}, 1, 2]], 3, None]})
+    path = tmp_path / "two.json"
+    for wrong in odd:
+        path.write_text(json.dumps(model("two", [wrong], "first")), encoding="utf-8")
+        with pytest.raises((BundleError, ConfigError)):
+            loaded(f"{path}:{files / 'tiny.h5'}")
 
 
 def test_a_rescaling_behind_the_first_convolution_says_nothing_about_pictures(
