@@ -4,7 +4,10 @@
     ├── ConfigError            3   a config file or override is wrong
     ├── EnvironmentSpecError   4   an environment or perturbation cannot be built
     ├── TransferError          5   a plan, part, freeze or strategy is impossible
-    │   └── FrozenTensorMoved  5   a tensor that was declared frozen changed
+    │   ├── FrozenTensorMoved  5   a tensor that was declared frozen changed
+    │   ├── DataNotAtHand      5   the data of a classifier are gone or changed
+    │   ├── ClassesDiffer      5   a classifier cannot name the classes of data
+    │   └── NothingUnseen      5   a classifier was trained on all of the data
     ├── BundleError            6   a policy bundle is missing, altered or foreign
     ├── StoreError             7   a results folder cannot be read or written
     ├── MissingExtraError      9   an optional dependency is not installed
@@ -60,6 +63,18 @@ class TransferError(RLTransferError):
 
 class FrozenTensorMoved(TransferError):
     """A tensor that was declared frozen changed during training."""
+
+
+class DataNotAtHand(TransferError):
+    """The data that a classifier was trained on are gone or changed."""
+
+
+class ClassesDiffer(TransferError):
+    """A classifier cannot name the classes of the data that it is to be measured on."""
+
+
+class NothingUnseen(TransferError):
+    """A classifier, or its source, was trained on all of the data that it is to be measured on."""
 
 
 class BundleError(RLTransferError):

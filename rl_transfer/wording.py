@@ -17,6 +17,13 @@ _UNSEEN = re.compile(
     r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # titles, links
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
+_ADDRESS = re.compile(
+    r"(hf|package)://\w\S*"
+    r"|https?://[\w.-]+(:\d+)?(/[^\s@]*)?"
+    r"|(hf[-_]hub:)?\w[\w.-]*/\w[\w.-]*"
+)
+"""What has slashes and is no place on a machine: on the Hub, in a package, on the web, ``timm/resnet18``."""
+_SEPARATOR = re.compile(r"[/\\]")
 _LIBRARIES = tuple(
     f"{folder}{os.sep}"
     for folder in (
@@ -100,6 +107,38 @@ def shortened(text: str, limit: int = 80) -> str:
         The text, or its beginning and an ellipsis.
     """
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def last_name(path: str) -> str:
+    r"""The last part of a path, of this system or of another one.
+
+    >>> last_name("~/pictures/"), last_name(r"C:\Users\me\digits.npz")
+    ('pictures', 'digits.npz')
+
+    Args:
+        path: as somebody wrote it.
+
+    Returns:
+        A file's or a folder's name.
+    """
+    return _SEPARATOR.split(path.rstrip("/\\"))[-1]
+
+
+def placeless(text: str) -> str:
+    """A text without a place on somebody's machine.
+
+    >>> placeless("/home/me/secret/digits.npz"), placeless("local-dir:../net"), placeless("timm/resnet18")
+    ('digits.npz', 'net', 'timm/resnet18')
+    >>> placeless("hf://me/digits"), placeless("file:///home/me/digits")
+    ('hf://me/digits', 'digits')
+
+    Args:
+        text: a setting.
+
+    Returns:
+        The last name where it is a path; addresses of the Hub, of packages and of the web as they are.
+    """
+    return text if _ADDRESS.fullmatch(text) else last_name(text)
 
 
 def visible(text: str) -> str:

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 from rl_transfer.api.results import load_sweep
-from rl_transfer.errors import ConfigError, RLTransferError
+from rl_transfer.errors import (
+    ClassesDiffer,
+    ConfigError,
+    DataNotAtHand,
+    MissingExtraError,
+    NothingUnseen,
+    RLTransferError,
+)
 from rl_transfer.frame import EvaluationRequest, Say, bundle_folder
 from rl_transfer.report.classifier_card import ClassifierCard, TestScore
 from rl_transfer.report.model_card import ModelCard, PlayedScore
@@ -133,11 +140,7 @@ def _classifier_card(
         found = room(written.kind).evaluate(wanted.argument, EvaluationRequest()).data
     except RLTransferError as error:
         say(f"not measured: {error.message}")
-        unmeasured = (
-            "its bundle names no data"
-            if written.data is None
-            else "the data that its bundle names could not be had where it was published"
-        )
+        unmeasured = _why_unmeasured(written, error)
     else:
         count, left_out = cast("int", found[written.items]), cast("int", found["left_out"])
         without = f", without {left_out:,} that it was trained on" if left_out else ""
@@ -154,16 +157,37 @@ def _classifier_card(
     )
 
 
+def _why_unmeasured(written: PublishedClassifier, error: RLTransferError) -> str:
+    """For the card: the error's own message may name places on this machine."""
+    if written.data is None:
+        return "its bundle names no data"
+    reasons = {
+        NothingUnseen: f"it, or its source, was trained on all of its test {written.items}",
+        ClassesDiffer: f"it cannot name the classes of its test {written.items}",
+        DataNotAtHand: "the data that its bundle names could not be had where it was published",
+        MissingExtraError: "a package that its data need was not installed where it was published",
+    }
+    found = (reason for each, reason in reasons.items() if isinstance(error, each))
+    return next(found, "it could not be measured where it was published")
+
+
 def _recorded_accuracy(written: PublishedClassifier, run: RunFolder | None) -> TestScore | None:
     """What the run that made it measured in the end."""
     if written.score is None:
         return None
     if run is None:
-        return TestScore("as its bundle says that it was measured in training", written.score, None)
-    points, spec = run.curve(), run.record()["spec"]
-    part = spec["evaluation"].get("part", "test")
+        what = "as its bundle says that it was measured in training; on what, it does not say"
+        return TestScore(what, written.score, None)
+    points, record = run.curve(), run.record()
+    training, part = record["spec"]["training"] or {}, record["spec"]["evaluation"].get("part", "test")
+    seen = (record.get("seen_by_source") or {}).get("seen", 0) if part == "test" else 0
+    what, unused = f"the same, at the end of its run, on the {part} part", part == "test" and not seen
+    if part != "test" and (training.get("keep") == "best" or training.get("early_stopping")):
+        what += ", which also chose the epoch, and so too high"
+    elif seen:
+        what += f", {seen:,} of them trained on by its source"
     count = int(points[-1]["lengths"][0]) if points else None
-    return TestScore(f"the same, at the end of its run, on the {part} part", written.score, count)
+    return TestScore(what, written.score, count, unused)
 
 
 def _run_of(argument: str) -> RunFolder | None:
@@ -215,4 +239,5 @@ def _swept(run: RunFolder | None, say: Say) -> tuple[SweptCell | None, str]:
         source = next((each.source for each in rows if each.role == "source"), None)
         return SweptCell(sweep.matrix, cells, source), ""
     except RLTransferError as error:
-        return None, f"its sweep cannot be analysed: {error.message}"
+        say(f"its sweep cannot be analysed: {error.message}")
+        return None, "its sweep cannot be analysed"

@@ -12,6 +12,7 @@ from rl_transfer.image.backbones import build_module
 from rl_transfer.results.published import PlainLoading
 from rl_transfer.spec.image_model import TimmConfig, TorchvisionConfig
 from rl_transfer.supervised.classifier import Network
+from rl_transfer.wording import placeless
 
 
 def plain_loading(network: Network) -> PlainLoading | None:
@@ -21,11 +22,14 @@ def plain_loading(network: Network) -> PlainLoading | None:
         network: as its bundle describes it.
 
     Returns:
-        None where the library's network with as many classes has other tensors, and for other architectures.
+        None where the library's network with as many classes has other tensors or needs files of this
+        machine, and for other architectures.
     """
     model, count = network.model, network.classifier.outputs
     if not isinstance(model, TorchvisionConfig | TimmConfig) or not _fits(model, count, network):
         return None
+    if any(placeless(str(each)) != str(each) for each in (model.architecture, *model.kwargs.values())):
+        return None  # it needs files of this machine
     maker = "torchvision.models.get_model" if isinstance(model, TorchvisionConfig) else "timm.create_model"
     arguments = "".join(f", {name}={value!r}" for name, value in model.kwargs.items())
     return PlainLoading(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rl_transfer.analysis.success import share_interval
@@ -13,9 +13,10 @@ from rl_transfer.results.published import PublishedClassifier
 from rl_transfer.spec import JsonObject
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.yaml_text import yaml_text
-from rl_transfer.wording import listing
+from rl_transfer.wording import last_name, listing, placeless
 
 _DIGITS = 4
+_PATHS = ("path", "root", "file", "faces")
 _CHOICES = ("shots", "validation", "test", "classes", "fingerprint")
 
 
@@ -27,11 +28,18 @@ class TestScore:
         what: which items, and what to know of them.
         accuracy: share of them that it told right.
         items: how many they are; None: nobody recorded that.
+        unused: whether training used none of them, so that an interval says something of others.
     """
 
     what: str
     accuracy: float
     items: int | None
+    unused: bool = True
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether one can be given."""
+        return self.items is not None and self.unused
 
 
 @dataclass(frozen=True)
@@ -113,12 +121,18 @@ def _scores(card: ClassifierCard) -> Iterator[str]:
     if found:
         rows = [_row(each) for each in found] + [*_beside(card)]
         yield table(("accuracy of", "accuracy", "95 % interval", "told right"), rows)
+    if any(each.has_interval for each in found):
         yield (
             f"Intervals are Wilson's, over the {items} of one test part and for this one classifier: they "
             f"hold for {items} drawn like these, independently of each other, and say nothing of other seeds "
             "of training or of other data. Training chooses nothing by the test part (`keep: best` and early "
             "stopping look at the validation part). Whoever trained several classifiers and published the "
             "best of them by these figures did choose by it, and then they are too high."
+        )
+    if not all(each.has_interval for each in found):
+        yield (
+            f"A dash stands where no interval can be given: of a validation part, of {items} some of which "
+            "were trained on, or where nobody recorded how many they were."
         )
     if card.measured is not None and card.confusion is not None:
         yield "Class by class, of the first row (each interval by itself):"
@@ -137,7 +151,8 @@ def _row(score: TestScore) -> tuple[str, ...]:
     what = unmarked(score.what)
     if score.items is None:
         return what, f"{score.accuracy:.{_DIGITS}f}", UNDEFINED, UNDEFINED
-    return (what, *_share(round(score.accuracy * score.items), score.items))
+    accuracy, ends, right = _share(round(score.accuracy * score.items), score.items)
+    return what, accuracy, ends if score.has_interval else UNDEFINED, right
 
 
 def _share(hits: int, items: int) -> tuple[str, str, str]:
@@ -175,16 +190,16 @@ def _data(card: ClassifierCard) -> Iterator[str]:
     yield "## Data"
     rows = []
     if of.data is not None:
-        data, seeds = of.data, of.seeds
+        data = of.data
         said = {key: value for key, value in data.items() if key not in _CHOICES and value not in (None, {})}
         shots, share = data.get("shots"), data.get("validation")
-        drawn = f"root seed {seeds.get('root_seed', 0)}, seed {seeds.get('seed', 0)}"
+        root_seed, seed = of.seeds
         rows = [
-            ("data", literal(", ".join(f"{key}: {_placeless(key, value)}" for key, value in said.items()))),
+            ("data", literal(", ".join(f"{key}: {_setting(key, value)}" for key, value in said.items()))),
             ("labelled", f"{shots} {of.items} a class" if shots else f"all {of.items} that are not held out"),
             ("validation", f"{share:g} of the labelled {of.items} of each class" if share else "none"),
             ("held out", f"{data.get('test', 0):g} of each class, or the data's own test part"),
-            ("split by", drawn),
+            ("split by", f"root seed {root_seed}, seed {seed}"),
             ("digest of its files", literal(str(data["fingerprint"])) if data.get("fingerprint") else "none"),
         ]
     rows += [*_counts(card.record, of.items)]
@@ -203,9 +218,23 @@ def _data(card: ClassifierCard) -> Iterator[str]:
         )
 
 
-def _placeless(key: str, value: Json) -> str:
-    """A setting of the data; of a path its last name."""
-    return str(value).rstrip("/").rpartition("/")[2] if key in ("path", "root", "file") else str(value)
+def _setting(key: str, value: Json) -> Json:
+    """A setting of data or weights without places on a machine: of paths the last name."""
+    if key == "characters":
+        return value  # what is drawn, such as "/~"
+    return _each_text(value, _of_path if key in _PATHS else placeless)
+
+
+def _of_path(text: str) -> str:
+    return placeless(text) if "://" in text else last_name(text)
+
+
+def _each_text(value: Json, change: Callable[[str], str]) -> Json:
+    if isinstance(value, Mapping):
+        return {change(name): _each_text(each, change) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_each_text(each, change) for each in value]
+    return change(value) if isinstance(value, str) else value
 
 
 def _counts(record: JsonObject | None, items: str) -> Iterator[tuple[str, str]]:
@@ -222,8 +251,8 @@ def _weights(card: ClassifierCard) -> Iterator[str]:
     """What began with somebody else's weights."""
     given = card.classifier.weights or ((card.record or {}).get("spec") or {}).get("weights")
     if given:
-        told = {key: _placeless(key, value) for key, value in given.items() if value not in (None, False)}
-        said = ", ".join(f"{key}: {value}" for key, value in told.items())
+        told = {key: value for key, value in given.items() if value not in (None, False)}
+        said = ", ".join(f"{key}: {_setting(key, value)}" for key, value in told.items())
         what = "It consists of" if card.classifier.weights else "Training began with"
         yield f"{what} weights from elsewhere ({unmarked(said)}); their licence holds beside any given here."
 

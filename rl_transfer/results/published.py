@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rl_transfer.spec.base import Json
+from rl_transfer.wording import last_name
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class PublishedClassifier(Published):
         inputs: how items become its inputs.
         classes: their names in the order of the logits; None: nobody knows them.
         data: the config of what it was trained on, or measured on; None: nobody knows.
-        seeds: ``root_seed`` and ``seed`` of its split; empty where there is none.
+        seeds: root seed and seed index that its split is drawn with.
         weights: what is known of weights from elsewhere that it consists of; None: it was trained here.
         score: accuracy as its run measured it in the end; None: it did not.
         seen: of how many items the bundle says that it, or its source, was trained on them; None: it does
@@ -107,7 +108,7 @@ class PublishedClassifier(Published):
     inputs: str
     classes: Sequence[str] | None
     data: Mapping[str, Json] | None
-    seeds: Mapping[str, Json]
+    seeds: tuple[int, int]
     weights: Mapping[str, Json] | None
     score: float | None
     seen: int | None
@@ -118,7 +119,7 @@ class PublishedClassifier(Published):
         """What its data are called: ``digits``, ``CIFAR10``, a file's or folder's name."""
         data = self.data or {}
         named = data.get("dataset") or data.get("path") or data.get("name") or "unknown data"
-        return str(named).rstrip("/").rpartition("/")[2]
+        return last_name(str(named))
 
     @property
     def data_type(self) -> str:

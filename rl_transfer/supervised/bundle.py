@@ -16,6 +16,7 @@ from rl_transfer.hub import SCHEME, fetch_bundle
 from rl_transfer.spec.base import Frozen, Json
 from rl_transfer.supervised.classifier import Classifier, Network
 from rl_transfer.supervised.kind import DataKind
+from rl_transfer.wording import shortened
 
 WEIGHTS_HINT = (
     "Weights from a file or a library are named in the config of `rl-transfer train`, under the key weights"
@@ -93,8 +94,8 @@ def load_network(kind: DataKind, path: Path) -> Network:
         described = {"kind": kind.name, "model": metadata["model"], "data": metadata.get("data")}
         run = kind.run_type.model_validate_json(json.dumps(described))
         count = int(metadata["num_classes"])
-        classes = metadata["classes"]
-    except (KeyError, TypeError, ValueError) as error:
+        names = _class_names(metadata["classes"], count)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BundleError(f"{path}: bundle.json does not describe {kind.classifier}: {error}") from None
     if run.model is None:
         raise BundleError(f"{path}: bundle.json does not describe {kind.classifier}: it names no model")
@@ -113,5 +114,13 @@ def load_network(kind: DataKind, path: Path) -> Network:
         reason = " ".join(str(error).split())[:400] or type(error).__name__
         raise BundleError(f"{path}: the tensors do not fit the described network: {reason}") from None
     classifier.module.eval()
-    names = None if classes is None else tuple(map(str, classes))
     return Network(classifier, run.model, names, run.data, metadata, stored.digest)
+
+
+def _class_names(found: Json, count: int) -> tuple[str, ...] | None:
+    if found is None:
+        return None
+    names = [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+    if not isinstance(found, list) or not len(names) == len(found) == count:
+        raise ValueError(f"classes is {shortened(str(found))}; expected null, or a list of {count} texts")
+    return tuple(names)

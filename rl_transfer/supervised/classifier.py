@@ -97,6 +97,14 @@ class Network:
         return self.classifier.module
 
     @property
+    def score(self) -> float | None:
+        """Accuracy as its run measured it in the end, 0 to 1; None where its bundle says no such number."""
+        found = self.metadata.get("score")
+        if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= 1:
+            return None
+        return float(found)
+
+    @property
     def has_head(self) -> bool:
         """Whether its head was ever trained; weights of a trunk alone came without."""
         weights = self.metadata.get("weights")

@@ -145,12 +145,12 @@ def trained_with(network: Network) -> tuple[int, int]:
         network: with its bundle's metadata.
 
     Returns:
-        Root seed and seed index; (0, 0) for weights from elsewhere.
+        Root seed and seed index; (0, 0) for weights from elsewhere, and where the bundle says no integers.
     """
     address = network.metadata.get("seeds")
     found = address if isinstance(address, dict) else {}
     root, seed = (found.get(name, 0) for name in ("root_seed", "seed"))
-    return (root, seed) if isinstance(root, int) and isinstance(seed, int) else (0, 0)
+    return (root, seed) if type(root) is int and type(seed) is int else (0, 0)
 
 
 def accuracy_by_name(network: Network, splits: Splits, batch_size: int, device: torch.device = CPU) -> float:

@@ -12,8 +12,9 @@ from rl_transfer.spec.base import Json
 from rl_transfer.supervised.bundle import load_network
 from rl_transfer.supervised.classifier import Network
 from rl_transfer.supervised.kind import DataKind
+from rl_transfer.supervised.measures import trained_with
 from rl_transfer.supervised.seen import KEY
-from rl_transfer.wording import shortened
+from rl_transfer.wording import placeless, shortened
 
 FILES = {
     "bundle.json": "what the classifier is: network, preprocessing, classes, data, training",
@@ -49,7 +50,7 @@ def publish_classifier(kind: DataKind, argument: str, folder: Path, onnx: bool) 
 
 def _described(kind: DataKind, network: Network) -> PublishedClassifier:
     metadata, preprocessing = network.metadata, network.classifier.preprocessing
-    weights, score, seen = (metadata.get(name) for name in ("weights", "score", KEY))
+    weights, seen = (metadata.get(name) for name in ("weights", KEY))
     shape = " × ".join(map(str, preprocessing.input_shape))
     return PublishedClassifier(
         parameters=sum(each.numel() for each in network.module.parameters()),
@@ -64,9 +65,9 @@ def _described(kind: DataKind, network: Network) -> PublishedClassifier:
         inputs=f"{shape}; {_settings(preprocessing.to_json())}",
         classes=network.classes,
         data=None if network.data is None else network.data.plain(),
-        seeds=_mapping(metadata.get("seeds")),
+        seeds=trained_with(network),
         weights=weights if isinstance(weights, dict) else None,
-        score=float(score) if isinstance(score, int | float) else None,
+        score=network.score,
         seen=len(seen) if isinstance(seen, list) else None,
         elsewhere=kind.elsewhere(network),
     )
@@ -77,13 +78,10 @@ def _in_short(model: Mapping[str, Json]) -> str:
     architecture = model.get("architecture")
     if isinstance(architecture, dict):
         architecture = architecture.get("model_type") or architecture.get("class_name")
-    return " ".join(str(each) for each in (model["name"], architecture or model.get("application")) if each)
+    words = (model["name"], architecture or model.get("application"))
+    return " ".join(placeless(str(each)) for each in words if each)
 
 
 def _settings(preprocessing: Mapping[str, Json]) -> str:
     """What is done to items, without the texts of tokenizers."""
     return ", ".join(f"{name} {shortened(str(value), 60)}" for name, value in preprocessing.items())
-
-
-def _mapping(value: Json) -> Mapping[str, Json]:
-    return value if isinstance(value, dict) else {}

@@ -9,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from rl_transfer.core import inventory
-from rl_transfer.errors import ConfigError, RLTransferError, TransferError
+from rl_transfer.errors import ClassesDiffer, ConfigError, RLTransferError
 from rl_transfer.frame import (
     EvaluationRequest,
     Facts,
@@ -295,7 +295,7 @@ class SupervisedRoom:
             raise
         classes, items = found_items.classes, found_items.items
         if not speaks_of(network.classes, classes):
-            raise TransferError(
+            raise ClassesDiffer(
                 f"the classifier knows the classes {', '.join(network.classes or ('(unnamed)',))}, but the "
                 f"data have {', '.join(classes)}; `transfer` builds a new head"
             )

@@ -174,8 +174,8 @@ def _gap(network: Network, rows: NDArray[np.float64], target: LabelledTarget) ->
 
 def _quality(network: Network, bar: float | None) -> TransferScore:
     """(accuracy − chance) / (bar − chance) on its own test items; unit 1, higher is better."""
-    score = network.metadata.get("score")
-    if not isinstance(score, int | float) or not network.classes:
+    score = network.score
+    if score is None or not network.classes:
         return TransferScore.none("nothing says how accurate it is on its own data")
     chance, goal = 1 / len(network.classes), 1.0 if bar is None else bar
     if goal == chance:

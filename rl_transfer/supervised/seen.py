@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rl_transfer.errors import ConfigError, RLTransferError, TransferError
+from rl_transfer.errors import ConfigError, DataNotAtHand, NothingUnseen, RLTransferError, TransferError
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.supervised.batches import Batches
@@ -124,7 +124,8 @@ def measurable(kind: DataKind, network: Network, data: LabelledData | None) -> M
         At least one item.
 
     Raises:
-        TransferError: it does not say what it was trained on, or was trained on all of the data.
+        TransferError: it does not say what it was trained on, or its data are not at hand.
+        NothingUnseen: it was trained on all of the data.
         RLTransferError: the data cannot be opened.
     """
     own = network.data
@@ -157,7 +158,7 @@ def _unseen(kind: DataKind, network: Network, found: Measurable) -> Measurable:
     digests = input_digests(items, network.classifier.preprocessing)
     fresh = np.array([digest not in seen for digest in digests])
     if not fresh.any():
-        raise TransferError(
+        raise NothingUnseen(
             f"the classifier, or its source, was trained on all of the {len(items)} {found.text}; "
             "measure it on others with --data"
         )
@@ -173,7 +174,7 @@ def _own_splits(kind: DataKind, network: Network, own: LabelledData) -> Splits:
     try:
         return kind.split(own, *trained_with(network))
     except ConfigError as error:
-        raise TransferError(
+        raise DataNotAtHand(
             f"the data that it was trained on are not at hand ({error.message}); name others with --data"
         ) from None
 

@@ -313,7 +313,7 @@ class ClassifierTraining:
             **transferred,
             "source_run": self.run.source,
             "source_steps": budget.get("epochs") if isinstance(budget, dict) else None,
-            "source_score": metadata.get("score"),
+            "source_score": self.source.score if self.source else None,
             "seen_by_source": seen_by_source(splits.test, self.source),
             "zero_shot": zero_shot,
             "retention": retention,
