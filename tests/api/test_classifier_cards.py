@@ -159,7 +159,7 @@ def test_seeds_are_the_integers_that_it_is_measured_with(changed: Changed, tmp_p
     assert "| split by | root seed 0, seed 0 |" in text
 
 
-@pytest.mark.parametrize("score", [10**400, 7.5, -0.1, True, "1"])
+@pytest.mark.parametrize("score", [pytest.param(10**400, id="huge"), 7.5, -0.1, True, "1"])
 def test_a_score_that_is_no_share_is_none(changed: Changed, tmp_path: Path, score: Any) -> None:
     assert "as its bundle says" not in card_of(changed(score=score), tmp_path / "out")
 
