@@ -15,7 +15,11 @@ from support.vectors_room import VECTORS
 
 @pytest.mark.parametrize(
     "change",
-    [{"num_classes": 10**10}, {"num_classes": 2**70}, {"model": {"name": "perceptron", "features": 10**9}}],
+    [
+        {"num_classes": 10**10, "classes": None},
+        {"num_classes": 2**70, "classes": None},
+        {"model": {"name": "perceptron", "features": 10**9}},
+    ],
 )
 def test_a_network_that_outgrows_its_tensors_is_refused(
     change: dict[str, Any], call: Call, tmp_path: Path
