@@ -95,7 +95,7 @@ def test_a_model_from_a_folder_is_named_without_it(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps({"architecture": "test_resnet"}))
     model = TimmConfig(name="timm", architecture=f"local-dir:{folder}")
     made = IMAGES.build_classifier(model, 2, seed=0)
-    said = {"classes": ["a", "b"]}
+    said: dict[str, Any] = {"classes": ["a", "b"]}
     save_network(IMAGES, tmp_path / "bundle", made.module.state_dict(), made, model, said)
     text = card_of(tmp_path / "bundle", tmp_path / "out")
     assert "# timm net on" in text
