@@ -283,8 +283,8 @@ class SupervisedRoom:
 
         Raises:
             ConfigError: the alignment is asked for in a way that makes no sense.
-            TransferError: nobody knows its data, or it cannot name the classes of these, or was
-                trained on all of them, or it cannot be aligned.
+            ClassesDiffer: it cannot name the classes of the data.
+            TransferError: nobody knows its data, or it was trained on all of them, or cannot be aligned.
         """
         network = load_network(self.kind, place_of(bundle))
         trunk = self._trunk(request)
