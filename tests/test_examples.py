@@ -240,6 +240,7 @@ def help_of(*benchmark: str) -> str:
         told = io.StringIO()
         with pytest.MonkeyPatch.context() as given, redirect_stdout(told):
             given.setattr(sys, "argv", [benchmark[1], "--help"])
+            given.delitem(sys.modules, benchmark[1], raising=False)  # another test may have imported it
             with pytest.raises(SystemExit) as ended:
                 runpy.run_module(benchmark[1], run_name="__main__")
         assert not ended.value.code

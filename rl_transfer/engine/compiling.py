@@ -153,16 +153,13 @@ def cache_folder() -> Path | None:
 
 
 def is_kept() -> bool:
-    """Whether an earlier process kept machine code of the engine.
+    """Whether an earlier process kept machine code of these sources of the engine.
 
     Returns:
         False where the next run compiles it.
     """
-    from numba.core import caching
-
     folder = cache_folder()
-    place = cast(Callable[[str], str], caching._CacheLocator.get_suitable_cache_subpath)
-    return folder is not None and any((folder / place(str(_ENGINE / "network.py"))).glob("*.nbc"))
+    return folder is not None and any(folder.rglob("*.nbc"))
 
 
 class _Cache(Protocol):
