@@ -111,7 +111,10 @@ def _objects(value: Json) -> Iterator[JsonDict]:
 
 
 def _first_calls(architecture: JsonDict) -> None:
-    """Count calls of inner models from 0 (Keras 2: from 1), and take single ends out of their lists."""
+    """Count calls of inner models from 0, and take single ends out of their lists.
+
+    Keras 2 began at 1 where a model had an input of its own, which was its call 0.
+    """
     for each in _objects(architecture):
         layers = each.get("layers")
         if not isinstance(layers, list):
@@ -119,6 +122,7 @@ def _first_calls(architecture: JsonDict) -> None:
         inner = {
             str(layer.get("name")) for layer in layers
             if isinstance(layer, dict) and layer.get("class_name") in ("Functional", "Model", "Sequential")
+            and _has_input(layer.get("config"))
         }  # fmt: skip
         for end in ("input_layers", "output_layers"):
             match each.get(end):
@@ -129,6 +133,14 @@ def _first_calls(architecture: JsonDict) -> None:
         for reference in _references([ends, nodes]):
             if reference[0] in inner and isinstance(reference[1], int) and reference[1] > 0:
                 reference[1] -= 1
+
+
+def _has_input(config: Json) -> bool:
+    """Whether a model begins with an input; a Sequential may get its own at its first call."""
+    match config:
+        case {"layers": [{"class_name": "InputLayer"}, *_]}:
+            return True
+    return False
 
 
 def _references(value: Json) -> Iterator[list[Json]]:

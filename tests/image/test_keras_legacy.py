@@ -51,10 +51,11 @@ def written(path: Path, made: Any, architecture: Layer) -> Path:
 
 
 def lively(made: Any) -> Any:
-    """Its tensors drawn anew, moving statistics too."""
+    """Its tensors drawn anew, moving statistics too; kernels about 0, lest everything saturates."""
     generator = torch.Generator().manual_seed(3)
     for each in made.weights:
-        each.assign(torch.rand(tuple(each.shape), generator=generator) + 0.5)
+        drawn = torch.rand(tuple(each.shape), generator=generator)
+        each.assign(drawn - 0.5 if each.name.endswith("kernel") else drawn + 0.5)
     return made
 
 
@@ -111,7 +112,7 @@ def test_operations_of_tensorflow_that_a_layer_computes(keras: Any, tmp_path: Pa
     first = layers.Conv2D(4, 3, name="first")(inputs * 2.0 - 1.0)
     second = layers.Conv2D(4, 3, name="second")(first / 4.0)
     third = layers.Conv2D(4, 1, padding="same", name="third")(
-        ops.relu(first - 3.0) * ops.relu6(first) + ops.sigmoid(first) - ops.tanh(first)
+        ops.relu(first + 0.5) * ops.relu6(first * 20.0) + ops.sigmoid(first) - ops.tanh(first)
     )
     pooled = layers.GlobalAveragePooling2D()
     made = lively(keras.Model(inputs, layers.Dense(3, name="answer")(pooled(second) + pooled(third))))
@@ -121,9 +122,10 @@ def test_operations_of_tensorflow_that_a_layer_computes(keras: Any, tmp_path: Pa
         layer("Conv2D", "first", "tf.math.subtract", filters=4, kernel_size=3),
         operation("math.truediv", "tf.math.truediv", "first", 4.0),
         layer("Conv2D", "second", "tf.math.truediv", filters=4, kernel_size=3),
-        operation("__operators__.add", "tf.__operators__.add", "first", -3.0),
+        operation("__operators__.add", "tf.__operators__.add", "first", 0.5),
         operation("nn.relu", "tf.nn.relu", "tf.__operators__.add"),
-        operation("nn.relu6", "tf.nn.relu6", "first"),
+        operation("math.multiply", "tf.math.multiply_2", "first", 20),
+        operation("nn.relu6", "tf.nn.relu6", "tf.math.multiply_2"),
         operation("math.multiply", "tf.math.multiply_1", "tf.nn.relu", ["tf.nn.relu6", 0, 0]),
         operation("math.sigmoid", "tf.math.sigmoid", "first"),
         operation("math.add", "tf.math.add", "tf.math.multiply_1", ["tf.math.sigmoid", 0, 0]),
@@ -216,6 +218,27 @@ def shared(keras: Any) -> Any:
     trunk = keras.Model(ends, block(block(layers.Conv2D(4, 1)(ends))), name="trunk")
     pooled = layers.GlobalAveragePooling2D()(trunk(outer))
     return lively(keras.Model(outer, layers.Dense(3, name="answer")(pooled)))
+
+
+def test_a_sequential_model_without_an_input_counts_its_calls_from_0(keras: Any, tmp_path: Path) -> None:
+    layers = keras.layers
+    outer = keras.Input((8, 8, 1))
+    block = keras.Sequential(
+        [layers.Conv2D(4, 3, padding="same", activation="tanh", name="twice")], name="block"
+    )
+    value = block(block(layers.Conv2D(4, 1, name="first")(outer)))
+    made = lively(keras.Model(outer, layers.Dense(3, name="answer")(layers.GlobalAveragePooling2D()(value))))
+    config = {"filters": 4, "kernel_size": 3, "padding": "same", "activation": "tanh"}
+    inner = {"class_name": "Conv2D", "config": {"name": "twice", **config}}
+    calls = [[["first", 0, 0, {}]], [["block", 0, 0, {}]]]
+    steps = [
+        layer("Conv2D", "first", "input", filters=4, kernel_size=1),
+        {"class_name": "Sequential", "config": {"name": "block", "layers": [inner]}, "name": "block",
+         "inbound_nodes": calls},
+        layer("GlobalAveragePooling2D", "pool", ["block", 1, 0, {}]),
+        layer("Dense", "answer", "pool", units=3),
+    ]  # fmt: skip
+    agree(written(tmp_path / "two.h5", made, model("two", steps, "answer")), made)
 
 
 def test_what_keras_3_wrote_is_left_alone(keras: Any, model: Any, tmp_path: Path) -> None:
