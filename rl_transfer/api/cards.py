@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import cast
 
 from rl_transfer.api.results import load_sweep
 from rl_transfer.errors import (
@@ -20,7 +20,7 @@ from rl_transfer.errors import (
 from rl_transfer.frame import EvaluationRequest, Say, bundle_folder
 from rl_transfer.report.classifier_card import ClassifierCard, TestScore
 from rl_transfer.report.model_card import ModelCard, PlayedScore
-from rl_transfer.report.run_card import SweptCell
+from rl_transfer.report.run_card import RunCard, SweptCell
 from rl_transfer.results import RunFolder, run_id
 from rl_transfer.results.files import file_digest
 from rl_transfer.results.manifest import NAME
@@ -56,18 +56,6 @@ class Wanted:
     onnx: bool
 
 
-class _Common(TypedDict):
-    """What every card is given."""
-
-    address: str
-    licence: str | None
-    record: JsonObject | None
-    config: str | None
-    sweep: SweptCell | None
-    unjudged: str
-    digests: Mapping[str, str]
-
-
 def write_published(wanted: Wanted, folder: Path, address: str, say: Say) -> None:
     """Bundle, config and card into an empty folder.
 
@@ -91,20 +79,20 @@ def write_published(wanted: Wanted, folder: Path, address: str, say: Say) -> Non
         (folder / CONFIG).write_text(yaml_text(config), encoding="utf-8")
         files[CONFIG] = "the config of its run"
     swept, unjudged = _swept(run, say)
-    common: _Common = {
-        "address": address,
-        "licence": wanted.licence,
-        "record": record,
-        "config": None if config is None else CONFIG,
-        "sweep": swept,
-        "unjudged": unjudged,
-        "digests": {name: file_digest(folder / name) for name in files},
-    }
+    common = RunCard(
+        address=address,
+        licence=wanted.licence,
+        record=record,
+        config=None if config is None else CONFIG,
+        sweep=swept,
+        unjudged=unjudged,
+        digests={name: file_digest(folder / name) for name in files},
+    )
     written = replace(written, files=files)
     card: ModelCard | ClassifierCard
     if isinstance(written, PublishedPolicy):
         scores = [*_played(wanted, folder, say), *([] if run is None else [_recorded(run, run.record())])]
-        card = ModelCard(policy=written, scores=scores, **common)
+        card = ModelCard(policy=written, scores=scores, **vars(common))
     else:
         card = _classifier_card(cast("PublishedClassifier", written), wanted, run, common, say)
     (folder / CARD).write_text(card.text(), encoding="utf-8")
@@ -125,7 +113,7 @@ def _played(wanted: Wanted, folder: Path, say: Say) -> list[PlayedScore]:
 
 
 def _classifier_card(
-    written: PublishedClassifier, wanted: Wanted, run: RunFolder | None, common: _Common, say: Say
+    written: PublishedClassifier, wanted: Wanted, run: RunFolder | None, common: RunCard, say: Say
 ) -> ClassifierCard:
     """A classifier is measured on its test part, where its data are at hand."""
     for name, value in (("episodes", wanted.episodes), ("seed", wanted.seed)):
@@ -153,7 +141,7 @@ def _classifier_card(
         unmeasured=unmeasured,
         confusion=confusion,
         recorded=_recorded_accuracy(written, run),
-        **common,
+        **vars(common),
     )
 
 
