@@ -112,7 +112,7 @@ def test_operations_of_tensorflow_that_a_layer_computes(keras: Any, tmp_path: Pa
     first = layers.Conv2D(4, 3, name="first")(inputs * 2.0 - 1.0)
     second = layers.Conv2D(4, 3, name="second")(first / 4.0)
     third = layers.Conv2D(4, 1, padding="same", name="third")(
-        ops.relu(first + 0.5) * ops.relu6(first * 20.0) + ops.sigmoid(first) - ops.tanh(first)
+        ops.relu(first - 1.0) * ops.relu6(first * 20.0) + ops.sigmoid(first) - ops.tanh(first)
     )
     pooled = layers.GlobalAveragePooling2D()
     made = lively(keras.Model(inputs, layers.Dense(3, name="answer")(pooled(second) + pooled(third))))
@@ -122,7 +122,7 @@ def test_operations_of_tensorflow_that_a_layer_computes(keras: Any, tmp_path: Pa
         layer("Conv2D", "first", "tf.math.subtract", filters=4, kernel_size=3),
         operation("math.truediv", "tf.math.truediv", "first", 4.0),
         layer("Conv2D", "second", "tf.math.truediv", filters=4, kernel_size=3),
-        operation("__operators__.add", "tf.__operators__.add", "first", 0.5),
+        operation("__operators__.add", "tf.__operators__.add", "first", -1.0),
         operation("nn.relu", "tf.nn.relu", "tf.__operators__.add"),
         operation("math.multiply", "tf.math.multiply_2", "first", 20),
         operation("nn.relu6", "tf.nn.relu6", "tf.math.multiply_2"),
