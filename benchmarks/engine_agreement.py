@@ -3,14 +3,15 @@
     python benchmarks/engine_agreement.py --output results/agreement               # 30 seeds, two at a time
     python benchmarks/engine_agreement.py --output results/agreement --tasks cartpole --seeds 5
     python benchmarks/engine_agreement.py --output results/agreement --engines sb3 # one half; the other later
-    python benchmarks/engine_agreement.py --verdicts results/quickstart results/quickstart-compiled
+    python benchmarks/engine_agreement.py --verdicts results/quickstart-sb3 results/quickstart results/again
 
 Runs are the product's own, evaluations included; what is finished is kept, so the command goes on where it
 was interrupted. A score is 0 for the uniform-random policy, measured here, and 1 for a return that counts
 as solved. Area under the curve and final performance are called equivalent where the 95 % Welch interval of
 the difference of the means lies within ±δ: stricter than two one-sided tests at 5 %, whose interval is that
 of 90 %.
---verdicts compares two finished sweeps of one suite, cell by cell.
+--verdicts compares finished sweeps of one suite, cell by cell and pair by pair: with sweeps of several root
+seeds the pairs within one engine say how often verdicts differ by the draw of seeds alone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
 import json
 import multiprocessing
 import sys
@@ -188,6 +190,21 @@ def verdicts(folder: Path) -> dict[tuple[str, str, str], str]:
     }
 
 
+def verdict_table(folders: Sequence[Path]) -> Iterator[str]:
+    """The verdicts of finished sweeps of one suite side by side, and how many each pair shares."""
+    found = [verdicts(folder) for folder in folders]
+    cells = list(dict.fromkeys(cell for each in found for cell in each))
+    for cell in cells:
+        words = " ".join(f"{each.get(cell, 'missing'):<14}" for each in found)
+        yield f"{' / '.join(cell):<60} {words}".rstrip()
+    for first, second in itertools.combinations(range(len(folders)), 2):
+        pairs = [(found[first].get(cell), found[second].get(cell)) for cell in cells]
+        same = sum(one == other for one, other in pairs)
+        opposed = sum({*pair} == {"positive", "negative"} for pair in pairs)
+        where = f"{folders[first].name} and {folders[second].name}"
+        yield f"{where}: {same} of {len(cells)} verdicts are the same, {opposed} contradict each other"
+
+
 def main() -> None:
     """Train what is missing and print the table."""
     parser = argparse.ArgumentParser(
@@ -199,14 +216,11 @@ def main() -> None:
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--verdicts", nargs=2, type=Path, metavar="FOLDER", help="two finished sweeps")
+    parser.add_argument("--verdicts", nargs="+", type=Path, metavar="FOLDER", help="finished sweeps")
     chosen = parser.parse_args()
     if chosen.verdicts:
-        ours, others = (verdicts(folder) for folder in chosen.verdicts)
-        same = sum(others.get(cell) == verdict for cell, verdict in ours.items())
-        for cell, verdict in ours.items():
-            print(f"{' / '.join(cell):<60} {verdict:<14} {others.get(cell, 'missing')}")
-        print(f"{same} of {len(ours)} verdicts are the same")
+        for line in verdict_table(chosen.verdicts):
+            print(line)
         return
     if chosen.output is None:
         parser.error("--output says where the runs go")

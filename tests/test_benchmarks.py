@@ -247,6 +247,24 @@ def test_engines_agree_where_the_interval_of_their_difference_lies_within_delta(
     assert not engine_agreement.compare(task, store, 7)[1].equivalent
 
 
+def test_verdicts_of_finished_sweeps_are_counted_pair_by_pair(tmp_path: Path) -> None:
+    found = {"sb3": ["positive", "negative"], "compiled": ["positive", "positive"], "again": ["positive"]}
+    for name, verdicts in found.items():
+        (tmp_path / name).mkdir()
+        cells = [
+            {"target": f"t{number}", "strategy": "s", "comparisons": {"auc_gain": {"verdict": verdict}}}
+            for number, verdict in enumerate(verdicts)
+        ]
+        (tmp_path / name / "summary.json").write_text(json.dumps(cells))
+    lines = [*engine_agreement.verdict_table([tmp_path / name for name in found])]
+    assert lines[1].split()[-3:] == ["negative", "positive", "missing"]
+    assert lines[2:] == [
+        "sb3 and compiled: 1 of 2 verdicts are the same, 1 contradict each other",
+        "sb3 and again: 1 of 2 verdicts are the same, 0 contradict each other",
+        "compiled and again: 1 of 2 verdicts are the same, 0 contradict each other",
+    ]
+
+
 def test_what_was_trained_is_not_trained_again(tmp_path: Path) -> None:
     run = engine_agreement.TASKS[0].random()
     text = json.dumps(run.plain())
