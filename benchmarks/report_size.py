@@ -2,6 +2,7 @@
 
     python benchmarks/report_size.py                      # sweeps of 12, 144 and 2,000 cells
     python benchmarks/report_size.py --cells 12 --seeds 2 --live
+    python benchmarks/report_size.py --cells 2000 --keep /tmp/large   # its page: /tmp/large/2000/report
 
 Synthetic sweeps with the curves of the tests: from scratch, a control and two strategies from every source,
 on every target. Page: report/index.html. Folder: all that the report wrote, figures and TensorBoard's means
@@ -72,6 +73,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, nargs="+", default=[*SHAPES], choices=[*SHAPES])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--live", action="store_true", help="measure the page of a sweep that runs as well")
+    parser.add_argument("--keep", type=Path, help="leave the sweeps and their reports in this folder")
     given = parser.parse_args()
     live = "  live (s): after a run, after a sign of life" if given.live else ""
     print(
@@ -80,7 +82,7 @@ def main() -> None:
     )
     for cells in given.cells:
         with tempfile.TemporaryDirectory() as place:
-            folder = Path(place) / "sweep"
+            folder = (given.keep or Path(place)) / str(cells)
             sweep = sweep_of(cells, given.seeds)
             sweep.write(folder)
             again = rewritten(folder, *sweep.unfinished) if given.live else ()

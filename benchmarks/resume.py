@@ -120,7 +120,7 @@ def resume(runs: int, root: Path) -> tuple[int, dict[str, float]]:
     moments = [time.process_time()]
     graph = build_graph(suite)
     moments.append(time.process_time())
-    check_matrix(root, manifest(suite, graph, PLAYED, {}))
+    check_matrix(root, manifest(suite, graph, PLAYED, {}), graph.specs)
     moments.append(time.process_time())
     refuse_other_code(graph.specs, store, DIFFERENCES)
     moments.append(time.process_time())

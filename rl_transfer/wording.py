@@ -17,6 +17,8 @@ _UNSEEN = re.compile(
     r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # titles, links
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
+_BEYOND_ASCII = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What of that may stand in JSON as it is."""
 _ADDRESS = re.compile(
     r"(hf|package)://\w\S*"
     r"|https?://[\w.-]+(:\d+)?(/[^\s@]*)?"
@@ -154,6 +156,37 @@ def visible(text: str) -> str:
         Without escape sequences, other control characters, and those that turn the direction of text round.
     """
     return _UNSEEN.sub("", text)
+
+
+def escaped(text: str) -> str:
+    r"""JSON that a terminal obeys nothing of: its texts keep what :func:`visible` leaves out, as escapes.
+
+    >>> escaped('"done\x9b2J"')
+    '"done\\u009b2J"'
+
+    Args:
+        text: JSON.
+
+    Returns:
+        The same data.
+    """
+    return _BEYOND_ASCII.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def amount(count: float, unit: str) -> str:
+    """A number of steps with its unit.
+
+    >>> amount(6144, "environment steps"), amount(1, "epochs")
+    ('6,144 environment steps', '1 epoch')
+
+    Args:
+        count: how many.
+        unit: what one is, in the plural.
+
+    Returns:
+        The phrase.
+    """
+    return f"{count:,.0f} {unit.removesuffix('s') if count == 1 else unit}"
 
 
 def counted(count: int, one: str, many: str = "") -> str:

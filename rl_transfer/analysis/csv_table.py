@@ -11,6 +11,7 @@ from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.analysis.tables import summary
 from rl_transfer.spec import JsonObject
+from rl_transfer.wording import visible
 
 _IDENTITY = ("source", "target", "strategy", "kind", "estimand", "steps")
 VERDICT = {
@@ -57,7 +58,7 @@ def csv_text(matrix: Matrix) -> str:
         values = [_at(cell, path) for _, path in columns]
         counts = [len(cell["seeds"]), len(cell["finished"])]
         codes = " ".join(flag["code"] for flag in cell["flags"])
-        writer.writerow(["" if value is None else value for value in [*values, *counts, codes]])
+        writer.writerow([*map(_entry, [*values, *counts, codes])])
     return buffer.getvalue()
 
 
@@ -73,6 +74,10 @@ def _columns(cells: list[JsonObject]) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield f"{name}_score", ("metrics", name, "score", "mean")
         if info.bounded:
             yield f"{name}_bound", ("metrics", name, "bound")
+
+
+def _entry(value: object) -> object:
+    return "" if value is None else visible(value) if isinstance(value, str) else value
 
 
 def _at(cell: JsonObject, path: tuple[str, ...]) -> object:

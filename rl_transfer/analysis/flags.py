@@ -30,6 +30,8 @@ class Flag:
 
     code: str
     message: str
+    pending: bool = False
+    """Whether it says no more than that runs are still to come."""
 
     @property
     def of_control(self) -> bool:
@@ -60,7 +62,8 @@ def arm_flags(
     found = []
     missing = describe_missing(arm)
     if missing:
-        found.append(Flag("missing-runs", f"{missing}; the cell stays inconclusive"))
+        pending = not _failed(arm)
+        found.append(Flag("missing-runs", f"{missing}; the cell stays inconclusive", pending=pending))
     if source is not None and source.below:
         lowest = min(source.scores[seed] for seed in source.below)
         found.append(

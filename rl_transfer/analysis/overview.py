@@ -61,6 +61,20 @@ def counts(runs: Sequence[Run]) -> dict[str, int]:
     }
 
 
+def missing_runs(state: Mapping[str, int]) -> list[str]:
+    """That runs are missing, a sentence; empty where none is.
+
+    Args:
+        state: what :func:`counts` gives.
+    """
+    if state["finished"] == state["planned"]:
+        return []
+    return [
+        f"{state['finished']} of {state['planned']} runs are finished, {state['failed']} failed: "
+        "cells with missing runs are inconclusive"
+    ]
+
+
 def versions(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
     """Library → the versions that the runs recorded.
 
@@ -99,14 +113,9 @@ def warnings(
     elif (few := _too_few(sweep, family, least_seeds)) and (without := _without_effects(family)):
         place = "" if len(without) == len(JUDGED) else f" on {METRICS[without[0]].claim}"
         found.append(f"no gain or loss could be settled{place}, and {few}")
-    state = counts(sweep.runs)
-    if state["finished"] < state["planned"]:
-        found.append(
-            f"{state['finished']} of {state['planned']} runs are finished, {state['failed']} failed: "
-            "cells with missing runs are inconclusive"
-        )
     return (
         *found,
+        *missing_runs(counts(sweep.runs)),
         *_soundness(sweep.runs),
         *_cut_off(sweep.runs),
         *_data_notes(sweep),

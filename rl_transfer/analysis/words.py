@@ -10,10 +10,11 @@ from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.comparison import Comparison
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix, TargetInfo
+from rl_transfer.analysis.overview import missing_runs
 from rl_transfer.analysis.tolerance import Tolerance
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.results import Labels
-from rl_transfer.wording import counted, in_words, listing
+from rl_transfer.wording import amount, counted, in_words, listing
 
 EFFECTS = (
     "helps",
@@ -143,7 +144,7 @@ def at_steps(budget: float, unit: str) -> str:
         budget: the last evaluation's step; NaN before any run is finished.
         unit: what a step is, in the plural.
     """
-    return f"at {budget:,.0f} {unit}" if math.isfinite(budget) else f"before any {unit} were measured"
+    return f"at {amount(budget, unit)}" if math.isfinite(budget) else f"before any {unit} were measured"
 
 
 def final_window(info: TargetInfo, matrix: Matrix) -> str:
@@ -174,6 +175,8 @@ def at_budgets(matrix: Matrix) -> str:
     found = sorted({info.budget for info in matrix.targets.values() if math.isfinite(info.budget)})
     if not found:
         return f"before any {matrix.unit} were measured"
+    if len(found) == 1:
+        return at_steps(found[0], matrix.unit)
     return f"at {in_words([f'{budget:,.0f}' for budget in found])} {matrix.unit}"
 
 
@@ -264,13 +267,14 @@ def _scope(entries: Sequence[Comparison]) -> str:
     return in_words([METRICS[entry.metric].claim for entry in entries])
 
 
-def notes(matrix: Matrix) -> list[str]:
+def notes(matrix: Matrix, *, running: bool = False) -> list[str]:
     """Warnings (``!``), then flags (``*`` where a control raises them); the same flag of many cells once.
 
     Every flag names its targets. One that speaks of a target's scale names no strategy: it holds for all.
 
     Args:
         matrix: a finished analysis.
+        running: whether the sweep goes on, so that runs which are still to come are no reason for a warning.
 
     Returns:
         Lines that start with their mark.
@@ -278,11 +282,14 @@ def notes(matrix: Matrix) -> list[str]:
     by_message: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
     for cell in matrix.cells:
         for flag in cell.flags:
+            if running and flag.pending:
+                continue
             mark = "*" if flag.of_control else "!"
             targets_of = by_message.setdefault((mark, flag.message), {})
             arm = "" if flag.of_target else arm_label(cell.strategy, cell.source, matrix)
             targets_of.setdefault(arm, {})[cell.target] = None
-    found = [f"! {text}" for text in matrix.warnings]
+    expected = missing_runs(matrix.counts) if running and not matrix.counts["failed"] else []
+    found = [f"! {text}" for text in matrix.warnings if text not in expected]
     return found + [f"{mark} {_places(arms)}: {text}" for (mark, text), arms in by_message.items()]
 
 

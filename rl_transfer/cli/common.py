@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from rl_transfer.wording import visible
+from rl_transfer.wording import escaped, visible
 
 if TYPE_CHECKING:
     from rl_transfer.frame import Say
@@ -48,6 +49,18 @@ def say(text: str) -> None:
         text: what it says.
     """
     out.print(text, soft_wrap=True)
+
+
+def json_text(data: object) -> str:
+    """What ``--json`` prints: indented, and without anything that a terminal obeys.
+
+    Args:
+        data: what JSON can say.
+
+    Returns:
+        JSON and a line break.
+    """
+    return escaped(json.dumps(data, indent=2, ensure_ascii=False)) + "\n"
 
 
 def say_columns(rows: Sequence[Sequence[str]]) -> None:

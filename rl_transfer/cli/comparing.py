@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rl_transfer.cli.common import AsJson, say
+from rl_transfer.cli.common import AsJson, json_text, say
 from rl_transfer.errors import DIFFERENT
 
 
@@ -30,7 +29,7 @@ def compare(
     before, after = load_sweep(first), load_sweep(second)
     found = before.compare(after)
     if as_json:
-        sys.stdout.write(json.dumps(difference_data(found), indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text(difference_data(found)))
     else:
         for line in difference_lines(found, before.sweep.labels.digits):
             say(line)

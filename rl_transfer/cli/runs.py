@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rl_transfer.cli.common import AsJson, out
+from rl_transfer.cli.common import AsJson, json_text, out
 from rl_transfer.errors import StoreError
 from rl_transfer.wording import counted
 
@@ -62,7 +61,7 @@ def show(
     folder = RunFolder(run_at(path)) if is_address(path) else find_run(path)
     record = folder.record()
     shown = {key: value for key, value in record.items() if key != "plan"}
-    sys.stdout.write(json.dumps({"folder": str(folder.path), **shown}, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(json_text({"folder": str(folder.path), **shown}))
 
 
 @app.command()
@@ -105,7 +104,7 @@ def _print_runs(runs: Sequence[Listed], *, as_json: bool) -> None:
         rows = [
             {"id": e.id, "name": e.name, "state": e.reading.state, "problem": e.reading.problem} for e in runs
         ]
-        sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text(rows))
         return
     width = max((len(each.name or "") for each in runs), default=0)
     for each in runs:

@@ -152,14 +152,17 @@ def cache_folder() -> Path | None:
     return _folder(_ENGINE)
 
 
-def is_kept() -> bool:
-    """Whether an earlier process kept machine code of these sources of the engine.
+def is_kept(module: str) -> bool:
+    """Whether an earlier process kept machine code of a module, from these sources of the engine.
+
+    Args:
+        module: of the engine: ``ppo``.
 
     Returns:
-        False where the next run compiles it.
+        False where the next run that uses it compiles it.
     """
     folder = cache_folder()
-    return folder is not None and any(folder.rglob("*.nbc"))
+    return folder is not None and any(folder.rglob(f"{module}.*.nbc"))
 
 
 class _Cache(Protocol):

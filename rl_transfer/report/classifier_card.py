@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rl_transfer.analysis.success import share_interval
 from rl_transfer.report.markdown import UNDEFINED, code, literal, table
-from rl_transfer.report.run_card import CONFIDENCE, WRITTEN_BY, RunCard, ending, over_runs, training, transfer
+from rl_transfer.report.run_card import (
+    CONFIDENCE,
+    WRITTEN_BY,
+    RunCard,
+    ending,
+    over_runs,
+    placeless_setting,
+    training,
+    transfer,
+)
 from rl_transfer.report.verdict_text import unmarked
 from rl_transfer.results.published import PublishedClassifier
 from rl_transfer.spec import JsonObject
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.yaml_text import yaml_text
-from rl_transfer.wording import last_name, listing, placeless
+from rl_transfer.wording import listing
 
 _DIGITS = 4
-_PATHS = ("path", "root", "file", "faces")
 _CHOICES = ("shots", "validation", "test", "classes", "fingerprint")
 
 
@@ -195,7 +203,7 @@ def _data(card: ClassifierCard) -> Iterator[str]:
         shots, share = data.get("shots"), data.get("validation")
         root_seed, seed = of.seeds
         rows = [
-            ("data", literal(", ".join(f"{key}: {_setting(key, value)}" for key, value in said.items()))),
+            ("data", literal(_placeless(said))),
             ("labelled", f"{shots} {of.items} a class" if shots else f"all {of.items} that are not held out"),
             ("validation", f"{share:g} of the labelled {of.items} of each class" if share else "none"),
             ("held out", f"{data.get('test', 0):g} of each class, or the data's own test part"),
@@ -218,23 +226,8 @@ def _data(card: ClassifierCard) -> Iterator[str]:
         )
 
 
-def _setting(key: str, value: Json) -> Json:
-    """A setting of data or weights without places on a machine: of paths the last name."""
-    if key == "characters":
-        return value  # what is drawn, such as "/~"
-    return _each_text(value, _of_path if key in _PATHS else placeless)
-
-
-def _of_path(text: str) -> str:
-    return placeless(text) if "://" in text else last_name(text)
-
-
-def _each_text(value: Json, change: Callable[[str], str]) -> Json:
-    if isinstance(value, Mapping):
-        return {change(name): _each_text(each, change) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_each_text(each, change) for each in value]
-    return change(value) if isinstance(value, str) else value
+def _placeless(settings: Mapping[str, Json]) -> str:
+    return ", ".join(f"{key}: {placeless_setting(key, value)}" for key, value in settings.items())
 
 
 def _counts(record: JsonObject | None, items: str) -> Iterator[tuple[str, str]]:
@@ -252,9 +245,9 @@ def _weights(card: ClassifierCard) -> Iterator[str]:
     given = card.classifier.weights or ((card.record or {}).get("spec") or {}).get("weights")
     if given:
         told = {key: value for key, value in given.items() if value not in (None, False)}
-        said = ", ".join(f"{key}: {_setting(key, value)}" for key, value in told.items())
         what = "It consists of" if card.classifier.weights else "Training began with"
-        yield f"{what} weights from elsewhere ({unmarked(said)}); their licence holds beside any given here."
+        said = unmarked(_placeless(told))
+        yield f"{what} weights from elsewhere ({said}); their licence holds beside any given here."
 
 
 def _across(card: ClassifierCard) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from rl_transfer.analysis import words
 from rl_transfer.analysis.model import Cell, Matrix
-from rl_transfer.report.style import GAIN, INK, LOSS, MUTED, Look, drawing, looks, short_lines
+from rl_transfer.report.style import GAIN, INK, LOSS, MUTED, Look, drawing, looks, short_lines, titled
 from rl_transfer.report.svg_text import noted
 
 KIND_NOTES = {"control": " (control)", "baseline": " (baseline)", "transfer": ""}
@@ -83,7 +82,7 @@ def learning_curves(matrix: Matrix, target: str) -> Figure:
         share = f"{matrix.settings.confidence:.0%}"
         thin = "; thin: each seed" if len(sources) <= _MOST_SEEDED else ""
         title = f"{target}: mean over seeds, {share} interval at each step{thin}"
-        figure.suptitle(textwrap.fill(title, 80 * columns), fontsize=11.5)
+        titled(figure, title)
         if below:
             below[0][0].set_ylabel(f"over {matrix.baseline}")
             below[0][0].set_title(

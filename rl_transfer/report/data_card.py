@@ -16,6 +16,7 @@ from rl_transfer.results.labels import PLAYED
 from rl_transfer.spec import JsonObject
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.yaml_text import yaml_text
+from rl_transfer.wording import visible
 
 SWEEP_TAG = "rl-transfer-sweep"
 """The tag that the card of a sweep's data set has, and no other card."""
@@ -79,14 +80,18 @@ def csv_of(rows: Sequence[JsonObject]) -> str:
         rows: with the same keys.
 
     Returns:
-        The text, header first; None is empty. Empty without rows.
+        The text, header first; None is empty, and texts have no control characters. Empty without rows.
     """
     stream = io.StringIO()
     if rows:
         writer = csv.DictWriter(stream, [*rows[0]], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: _entry(value) for name, value in row.items()} for row in rows)
     return stream.getvalue()
+
+
+def _entry(value: Json) -> Json:
+    return visible(value) if isinstance(value, str) else value
 
 
 def data_card(

@@ -12,7 +12,7 @@ from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.comparison import JUDGED, Judged
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix, TargetInfo
-from rl_transfer.report.style import MUTED, Look, drawing, looks
+from rl_transfer.report.style import MUTED, Look, drawing, looks, titled
 
 _APART = 0.006
 """Distance of neighbouring strategies at one severity, so that their intervals can be told apart."""
@@ -49,10 +49,7 @@ def dose_response(matrix: Matrix, axis: str) -> Figure:
             axes.set_title(f"{METRICS[metric].claim} ({METRICS[metric].label})")
         for axes in panels[-1]:
             axes.set_xlabel("severity: share of the way from default to bound")
-        figure.suptitle(
-            f"{axis}: gain against {matrix.baseline}, {matrix.settings.confidence:.0%} intervals",
-            fontsize=11.5,
-        )
+        titled(figure, f"{axis}: gain against {matrix.baseline}, {matrix.settings.confidence:.0%} intervals")
         found = {
             label: handle
             for axes in panels.ravel()

@@ -13,7 +13,7 @@ from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.analysis.words import arm_label, p_value
 from rl_transfer.report.markup import Html, joined, table, tag
 from rl_transfer.report.sections import minus
-from rl_transfer.report.style import Look, drawing, legend_below, looks
+from rl_transfer.report.style import Look, drawing, legend_below, looks, titled
 
 TITLES = {"marginal": "marginal", "conditional": "conditional on the label"}
 """Form of a gap → title of its panel."""
@@ -72,9 +72,7 @@ def gaps_figure(matrix: Matrix, target: str) -> Figure:
         first.set_ylim(band * len(layers) - 1, -1)
         legend_below(drawn, cells, matrix, columns=3)
         share = f"{matrix.settings.confidence:.0%}"
-        drawn.suptitle(
-            f"{target}: where the domains part (open: before training), {share} intervals", fontsize=11.5
-        )
+        titled(drawn, f"{target}: where the domains part (open: before training), {share} intervals")
     return drawn
 
 

@@ -15,7 +15,7 @@ from rl_transfer.analysis.inside import SHARES, START_OF, PartInside, apart
 from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.report.markup import Html, items, joined, table, tag
 from rl_transfer.report.sections import minus
-from rl_transfer.report.style import Look, drawing, legend_below, looks
+from rl_transfer.report.style import Look, drawing, legend_below, looks, titled
 from rl_transfer.wording import counted
 
 LABELS = {
@@ -100,9 +100,9 @@ def inside_figure(matrix: Matrix, target: str) -> Figure:
             axes.grid(visible=False, axis="y")
         legend_below(drawn, cells, matrix, columns=4)
         share = f"{matrix.settings.confidence:.0%}"
-        drawn.suptitle(
+        titled(
+            drawn,
             f"{target}: inside the networks at the end of training (open: at the start), {share} intervals",
-            fontsize=11.5,
         )
     return drawn
 

@@ -88,7 +88,7 @@ class LivePage:
         sweep = read_sweep(self._folder)
         self._matrix = matrix = analyse(sweep)
         drawings = {name: svg(figure, name) for name, figure in all_figures(matrix)}
-        self._body = body(matrix, drawings, read_beside(self._folder, sweep, matrix))
+        self._body = body(matrix, drawings, read_beside(self._folder, sweep, matrix), running=True)
 
     def _text(self, standing: Standing, left: float | None, stopped: bool) -> str:
         name = str(standing.manifest.get("name", "sweep"))

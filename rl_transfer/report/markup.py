@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rl_transfer.wording import visible
@@ -64,7 +64,12 @@ def joined(parts: Iterable[object], separator: str = "") -> Html:
     return Html(separator.join(esc(part) for part in parts))
 
 
-def table(head: Sequence[object], rows: Iterable[Sequence[object]], class_: str = "") -> Html:
+def table(
+    head: Sequence[object],
+    rows: Iterable[Sequence[object]],
+    class_: str = "",
+    together: Callable[[Iterable[Html]], Html] = joined,
+) -> Html:
     """A table; the first cell of each row is its heading.
 
     Args:
@@ -72,6 +77,7 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]], class_: str 
         rows: as many cells each as ``head`` has; :class:`Attributed` where an element needs attributes.
         class_: the table's class in the style sheet; ``cards`` turn into cards on small screens, ``sortable``
             ones get buttons.
+        together: puts the rows one after the other.
 
     Returns:
         The table in a box that scrolls where it is too wide.
@@ -80,7 +86,7 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]], class_: str 
     names = [
         html.unescape(re.sub(r"<[^>]*>", " ", esc(title))) if "cards" in class_ else "" for title in head
     ]
-    body = joined(
+    body = together(
         tag("tr", tag("th", row[0], scope="row"), joined(map(_cell, names[1:], row[1:]))) for row in rows
     )
     return tag(

@@ -7,12 +7,21 @@ from dataclasses import dataclass
 
 from rl_transfer.analysis.arm_statistics import mean_interval
 from rl_transfer.report.markdown import UNDEFINED, code, figures, literal, table
-from rl_transfer.report.run_card import CONFIDENCE, WRITTEN_BY, RunCard, ending, over_runs, training, transfer
+from rl_transfer.report.run_card import (
+    CONFIDENCE,
+    WRITTEN_BY,
+    RunCard,
+    ending,
+    over_runs,
+    placeless_setting,
+    training,
+    transfer,
+)
 from rl_transfer.report.verdict_text import unmarked
 from rl_transfer.results.published import PublishedPolicy
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.yaml_text import yaml_text
-from rl_transfer.wording import counted
+from rl_transfer.wording import amount, counted
 
 
 @dataclass(frozen=True)
@@ -97,7 +106,7 @@ def _parts(card: ModelCard) -> Iterator[str]:
 
 def _summary(card: ModelCard) -> str:
     policy = card.policy
-    steps = "" if policy.steps is None else f", trained for {policy.steps:,} environment steps"
+    steps = "" if policy.steps is None else f", trained for {amount(policy.steps, 'environment steps')}"
     return (
         f"A policy of {unmarked(policy.algorithm)} ({unmarked(policy.policy)}, {policy.parameters:,} "
         f"parameters, observations {unmarked(policy.observations)}, "
@@ -131,7 +140,8 @@ def _score_row(score: PlayedScore) -> tuple[str, ...]:
 
 def _environment(policy: PublishedPolicy) -> Iterator[str]:
     yield "## Environment"
-    arguments = f" with {unmarked(str(dict(policy.arguments)))}" if policy.arguments else ""
+    given = {key: placeless_setting(key, value) for key, value in policy.arguments.items()}
+    arguments = f" with {unmarked(str(given))}" if given else ""
     yield f"{literal(policy.env)} of Gymnasium{arguments}" + (
         ", changed:" if policy.perturbations else ", as registered."
     )

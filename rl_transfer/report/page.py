@@ -24,7 +24,7 @@ from rl_transfer.report.figures import (
 from rl_transfer.report.findings_view import findings_list, reading_guide
 from rl_transfer.report.gaps_view import gaps_section
 from rl_transfer.report.markup import Html, esc, items, joined, tag
-from rl_transfer.report.packing import packable
+from rl_transfer.report.packing import listed, packable
 from rl_transfer.report.ranking_view import ranking_section
 from rl_transfer.report.selection_view import selection_section
 from rl_transfer.report.style import themed
@@ -57,17 +57,18 @@ def page_title(name: str) -> str:
     return f"{name}: transfer report"
 
 
-def body(matrix: Matrix, drawings: Mapping[str, str], beside: Beside) -> Html:
+def body(matrix: Matrix, drawings: Mapping[str, str], beside: Beside, *, running: bool = False) -> Html:
     """Every section of the page.
 
     Args:
         matrix: the analysis.
         drawings: as :func:`page` takes them.
         beside: what was read from other files.
+        running: whether the sweep goes on.
     """
     return joined(
         [
-            _opening(matrix),
+            _opening(matrix, running),
             beside.failures,
             beside.tasks,
             _results(matrix, drawings),
@@ -100,8 +101,8 @@ def top(matrix: Matrix) -> Html:
     )
 
 
-def _opening(matrix: Matrix) -> Html:
-    notes = [*tuning_notes(matrix), *plan_notes(matrix), *words.notes(matrix)]
+def _opening(matrix: Matrix, running: bool) -> Html:
+    notes = [*tuning_notes(matrix), *plan_notes(matrix), *words.notes(matrix, running=running)]
     return joined(
         [
             findings_list(matrix),
@@ -187,7 +188,7 @@ def _background(matrix: Matrix, beside: Beside) -> Html:
 
 def _cells(matrix: Matrix, beside: Beside) -> Html:
     return filtered(
-        joined(
+        listed(
             sections.cell_details(cell, matrix, facets(cell), beside.of_cell.get(cell.key, Html("")))
             for cell in matrix.cells
         )

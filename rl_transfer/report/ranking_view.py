@@ -18,7 +18,7 @@ from rl_transfer.analysis.ranking_words import ranking_verdict, score_name
 from rl_transfer.report.heatmap import GAIN_COLOURS
 from rl_transfer.report.markup import Html, joined, table, tag
 from rl_transfer.report.sections import figure_text, interval_text
-from rl_transfer.report.style import MUTED, ON_PALE, ON_STRONG, POSITIVE, drawing
+from rl_transfer.report.style import MUTED, ON_PALE, ON_STRONG, POSITIVE, drawing, titled
 
 MOST_WRITTEN = 12
 """With more sources or targets than this, cells of the heatmaps have colours only."""
@@ -51,10 +51,7 @@ def ranking_figure(entry: SourceRanking, matrix: Matrix) -> Figure:
             low, high = (float(each) for each in (np.nanmin(values), np.nanmax(values)))
             _heatmap(scores, values, entry, low, high, score_name(best.name), colours="cividis")
             scores.set_yticks([])
-        figure.suptitle(
-            f"{entry.strategy}, {METRICS[entry.metric].claim}: which source, told before training",
-            fontsize=11.5,
-        )
+        titled(figure, f"{entry.strategy}, {METRICS[entry.metric].claim}: which source, told before training")
     return figure
 
 

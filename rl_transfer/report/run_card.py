@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rl_transfer.analysis.arm_statistics import Interval, mean_interval
@@ -13,9 +13,11 @@ from rl_transfer.report.verdict_text import unmarked, verdict_table
 from rl_transfer.results.published import Published
 from rl_transfer.spec import JsonObject
 from rl_transfer.spec.base import Json
-from rl_transfer.wording import counted
+from rl_transfer.wording import amount, counted, last_name, placeless
 
 CONFIDENCE = 0.95
+_PATHS = ("path", "root", "file", "faces")
+"""Settings of data and weights that are paths."""
 WRITTEN_BY = "Written by [rl_transfer](https://pypi.org/project/rl-transfer)."
 NO_LICENCE = (
     "Not given by whoever published this. Without a licence nobody else has permission to use, change or "
@@ -156,7 +158,7 @@ def transfer(card: RunCard, network: str, unit: str, more: Sequence[str] = ()) -
     reached = (
         f", which reached {number(float(score))} in its own task" if isinstance(score, int | float) else ""
     )
-    after = f" trained for {record['source_steps']:,} {unit}" if record.get("source_steps") else ""
+    after = f" trained for {amount(record['source_steps'], unit)}" if record.get("source_steps") else ""
     frozen = (record.get("frozen") or {}).get("parts") or []
     yield f"From the source {network} `{record['spec']['source']}`{after}{reached}."
     yield f"Frozen: {unmarked(', '.join(frozen)) or 'nothing'}."
@@ -185,6 +187,33 @@ def transfer(card: RunCard, network: str, unit: str, more: Sequence[str] = ()) -
         f"Gains are {scale_of_gains(matrix)}, with their intervals. A verdict is about this way of training, "
         "over all its runs, not about this one file."
     )
+
+
+def placeless_setting(key: str, value: Json) -> Json:
+    """A setting of an environment, of data or of weights without places on a machine.
+
+    Args:
+        key: its name.
+        value: with texts in it.
+
+    Returns:
+        The same, of paths the last name.
+    """
+    if key == "characters":
+        return value  # what is drawn, such as "/~"
+    return _each_text(value, _of_path if key in _PATHS else placeless)
+
+
+def _of_path(text: str) -> str:
+    return placeless(text) if "://" in text else last_name(text)
+
+
+def _each_text(value: Json, change: Callable[[str], str]) -> Json:
+    if isinstance(value, Mapping):
+        return {change(name): _each_text(each, change) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_each_text(each, change) for each in value]
+    return change(value) if isinstance(value, str) else value
 
 
 def ending(card: RunCard, published: Published) -> Iterator[str]:

@@ -13,7 +13,7 @@ from matplotlib.ticker import NullLocator
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.analysis.tuning import TunedArm, TuningResult
-from rl_transfer.report.style import MUTED, Look, drawing, looks
+from rl_transfer.report.style import MUTED, Look, drawing, looks, titled
 from rl_transfer.results.tuning import FIGURES
 from rl_transfer.spec.base import Json, canonical_json
 from rl_transfer.spec.tune import numeric
@@ -112,11 +112,12 @@ def sensitivity(matrix: Matrix, result: TuningResult, target: str) -> Figure:
             origin = f"from {source}\n" if len(sources) > 1 else ""
             line[0].set_ylabel(f"{origin}{FIGURES[result.by]}\n({matrix.measure})")
             line[1].set_ylabel(f"gain over {matrix.baseline}\nat the same point")
-        figure.suptitle(
+        titled(
+            figure,
             f"{target}: every arm over the tuning grid, {matrix.settings.confidence:.0%} intervals over "
             f"{len(result.seeds)} tuning seeds\ntuning data, exploratory: no verdict rests on it; a ring is "
             "what the arm chose",
-            fontsize=10.5,
+            size=10.5,
         )
         handles, labels = grid[0][0].get_legend_handles_labels()
         figure.legend(

@@ -29,6 +29,8 @@ ON_PALE, ON_STRONG = "#1b1b1b", "#fdfdfd"
 
 _GRID = "#ececec"
 _DPI = 160
+_LETTERS = 136
+"""Letters of a point's size that fit an inch of a title."""
 _MOST_PIXELS = 2**14
 """On a side. matplotlib refuses 2^16, and hardly a viewer shows so many."""
 
@@ -144,6 +146,19 @@ def legend_below(figure: Figure, cells: Sequence[Cell], matrix: Matrix, columns:
     ]
     names = [arm_label(cell.strategy, cell.source, matrix) for cell in cells]
     figure.legend(handles, names, loc="outside lower center", ncols=min(columns, len(names)), fontsize=8.5)
+
+
+def titled(figure: Figure, title: str, size: float = 11.5) -> None:
+    """A title over all panels, as wide as the figure at most.
+
+    Args:
+        figure: as wide as it stays.
+        title: lines, with names of people's in them.
+        size: of its letters in points.
+    """
+    columns = int(figure.get_figwidth() * _LETTERS / size)
+    lines = [line for given in title.split("\n") for line in textwrap.wrap(given, columns)]
+    figure.suptitle("\n".join(lines), fontsize=size)
 
 
 @contextmanager

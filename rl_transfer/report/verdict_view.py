@@ -10,6 +10,7 @@ from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Cell, Matrix
 from rl_transfer.analysis.score_scale import CLEAR_ERRORS
 from rl_transfer.report.markup import BREAK, Attributed, Html, joined, table, tag
+from rl_transfer.report.packing import listed
 from rl_transfer.report.sections import cell_anchor, verdict_span
 
 MOST_COLUMNS = 4
@@ -123,7 +124,7 @@ def _long_table(shown: list[Cell], matrix: Matrix) -> Html:
             ]
         )
     head = ["strategy", "source", "target", *(METRICS[name].claim for name in JUDGED), "", ""]
-    return table(head, rows, class_="verdicts cards sortable")
+    return table(head, rows, class_="verdicts cards sortable", together=listed)
 
 
 def _more(cell: Cell, matrix: Matrix) -> Html:

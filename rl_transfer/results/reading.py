@@ -166,7 +166,7 @@ def _check_kinds(record: JsonObject) -> None:
     wrong = [name for name, it in numbers.items() if not (isinstance(it, int | float) and 0 <= it < 2**63)]
     wrong += [name for name in _OBJECTS if not isinstance(record.get(name), dict | None)]
     wrong += [name for name in _LISTS if not isinstance(record.get(name), list | None)]
-    wrong += [name for name in _PERHAPS if not (record.get(name) is None or _is_number(record[name]))]
+    wrong += [name for name in _PERHAPS if not (record.get(name) is None or fits_record(record[name]))]
     if not isinstance(record.get("source_run"), str | None):
         wrong.append("source_run")
     thaws = record.get("thaws") if "thaws" not in wrong else None
@@ -175,7 +175,7 @@ def _check_kinds(record: JsonObject) -> None:
     wrong += [
         name
         for name, keys in _INSIDE.items()
-        if isinstance(it := record.get(name), dict) and not all(_is_number(it.get(key, 0)) for key in keys)
+        if isinstance(it := record.get(name), dict) and not all(fits_record(it.get(key, 0)) for key in keys)
     ]
     if wrong:
         raise _DamagedError(f"record.json has {wrong[0]} {str(record[wrong[0]])[:40]!r}, which no run writes")
@@ -188,8 +188,13 @@ def _check_kinds(record: JsonObject) -> None:
         raise _DamagedError(f"record.json has {inside}, which no run writes")
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and abs(value) < 2**63
+def fits_record(value: object) -> bool:
+    """Whether it is a number as records have them; a truth is none.
+
+    Args:
+        value: anything.
+    """
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def _migrated(record: JsonObject) -> JsonObject:

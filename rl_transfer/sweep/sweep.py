@@ -135,7 +135,7 @@ def prepare(
         if tuning is not None:
             tuning.check(lambda each: runner.preflight(each, say))
     if not replace:  # after the preflight: a misspelt setting is no other matrix
-        check_matrix(output, manifest(suite, graph, runner.labels, {}))
+        check_matrix(output, manifest(suite, graph, runner.labels, {}), graph.specs)
     sizes = [known.get(MEMORY) for named in found.values() for known in named.values()]
     planned = manifest(suite, graph, runner.labels, _without_memory(found))
     is_plan = isinstance(suite.seeds, SeedPlan)
@@ -230,7 +230,7 @@ def run_sweep(
 
     with Stops(own=own_process) as stops, store.lock():
         if not replace:
-            check_matrix(store.root, plan.manifest)
+            check_matrix(store.root, plan.manifest, plan.graph.specs)
         store.open()
         planned = plan.manifest if replace else _with_first_tolerances(store, plan.manifest, say)
         if left := no_longer_planned(store, plan.manifest):

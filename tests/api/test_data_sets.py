@@ -10,10 +10,13 @@ from huggingface_hub import DatasetCard, constants
 from ruamel.yaml import YAML
 
 import rl_transfer as rt
+from analysis.hand_made import SLOW, arm
+from analysis.hand_made import sweep as matrix_of
 from analysis.synthetic import SyntheticSweep
+from rl_transfer.analysis import analyse, csv_text
 from rl_transfer.api.data_sets import _suite, publish_sweep
 from rl_transfer.errors import BundleError, ConfigError, StoreError
-from rl_transfer.report.data_card import COLUMNS
+from rl_transfer.report.data_card import COLUMNS, csv_of
 from rl_transfer.results.files import file_digest
 from rl_transfer.spec import Environment, Evaluation, RLSuite, Training, parse
 from support.cli import calling
@@ -47,6 +50,15 @@ def test_the_tables_are_those_of_the_analysis(sweep: Path, published: Path) -> N
         assert len(found) == len(wanted) > 0
         for here, there in zip(found, wanted, strict=True):
             assert here == {key: "" if value is None else str(value) for key, value in there.items()}
+
+
+def test_no_table_holds_what_a_terminal_obeys() -> None:
+    assert csv_of([{"a": "x\x9b2Jy\x85", "b": None, "c": 1.5}]) == "a,b,c\nxy,,1.5\n"
+    keys = [(None, "ta\x9b2Jsk", name) for name in ("scratch", "\x7ftuned")]
+    text = csv_text(analyse(matrix_of({key: arm(key, [SLOW] * 4) for key in keys})))
+    assert [line.split(",")[:3] for line in text.splitlines()[1:]] == [
+        ["", "task", "scratch"], ["", "task", "tuned"],
+    ]  # fmt: skip
 
 
 def test_every_column_and_file_is_in_the_card(published: Path) -> None:

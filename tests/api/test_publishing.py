@@ -251,6 +251,19 @@ def test_words_of_a_bundle_do_nothing_in_the_card(trained: rt.SingleRun, tmp_pat
     assert "- \\[click\\](http://x) \\| \\<script\\>\n- two lines \\# heading" in text
 
 
+def test_no_place_of_a_machine_is_among_the_arguments_of_the_environment(
+    trained: rt.SingleRun, tmp_path: Path
+) -> None:
+    zoo = load_bundle(trained.bundle)
+    given = {"xml_file": "/home/secret/My.xml", "maps": [{"file": "C:\\secret\\Map"}], "gait": "trot/slow"}
+    env = {**zoo.metadata["env"], "kwargs": given}
+    save_bundle(tmp_path / "b", {**zoo.tensors, **zoo.state()}, {**zoo.metadata, "env": env}, kind="policy")
+    _, text = card(publish(tmp_path / "b", tmp_path / "agent", episodes=0))
+    told = "with {'xml_file': 'My.xml', 'maps': [{'file': 'Map'}], 'gait': 'trot/slow'}"
+    assert told in text.replace("\\", "")
+    assert "secret" not in text
+
+
 def test_the_command_writes_the_same(
     trained: rt.SingleRun, published: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

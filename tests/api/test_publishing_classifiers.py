@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,9 @@ def test_after_a_sweep_the_card_has_the_verdict_and_what_its_controls_say(
     (cell,) = [each for each in results.cells if each.strategy == "frozen"]
     assert cell.comparisons["auc_gain"].reason in text.replace("\\", "")
     assert "over 2 seeds" in text
+    assert "trained for 1 epoch, which" in text
+    assert "at 1 epoch, against" in text
+    assert "1 epochs" not in text
     value = cell.metrics["final_performance"].value
     assert f"all 2 runs of frozen from home on away, final performance | {value.mean:.4f} |" in text
     assert "- transfer-learning" in text
@@ -268,6 +272,33 @@ def test_torchvision_alone_loads_what_it_can_build(tmp_path: Path) -> None:
     ours = load_network(IMAGES, folder).module
     inputs = torch.rand(2, 3, 64, 64)
     assert torch.equal(theirs(inputs), ours(inputs))
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
+@pytest.mark.skipif(not (find_spec("keras") and find_spec("h5py")), reason="the extra keras is not installed")
+def test_a_model_of_keras_is_published_with_its_file_named_and_its_weights_inside(
+    place: Path, tmp_path: Path
+) -> None:
+    from rl_transfer.image.keras_library import library
+    from support.keras_models import tiny
+
+    own = tmp_path / "secret" / "tiny.keras"
+    own.parent.mkdir()
+    tiny(library()).save(own)
+    named = {"model": {"name": "keras", "file": str(own)}, "weights": {"file": str(own)}}
+    run = rt.train(config(place, training={**TRAINING, "epochs": 1}, **named), output=tmp_path / "run")
+    expected = rt.evaluate(run).data
+    own.unlink()
+    folder = Path(rt.publish(run, tmp_path / "out", license="mit"))
+    text = text_of(folder)
+    assert "Training began with weights from elsewhere (file: tiny.keras" in text
+    assert "pip install 'rl-transfer[hub,image,keras]'" in text
+    assert "lines that build it elsewhere are not provided" in text
+    assert "secret" not in re.sub(r"\| command.*", "", text)
+    assert HubCard(text).data.to_dict()["pipeline_tag"] == "image-classification"
+    assert rt.evaluate(folder).data == expected
+    network = load_network(IMAGES, folder)
+    assert network.parts.names == ("stem", "first", "second", "head")
 
 
 def test_a_network_of_our_own_is_said_to_be_loaded_here_alone(published: Path) -> None:

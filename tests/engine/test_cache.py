@@ -13,13 +13,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import numpy as np
 from rl_transfer.engine import compiling, generators
-before = compiling.is_kept()
+before = compiling.is_kept("generators")
 order = np.zeros(8, dtype=np.int64)
 generators.shuffle(order, 3, 1, 0)
 folder = compiling.cache_folder()
 hits = sum(generators.shuffle.stats.cache_hits.values())
 assert before or not hits, "what is loaded was kept before"
-assert compiling.is_kept() is (folder is not None)
+assert compiling.is_kept("generators") is (folder is not None)
+assert before or not compiling.is_kept("dqn"), "what nobody used is not there"
 print(order.tolist(), folder is not None, hits)
 """
 

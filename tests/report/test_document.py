@@ -12,7 +12,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from analysis.synthetic import QUICKSTART, SyntheticSweep
 from rl_transfer.analysis import analyse, read_sweep
-from rl_transfer.report import cell_curves, live, packing
+from rl_transfer.report import cell_curves, live, packing, verdict_view
 from rl_transfer.report import page as report_page
 from rl_transfer.report.beside import Beside
 from rl_transfer.report.document import document
@@ -148,23 +148,29 @@ def test_contents_lead_to_every_section_and_the_skip_link_comes_first(page: Page
     assert page.locator("main h2").last.is_visible()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(WIDE, "light"), (WIDE, "dark"), (NARROW, "light")])
-def test_axe_finds_nothing_serious(page: Page, width: int, scheme: Literal["light", "dark"]) -> None:
+def serious(page: Page) -> list[tuple[str, str, str]]:
+    """What axe finds that hinders people."""
     from axe_playwright_python.sync_playwright import Axe
 
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    return [
+        (each["id"], each["nodes"][0]["html"], each["nodes"][0]["failureSummary"])
+        for each in found
+        if each["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(WIDE, "light"), (WIDE, "dark"), (NARROW, "light")])
+def test_axe_finds_nothing_serious(page: Page, width: int, scheme: Literal["light", "dark"]) -> None:
     resized(page, width)
     page.emulate_media(color_scheme=scheme)
     page.evaluate("document.querySelectorAll('details').forEach((each, place) => { each.open = place < 6; })")
-    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    assert [(each["id"], each["nodes"][0]["html"], each["nodes"][0]["failureSummary"]) for each in found
-            if each["impact"] in ("serious", "critical")] == []  # fmt: skip
+    assert serious(page) == []
 
 
 def test_the_page_of_a_sweep_that_runs_fits_a_small_screen_and_axe_finds_nothing_serious(
     browser: BrowserContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
     monkeypatch.setattr(live, "svg", lambda figure, name: "<svg></svg>")
     running = "cartpole-longer-pole-fine-tune-2"
     sweep = SyntheticSweep(
@@ -185,8 +191,7 @@ def test_the_page_of_a_sweep_that_runs_fits_a_small_screen_and_axe_finds_nothing
     row = page.locator("#section-running ~ .scroll tbody tr").first.locator("td").all()
     assert len({box["x"] for each in row if (box := each.bounding_box())}) == 1, "a card"
     assert paper(page) < 60
-    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    assert [each["nodes"][0] for each in found if each["impact"] in ("serious", "critical")] == []
+    assert serious(page) == []
     page.close()
 
 
@@ -361,6 +366,8 @@ def test_what_a_large_page_holds_packed_comes_out_when_it_is_looked_at(
     browser: BrowserContext, complete: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packing, "MOST_PLAIN", 60_000)
+    monkeypatch.setattr(packing, "MOST_ROWS", 2)
+    monkeypatch.setattr(verdict_view, "MOST_COLUMNS", 2)
     monkeypatch.setattr(cell_curves, "MOST_PLAIN", 100)
     matrix = analyse(read_sweep(complete.folder))
     drawings = {path.stem: path.read_text() for path in complete.paths.figures.glob("*.svg")}
@@ -368,13 +375,25 @@ def test_what_a_large_page_holds_packed_comes_out_when_it_is_looked_at(
     path.write_text(report_page.page(matrix, drawings, Beside()))
     assert path.stat().st_size < complete.paths.page.stat().st_size / 2
     page = opened(browser, path)
+    assert page.locator("table.verdicts tbody tr").count() == 9, "rows are there without a look at them"
+    assert page.locator("template").count() == 0
+    page.locator(".filter input").first.fill("random-frozen weaker")
+    expect(page.locator("table.verdicts tbody tr:visible")).to_have_count(1)
+    page.locator(".filter input").first.fill("")
+    assert [each.text_content() for each in page.locator(".filter output").all()] == ["9 cells", "12 cells"]
+    page.locator("table.verdicts a.more").last.click()
+    expect(page.locator(".filtered > details").last).to_have_attribute("open", "")
     page.locator("nav a", has_text="Jump-start").click()
     page.locator('svg[aria-label^="Means with intervals"]').wait_for()
     last = page.locator(".filtered > details").last
-    last.locator("summary").click()
     last.locator("table").first.wait_for()
     assert "final performance" in last.inner_text()
     last.get_by_role("img", name="Learning curves of random-frozen on reversed-actions").wait_for()
+    assert serious(page) == []
+    page.add_init_script("delete globalThis.DecompressionStream")
+    page.reload()
+    expect(page.locator("p.warnings", has_text="in a browser of 2023 or later")).to_be_visible()
+    assert page.locator(".filter").count() == 2, "what is there can be filtered all the same"
     page.close()
 
 

@@ -17,7 +17,7 @@ from rl_transfer.report import curves as curves_module
 from rl_transfer.report.curves import jump_start, learning_curves, profiles
 from rl_transfer.report.figures import all_figures, safe_name
 from rl_transfer.report.heatmap import heatmap
-from rl_transfer.report.style import GAIN, LOSS, looks, png, svg
+from rl_transfer.report.style import GAIN, LOSS, looks, png, svg, titled
 from rl_transfer.report.verdict_view import small_spans
 from support.untyped import untyped
 
@@ -155,6 +155,23 @@ def test_long_names_of_targets_stay_within_their_panels(tmp_path):
     figure.draw_without_rendering()
     (title,) = figure.texts
     assert title.get_window_extent().width < figure.bbox.width
+
+
+@pytest.mark.parametrize(("inches", "size"), [(4.5, 11.5), (12.4, 11.5), (10.0, 10.5)])
+def test_titles_are_broken_where_their_figure_ends_and_their_own_lines_stay(inches, size):
+    figure = Figure(figsize=(inches, 3), layout="constrained")
+    figure.subplots()
+    name = "Wide-MMWMW-targets-have-long-names-that-nobody-thought-of-here-or-anywhere-else"
+    titled(
+        figure,
+        f"{name}: inside the networks at the end of training (open: at the start)\nfor the record",
+        size,
+    )
+    figure.draw_without_rendering()
+    (title,) = figure.texts
+    assert title.get_window_extent().width < figure.bbox.width
+    assert title.get_text().splitlines()[-1] == "for the record"
+    assert name in title.get_text().replace("\n", "")
 
 
 def test_jump_start_shows_every_seed(complete):

@@ -74,6 +74,20 @@ def test_the_page_says_how_far_the_sweep_is_and_what_that_allows(folder: Path) -
     assert [path.name for path in page.path.parent.iterdir()] == ["index.html"], "all else comes at the end"
 
 
+def test_runs_that_are_still_to_come_are_no_warning_and_failed_ones_are(
+    sweep: SyntheticSweep, folder: Path
+) -> None:
+    page = LivePage(folder, 60)
+    page.write(Onlooker(folder).look(), None)
+    for part in ("fine-tune on longer-pole: 4 of 4 fine-tune runs missing", "cells with missing runs"):
+        assert part not in text_of(page)
+    assert "without a control nobody can tell" in text_of(page), "other warnings stay"
+    (folder / "runs" / LEFT[1] / "failure.json").write_text('{"message": "ValueError: boom"}')
+    page.write(Onlooker(folder).look(), None)
+    assert "fine-tune on longer-pole: 4 of 4 fine-tune runs missing" in text_of(page)
+    assert "17 of 21 runs are finished, 1 failed: cells with missing runs" in text_of(page)
+
+
 def test_the_policy_of_the_page_holds(folder: Path) -> None:
     page = LivePage(folder, 45)
     page.write(Onlooker(folder).look(), None)

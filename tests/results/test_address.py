@@ -13,7 +13,7 @@ from rl_transfer.results import RunStore, write_manifest
 from rl_transfer.results.address import is_address, run_at
 from rl_transfer.results.inventory import leftovers, list_runs, remove
 from support.cli import Call, calling
-from support.records import change_manifest, write_finished
+from support.records import change_manifest, change_record, write_finished
 
 ROWS = [
     ("aaaa0001", "source", "base", None, None, 0),
@@ -120,6 +120,20 @@ def test_a_record_is_shown(call: Call, sweep: Path) -> None:
     assert json.loads(call("runs", "show", f"{sweep}:heavy/scratch/0").out)["id"] == "cccc0001"
     assert json.loads(call("runs", "show", str(sweep / "runs" / "cccc0001")).out)["id"] == "cccc0001"
     assert "no such run" in call("runs", "show", "nowhere").err
+
+
+def test_what_a_terminal_would_obey_is_an_escape_in_json(call: Call, sweep: Path) -> None:
+    title = "ti\x9b2Jtle \u202e\x7f × é"
+    change_record(sweep / "runs" / "cccc0001", title=title)
+    shown = call("runs", "show", f"{sweep}:heavy/scratch/0").out
+    assert json.loads(shown)["title"] == title
+    assert "ti\\u009b2Jtle \\u202e\\u007f × é" in shown
+    run = sweep / "runs" / "9999"
+    run.mkdir()
+    (run / "failure.json").write_text(json.dumps({"message": title}), encoding="utf-8")
+    listed = call("runs", "list", str(sweep), "--json").out
+    assert title in {str(each["problem"]).removeprefix("failed: ") for each in json.loads(listed)}
+    assert not {"\x9b", "\u202e", "\x7f"} & {*listed, *shown}
 
 
 def test_verify_reads_bundles_too(call: Call, sweep: Path) -> None:

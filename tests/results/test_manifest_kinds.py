@@ -150,7 +150,7 @@ def readings(folder: Path, manifest: dict[str, Any]) -> None:
     sweep: Sweep = load_sweep(folder, manifest)
     config = sweep.config
     for read in (
-        lambda: list_runs(folder), lambda: addresses(manifest), lambda: check_matrix(folder, WHOLE),
+        lambda: list_runs(folder), lambda: addresses(manifest), lambda: check_matrix(folder, WHOLE, {}),
         lambda: no_longer_planned(store, manifest), lambda: sweep.settings, lambda: sweep.strategies,
         lambda: declared_looks(store, ((0, 1), (2, 3)), is_plan=True),
         lambda: (sweep.name, sweep.labels, sweep.baseline, sweep.root_seed, sweep.first_look),

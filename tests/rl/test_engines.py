@@ -52,7 +52,7 @@ SUITE: dict[str, Any] = {
 def _compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a test says nothing else, everything can be compiled."""
     monkeypatch.setattr(engines, "compiler_problem", lambda: None)
-    monkeypatch.setattr("rl_transfer.engine.compiling.is_kept", lambda: True)
+    monkeypatch.setattr("rl_transfer.engine.compiling.is_kept", lambda module: True)
 
 
 def suite(**changes: Any) -> RLSuite:
@@ -242,21 +242,25 @@ def test_spaces(observation: gym.Space[Any], action: gym.Space[Any], said: str |
     assert (found is None) if said is None else (said in str(found))
 
 
-@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("kept", ["ppo", "dqn"])
 def test_where_the_first_run_compiles_that_is_said_with_the_engine(
-    kept: bool, monkeypatch: pytest.MonkeyPatch
+    kept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rl_transfer.engine.compiling.is_kept", lambda: kept)
+    monkeypatch.setattr("rl_transfer.engine.compiling.is_kept", lambda module: module == kept)
     said: list[str] = []
     ROOM.resolve(suite(), said.append)
     ROOM.resolve_run(make_run(training={"total_steps": 128, "engine": "auto"}), said.append)
-    expected = "" if kept else "; the first run compiles it for this machine, once: about half a minute"
+    compiles = "; the first run compiles it for this machine, once: about half a minute"
+    expected = "" if kept == "ppo" else compiles
     assert [line.partition(" without")[0] for line in said] == [
         f"engine compiled: everything fits (1 source: pole; 1 target: long){expected}",
         f"engine compiled: everything fits{expected}",
     ]
     ROOM.resolve(suite(training={"total_steps": 128, "engine": "sb3"}), said.append)
     assert len(said) == 2
+    learner = make_run(algorithm=SIZES["DQN"], training={"total_steps": 128, "engine": "auto"})
+    ROOM.resolve_run(learner, said.append)
+    assert (compiles in said[-1]) is (kept == "ppo"), "of what one algorithm compiled the other uses a part"
 
 
 def test_spaces_of_an_environment_are_looked_at() -> None:

@@ -294,16 +294,21 @@ OBSERVED = "normalization/observation/"
         (f"{OBSERVED}/var", -torch.ones(5, dtype=torch.float64), "var' is negative"),
         (f"{OBSERVED}/count", torch.tensor(-5.0, dtype=torch.float64), "count' is negative"),
         ("score", "high", "score malformed"),
+        ("score", 10**400, "score malformed"),
+        ("score", True, "score malformed"),
+        ("training", {"total_steps": 2**63}, "training malformed"),
+        ("training", {"total_steps": -1}, "training malformed"),
     ],
+    ids=lambda value: str(value)[:30] if isinstance(value, str | int) else None,
 )
 def test_a_bundle_with_numbers_that_no_run_writes_is_refused(
     name: str, value: Any, message: str, agent: Path, tmp_path: Path
 ) -> None:
     normalized(BOX, DISCRETE).save(str(agent.with_name("vec_normalize.pkl")))
     bundle = load_source(agent, env=ANYWHERE).bundle
-    changed = {name: value}
-    tensors = {**bundle.tensors, **bundle.state(), **(changed if name != "score" else {})}
-    save_bundle(tmp_path / "changed", tensors, {**bundle.metadata, **(changed if name == "score" else {})})
+    changed, is_tensor = {name: value}, isinstance(value, torch.Tensor)
+    tensors = {**bundle.tensors, **bundle.state(), **(changed if is_tensor else {})}
+    save_bundle(tmp_path / "changed", tensors, {**bundle.metadata, **({} if is_tensor else changed)})
     with pytest.raises(BundleError, match=message):
         load_policy(tmp_path / "changed")
 

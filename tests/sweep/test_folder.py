@@ -10,6 +10,7 @@ import pytest
 
 from rl_transfer.errors import StoreError
 from rl_transfer.results import write_manifest
+from rl_transfer.rl.training import engines
 from rl_transfer.spec import RLSuite, load
 from rl_transfer.sweep.dispatch import SUITES
 from rl_transfer.sweep.sweep import prepare, run_sweep
@@ -95,6 +96,32 @@ def test_another_matrix_is_refused_and_nothing_changes(
     assert all(word in said for word in [*words, "--output", "--replace-matrix"]), said
     assert "Traceback" not in said
     assert traces(begun) == before
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "said"),
+    [
+        ((), ("training.engine=sb3",), "targets.reversed.engine: compiled → sb3"),
+        (("training.engine=sb3",), (), "sources.base.engine: sb3 → compiled"),
+        (("training.vectorization=batched",), (), "there → here: training.vectorization: batched → sync. Ch"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_manifests_leave_out_is_named(
+    there: tuple[str, ...], here: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "compiler_problem", lambda: None)
+    text = SMALL.replace("base-again: {env: {id: CartPole-v1}, training: {total_steps: 128}}", "").replace(
+        ", training: {total_steps: 128}", ""
+    )
+    plan = prepare(planned(tmp_path, *there, text=text), tmp_path / "out")
+    plan.store.open()
+    write_manifest(tmp_path / "out", plan.manifest)
+    for identifier, run in plan.graph.specs.items():
+        plan.store.folder(identifier).begin(run)
+    with pytest.raises(StoreError) as caught:
+        prepare(planned(tmp_path, *here, text=text), tmp_path / "out")
+    assert said in caught.value.message
+    assert "engine.reason" not in caught.value.message
 
 
 def test_a_misspelt_setting_is_no_other_matrix(call: Call, begun: Path, tmp_path: Path) -> None:

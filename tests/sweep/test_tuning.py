@@ -107,7 +107,7 @@ def plan_of(folder: Path, *overrides: str, replace: bool = False) -> Plan:
     planned = with_looks(planned, loaded.stages)
     planned = planned if tuning is None else tuning.pinned(planned)
     if not replace:
-        check_matrix(store.root, planned)
+        check_matrix(store.root, planned, {})
     return Plan(graph, store, planned, (), tuning=tuning)
 
 

@@ -200,21 +200,34 @@ function unpacked(text) {
   return new Response(stream).json();
 }
 
-/** What a large page holds compressed comes out when it is about to be seen. */
+/** What is compressed in a large page, a list for each chunk, unpacked once. */
+const chunks = [...document.querySelectorAll("script.chunk")];
+const opened = new Map();
+function held(number) {
+  if (!opened.has(number)) opened.set(number, unpacked(chunks[number].textContent));
+  return opened.get(number);
+}
+
+/** Rows of long lists take their places before anything is sorted, filtered or sought. */
+async function whole() {
+  for (const place of document.querySelectorAll("template.rest")) {
+    place.outerHTML = (await held(place.dataset.chunk))[place.dataset.place];
+  }
+}
+
+/** A browser that cannot unpack anything says what is missing, as one without scripts does. */
+function lacking() {
+  const note = document.querySelector("noscript.large");
+  note?.insertAdjacentHTML("afterend", note.textContent);
+}
+
+/** Figures and details of a large page come out when they are about to be seen. */
 function packed(boxes) {
-  const chunks = [...document.querySelectorAll("script.chunk")];
-  const opened = new Map();
-  const lists = (number) => {
-    if (!opened.has(number)) {
-      opened.set(number, unpacked(chunks[number].textContent));
-    }
-    return opened.get(number);
-  };
   const seen = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {
       if (!isIntersecting) continue;
       seen.unobserve(target);
-      lists(target.dataset.chunk).then((list) => {
+      held(target.dataset.chunk).then((list) => {
         target.innerHTML = list[target.dataset.place];
         target.classList.remove("packed");
         const figure = target.closest(".figure");
@@ -258,15 +271,19 @@ function following() {
   toggle();
 }
 
+function start() {
+  following();
+  packed(document.querySelectorAll(".packed"));
+  document.querySelectorAll("table.sortable").forEach(sortable);
+  document.querySelectorAll(".filtered").forEach(filtered);
+  document.querySelectorAll(".figure").forEach(readable);
+  addEventListener("hashchange", unfold);
+  document.addEventListener("click", (event) => {
+    if (event.target.closest?.('a[*|href^="#cell-"]')) setTimeout(unfold);
+  });
+  unfold();
+}
+
 theme();
 cellCurves();
-following();
-packed(document.querySelectorAll(".packed"));
-document.querySelectorAll("table.sortable").forEach(sortable);
-document.querySelectorAll(".filtered").forEach(filtered);
-document.querySelectorAll(".figure").forEach(readable);
-addEventListener("hashchange", unfold);
-document.addEventListener("click", (event) => {
-  if (event.target.closest?.('a[*|href^="#cell-"]')) setTimeout(unfold);
-});
-unfold();
+whole().catch(lacking).then(start);

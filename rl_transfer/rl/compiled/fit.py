@@ -45,7 +45,7 @@ def why_not(model: BaseAlgorithm, anchored: bool = False) -> str | None:
 
 
 def _reasons(model: BaseAlgorithm, anchored: bool) -> Iterator[str]:
-    name, known = type(model).__name__, names_with(lambda traits: traits.compiled)
+    name, known = type(model).__name__, names_with(lambda traits: bool(traits.compiled))
     if name not in known or type(model) is not algorithm_class(name):
         yield f"{name} is none of {in_words(known)}"
         return

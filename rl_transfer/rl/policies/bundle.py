@@ -26,6 +26,7 @@ from rl_transfer.core.limits import Shape, no_larger_than
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.frame import bundle_folder
 from rl_transfer.results import library_versions
+from rl_transfer.results.reading import fits_record
 from rl_transfer.results.versions import POLICIES
 from rl_transfer.rl.environments import spaces
 from rl_transfer.rl.environments.evaluate import Act, count
@@ -255,13 +256,14 @@ def load_policy(path: Path) -> Policy:
 
 def _refuse_odd(metadata: Mapping[str, Json], path: Path) -> None:
     """Refuse what a run or an import would never have written, before anything counts with it."""
-    training, entropy = metadata.get("training"), metadata.get("log_ent_coef")
+    training, entropy, score = (metadata.get(name) for name in ("training", "log_ent_coef", "score"))
     steps = training.get("total_steps") if isinstance(training, dict) else None
     wrong = {
-        "training": training is not None and not isinstance(steps, int),
-        "log_ent_coef": not isinstance(entropy, int | float | None),
+        "training": training is not None
+        and not (isinstance(steps, int) and fits_record(steps) and steps >= 0),
+        "log_ent_coef": not (entropy is None or fits_record(entropy)),
         "notes": not isinstance(metadata.get("notes"), list | None),
-        "score": not isinstance(metadata.get("score"), int | float | None),
+        "score": not (score is None or fits_record(score)),
     }
     if any(wrong.values()):
         names = ", ".join(name for name, is_wrong in wrong.items() if is_wrong)

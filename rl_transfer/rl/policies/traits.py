@@ -48,7 +48,7 @@ class Traits:
         epsilon_per_batch: ``eps`` of the optimizer times the batch size, where SB3's class derives it so.
         signature: hyperparameters by which SB3's ``data`` tell it from algorithms with the same
             tensors, with their values or ``ANY``.
-        compiled: whether the compiled engine trains it too.
+        compiled: the module of the compiled engine that trains it too; empty: none does.
     """
 
     package: Literal["stable_baselines3", "sb3_contrib"]
@@ -65,7 +65,7 @@ class Traits:
     optimizer_kwargs: Mapping[str, float | None] | None = None
     epsilon_per_batch: float | None = None
     signature: Mapping[str, float | None] = field(default_factory=dict)
-    compiled: bool = False
+    compiled: str = ""
 
     @property
     def off_policy(self) -> bool:
@@ -84,12 +84,12 @@ _BOTH = (("actor", "actor_target"), *_CRITIC)
 TRAITS: dict[str, Traits] = {
     "PPO": Traits(
         "stable_baselines3", "on-policy", "distribution", several_epochs=True,
-        signature={"gae_lambda": ANY, "clip_range": ANY}, compiled=True,
+        signature={"gae_lambda": ANY, "clip_range": ANY}, compiled="ppo",
     ),
     "A2C": Traits(
         "stable_baselines3", "on-policy", "distribution",
         optimizer_kwargs={"alpha": 0.99, "eps": ANY, "weight_decay": 0}, signature={"gae_lambda": ANY},
-        compiled=True,
+        compiled="ppo",
     ),
     "TRPO": Traits(
         "sb3_contrib", "on-policy", "distribution", separate_critic=True, natural_gradient=True,
@@ -97,7 +97,7 @@ TRAITS: dict[str, Traits] = {
     ),
     "DQN": Traits(
         "stable_baselines3", "q-learning", "greedy", network="q_net", targets=(("q_net", "q_net_target"),),
-        compiled=True,
+        compiled="dqn",
     ),
     "QRDQN": Traits(
         "sb3_contrib", "q-learning", "greedy", network="quantile_net",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import chdir
 from functools import cache
 
@@ -20,8 +20,9 @@ from rl_transfer.frame import Say
 from rl_transfer.results import library_versions
 from rl_transfer.rl.environments.build import make_env
 from rl_transfer.rl.environments.spaces import Space
+from rl_transfer.rl.policies.traits import traits_of
 from rl_transfer.rl.training.fits import misfit
-from rl_transfer.spec import Environment, RLRun, RLSuite
+from rl_transfer.spec import Algorithm, Environment, RLRun, RLSuite
 from rl_transfer.spec.base import Json
 from rl_transfer.spec.engine import AUTO, COMPILED, SB3, AskedEngine, ChosenEngine
 from rl_transfer.spec.rl_suite import RLSource, RLTarget
@@ -71,7 +72,7 @@ def with_engine(run: RLRun, say: Say) -> RLRun:
         return run
     misfits = [each for each in [misfit(run, *_Spaces().of(run.env))] if each]
     chosen = _choose(asked, misfits, KEY, "this run")
-    say(f"engine {chosen.name}: {chosen.reason}{_patience(chosen.name)}")
+    say(f"engine {chosen.name}: {chosen.reason}{_patience(chosen.name, [run.algorithm])}")
     return run.on_engine(chosen)
 
 
@@ -100,8 +101,13 @@ def with_engines(suite: RLSuite, say: Say) -> RLSuite:
         what = f"{group[:-1]} {name!r}"
         misfits = [] if asked == SB3 else list(dict.fromkeys(_misfits(suite, group, name, built)))
         chosen[group, name] = None if asked == SB3 else _choose(asked, misfits, key, what)
+    learners = [
+        (entry.algorithm if isinstance(entry, RLSource) else None) or suite.algorithm
+        for group, name, entry in entries
+        if (found := chosen[group, name]) is not None and found.name == COMPILED
+    ]
     for (engine, reason), where in _grouped(chosen).items():
-        say(f"engine {engine}: {reason} ({where}){_patience(engine)}")
+        say(f"engine {engine}: {reason} ({where}){_patience(engine, learners)}")
     return suite.model_copy(
         update={
             group: {name: each.on_engine(chosen.get((group, name))) for name, each in there.items()}
@@ -254,13 +260,14 @@ def _choose(asked: AskedEngine, misfits: list[str], key: str, what: str) -> Chos
     return ChosenEngine(name=COMPILED, reason="asked for" if asked == COMPILED else "everything fits")
 
 
-def _patience(engine: str) -> str:
+def _patience(engine: str, learners: Iterable[Algorithm | None]) -> str:
     """What follows the name of an engine whose first run says nothing for a while; mostly empty."""
     if engine != COMPILED:
         return ""
     from rl_transfer.engine.compiling import is_kept  # heavy: Numba and SciPy
 
-    return "" if is_kept() else FIRST_RUN
+    modules = {traits_of(each.name).compiled for each in learners if each is not None}
+    return "" if all(map(is_kept, modules)) else FIRST_RUN
 
 
 def _grouped(chosen: Mapping[tuple[str, str], ChosenEngine | None]) -> dict[tuple[str, str], str]:

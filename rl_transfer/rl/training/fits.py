@@ -33,7 +33,7 @@ class Unknown:
     why: str
 
 
-_COMPILED = in_words(names_with(lambda traits: traits.compiled))
+_COMPILED = in_words(names_with(lambda traits: bool(traits.compiled)))
 UNKNOWN = (
     Unknown("name", lambda algorithm, _: not traits_of(algorithm.name).compiled, f"{_COMPILED} are compiled"),
     Unknown("policy", lambda algorithm, _: algorithm.policy != "MlpPolicy", "only MlpPolicy is compiled"),
