@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS ?= dev
 CONFIG ?= cartpole
 
-.PHONY: demo test lint docs bench validity agreement cov mutants faults hostile signals same-tables profile clean
+.PHONY: demo test lint docs bench validity agreement cov mutants effects faults hostile signals same-tables profile clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -86,6 +86,12 @@ mutants: $(VENV)/.installed-dev
 	PYTHONPATH=$(CURDIR):$(CURDIR)/envs:$(CURDIR)/tests $(BIN)/python -m mutants $(if $(NAMED),--named) \
 		--sample $(or $(SAMPLE),0) --seed $(or $(SEED),0) $(if $(AT),--at '$(AT)') \
 		$(if $(SECONDS),--seconds $(SECONDS))
+
+## What `make test` draws a sample of: every parameter of MuJoCo and Box2D proven at both ends of every environment,
+## and 10,000 steps of every batched one (some minutes).
+effects: $(VENV)/.installed-dev
+	EFFECTS=all $(BIN)/python -m pytest -n 2 tests/envs/test_mujoco_parameters.py tests/envs/test_box2d_parameters.py \
+		tests/envs/test_vector_equality.py
 
 ## Damage every file of a run in every way and print what is made of it: the table of docs/reliability.md.
 ## KILLS=100 SEED=0: random kill -9 of workers, their server and sweeps, too (half an hour).

@@ -11,10 +11,11 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import BrowserContext, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from rl_transfer.report.board import board_folder, start_board
 
@@ -50,22 +51,38 @@ def main() -> None:
             viewport={"width": SCREEN[0], "height": SCREEN[1]},
         )  # fmt: skip
         context.set_default_timeout(PATIENCE)
-        for tab, ready in TABS.items():
-            path = given.output / f"board-{tab.replace('_', '-')}.png"
-            picture(context, f"{means}#{tab}", ready, path, given.wait)
-        path = given.output / "board-seeds.png"
-        picture(context, f"{seeds}#timeseries", TABS["timeseries"], path, given.wait)
+
+        def opened(address: str, ready: str) -> Page:
+            page = context.new_page()
+            page.goto(address)
+            page.locator(ready).first.wait_for(state="visible")
+            return page
+
+        pictures(opened, means, seeds, given.output, given.wait)
         context.close()
 
 
-def picture(context: BrowserContext, address: str, ready: str, path: Path, wait: float) -> None:
-    """One tab as it opens."""
-    page = context.new_page()
-    page.goto(address)
-    page.locator(ready).first.wait_for(state="visible")
+def pictures(opened: Callable[[str, str], Page], means: str, seeds: str, output: Path, wait: float) -> None:
+    """Every tab of the board at ``means``, and the curves of the one at ``seeds``.
+
+    Args:
+        opened: gives the page of an address, once what its second argument selects is there.
+        means: address of the board of a sweep.
+        seeds: address of that of single runs.
+        output: folder for the pictures.
+        wait: seconds that lines have to be drawn.
+    """
+    for tab, ready in TABS.items():
+        page = opened(f"{means}#{tab}", ready)
+        picture(page, output / f"board-{tab.replace('_', '-')}.png", wait)
+    page = opened(f"{seeds}#timeseries", TABS["timeseries"])
+    picture(page, output / "board-seeds.png", wait)
+
+
+def picture(page: Page, path: Path, wait: float) -> None:
+    """One tab as it is."""
     page.wait_for_timeout(1000 * wait)  # lines and pictures are drawn after their cards
     page.screenshot(path=path)
-    page.close()
     Image.open(path).quantize(128).save(path, optimize=True)
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 

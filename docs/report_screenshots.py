@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import BrowserContext, sync_playwright
 
 from rl_transfer.report.live import LivePage
 from rl_transfer.results import RunFolder, read_json
@@ -64,24 +64,30 @@ def main() -> None:
         context = playwright.chromium.launch_persistent_context(
             profile, executable_path=browser, args=["--no-sandbox", "--disable-gpu"]
         )
-        page = context.new_page()
-        for part, width, scheme in PICTURES:
-            page.goto(live if part == "live" else address)
-            page.set_viewport_size({"width": width, "height": HEIGHTS[width]})
-            page.emulate_media(color_scheme=scheme)
-            if part == "cell":
-                page.locator("main details", has_text=OPENED).first.locator("summary").first.click()
-                page.locator(".own svg[role=img]").wait_for()
-                page.mouse.move(0, 0)
-            page.evaluate(
-                "place => place ? document.querySelector(place).scrollIntoView() : scrollTo(0, 0)",
-                PARTS[part],
-            )
-            path = given.output / f"report-{part}-{width}-{scheme}.png"
-            page.screenshot(path=path)
-            Image.open(path).convert("RGB").quantize(256, kmeans=2).save(path, optimize=True)
-            print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+        pictures(context, address, live, given.output)
         context.close()
+
+
+def pictures(context: BrowserContext, address: str, live: str, output: Path) -> None:
+    """All of them, of the report at ``address`` and of the live page."""
+    page = context.new_page()
+    for part, width, scheme in PICTURES:
+        page.goto(live if part == "live" else address)
+        page.set_viewport_size({"width": width, "height": HEIGHTS[width]})
+        page.emulate_media(color_scheme=scheme)
+        if part == "cell":
+            page.locator("main details", has_text=OPENED).first.locator("summary").first.click()
+            page.locator(".own svg[role=img]").wait_for()
+            page.mouse.move(0, 0)
+        page.evaluate(
+            "place => place ? document.querySelector(place).scrollIntoView() : scrollTo(0, 0)",
+            PARTS[part],
+        )
+        path = output / f"report-{part}-{width}-{scheme}.png"
+        page.screenshot(path=path)
+        Image.open(path).convert("RGB").quantize(256, kmeans=2).save(path, optimize=True)
+        print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+    page.close()
 
 
 def live_page(sweep: Path, place: Path) -> str:

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from support.sweeps import results, write_suite
+from support.sweeps import SUITE, results, write_suite
 
 VICTIMS = ("worker", "worker", "server", "sweep")
 SECONDS = (0.5, 8.0)
@@ -61,15 +61,15 @@ def summary(output: Path) -> bytes:
     return (output / "summary.json").read_bytes()
 
 
-def trial(folder: Path, kills: int, seed: int) -> tuple[Counter[str], int, int]:
-    """Sweeps under fire, until so many processes fell.
+def trial(folder: Path, kills: int, seed: int, suite: str = SUITE) -> tuple[Counter[str], int, int]:
+    """Sweeps of a suite under fire, until so many processes fell.
 
     Returns:
         How many of each were killed, how many sweeps that took, and how many of them ended otherwise than
         one that was left alone: curves, records, digests of weights, ``summary.json``.
     """
     draw, struck = random.Random(seed), Counter[str]()
-    config, reference = write_suite(folder), folder / "reference"
+    config, reference = write_suite(folder, suite), folder / "reference"
     assert start(config, reference).wait() == 0
     sweeps = differ = 0
     while struck.total() < kills:

@@ -1,13 +1,12 @@
 """A sweep on a full disk: named, nothing damaged, and the same command continues when there is room."""
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.sweeps import write_suite
+from support.sweeps import TWO_ARMS, command, write_suite
 
 
 def mount(*arguments: str) -> bool:
@@ -28,13 +27,11 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_stops_a_sweep_which_goes_on_when_there_is_room(small: Path, tmp_path: Path) -> None:
-    config, output = write_suite(tmp_path), small / "out"
+    config, output = write_suite(tmp_path, TWO_ARMS), small / "out"
 
     def sweep() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "rl_transfer", "sweep", str(config), "-o", str(output), "-j", "2"],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        words = command(config, output, "-j", "2")
+        return subprocess.run(words, capture_output=True, text=True, check=False)
 
     full = sweep()
     assert full.returncode == 7, full.stderr

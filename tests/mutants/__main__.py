@@ -9,11 +9,11 @@ import random
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from mutants import warm
 from mutants.operators import Mutant, mutants, mutated, read
-from mutants.process import ROOT, Outcome, prepare, run
+from mutants.process import ROOT, Outcome, prepare
 from mutants.reach import Reach, measure
 from mutants.rows import NAMED, TARGETS, Named
 from mutants.warm import Task
@@ -111,18 +111,26 @@ def report(judged: list[tuple[Mutant, str]], what: str) -> int:
     return int(bool(left))
 
 
-def named(rows: Iterable[Named]) -> int:
-    """Judge the named rows; each must be killed by its tests, which must pass without it."""
-    rows = list(rows)
+def named(rows: Sequence[Named]) -> int:
+    """Judge the named rows in one warm process: each is killed by its tests, which pass on unchanged code."""
     tests = sorted({test for row in rows for test in row.tests})
-    clean = run(tests, NAMED_SECONDS * 2)
-    print(f"{clean:9} (unchanged code; must survive)", flush=True)
-    found: list[Outcome] = []
-    for row in rows:
-        path, tree = locate(row)
-        found.append(run(row.tests, NAMED_SECONDS, (path, tree)))
-        print(f"{found[-1]:9} {row.name} ({path})", flush=True)
-    return int(clean != "survived" or set(found) != {"killed"})
+    located = [locate(row) for row in rows]
+    path, _ = located[0]
+    tasks = [
+        Task(path, ast.parse(read(ROOT, path)), tests, NAMED_SECONDS * 2),
+        *(Task(*place, row.tests, NAMED_SECONDS) for row, place in zip(rows, located, strict=True)),
+    ]
+    names = ["(unchanged code; must survive)"]
+    names += [f"{row.name} ({path})" for row, (path, _) in zip(rows, located, strict=True)]
+    found: dict[int, Outcome | None] = {}
+    for index, outcome in warm.judge(" ".join(sorted({test.partition("::")[0] for test in tests})), tasks):
+        found[index] = outcome
+    apart = [index for index, outcome in found.items() if outcome is None]
+    for place, outcome in warm.judge_apart([tasks[index] for index in apart]):
+        found[apart[place]] = outcome
+    for index, name in enumerate(names):
+        print(f"{found[index] or 'broken':9} {name}", flush=True)
+    return int(found != {0: "survived", **dict.fromkeys(range(1, len(tasks)), "killed")})
 
 
 def locate(row: Named) -> tuple[str, ast.Module]:

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("rl_transfer", "rl_transfer_envs")
 LIBRARIES = (
     "torch", "numpy", "pydantic", "gymnasium", "safetensors.torch", "ruamel.yaml", "rich",
-    "stable_baselines3", "sb3_contrib", "matplotlib.figure", "_pytest.assertion.rewrite",
+    "stable_baselines3", "sb3_contrib", "torch._dynamo", "matplotlib.figure", "_pytest.assertion.rewrite",
 )  # fmt: skip
 
 Outcome = Literal["killed", "survived", "timeout", "broken"]

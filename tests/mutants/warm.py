@@ -48,9 +48,7 @@ def changed_functions(path: str, before: str, after: ast.Module) -> dict[Place, 
     if old.keys() != new.keys():
         return None
     changed = {place: code for place, code in new.items() if code != old[place]}
-    if not changed or any(not _is_function(code) for code in changed.values()):
-        return None
-    return changed
+    return changed if all(map(_is_function, changed.values())) else None
 
 
 def _outermost(code: CodeType) -> Iterator[tuple[Place, CodeType]]:
@@ -66,6 +64,13 @@ def _outermost(code: CodeType) -> Iterator[tuple[Place, CodeType]]:
         else:
             yield from _outermost(const)
     yield (code.co_qualname, code.co_firstlineno), code.replace(co_consts=tuple(kept))
+
+
+def _of(test: str, items: Mapping[str, pytest.Item]) -> list[pytest.Item]:
+    """The item of this node id; else every case of the test, or every test of the file."""
+    if test in items:
+        return [items[test]]
+    return [item for name, item in items.items() if name.startswith((f"{test}[", f"{test}::"))]
 
 
 def _is_function(code: CodeType) -> bool:
@@ -93,7 +98,7 @@ class Loop:
         gc.freeze()
         for index, task in enumerate(self._tasks):
             changed = changed_functions(task.path, (ROOT / task.path).read_text(encoding="utf-8"), task.tree)
-            chosen = [items[test] for test in task.tests if test in items]
+            chosen = [item for test in task.tests for item in _of(test, items)]
             if changed is None or not all(self._live[task.path][place] for place in changed) or not chosen:
                 self._told(index, None)
                 continue

@@ -1,9 +1,8 @@
 """What TensorBoard shows of a sweep on the first screen of each tab, without a click."""
 
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
+import runpy
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,14 @@ from analysis.synthetic import QUICKSTART, SyntheticSweep
 from rl_transfer.analysis import analyse, read_sweep
 from rl_transfer.report import write_report
 from support.boards import board
-from support.browser import SCREEN, browsing, chromium, columns_in_colour, on_screen
+from support.browser import SCREEN, browsing, columns_in_colour, on_screen, pixels_of
 
 STRATEGIES = ["fine-tune", "frozen-trunk-new-head", "random-frozen", "scratch"]
 ROOT = Path(__file__).resolve().parent.parent.parent
 LINE = 60
 """A line crosses more columns of pixels than this; a dot does not."""
 Colour = tuple[int, ...]
+Opened = Callable[[str, str], Page]
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +56,20 @@ def seeds(folder: Path) -> Iterator[str]:
         yield address
 
 
-def opened(browser: BrowserContext, address: str, tab: str, ready: str) -> Page:
-    """The tab as it opens, once ``ready`` is there."""
-    page = browser.new_page()
-    page.goto(f"{address}#{tab}")
-    page.locator(ready).first.wait_for(state="visible")
-    return page
+@pytest.fixture(scope="module")
+def opened(browser: BrowserContext) -> Opened:
+    """A tab as it opens, once what is given is there; it stays open, for nothing here touches it."""
+    pages: dict[str, Page] = {}
+
+    def go(address: str, ready: str) -> Page:
+        if address not in pages:
+            pages[address] = browser.new_page()
+            pages[address].goto(address)
+        pages[address].bring_to_front()
+        pages[address].locator(ready).first.wait_for(state="visible")
+        return pages[address]
+
+    return go
 
 
 def colours(page: Page) -> dict[str, Colour]:
@@ -94,21 +102,21 @@ def loaded(picture: Locator) -> bool:
     return bool(picture.evaluate("image => image.complete && image.naturalWidth > 500"))
 
 
-def test_time_series_open_with_curves_and_their_bands(browser: BrowserContext, means: str) -> None:
-    page = opened(browser, means, "timeseries", "scalar-card line-chart")
+def test_time_series_open_with_curves_and_their_bands(opened: Opened, means: str) -> None:
+    page = opened(f"{means}#timeseries", "scalar-card line-chart")
     runs = colours(page)
     assert [*runs] == sorted([*STRATEGIES, "overview"])
     assert len({*runs.values()}) == len(runs)
     chart = card(page, "learning curves/longer-pole").locator("line-chart").first
     assert on_screen(chart)
+    pixels = pixels_of(page, chart)
     for strategy in STRATEGIES:
-        assert columns_in_colour(page, chart, runs[strategy]) > LINE, f"no line of {strategy}"
+        assert columns_in_colour(pixels, runs[strategy]) > LINE, f"no line of {strategy}"
     picture = card(page, "learning curves/longer-pole, with intervals").locator("img")
     picture.wait_for()
     assert on_screen(picture)
     assert loaded(picture)
     assert page.locator(".scalars-smoothing input[type=number]").input_value() == "0"
-    page.close()
 
 
 def legend(page: Page, title: str) -> dict[str, Colour]:
@@ -122,16 +130,15 @@ def legend(page: Page, title: str) -> dict[str, Colour]:
     return found
 
 
-def test_a_strategy_has_one_colour_on_every_target(browser: BrowserContext, means: str) -> None:
-    page = opened(browser, means, "timeseries", "scalar-card line-chart")
+def test_a_strategy_has_one_colour_on_every_target(opened: Opened, means: str) -> None:
+    page = opened(f"{means}#timeseries", "scalar-card line-chart")
     runs = colours(page)
     for target in ("longer-pole", "reversed-actions"):
         assert legend(page, f"learning curves/{target}") == {name: runs[name] for name in STRATEGIES}
-    page.close()
 
 
-def test_custom_scalars_open_with_margin_charts_of_all_runs(browser: BrowserContext, means: str) -> None:
-    page = opened(browser, means, "custom_scalars", "tf-custom-scalar-margin-chart-card")
+def test_custom_scalars_open_with_margin_charts_of_all_runs(opened: Opened, means: str) -> None:
+    page = opened(f"{means}#custom_scalars", "tf-custom-scalar-margin-chart-card")
     boxes = page.locator("tf-multi-checkbox paper-checkbox.checkbox")
     boxes.first.wait_for()
     assert boxes.count() == len(STRATEGIES) + 1
@@ -142,13 +149,13 @@ def test_custom_scalars_open_with_margin_charts_of_all_runs(browser: BrowserCont
     for chart in charts.all():
         plot = chart.locator("vz-line-chart2")
         assert on_screen(plot)
-        shown = [columns_in_colour(page, plot, rgb(box.get_attribute("style"))) for box in boxes.all()]
+        pixels = pixels_of(page, plot)
+        shown = [columns_in_colour(pixels, rgb(box.get_attribute("style"))) for box in boxes.all()]
         assert sum(columns > LINE for columns in shown) == len(STRATEGIES), shown
-    page.close()
 
 
-def test_images_open_with_curves_and_the_matrix(browser: BrowserContext, means: str) -> None:
-    page = opened(browser, means, "images", "tf-image-loader img")
+def test_images_open_with_curves_and_the_matrix(opened: Opened, means: str) -> None:
+    page = opened(f"{means}#images", "tf-image-loader img")
     for title in (
         *(f"{target}, with intervals" for target in QUICKSTART),
         "∑ all targets: gains and verdicts",
@@ -160,32 +167,29 @@ def test_images_open_with_curves_and_the_matrix(browser: BrowserContext, means: 
         assert box is not None
         assert box["y"] + 150 < SCREEN[1], f"{title} is below the first screen"
         assert loaded(picture)
-    page.close()
 
 
-def test_text_opens_with_sentences_and_verdicts(browser: BrowserContext, means: str) -> None:
-    page = opened(browser, means, "text", "tf-text-loader")
+def test_text_opens_with_sentences_and_verdicts(opened: Opened, means: str) -> None:
+    page = opened(f"{means}#text", "tf-text-loader")
     assert on_screen(page.get_by_text("hurts on reversed-actions").first)
     assert on_screen(page.get_by_role("columnheader", name="final quality").first)
     assert on_screen(page.get_by_text("▲ positive").first)
-    page.close()
 
 
-def test_hparams_open_with_gains_of_every_strategy(browser: BrowserContext, folder: Path, means: str) -> None:
-    page = opened(browser, means, "hparams", "tf-hparams-table-view .table-cell")
+def test_hparams_open_with_gains_of_every_strategy(opened: Opened, folder: Path, means: str) -> None:
+    page = opened(f"{means}#hparams", "tf-hparams-table-view .table-cell")
     assert on_screen(page.locator(".table-header", has_text="longer-pole: final quality gain").first)
     for strategy in STRATEGIES:
         assert on_screen(page.locator(".table-cell", has_text=strategy[:16]).first)
     (cell,) = analyse(read_sweep(folder)).select(target="longer-pole", strategy="fine-tune")
     gain = cell.comparisons["asymptotic_gain"].gain.point
     assert on_screen(page.locator(".table-cell", has_text=f"{gain:.4f}").first)
-    page.close()
 
 
 def test_single_runs_open_checked_with_the_mean_under_their_tag_and_in_its_colour(
-    browser: BrowserContext, seeds: str
+    opened: Opened, seeds: str
 ) -> None:
-    page = opened(browser, seeds, "timeseries", "scalar-card line-chart")
+    page = opened(f"{seeds}#timeseries", "scalar-card line-chart")
     runs = colours(page)
     assert {name for name in runs if name.startswith("fine-tune/")} == {
         "fine-tune/mean", *(f"fine-tune/seed-{seed}" for seed in range(5))
@@ -194,16 +198,13 @@ def test_single_runs_open_checked_with_the_mean_under_their_tag_and_in_its_colou
     assert all(len(found) == 1 for found in of.values())
     assert len(set.union(*of.values())) == len(STRATEGIES)
     assert {"fine-tune/mean", "fine-tune/seed-0"} <= {*legend(page, "evaluation/mean_return")}
-    page.close()
 
 
-def test_the_pictures_of_the_page_are_made_by_its_command(folder: Path, tmp_path: Path) -> None:
-    chromium()
-    script = ROOT / "docs" / "board_screenshots.py"
-    done = subprocess.run(
-        [sys.executable, str(script), str(folder), str(tmp_path)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+def test_the_pictures_of_the_page_are_made_by_its_command(
+    opened: Opened, means: str, seeds: str, tmp_path: Path
+) -> None:
+    names = runpy.run_path(str(ROOT / "docs" / "board_screenshots.py"))
+    names["pictures"](opened, means, seeds, tmp_path, 0.5)
     page = (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")
     assert {path.name for path in tmp_path.iterdir()} == set(re.findall(r"images/(board-[\w-]+\.png)", page))
     for path in tmp_path.iterdir():

@@ -1,8 +1,7 @@
 """The report page in a browser: sizes, themes, what its script does, and what axe says."""
 
 import re
-import subprocess
-import sys
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +19,7 @@ from rl_transfer.report.live import LivePage
 from rl_transfer.report.markup import Html
 from rl_transfer.results import RunFolder
 from rl_transfer.results.standing import Onlooker
-from support.browser import browsing, chromium
+from support.browser import browsing
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WIDE, NARROW = 1280, 390
@@ -195,19 +194,16 @@ def test_the_page_of_a_sweep_that_runs_fits_a_small_screen_and_axe_finds_nothing
     page.close()
 
 
-def test_the_pictures_of_the_page_are_made_by_its_command(complete: Any, tmp_path: Path) -> None:
-    chromium()
-    script = ROOT / "docs" / "report_screenshots.py"
-    done = subprocess.run(
-        [sys.executable, str(script), str(complete.folder), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+def test_the_pictures_of_the_page_are_made_by_its_command(
+    browser: BrowserContext, complete: Any, tmp_path: Path
+) -> None:
+    names = runpy.run_path(str(ROOT / "docs" / "report_screenshots.py"))
+    live, made = names["live_page"](complete.folder, tmp_path / "live"), tmp_path / "made"
+    made.mkdir()
+    names["pictures"](browser, complete.paths.page.resolve().as_uri(), live, made)
     text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
-    assert {path.name for path in tmp_path.iterdir()} == set(re.findall(r"images/(report-[\w-]+\.png)", text))
-    for path in tmp_path.iterdir():
+    assert {path.name for path in made.iterdir()} == set(re.findall(r"images/(report-[\w-]+\.png)", text))
+    for path in made.iterdir():
         assert path.stat().st_size < 200_000
 
 

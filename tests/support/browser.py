@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,9 +58,13 @@ def on_screen(locator: Locator) -> bool:
     return box["x"] >= 0 and box["y"] >= 0 and right <= SCREEN[0] + 1 and bottom <= SCREEN[1] + 1
 
 
-def columns_in_colour(page: Page, locator: Locator, colour: tuple[int, ...]) -> int:
-    """How many columns of pixels of an element hold this colour: a line has many, a dot a few."""
+def pixels_of(page: Page, locator: Locator) -> np.ndarray[Any, Any]:
+    """What an element shows, ``[row, column, colour]`` 0 to 255; lines get half a second to be drawn."""
     page.wait_for_timeout(500)
-    pixels = 255 * imread(io.BytesIO(locator.screenshot()))[..., :3]
+    return 255 * np.asarray(imread(io.BytesIO(locator.screenshot())))[..., :3]
+
+
+def columns_in_colour(pixels: np.ndarray[Any, Any], colour: tuple[int, ...]) -> int:
+    """How many columns of pixels hold this colour: a line has many, a dot a few."""
     close = (np.abs(pixels - np.array(colour)) < 24).all(axis=-1)
     return int(close.any(axis=0).sum())

@@ -65,8 +65,10 @@ def examples(page: Path) -> list[Example]:
 
 
 def short(command: list[str]) -> list[str]:
-    """The same ``rl-transfer`` command with a budget for a test: sweeps are planned, not trained."""
+    """The same ``rl-transfer`` command in short: sweeps are planned, wrappers are not checked."""
     verb, rest = command[1], command[1:]
+    if rest[:2] == ["envs", "check"]:
+        return [*rest, "--no-wrappers"]
     if verb == "sweep":
         return [*rest, "--dry-run"]
     if verb in ("train", "transfer") and not any(word.endswith("yaml") for word in rest):

@@ -1,14 +1,16 @@
 """Shared by the tests of MuJoCo and Box2D physics."""
 
+import random
 import warnings
 
 import gymnasium as gym
 import numpy as np
 
 import rl_transfer_envs as envs
-from rl_transfer_envs.check.play import first_divergence
+from rl_transfer_envs.check.play import first_divergence, quiet
 from rl_transfer_envs.registry.parameters import own_parameters
 from rl_transfer_envs.registry.probes import probes
+from support.vector import EVERY_EFFECT
 
 with warnings.catch_warnings():
     # SWIG's types have no __module__; where warnings are errors, this import would crash Python
@@ -41,6 +43,23 @@ def both_ends(env_id):
         for side, limit in zip(("low", "high"), limits, strict=True):
             if limit != default:
                 yield {name: {"severity": 1.0, "towards": side}}
+
+
+def some_ends(env_id):
+    """Four of :func:`both_ends`, the same every time; all of them in ``make effects``."""
+    found = [*both_ends(env_id)]
+    return found if EVERY_EFFECT else random.Random(env_id).sample(found, 4)
+
+
+def moves(env_id, entry, steps):
+    """Whether some probe policy, in one play of so many steps, shows a difference to the base."""
+    ((name, _),) = entry.items()
+    base, other = base_of(env_id), make(env_id, entry)
+    with quiet():
+        return any(
+            first_divergence(base, other, probe, seed=0, steps=steps)
+            for probe in probes(env_id, other.action_space, OWN[env_id][name].probes)
+        )
 
 
 def assert_bit_equal(base, other, env_id, steps):

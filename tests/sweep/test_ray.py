@@ -101,12 +101,21 @@ def test_steps_of_runs_that_are_under_way_elsewhere_are_shown(
                 if beat and not run.curve():  # the rest of its folder comes when it has ended
                     seen.add(beat["step"])
             time.sleep(0.05)
-        process.send_signal(2)
-        printed, errors = process.communicate(timeout=60)
+        assert len(seen) >= 3
+        ends_at(signal.SIGINT, process, output)
     finally:
         process.kill()
-    assert len(seen) >= 3, printed + errors
+
+
+def ends_at(number: signal.Signals, process: subprocess.Popen[str], output: Path) -> None:
+    """A signal ends a sweep with one message."""
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
+    assert "runs are finished and kept" in errors
+    assert "Traceback" not in errors
+    assert "received" not in errors
+    assert not (output / ".incoming").exists()
 
 
 def test_a_node_tells_the_steps_of_its_own_runs_alone(
@@ -252,10 +261,7 @@ def test_a_node_with_another_library_is_refused(head: Cluster, config: Path, tmp
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_runs_and_leaves_the_cluster(
-    number: signal.Signals, head: Cluster, config: Path, tmp_path: Path
-) -> None:
+def test_a_signal_ends_the_runs_and_leaves_the_cluster(head: Cluster, config: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     process = subprocess.Popen(
         command(config, output, "--executor", "ray", "--address", head.address, LONG),
@@ -264,13 +270,7 @@ def test_a_signal_ends_the_runs_and_leaves_the_cluster(
     deadline = time.monotonic() + 120
     while not list(output.glob(".incoming/*/*/spec.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
-    assert "runs are finished and kept" in errors
-    assert "Traceback" not in errors
-    assert "received" not in errors
-    assert not (output / ".incoming").exists()
+    ends_at(signal.SIGTERM, process, output)
     executor = RayExecutor(tmp_path, head.address, ONE, share=True, say=silent)
     assert executor.slots == 1, "the cluster goes on"
     executor.close()

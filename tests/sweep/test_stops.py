@@ -16,7 +16,7 @@ from rl_transfer.sweep.stops import Stops
 from support.sweeps import write_suite
 
 SWEEP = [sys.executable, "-m", "rl_transfer", "sweep"]
-MOMENTS = int(os.environ.get("INTERRUPTIONS", "4"))
+MOMENTS = int(os.environ.get("INTERRUPTIONS", "2"))
 SEED = int(os.environ.get("INTERRUPTIONS_SEED", "0"))
 
 

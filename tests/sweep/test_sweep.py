@@ -5,51 +5,57 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from rl_transfer.results import PLAYED
+from support import sweeps
+from support.cli import Outcome, calling
 from support.events import scalar_tags
-from support.sweeps import SUITE, results, write_suite
+from support.sweeps import TWO_ARMS, command, results, write_suite
 
-COMMAND = [sys.executable, "-m", "rl_transfer", "sweep"]
-
-
-def sweep(folder: Path, output: str, *arguments: str, text: str = SUITE) -> subprocess.CompletedProcess[str]:
-    config = write_suite(folder, text)
-    return subprocess.run(
-        [*COMMAND, str(config), "-o", str(folder / output), *arguments],
-        capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+Sweep = Callable[..., Outcome]
 
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reference")
-    done = sweep(folder, "out", "-j", "2")
+    done = sweeps.sweep(write_suite(folder, TWO_ARMS), folder / "out", "-j", "2")
     assert done.returncode == 0, done.stderr
     return folder / "out"
+
+
+@pytest.fixture
+def sweep(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Sweep:
+    """A suite swept into ``out`` by the command, in this process: its workers are processes all the same."""
+    call = calling(capfd)
+
+    def go(*arguments: str, text: str = TWO_ARMS) -> Outcome:
+        return call("sweep", str(write_suite(tmp_path, text)), "-o", str(tmp_path / "out"), *arguments)
+
+    return go
 
 
 @pytest.mark.parametrize(
     "how", [["-j", "1"], ["-j", "2", "--runs-per-worker", "1"], ["-j", "1", "--runs-per-worker", "3"]]
 )
 def test_workers_and_the_runs_that_they_share_change_no_number(
-    reference: Path, tmp_path: Path, how: list[str]
+    reference: Path, sweep: Sweep, tmp_path: Path, how: list[str]
 ) -> None:
-    done = sweep(tmp_path, "out", *how)
-    assert done.returncode == 0, done.stderr
+    done = sweep(*how)
+    assert done.code == 0, done.err
     assert results(tmp_path / "out") == results(reference)
 
 
-def test_a_killed_sweep_continues_and_ends_like_an_uninterrupted_one(reference: Path, tmp_path: Path) -> None:
-    config = write_suite(tmp_path)
+def test_a_killed_sweep_continues_and_ends_like_an_uninterrupted_one(
+    reference: Path, sweep: Sweep, tmp_path: Path
+) -> None:
     output = tmp_path / "out"
     process = subprocess.Popen(
-        [*COMMAND, str(config), "-o", str(output), "-j", "2"],
+        command(write_suite(tmp_path, TWO_ARMS), output, "-j", "2"),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     deadline = time.monotonic() + 120
@@ -61,9 +67,9 @@ def test_a_killed_sweep_continues_and_ends_like_an_uninterrupted_one(reference: 
     assert 3 <= len(kept) < len(results(reference)), "the kill must fall into the middle of the sweep"
     _wait_for_workers(output)
 
-    done = sweep(tmp_path, "out", "-j", "2", "--no-events")
-    assert done.returncode == 0, done.stderr
-    assert "reused" in done.stdout
+    done = sweep("-j", "2", "--no-events")
+    assert done.code == 0, done.err
+    assert "reused" in done.out
     assert results(output) == results(reference)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept, "a finished run was written again"
     later = {path.parent for path in output.glob("runs/*/record.json")} - {path.parent for path in kept}
@@ -85,7 +91,7 @@ def test_ctrl_c_says_what_is_kept_and_exits_with_130(tmp_path: Path) -> None:
     output = tmp_path / "out"
     # Long enough that it cannot end before the signal comes, however slow this process is.
     process = subprocess.Popen(
-        [*COMMAND, str(config), "training.total_steps=64000", "-o", str(output), "-j", "2"],
+        command(config, output, "training.total_steps=64000", "-j", "2"),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     deadline = time.monotonic() + 120
@@ -111,10 +117,10 @@ def test_a_failing_run_is_reported_and_leaves_the_others_alone(tmp_path: Path) -
         "gymnasium.register('Breaking-v0', Breaking, max_episode_steps=500)\n",
         encoding="utf-8",
     )
-    text = SUITE.replace(
+    text = TWO_ARMS.replace(
         "  base: {env", "  broken: {env: {id: Breaking-v0, env_module: breaking}}\n  base: {env"
     )
-    done = sweep(tmp_path, "out", "-j", "2", text=text)
+    done = sweeps.sweep(write_suite(tmp_path, text), tmp_path / "out", "-j", "2")
     assert done.returncode == 8, done.stderr
     assert "failed: source broken/seed-0" in done.stderr
     assert "log: " in done.stderr
@@ -131,7 +137,9 @@ def test_a_failing_run_is_reported_and_leaves_the_others_alone(tmp_path: Path) -
             for cell in broken} == {"inconclusive"}  # fmt: skip
 
 
-def test_damaged_runs_are_named_moved_aside_and_computed_again(reference: Path, tmp_path: Path) -> None:
+def test_damaged_runs_are_named_moved_aside_and_computed_again(
+    reference: Path, sweep: Sweep, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     output = Path(shutil.copytree(reference, tmp_path / "out", symlinks=True))
     rows = json.loads((output / "sweep.json").read_text(encoding="utf-8"))["runs"]
     tuned = next(row for row in rows if row["strategy"] == "fine-tune")
@@ -142,16 +150,15 @@ def test_damaged_runs_are_named_moved_aside_and_computed_again(reference: Path, 
     tensors = runs / source / "bundle" / "tensors.safetensors"
     tensors.write_bytes(tensors.read_bytes()[:-1] + b"?")
 
-    reported = subprocess.run(
-        [*COMMAND[:-1], "report", str(output)], capture_output=True, text=True, check=True, timeout=300
-    )
-    told = " ".join(reported.stdout.split())
+    reported = calling(capfd)("report", str(output))
+    assert reported.code == 0, reported.err
+    told = " ".join(reported.out.split())
     assert f"damaged: {tuned['id']} curve.jsonl was changed, or is of another run" in told
     assert "the next sweep moves 1 run aside and computes it again" in told
 
-    done = sweep(tmp_path, "out", "-j", "2")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("computed again") == 2
+    done = sweep("-j", "2")
+    assert done.code == 0, done.err
+    assert done.out.count("computed again") == 2
     assert {each.name for each in (output / "damaged").iterdir()} == {f"{tuned['id']}-1", f"{source}-1"}
     assert results(output) == results(reference)
 
@@ -164,14 +171,14 @@ def test_views_for_tensorboard_have_readable_names(reference: Path) -> None:
         assert PLAYED.curve_tag in scalar_tags(view / "reversed" / "fine-tune" / run)
 
 
-def test_a_policy_that_exists_can_be_a_source(reference: Path, tmp_path: Path) -> None:
+def test_a_policy_that_exists_can_be_a_source(reference: Path, sweep: Sweep, tmp_path: Path) -> None:
     rows = json.loads((reference / "sweep.json").read_text(encoding="utf-8"))["runs"]
     trained = reference / "runs" / next(row["id"] for row in rows if row["role"] == "source")
-    text = SUITE.replace(
+    text = TWO_ARMS.replace(
         "base: {env: {id: CartPole-v1}, training: {total_steps: 128}}", f"zoo: {{policy: {trained}}}"
     )
-    done = sweep(tmp_path, "out", "strategies=[scratch, fine-tune]", text=text)
-    assert done.returncode == 0, done.stderr
+    done = sweep("-j", "1", text=text)
+    assert done.code == 0, done.err
     rows = json.loads((tmp_path / "out" / "sweep.json").read_text(encoding="utf-8"))["runs"]
     given = {row["id"] for row in rows if row["role"] == "source"}
     assert len(given) == 1, "one policy feeds every seed"
