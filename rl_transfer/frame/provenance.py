@@ -197,8 +197,10 @@ def _distributions() -> Mapping[str, list[str]]:
     return importlib.metadata.packages_distributions()
 
 
+@cache
 def _written(top: str, place: Path) -> Mapping[str, str]:
     """Digest of a user's own source, and versions of the packages that it imports."""
+    own_files = cache(_own_files)  # most imports are those of other files too
     files = [(path, place.parent) for path in _sources(place)][:MOST_FILES]
     hashed, packages = hashlib.sha256(), set[str]()
     seen = {path for path, _ in files}
@@ -209,7 +211,7 @@ def _written(top: str, place: Path) -> Mapping[str, str]:
             continue
         hashed.update(f"{path.relative_to(home).as_posix()}\0{len(content)}\0".encode() + content)
         for name in sorted(_imports(content)):
-            own = _own_files(name, home)
+            own = own_files(name.partition(".")[0], home)
             if own:
                 files += [each for each in own if each[0] not in seen][: MOST_FILES - len(files)]
                 seen.update(path for path, _ in own)
@@ -221,12 +223,11 @@ def _written(top: str, place: Path) -> Mapping[str, str]:
     return found
 
 
-def _own_files(module: str, home: Path) -> list[tuple[Path, Path]]:
+def _own_files(top: str, home: Path) -> list[tuple[Path, Path]]:
     """A user's files that an import means, each with its folder; those in ``home`` come before all others."""
-    top = module.partition(".")[0]
     beside = [home / f"{top}.py", *(_sources(home / top) if (home / top / "__init__.py").is_file() else [])]
     found = [(each, home) for each in beside if each.is_file()]
-    if found or top in _OWN or top in sys.stdlib_module_names or _library(module):
+    if found or top in _OWN or top in sys.stdlib_module_names or _library(top):
         return found
     place = _place(top)
     return [] if place is None else [(each, place.parent) for each in _sources(place)]

@@ -27,7 +27,7 @@ from support.vector import (
     record,
 )
 
-STEPS = 10_000 if EVERY_EFFECT else 2_000
+STEPS = 10_000 if EVERY_EFFECT else 3_000
 
 
 @pytest.mark.parametrize("env_id", CLASSIC)

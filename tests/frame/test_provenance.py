@@ -31,7 +31,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def forget() -> None:
-    for cached in (provenance._code, provenance._installed, provenance._origin):
+    for cached in (provenance._code, provenance._written, provenance._installed, provenance._origin):
         cached.cache_clear()
     importlib.invalidate_caches()
 

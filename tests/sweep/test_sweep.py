@@ -89,9 +89,9 @@ def _wait_for_workers(output: Path) -> None:
 def test_ctrl_c_says_what_is_kept_and_exits_with_130(tmp_path: Path) -> None:
     config = write_suite(tmp_path)
     output = tmp_path / "out"
-    # Long enough that it cannot end before the signal comes, however slow this process is.
+    # One run is so long that it cannot end before the signal comes; beside it the short source is finished.
     process = subprocess.Popen(
-        command(config, output, "training.total_steps=64000", "-j", "2"),
+        command(config, output, "training.total_steps=640000", "seeds=1", "-j", "2"),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     deadline = time.monotonic() + 120
