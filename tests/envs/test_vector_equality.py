@@ -27,16 +27,16 @@ from support.vector import (
     record,
 )
 
-STEPS = 10_000 if EVERY_EFFECT else 3_000
-
 
 @pytest.mark.parametrize("env_id", CLASSIC)
 def test_every_parameter_gives_the_bits_of_the_single_environment(env_id: str) -> None:
     """Many steps of every parameter in both directions, each an instance of one batch."""
+    late = env_id == "MountainCarContinuous-v0"  # the first reaches its flag after more than 3,000
+    steps = 10_000 if late or EVERY_EFFECT else 3_000
     specs = both_ways(env_id)
-    recording = record(specs, lambda env: mixed_play(env_id, env, 1), STEPS, seed=7)
+    recording = record(specs, lambda env: mixed_play(env_id, env, 1), steps, seed=7)
     episodes = assert_equal_alone(specs, recording, seed=7)
-    assert episodes >= STEPS // 1000 * len(specs)
+    assert episodes >= steps // 1000 * len(specs)
     ends = np.array(recording.ends)
     assert ends[:, 1].any()
     assert ends[:, 0].any() or env_id == "Pendulum-v1"
