@@ -84,15 +84,17 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=200, help="simulated sweeps per line")
     draws = parser.parse_args().draws
     print(f"{draws} sweeps each; false alarms of at most {LEVEL:.0%} are asked for")
+    strengths = (0.0, 0.3, 0.6, 0.9)
+    first, *others = (f"ρ = {rho:g}" for rho in strengths)
+    print(f"| sources · targets | lose | {first}: false alarms, hits | {' | '.join(others)} |")
+    print("|---|---:|" + "---:|" * len(strengths))
     for sources, targets in ((8, 8), (4, 6)):
         for losing in (0.06, 0.3):
-            for rho in (0.0, 0.3, 0.6, 0.9):
+            cells = []
+            for rho in strengths:
                 false, hit = rates(sources, targets, rho, losing, draws)
-                print(
-                    f"{sources} sources, {targets} targets, {losing:.0%} lose, rho {rho}: "
-                    f"false alarms {false:.1%}, hits {hit:.1%}",
-                    flush=True,
-                )
+                cells.append(f"{100 * false:.1f} %, {100 * hit:.1f} %")
+            print(f"| {sources} · {targets} | {100 * losing:.0f} % | {' | '.join(cells)} |", flush=True)
     share = proofs(8, 4, draws)
     print(f"8 sources, 4 targets, 30% lose, rho 0.0: p of 5 % or less in {share:.1%} of the sweeps")
 

@@ -138,7 +138,7 @@ def coverage(case: str, runs: int, draws: int, seed: int = 0) -> tuple[float, fl
             [ThresholdTime(time, time < BUDGET) for time in restricted(arm(generator, (runs,))).tolist()]
             for arm in (transfer, scratch)
         )
-        found = speed_up(x, y, 0.95)
+        found = speed_up(x, y, 0.95, BUDGET)
         defined += found.defined
         held += found.defined and found.low - 1e-9 <= truth <= found.high + 1e-9
     return held / max(defined, 1), defined / draws

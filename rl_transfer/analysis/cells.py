@@ -230,7 +230,7 @@ def _time_gains(arm: Arm, scratch: Arm, confidence: float) -> list[Metric]:
     bound = per_run.censoring(times, scratch_times)
     costs = list(arm.values(lambda run: run.source_steps).values())
     cost = float(np.mean(costs)) if costs else math.nan
-    faster = per_run.speed_up(_mean_times(arm), _mean_times(scratch), confidence)
+    faster = per_run.speed_up(_mean_times(arm), _mean_times(scratch), confidence, arm.budget)
     found = [
         Metric("steps_saved", saved, bound=bound),
         Metric("speed_up", _estimate(faster, {}), bound=bound),

@@ -90,6 +90,11 @@ def area_under_curve(steps: FloatArray, means: FloatArray) -> float:
     return float(np.trapezoid(means, steps) / (steps[-1] - steps[0]))
 
 
+ENOUGH_TIMES = 10
+"""Runs from which on the interval of the speed-up covers, whatever share of them never arrives
+(docs/validity.md)."""
+
+
 @dataclass(frozen=True)
 class ThresholdTime:
     """When a run reached the threshold; right-censored at the budget if it never did."""
@@ -142,17 +147,19 @@ def censoring(transfer: Sequence[ThresholdTime], scratch: Sequence[ThresholdTime
 
 
 def speed_up(
-    transfer: Sequence[ThresholdTime], scratch: Sequence[ThresholdTime], confidence: float
+    transfer: Sequence[ThresholdTime], scratch: Sequence[ThresholdTime], confidence: float, budget: float
 ) -> Interval:
     """E[min(T, N)] of the scratch arm / that of the transfer arm, N the budget; above 1 transfer is faster.
 
     Restricted means exist whether runs reached the threshold or not. The interval is Student's t of
     log m_S − log m_T with variance s_S²/(n_S m_S²) + s_T²/(n_T m_T²) (delta method) and Welch–Satterthwaite
-    degrees of freedom: its limits are never below 0. Undefined where a mean is 0, where an arm is empty, and
-    where no run of either arm reached the threshold: times of nobody say nothing.
+    degrees of freedom: its limits are never below 0. Below :data:`ENOUGH_TIMES` transfer runs it holds the
+    interval with one run more that never arrives, too: of few runs none may be of a kind that is not rare.
+    Undefined where a mean is 0, where an arm is empty, and where no run of either arm reached the threshold:
+    times of nobody say nothing.
 
     >>> at = [ThresholdTime(time, True) for time in (100.0, 200.0, 400.0)]
-    >>> speed_up(at[:1] * 3, at[2:] * 3, 0.95)
+    >>> speed_up(at[:1] * 10, at[2:] * 10, 0.95, budget=500.0)
     Interval(point=4.0, low=4.0, high=4.0)
 
     Source: Royston & Parmar 2013 (BMC Med. Res. Methodol. 13:152) on restricted means.
@@ -161,6 +168,7 @@ def speed_up(
         transfer: the transfer arm's times, in steps.
         scratch: the from-scratch arm's times, in steps.
         confidence: coverage of the interval, in (0, 1).
+        budget: N, in steps: the time of a run that never arrives.
 
     Returns:
         Ratio and limits; the limits are NaN with fewer than two runs in an arm.
@@ -170,9 +178,17 @@ def speed_up(
         return UNDEFINED
     if x.mean() == 0 or y.mean() == 0:
         return UNDEFINED
+    found = _ratio_of_means(y, x, confidence)
+    if not found.defined or x.size >= ENOUGH_TIMES:
+        return found
+    more = _ratio_of_means(y, np.append(x, budget), confidence)
+    return Interval(found.point, min(found.low, more.low), max(found.high, more.high))
+
+
+def _ratio_of_means(above: FloatArray, below: FloatArray, confidence: float) -> Interval:
     # Relative to their own means both arms have mean 1, and the variances that the logarithms take.
-    spread = welch_interval(y / y.mean(), x / x.mean(), confidence)
-    ratio = float(y.mean() / x.mean())
+    spread = welch_interval(above / above.mean(), below / below.mean(), confidence)
+    ratio = float(above.mean() / below.mean())
     return Interval(ratio, ratio * math.exp(spread.low), ratio * math.exp(spread.high))
 
 

@@ -245,8 +245,12 @@ def test_censored_runs_make_the_times_bounds():
     assert (cell.metrics["speed_up"].value.mean, cell.metrics["speed_up"].bound) == (1.75, "≥")
     # log 1.75 ± t₃ · s/(350 · 2), s² = 4 · 150² / … = (3 · 50² + 150²)/3: only the scratch arm varies
     half = t_quantile(0.975, 3) * 100 / 700
-    assert cell.metrics["speed_up"].value.interval.low == pytest.approx(1.75 * math.exp(-half))
     assert cell.metrics["speed_up"].value.interval.high == pytest.approx(1.75 * math.exp(half))
+    # four transfers at 200 and one more that never arrives: mean 260, s²/n = 4 · 300²/5/5
+    more = math.hypot(60 / 260, 100 / 700)
+    degrees = more**4 / ((60 / 260) ** 4 / 4 + (100 / 700) ** 4 / 3)
+    low = 350 / 260 * math.exp(-t_quantile(0.975, degrees) * more)
+    assert cell.metrics["speed_up"].value.interval.low == pytest.approx(low)
     scratch = cell_of(analyse(two_arms([FAST] * 4, [SLOW, SLOW, SLOW, never], reference=100)), "scratch")
     assert scratch.metrics["threshold_reached"].value.mean == 0.75
     assert (scratch.metrics["time_to_threshold"].value.mean, scratch.metrics["time_to_threshold"].bound) == (

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.metrics import (
     ThresholdTime,
     area_under_curve,
@@ -114,7 +115,7 @@ def times(*pairs):
 
 
 def test_speed_up_is_a_ratio_of_restricted_means():
-    both = speed_up(times((100, True), (100, True)), times((150, True), (250, True)), 0.95)
+    both = speed_up(times(*[(100, True)] * 10), times((150, True), (250, True)), 0.95, budget=500)
     assert both.point == 2
     # s/(m √n) = 70.71/(200 · √2) = 0.25 of the scratch arm alone; t of one degree is 12.706
     assert (both.low, both.high) == pytest.approx(
@@ -122,12 +123,24 @@ def test_speed_up_is_a_ratio_of_restricted_means():
     )
 
 
+def test_few_transfer_runs_are_not_taken_for_all_that_there_are():
+    """Three in ten never arrive, and of five runs all do in one draw of six: alone they cover 0.88."""
+    scratch = times(*[(400, True)] * 5)
+    few = speed_up(times(*[(100, True)] * 9), scratch, 0.95, budget=500)
+    # nine at 100 and one at 500: mean 140, s = 40 √10, so that s/(m √n) = 40/140; t of nine degrees is 2.262
+    half = 2.2621572 * 40 / 140
+    assert (few.point, few.low, few.high) == pytest.approx(
+        (4, 400 / 140 * math.exp(-half), 400 / 140 * math.exp(half))
+    )
+    assert speed_up(times(*[(100, True)] * 10), scratch, 0.95, budget=500) == Interval(4, 4, 4)
+
+
 def test_speed_up_is_there_whoever_is_censored():
     """It was undefined in nine of nine cells of the quickstart: restricted means exist for every arm."""
     reached, censored = times((100, True), (300, True)), times((400, True), (400, False))
-    assert speed_up(reached, censored, 0.95).point == 2
-    assert speed_up(censored, reached, 0.95).point == 0.5
-    assert speed_up(censored, censored, 0.95).point == 1
+    assert speed_up(reached, censored, 0.95, budget=500).point == 2
+    assert speed_up(censored, reached, 0.95, budget=500).point == 0.5
+    assert speed_up(censored, censored, 0.95, budget=500).point == 1
     assert censoring(reached, reached) == ""
     assert censoring(reached, censored) == "≥"
     assert censoring(censored, reached) == "≤"
@@ -144,12 +157,12 @@ def test_speed_up_is_there_whoever_is_censored():
     ],
 )
 def test_speed_up_is_undefined_where_it_means_nothing(transfer, scratch):
-    assert math.isnan(speed_up(transfer, scratch, 0.95).point)
-    assert not speed_up(transfer, scratch, 0.95).defined
+    assert math.isnan(speed_up(transfer, scratch, 0.95, budget=500).point)
+    assert not speed_up(transfer, scratch, 0.95, budget=500).defined
 
 
 def test_one_run_has_a_ratio_without_limits():
-    one = speed_up(times((100, True)), times((200, True), (300, True)), 0.95)
+    one = speed_up(times((100, True)), times((200, True), (300, True)), 0.95, budget=500)
     assert one.point == 2.5
     assert not one.defined
 
