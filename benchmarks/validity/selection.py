@@ -79,7 +79,7 @@ def main() -> None:
                 own, held, plain, wide = selection(case, cells, seeds, draws)
                 ranked = rank_coverage(case, cells, seeds, max(draws // 10, 1))
                 shown = f"{own:+.2f} | {held:+.2f} | {plain:.3f} | {wide:.3f} | {ranked:.3f}"
-                print(f"| {cells} | {case} | {seeds} | {shown} |")
+                print(f"| {cells} | {case} | {seeds} | {shown.replace('-', '−')} |")
 
 
 if __name__ == "__main__":
