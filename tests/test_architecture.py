@@ -60,7 +60,8 @@ SUB_ROOMS = {
     "rl_transfer.supervised": (
         "data", "seeds", "predictions",
         "figures", "splits", "classifier", "kind", "batches", "evaluate", "bundle",
-        "sources", "measures", "seen", "series", "translate", "optimizers", "matching", "transfer", "loop",
+        "sources", "measures", "seen", "series", "translate", "optimizers", "matching", "transfer",
+        "statistics", "loop",
         "curve", "features", "alignment", "realign", "probe", "diagnosis", "gaps", "checkpoint", "training",
         "scores", "run", "preflight", "publishing", "room",
     ),

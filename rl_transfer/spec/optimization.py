@@ -123,6 +123,9 @@ class SupervisedTraining(Frozen):
     """Which network the bundle holds: the last one, or the one with the best validation accuracy."""
     max_grad_norm: PositiveFloat | None = None
     """Gradients are scaled down to this norm; none: they are not."""
+    statistics: Literal["running", "exact"] = "running"
+    """``exact`` measures with the statistics that normalisation layers have with the weights of now, over the
+    training items, instead of running averages, which follow slowly (Wu & Johnson 2021). Frozen ones stay."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """``bfloat16`` runs the forward passes of training under autocast."""
     device: Literal["cpu", "cuda", "auto"] = "cpu"
@@ -140,6 +143,8 @@ class SupervisedTraining(Frozen):
         data: dict[str, Json] = fields(self)
         if self.checkpoint_minutes == SupervisedTraining.model_fields["checkpoint_minutes"].default:
             data.pop("checkpoint_minutes", None)
+        if self.statistics == "running":
+            data.pop("statistics", None)
         return data
 
 

@@ -21,6 +21,7 @@ from rl_transfer.supervised.batches import Batches
 from rl_transfer.supervised.evaluate import Forward, measuring, predict
 from rl_transfer.supervised.optimizers import build_optimizer, rate_factor
 from rl_transfer.supervised.predictions import Predictions
+from rl_transfer.supervised.statistics import settle
 from rl_transfer.supervised.transfer import ClassifierTransfer
 
 
@@ -70,6 +71,7 @@ class TrainingLoop:
         num_classes: number of classes.
         seed: of the order of the items and of augmentation.
         device: where the model is.
+        every: epochs between two evaluations of the model.
 
     Attributes:
         optimizer: over all parameters.
@@ -89,10 +91,11 @@ class TrainingLoop:
         num_classes: int,
         seed: int,
         device: torch.device,
+        every: int,
     ) -> None:
         self._model, self._forward, self._transfer = model, forward, transfer
         self._training, self._train, self._validation = training, train, validation
-        self._seed, self._device = seed, device
+        self._seed, self._device, self._every = seed, device, every
         self.optimizer = build_optimizer(training.optimizer, model.parameters())
         self._rates = core.PartLearningRates(
             self.optimizer, model, transfer.parts, transfer.learning_rates, key="strategy.learning_rates"
@@ -126,6 +129,8 @@ class TrainingLoop:
             on_epoch(self._end(0, None))
         for epoch in range(finished or 0, self._training.epochs):
             loss = self._epoch(epoch)
+            if self._training.statistics == "exact":
+                self._settle(epoch)
             end = self._end(epoch + 1, loss)
             enough = self._should_stop(end)
             with self._kept(epoch + 1):
@@ -178,6 +183,13 @@ class TrainingLoop:
             total += loss * len(labels)
             count += len(labels)
         return total / count
+
+    def _settle(self, epoch: int) -> None:
+        """Exact statistics of what this epoch saw, where the model is measured now."""
+        done = epoch + 1
+        if self._validation is not None or done == self._training.epochs or done % self._every == 0:
+            batches = self._train.shuffled(self._training.batch_size, self._seed, epoch)
+            settle(self._model, self._forward, batches, self._device)
 
     def _follow(self, epoch: int, share: float) -> None:
         """Bring learning rate and thaw schedule to this share of the budget."""

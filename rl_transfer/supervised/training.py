@@ -148,6 +148,7 @@ class ClassifierTraining:
             len(splits.classes),
             seeds.training_seed(self.run),
             self.device,
+            self.run.evaluation.every,
         )
         if self.strategy.train:
             kept = EpochCheckpoints(

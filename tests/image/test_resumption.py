@@ -30,6 +30,7 @@ SCRATCH: dict[str, dict[str, Any]] = {
     "AdamW, a cosine": {"training": {"optimizer": ADAM, "schedule": {"name": "cosine"}}},
     "measured rarely, inside too": {"evaluation": {"every": 2, "diagnostics": True}},
     "augmented": {"training": {"augmentation": SHIFTED, "label_smoothing": 0.1}},
+    "exact statistics, augmented": {"training": {"augmentation": SHIFTED, "statistics": "exact"}},
     "bfloat16": {"training": {"precision": "bfloat16", "max_grad_norm": 1.0}},
     "dropout": {
         "model": {"name": "torchvision", "architecture": "mobilenet_v3_small", "input": {"size": 32}},
