@@ -11,6 +11,9 @@ from rl_transfer.core.randomness import isolated
 from rl_transfer.supervised.batches import Batch
 from rl_transfer.supervised.evaluate import Forward, in_training
 
+RUNNING = ("running_mean", "running_var", "moving_mean", "moving_variance")
+"""What torch and Keras call the running averages of a normalisation layer."""
+
 
 def settle(model: nn.Module, forward: Forward, batches: Iterator[Batch], device: torch.device) -> list[str]:
     """Replace running statistics by the mean of the batches' own under the present weights.
@@ -19,8 +22,8 @@ def settle(model: nn.Module, forward: Forward, batches: Iterator[Batch], device:
     step: 0.37 of it after 100), and the rest is of weights that are no more. Trained on few items, a network
     that has learnt them is measured with numbers of its initialisation.
 
-    Whatever buffer moves in a forward pass in training mode counts as a statistic: modules held in evaluation
-    mode, frozen ones, keep theirs. A pass that starts at 0 and one that starts at c end at s·b and
+    What moves in a forward pass in training mode counts: modules held in evaluation mode, frozen ones, keep
+    theirs. A pass that starts at 0 and one that starts at c end at s·b and
     (1 − s)·c + s·b: b, the batch's own, follows for any share s, in every library. Both passes draw the same.
     Weights, gradients and the global generators stay as they are.
 
@@ -45,8 +48,8 @@ def settle(model: nn.Module, forward: Forward, batches: Iterator[Batch], device:
             inputs = batch.to(device)
             if not number:
                 ends = _passed(forward, inputs, buffers, before)
-                moved = [name for name, end in ends.items() if not torch.equal(end, before[name])]
-                moved = [name for name in moved if before[name].is_floating_point()]
+                averages = [name for name in ends if name.rpartition(".")[2] in RUNNING]
+                moved = [name for name in averages if not torch.equal(ends[name], before[name])]
                 if not moved:
                     return []
             zeros = {name: torch.zeros_like(before[name]) for name in moved}

@@ -76,6 +76,16 @@ def test_held_layers_keep_theirs_and_a_network_without_statistics_is_left_alone(
     assert settle(plain, plain, iter(batches(8)), CPU) == []
 
 
+def test_other_buffers_that_move_are_no_statistics() -> None:
+    """Power iteration moves its vectors; from 0 it would divide by 0."""
+    model = nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(4, 3)), nn.BatchNorm1d(3))
+    vectors = {name: each.clone() for name, each in model.named_buffers() if name.startswith("0.")}
+    assert settle(model, model, iter(batches(8)), CPU) == ["1.running_mean", "1.running_var"]
+    assert vectors
+    assert all(torch.equal(dict(model.named_buffers())[name], each) for name, each in vectors.items())
+    assert torch.isfinite(model[1].running_mean).all()
+
+
 def test_a_network_of_keras_has_the_statistics_of_its_pictures(files: Any) -> None:
     network, inputs = loaded(files / "tiny.keras").classifier.module, pictures(16)
     assert isinstance(network, KerasNetwork)
