@@ -181,10 +181,12 @@ def table(tasks: Sequence[Task], store: RunStore, seeds: int) -> Iterator[str]:
 
 
 def verdicts(folder: Path) -> dict[tuple[str, str, str], str]:
-    """(target, strategy, metric) → verdict, of a finished sweep."""
+    """(target, strategy, metric) → verdict as people read it, of a finished sweep."""
+    if not (folder / "summary.json").is_file():
+        sys.exit(f"error: {folder} has no summary.json; `rl-transfer report` writes it")
     cells: list[dict[str, Any]] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     return {
-        (cell["target"], cell["strategy"], metric): comparison["verdict"]
+        (cell["target"], cell["strategy"], metric): comparison["outcome"]
         for cell in cells
         for metric, comparison in cell["comparisons"].items()
     }

@@ -252,7 +252,7 @@ def test_verdicts_of_finished_sweeps_are_counted_pair_by_pair(tmp_path: Path) ->
     for name, verdicts in found.items():
         (tmp_path / name).mkdir()
         cells = [
-            {"target": f"t{number}", "strategy": "s", "comparisons": {"auc_gain": {"verdict": verdict}}}
+            {"target": f"t{number}", "strategy": "s", "comparisons": {"auc_gain": {"outcome": verdict}}}
             for number, verdict in enumerate(verdicts)
         ]
         (tmp_path / name / "summary.json").write_text(json.dumps(cells))

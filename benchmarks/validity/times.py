@@ -114,6 +114,9 @@ CASES: dict[str, tuple[Arm, Arm]] = {
     "both arrive": (normal(2500, 900), normal(4000, 1200)),
     "half of scratch never": (normal(2500, 900), some_never(0.5, 4500, 800)),
     "3 of 10 transfers never": (some_never(0.3, 2000, 500), normal(4000, 1200)),
+    "1 of 10 transfers never": (some_never(0.1, 2000, 500), normal(4000, 1200)),
+    "1 of 20 never, the others early": (some_never(0.05, 450, 50), normal(4000, 1200)),
+    "3 of 10 scratch never": (normal(2000, 500), some_never(0.3, 2500, 500)),
     "both censored": (some_never(0.5, 4500, 800), some_never(0.5, 4500, 800)),
     "most there at once": (some_at_once(0.6, 1500), normal(4000, 1200)),
 }

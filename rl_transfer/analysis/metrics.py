@@ -90,11 +90,6 @@ def area_under_curve(steps: FloatArray, means: FloatArray) -> float:
     return float(np.trapezoid(means, steps) / (steps[-1] - steps[0]))
 
 
-ENOUGH_TIMES = 10
-"""Runs from which on the interval of the speed-up covers, whatever share of them never arrives
-(docs/validity.md)."""
-
-
 @dataclass(frozen=True)
 class ThresholdTime:
     """When a run reached the threshold; right-censored at the budget if it never did."""
@@ -153,14 +148,15 @@ def speed_up(
 
     Restricted means exist whether runs reached the threshold or not. The interval is Student's t of
     log m_S − log m_T with variance s_S²/(n_S m_S²) + s_T²/(n_T m_T²) (delta method) and Welch–Satterthwaite
-    degrees of freedom: its limits are never below 0. Below :data:`ENOUGH_TIMES` transfer runs it holds the
-    interval with one run more that never arrives, too: of few runs none may be of a kind that is not rare.
+    degrees of freedom: its limits are never below 0. An arm all of whose runs arrived may have missed those
+    that never do: the interval with one run more of that kind lies within it.
     Undefined where a mean is 0, where an arm is empty, and where no run of either arm reached the threshold:
     times of nobody say nothing.
 
     >>> at = [ThresholdTime(time, True) for time in (100.0, 200.0, 400.0)]
-    >>> speed_up(at[:1] * 10, at[2:] * 10, 0.95, budget=500.0)
-    Interval(point=4.0, low=4.0, high=4.0)
+    >>> found = speed_up(at[:1] * 100, at[2:] * 100, 0.95, budget=400.0)
+    >>> f"{found.point:.2f} [{found.low:.2f}, {found.high:.2f}]"
+    '4.00 [3.66, 4.00]'
 
     Source: Royston & Parmar 2013 (BMC Med. Res. Methodol. 13:152) on restricted means.
 
@@ -179,10 +175,14 @@ def speed_up(
     if x.mean() == 0 or y.mean() == 0:
         return UNDEFINED
     found = _ratio_of_means(y, x, confidence)
-    if not found.defined or x.size >= ENOUGH_TIMES:
+    if not found.defined:
         return found
-    more = _ratio_of_means(y, np.append(x, budget), confidence)
-    return Interval(found.point, min(found.low, more.low), max(found.high, more.high))
+    below, above = (
+        [values, np.append(values, budget)] if all(time.reached for time in arm) else [values]
+        for values, arm in ((x, transfer), (y, scratch))
+    )
+    each = [_ratio_of_means(top, bottom, confidence) for top in above for bottom in below]
+    return Interval(found.point, min(one.low for one in each), max(one.high for one in each))
 
 
 def _ratio_of_means(above: FloatArray, below: FloatArray, confidence: float) -> Interval:

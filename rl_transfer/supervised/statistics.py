@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,19 +13,22 @@ from rl_transfer.supervised.evaluate import Forward, in_training
 
 RUNNING = ("running_mean", "running_var", "moving_mean", "moving_variance")
 """What torch and Keras call the running averages of a normalisation layer."""
+VARIANCES = {"running_mean": "running_var", "moving_mean": "moving_variance"}
 
 
 def settle(model: nn.Module, forward: Forward, batches: Iterator[Batch], device: torch.device) -> list[str]:
-    """Replace running statistics by the mean of the batches' own under the present weights.
+    """Replace running statistics by those of all batches together under the present weights.
 
     A running average follows slowly: after t steps momentum**t of its start is left (Keras keeps 0.99 a
     step: 0.37 of it after 100), and the rest is of weights that are no more. Trained on few items, a network
     that has learnt them is measured with numbers of its initialisation.
 
-    What moves in a forward pass in training mode counts: modules held in evaluation mode, frozen ones, keep
-    theirs. A pass that starts at 0 and one that starts at c end at s·b and
-    (1 − s)·c + s·b: b, the batch's own, follows for any share s, in every library. Both passes draw the same.
-    Weights, gradients and the global generators stay as they are.
+    Layers whose averages move in a forward pass in training mode are settled; modules held in evaluation
+    mode, frozen ones, keep theirs. A pass that starts at 0 and one that starts at c end at s·b and
+    (1 − s)·c + s·b: b, the batch's own, follows for any share s. Both passes draw the same. Variances of
+    batches are joined by the law of total variance; each batch is normalised by its own, as in training.
+    Weights, gradients, other buffers and the global generators stay as they are, and so do the averages where
+    a pass fails.
 
     Source: Wu & Johnson 2021 (arXiv:2105.07576), PreciseBN.
 
@@ -38,44 +41,68 @@ def settle(model: nn.Module, forward: Forward, batches: Iterator[Batch], device:
     Returns:
         Names of the buffers that were replaced; empty where none moves.
     """
-    moved: list[str] = []
-    totals: dict[str, Tensor] = {}
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    found: dict[str, Tensor] = {}
+    squares: dict[str, Tensor] = {}
     count = 0
-    with in_training(model), torch.no_grad():
-        buffers = dict(model.named_buffers())
-        before = {name: buffer.clone() for name, buffer in buffers.items()}
-        for number, (batch, _) in enumerate(batches):
-            inputs = batch.to(device)
-            if not number:
-                ends = _passed(forward, inputs, buffers, before)
-                averages = [name for name in ends if name.rpartition(".")[2] in RUNNING]
-                moved = [name for name in averages if not torch.equal(ends[name], before[name])]
-                if not moved:
+    try:
+        with in_training(model), torch.no_grad():
+            for batch, _ in batches:
+                inputs = batch.to(device)
+                names = [*found] if count else _followers(model, forward, inputs, before)
+                if not names:
                     return []
-            zeros = {name: torch.zeros_like(before[name]) for name in moved}
-            low = _passed(forward, inputs, buffers, before | zeros)
-            # Far above what it is added to: the share is read off without loss.
-            starts = {name: zeros[name] + 100 * max(1.0, float(low[name].abs().max())) for name in moved}
-            high = _passed(forward, inputs, buffers, before | starts)
-            for name in moved:
-                share = 1 - (high[name] - low[name]).double() / starts[name].double()
-                own = torch.where(share > 0, low[name].double() / share, before[name].double())
-                totals[name] = totals.get(name, 0.0) + len(inputs) * own
-            count += len(inputs)
-        for name in moved:
-            buffers[name].copy_(totals[name] / count)
-    return moved
+                for name, own in _of_batch(model, forward, inputs, before, names).items():
+                    found[name] = found.get(name, 0.0) + len(inputs) * own
+                    squares[name] = squares.get(name, 0.0) + len(inputs) * own**2
+                count += len(inputs)
+    finally:
+        _put(model, before)
+    settled = {name: total / count for name, total in found.items()}
+    for name in settled:
+        path, _, last = name.rpartition(".")
+        variance = f"{path}.{VARIANCES.get(last)}".lstrip(".")
+        if variance in settled:
+            settled[variance] += squares[name] / count - settled[name] ** 2
+    _put(model, settled)
+    return [*settled]
+
+
+def _followers(model: nn.Module, forward: Forward, inputs: Tensor, before: Mapping[str, Tensor]) -> list[str]:
+    """Running averages of the layers that follow the data."""
+    ends = _passed(model, forward, inputs, before)
+    places = {name: name.rpartition(".") for name in before}
+    moved = {places[name][0] for name, start in before.items() if not torch.equal(ends[name], start)}
+    return [name for name, (path, _, last) in places.items() if path in moved and last in RUNNING]
+
+
+def _of_batch(
+    model: nn.Module, forward: Forward, inputs: Tensor, before: Mapping[str, Tensor], names: Sequence[str]
+) -> dict[str, Tensor]:
+    """The batch's own statistics, float64."""
+    zeros = {name: torch.zeros_like(before[name]) for name in names}
+    low = _passed(model, forward, inputs, {**before, **zeros})
+    # Far above what it is added to: the share is read off without loss.
+    far = {name: zeros[name] + 100 * max(1.0, float(low[name].abs().max())) for name in names}
+    high = _passed(model, forward, inputs, {**before, **far})
+    share = {name: 1 - (high[name] - low[name]).double() / far[name].double() for name in names}
+    return {
+        name: torch.where(share[name] == 0, before[name].double(), low[name].double() / share[name])
+        for name in names
+    }
 
 
 def _passed(
-    forward: Forward, inputs: Tensor, buffers: dict[str, Tensor], starts: dict[str, Tensor]
+    model: nn.Module, forward: Forward, inputs: Tensor, starts: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The buffers after one pass that starts from these; then they are put back there."""
-    for name, buffer in buffers.items():
-        buffer.copy_(starts[name])
+    """The buffers after one pass that starts from these."""
+    _put(model, starts)
     with isolated(0):
         forward(inputs)
-    ends = {name: buffer.clone() for name, buffer in buffers.items()}
-    for name, buffer in buffers.items():
-        buffer.copy_(starts[name])
-    return ends
+    return {name: buffer.clone() for name, buffer in model.named_buffers()}
+
+
+def _put(model: nn.Module, values: Mapping[str, Tensor]) -> None:
+    for name, buffer in model.named_buffers():
+        if name in values:
+            buffer.copy_(values[name])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_transfer.analysis.arm_statistics import Interval
+from rl_transfer.analysis.arm_statistics import t_quantile
 from rl_transfer.analysis.metrics import (
     ThresholdTime,
     area_under_curve,
@@ -115,24 +115,28 @@ def times(*pairs):
 
 
 def test_speed_up_is_a_ratio_of_restricted_means():
-    both = speed_up(times(*[(100, True)] * 10), times((150, True), (250, True)), 0.95, budget=500)
-    assert both.point == 2
-    # s/(m √n) = 70.71/(200 · √2) = 0.25 of the scratch arm alone; t of one degree is 12.706
-    assert (both.low, both.high) == pytest.approx(
-        (2 * math.exp(-12.7062047 / 4), 2 * math.exp(12.7062047 / 4))
-    )
+    some = times((100, True), (200, False)), times((150, True), (250, False))
+    both = speed_up(*some, 0.95, budget=500)
+    assert both.point == pytest.approx(200 / 150)
+    # s/(m √n) = 50/150 and 50/200; Welch–Satterthwaite with one degree each
+    spread, degrees = math.hypot(1 / 3, 1 / 4), (1 / 9 + 1 / 16) ** 2 / (1 / 81 + 1 / 256)
+    half = t_quantile(0.975, degrees) * spread
+    limits = (200 / 150 * math.exp(-half), 200 / 150 * math.exp(half))
+    assert (both.low, both.high) == pytest.approx(limits)
 
 
-def test_few_transfer_runs_are_not_taken_for_all_that_there_are():
-    """Three in ten never arrive, and of five runs all do in one draw of six: alone they cover 0.88."""
-    scratch = times(*[(400, True)] * 5)
-    few = speed_up(times(*[(100, True)] * 9), scratch, 0.95, budget=500)
-    # nine at 100 and one at 500: mean 140, s = 40 √10, so that s/(m √n) = 40/140; t of nine degrees is 2.262
+def test_runs_that_all_arrive_are_not_taken_for_all_that_there_are():
+    """One in ten never arrives, and of ten runs all do in one draw of three."""
+    arrived = times(*[(100, True)] * 9), times(*[(400, True)] * 4, (400, False))
+    found = speed_up(*arrived, 0.95, budget=500)
+    # nine at 100 and one at 500: mean 140, s/√n = 40; t of nine degrees is 2.262
     half = 2.2621572 * 40 / 140
-    assert (few.point, few.low, few.high) == pytest.approx(
+    assert (found.point, found.low, found.high) == pytest.approx(
         (4, 400 / 140 * math.exp(-half), 400 / 140 * math.exp(half))
     )
-    assert speed_up(times(*[(100, True)] * 10), scratch, 0.95, budget=500) == Interval(4, 4, 4)
+    late = speed_up(times(*[(100, True)] * 4, (100, False)), times(*[(400, True)] * 9), 0.95, budget=500)
+    half = 2.2621572 * 10 / 410  # nine at 400 and one at 500
+    assert (late.low, late.high) == pytest.approx((4.1 * math.exp(-half), 4.1 * math.exp(half)))
 
 
 def test_speed_up_is_there_whoever_is_censored():

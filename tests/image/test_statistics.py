@@ -35,14 +35,16 @@ def network(momentum: float | None = 0.1, dropout: float = 0.0) -> nn.Sequential
 
 @pytest.mark.parametrize("scale", [1.0, 1e6])
 @pytest.mark.parametrize("momentum", [0.1, 0.001, 1.0, None])
-def test_statistics_are_the_mean_of_the_batches_own(momentum: float | None, scale: float) -> None:
+def test_statistics_are_those_of_all_batches_together(momentum: float | None, scale: float) -> None:
     model, given = network(momentum), batches(8, 8, 4, scale=scale)
     assert settle(model, model, iter(given), CPU) == ["2.running_mean", "2.running_var"]
     with torch.no_grad():
         hidden = [model[0](inputs) for inputs, _ in given]
     weights = torch.tensor([8.0, 8.0, 4.0])[:, None] / 20
-    mean = (weights * torch.stack([each.mean(0) for each in hidden])).sum(0)
-    variance = (weights * torch.stack([each.var(0) for each in hidden])).sum(0)
+    means = torch.stack([each.mean(0) for each in hidden])
+    mean = (weights * means).sum(0)
+    within = (weights * torch.stack([each.var(0) for each in hidden])).sum(0)
+    variance = within + (weights * (means - mean) ** 2).sum(0)
     # 1 − s is stored in float32: what it is off by counts s times less in the statistic.
     off = 1e-5 if momentum is None else max(1e-5, 2e-7 / momentum)
     torch.testing.assert_close(model[2].running_mean, mean, rtol=off, atol=1e-6 * scale)
@@ -84,6 +86,18 @@ def test_other_buffers_that_move_are_no_statistics() -> None:
     assert vectors
     assert all(torch.equal(dict(model.named_buffers())[name], each) for name, each in vectors.items())
     assert torch.isfinite(model[1].running_mean).all()
+
+
+def test_where_a_pass_fails_the_averages_stay() -> None:
+    model = network()
+    before = {name: each.clone() for name, each in model.named_buffers()}
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        settle(model, model, iter(batches(8, 1)), CPU)
+    assert all(torch.equal(each, before[name]) for name, each in model.named_buffers())
+    broken = batches(8)
+    broken[0][0][0, 0] = float("nan")
+    settle(model, model, iter(broken), CPU)
+    assert torch.isnan(model[2].running_mean).all(), "no mix of old and new hides it"
 
 
 def test_a_network_of_keras_has_the_statistics_of_its_pictures(files: Any) -> None:
