@@ -156,7 +156,7 @@ def speed_up(
     >>> at = [ThresholdTime(time, True) for time in (100.0, 200.0, 400.0)]
     >>> found = speed_up(at[:1] * 100, at[2:] * 100, 0.95, budget=400.0)
     >>> f"{found.point:.2f} [{found.low:.2f}, {found.high:.2f}]"
-    '4.00 [3.66, 4.00]'
+    '4.00 [3.67, 4.11]'
 
     Source: Royston & Parmar 2013 (BMC Med. Res. Methodol. 13:152) on restricted means.
 
