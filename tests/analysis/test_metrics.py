@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_transfer.analysis.arm_statistics import t_quantile
 from rl_transfer.analysis.metrics import (
     ThresholdTime,
     area_under_curve,
@@ -18,6 +17,7 @@ from rl_transfer.analysis.metrics import (
     speed_up,
     time_to_threshold,
 )
+from rl_transfer.analysis.special import t_quantile
 
 CURVES = st.lists(st.floats(-1000, 1000), min_size=2, max_size=20)
 

@@ -33,6 +33,10 @@ def network(momentum: float | None = 0.1, dropout: float = 0.0) -> nn.Sequential
         return nn.Sequential(nn.Linear(4, 3), nn.Dropout(dropout), nn.BatchNorm1d(3, momentum=momentum))
 
 
+def of(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: each.clone() for name, each in model.named_buffers()}
+
+
 @pytest.mark.parametrize("scale", [1.0, 1e6])
 @pytest.mark.parametrize("momentum", [0.1, 0.001, 1.0, None])
 def test_statistics_are_those_of_all_batches_together(momentum: float | None, scale: float) -> None:
@@ -47,8 +51,8 @@ def test_statistics_are_those_of_all_batches_together(momentum: float | None, sc
     variance = within + (weights * (means - mean) ** 2).sum(0)
     # 1 − s is stored in float32: what it is off by counts s times less in the statistic.
     off = 1e-5 if momentum is None else max(1e-5, 2e-7 / momentum)
-    torch.testing.assert_close(model[2].running_mean, mean, rtol=off, atol=1e-6 * scale)
-    torch.testing.assert_close(model[2].running_var, variance, rtol=off, atol=0.0)
+    torch.testing.assert_close(of(model)["2.running_mean"], mean, rtol=off, atol=1e-6 * scale)
+    torch.testing.assert_close(of(model)["2.running_var"], variance, rtol=off, atol=0.0)
 
 
 def test_nothing_else_moves() -> None:
@@ -57,12 +61,14 @@ def test_nothing_else_moves() -> None:
     before, state = digest_tensors(dict(model.named_parameters())), torch.get_rng_state()
     first = settle(model, model, iter(batches(8)), CPU)
     assert first
-    once = model[2].running_mean.clone()
+    once = of(model)
     settle(model, model, iter(batches(8)), CPU)
-    assert torch.equal(model[2].running_mean, once), "it remembers nothing, and drops the same"
+    assert torch.equal(of(model)["2.running_mean"], once["2.running_mean"]), (
+        "it remembers nothing, and drops the same"
+    )
     assert digest_tensors(dict(model.named_parameters())) == before
     assert torch.equal(torch.get_rng_state(), state)
-    assert int(model[2].num_batches_tracked) == 0
+    assert int(of(model)["2.num_batches_tracked"]) == 0
     assert not any(module.training for module in model.modules())
     assert all(parameter.grad is None for parameter in model.parameters())
 
@@ -73,7 +79,7 @@ def test_held_layers_keep_theirs_and_a_network_without_statistics_is_left_alone(
     held.__dict__["train"] = lambda mode=True: held
     model = nn.Sequential(held, nn.BatchNorm1d(3))
     assert settle(model, model, iter(batches(8)), CPU) == ["1.running_mean", "1.running_var"]
-    assert not held[2].running_mean.any()
+    assert not of(held)["2.running_mean"].any()
     plain = nn.Linear(4, 2)
     assert settle(plain, plain, iter(batches(8)), CPU) == []
 
@@ -85,19 +91,19 @@ def test_other_buffers_that_move_are_no_statistics() -> None:
     assert settle(model, model, iter(batches(8)), CPU) == ["1.running_mean", "1.running_var"]
     assert vectors
     assert all(torch.equal(dict(model.named_buffers())[name], each) for name, each in vectors.items())
-    assert torch.isfinite(model[1].running_mean).all()
+    assert torch.isfinite(of(model)["1.running_mean"]).all()
 
 
 def test_where_a_pass_fails_the_averages_stay() -> None:
     model = network()
-    before = {name: each.clone() for name, each in model.named_buffers()}
+    before = of(model)
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         settle(model, model, iter(batches(8, 1)), CPU)
     assert all(torch.equal(each, before[name]) for name, each in model.named_buffers())
     broken = batches(8)
     broken[0][0][0, 0] = float("nan")
     settle(model, model, iter(broken), CPU)
-    assert torch.isnan(model[2].running_mean).all(), "no mix of old and new hides it"
+    assert torch.isnan(of(model)["2.running_mean"]).all(), "no mix of old and new hides it"
 
 
 def test_a_network_of_keras_has_the_statistics_of_its_pictures(files: Any) -> None:
