@@ -61,7 +61,7 @@ SUB_ROOMS = {
         "data", "seeds", "predictions",
         "figures", "splits", "classifier", "kind", "batches", "evaluate", "bundle",
         "sources", "measures", "seen", "series", "translate", "optimizers", "matching", "transfer",
-        "statistics", "loop",
+        "exact_statistics", "loop",
         "curve", "features", "alignment", "realign", "probe", "diagnosis", "gaps", "checkpoint", "training",
         "scores", "run", "preflight", "publishing", "room",
     ),

@@ -19,9 +19,9 @@ from rl_transfer.spec.base import Json
 from rl_transfer.spec.optimization import SupervisedTraining
 from rl_transfer.supervised.batches import Batches
 from rl_transfer.supervised.evaluate import Forward, measuring, predict
+from rl_transfer.supervised.exact_statistics import settle
 from rl_transfer.supervised.optimizers import build_optimizer, rate_factor
 from rl_transfer.supervised.predictions import Predictions
-from rl_transfer.supervised.statistics import settle
 from rl_transfer.supervised.transfer import ClassifierTransfer
 
 

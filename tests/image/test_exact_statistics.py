@@ -12,7 +12,7 @@ from rl_transfer.core.digest import digest_tensors
 from rl_transfer.core.randomness import isolated
 from rl_transfer.image.keras_network import KerasNetwork
 from rl_transfer.results import run_id
-from rl_transfer.supervised.statistics import settle
+from rl_transfer.supervised.exact_statistics import settle
 from support.image import TRAINING, Execute, make_run
 from support.keras_models import loaded, pictures
 
