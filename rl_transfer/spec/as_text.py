@@ -15,6 +15,8 @@ def as_yaml(suite: MatrixConfig) -> str:
     Returns:
         YAML that ends with a line break.
     """
-    return yaml_text(
-        {"kind": suite.kind, **suite.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
-    )
+    data = {"kind": suite.kind, **suite.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
+    for written, strategy in zip(data["strategies"], suite.strategies, strict=True):
+        if "norm" in strategy.model_fields_set:  # left out, a classifier's suite may read it as "adapt"
+            written["norm"] = strategy.norm
+    return yaml_text(data)
