@@ -27,7 +27,7 @@ ROOMS = {
     },
     "supervised": {
         "rl_transfer.frame", "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "rl_transfer.hub",
-        "torch", "numpy", "PIL",
+        "torch", "numpy", "PIL", "pyarrow",
     },
     "image": {
         "rl_transfer.frame", "rl_transfer.supervised", "rl_transfer.core", "rl_transfer.spec",
@@ -58,7 +58,7 @@ SUB_ROOMS = {
         "scores", "publishing", "room", "agents",
     ),
     "rl_transfer.supervised": (
-        "data", "seeds", "predictions",
+        "data", "arrow_tables", "seeds", "predictions",
         "figures", "splits", "classifier", "kind", "batches", "evaluate", "bundle",
         "sources", "measures", "seen", "series", "translate", "optimizers", "matching", "transfer",
         "exact_statistics", "loop",

@@ -7,7 +7,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 
 from rl_transfer import bounded
 from rl_transfer.errors import BundleError, ConfigError, RLTransferError
@@ -35,7 +42,8 @@ class TextData(LabelledData):
     """A table of labelled texts, or a folder with one sub-folder of ``.txt`` files per class.
 
     A table is a ``.csv``, ``.tsv``, ``.jsonl`` or ``.json`` file (one array), or a folder with ``train.csv``
-    and ``test.csv`` (any of the four). Texts that stand there twice are used once.
+    and ``test.csv`` (any of the four). What ``save_to_disk`` of Hugging Face's `datasets` wrote is read
+    too, and Parquet files as the Hub stores them. Texts that stand there twice are used once.
     """
 
     name: Literal["texts"]
@@ -51,6 +59,24 @@ class TextData(LabelledData):
     """Of the files, as Python calls it."""
     skip_incomplete: bool = False
     """Leave out items without text or label (the log counts them) instead of refusing them."""
+    split: str | None = None
+    """Part to learn from, of data that have several; none: ``train``, or the only one."""
+    test_split: str | None = None
+    """Part to measure on; none: ``test`` or ``validation``, else a share of each class is held out."""
+
+    @model_serializer(mode="wrap")
+    def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        """Leaves out what came later, at its default: ids from before it stay as they were."""
+        data: dict[str, JsonValue] = fields(self)
+        for name in ("split", "test_split"):
+            if getattr(self, name) is None:
+                data.pop(name, None)
+        return data
+
+    @property
+    def parts(self) -> tuple[str | None, str | None]:
+        """Names of the part to learn from and of the one to measure on, where they are given."""
+        return self.split, self.test_split
 
     @property
     def files(self) -> Path:
@@ -60,7 +86,7 @@ class TextData(LabelledData):
     def read_files(self) -> Iterable[Path]:
         """What is read of a folder; nothing where it cannot be, which opening it explains."""
         try:
-            return find_texts(self.files).paths
+            return find_texts(self.files, wanted=self.parts).paths
         except ConfigError:
             return ()
 

@@ -1,4 +1,4 @@
-"""The files of labelled texts: which of them are read, and as which part; nothing is parsed."""
+"""The files of labelled texts: which of them are read, and as which part; no text is parsed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ from pathlib import Path
 
 from rl_transfer.errors import ConfigError
 from rl_transfer.spec.image_folders import TEST, TRAIN
+from rl_transfer.spec.saved_sets import (
+    ARROW,
+    PARQUET,
+    SavedTable,
+    chosen_parts,
+    find_saved,
+    refuse_splits,
+)
 from rl_transfer.wording import listing
 
 TABLES = (".csv", ".tsv", ".jsonl", ".json")
-ARROW = (".arrow", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -22,26 +29,30 @@ class TextFiles:
         test: of data that have a test part of their own.
     """
 
-    pool: Path
-    test: Path | None = None
+    pool: Path | SavedTable
+    test: Path | SavedTable | None = None
 
     @property
     def paths(self) -> list[Path]:
         """Every file that is read."""
-        return [
-            path
-            for part in (self.pool, self.test)
-            if part is not None
-            for path in ([part] if part.is_file() else sorted(part.rglob("*.txt")))
-        ]
+        return [path for part in (self.pool, self.test) if part is not None for path in _paths(part)]
 
 
-def find_texts(place: Path, key: str = "data") -> TextFiles:
+def _paths(part: Path | SavedTable) -> list[Path]:
+    if isinstance(part, SavedTable):
+        return part.paths
+    return [part] if part.is_file() else sorted(part.rglob("*.txt"))
+
+
+def find_texts(
+    place: Path, key: str = "data", wanted: tuple[str | None, str | None] = (None, None)
+) -> TextFiles:
     """Find the parts of labelled texts.
 
     Args:
         place: a table, or a folder.
         key: config path of the data, for errors.
+        wanted: names of the part to learn from and of the part to measure on; None: by their usual names.
 
     Returns:
         A table or a folder per part.
@@ -49,32 +60,46 @@ def find_texts(place: Path, key: str = "data") -> TextFiles:
     Raises:
         ConfigError: there is nothing of the kind.
     """
-    key = f"{key}.path"
+    if not place.is_file() and not place.is_dir():
+        raise ConfigError(f"{place}: no such file or folder", key=f"{key}.path")
+    saved = find_saved(place, wanted, key)
+    if saved is not None:
+        return TextFiles(*saved)
     if place.is_file():
         if place.suffix.lower() not in TABLES:
-            raise ConfigError(f"{place}: expected a table ({', '.join(TABLES)}) or a folder", key=key)
+            raise ConfigError(
+                f"{place}: expected a table ({', '.join((*TABLES, ARROW, PARQUET))}) or a folder",
+                key=f"{key}.path",
+            )
+        refuse_splits(wanted, place, key)
         return TextFiles(place)
-    if not place.is_dir():
-        raise ConfigError(f"{place}: no such file or folder", key=key)
-    arrow = [path for path in place.rglob("*") if path.suffix in ARROW]
-    if arrow:
-        raise ConfigError(
-            f"{place} is a data set in {arrow[0].suffix} files ({arrow[0].name}), which are not read; write "
-            'it as JSON lines with `datasets`: load_from_disk(…)["train"].to_json("train.jsonl"), '
-            'and "test" likewise',
-            key=key,
-        )
-    train, test = _part(place, TRAIN), _part(place, TEST)
+    if any(wanted):
+        split, test_split = chosen_parts(_names(place), wanted, place, key)
+        train, test = _part(place, (split,)), None if test_split is None else _part(place, (test_split,))
+    else:
+        train, test = _part(place, TRAIN), _part(place, TEST)
     if train is not None:
         return TextFiles(train, test)
+    deeper = next((path for end in (ARROW, PARQUET) for path in sorted(place.rglob(f"*{end}"))), None)
+    if deeper is not None:
+        raise ConfigError(
+            f"{place} is no data set as Hugging Face saves them, but {deeper.parent} has {deeper.name}; name "
+            "that file or its folder as path, or save the data set with save_to_disk",
+            key=f"{key}.path",
+        )
     if any(path.is_dir() for path in place.iterdir()):
         return TextFiles(place)
     found = listing(sorted(path.name for path in place.iterdir())) or "nothing"
     raise ConfigError(
         f"{place}: expected one folder of .txt files per class, or a table called train "
         f"({', '.join(TABLES)}), perhaps with one called test; found {found}",
-        key=key,
+        key=f"{key}.path",
     )
+
+
+def _names(place: Path) -> list[str]:
+    """What its parts could be called."""
+    return [path.stem for path in place.iterdir() if path.is_dir() or path.suffix in TABLES]
 
 
 def _part(place: Path, names: tuple[str, ...]) -> Path | None:

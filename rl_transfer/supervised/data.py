@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -151,6 +152,9 @@ class OpenedData:
         Raises:
             ConfigError: a class has no items in some part, or there is only one class.
         """
+        if not self.classes:
+            left_out = f": {'; '.join(self.notes)}" if self.notes else ""
+            raise ConfigError(f"no {items} are left to learn from{left_out}", key=key)
         for part in (self.pool, *([self.test] if self.test is not None else [])):
             counts = np.bincount(part.labels, minlength=len(self.classes))
             empty = [name for name, count in zip(self.classes, counts, strict=True) if count == 0]
@@ -163,6 +167,27 @@ class OpenedData:
         if len(self.classes) < 2:
             raise ConfigError(
                 f"only one class ({self.classes[0]}) was found; there is nothing to tell apart", key=key
+            )
+
+
+def refuse_other_columns(where: Path, known: Collection[str], wanted: Mapping[str, str], key: str) -> None:
+    """Refuse a table that lacks a column: that is a wrong name, not a table of incomplete rows.
+
+    Args:
+        where: the table.
+        known: its columns.
+        wanted: setting → the column that it names.
+        key: config path of the data, for errors.
+
+    Raises:
+        ConfigError: naming the first that is missing, and those that are there.
+    """
+    for option, name in wanted.items():
+        if name not in known:
+            raise ConfigError(
+                f"{where} has no column {name!r}; it has {listing(sorted(known), 10) or 'none'}. Name it "
+                f"under {option}",
+                key=f"{key}.{option}",
             )
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from rl_transfer.errors import ConfigError
+from rl_transfer.spec.saved_sets import SavedTable
 from rl_transfer.spec.text import TextData
 from rl_transfer.spec.text_files import find_texts
-from rl_transfer.supervised.data import LabelledSet, OpenedData
+from rl_transfer.supervised.arrow_tables import holds_text, read_saved
+from rl_transfer.supervised.data import LabelledSet, OpenedData, refuse_other_columns
 from rl_transfer.wording import counted, listing
 
 MOST_CLASSES = 1_000
@@ -52,14 +54,19 @@ def open_texts(data: TextData, key: str = "data") -> OpenedData:
     Raises:
         ConfigError: files are missing, in another encoding, or hold something else.
     """
-    files = find_texts(data.files, key)
+    files = find_texts(data.files, key, data.parts)
     reader = _Reader(data, key)
     pool = reader.rows(files.pool)
     test = None if files.test is None else reader.rows(files.test)
     kept, kept_test, notes = _each_once(pool, test)
     if reader.incomplete:
         notes = (f"{counted(reader.incomplete, 'text')} without text or label left out", *notes)
-    classes = _classes(data, {label for _, label in (*kept, *(kept_test or ()))}, len(pool), key)
+    unread = files.pool.others if isinstance(files.pool, SavedTable) else ()
+    if unread:
+        notes = (*notes, f"splits that are not read: {listing(unread, 10)}")
+    classes = _classes(
+        data, {label for _, label in (*kept, *(kept_test or ()))}, len(pool), reader.order, key
+    )
     missing = sorted({label for _, label in kept_test or ()} - {label for _, label in kept})
     if missing and data.classes is None:
         raise ConfigError(
@@ -77,15 +84,15 @@ def _labelled(rows: Sequence[Row], classes: Sequence[str]) -> LabelledSet:
     return LabelledSet(labels, Texts(tuple(text for text, _ in rows)))
 
 
-def _classes(data: TextData, found: set[str], rows: int, key: str) -> tuple[str, ...]:
-    """In the order of ``names``, else of numbers, else of the alphabet."""
+def _classes(data: TextData, found: set[str], rows: int, own: Sequence[str], key: str) -> tuple[str, ...]:
+    """In the order of ``names``, else the data set's own, else of numbers, else of the alphabet."""
     if len(found) > MOST_CLASSES and data.classes is None:
         raise ConfigError(
             f"the column {data.label!r} has {len(found):,} different values in {rows:,} rows; is it the "
             "label? Name the column under label, or the classes to use under classes",
             key=f"{key}.label",
         )
-    order = [*(data.names or {}).values()]
+    order = [*((data.names or {}).values() or own)]
     if not order and all(name.isdecimal() for name in found):
         return tuple(sorted(found, key=int))
     return tuple(sorted(found, key=lambda name: (order.index(name) if name in order else len(order), name)))
@@ -97,10 +104,15 @@ class _Reader:
     def __init__(self, data: TextData, key: str) -> None:
         self._data, self._key = data, key
         self.incomplete = 0
+        self.order: tuple[str, ...] = ()
 
-    def rows(self, place: Path) -> list[Row]:
+    def rows(self, part: Path | SavedTable) -> list[Row]:
         """Every complete item of a part."""
-        raw = self._folder(place) if place.is_dir() else self._table(place)
+        place = part.place if isinstance(part, SavedTable) else part
+        raw = (
+            self._saved(part) if isinstance(part, SavedTable)
+            else self._folder(part) if part.is_dir() else self._table(part)
+        )  # fmt: skip
         found = [row for where, text, label in raw if (row := self._row(where, text, label)) is not None]
         if not found:
             raise self._wrong(f"{place} holds no labelled texts")
@@ -159,6 +171,12 @@ class _Reader:
             for path in paths:
                 yield str(path), self._read(path), folder.name
 
+    def _saved(self, table: SavedTable) -> Iterator[tuple[str, object, object]]:
+        found = read_saved(table, ("text", self._data.text), self._data.label, holds_text, self._key)
+        self.order = tuple(dict.fromkeys((*self.order, *found.classes)))
+        for number, (text, label) in enumerate(zip(found.items, found.labels, strict=True), 1):
+            yield f"{table.place}, row {number}", text, label
+
     def _table(self, path: Path) -> Iterator[tuple[str, object, object]]:
         content, suffix = self._read(path), path.suffix.lower()
         try:
@@ -168,19 +186,11 @@ class _Reader:
             rows = list(found)
         except (ValueError, RecursionError, csv.Error) as error:
             raise self._wrong(f"{path}: {error}") from None
-        self._refuse_other_columns(path, {name for _, row in rows for name in row})
+        if rows:
+            known = {name for _, row in rows for name in row}
+            refuse_other_columns(path, known, {"text": self._data.text, "label": self._data.label}, self._key)
         for number, row in rows:
             yield f"{path}, line {number}", row.get(self._data.text), row.get(self._data.label)
-
-    def _refuse_other_columns(self, path: Path, known: set[str]) -> None:
-        """A column that no row has is a wrong name, not a table of incomplete rows."""
-        for option, name in (("text", self._data.text), ("label", self._data.label)):
-            if known and name not in known:
-                raise ConfigError(
-                    f"{path} has no column {name!r}; it has {listing(sorted(known), 10)}. Name it "
-                    f"under {option}",
-                    key=f"{self._key}.{option}",
-                )
 
 
 def _csv_rows(content: str, suffix: str) -> Iterator[tuple[int, Mapping[str, object]]]:

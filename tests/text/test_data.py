@@ -147,15 +147,17 @@ def test_a_label_in_the_test_part_only_is_refused(tmp_path: Path) -> None:
     assert len(data.test) == 2
 
 
-def test_arrow_files_are_refused_with_the_way_out(tmp_path: Path) -> None:
-    folder = tmp_path / "saved" / "train"
-    folder.mkdir(parents=True)
-    (folder / "data-00000-of-00001.arrow").write_bytes(b"ARROW1")
-    with pytest.raises(ConfigError, match=r"to_json\(\"train.jsonl\"\)"):
-        opened(tmp_path / "saved")
-    (tmp_path / "empty").mkdir()
+def test_texts_that_all_stand_there_with_several_classes_leave_nothing(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.csv", [("torn", "good"), ("Torn", "bad")])
+    with pytest.raises(
+        ConfigError, match=r"no texts are left to learn from: 2 texts .* several classes left out"
+    ):
+        TEXTS.open_data(TextData(name="texts", path=str(path)))
+
+
+def test_a_folder_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="found nothing"):
-        opened(tmp_path / "empty")
+        opened(tmp_path)
 
 
 def test_files_that_are_not_read_do_not_change_the_data(tmp_path: Path) -> None:
