@@ -2,11 +2,13 @@
 
     python benchmarks/domain_gap.py              # five seeds
     python benchmarks/domain_gap.py --seeds 1    # a quick look
+    python benchmarks/domain_gap.py --unlabelled 320   # the terms see 320 images of the target without labels
 
 A small ResNet learns half of the handwritten digits that scikit-learn ships. The other half are inverted,
 noisy or turned by a quarter (`--domains turned`), and it is fine-tuned on five labelled images per class of
-them: alone, and with each kind of `match`. Prints a Markdown table: gaps behind the trunk on test images of
-both domains, the accuracy, and its difference to fine-tuning alone, seed by seed, with 95 % intervals.
+them: alone, and with each kind of `match`, between the source's images and the labelled ones or, with
+`--unlabelled`, others of the target. Prints a Markdown table: gaps behind the trunk on test images of both
+domains, the accuracy, and its difference to fine-tuning alone, seed by seed, with 95 % intervals.
 Control: a source of digits whose pixels are shuffled; a term that helps there as much does not need the
 source's domain.
 """
@@ -118,9 +120,10 @@ Row = tuple[str, str]
 
 
 def arms(
-    store: RunStore, files: Mapping[str, Path], domain: str, seed: int
+    store: RunStore, files: Mapping[str, Path], domain: str, seed: int, unlabelled: int | None
 ) -> Iterator[tuple[Row, dict[str, float]]]:
-    """Every arm of a domain and seed with its figures."""
+    """Every arm of a domain and seed with its figures; no label, no gap given the class."""
+    more = {} if unlabelled is None else {"unlabelled": unlabelled}
     sources = {
         name: trained(store, files[name], seed, None, strategy={},
                       training={**TRAINING, "epochs": SOURCE_EPOCHS})
@@ -128,8 +131,10 @@ def arms(
     }  # fmt: skip
     keys = {"data": {"shots": SHOTS}, "training": {**GENTLY, "epochs": EPOCHS}}
     for name, match in ARMS.items():
+        if match is not None and match.get("conditional") and unlabelled is not None:
+            continue
         for kind in SOURCES if name in CONTROLS else ("home",):
-            verbs = {"copy": ["all"], **({} if match is None else {"match": match})}
+            verbs = {"copy": ["all"], **({} if match is None else {"match": {**match, **more}})}
             folder = trained(store, files[domain], seed, sources[kind], strategy=verbs, **keys)
             yield (kind, name), figures(sources[kind], folder)
 
@@ -148,6 +153,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--domains", nargs="+", default=["inverted", "noisy"])
+    parser.add_argument("--unlabelled", type=int, help="images of the target that the terms see instead")
     parser.add_argument("--output", type=Path, help="a folder for the networks; none: they are not kept")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
@@ -162,7 +168,7 @@ def main() -> None:
         for domain in chosen.domains:
             found: dict[Row, list[dict[str, float]]] = {}
             for seed in range(chosen.seeds):
-                for row, each in arms(store, files, domain, seed):
+                for row, each in arms(store, files, domain, seed, chosen.unlabelled):
                     found.setdefault(row, []).append(each)
             for (kind, name), rows in found.items():
                 columns = {key: [each[key] for each in rows] for key in rows[0]}

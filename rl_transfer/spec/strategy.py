@@ -24,6 +24,8 @@ from rl_transfer.spec.base import (
 
 Selectors = tuple[str, ...]
 _LATER = ("as_copied", "output_maps", "adapt", "with_source_steps", "match", "align")
+LEAST_MATCHED = 64
+"""Fewest rows of one side that a gap is drawn from."""
 _NOT_ALIGNED = (
     "reset_on_mismatch", "input_maps", "output_maps", "adapt", "freeze", "critic_warm_up", "anchor",
     "initial", "low_rank", "progressive", "kickstart", "guide", "hooks", "match",
@@ -123,10 +125,39 @@ class DistributionMatch(Frozen):
     """The loss gains strength · gap; a discriminator's gradient reaches the trunk times it."""
     parts: Selectors = ("trunk",)
     """Whose outputs are compared: of each selector the last layer; of the trunk what it passes on."""
-    samples: Annotated[int, Field(ge=64), at_most(1_000_000, "all are kept in memory")] = 2048
+    samples: Annotated[int, Field(ge=LEAST_MATCHED), at_most(1_000_000, "all are kept in memory")] = 2048
     """Source states (items) to draw from."""
     conditional: bool = False
     """Whether rows of the same action (class) are compared, and the gaps averaged."""
+    unlabelled: (
+        Annotated[int, Field(ge=LEAST_MATCHED), at_most(1_000_000, "all are kept in memory")] | None
+    ) = None
+    """Items of the target beside its ``shots`` that are its side of the comparison, their labels unread;
+    none: the labelled minibatch (runs on labelled data only)."""
+
+    @model_serializer(mode="wrap")
+    def _plain(self, fields: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        """Leaves out what came later, at its default: ids stay as they were."""
+        data: dict[str, JsonValue] = fields(self)
+        if self.unlabelled is None:
+            data.pop("unlabelled", None)
+        return data
+
+    @model_validator(mode="after")
+    def _check_classes(self) -> DistributionMatch:
+        if self.conditional and self.kind == "adversarial":
+            raise KeyedValueError(
+                "conditional",
+                "match of kind adversarial has one discriminator, which sees no classes; use coral or mmd "
+                "with conditional",
+            )
+        if self.conditional and self.unlabelled is not None:
+            raise KeyedValueError(
+                "conditional",
+                "match compares unlabelled items, whose class nobody knows, and conditional: true asks for "
+                "rows of one class; leave one of both out",
+            )
+        return self
 
 
 class Guide(Frozen):
@@ -277,12 +308,6 @@ class StrategyVerbs(Frozen):
                         acting,
                         f"{acting} cannot be combined with {key}: there the source itself acts, without maps",
                     )
-        if self.match and self.match.kind == "adversarial" and self.match.conditional:
-            raise KeyedValueError(
-                "match.conditional",
-                "match of kind adversarial has one discriminator, which sees no classes; use coral or mmd "
-                "with conditional",
-            )
         mapped = [key for key in ("input_maps", "output_maps", "progressive", "adapt") if getattr(self, key)]
         if self.match and mapped:
             raise KeyedValueError(

@@ -16,12 +16,14 @@ from rl_transfer.core.layer_outputs import layer_outputs
 from rl_transfer.errors import TransferError
 from rl_transfer.seeding import generator, integer_seed
 from rl_transfer.spec.optimization import Optimizer
-from rl_transfer.spec.strategy import DistributionMatch, Selectors
-from rl_transfer.supervised.batches import Batches
+from rl_transfer.spec.strategy import LEAST_MATCHED, DistributionMatch, Selectors
+from rl_transfer.supervised.batches import Batch, Batches
 from rl_transfer.supervised.classifier import Augmentation, Network
+from rl_transfer.supervised.data import LabelledSet
 from rl_transfer.supervised.measures import Home
 from rl_transfer.supervised.optimizers import build_optimizer
 from rl_transfer.supervised.series import layers_in_series
+from rl_transfer.supervised.splits import Splits
 from rl_transfer.wording import listing
 
 KEY = "strategy.match"
@@ -29,17 +31,18 @@ ESTIMATORS: Mapping[str, Estimator] = {"coral": coral, "mmd": mmd}
 
 
 class MatchTerm:
-    """Compares what layers give on a minibatch of the target and on one of the source's training items.
+    """Compares what layers give on items of the target and on as many of the source's training items.
 
     Both pass through the network in evaluation mode, beside the forward pass that the labels are learned by:
     batch statistics of each domain would hide the gap that is measured afterwards. Source items are augmented
-    as the target's are.
+    as the target's are. The target's are the minibatch of the update, or as many drawn from unlabelled ones.
 
     Args:
         config: the verb.
         model: that is trained.
         layers: name → layer; the gaps are summed.
         source: items to draw from.
+        target: unlabelled items to draw from; None: the minibatch is compared.
         names: target's class → its label, for the source's labels of a conditional gap; -1: it has none.
         optimizer: of discriminators: that of the run, whose learning rate they have at every update too, as
             Ganin et al. 2016 train both.
@@ -52,12 +55,13 @@ class MatchTerm:
         model: nn.Module,
         layers: Mapping[str, Layer],
         source: Batches,
+        target: Batches | None,
         names: Tensor,
         optimizer: Optimizer,
         seed: int,
     ) -> None:
         self._config, self._model, self._layers = config, model, dict(layers)
-        self._source, self._names = source, names
+        self._source, self._target, self._names = source, target, names
         self._generator = generator(seed, "match")
         self._critics = self._discriminators(optimizer, seed) if config.kind == "adversarial" else None
 
@@ -73,11 +77,10 @@ class MatchTerm:
             A scalar; 0 where the minibatches share no class.
         """
         count = max(LEAST, min(len(inputs), len(self._source)))
-        chosen = self._generator.integers(len(self._source), size=count)
-        seed = int(self._generator.integers(2**31))
-        batch, given = next(self._source.at(chosen, count, seed))
+        batch, given = self._drawn(self._source, count)
         theirs = self._features(batch.to(inputs.device))
-        mine = self._features(inputs)
+        compared = inputs if self._target is None else self._drawn(self._target, count)[0].to(inputs.device)
+        mine = self._features(compared)
         if self._critics is not None:
             return self._critics.loss(theirs, mine, reversal_weight(share) * self._config.strength)
         known = self._names[given].to(labels.device)
@@ -103,6 +106,10 @@ class MatchTerm:
         if self._critics is not None:
             found |= {"discriminators": self._critics.modules, "optimizer": self._critics.optimizer}
         return found
+
+    def _drawn(self, items: Batches, count: int) -> Batch:
+        chosen = self._generator.integers(len(items), size=count)
+        return next(items.at(chosen, count, int(self._generator.integers(2**31))))
 
     def _features(self, inputs: Tensor) -> dict[str, Tensor]:
         found = layer_outputs(self._model, self._layers, lambda: self._model(inputs))
@@ -162,6 +169,7 @@ def match_term(
     parts: PartMap,
     classes: tuple[str, ...],
     home: Home | None,
+    unlabelled: Batches | None,
     augmentation: Augmentation | None,
     optimizer: Optimizer,
     seed: int,
@@ -174,6 +182,7 @@ def match_term(
         parts: of it.
         classes: of the target.
         home: the source with its data.
+        unlabelled: items of the target to draw from; None: the minibatch of each update is compared.
         augmentation: of the target's training items.
         optimizer: of the run.
         seed: of everything that is drawn.
@@ -205,7 +214,35 @@ def match_term(
     chosen = generator(seed, "match", "items").permutation(len(batches))[: config.samples]
     source = batches.of(chosen, augmentation)
     names = torch.tensor([classes.index(name) if name in classes else -1 for name in splits.classes])
-    return MatchTerm(config, model, layers, source, names, optimizer, seed)
+    return MatchTerm(config, model, layers, source, unlabelled, names, optimizer, seed)
+
+
+def unlabelled_items(config: DistributionMatch, target: Splits, seed: int) -> LabelledSet | None:
+    """The target's items that the term sees without their labels.
+
+    Args:
+        config: the verb.
+        target: the data of the run.
+        seed: of the draw.
+
+    Returns:
+        As many as the verb asks for, none of them trained, validated or tested on; None if it asks for none.
+
+    Raises:
+        TransferError: there are fewer.
+    """
+    if config.unlabelled is None:
+        return None
+    left = len(target.unlabelled)
+    if left < config.unlabelled:
+        raise TransferError(
+            f"match wants {config.unlabelled} {target.items} of the target without labels, and {left} are "
+            "left beside those with labels; data.shots says how many of each class have labels (without it "
+            f"all have), so lower it{f', or say unlabelled: {left}' if left >= LEAST_MATCHED else ''}",
+            key=f"{KEY}.unlabelled",
+        )
+    chosen = generator(seed, "match", "unlabelled").permutation(left)[: config.unlabelled]
+    return target.unlabelled.subset(chosen)
 
 
 def refuse_unmatchable(config: DistributionMatch, source: Network | None, trained: bool) -> None:

@@ -12,6 +12,7 @@ from rl_transfer.spec.supervised import SupervisedSource, SupervisedSuite
 from rl_transfer.supervised.classifier import Classifier, Network
 from rl_transfer.supervised.kind import DataKind
 from rl_transfer.supervised.loop import choose_device
+from rl_transfer.supervised.matching import unlabelled_items
 from rl_transfer.supervised.splits import Splits, split_data
 from rl_transfer.supervised.transfer import ClassifierTransfer
 
@@ -104,8 +105,10 @@ def _fresh(kind: DataKind, suite: SupervisedSuite, num_classes: int) -> Classifi
 def _try_strategy(
     kind: DataKind, suite: SupervisedSuite, index: int, splits: Splits, source: Network | None, place: str
 ) -> None:
-    """Plan, copy, freeze and schedule on a fresh network."""
+    """Plan, copy, freeze and schedule on a fresh network; count what is to be matched."""
     verbs, key = suite.strategies[index], f"strategies.{index}"
     classifier = _fresh(kind, suite, len(splits.classes))
     with located(key, {"strategy": key}, shared=SHARED, prefix=f"strategy {verbs.name!r}{place}: "):
         ClassifierTransfer(kind, verbs, classifier, splits.classes, source, seed=0)
+        if verbs.match is not None:
+            unlabelled_items(verbs.match, splits, seed=0)

@@ -40,15 +40,21 @@ def input_digests(items: LabelledSet, preprocessing: Preprocessing) -> list[str]
     ]
 
 
-def trained_on(splits: Splits | None, preprocessing: Preprocessing, source: Network | None) -> list[Json]:
+def trained_on(
+    splits: Splits | None,
+    preprocessing: Preprocessing,
+    source: Network | None,
+    unlabelled: LabelledSet | None = None,
+) -> list[Json]:
     """The digests that a bundle keeps: what was trained on, what chose the epoch, and what the source saw.
 
     Args:
         splits: of the run; None if it trained nothing.
         preprocessing: of its network.
         source: what was copied from, if anything.
+        unlabelled: items that training saw without their labels, if any.
     """
-    parts = () if splits is None else (splits.train, splits.validation)
+    parts = () if splits is None else (splits.train, splits.validation, unlabelled)
     found = {each for part in parts if part is not None for each in input_digests(part, preprocessing)}
     return [*sorted(found if source is None else found | (_kept(source) or set()))]
 

@@ -25,6 +25,7 @@ class Splits:
         train: what is learned from: the labelled items without the validation part.
         validation: None without one.
         test: what accuracy is measured on.
+        unlabelled: what the ``shots`` leave of the items to learn from; its labels are not to be read.
         skipped: files that could not be decoded and were left out.
         notes: what else of the data is not used, and why.
         items: what people call the items, plural.
@@ -34,6 +35,7 @@ class Splits:
     train: LabelledSet
     validation: LabelledSet | None
     test: LabelledSet
+    unlabelled: LabelledSet
     skipped: tuple[str, ...] = ()
     items: str = "items"
     notes: tuple[str, ...] = ()
@@ -98,11 +100,13 @@ def split_data(
         for label, name in enumerate(opened.classes)
     ]
     labelled, validation = ([part[i] for part in drawn] for i in (0, 1))
+    drawn_of_all = np.concatenate([*labelled, *validation])
     return Splits(
         opened.classes,
         pool.subset(np.sort(np.concatenate(labelled))),
         pool.subset(np.sort(np.concatenate(validation))) if data.validation else None,
         test,
+        pool.subset(np.setdiff1d(np.arange(len(pool)), drawn_of_all)),
         opened.skipped,
         items,
         opened.notes,

@@ -105,7 +105,10 @@ class ClassifierTraining:
             self.note(schedule)
         self.home = None if self.source is None else Home(kind, self.source, run.evaluation.batch_size)
         self.gaps = None if start is None else self._gaps(preprocessing, start)
-        self.transfer.prepare_terms(self.home, self.training, seed)
+        self.transfer.prepare_terms(self.home, splits, self.training, seed)
+        seen = self.transfer.unlabelled
+        if seen is not None:
+            self.note(f"match sees {len(seen)} {kind.items} of the target without their labels")
         if self.source is not None:
             self.source.module.to(self.device)
         self.network.to(self.device)
@@ -304,7 +307,10 @@ class ClassifierTraining:
             "source": self.run.source,
             "freeze": transferred["frozen"],
             KEY: trained_on(
-                splits if self.strategy.train else None, self.classifier.preprocessing, self.source
+                splits if self.strategy.train else None,
+                self.classifier.preprocessing,
+                self.source,
+                self.transfer.unlabelled,
             ),
         }
         save_network(self.kind, self.folder.bundle, state, self.classifier, self.model, extra)

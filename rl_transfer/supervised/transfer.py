@@ -21,10 +21,12 @@ from rl_transfer.spec.base import Json
 from rl_transfer.spec.optimization import SupervisedTraining
 from rl_transfer.supervised.batches import Batches
 from rl_transfer.supervised.classifier import Classifier, Network
+from rl_transfer.supervised.data import LabelledSet
 from rl_transfer.supervised.kind import DataKind
-from rl_transfer.supervised.matching import MatchTerm, match_term, refuse_unmatchable
+from rl_transfer.supervised.matching import MatchTerm, match_term, refuse_unmatchable, unlabelled_items
 from rl_transfer.supervised.measures import Home
 from rl_transfer.supervised.series import in_series, refuse_displaced
+from rl_transfer.supervised.splits import Splits
 from rl_transfer.supervised.translate import core_strategy, with_matching_head
 from rl_transfer.wording import counted
 
@@ -53,6 +55,7 @@ class ClassifierTransfer:
         reference: the source's own values by the names of the tensors that they were copied to.
         terms: extra terms of the loss.
         match: the term that pulls source and target together, if there is one.
+        unlabelled: items of the target that this term sees without their labels, if any.
 
     Raises:
         TransferError: the strategy does not fit the classifier or the source; nothing is trained.
@@ -88,6 +91,7 @@ class ClassifierTransfer:
         self.adapters = self._add_adapters(seed)
         self.terms: list[Term] = []
         self.match: MatchTerm | None = None
+        self.unlabelled: LabelledSet | None = None
         self._kind, self._classes = kind, classes
         if verbs.match is not None:
             refuse_unmatchable(verbs.match, source, self._trains_trunk())
@@ -167,11 +171,14 @@ class ClassifierTransfer:
         trunk = [name for part in self.parts if part.role == "trunk" for name in part.tensor_names]
         return bool(self._freeze.pending) or any(live[name].requires_grad for name in trunk)
 
-    def prepare_terms(self, home: Home | None, training: SupervisedTraining, seed: int) -> None:
+    def prepare_terms(
+        self, home: Home | None, target: Splits, training: SupervisedTraining, seed: int
+    ) -> None:
         """Build the strategy's extra loss terms.
 
         Args:
             home: the source with its data, for EWC's Fisher information and for what is matched.
+            target: the run's data, of which unlabelled items may be matched.
             training: optimizer and augmentation of the run.
             seed: of the labels and items that are drawn from the source.
 
@@ -193,13 +200,19 @@ class ClassifierTransfer:
         if self._verbs.kickstart is not None:
             self.terms.append(self._distillation())
         if self._verbs.match is not None:
-            augmentation = self._kind.augmentation(training, self._classifier.preprocessing)
+            preprocessing = self._classifier.preprocessing
+            augmentation = self._kind.augmentation(training, preprocessing)
+            self.unlabelled = unlabelled_items(self._verbs.match, target, seed)
+            unlabelled = (
+                None if self.unlabelled is None else Batches(self.unlabelled, preprocessing, augmentation)
+            )
             self.match = match_term(
                 self._verbs.match,
                 self._model,
                 self.parts,
                 self._classes,
                 home,
+                unlabelled,
                 augmentation,
                 training.optimizer,
                 seed,

@@ -18,9 +18,9 @@ from rl_transfer.spec.strategy import DistributionMatch
 from rl_transfer.supervised.batches import Batches
 from rl_transfer.supervised.bundle import load_network
 from rl_transfer.supervised.features import Penultimate
-from rl_transfer.supervised.matching import MatchTerm, match_term, trunk_ends
+from rl_transfer.supervised.matching import MatchTerm, match_term, trunk_ends, unlabelled_items
 from rl_transfer.supervised.measures import Home
-from support.image import TRAINING, Execute, save_arrays
+from support.image import TRAINING, Execute, make_run, save_arrays, stripes
 
 SGD = SGDConfig(name="SGD", learning_rate=0.1)
 COPIED = {"copy": ["all"]}
@@ -71,7 +71,7 @@ def term(source: RunFolder, classes: tuple[str, ...], **keys: Any) -> MatchTerm:
     network = load_network(IMAGES, source.bundle)
     config = DistributionMatch.model_validate({"samples": 64, **keys})
     home = Home(IMAGES, network, 64)
-    return match_term(config, network.module, network.parts, classes, home, None, SGD, seed=4)
+    return match_term(config, network.module, network.parts, classes, home, None, None, SGD, seed=4)
 
 
 def test_the_term_is_the_gap_to_the_sources_items_of_the_same_names(source: RunFolder) -> None:
@@ -151,6 +151,74 @@ def test_augmented_items_are_augmented_on_both_sides(run: Execute, source: RunFo
         run(inverted, source=source, strategy=verbs, training=each) for each in (TRAINING, training)
     )
     assert plain.record()["weights_digest"] != augmented.record()["weights_digest"]
+
+
+LEFT = 66
+"""Images of the many that are neither labelled nor tested on: 90 − 2 · 3 · 4 labels and validation."""
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> dict[str, Any]:
+    """60 inverted images per class, half of them test images, 8 of the others labelled."""
+    images, labels = stripes(180)
+    np.savez(tmp_path / "many.npz", images=255 - images, labels=labels, classes=np.array(["a", "b", "c"]))
+    return {"name": "arrays", "path": str(tmp_path / "many.npz"), "test": 0.5, "shots": 8, "validation": 0.25}
+
+
+def test_unlabelled_items_are_the_others_and_their_training_sees_them(
+    run: Execute, source: RunFolder, many: dict[str, Any]
+) -> None:
+    data = make_run(many).data
+    assert data is not None
+    splits = IMAGES.split(data, 0, 0)
+    assert len(splits.unlabelled) == LEFT
+    parts = [splits.train, splits.validation, splits.test, splits.unlabelled]
+    seen = [{each.load(i).tobytes() for i in range(len(each))} for each in parts if each is not None]
+    assert sum(map(len, seen)) == len(set.union(*seen)) == 180
+    verbs = matched("mmd", 1.0, unlabelled=64)
+    plain, pulled = (run(many, source=source, strategy=each) for each in (matched("mmd"), verbs))
+    assert plain.record()["weights_digest"] != pulled.record()["weights_digest"]
+    assert "match sees 64 images of the target without their labels" in pulled.record()["notes"]
+    kept = [load_network(IMAGES, each.bundle).metadata["trained_on"] for each in (plain, pulled)]
+    assert len(kept[1]) - len(kept[0]) == 64  # type: ignore[arg-type]
+
+
+def test_the_term_compares_unlabelled_items_with_the_sources(source: RunFolder, many: dict[str, Any]) -> None:
+    network = load_network(IMAGES, source.bundle)
+    data = make_run(many).data
+    assert data is not None
+    config = DistributionMatch.model_validate({"kind": "coral", "samples": 64, "unlabelled": 64})
+    chosen = unlabelled_items(config, IMAGES.split(data, 0, 0), 4)
+    assert chosen is not None
+    items = Batches(chosen, network.classifier.preprocessing)
+    home = Home(IMAGES, network, 64)
+    first, again = (
+        match_term(config, network.module, network.parts, ("a", "b", "c"), home, items, None, SGD, seed=4)
+        for _ in range(2)
+    )
+    batch, labels = next(items.in_order(45))
+    other = first(torch.zeros_like(batch), labels, 0.0)
+    (mine, _), (theirs, _) = again._drawn(again._source, 45), again._drawn(items, 45)
+    penultimate = Penultimate(network.module, network.classifier.heads[0])
+    expected = coral(penultimate.features(mine), penultimate.features(theirs))
+    assert other.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys", "message"),
+    [
+        ({"shots": None}, {}, "0 are left beside those with labels"),
+        ({}, {"unlabelled": 67}, "66 are left .* say unlabelled: 66"),
+        ({}, {"unlabelled": 5}, "greater than or equal to 64"),
+        ({}, {"conditional": True}, "leave one of both out"),
+    ],
+)
+def test_fewer_unlabelled_items_than_asked_for_are_refused_with_their_number(
+    run: Execute, source: RunFolder, many: dict[str, Any], changes: Any, keys: Any, message: str
+) -> None:
+    verbs = matched("mmd", 1.0, **{"unlabelled": 64, **keys})
+    with pytest.raises((RLTransferError, ValueError), match=message):
+        run({**many, **changes}, source=source, strategy=verbs)
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

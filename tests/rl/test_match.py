@@ -156,6 +156,7 @@ def test_the_run_is_the_same_without_the_verb_and_ids_do_not_know_it(run: Execut
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "nothing copied": ({"copy": []}, {}, "copy is empty"),
     "adversarial": ({"match": {"kind": "adversarial"}}, {}, "labelled data"),
+    "unlabelled": ({"match": {"kind": "mmd", "unlabelled": 64}}, {}, "for runs on labelled data"),
     "maps": ({"input_maps": {"observations": [1, 0, 2, 3]}}, {}, "cannot be combined with input_maps"),
     "progressive": ({"progressive": True}, {}, "cannot be combined with progressive"),
     "measuring only": ({"train": False}, {}, "match would do nothing"),

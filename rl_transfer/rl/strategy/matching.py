@@ -143,6 +143,12 @@ def match_loss(
             f"critic has no schedule that is known to work; use {in_words([*ESTIMATORS], 'or')}",
             key=f"{KEY}.kind",
         )
+    if config.unlabelled is not None:
+        raise TransferError(
+            "match.unlabelled is for runs on labelled data; a policy's states have no labels, and the term "
+            "draws from all that are trained on: leave it out",
+            key=f"{KEY}.unlabelled",
+        )
     layers = trunk_ends(config.parts, parts)
     _refuse_other_spaces(config, source.module.observation_space, policy.observation_space, "observation")
     on_policy = isinstance(policy, ActorCriticPolicy)
