@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from rl_transfer.analysis import words
-from rl_transfer.analysis.arm_statistics import Interval
-from rl_transfer.analysis.calibration import LEVEL, Calibration, calibrate
+from rl_transfer.analysis.arm_statistics import FloatArray, Interval
+from rl_transfer.analysis.calibration import LEVEL, Calibration, Warnings, calibrate, warning_rates
 from rl_transfer.analysis.comparison import JUDGED
-from rl_transfer.analysis.inputs import read_sweep
+from rl_transfer.analysis.inputs import Sweep, read_sweep
 from rl_transfer.analysis.looks import analyse
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.analysis.ranked_sources import SourceRanking
 from rl_transfer.analysis.ranking import Ranking
 from rl_transfer.analysis.ranking_words import score_name
-from rl_transfer.analysis.recommendation import SCHEMA
+from rl_transfer.analysis.recommendation import SCHEMA, likely_negative
 from rl_transfer.errors import StoreError
+from rl_transfer.seeding import generator
 from rl_transfer.spec import JsonObject
 from rl_transfer.wording import counted, in_words
 
@@ -38,6 +41,8 @@ class CalibrationFile:
     """Of the sweeps."""
     rankings: tuple[SourceRanking, ...]
     """One per sweep."""
+    uncalibrated: Warnings
+    """Of *likely negative* as it is said without a calibration."""
     data: JsonObject
     """The content of the file."""
 
@@ -60,12 +65,14 @@ def calibrated(folders: Sequence[Path], strategy: str | None, metric: str) -> Ca
     if metric not in JUDGED:
         raise StoreError(f"no judged metric {metric!r}, expected {in_words(JUDGED, 'or')}")
     rankings, names, settings = [], list[str](), None
+    warned: list[FloatArray] = []
     sweeps: list[JsonObject] = []
     for folder in folders:
         sweep = read_sweep(folder)
         matrix = analyse(sweep)
         strategy = strategy or _first(matrix, folder)
         rankings.append(_ranking(matrix, folder, strategy, metric))
+        warned.append(played_worse(sweep, rankings[-1]))
         digest = sweep.manifest.get("digest")
         sweeps.append(
             {
@@ -83,6 +90,13 @@ def calibrated(folders: Sequence[Path], strategy: str | None, metric: str) -> Ca
         found = calibrate(rankings, settings.bootstrap, settings.confidence)
     except ValueError as error:
         raise StoreError(f"{in_words([str(each) for each in folders])}: {error}") from None
+    uncalibrated = warning_rates(
+        warned,
+        [each.gains for each in rankings],
+        generator(0, "uncalibrated"),
+        settings.bootstrap,
+        settings.confidence,
+    )
     data: JsonObject = {
         "schema": SCHEMA,
         "strategy": strategy,
@@ -101,12 +115,18 @@ def calibrated(folders: Sequence[Path], strategy: str | None, metric: str) -> Ca
             "best_single": [_ranked(each) for each in found.single],
             "false_alarms": _limits(found.warnings.false_alarms),
             "misses": _limits(found.warnings.misses),
+            "uncalibrated": {
+                "false_alarms": _limits(uncalibrated.false_alarms),
+                "misses": _limits(uncalibrated.misses),
+                "negatives": uncalibrated.negatives,
+                "pairs": uncalibrated.pairs,
+            },
             "negatives": found.warnings.negatives,
             "pairs": found.warnings.pairs,
             "better_than_chance_p": found.warnings.p if math.isfinite(found.warnings.p) else None,
         },
     }
-    return CalibrationFile(found, tuple(names), tuple(rankings), data)
+    return CalibrationFile(found, tuple(names), tuple(rankings), uncalibrated, data)
 
 
 def _first(matrix: Matrix, folder: Path) -> str:
@@ -124,6 +144,35 @@ def _ranking(matrix: Matrix, folder: Path, strategy: str, metric: str) -> Source
             return each
     known = f"it ranks sources for {in_words(there)}" if there else "it ranks no sources"
     raise StoreError(f"{folder} has no finished cells of several sources for {strategy!r}; {known}")
+
+
+def played_worse(sweep: Sweep, ranking: SourceRanking) -> FloatArray:
+    """Where *likely negative* is said without a calibration.
+
+    Of several policies of a source more than half must play worse than random actions.
+
+    Args:
+        sweep: with scored runs or without.
+        ranking: whose sources and targets these are.
+
+    Returns:
+        1 or 0, NaN where no episodes were matched, [source, target].
+    """
+    said: dict[tuple[str, str], dict[str, bool]] = {}
+    for run in sweep.runs:
+        found = (run.record or {}).get("source_scores")
+        if run.source is None or run.target is None or not isinstance(found, Mapping):
+            continue
+        returns, random = (found.get(name) or [] for name in ("returns", "random_returns"))
+        if min(len(returns), len(random)) > 1:
+            said.setdefault((run.source, run.target), {})[run.id] = bool(likely_negative(returns, random))
+    table = np.full(ranking.gains.shape, math.nan)
+    for i, source in enumerate(ranking.sources):
+        for j, target in enumerate(ranking.targets):
+            each = [*said.get((source, target), {}).values()]
+            if each:
+                table[i, j] = float(sum(each) > len(each) / 2)
+    return table
 
 
 def calibration_lines(file: CalibrationFile) -> list[str]:
@@ -157,6 +206,13 @@ def calibration_lines(file: CalibrationFile) -> list[str]:
         f"that do not lose may have: {counted(warnings.negatives, 'pair')} of {warnings.pairs} lost; "
         f"false alarms {_share(warnings.false_alarms)}, misses {_share(warnings.misses)}{p}"
     )
+    plain = file.uncalibrated
+    if plain.pairs:
+        lines.append(
+            "likely negative, said without a calibration of sources that play worse than random actions: "
+            f"{counted(plain.negatives, 'pair')} of {plain.pairs} lost; "
+            f"false alarms {_share(plain.false_alarms)}, misses {_share(plain.misses)}"
+        )
     return lines
 
 

@@ -19,12 +19,13 @@ from rl_transfer.analysis.calibration import (
     standings,
     warning_rates,
 )
-from rl_transfer.analysis.calibration_file import calibrated, calibration_lines
+from rl_transfer.analysis.calibration_file import calibrated, calibration_lines, played_worse
 from rl_transfer.analysis.contexts import contexts
 from rl_transfer.analysis.ranked_sources import PairScore, ScoreRanking, SourceRanking
 from rl_transfer.analysis.ranking import rank
 from rl_transfer.cli import main
 from rl_transfer.errors import StoreError
+from rl_transfer.frame.scores import SourceScores
 
 from .hand_made import arm, sweep
 from .synthetic import SyntheticSweep
@@ -200,6 +201,31 @@ def test_weights_of_nothing_but_zero_are_told_with_what_follows(folder):
     none = replace(file, found=replace(file.found, weights=dict.fromkeys(file.found.weights, 0.0)))
     assert "weights: all 0" in calibration_lines(none)[0]
     assert "`recommend --calibration` refuses this file" in calibration_lines(none)[0]
+
+
+def test_without_a_calibration_it_is_said_of_sources_that_play_worse_than_random_actions(folder):
+    def scored(*differences):
+        random = (100.0, 120.0, 140.0)
+        returns = tuple(a + b for a, b in zip(random, differences, strict=True))
+        return {"source_scores": SourceScores(9, {}, returns, (1, 1, 1), random).plain()}
+
+    pairs = {
+        ("s-0", "t-0"): scored(-10, -11, -12),
+        ("s-1", "t-0"): scored(-10, -11, 12),  # the interval of the differences reaches above 0
+        ("s-0", "t-1"): {},
+        ("s-1", "t-1"): scored(10, 11, 12),
+    }
+    keys = {(*pair, "fine-tune"): found for pair, found in pairs.items()}
+    made = sweep({key: arm(key, [(1,) * 6], **found) for key, found in keys.items()}, seeds=1)
+    gains = np.array([[-1.0, 1.0], [-2.0, 3.0]])
+    warned = played_worse(made, ranking(gains, {"x": gains}))
+    assert np.array_equal(warned, [[1.0, math.nan], [0.0, 0.0]], equal_nan=True)
+    rates = warning_rates([warned], [gains], np.random.default_rng(0), 50, 0.95)
+    assert (rates.false_alarms.point, rates.misses.point, rates.negatives, rates.pairs) == (0.0, 0.5, 2, 3)
+    file = calibrated([folder], None, "auc_gain")
+    assert not file.uncalibrated.pairs, "no run was scored"
+    told = calibration_lines(replace(file, uncalibrated=rates))
+    assert "2 pairs of 3 lost; false alarms 0%, misses 50%" in told[-1]
 
 
 def test_what_cannot_be_calibrated_is_refused(folder, tmp_path):
