@@ -19,19 +19,28 @@ _FREE = 1e-9
 """A pair with less than this left to the others decides its own prediction."""
 TOLERANCE = 1e-10
 """Singular values below this share of the largest are 0: a direction that no pair shows."""
+LARGEST = 1e60
+"""Its fourth power, and that of its inverse, is a ``float64`` still."""
 
 
 def as_matrix(rows: ArrayLike, what: str) -> Matrix:
-    """Rows as finite ``float64``.
+    """Rows as finite ``float64``; numbers so small that their squares are 0 are 0.
 
     Args:
         rows: ``float[row, feature]``.
         what: it is called in errors.
 
     Raises:
-        TransferError: it has no rows and features, or a number that is not finite.
+        TransferError: it has no rows and features, is of no real numbers, or has one that is not finite, or
+            too large to be squared and summed.
     """
-    found = np.asarray(rows, dtype=np.float64)
+    try:
+        given = np.asarray(rows)
+    except ValueError:
+        raise TransferError(f"{what} has rows of different lengths; give rows by features") from None
+    if given.dtype.kind not in "biuf":
+        raise TransferError(f"{what} holds {given.dtype} values; give real numbers, rows by features")
+    found = given.astype(np.float64)
     if found.ndim != 2 or 0 in found.shape:
         raise TransferError(f"{what} has shape {found.shape}; give rows by features, one of each at least")
     if not np.isfinite(found).all():
@@ -40,6 +49,14 @@ def as_matrix(rows: ArrayLike, what: str) -> Matrix:
             f"{what} holds {found[row, column]} at row {row}, feature {column}; leave such rows "
             "out on both sides"
         )
+    size = np.abs(found)
+    if size.max() > LARGEST:
+        row, column = np.argwhere(size > LARGEST)[0]
+        raise TransferError(
+            f"{what} holds {found[row, column]:g} at row {row}, feature {column}, more than {LARGEST:g}: "
+            "sums of squares would overflow; give the feature in another unit"
+        )
+    found[size < 1 / LARGEST] = 0.0
     return found
 
 
@@ -60,6 +77,16 @@ def checked_pairs(given: ArrayLike, wanted: ArrayLike) -> tuple[Matrix, Matrix]:
             "1 pair decides an offset and nothing else; give two at least, and more than there are features"
         )
     return x, y
+
+
+def refuse_negative(shrinkage: float) -> None:
+    """Refuse a μ that is none.
+
+    Raises:
+        TransferError: it is below 0, or no number.
+    """
+    if not shrinkage >= 0:
+        raise TransferError(f"the shrinkage is {shrinkage}; give a number of at least 0")
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from rl_transfer.core._pairs import (
     checked_pairs,
     groups_of,
     r_squared,
+    refuse_negative,
 )
 from rl_transfer.errors import TransferError
 
@@ -105,8 +106,7 @@ def ridge(given: Matrix, wanted: Matrix, shrinkage: float) -> tuple[Matrix, Matr
         TransferError: the sides do not fit, or μ < 0.
     """
     x, y = checked_pairs(given, wanted)
-    if not shrinkage >= 0:
-        raise TransferError(f"the shrinkage is {shrinkage}; give a number of at least 0")
+    refuse_negative(shrinkage)
     means = x.mean(axis=0), y.mean(axis=0)
     matrix: Matrix = Decomposed.of(x - means[0], y - means[1]).at(shrinkage)
     return matrix, means[1] - matrix @ means[0]
@@ -166,8 +166,12 @@ def leave_one_out(given: Matrix, wanted: Matrix, shrinkage: float) -> Matrix:
 
     Returns:
         ``float64[pair, wanted]``; infinite where a pair alone decides its own prediction.
+
+    Raises:
+        TransferError: the sides do not fit, or μ is below 0.
     """
     x, y = checked_pairs(given, wanted)
+    refuse_negative(shrinkage)
     return Decomposed.of(x - x.mean(axis=0), y - y.mean(axis=0)).left_out(shrinkage)
 
 

@@ -18,6 +18,7 @@ from rl_transfer.core._pairs import (
     compact,
     groups_of,
     r_squared,
+    refuse_negative,
 )
 from rl_transfer.core.alignment import AlignmentMap, Direction, Episodes, MapKind
 from rl_transfer.errors import TransferError
@@ -166,8 +167,7 @@ def fit_coral(given: Matrix, wanted: Matrix, direction: Direction, shrinkage: fl
     _refuse_other_width("CORAL", x, y)
     if min(len(x), len(y)) < 2:
         raise TransferError(f"CORAL needs two rows of each side; it has {len(x)} and {len(y)}")
-    if not shrinkage >= 0:
-        raise TransferError(f"the shrinkage is {shrinkage}; give a number of at least 0")
+    refuse_negative(shrinkage)
     roots = [_root_of_covariance(side, shrinkage, power) for side, power in ((x, -0.5), (y, 0.5))]
     matrix = roots[1] @ roots[0]
     rank = len(compact(x - x.mean(axis=0))[1])

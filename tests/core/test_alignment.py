@@ -377,6 +377,23 @@ class TestPairing:
         assert doubts(fit_ridge(x, x, "target_to_source", "auto"), exact) == []
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e-50, 1e50])
+@pytest.mark.filterwarnings("error")
+def test_units_of_any_size_give_finite_maps(scale):
+    x, y, _ = random(20, 3, 2, noise=0.1)
+    maps = [
+        ridge(x * scale, y, 0.0)[0],
+        frobenius(x * scale, y * scale, 1e-9 * scale)[0],
+        fit_ridge(x * scale, y, "target_to_source", "auto").matrix,
+        fit_frobenius(x * scale, y, "target_to_source", 0.1).matrix,
+        fit_cca(x * scale, y, "target_to_source", 1).matrix,
+    ]
+    assert all(np.isfinite(each).all() for each in maps)
+    same = fit_ridge(x, y, "target_to_source", "auto")(x)
+    expected = y.mean(axis=0) * np.ones_like(y) if scale < 1e-100 else same
+    assert np.allclose(fit_ridge(x * scale, y, "target_to_source", "auto")(x * scale), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
@@ -388,6 +405,12 @@ class TestPairing:
         (lambda x, y: ridge(x, y, -1.0), "at least 0"),
         (lambda x, y: ridge(x, y, np.nan), "at least 0"),
         (lambda x, y: fit_ridge(x, y, "target_to_source", -1.0), "or auto"),
+        (lambda x, y: leave_one_out(x, y, -1.0), "at least 0"),
+        (lambda x, y: leave_one_out(x, y, np.nan), "at least 0"),
+        (lambda x, y: ridge(x * 1e200, y, 1.0), "overflow; give the feature in another unit"),
+        (lambda x, y: fit_ridge(x, y + 1j, "target_to_source", "auto"), "complex128 values"),
+        (lambda x, y: ridge(x.astype(str), y, 1.0), "give real numbers"),
+        (lambda x, y: ridge([[1.0, 2.0], [3.0]], y, 1.0), "rows of different lengths"),
         (lambda x, y: frobenius(x, y, 0.0), "above 0"),
         (lambda x, y: fit_frobenius(x, y, "target_to_source", -0.1), "above 0"),
         (lambda x, y: fit_procrustes(x, y, "target_to_source"), "3 and 2 features"),
