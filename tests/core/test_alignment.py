@@ -6,6 +6,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.cross_decomposition import CCA
 from sklearn.linear_model import Ridge
 
+from rl_transfer.core._pairs import as_matrix
 from rl_transfer.core.alignment import (
     fit_frobenius,
     fit_ridge,
@@ -410,7 +411,7 @@ def test_units_of_any_size_give_finite_maps(scale):
         (lambda x, y: ridge(x * 1e200, y, 1.0), "overflow; give the feature in another unit"),
         (lambda x, y: fit_ridge(x, y + 1j, "target_to_source", "auto"), "complex128 values"),
         (lambda x, y: ridge(x.astype(str), y, 1.0), "give real numbers"),
-        (lambda x, y: ridge([[1.0, 2.0], [3.0]], y, 1.0), "rows of different lengths"),
+        (lambda x, y: as_matrix([[1.0, 2.0], [3.0]], "this"), "rows of different lengths"),
         (lambda x, y: frobenius(x, y, 0.0), "above 0"),
         (lambda x, y: fit_frobenius(x, y, "target_to_source", -0.1), "above 0"),
         (lambda x, y: fit_procrustes(x, y, "target_to_source"), "3 and 2 features"),
