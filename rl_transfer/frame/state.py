@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import PurePath
+from typing import Self
 
 import numpy as np
 import torch
@@ -27,9 +28,19 @@ from torch import Tensor, nn
 from rl_transfer.spec import Frozen
 from rl_transfer.spec.base import Json, JsonObject
 
+
+class Stateless:
+    """What holds no numbers that training changes: copies share it, and checkpoints leave it out."""
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Itself."""
+        return self
+
+
 FIXED: tuple[type, ...] = (
     type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType,
-    functools.partial, np.dtype, np.ufunc, enum.Enum, PurePath, Frozen, torch.dtype, torch.device,
+    functools.partial, np.dtype, np.ufunc, enum.Enum, PurePath, Frozen, Stateless, torch.dtype,
+    torch.device,
 )  # fmt: skip
 """What is as it was built."""
 PASSING = (torch.distributions.Distribution,)

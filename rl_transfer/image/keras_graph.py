@@ -12,6 +12,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from rl_transfer.errors import ConfigError, RLTransferError, TransferError
+from rl_transfer.frame.state import Stateless
 from rl_transfer.image.keras_legacy import translated
 from rl_transfer.image.keras_library import (
     KerasLayer,
@@ -37,8 +38,8 @@ _SQUASHING = ("Activation", "Softmax", "Sigmoid")
 _ANSWERS = (None, "linear", "softmax", "sigmoid")
 
 
-class KerasGraph:
-    """A model of Keras whose layers compute with tensors of modules; copies of a network share it.
+class KerasGraph(Stateless):
+    """A model of Keras whose layers compute with tensors of modules; it holds no numbers of its own.
 
     Args:
         model: to be run; its own variables are empty.
@@ -63,10 +64,6 @@ class KerasGraph:
         self._modules: Mapping[str, nn.Module] = {}
         orders = [getattr(each, "data_format", None) for each in layers.values()]
         self.channels_last = next((each for each in orders if each), "channels_last") == "channels_last"
-
-    def __deepcopy__(self, memo: object) -> KerasGraph:
-        """Itself: it holds no numbers."""
-        return self
 
     @property
     def picture(self) -> tuple[int | None, int | None, int | None]:

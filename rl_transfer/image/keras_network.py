@@ -19,6 +19,7 @@ from rl_transfer.core import PartMap, PartRule, digest_model, isolated
 from rl_transfer.core.digest import tensors_of
 from rl_transfer.core.limits import MOST_NUMBERS
 from rl_transfer.errors import BundleError, ConfigError
+from rl_transfer.frame.state import Stateless
 from rl_transfer.image.keras_graph import KerasGraph, build_graph
 from rl_transfer.image.keras_library import KerasLayer, Values, Variable, moved, on_device_of, stateless
 from rl_transfer.image.keras_reading import read_file
@@ -39,8 +40,8 @@ CAFFE_MEAN = (123.68, 116.779, 103.939)
 """Of red, green and blue, 0 to 255: what ``keras.applications.vgg16.preprocess_input`` subtracts."""
 
 
-class _Borrowed:
-    """A layer of Keras, and how it computes with the tensors of a module; copies of the module share it."""
+class _Borrowed(Stateless):
+    """A layer of Keras, and how it computes with a module's tensors; it has none of its own."""
 
     def __init__(self, layer: KerasLayer) -> None:
         self.layer, self.call = layer, layer.call
@@ -54,9 +55,6 @@ class _Borrowed:
         owned = {id(each) for each in layer.weights}
         self.seeds = [each for each in layer.variables if id(each) not in owned]
         self.derive: Callable[[], None] | None = getattr(layer, "finalize_state", None) if owned else None
-
-    def __deepcopy__(self, memo: object) -> _Borrowed:
-        return self
 
 
 class LayerModule(nn.Module):

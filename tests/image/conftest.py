@@ -8,8 +8,9 @@ import torch
 
 from rl_transfer.image.room import ROOM
 from rl_transfer.results import RunFolder, RunStore, run_id
-from support.image import Execute, make_run, save_arrays
+from support.image import TRAINING, Execute, make_run, save_arrays
 from support.keras_models import tiny
+from support.resumption import Killed, Killing, kill_at
 
 torch.set_num_threads(1)
 
@@ -33,6 +34,38 @@ def run(tmp_path: Path, arrays: Path) -> Execute:
         folder = RunStore(tmp_path / store).folder(run_id(spec))
         if not folder.finished:
             ROOM.execute(spec, folder, source.bundle if source else None, say=lambda _: None)
+        return folder
+
+    return go
+
+
+@pytest.fixture
+def killed(tmp_path: Path, arrays: Path, monkeypatch: pytest.MonkeyPatch) -> Killing:
+    """Execute a run; its attempts are killed after a checkpoint at these epochs, but for the last one.
+
+    Each attempt counts the epochs from where it begins.
+    """
+
+    def go(
+        *epochs: int,
+        data: Any = None,
+        source: RunFolder | None = None,
+        said: list[str] | None = None,
+        **changes: Any,
+    ) -> RunFolder:
+        if source is not None:
+            changes["source"] = source.path.name
+        training = {**TRAINING, **changes.pop("training", {}), "checkpoint_minutes": 1e-9}
+        spec = make_run(arrays if data is None else data, **changes, training=training)
+        folder = RunStore(tmp_path / "killed").folder(run_id(spec))
+        bundle = source.bundle if source else None
+        say = (lambda _: None) if said is None else said.append
+        for epoch in epochs:
+            with monkeypatch.context() as patch:
+                kill_at(epoch, patch)
+                with pytest.raises(Killed):
+                    ROOM.execute(spec, folder, bundle, say=say)
+        ROOM.execute(spec, folder, bundle, say=say)
         return folder
 
     return go

@@ -28,6 +28,7 @@ from rl_transfer.supervised.bundle import load_network
 from rl_transfer.supervised.classifier import Network
 from support.image import TRAINING, Execute, make_run
 from support.keras_models import adapted, loaded, pictures, statistics
+from support.resumption import Killing, numbers
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
 
@@ -158,6 +159,27 @@ def test_a_run_keeps_its_trunk_and_its_bundle_needs_no_file(
             make_run(arrays, **{**spec, "strategy": {**HELD, "norm": "adapt"}}),
             RunFolder(tmp_path / "refused"), folder.bundle, say=lambda _: None,
         )  # fmt: skip
+
+
+KERAS: dict[str, dict[str, Any]] = {
+    "scratch, exact statistics": {"training": {"statistics": "exact", "augmentation": {"shift": 1}}},
+    "distillation": {"strategy": {"copy": ["trunk"], "kickstart": {"until": 1.0}}},
+}
+
+
+@pytest.mark.parametrize("name", KERAS)
+def test_a_killed_run_of_a_model_of_keras_ends_like_one_that_was_not(
+    name: str, run: Execute, killed: Killing, files: Path
+) -> None:
+    """The model draws dropout; its statistics, and what it began from, are in the checkpoint."""
+    file = files / "tiny.keras"
+    changes = {**KERAS[name], "model": KerasConfig(name="keras", file=str(file)).found().plain()}
+    changes |= {"weights": {"file": str(file)}} if "strategy" in changes else {}
+    said: list[str] = []
+    whole = run(**{**changes, "training": {**TRAINING, **changes.get("training", {})}})
+    resumed = killed(2, 1, said=said, **changes)
+    assert resumed.record().get("resumed") == [{"step": 2}, {"step": 3}], said
+    assert numbers(resumed) == numbers(whole)
 
 
 def test_a_model_that_ends_with_features_gets_a_head_and_inner_models_are_opened(

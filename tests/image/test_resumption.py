@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,10 @@ import pytest
 from faults.kills import children
 from rl_transfer.frame.checkpoint import FOLDER, Checkpoints
 from rl_transfer.frame.state import Captured, capture
-from rl_transfer.image.room import ROOM
-from rl_transfer.results import RunFolder, RunStore, run_id
+from rl_transfer.results import RunFolder
 from rl_transfer.supervised import checkpoint
-from support.image import TRAINING, Execute, make_run, save_arrays
-from support.resumption import Killed, kill_at, numbers
+from support.image import TRAINING, Execute, save_arrays
+from support.resumption import Killing, numbers
 
 COPIED = {"copy": ["trunk"]}
 FROZEN = {**COPIED, "freeze": ["trunk"]}
@@ -51,40 +49,6 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "low rank": {**FROZEN, "low_rank": {"rank": 2}},
     "rates of parts": {**COPIED, "learning_rates": {"trunk": 0.1}},
 }
-
-Killing = Callable[..., RunFolder]
-
-
-@pytest.fixture
-def killed(tmp_path: Path, arrays: Path, monkeypatch: pytest.MonkeyPatch) -> Killing:
-    """Execute a run; its attempts are killed after a checkpoint at these epochs, but for the last one.
-
-    Each attempt counts the epochs from where it begins.
-    """
-
-    def go(
-        *epochs: int,
-        data: Any = None,
-        source: RunFolder | None = None,
-        said: list[str] | None = None,
-        **changes: Any,
-    ) -> RunFolder:
-        if source is not None:
-            changes["source"] = source.path.name
-        training = {**TRAINING, **changes.pop("training", {}), "checkpoint_minutes": 1e-9}
-        spec = make_run(arrays if data is None else data, **changes, training=training)
-        folder = RunStore(tmp_path / "killed").folder(run_id(spec))
-        bundle = source.bundle if source else None
-        say = (lambda _: None) if said is None else said.append
-        for epoch in epochs:
-            with monkeypatch.context() as patch:
-                kill_at(epoch, patch)
-                with pytest.raises(Killed):
-                    ROOM.execute(spec, folder, bundle, say=say)
-        ROOM.execute(spec, folder, bundle, say=say)
-        return folder
-
-    return go
 
 
 def with_training(keys: dict[str, Any]) -> dict[str, Any]:

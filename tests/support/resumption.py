@@ -1,7 +1,7 @@
 """Runs that are killed at a checkpoint, and what of them must not depend on it."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -12,6 +12,10 @@ from rl_transfer.results import RunFolder
 CLOCKS = ("started", "finished", "wall_seconds", "cpu_seconds", "sync_seconds")
 NAMES = ("resumed", "spec", "digest", "provenance", *CLOCKS)
 """Keys of a record that may differ: how often checkpoints are taken is in the spec and in no number."""
+
+
+Killing = Callable[..., RunFolder]
+"""Executes a run whose attempts are killed."""
 
 
 class Killed(BaseException):
