@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS ?= dev
 CONFIG ?= cartpole
 
-.PHONY: demo test lint docs bench validity agreement cov mutants effects faults hostile signals same-tables profile clean
+.PHONY: demo test pytest lint docs bench validity agreement cov mutants effects faults hostile signals same-tables profile clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -26,9 +26,13 @@ $(VENV)/.installed-docs: $(BIN)/python pyproject.toml
 demo: $(VENV)/.installed
 	$(BIN)/rl-transfer sweep quickstart
 
-## Install with the dev extra; lint, types, dead code, tests.
-test: lint
-	$(BIN)/python -m pytest -n 2
+## Install with the dev extra; lint, types, dead code, tests. Side by side, with one worker more than the two cores
+## that are asked for: many tests wait, for processes that they kill or for a browser.
+test: $(VENV)/.installed-dev
+	$(MAKE) --no-print-directory --jobs=2 lint pytest
+
+pytest: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 3
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -88,10 +92,10 @@ mutants: $(VENV)/.installed-dev
 		$(if $(SECONDS),--seconds $(SECONDS))
 
 ## What `make test` draws a sample of: every parameter of MuJoCo and Box2D proven at both ends of every environment,
-## and 10,000 steps of every batched one (some minutes).
+## 10,000 steps of every batched one, and every wrapper on Pendulum too (some minutes).
 effects: $(VENV)/.installed-dev
 	EFFECTS=all $(BIN)/python -m pytest -n 2 tests/envs/test_mujoco_parameters.py tests/envs/test_box2d_parameters.py \
-		tests/envs/test_vector_equality.py
+		tests/envs/test_vector_equality.py tests/envs/test_envs_conformance.py
 
 ## Damage every file of a run in every way and print what is made of it: the table of docs/reliability.md.
 ## KILLS=100 SEED=0: random kill -9 of workers, their server and sweeps, too (half an hour).

@@ -30,7 +30,8 @@ def main() -> int:
     arguments = _arguments()
     prepare()
     if arguments.named:
-        return named(NAMED)
+        few = random.Random(arguments.seed).sample(NAMED, arguments.sample or len(NAMED))
+        return named([row for row in NAMED if row in few])
     targets = modules()
     chosen = [m for paths in targets.values() for path in paths for m in mutants(path, read(ROOT, path))]
     if arguments.at:
@@ -157,7 +158,7 @@ def locate(row: Named) -> tuple[str, ast.Module]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--named", action="store_true", help="only the changes that have a name")
-    parser.add_argument("--sample", type=int, default=0, help="how many mutants to draw; 0: all")
+    parser.add_argument("--sample", type=int, default=0, help="how many to draw; 0: all")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--at", default="", help="only mutants of these modules or lines: path or path:line")
     parser.add_argument("--jobs", type=int, default=2, help="processes side by side")

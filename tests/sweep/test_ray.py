@@ -24,6 +24,7 @@ from rl_transfer.sweep.incoming import rescue_checkpoints
 from rl_transfer.sweep.nodes import SCRATCH, Request, beats, difference
 from rl_transfer.sweep.ray import RayExecutor
 from rl_transfer.sweep.watch import Limits
+from support.cli import calling
 from support.cluster import HEAD, SECOND, Cluster, cluster
 from support.resumption import numbers
 from support.sweeps import TWO_ARMS, command, results, same_as, sweep, write_suite
@@ -324,10 +325,12 @@ def test_an_address_without_a_cluster_is_told_at_once(address: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("option", [("--address", "auto"), ("--gpus-per-run", "1"), ("--return-results",)])
-def test_options_of_clusters_need_one(option: tuple[str, ...], config: Path, tmp_path: Path) -> None:
-    done = sweep(config, tmp_path / "out", *option)
-    assert done.returncode == 3
-    assert f"{option[0]} is about a cluster: give --executor ray too" in done.stderr
+def test_options_of_clusters_need_one(
+    option: tuple[str, ...], config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    done = calling(capfd)("sweep", str(config), "-o", str(tmp_path / "out"), *option)
+    assert done.code == 3
+    assert f"{option[0]} is about a cluster: give --executor ray too" in " ".join(done.err.split())
 
 
 @pytest.mark.parametrize(
