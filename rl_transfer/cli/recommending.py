@@ -75,8 +75,13 @@ def recommend(
 
     from rl_transfer.analysis.recommendation import read_weights, recommend, recommendation_lines
     from rl_transfer.frame.scores import HIGHER_IS_BETTER, ScoringRequest
+    from rl_transfer.spec.scores import MOST_SAMPLES
     from rl_transfer.sweep.dispatch import KINDS, bundle_kind, room
 
+    if budget > MOST_SAMPLES:
+        raise ConfigError(
+            f"--budget {budget:,}: at most {MOST_SAMPLES:,}, for all samples are kept in memory"
+        )
     weights = read_weights(calibration, [*HIGHER_IS_BETTER])
     if kind is not None and kind not in KINDS:
         raise ConfigError(f"--kind {kind!r}: expected {in_words(list(KINDS), 'or')}")

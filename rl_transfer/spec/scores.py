@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from rl_transfer.spec.base import Frozen, PositiveInt, Score
+from typing import Annotated
+
+from rl_transfer.spec.base import Frozen, PositiveInt, Score, at_most
+
+MOST_SAMPLES = 1_000_000
+"""Of the target that a pair may use."""
 
 
 class Scores(Frozen):
     """That every source of a suite is scored on every target (docs/choosing-a-source.md)."""
 
-    steps: PositiveInt = 2048
+    steps: Annotated[PositiveInt, at_most(MOST_SAMPLES, "all are kept in memory")] = 2048
     """Samples of the target that a pair may use: environment steps, or labelled items."""
 
 

@@ -87,6 +87,7 @@ def test_a_calibration_decides(call: Call, policies: Path, tmp_path: Path) -> No
         (["nowhere.zip"], 6, "nowhere.zip: no such file or folder"),
         (["NEAR", "NEAR"], 3, "is given twice; name each once"),
         (["NEAR", "NEAR/"], 3, "is given twice; name each once"),
+        (["NEAR", "--budget", "1000001"], 3, "at most 1,000,000, for all samples"),
         (["NEAR", "--budget", "39"], 3, "39 steps are too few .* give at least 40"),
         (["NEAR", "--calibration", "absent.json"], 7, "absent.json"),
         (["NEAR", "-t", "CartPool-v1"], 4, "CartPool-v1"),

@@ -348,6 +348,16 @@ def test_no_more_of_the_target_is_seen_than_is_paid_for(monkeypatch: pytest.Monk
                 "knobs": {"target_networks": "fresh"}}},
             "target_networks: sync",
         ),
+        (
+            {"env": changed("CartPole-v1"),
+             "strategy": {"copy": ["all"], "align": {"pairs": 32, "map": "low-rank", "rank": 5}}},
+            "a rank of 4 at most",
+        ),
+        (
+            {"env": changed("CartPole-v1"),
+             "strategy": {"copy": ["all"], "align": {"pairs": 2, "actions": "discrete"}}},
+            "needs one of each",
+        ),
         ({"env": {"id": "FrozenLake-v1"}, "strategy": {**ALIGN, "reset": ["head"]}}, "observes a Discrete"),
     ],
 )  # fmt: skip

@@ -147,6 +147,12 @@ class Alignment:
                 f"the target {widths[1]}. A ridge map takes any, but it needs pairs",
                 key=f"{KEY}.map",
             )
+        if self._align.observations and (self._align.rank or 0) > min(widths):
+            raise TransferError(
+                f"rank is {self._align.rank}, and a map from {widths[1]} sensors to {widths[0]} has a rank "
+                f"of {min(widths)} at most; give that or less, or map: ridge",
+                key=f"{KEY}.rank",
+            )
         if self._verbs.knobs.target_networks != "sync":
             raise TransferError(
                 "align needs knobs.target_networks: sync", key="strategy.knobs.target_networks"
@@ -166,6 +172,12 @@ class Alignment:
                 f"the source has {counted(sizes[0], 'action')}, the target {sizes[1]}; align puts as many in "
                 "order as there are. Declare output_maps",
                 key=f"{KEY}.actions",
+            )
+        if self._align.actions == "discrete" and self._align.pairs <= sizes[0]:
+            raise TransferError(
+                f"{self._align.pairs} pairs hold {self._align.pairs - 1} transitions at most, and the order "
+                f"of {sizes[0]} actions needs one of each; give more pairs, or say actions: none",
+                key=f"{KEY}.pairs",
             )
         if self._align.actions == "linear":
             mapped_actions(self._source, self._parts, np.eye(sizes[0]), np.zeros(sizes[0]))
