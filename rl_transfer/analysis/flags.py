@@ -20,7 +20,9 @@ from rl_transfer.analysis.source_policies import LEAST_POLICIES
 from rl_transfer.results import PLAYED, Labels
 from rl_transfer.wording import in_words, listing
 
-_OF_TARGET = ("raw-returns", "reference-fallback", "wide-final-window", "baseline-below-chance")
+_OF_TARGET = (
+    "raw-returns", "reference-fallback", "wide-final-window", "baseline-below-chance", "wrong-return-range",
+)  # fmt: skip
 _SHARED_KNOBS = ("learning_starts", "exploration_initial_eps", "entropy", "target_networks")
 
 
@@ -129,6 +131,9 @@ def arm_flags(
                 f"{labels.network}",
             )
         )
+    if scale.contradiction:
+        text = f"the declared return_range is wrong: {scale.contradiction}; no limit is cut by it"
+        found.append(Flag("wrong-return-range", text))
     if scale.reason and not scale.is_raw:
         found.append(Flag("reference-fallback", f"the reference is the {scale.mode}: {scale.reason}"))
     return found

@@ -95,13 +95,13 @@ def with_one_more_pair(
 
 
 def is_spreadless(values: Mapping[str, float], scale: ScoreScale) -> bool:
-    """Whether all runs of an arm lie within 2δ.
+    """Whether all runs of an arm lie within 2δ; without a δ, within twice the scale's likeness.
 
     Args:
         values: run → value.
         scale: of the target, with its δ.
     """
-    return bool(values) and np.ptp([*values.values()]) <= 2 * scale.raw_delta
+    return bool(values) and np.ptp([*values.values()]) <= 2 * scale.likeness
 
 
 def place_of(values: Mapping[str, float], scale: ScoreScale) -> str:
@@ -114,7 +114,7 @@ def place_of(values: Mapping[str, float], scale: ScoreScale) -> str:
     Returns:
         ``at the ceiling``, ``at the floor``, or ``without spread`` in between.
     """
-    mean, delta = float(np.mean([*values.values()])), scale.raw_delta
+    mean, delta = float(np.mean([*values.values()])), scale.likeness
     if abs(mean - scale.random) <= delta or mean <= scale.possible[0] + delta:
         return "at the floor"
     tops = [top for top in (scale.best, scale.possible[1]) if math.isfinite(top)]
@@ -122,7 +122,7 @@ def place_of(values: Mapping[str, float], scale: ScoreScale) -> str:
 
 
 def _one_more(values: Mapping[str, float], scale: ScoreScale) -> float:
-    at_random = abs(float(np.mean([*values.values()])) - scale.random) <= scale.raw_delta
+    at_random = abs(float(np.mean([*values.values()])) - scale.random) <= scale.likeness
     return scale.best if at_random and math.isfinite(scale.best) else scale.random
 
 

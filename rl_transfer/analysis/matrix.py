@@ -105,12 +105,12 @@ class Steps:
         apart = {name for name, info in self.strategies.items() if info.longer}
         there = [run.curve for run in rows if run.curve and run.strategy not in apart]
         tolerance = read_tolerance(self.sweep.manifest, target, scale.random, spans=scale.mode == "scratch")
+        seen = [np.array([scale.random]), *(run.curve.means for run in rows if run.curve)]
         return replace(
             scale,
             tolerance=tolerance,
             best=max((float(curve.means.max()) for curve in there), default=math.nan),
-            possible=read_range(config, target, labels),
-        )
+        ).within(read_range(config, target, labels), np.concatenate(seen))
 
     def _arms(self) -> dict[CellKey, Arm]:
         rows: dict[CellKey, list[Run]] = {}

@@ -48,7 +48,9 @@ class ScoreScale:
     best: float = math.nan
     """The best J(t_k) of any run on the target; NaN without runs."""
     possible: tuple[float, float] = (-math.inf, math.inf)
-    """The least and the greatest J that are possible; infinite where none is declared."""
+    """The least and the greatest J that are possible; infinite where none is declared, or what was is wrong."""
+    contradiction: str = ""
+    """What J was seen outside of what is declared possible; empty if none."""
 
     @property
     def is_raw(self) -> bool:
@@ -66,6 +68,14 @@ class ScoreScale:
         return self.tolerance.share * self.span if self.tolerance.share else self.tolerance.raw
 
     @property
+    def likeness(self) -> float:
+        """Runs within twice this are alike: δ, or where there is none a share of the way to the best J seen."""
+        if self.tolerance.declared:
+            return self.raw_delta
+        reach = self.tolerance.of_best * (self.best - self.random)
+        return reach if reach > 0 else 0.0
+
+    @property
     def delta(self) -> float:
         """δ in scores; in the measure's unit if raw."""
         return self.raw_delta if self.is_raw else self.raw_delta / self.span
@@ -79,6 +89,24 @@ class ScoreScale:
     def reference_error(self) -> float:
         """Standard error of ``reference`` over from-scratch runs; 0 where it is declared."""
         return standard_error(np.array([*self.finals.values()])) if self.mode == "scratch" else 0.0
+
+    def within(self, possible: tuple[float, float], seen: FloatArray) -> ScoreScale:
+        """The scale with what is possible on the target, unless a run shows that this is wrong.
+
+        Args:
+            possible: the least and the greatest J, as declared.
+            seen: every J on the target, array [n]; NaN where nothing was measured.
+
+        Returns:
+            Limits are cut by no range that a J lies outside of.
+        """
+        low, high = possible
+        slack = 1e-9 * (high - low) if math.isfinite(high - low) else 0.0
+        outside = seen[(seen < low - slack) | (seen > high + slack)]
+        if not outside.size:
+            return replace(self, possible=possible)
+        farthest = float(outside[np.argmax(np.maximum(low - outside, outside - high))])
+        return replace(self, contradiction=f"{farthest:,.4g} was seen, outside of [{low:,.4g}, {high:,.4g}]")
 
     def score(self, returns: FloatArray | float) -> FloatArray:
         """Normalised scores: 0 is the random policy, 1 the reference.

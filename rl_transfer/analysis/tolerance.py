@@ -24,6 +24,8 @@ class Tolerance:
     """Of the estimated way from random to the from-scratch arm; 0 unless ``basis`` is ``scratch``."""
     basis: Basis = "declared"
     """What it is declared in: the measure's unit, or a share of the way from random to this."""
+    of_best: float = 0.0
+    """Where there is no δ: the share of the way from random to the best J seen within which runs are alike."""
 
     @property
     def declared(self) -> bool:
@@ -47,10 +49,10 @@ def read_tolerance(manifest: JsonObject, target: str, random: float, *, spans: b
         The tolerance.
 
     Raises:
-        StoreError: the manifest's δ is no number.
+        StoreError: the manifest's δ is no number above 0.
     """
-    pinned = manifest.get(TOLERANCES) or declared_tolerances(manifest.get("config") or {})
-    entry = pinned.get(target) or {}
+    pinned = manifest.get(TOLERANCES) or {}
+    entry = pinned.get(target) or declared_tolerances(manifest.get("config") or {}).get(target) or {}
     raw, share, reference = (_number(entry, key, target) for key in ("raw", "share", "reference"))
     if raw is not None:
         return Tolerance(raw)
@@ -58,7 +60,7 @@ def read_tolerance(manifest: JsonObject, target: str, random: float, *, spans: b
         return Tolerance(share * (reference - random), basis=_of(entry))
     if share is not None and spans:
         return Tolerance(0.0, share, basis="scratch")
-    return UNDECLARED
+    return UNDECLARED if share is None else Tolerance(0.0, basis="nothing", of_best=share)
 
 
 def _of(entry: JsonObject) -> Literal["number", "threshold"]:
@@ -69,6 +71,7 @@ def _number(entry: JsonObject, key: str, target: str) -> float | None:
     value = entry.get(key)
     if value is None:
         return None
-    if not is_number(value):
-        raise StoreError(f"{TOLERANCES}.{target}.{key} must be a finite number, got {shortened(repr(value))}")
+    if not is_number(value) or (key != "reference" and value <= 0):
+        expected = "a finite number" if key == "reference" else "a number above 0"
+        raise StoreError(f"{TOLERANCES}.{target}.{key} must be {expected}, got {shortened(repr(value))}")
     return float(value)

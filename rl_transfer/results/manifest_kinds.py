@@ -47,6 +47,13 @@ def _all_are(value: object, holds: Callable[[object], bool]) -> bool:
     return isinstance(value, list) and all(map(holds, value))
 
 
+def _are_stages(value: object) -> bool:
+    if not isinstance(value, list) or not all(_all_are(stage, _is_whole) and stage for stage in value):
+        return False
+    seeds = [seed for stage in value for seed in stage]
+    return len({*seeds}) == len(seeds)
+
+
 def _is_folder_name(value: object) -> bool:
     return (
         isinstance(value, str)
@@ -73,9 +80,7 @@ _SEEDS = _Kind(
         or _is_object(value)
     ),
 )
-_STAGES = _Kind(
-    "lists of whole numbers", lambda value: _all_are(value, lambda stage: _all_are(stage, _is_whole))
-)
+_STAGES = _Kind("lists of whole numbers, none empty and no number twice", _are_stages)
 
 _MANIFEST = {
     "name": _TEXT, "kind": _TEXT, "unit": _TEXT, "measure": _TEXT, "labels": _OBJECT, "config": _OBJECT,

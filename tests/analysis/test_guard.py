@@ -16,7 +16,7 @@ from rl_transfer.analysis.tolerance import Tolerance
 from rl_transfer.errors import StoreError
 from rl_transfer.results import declared_tolerances, keep_tolerances
 
-from .hand_made import FAST, SLOW, arm, spread, sweep, two_arms
+from .hand_made import FAST, SLOW, arm, shifted, spread, sweep, two_arms
 
 SCALE = ScoreScale("threshold", 22.0, 475.0, Tolerance(25.0), random_returns=(20.0, 24.0), best=500.0)
 CAPPED = {str(seed): 500.0 for seed in range(5)}
@@ -141,7 +141,7 @@ def test_a_gain_over_a_baseline_worse_than_random_is_qualified():
 
 def test_intervals_stay_within_what_is_possible():
     scattered = [(0, 0, 50, 100, 100, value) for value in (0, 100, 100, 100)]
-    planned = two_arms(spread(FAST), scattered, return_range=[0, 100])
+    planned = two_arms(spread(shifted(FAST, -3)), scattered, return_range=[0, 100])
     (cell,) = analyse(planned).select(kind="baseline")
     value = cell.metrics["final_performance"].value
     assert (value.high, value.low > 0) == (100, True)
@@ -153,6 +153,38 @@ def test_intervals_stay_within_what_is_possible():
         StoreError, match=r"targets\.task\.return_range must be two rising numbers, got \[5\]"
     ):
         analyse(planned)
+
+
+@pytest.mark.parametrize("seen", [500.0, -40.0])
+def test_a_range_that_runs_contradict_cuts_nothing(seen: float) -> None:
+    """+430 on average, of which limits of ±100 would have said "[100, 438.7]"."""
+    wrong = [(seen + run,) * 6 for run in range(-6, 6, 3)]
+    cells = analyse(two_arms(wrong, spread(SLOW), return_range=[0, 150])).select(kind="transfer")
+    raw = cells[0].comparisons["auc_gain"].raw
+    assert raw.point - raw.low == pytest.approx(raw.high - raw.point)
+    (flag,) = (each for each in cells[0].flags if each.code == "wrong-return-range")
+    assert f"{wrong[-1][0] if seen > 0 else wrong[0][0]:,.4g} was seen, outside of [0, 150]" in flag.message
+    right = analyse(two_arms(wrong, spread(SLOW), return_range=[-50, 600])).select(kind="transfer")[0]
+    assert "wrong-return-range" not in [each.code for each in right.flags]
+
+
+def test_an_arm_without_spread_is_guarded_where_there_is_no_delta_too():
+    """From scratch at chance, so no δ: five runs about 300 say nothing of the sixth, against 274 on average."""
+    arms: Any = {
+        (None, "task", "scratch"): (-1, 0, 1, -2, 2),
+        ("base", "task", "frozen"): (300, 300.4, 299.8, 300.2, 299.9),
+        ("base", "task", "shuffled"): (250, 275, 262, 300, 283),
+    }
+    told = {key: arm(key, [(level,) * 6 for level in levels]) for key, levels in arms.items()}
+    control = {"copy": ["trunk"], "freeze": ["trunk"], "control": True, "control_for": ["frozen"]}
+    strategies: Any = {"frozen": {"copy": ["trunk"], "freeze": ["trunk"]}, "shuffled": control}
+    matrix = analyse(sweep(told, seeds=5, strategies=strategies, delta=0.05))
+    (cell,) = matrix.select(kind="transfer")
+    entry = cell.comparisons["auc_gain"]
+    assert (entry.raw_delta, entry.verdict) == (0, "positive")
+    assert entry.attribution is not None
+    assert entry.attribution.finding == "unclear"
+    assert matrix.targets["task"].scale.likeness == pytest.approx(0.05 * 300.4)
 
 
 CONFIG: dict[str, Any] = {
@@ -198,8 +230,11 @@ def test_what_a_manifest_pins_holds():
     assert delta({"share": 0.1, "of": "scratch"}) == Tolerance(0.0, 0.1, "scratch")
     # a reference below the random policy is no measure of anything
     assert delta({"share": 0.1, "of": "number", "reference": -5.0}).basis == "scratch"
-    with pytest.raises(StoreError, match=r"tolerances\.task\.raw must be a finite number, got 'much'"):
-        delta({"raw": "much"})
+    for wrong in ("much", 0, -500.0):
+        with pytest.raises(StoreError, match=r"tolerances\.task\.raw must be a number above 0, got "):
+            delta({"raw": wrong})
+    # pinned for other targets alone: the config still says it
+    assert delta(None).basis == "threshold"
 
 
 def test_a_sweep_that_goes_on_keeps_its_delta():

@@ -142,6 +142,8 @@ def test_a_failed_run_gives_the_first_line_of_its_failure(tmp_path):
         ('{"schema": 99}', "has schema 99; this version reads 1 and 2"),
         ('{"schema": 2, "runs": []}', "has schema 2"),
         ('{"schema": 1, "runs": [{"id": "a"}]}', "runs.0.role is 'None', expected a text"),
+        ('{"schema": 1, "runs": [], "looks": [[0, 1], [1, 2]]}', "no number twice"),
+        ('{"schema": 1, "runs": [], "looks": [[]]}', "none empty"),
     ],
 )
 def test_a_broken_manifest_is_one_clear_error(tmp_path, content, message):
