@@ -12,6 +12,7 @@ from rl_transfer.analysis.mixture import code_mixtures, cpu_mixture, versions_of
 from rl_transfer.analysis.power import smallest_p
 from rl_transfer.analysis.settings import StrategyInfo
 from rl_transfer.analysis.verdict import Verdict
+from rl_transfer.results.looks import late_words
 from rl_transfer.wording import counted, in_words, listing
 
 
@@ -115,6 +116,7 @@ def warnings(
         found.append(f"no gain or loss could be settled{place}, and {few}")
     return (
         *found,
+        *([late] if (late := late_words(sweep.manifest)) else []),
         *missing_runs(counts(sweep.runs)),
         *_soundness(sweep.runs),
         *_cut_off(sweep.runs),

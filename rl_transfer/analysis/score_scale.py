@@ -48,7 +48,7 @@ class ScoreScale:
     best: float = math.nan
     """The best J(t_k) of any run on the target; NaN without runs."""
     possible: tuple[float, float] = (-math.inf, math.inf)
-    """The least and the greatest J that are possible; infinite where none is declared, or what was is wrong."""
+    """The least and the greatest J that are possible; infinite where none is declared, or a wrong one."""
     contradiction: str = ""
     """What J was seen outside of what is declared possible; empty if none."""
 
@@ -69,7 +69,7 @@ class ScoreScale:
 
     @property
     def likeness(self) -> float:
-        """Runs within twice this are alike: δ, or where there is none a share of the way to the best J seen."""
+        """Runs within twice this are alike: δ, else a share of the way from random to the best J seen."""
         if self.tolerance.declared:
             return self.raw_delta
         reach = self.tolerance.of_best * (self.best - self.random)

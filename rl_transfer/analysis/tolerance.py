@@ -25,7 +25,7 @@ class Tolerance:
     basis: Basis = "declared"
     """What it is declared in: the measure's unit, or a share of the way from random to this."""
     of_best: float = 0.0
-    """Where there is no δ: the share of the way from random to the best J seen within which runs are alike."""
+    """Without a δ: the share of the way from random to the best J seen within which runs are alike."""
 
     @property
     def declared(self) -> bool:

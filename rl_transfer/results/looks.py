@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from rl_transfer.spec import JsonObject
 from rl_transfer.spec.seeds import LEAST_SEEDS
+from rl_transfer.wording import counted
 
 LOOKS = "looks"
 """Key of ``sweep.json``: a list of seed indices for each look, those that it adds."""
+
+LATE = "declared_after"
+"""Key of ``sweep.json``: how many runs on targets had ended when its looks, δ or level were declared."""
 
 Stages = tuple[tuple[int, ...], ...]
 
@@ -44,6 +48,25 @@ def in_words(stages: Sequence[Sequence[int]]) -> str:
     """
     sizes = [len(stage) for stage in stages]
     return ", ".join(str(sum(sizes[: place + 1])) for place in range(len(sizes)))
+
+
+def late_words(manifest: JsonObject) -> str:
+    """That what is judged was declared when results were there.
+
+    Args:
+        manifest: the content of ``sweep.json``.
+
+    Returns:
+        A sentence; empty where everything was declared before, as far as the folder tells.
+    """
+    runs = manifest.get(LATE)
+    if not runs:
+        return ""
+    return (
+        f"{counted(runs, 'run')} on targets had ended when seeds, δ, level or final window were declared, or "
+        "declared anew: what was seen may have decided them. Verdicts here are exploratory; fresh seeds in "
+        "another folder have none of this"
+    )
 
 
 def is_taken(manifest: JsonObject, states: Mapping[str, str], stages: Stages) -> bool:

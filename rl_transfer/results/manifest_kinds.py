@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from rl_transfer.results.looks import LOOKS
+from rl_transfer.results.looks import LATE, LOOKS
 from rl_transfer.results.tolerance import TOLERANCES
 from rl_transfer.spec import JsonObject
 from rl_transfer.spec.base import LARGEST_INT
@@ -84,7 +84,7 @@ _STAGES = _Kind("lists of whole numbers, none empty and no number twice", _are_s
 
 _MANIFEST = {
     "name": _TEXT, "kind": _TEXT, "unit": _TEXT, "measure": _TEXT, "labels": _OBJECT, "config": _OBJECT,
-    TOLERANCES: _OBJECT, LOOKS: _STAGES,
+    TOLERANCES: _OBJECT, LOOKS: _STAGES, LATE: _WHOLE,
 }  # fmt: skip
 _CONFIG = {
     "name": _TEXT, "kind": _TEXT, "summary": _TEXT, "baseline": _TEXT, "root_seed": _WHOLE, "seeds": _SEEDS,

@@ -6,20 +6,24 @@ anew whenever a sweep goes on, so that one that was stopped anywhere ends like o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from rl_transfer.errors import StoreError
-from rl_transfer.results import RunStore, read_manifest
-from rl_transfer.results.looks import LOOKS, Stages, in_words, is_taken, read_looks
+from rl_transfer.results import TOLERANCES, RunStore, read_manifest
+from rl_transfer.results.looks import LATE, LOOKS, Stages, in_words, is_taken, read_looks
 from rl_transfer.results.scores import SCORES
 from rl_transfer.results.tuning import TUNING
 from rl_transfer.spec import JsonObject
+from rl_transfer.spec.seeds import LEAST_SEEDS
 from rl_transfer.sweep.graph import Graph, Row
 
 CellPlace = tuple[str | None, str, str]
 """Source, target and strategy."""
+_LEVEL = ("q", "confidence", "final_share")
+"""Settings of the analysis that make other verdicts of the same runs; δ is pinned."""
 Decide = Callable[[Path, JsonObject], Collection[CellPlace]]
 """Gets the sweep's folder and the manifest of a look whose runs have ended; says which arms go on."""
 
@@ -184,6 +188,45 @@ def declared_looks(store: RunStore, stages: Stages, *, is_plan: bool) -> Stages:
             f"after their results were seen prove nothing. Give all of them; more are exploratory. {way_out}"
         )
     return before
+
+
+def declared_after(store: RunStore, planned: JsonObject, graph: Graph) -> int:
+    """How many runs on targets had ended when what they are judged by was declared.
+
+    Args:
+        store: the sweep's folder; it may not exist.
+        planned: the manifest of what is to run, with looks and δ.
+        graph: its runs.
+
+    Returns:
+        0 where the folder declares the same, or where no arm has as many finished runs as a verdict needs; a
+        folder in which it was declared too late stays one.
+    """
+    try:
+        before = read_manifest(store.root)
+    except StoreError:  # missing or damaged: nobody knows what was declared
+        before = {}
+    if before and _declared(before, planned) == _declared(planned, before):
+        return int(before.get(LATE) or 0)
+    ended = {
+        row.id: (row.source, row.target, row.strategy)
+        for row in graph.rows
+        if row.role == "target" and store.folder(row.id).finished
+    }
+    enough = max(Counter(ended.values()).values(), default=0) >= LEAST_SEEDS
+    return len(ended) if enough else int(before.get(LATE) or 0)
+
+
+def _declared(manifest: JsonObject, other: JsonObject) -> tuple[object, ...]:
+    """What verdicts of a manifest rest on, as far as another one says it too."""
+    analysis, theirs = ((each.get("config") or {}).get("analysis") or {} for each in (manifest, other))
+    level = {key: analysis[key] for key in _LEVEL if key in analysis and key in theirs}
+    deltas, others = (each.get(TOLERANCES) or {} for each in (manifest, other))
+    return (
+        [{*stage} for stage in read_looks(manifest)],
+        level,
+        {name: each for name, each in deltas.items() if name in others},
+    )
 
 
 def with_looks(manifest: JsonObject, stages: Stages) -> JsonObject:

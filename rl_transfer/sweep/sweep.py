@@ -10,7 +10,7 @@ from pathlib import Path
 from rl_transfer.errors import StoreError
 from rl_transfer.frame import MEMORY, Facts, Say, silent
 from rl_transfer.results import RunStore, keep_tolerances, link_events, read_manifest, write_manifest
-from rl_transfer.results.looks import in_words, read_looks
+from rl_transfer.results.looks import LATE, in_words, late_words, read_looks
 from rl_transfer.results.manifest import CONFIG_DIGEST, write_config
 from rl_transfer.results.tuning import JUDGED_BEFORE
 from rl_transfer.spec import JsonObject, MatrixConfig, digest
@@ -19,7 +19,15 @@ from rl_transfer.spec.seeds import SeedPlan
 from rl_transfer.sweep.dispatch import room
 from rl_transfer.sweep.executor import Executor
 from rl_transfer.sweep.graph import Graph, build_graph, manifest
-from rl_transfer.sweep.looks import Decide, Looks, SeedLook, declared_looks, nothing_goes_on, with_looks
+from rl_transfer.sweep.looks import (
+    Decide,
+    Looks,
+    SeedLook,
+    declared_after,
+    declared_looks,
+    nothing_goes_on,
+    with_looks,
+)
 from rl_transfer.sweep.matrix import check_matrix, no_longer_planned
 from rl_transfer.sweep.portraits import Portray, beside, nothing_is_portrayed
 from rl_transfer.sweep.reuse import refuse_other_code
@@ -143,6 +151,9 @@ def prepare(
     planned = with_looks(planned, stages)
     planned = planned if tuning is None else tuning.pinned(planned)
     planned = planned if replace else _with_first_tolerances(store, planned, notes.append)
+    if late := declared_after(store, planned, graph):
+        planned = {**planned, LATE: late}
+        notes.append(f"{late_words(planned)}; the report will say so")
     refuse_other_code(graph.specs, store, despite)
     memory = max((each for each in sizes if isinstance(each, int)), default=0)
     text = as_yaml(loaded)

@@ -303,3 +303,10 @@ def test_too_few_source_policies_are_told_where_seeds_would_be_enough() -> None:
     assert fed_by(6, 6, 12) == [], "a policy of its own for each of six seeds"
     assert fed_by(4, 6, 8) == [], "8 / 210 is below 0.05"
     assert fed_by(1, 6, 12) == [], "of a checkpoint runs are compared"
+
+
+def test_that_what_is_judged_was_declared_late_stands_above_the_matrix() -> None:
+    given = two_arms(GOOD, POOR)
+    assert not analyse(given).warnings
+    (text,) = analyse(Sweep({**given.manifest, "declared_after": 8}, given.runs)).warnings
+    assert text.startswith("8 runs on targets had ended when seeds, δ, level or final window were declared")

@@ -169,7 +169,7 @@ def test_a_range_that_runs_contradict_cuts_nothing(seen: float) -> None:
 
 
 def test_an_arm_without_spread_is_guarded_where_there_is_no_delta_too():
-    """From scratch at chance, so no δ: five runs about 300 say nothing of the sixth, against 274 on average."""
+    """From scratch at chance, so no δ: five runs about 300 say nothing of the sixth."""
     arms: Any = {
         (None, "task", "scratch"): (-1, 0, 1, -2, 2),
         ("base", "task", "frozen"): (300, 300.4, 299.8, 300.2, 299.9),

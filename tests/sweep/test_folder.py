@@ -182,6 +182,17 @@ def test_that_judged_runs_may_have_been_seen_before_a_grid_was_declared_is_said(
     assert not any(said in note for note in prepare(suite, tmp_path / "new").notes)
 
 
+def test_that_runs_had_ended_before_anything_was_declared_is_said(
+    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rl_transfer.sweep.looks.LEAST_SEEDS", 1)  # the suite has fewer
+    output = shutil.copytree(begun, tmp_path / "out", symlinks=True)
+    (output / "sweep.json").unlink()
+    plan = prepare(planned(tmp_path), output)
+    assert any("had ended when seeds, δ, level or final window were declared" in note for note in plan.notes)
+    assert plan.manifest["declared_after"] > 0
+
+
 def test_a_matrix_takes_the_place_of_another_where_asked(tmp_path: Path) -> None:
     output = tmp_path / "out"
     run_sweep(prepare(planned(tmp_path), output), InThisProcess, lambda _, __: None)

@@ -1,6 +1,7 @@
 """A seed plan as runs: who goes on, crashes at any point, seeds beyond the plan, plans that were changed."""
 
 import json
+import shutil
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -17,12 +18,12 @@ from rl_transfer.results import (
     read_manifest,
     write_manifest,
 )
-from rl_transfer.results.looks import LOOKS
+from rl_transfer.results.looks import LATE, LOOKS, late_words
 from rl_transfer.spec import JsonObject, RLSuite, load
 from rl_transfer.sweep.dispatch import SUITES
 from rl_transfer.sweep.graph import Graph, build_graph
 from rl_transfer.sweep.json_lines import JsonLines
-from rl_transfer.sweep.looks import CellPlace, Looks, declared_looks, with_looks
+from rl_transfer.sweep.looks import CellPlace, Looks, declared_after, declared_looks, with_looks
 from rl_transfer.sweep.progress import headline
 from rl_transfer.sweep.scheduler import Event, State, run_graph
 from rl_transfer.sweep.sweep import Plan, run_sweep
@@ -253,3 +254,45 @@ def test_every_look_is_judged_by_the_tolerances_that_the_folder_began_with(tmp_p
     assert judged == [{"reversed": {"raw": 3.0}}] * 2
     assert read_manifest(plan.store.root)[TOLERANCES] == judged[0]
     assert any("δ on reversed stays what it was" in line for line in said)
+
+
+def late(folder: Path, *overrides: str) -> int:
+    plan = plan_of(folder, *overrides)
+    return declared_after(plan.store, plan.manifest, plan.graph)
+
+
+def test_what_is_declared_when_results_are_there_is_marked_for_good(tmp_path: Path) -> None:
+    assert late(tmp_path, "seeds=4") == 0
+    run_sweep(plan_of(tmp_path, "seeds=4"), lambda _: Writes(), lambda _, __: None)
+    manifest = tmp_path / "out/sweep.json"
+    written = read_manifest(manifest.parent)
+    on_targets = {row["id"] for row in written["runs"] if row["role"] == "target"}
+    for unchanged in ("seeds=4", "seeds=9", "seeds=[3, 2, 1, 0]", "analysis.reference=threshold"):
+        assert late(tmp_path, "seeds=4", unchanged) == 0, (
+            "more seeds are exploratory, a scale decides nothing"
+        )
+    for level in ("analysis.q=0.2", "analysis.confidence=0.5", "analysis.final_share=0.3"):
+        assert late(tmp_path, "seeds=4", level) == len(on_targets)
+    write_manifest(manifest.parent, {**written, LATE: 7})
+    assert late(tmp_path, "seeds=4") == 7, "a mark stays"
+    write_manifest(manifest.parent, {**written, TOLERANCES: {"reversed": {"raw": 1.0}}})
+    assert late(tmp_path, "seeds=4") == len(on_targets), "only a matrix that is replaced has another δ"
+    manifest.unlink()
+    assert late(tmp_path, "seeds=4") == len(on_targets)
+    assert late(tmp_path, PLANNED) == len(on_targets)
+    assert "runs on targets had ended when seeds, δ" in late_words({LATE: len(on_targets)})
+
+
+def test_a_plan_that_is_changed_after_a_run_of_its_first_look_was_deleted_is_marked(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, "seeds=5")
+    run_sweep(plan, lambda _: Writes(), lambda _, __: None)
+    last = next(row for row in plan.graph.rows if row.strategy == "fine-tune" and row.seed == 4)
+    shutil.rmtree(plan.store.folder(last.id).path)
+    assert late(tmp_path, "seeds=5") == 0, "it is computed again"
+    assert late(tmp_path, PLANNED) > 0
+
+
+def test_fewer_runs_than_a_verdict_needs_mark_nothing(tmp_path: Path) -> None:
+    run_sweep(plan_of(tmp_path, "seeds=3"), lambda _: Writes(), lambda _, __: None)
+    (tmp_path / "out/sweep.json").unlink()
+    assert late(tmp_path, PLANNED) == 0
