@@ -17,13 +17,13 @@ ROOMS = {
     "results": {"rl_transfer.spec", "numpy"},
     "frame": {
         "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "torch", "numpy", "safetensors",
-        "tensorboard",
+        "tensorboard", "onnx", "onnxscript", "onnxruntime",
     },
     "rl": {
         "rl_transfer.frame", "rl_transfer.core", "rl_transfer.engine", "rl_transfer.spec",
         "rl_transfer.results", "rl_transfer_envs", "rl_transfer.hub",
         "stable_baselines3", "sb3_contrib", "torch", "numpy", "gymnasium", "huggingface_hub", "safetensors",
-        "scipy", "numba", "onnx", "onnxscript", "onnxruntime",
+        "scipy", "numba",
     },
     "supervised": {
         "rl_transfer.frame", "rl_transfer.core", "rl_transfer.spec", "rl_transfer.results", "rl_transfer.hub",
@@ -63,12 +63,12 @@ SUB_ROOMS = {
         "sources", "measures", "seen", "series", "translate", "optimizers", "matching", "transfer",
         "exact_statistics", "loop",
         "curve", "features", "alignment", "realign", "probe", "diagnosis", "gaps", "checkpoint", "training",
-        "scores", "run", "preflight", "publishing", "room",
+        "scores", "run", "preflight", "onnx_graph", "publishing", "room",
     ),
     "rl_transfer.image": (
         "preprocessing", "heads", "parts", "resnet", "backbones", "checkpoints", "weight_files", "weights",
         "keras_library", "keras_legacy", "keras_graph", "keras_reading", "keras_network", "data", "pictures",
-        "plain", "room",
+        "pixels", "plain", "room",
     ),
     "rl_transfer.text": ("fetch", "tokens", "encoders", "data", "pictures", "room"),
 }  # fmt: skip

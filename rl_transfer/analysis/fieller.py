@@ -18,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 
 from rl_transfer.analysis.arm_statistics import UNDEFINED, FloatArray, Interval
-from rl_transfer.analysis.special import log_t_quantile, t_cdf
+from rl_transfer.analysis.special import log_t_quantile, log_t_quantile_of_one, t_cdf
 
 Number = TypeVar("Number", float, FloatArray)
 
@@ -141,11 +141,12 @@ def confidence_set(line: Line, confidence: float, *, positive: bool = True) -> I
     if not any(line.errors(*weights)[1] for weights in ((0.6, 0.8), (0.8, -0.6))):
         return Interval(point, point, point)
     log_t = log_t_quantile((1 + confidence) / 2)
+    log_t_of_one = log_t_quantile_of_one((1 + confidence) / 2)
 
     def excess(angle: float) -> float:
         """D² − t²V at tan(angle), times cos²: above 0 outside the set."""
         d, variance, inverse = line.errors(math.cos(angle), math.sin(angle))
-        return d * d - math.exp(2 * log_t(inverse)) * variance
+        return d * d - math.exp(2 * log_t_of_one(inverse)) * variance
 
     places = _places(math.atan(point))
     d, variance, inverse = line.errors(np.cos(places), np.sin(places))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from statistics import NormalDist
 
@@ -13,6 +14,8 @@ from numpy.polynomial.chebyshev import Chebyshev
 _ITERATIONS = 10_000
 _PRECISION = 1e-16
 _TINY = 1e-300
+_NEWTON = 12
+_CLOSE = 1e-12
 
 
 def regularised_incomplete_beta(x: float, a: float, b: float) -> float:
@@ -104,13 +107,38 @@ def t_quantile(probability: float, degrees: float) -> float:
     while t_cdf(low, degrees) > probability:
         low *= 2
     high = 0.0
+    below, above = _bracket(probability, degrees, low)
     while high - low > 1e-13 * -low:
         middle = (low + high) / 2
-        if t_cdf(middle, degrees) > probability:
+        if middle >= above or (middle > below and t_cdf(middle, degrees) > probability):
             high = middle
         else:
             low = middle
     return (low + high) / 2
+
+
+def _bracket(probability: float, degrees: float, low: float) -> tuple[float, float]:
+    """Values close to a quantile on either side of it, of which bisection need not ask again.
+
+    Newton's method on log P, from Cornish and Fisher's first term, kept within the octave that is known.
+    Both ends are checked, so that nothing rests on its convergence.
+    """
+    z = NormalDist().inv_cdf(probability)
+    t = min(max(z + z * (z * z + 1) / (4 * degrees), low), low / 2 if low < -1 else 0.0)
+    log_front = math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2) - math.log(degrees * math.pi) / 2
+    for _ in range(_NEWTON):
+        p = t_cdf(t, degrees)
+        density = math.exp(log_front - (degrees + 1) / 2 * math.log1p(t * t / degrees))
+        if not p > 0 < density:
+            break
+        step = (math.log(probability) - math.log(p)) * p / density
+        t = min(t + step, 0.0)
+        if abs(step) <= math.sqrt(_CLOSE) * abs(t):  # the next one would be as small as its square
+            break
+    below, above = t * (1 + _CLOSE), t * (1 - _CLOSE)
+    if t_cdf(below, degrees) > probability or t_cdf(above, degrees) <= probability:
+        return -math.inf, math.inf
+    return below, above
 
 
 @lru_cache(maxsize=64)
@@ -132,6 +160,31 @@ def log_t_quantile(probability: float) -> Chebyshev:
         return np.log(np.maximum(found, 1e-300))
 
     return Chebyshev.interpolate(exact, 40, domain=[0.0, 1.0])
+
+
+@lru_cache(maxsize=64)
+def log_t_quantile_of_one(probability: float) -> Callable[[float], float]:
+    """:func:`log_t_quantile` for one number at a time: the same sums without numpy, in a tenth of the time.
+
+    Args:
+        probability: in [½, 1).
+
+    Returns:
+        A function on [0, 1], which gives the same floats.
+    """
+    *rest, last, first = log_t_quantile(probability).coef.tolist()
+    rest.reverse()
+
+    def at(inverse: float) -> float:
+        """Clenshaw's recurrence, on [0, 1] moved to [−1, 1]."""
+        x = -1.0 + 2.0 * inverse
+        twice, c0, c1 = 2 * x, last, first
+        for each in rest:
+            c0, c1 = each - c1, c0 + c1 * twice
+        found: float = c0 + c1 * x
+        return found
+
+    return at
 
 
 def f_quantile(probability: float, numerator: float, denominator: float) -> float:

@@ -42,7 +42,7 @@ def publish(
         episodes: how many are played for the card's score, in the policy's own environment; 0: none; None:
             100. A classifier plays none, it is measured on its test part.
         seed: root seed of the episodes; None: 0.
-        onnx: write a policy as an ONNX graph too (extra ``onnx``).
+        onnx: write it as an ONNX graph too (extra ``onnx``).
         private: whether a repository that is created is private.
         say: gets a line now and then.
 

@@ -105,11 +105,13 @@ def export(
     ] = None,
     onnx: Annotated[
         Path | None,
-        typer.Option("--onnx", help="Graph to write, observation to action, checked (extra onnx)."),
+        typer.Option("--onnx", help="Graph to write, checked (extra onnx): of a classifier too."),
     ] = None,
     module: Modules = None,
 ) -> None:
-    """Write a bundle as a Stable-Baselines3 zip, with its normalisation statistics beside it, or as ONNX.
+    """Write a policy as a Stable-Baselines3 zip, with its normalisation statistics beside it, or as ONNX.
+
+    A classifier has an ONNX graph only.
 
     Example: rl-transfer policies export results/cartpole --sb3 cartpole.zip
     """
@@ -119,14 +121,15 @@ def export(
         raise ConfigError("name what to write: --sb3 FILE.zip, --onnx FILE.onnx, or both")
     bundle_folder(Path(policy))  # refused before anything heavy is imported
 
-    from rl_transfer.rl.policies.export import export_sb3
-    from rl_transfer.rl.policies.onnx_graph import export_onnx
+    from rl_transfer.sweep.dispatch import bundle_kind, room
 
     if sb3 is not None:
+        from rl_transfer.rl.policies.export import export_sb3
+
         export_sb3(Path(policy), sb3)
         out.print(f"{sb3} written", soft_wrap=True)
     if onnx is not None:
-        agreed = export_onnx(Path(policy), onnx)
+        agreed = room(bundle_kind(policy)).export_graph(policy, onnx)
         out.print(f"{onnx} written: {agreed}", soft_wrap=True)
 
 
@@ -140,9 +143,7 @@ def publish(
         typer.Option(min=0, help="Number of seeded episodes for a policy's score; 0: none; default: 100."),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Root seed of the episodes; default: 0.")] = None,
-    onnx: Annotated[
-        bool, typer.Option("--onnx", help="Write a policy as an ONNX graph too (extra onnx).")
-    ] = False,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write it as an ONNX graph too (extra onnx).")] = False,
     private: Private = False,
     module: Modules = None,
 ) -> None:

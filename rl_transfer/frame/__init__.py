@@ -4,7 +4,14 @@ The stages that need torch (``run``, ``initial``, ``freezing``) are imported by 
 a command line that only reads a config starts at once.
 """
 
-from rl_transfer.frame.bundles import ONLY_BUNDLES, bundle_folder, copy_bundle, run_identity, source_problem
+from rl_transfer.frame.bundles import (
+    ONLY_BUNDLES,
+    bundle_folder,
+    copy_bundle,
+    run_identity,
+    source_problem,
+    write_finished,
+)
 from rl_transfer.frame.preflight import located
 from rl_transfer.frame.room import (
     MEMORY,
@@ -34,4 +41,5 @@ __all__ = [
     "run_identity",
     "silent",
     "source_problem",
+    "write_finished",
 ]

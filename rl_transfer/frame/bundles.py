@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import BinaryIO
 
 from rl_transfer.errors import BundleError, StoreError
 from rl_transfer.results import RunFolder, find_run, run_of_bundle
@@ -113,3 +114,24 @@ def copy_bundle(bundle: Path, folder: Path, digest: str) -> None:
         shutil.copyfile(bundle / name, folder / name)
     if verify_bundle(folder) != digest:
         raise BundleError(f"{bundle} was changed while it was read; publish it again")
+
+
+def write_finished(content: BinaryIO, destination: Path) -> None:
+    """Write a finished file under its name, unless something got that name in the meantime.
+
+    Args:
+        content: what it is to hold.
+        destination: must not exist; its folder may be missing.
+
+    Raises:
+        BundleError: it exists, or cannot be written.
+    """
+    try:
+        if not destination.parent.is_dir():
+            destination.parent.mkdir(parents=True)
+        with destination.open("xb") as copy:
+            shutil.copyfileobj(content, copy)
+    except OSError as error:
+        raise BundleError(
+            f"{destination} cannot be written ({error.filename}: {error.strerror}); choose another place"
+        ) from None

@@ -265,6 +265,20 @@ class Room(Protocol[RunT, SuiteT]):
             RLTransferError: it cannot be read, or no graph of it is written.
         """
 
+    def export_graph(self, argument: str, destination: Path) -> str:
+        """Write a policy or classifier as an ONNX graph, if that gives what it gives.
+
+        Args:
+            argument: bundle, run folder, or an address of a run.
+            destination: the file to write, ending in ``.onnx``; it must not exist.
+
+        Returns:
+            How closely they agree, and on how much: a phrase that follows *it*.
+
+        Raises:
+            RLTransferError: it cannot be read, or no graph of it is written.
+        """
+
     def score_sources(
         self, arguments: Sequence[str], request: ScoringRequest, say: Say = silent
     ) -> Sequence[SourceScores]:

@@ -18,6 +18,7 @@ from rl_transfer.image.data.sets import open_images
 from rl_transfer.image.keras_network import build_classifier as build_keras_classifier
 from rl_transfer.image.keras_network import load_pretrained as load_pretrained_keras
 from rl_transfer.image.pictures import prediction_grid
+from rl_transfer.image.pixels import pixel_input
 from rl_transfer.image.plain import plain_loading
 from rl_transfer.image.preprocessing import ImagePreprocessing
 from rl_transfer.image.weights import load_pretrained
@@ -36,7 +37,7 @@ from rl_transfer.spec.image_model import (
 from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.spec.optimization import SupervisedTraining
 from rl_transfer.spec.supervised import PretrainedWeights, SupervisedRun, SupervisedSuite
-from rl_transfer.supervised.classifier import Augmentation, Classifier, Network, Preprocessing
+from rl_transfer.supervised.classifier import Augmentation, Classifier, GraphInput, Network, Preprocessing
 from rl_transfer.supervised.data import LabelledSet, OpenedData
 from rl_transfer.supervised.figures import confusion_matrix, save_png
 from rl_transfer.supervised.kind import DataKind, narrowed
@@ -139,6 +140,14 @@ class ImageKind(DataKind):
             network: as its bundle describes it.
         """
         return plain_loading(network) or super().elsewhere(network)
+
+    def graph_input(self, network: Network) -> GraphInput:
+        """Pixels of prepared pictures.
+
+        Args:
+            network: as its bundle describes it.
+        """
+        return pixel_input(narrowed(network.classifier.preprocessing, ImagePreprocessing))
 
     def augmentation(self, training: SupervisedTraining, preprocessing: Preprocessing) -> Augmentation | None:
         """Random crops, flips, turns, shifts, brightness and contrast, where any is asked for.

@@ -81,7 +81,7 @@ class ClassifierCard(RunCard):
 def _header(card: ClassifierCard) -> dict[str, Json]:
     found_of = card.classifier
     tags: list[Json] = [*([found_of.task] if found_of.task else []), "rl-transfer", "safetensors"]
-    tags += ["transfer-learning"] * card.is_transfer
+    tags += ["onnx"] * (found_of.graph is not None) + ["transfer-learning"] * card.is_transfer
     found: dict[str, Json] = {"library_name": "rl-transfer", "tags": tags}
     if found_of.task:
         found["pipeline_tag"] = found_of.task
@@ -285,3 +285,6 @@ def _loading(card: ClassifierCard) -> Iterator[str]:
     yield of.elsewhere.text
     if of.elsewhere.lines:
         yield code("python", *of.elsewhere.lines)
+    if of.graph is not None:
+        yield of.graph.text
+        yield code("python", *of.graph.lines)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import Locator, MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from rl_transfer.analysis import words
@@ -22,8 +22,12 @@ _MOST_COLUMNS = 2
 """Of panels; those of more sources stand in several lines."""
 _MOST_SEEDED = 3
 """With more sources than this panels have no lines of single seeds."""
-_MOST_VALUED = 12
-"""With more sources than this the values stand in the opened cells alone: the page is to stay small."""
+_MOST_WIDE = 12
+"""With more sources than this panels are small: an overview on one page. Values and differences stand in the
+opened cells alone then."""
+_SMALL_COLUMNS = 6
+_MARGIN = 0.05
+"""Matplotlib's own, beside the first and the last step."""
 _MOST_STRIPS = 24
 """Evaluations whose values the page shows where somebody points."""
 
@@ -43,45 +47,59 @@ def learning_curves(matrix: Matrix, target: str) -> Figure:
         A figure with steps on the horizontal axis and the measure on the vertical one.
     """
     sources: list[str | None] = [*matrix.sources] or [None]
+    arms = {
+        source: [cell for cell in matrix.select(target=target) if cell.source in (None, source)]
+        for source in sources
+    }
     styles = looks(matrix)
     with drawing():
-        differing = any(cell.parting for cell in matrix.select(target=target))
-        rows = (2.7, 1.4) if differing else (3.0,)
-        columns = min(_MOST_COLUMNS, len(sources))
+        small = len(sources) > _MOST_WIDE
+        differing = not small and any(cell.parting for cell in matrix.select(target=target))
+        rows = (2.7, 1.4) if differing else (1.6,) if small else (3.0,)
+        columns = _SMALL_COLUMNS if small else min(_MOST_COLUMNS, len(sources))
         lines = math.ceil(len(sources) / columns)
-        size = (1.2 + 5.6 * columns, 1.3 + lines * sum(rows) + _legend_height(len(styles)))
+        width = 1.2 + (2.0 if small else 5.6) * columns
+        size = (width, 1.3 + lines * sum(rows) + _legend_height(len(styles)))
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(
             lines * len(rows), columns, squeeze=False, sharex=True, height_ratios=rows * lines
         )
         panels, *below = (_side_by_side(grid[row :: len(rows)], len(sources)) for row in range(len(rows)))
+        # Limits come first: panels that share an axis would be fitted to each of the others again and again.
+        _fit_steps(panels[0], matrix, target)
+        _fit_heights(panels[0], matrix, target)
+        if below:
+            _fit_differences(below[0][0], [*arms.values()])
         for axes, source in zip(panels, sources, strict=True):
-            cells = [cell for cell in matrix.select(target=target) if cell.source in (None, source)]
-            _curves(axes, cells, styles, each_seed=len(sources) <= _MOST_SEEDED)
-            if len(sources) <= _MOST_VALUED:
+            cells = arms[source]
+            _curves(axes, cells, styles, each_seed=len(sources) <= _MOST_SEEDED, small=small)
+            if not small:
                 _values(axes, cells, matrix)
             _levels(axes, matrix, target, named=axes is panels[min(columns, len(sources)) - 1])
-            missing = [
+            missing = "; ".join(
                 f"{cell.strategy}: {len(cell.finished)} of {len(cell.seeds)} runs"
                 for cell in cells
                 if cell.finished != cell.seeds
-            ]
-            axes.set_title("; ".join(missing), loc="right", fontsize=7.5, color=MUTED, weight="normal")
-            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-            if len(sources) > 1:
-                axes.set_title(f"from {source}", loc="left")
-        for axes, source in zip(below[0] if below else [], sources, strict=False):
-            _differences(
-                axes, [c for c in matrix.select(target=target) if c.source in (None, source)], styles
             )
+            missing = "runs missing" if missing and small else missing
+            axes.set_title(missing, loc="right", fontsize=6.5 if small else 7.5, color=MUTED, weight="normal")
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+            if small:
+                axes.xaxis.set_major_locator(MaxNLocator(3))
+                axes.tick_params(labelsize=7.5)
+            if len(sources) > 1:
+                name = short_lines(str(source), 22).split("\n")[0] if small else source
+                axes.set_title(f"from {name}", loc="left", fontsize=8 if small else None)
+        for axes, source in zip(below[0] if below else [], sources, strict=False):
+            _differences(axes, arms[source], styles)
         for axes in (below or [panels])[0][-columns:]:
             axes.set_xlabel(matrix.unit)
             axes.tick_params(labelbottom=True)
         panels[0].set_ylabel(matrix.measure)
-        _fit_heights(panels, matrix, target)
         share = f"{matrix.settings.confidence:.0%}"
         thin = "; thin: each seed" if len(sources) <= _MOST_SEEDED else ""
-        title = f"{target}: mean over seeds, {share} interval at each step{thin}"
+        where = f"; differences to {matrix.baseline}: in every cell's details" if small else ""
+        title = f"{target}: mean over seeds, {share} interval at each step{thin}{where}"
         titled(figure, title)
         if below:
             below[0][0].set_ylabel(f"over {matrix.baseline}")
@@ -117,7 +135,9 @@ def _legend_height(entries: int) -> float:
     return 0.17 * max(0, math.ceil(entries / 3) - 3)
 
 
-def _curves(axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look], *, each_seed: bool) -> None:
+def _curves(
+    axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look], *, each_seed: bool, small: bool
+) -> None:
     """Means with intervals, cut off at what is possible; thin lines are the seeds."""
     for place, cell in enumerate(cells):
         if cell.band is None:
@@ -129,9 +149,9 @@ def _curves(axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look], *, ea
             color=look.colour,
             linestyle=look.line,
             marker=look.marker,
-            markersize=4.5,
+            markersize=2.5 if small else 4.5,
             markevery=(place % 2, 2) if len(cell.band.steps) > 8 else 1,
-            linewidth=1.9,
+            linewidth=1.2 if small else 1.9,
             label=f"{cell.strategy}{KIND_NOTES[cell.kind]}",
             zorder=3,
         )
@@ -177,7 +197,6 @@ def _differences(axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look]) 
     Blue where it is a gain and orange where it is a loss, as in the matrix.
     """
     axes.axhline(0, color="black", linewidth=0.9, zorder=1)
-    shown, edges = [0.0], [0.0]
     for cell in cells:
         if cell.parting is None:
             continue
@@ -189,13 +208,21 @@ def _differences(axes: Axes, cells: Sequence[Cell], styles: Mapping[str, Look]) 
         for colour, part in ((GAIN, np.maximum(band.parted, 0)), (LOSS, np.minimum(band.parted, 0))):
             if np.any(part):
                 axes.fill_between(band.steps, 0, part, color=colour, alpha=0.35, linewidth=0, zorder=2.5)
-        shown += band.mean.tolist()
-        edges += [*band.low.tolist(), *band.high.tolist()]
-    room = 0.4 * (max(shown) - min(shown) or 1.0)
-    bottom, top = max(min(edges), min(shown) - room), min(max(edges), max(shown) + room)
-    low, high = axes.get_ylim() if axes.get_autoscaley_on() is False else (bottom, top)
-    margin = 0.03 * (top - bottom or 1.0)
-    axes.set_ylim(min(low, bottom - margin), max(high, top + margin))
+
+
+def _fit_differences(axes: Axes, panels: Iterable[Sequence[Cell]]) -> None:
+    """Show all differences; bands may leave the panel rather than flatten it."""
+    lows, highs = [], []
+    for cells in panels:
+        bands = [cell.parting for cell in cells if cell.parting is not None]
+        shown = [0.0, *(value for band in bands for value in band.mean.tolist())]
+        edges = [0.0, *(value for band in bands for each in (band.low, band.high) for value in each.tolist())]
+        room = 0.4 * (max(shown) - min(shown) or 1.0)
+        bottom, top = max(min(edges), min(shown) - room), min(max(edges), max(shown) + room)
+        margin = 0.03 * (top - bottom or 1.0)
+        lows.append(bottom - margin)
+        highs.append(top + margin)
+    axes.set_ylim(min(lows), max(highs))
 
 
 def levels(matrix: Matrix, target: str) -> list[tuple[float, str]]:
@@ -225,7 +252,19 @@ def _levels(axes: Axes, matrix: Matrix, target: str, *, named: bool) -> None:
             )  # fmt: skip
 
 
-def _fit_heights(panels: Sequence[Axes], matrix: Matrix, target: str) -> None:
+def _fit_steps(axes: Axes, matrix: Matrix, target: str) -> None:
+    """As matplotlib fits its axes by itself."""
+    steps = [cell.band.steps for cell in matrix.select(target=target) if cell.band is not None]
+    if not steps:
+        return
+    ends = np.concatenate(steps)
+    locator: Locator = axes.xaxis.get_major_locator()
+    low, high = locator.nonsingular(float(ends.min()), float(ends.max()))
+    margin = _MARGIN * (high - low)
+    axes.set_xlim(low - margin, high + margin)
+
+
+def _fit_heights(axes: Axes, matrix: Matrix, target: str) -> None:
     """Show all means; the intervals of a few scattered seeds may leave the panel rather than flatten it."""
     bands = [cell.band for cell in matrix.select(target=target) if cell.band is not None]
     scale = matrix.targets[target].scale
@@ -240,7 +279,7 @@ def _fit_heights(panels: Sequence[Axes], matrix: Matrix, target: str) -> None:
     bottom = max(min(low, float(edges.min())), low - room, min(least, low))
     top = min(max(high, float(edges.max())), high + room, max(greatest, high))
     margin = 0.03 * (top - bottom or 1.0)
-    panels[0].set_ylim(bottom - margin, top + margin)
+    axes.set_ylim(bottom - margin, top + margin)
 
 
 def jump_start(matrix: Matrix) -> Figure:

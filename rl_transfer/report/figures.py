@@ -16,6 +16,7 @@ from rl_transfer.report.heatmap import heatmap
 from rl_transfer.report.inside import inside_figure, shown
 from rl_transfer.report.ranking_view import ranking_figure
 from rl_transfer.report.sensitivity import sensitivity
+from rl_transfer.report.tiles import crowded, jump_start_tiles, tile_map
 
 HEATMAP = "heatmap"
 """File stem of the transfer matrix."""
@@ -36,12 +37,13 @@ def all_figures(matrix: Matrix) -> Iterator[tuple[str, Figure]]:
     Yields:
         One figure at a time, which nobody has drawn yet: those of many targets take much memory.
     """
-    yield HEATMAP, heatmap(matrix)
+    large = crowded(matrix)
+    yield HEATMAP, (tile_map if large else heatmap)(matrix)
     for target in matrix.targets:
         yield curve_name(target), learning_curves(matrix, target)
     for axis in matrix.severity_axes:
         yield dose_name(axis), dose_response(matrix, axis)
-    yield "jump-start", jump_start(matrix)
+    yield "jump-start", (jump_start_tiles if large else jump_start)(matrix)
     profile = profiles(matrix)
     if profile is not None:
         yield "profiles", profile

@@ -26,6 +26,8 @@ from rl_transfer.results import Labels
 Row = tuple[str, str | None]
 """(strategy, source)."""
 
+Colour = tuple[float, float, float, float]
+
 CHECKPOINT = "†"
 """Beside the symbol of a verdict that holds for its checkpoints and not for their source task."""
 _MOST = 5.0
@@ -33,9 +35,9 @@ _MOST = 5.0
 _LINEAR = 0.5
 """Up to about here colours go in proportion, beyond it with the logarithm."""
 _TICKS = (0.25, 0.5, 1, 2, 5)
-_DARK = 0.26
+DARK = 0.26
 """So far from the middle of the colours text is pale."""
-_BLANK = "#f0f0f0"
+BLANK = "#f0f0f0"
 _VEIL = "#fefefe"
 """Behind the text of hatched cells; like the middle of the colours, no white that a dark page turns round."""
 GAIN_COLOURS = LinearSegmentedColormap.from_list(
@@ -62,16 +64,16 @@ def heatmap(matrix: Matrix) -> Figure:
     Returns:
         A figure whose size grows with the matrix.
     """
-    rows, targets = _rows(matrix), [*matrix.targets]
+    rows, targets = rows_of(matrix), [*matrix.targets]
     wide = len(targets) > 5
     shape = (2, 1) if wide else (1, 2)
-    label = 0.085 * max((len(_row_label(row, matrix)) for row in rows), default=10)
+    label = 0.085 * max((len(row_label(row, matrix)) for row in rows), default=10)
     panel = (1.42 * max(1, len(targets)), 0.62 * max(1, len(rows)))
     size = (label + panel[0] * shape[1] + 0.9, panel[1] * shape[0] + 1.9 * shape[0] + 0.3)
     with drawing():
         figure = Figure(figsize=(max(6.4, size[0]), size[1]), layout="constrained")
         panels = figure.subplots(*shape, squeeze=False, sharey=not wide).ravel()
-        limits = _limits(matrix)
+        limits = limits_of(matrix)
         for axes, metric in zip(panels, JUDGED, strict=True):
             _panel(axes, metric, matrix, rows, targets, limits)
         for axes in panels if wide else panels[:1]:
@@ -79,32 +81,47 @@ def heatmap(matrix: Matrix) -> Figure:
         figure.suptitle(
             f"{matrix.name}: transfer against {matrix.baseline}, {words.at_budgets(matrix)}", fontsize=11.5
         )
-        figure.supxlabel(_legend(matrix), fontsize=8, color=INK)
-        _colour_bar(figure, [*panels], matrix, limits)
+        figure.supxlabel(legend_of(matrix), fontsize=8, color=INK)
+        colour_bar(figure, [*panels], matrix, limits)
     return figure
 
 
-def _legend(matrix: Matrix) -> str:
-    """What the symbols mean; those of failed and unfinished runs where there are any."""
+def legend_of(matrix: Matrix) -> str:
+    """What the symbols mean; those of failed and unfinished runs where there are any.
+
+    Args:
+        matrix: a finished analysis.
+    """
     entries = [entry for cell in matrix.cells for entry in cell.comparisons.values()]
     blocked = dict.fromkeys(f"{e.symbol} {e.outcome}\u2003" for e in entries if e.obstacle is not None)
-    few = f"{CHECKPOINT} this checkpoint\u2003" if any(map(_of_checkpoint, entries)) else ""
+    few = f"{CHECKPOINT} this checkpoint\u2003" if any(map(of_checkpoint, entries)) else ""
     return f"{''.join(blocked)}{few}{_LEGEND}"
 
 
-def _rows(matrix: Matrix) -> list[Row]:
+def rows_of(matrix: Matrix) -> list[Row]:
+    """Arms that are compared with the from-scratch one, in order.
+
+    Args:
+        matrix: a finished analysis.
+    """
     shown = [cell for cell in matrix.cells if cell.kind != "baseline"]
     return list(dict.fromkeys((cell.strategy, cell.source) for cell in shown))
 
 
-def _row_label(row: Row, matrix: Matrix) -> str:
+def row_label(row: Row, matrix: Matrix) -> str:
+    """What stands beside a row.
+
+    Args:
+        row: an arm.
+        matrix: that it is in.
+    """
     strategy, source = row
     name = words.arm_label(strategy, source, matrix)
     return f"{name} (control)" if matrix.strategies[strategy].control else name
 
 
 def _row_labels(axes: Axes, rows: Sequence[Row], matrix: Matrix) -> None:
-    axes.set_yticks(_positions(rows, matrix), [_row_label(row, matrix) for row in rows])
+    axes.set_yticks(_positions(rows, matrix), [row_label(row, matrix) for row in rows])
     for text, row in zip(axes.get_yticklabels(), rows, strict=True):
         if matrix.strategies[row[0]].control:
             text.set_color(MUTED)
@@ -116,10 +133,13 @@ def _positions(rows: Sequence[Row], matrix: Matrix) -> list[float]:
     return [index + (gap if matrix.strategies[row[0]].control else 0.0) for index, row in enumerate(rows)]
 
 
-def _limits(matrix: Matrix) -> dict[str, float]:
+def limits_of(matrix: Matrix) -> dict[str, float]:
     """Target → where its colours saturate, in the unit that its gains are judged in.
 
     Scores share the largest gain, but within 0.25 … 5; raw values cannot be compared between targets.
+
+    Args:
+        matrix: a finished analysis.
     """
     raw = {name for name, info in matrix.targets.items() if info.scale.is_raw}
     found: dict[str, float] = {}
@@ -132,7 +152,13 @@ def _limits(matrix: Matrix) -> dict[str, float]:
     return {name: (found.get(name) or 1.0) if name in raw else shared for name in matrix.targets}
 
 
-def _norm(limit: float, *, raw: bool) -> AsinhNorm:
+def norm_of(limit: float, *, raw: bool) -> AsinhNorm:
+    """The scale of colours, from −limit to limit.
+
+    Args:
+        limit: where colours saturate.
+        raw: whether gains have the measure's unit; then the share of the limit counts.
+    """
     return AsinhNorm(_LINEAR * limit if raw else _LINEAR, -limit, limit)
 
 
@@ -174,13 +200,12 @@ def _target_label(name: str, matrix: Matrix) -> str:
 
 def _cell(axes: Axes, x: float, y: float, cell: Cell, metric: Judged, limit: float, matrix: Matrix) -> None:
     entry, labels = cell.comparisons[metric], matrix.labels
-    norm = _norm(limit, raw=matrix.targets[cell.target].scale.is_raw)
+    norm = norm_of(limit, raw=matrix.targets[cell.target].scale.is_raw)
     coloured = math.isfinite(entry.gain.point)
-    face = GAIN_COLOURS(norm(entry.gain.point)) if coloured else to_rgba(_BLANK)
+    face = GAIN_COLOURS(norm(entry.gain.point)) if coloured else to_rgba(BLANK)
     unsure = entry.verdict is Verdict.INCONCLUSIVE
     if unsure and coloured:
-        red, green, blue, alpha = face
-        face = (0.45 * red + 0.55, 0.45 * green + 0.55, 0.45 * blue + 0.55, alpha)
+        face = pale(face)
     box = Rectangle(
         (x - 0.48, y - 0.46),
         0.96,
@@ -190,13 +215,10 @@ def _cell(axes: Axes, x: float, y: float, cell: Cell, metric: Judged, limit: flo
         hatch="////" if unsure else None,
         linewidth=0.7,
     )
-    arm = words.arm_label(cell.strategy, cell.source, matrix)
-    noted(
-        box, f"{arm} on {cell.target}, {METRICS[metric].claim}: {entry.outcome}, {words.gain(entry, labels)}"
-    )
+    noted(box, said_of(cell, metric, matrix))
     linked(box, cell_anchor(cell, matrix))
     axes.add_patch(box)
-    dark = coloured and abs(float(norm(entry.gain.point)) - 0.5) > _DARK
+    dark = coloured and abs(float(norm(entry.gain.point)) - 0.5) > DARK
     ink = ON_STRONG if dark and not unsure else ON_PALE
     veil = {"facecolor": _VEIL, "alpha": 0.8, "edgecolor": "none", "pad": 1.2} if unsure else None
     first, second = _texts(cell, entry, labels)
@@ -206,13 +228,36 @@ def _cell(axes: Axes, x: float, y: float, cell: Cell, metric: Judged, limit: flo
         axes.text(x + 0.43, y - 0.28, "!", ha="right", va="center", color=ink, weight="bold", fontsize=8)
 
 
+def said_of(cell: Cell, metric: Judged, matrix: Matrix) -> str:
+    """Arm, target, verdict and gain of a cell, for whoever points at it.
+
+    Args:
+        cell: with that metric.
+        metric: judged.
+        matrix: that the cell is in.
+    """
+    entry, arm = cell.comparisons[metric], words.arm_label(cell.strategy, cell.source, matrix)
+    gain = words.gain(entry, matrix.labels)
+    return f"{arm} on {cell.target}, {METRICS[metric].claim}: {entry.outcome}, {gain}"
+
+
+def pale(colour: Colour) -> Colour:
+    """What an inconclusive cell has of the colour of its gain.
+
+    Args:
+        colour: red, green, blue and alpha, each 0 … 1.
+    """
+    red, green, blue, alpha = colour
+    return 0.45 * red + 0.55, 0.45 * green + 0.55, 0.45 * blue + 0.55, alpha
+
+
 def _texts(cell: Cell, entry: Comparison, labels: Labels) -> tuple[str, str]:
     gain = entry.raw if entry.shown_raw else entry.gain
     digits = words.digits(labels, "measure" if entry.shown_raw else "score")
     point, low, high = (_signed(value, digits) for value in (gain.point, gain.low, gain.high))
     doubt = "*" if entry.doubted else ""
     apart = " r" if entry.shown_raw and entry.unit == "score" else ""
-    first = f"{entry.symbol}{CHECKPOINT if _of_checkpoint(entry) else ''} {point}{apart}{doubt}"
+    first = f"{entry.symbol}{CHECKPOINT if of_checkpoint(entry) else ''} {point}{apart}{doubt}"
     if entry.obstacle is not None:
         short = len(cell.finished) < len(cell.seeds)
         runs = f", {len(cell.finished)} of {len(cell.seeds)} runs" if short else ""
@@ -224,8 +269,12 @@ def _texts(cell: Cell, entry: Comparison, labels: Labels) -> tuple[str, str]:
     return first, f"[{low}, {high}]"
 
 
-def _of_checkpoint(entry: Comparison) -> bool:
-    """Whether its verdict speaks of few checkpoints instead of their source task."""
+def of_checkpoint(entry: Comparison) -> bool:
+    """Whether its verdict speaks of few checkpoints instead of their source task.
+
+    Args:
+        entry: of a cell.
+    """
     return entry.verdict is not Verdict.INCONCLUSIVE and entry.fed is not None and bool(entry.fed.mark)
 
 
@@ -233,7 +282,15 @@ def _signed(value: float, digits: int) -> str:
     return words.number(value, signed=True, digits=digits).replace("-", "−")
 
 
-def _colour_bar(figure: Figure, panels: Sequence[Axes], matrix: Matrix, limits: Mapping[str, float]) -> None:
+def colour_bar(figure: Figure, panels: Sequence[Axes], matrix: Matrix, limits: Mapping[str, float]) -> None:
+    """What the colours mean, right of all panels.
+
+    Args:
+        figure: that has the panels.
+        panels: the axes.
+        matrix: a finished analysis.
+        limits: target → where its colours saturate.
+    """
     raw = [name for name, info in matrix.targets.items() if info.scale.is_raw]
     scores = [limits[name] for name in matrix.targets if name not in raw]
     limit = scores[0] if scores else 1.0
@@ -246,7 +303,7 @@ def _colour_bar(figure: Figure, panels: Sequence[Axes], matrix: Matrix, limits: 
     beyond = any(gain > limit for gain in gains)
     aspect = 5.5 * figure.get_figheight()  # the same width in inches whatever the height
     bar = figure.colorbar(
-        ScalarMappable(_norm(limit, raw=not scores), GAIN_COLOURS),
+        ScalarMappable(norm_of(limit, raw=not scores), GAIN_COLOURS),
         ax=list(panels), shrink=0.7, aspect=aspect, pad=0.015, extend="both" if beyond else "neither",
     )  # fmt: skip
     share = "gain as a share of the target's largest"

@@ -28,6 +28,7 @@ from rl_transfer.report.packing import listed, packable
 from rl_transfer.report.ranking_view import ranking_section
 from rl_transfer.report.selection_view import selection_section
 from rl_transfer.report.style import themed
+from rl_transfer.report.tiles import crowded
 from rl_transfer.report.tuning_section import tuning_section
 from rl_transfer.report.verdict_view import facets, filtered, small_spans, verdict_table
 from rl_transfer.wording import counted, in_words
@@ -115,6 +116,7 @@ def _opening(matrix: Matrix, running: bool) -> Html:
 def _results(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
     curves = [_figure(drawings, curve_name(name), f"Learning curves on {name}.") for name in matrix.targets]
     wide = " wide" if len(matrix.sources) > 1 else ""
+    large = crowded(matrix)
     parts = [
         tag("h2", "Verdicts"),
         verdict_table(matrix),
@@ -124,7 +126,13 @@ def _results(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
             class_="muted",
         ),
         items(small_spans(matrix), class_="muted"),
-        _figure(drawings, "heatmap", "The transfer matrix: gain, interval and verdict of every cell."),
+        _figure(
+            drawings,
+            "heatmap",
+            "The transfer matrix: gain and verdict of every cell. Tiles say their numbers and lead to cells."
+            if large
+            else "The transfer matrix: gain, interval and verdict of every cell.",
+        ),
         tag("h2", "Learning curves"),
         tag("div", joined(curves), class_=f"grid{wide}"),
         _dose_responses(matrix, drawings),
@@ -132,7 +140,9 @@ def _results(matrix: Matrix, drawings: Mapping[str, str]) -> Html:
         _figure(
             drawings,
             "jump-start",
-            f"Means with intervals; open circles are seeds, the dashed line is {matrix.labels.zero}.",
+            f"Means over that of {matrix.baseline}. Tiles say their intervals and lead to cells."
+            if large
+            else f"Means with intervals; open circles are seeds, the dashed line is {matrix.labels.zero}.",
         ),
         tag("h2", "Over the whole matrix"),
         tag(

@@ -98,6 +98,7 @@ class PublishedClassifier(Published):
         seen: of how many items the bundle says that it, or its source, was trained on them; None: it does
             not say.
         elsewhere: what of it other libraries load.
+        graph: how ONNX Runtime runs it; None: no graph was asked for.
     """
 
     kind: str
@@ -113,6 +114,7 @@ class PublishedClassifier(Published):
     score: float | None
     seen: int | None
     elsewhere: PlainLoading
+    graph: PlainLoading | None
 
     @property
     def data_name(self) -> str:

@@ -31,6 +31,7 @@ from rl_transfer.rl.environments.evaluate import Episodes, Evaluator, SinglePlay
 from rl_transfer.rl.environments.portraits import portray
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.normalization import PREFIX
+from rl_transfer.rl.policies.onnx_graph import export_onnx
 from rl_transfer.rl.publishing import publish_policy
 from rl_transfer.rl.scores.run import execute_scoring
 from rl_transfer.rl.scores.score import check_steps
@@ -170,6 +171,10 @@ class RLRoom:
     def publish(self, argument: str, folder: Path, onnx: bool) -> PublishedPolicy:
         """Write a policy for this package and for SB3; see :meth:`rl_transfer.frame.Room.publish`."""
         return publish_policy(argument, folder, onnx)
+
+    def export_graph(self, argument: str, destination: Path) -> str:
+        """A policy as an ONNX graph; see :meth:`rl_transfer.frame.Room.export_graph`."""
+        return str(export_onnx(Path(argument), destination))
 
     def score_sources(
         self, arguments: Sequence[str], request: ScoringRequest, say: Say = silent

@@ -109,8 +109,8 @@ def numbers_at_most(limit: float, why: str) -> AfterValidator:
         A validator for ``Annotated``.
     """
 
-    def check(arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        inner: list[tuple[str, JsonValue]] = [*arguments.items()]
+    def check(arguments: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
+        inner: list[tuple[str, JsonValue]] = [*(arguments or {}).items()]
         for key, value in inner:
             if isinstance(value, dict):
                 inner += [(f"{key}.{name}", each) for name, each in value.items()]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rl_transfer.core import PartMap
@@ -42,6 +43,25 @@ class Preprocessing(Protocol):
 
 Augmentation = Callable[[Item, np.random.Generator], Tensor]
 """A randomly changed item as the network's input, float32 of the preprocessing's ``input_shape``."""
+
+
+@dataclass(frozen=True)
+class GraphInput:
+    """How a classifier is exported as a graph, for whoever runs it without this package.
+
+    Attributes:
+        name: of the graph's input.
+        told: what the input is, and what the graph leaves to do: whole sentences.
+        first: what the graph does to a batch of raw inputs before the network sees it.
+        raw: an item as one raw input.
+        drawn: so many items at random, on which graph and network are compared.
+    """
+
+    name: str
+    told: str
+    first: nn.Module
+    raw: Callable[[Item], NDArray[np.generic]]
+    drawn: Callable[[np.random.Generator, int], Sequence[Item]]
 
 
 @dataclass(frozen=True)

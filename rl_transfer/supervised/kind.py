@@ -17,7 +17,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rl_transfer.errors import TransferError
+from rl_transfer.errors import ConfigError, TransferError
 from rl_transfer.results import library_versions
 from rl_transfer.results.published import PlainLoading
 from rl_transfer.results.versions import CLASSIFIERS
@@ -25,7 +25,7 @@ from rl_transfer.spec.base import Frozen, Json
 from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.spec.optimization import SupervisedTraining
 from rl_transfer.spec.supervised import PretrainedWeights, SupervisedRun
-from rl_transfer.supervised.classifier import Augmentation, Classifier, Network, Preprocessing
+from rl_transfer.supervised.classifier import Augmentation, Classifier, GraphInput, Network, Preprocessing
 from rl_transfer.supervised.data import LabelledSet, OpenedData, refuse_changed
 from rl_transfer.supervised.predictions import Predictions
 from rl_transfer.supervised.splits import Splits, split_data
@@ -235,6 +235,17 @@ class DataKind(ABC):
             "Without this package: `safetensors.torch.load_file` reads `tensors.safetensors`, and "
             "`bundle.json` describes the network; lines that build it elsewhere are not provided."
         )
+
+    def graph_input(self, network: Network) -> GraphInput:
+        """How a classifier becomes an ONNX graph.
+
+        Args:
+            network: as its bundle describes it.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        raise ConfigError(f"no graph can be written of {self.classifier}")
 
     def open_data(self, data: LabelledData, key: str = "data") -> OpenedData:
         """Open a data set and keep the classes that its config names.

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from rl_transfer.errors import ConfigError
 from rl_transfer.frame import ONLY_BUNDLES, bundle_folder, copy_bundle
-from rl_transfer.results.published import PublishedClassifier
+from rl_transfer.results.published import PlainLoading, PublishedClassifier
 from rl_transfer.spec.base import Json
 from rl_transfer.supervised.bundle import load_network
 from rl_transfer.supervised.classifier import Network
 from rl_transfer.supervised.kind import DataKind
 from rl_transfer.supervised.measures import trained_with
+from rl_transfer.supervised.onnx_graph import export_onnx
 from rl_transfer.supervised.seen import KEY
 from rl_transfer.wording import placeless, shortened
 
@@ -29,23 +30,38 @@ def publish_classifier(kind: DataKind, argument: str, folder: Path, onnx: bool) 
         kind: of its data.
         argument: bundle, run folder, or an address such as ``results/x:digits/fine-tune/0``.
         folder: an empty folder.
-        onnx: refused.
+        onnx: write it as an ONNX graph too.
 
     Returns:
         What was written, and of what.
 
     Raises:
-        ConfigError: a graph is asked for.
-        BundleError: there is no such bundle, or it was altered.
+        BundleError: there is no such bundle, it was altered, or no graph of it gives what it gives.
+        ConfigError: there can be no graph of such a classifier.
+        MissingExtraError: the libraries of ONNX are not installed.
     """
-    if onnx:
-        raise ConfigError(
-            f"--onnx: {argument} is {kind.classifier}, and graphs are written of policies only; leave it out"
-        )
     bundle = bundle_folder(Path(argument), hint=ONLY_BUNDLES)
     network = load_network(kind, bundle)
     copy_bundle(bundle, folder, network.digest)
-    return _described(kind, network)
+    found = _described(kind, network)
+    if not onnx:
+        return found
+    name = f"{found.name}.onnx"
+    agreed = export_onnx(kind, folder, folder / name)
+    what = f"the same classifier as an ONNX graph: {agreed}"
+    graph = PlainLoading(
+        f"Anywhere that ONNX runs. {kind.graph_input(network).told} `batch` is made of such inputs:",
+        [
+            "import json",
+            "import onnxruntime",
+            "",
+            f'session = onnxruntime.InferenceSession("{name}")',
+            "told = session.get_modelmeta().custom_metadata_map",
+            '(logits,) = session.run(["logits"], {session.get_inputs()[0].name: batch})',
+            'print([json.loads(told["rl_transfer.classes"])[i] for i in logits.argmax(axis=1)])',
+        ],
+    )
+    return replace(found, files={**found.files, name: what}, graph=graph)
 
 
 def _described(kind: DataKind, network: Network) -> PublishedClassifier:
@@ -70,6 +86,7 @@ def _described(kind: DataKind, network: Network) -> PublishedClassifier:
         score=network.score,
         seen=len(seen) if isinstance(seen, list) else None,
         elsewhere=kind.elsewhere(network),
+        graph=None,
     )
 
 

@@ -39,6 +39,7 @@ from rl_transfer.supervised.data import LabelledSet
 from rl_transfer.supervised.evaluate import measuring, predict
 from rl_transfer.supervised.kind import DataKind
 from rl_transfer.supervised.loop import choose_device
+from rl_transfer.supervised.onnx_graph import export_onnx
 from rl_transfer.supervised.predictions import Predictions, named_accuracy, per_class, speaks_of
 from rl_transfer.supervised.preflight import preflight
 from rl_transfer.supervised.publishing import publish_classifier
@@ -195,16 +196,20 @@ class SupervisedRoom:
         Args:
             argument: bundle, run folder, or an address of a run.
             folder: an empty folder.
-            onnx: refused, graphs are written of policies only.
+            onnx: write it as an ONNX graph too.
 
         Returns:
             What was written, and of what.
 
         Raises:
-            ConfigError: a graph is asked for.
-            BundleError: it cannot be read.
+            ConfigError: no graph can be written of it.
+            BundleError: it cannot be read, or no graph gives what it gives.
         """
         return publish_classifier(self.kind, argument, folder, onnx)
+
+    def export_graph(self, argument: str, destination: Path) -> str:
+        """A classifier as an ONNX graph; see :meth:`rl_transfer.frame.Room.export_graph`."""
+        return str(export_onnx(self.kind, Path(argument), destination))
 
     def score_sources(
         self, arguments: Sequence[str], request: ScoringRequest, say: Say = silent

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -51,8 +52,9 @@ class TextClassifier(nn.Module):
         ids = tokens.long()
         mask = ids != self._pad
         mask[:, 0] = True
-        length = int(mask.any(dim=0).nonzero().max()) + 1
-        ids, mask = ids[:, :length], mask[:, :length]
+        if not torch.compiler.is_compiling():  # a graph has one length
+            length = int(mask.any(dim=0).nonzero().max()) + 1
+            ids, mask = ids[:, :length], mask[:, :length]
         hidden: Tensor = self.encoder(input_ids=ids, attention_mask=mask.long())[0]
         if self._pooling == "cls":
             pooled = hidden[:, 0]

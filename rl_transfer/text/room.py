@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from rl_transfer.errors import MissingExtraError
 from rl_transfer.frame import Room
@@ -16,7 +17,7 @@ from rl_transfer.spec.base import Frozen, Json
 from rl_transfer.spec.labelled import LabelledData
 from rl_transfer.spec.supervised import PretrainedWeights, SupervisedRun, SupervisedSuite
 from rl_transfer.spec.text import TextData, TextRun, TextWeights, TransformerConfig
-from rl_transfer.supervised.classifier import Classifier, Network, Preprocessing
+from rl_transfer.supervised.classifier import Classifier, GraphInput, Network, Preprocessing
 from rl_transfer.supervised.data import LabelledSet, OpenedData
 from rl_transfer.supervised.figures import confusion_matrix, save_png
 from rl_transfer.supervised.kind import DataKind, InputNotes, ReferenceModel, narrowed
@@ -26,7 +27,7 @@ from rl_transfer.supervised.splits import Splits
 from rl_transfer.text.data import open_texts
 from rl_transfer.text.encoders import build_classifier, load_pretrained
 from rl_transfer.text.pictures import most_wrong
-from rl_transfer.text.tokens import TokenPreprocessing, library
+from rl_transfer.text.tokens import TokenPreprocessing, library, vocabulary
 
 PLAIN = (
     "import json",
@@ -145,6 +146,29 @@ class TextKind(DataKind):
             model = linear.LogisticRegression(C=10.0, max_iter=1_000).fit(words, splits.train.labels)
             accuracy = model.score(vectorizer.transform(_texts(splits.test)), splits.test.labels)
         return ReferenceModel("TF-IDF with logistic regression", float(accuracy))
+
+    def graph_input(self, network: Network) -> GraphInput:
+        """Token ids as the tokenizer gives them, filled up; the tokenizer stands in the file's metadata.
+
+        Args:
+            network: as its bundle describes it.
+        """
+        tokens = narrowed(network.classifier.preprocessing, TokenPreprocessing)
+        words = sorted(vocabulary(tokens.tokenizer))
+
+        def raw(text: str) -> NDArray[np.generic]:
+            ids: NDArray[np.int32] = tokens(text).numpy()
+            return ids
+
+        def drawn(generator: np.random.Generator, count: int) -> list[str]:
+            lengths = generator.integers(1, tokens.max_tokens + 2, count)
+            return [" ".join(generator.choice(words, length)) for length in lengths]
+
+        told = (
+            f"`tokens` is int32 [n, {tokens.max_tokens}]: the ids that the tokenizer gives (in the metadata, "
+            f"`rl_transfer.preprocessing`), cut off there or filled up with {tokens.pad}."
+        )
+        return GraphInput("tokens", told, nn.Identity(), raw, drawn)
 
     def elsewhere(self, network: Network) -> PlainLoading:
         """How transformers alone loads the encoder; it knows no such head.

@@ -17,7 +17,13 @@ from rl_transfer.analysis.arm_statistics import (
     welch_error,
     welch_interval,
 )
-from rl_transfer.analysis.special import regularised_incomplete_beta, t_cdf, t_quantile
+from rl_transfer.analysis.special import (
+    log_t_quantile,
+    log_t_quantile_of_one,
+    regularised_incomplete_beta,
+    t_cdf,
+    t_quantile,
+)
 
 RNG = np.random.default_rng
 PROBABILITIES = st.floats(1e-6, 1 - 1e-6)
@@ -54,6 +60,23 @@ def test_t_cdf_of_a_fractional_degree_is_the_integral_of_its_density():
 @given(PROBABILITIES, DEGREES)
 def test_quantile_inverts_the_distribution(p, degrees):
     assert t_cdf(t_quantile(p, degrees), degrees) == pytest.approx(p, rel=1e-8)
+
+
+@settings(max_examples=60)
+@given(PROBABILITIES.filter(lambda p: p != 0.5), DEGREES)
+def test_a_quantile_is_what_plain_bisection_finds_to_the_bit(p, degrees):
+    tail, low, high = min(p, 1 - p), -1.0, 0.0
+    while t_cdf(low, degrees) > tail:
+        low *= 2
+    while high - low > 1e-13 * -low:
+        middle = (low + high) / 2
+        low, high = (low, middle) if t_cdf(middle, degrees) > tail else (middle, high)
+    assert t_quantile(p, degrees) == math.copysign((low + high) / 2, p - 0.5)
+
+
+@given(st.floats(0, 1))
+def test_quantiles_of_one_number_are_those_of_many_to_the_bit(inverse):
+    assert log_t_quantile_of_one(0.975)(inverse) == log_t_quantile(0.975)(np.array([inverse]))[0]
 
 
 def test_incomplete_beta_of_whole_shapes_is_a_polynomial():

@@ -134,10 +134,20 @@ def test_wild_intervals_do_not_flatten_the_curves():
     assert -50 < low < 0 < 100 < high < 150
 
 
-def test_with_many_sources_the_values_stand_in_the_cells_alone(four_verdicts, monkeypatch):
-    assert 'class="note"' in svg(learning_curves(four_verdicts, "task"), "c")
-    monkeypatch.setattr(curves_module, "_MOST_VALUED", 0)
-    assert 'class="note"' not in svg(learning_curves(four_verdicts, "task"), "c")
+def test_with_many_sources_panels_are_small_and_the_cells_alone_have_values_and_differences(
+    four_verdicts, monkeypatch
+):
+    figure = learning_curves(four_verdicts, "task")
+    assert any("difference, " in axes.get_title(loc="left") for axes in figure.axes)
+    assert 'class="note"' in svg(figure, "c")
+    monkeypatch.setattr(curves_module, "_MOST_WIDE", 0)
+    small = learning_curves(four_verdicts, "task")
+    shown = [axes for axes in small.axes if axes.get_visible()]
+    assert len(shown) == 1
+    assert shown[0].get_legend_handles_labels()[1] == figure.axes[0].get_legend_handles_labels()[1]
+    assert shown[0].get_ylim() == figure.axes[0].get_ylim()
+    assert "differences to scratch: in every cell's details" in small.texts[0].get_text()
+    assert 'class="note"' not in svg(small, "c")
 
 
 def test_long_names_of_targets_stay_within_their_panels(tmp_path):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
-from typing import BinaryIO
 
 import gymnasium as gym
 import torch
@@ -18,6 +16,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 from rl_transfer.core import isolated
 from rl_transfer.errors import BundleError
+from rl_transfer.frame import write_finished
 from rl_transfer.rl import sb3_seams
 from rl_transfer.rl.environments.spaces import Space
 from rl_transfer.rl.policies.algorithms import build_model
@@ -82,27 +81,6 @@ def _refuse(destination: Path, files: dict[str, Path]) -> None:
     for path in files.values():
         if path.exists() or path.is_symlink():
             raise BundleError(f"{path} exists already and is not overwritten; choose another folder")
-
-
-def write_finished(content: BinaryIO, destination: Path) -> None:
-    """Write a finished file under its name, unless something got that name in the meantime.
-
-    Args:
-        content: what it is to hold.
-        destination: must not exist; its folder may be missing.
-
-    Raises:
-        BundleError: it exists, or cannot be written.
-    """
-    try:
-        if not destination.parent.is_dir():
-            destination.parent.mkdir(parents=True)
-        with destination.open("xb") as copy:
-            shutil.copyfileobj(content, copy)
-    except OSError as error:
-        raise BundleError(
-            f"{destination} cannot be written ({error.filename}: {error.strerror}); choose another place"
-        ) from None
 
 
 def _model(policy: Policy) -> BaseAlgorithm:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import io
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,16 +16,14 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from rl_transfer.core import isolated
-from rl_transfer.errors import BundleError, MissingExtraError
+from rl_transfer.errors import BundleError
+from rl_transfer.frame import write_finished
+from rl_transfer.frame.onnx_files import check_destination, graph_of, run_graph
 from rl_transfer.rl.environments.evaluate import SinglePlayers, random_act
 from rl_transfer.rl.environments.spaces import Array, Observation, Space
 from rl_transfer.rl.policies.bundle import Policy, load_policy
-from rl_transfer.rl.policies.export import write_finished
 from rl_transfer.rl.policies.normalization import EPSILON
 from rl_transfer.seeding import integer_seeds
-
-if TYPE_CHECKING:
-    from onnx import FunctionProto, GraphProto
 
 BEYOND = 64
 """The most observations that are moved beyond the clipping of a normaliser."""
@@ -38,9 +32,6 @@ EPISODES, STEPS = 8, 256
 TOLERANCE = 1e-5
 """Of a continuous action, as a share of its range; float32 rounds to 10⁻⁷, a convolution's sums to 10⁻⁶."""
 INPUT, OUTPUT = "observation", "action"
-_UNEXPORTABLE = (
-    RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError, NotImplementedError,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,11 +70,7 @@ def export_onnx(bundle: Path, destination: Path) -> OnnxAgreement:
         BundleError: the policy cannot be read, torch has no graph of it, or the graph acts otherwise.
         EnvironmentSpecError: its environment cannot be built.
     """
-    _libraries()
-    if destination.suffix != ".onnx":
-        raise BundleError(f"{destination} must end in .onnx")
-    if destination.exists() or destination.is_symlink():
-        raise BundleError(f"{destination} exists already and is not overwritten; choose another name")
+    check_destination(destination)
     with isolated(seed=0):
         policy = load_policy(bundle)
         space, batch = _met(policy)
@@ -91,15 +78,6 @@ def export_onnx(bundle: Path, destination: Path) -> OnnxAgreement:
         found = _compared(policy, content, batch)
     write_finished(io.BytesIO(content), destination)
     return found
-
-
-def _libraries() -> list[ModuleType]:
-    try:
-        return [importlib.import_module(name) for name in ("onnx", "onnxscript", "onnxruntime")]
-    except ImportError:
-        raise MissingExtraError(
-            "ONNX needs onnx, onnxscript and onnxruntime: pip install 'rl-transfer[onnx]'"
-        ) from None
 
 
 def _met(policy: Policy) -> tuple[Space, dict[str, Array]]:
@@ -163,8 +141,8 @@ class _Deployed(nn.Module):
             self.register_buffer("low", torch.from_numpy(space.low))
             self.register_buffer("high", torch.from_numpy(space.high))
 
-    def forward(self, *observations: Tensor) -> Tensor:
-        seen = {key: self._seen(index, observations[index]) for index, key in enumerate(self.keys)}
+    def forward(self, *inputs: Tensor) -> Tensor:
+        seen = {key: self._seen(index, inputs[index]) for index, key in enumerate(self.keys)}
         given = seen.get("", seen)
         space = self.policy.action_space
         action = self._act(given).reshape((-1, *(space.shape or ())))
@@ -196,38 +174,11 @@ def _member(space: Space, key: str) -> Space:
 def _graph_bytes(policy: Policy, space: Space, batch: Mapping[str, Array]) -> bytes:
     keys = [*batch]
     raw = {key: tuple(_member(space, key).shape or ()) for key in keys}
-    example = tuple(torch.from_numpy(np.ascontiguousarray(batch[key][:3])) for key in keys)
-    rows = torch.export.Dim("batch")
-    try:
-        with warnings.catch_warnings(), _unchecked_distributions():
-            warnings.simplefilter("ignore")
-            program = torch.onnx.export(
-                _Deployed(policy, keys, raw).eval(),
-                example,
-                dynamo=True,
-                input_names=[key or INPUT for key in keys],
-                output_names=[OUTPUT],
-                dynamic_shapes={"observations": tuple({0: rows} for _ in keys)},
-                verbose=False,
-            )
-        if program is None:
-            raise RuntimeError("torch gave no program")
-        model = program.model_proto
-    except _UNEXPORTABLE as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise BundleError(
-            f"torch cannot write this policy ({policy.algorithm.name}, {policy.algorithm.policy}) as an ONNX "
-            f"graph: {reason}"
-        ) from None
-    _strip(model.graph)
-    for function in model.functions:
-        _strip(function)
+    example = {key or INPUT: torch.from_numpy(np.ascontiguousarray(batch[key][:3])) for key in keys}
     told = {"rl_transfer.digest": policy.digest, "rl_transfer.environment": policy.described_env.id}
-    for key, value in told.items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, value
-    content: bytes = model.SerializeToString(deterministic=True)
-    return content
+    what = f"this policy ({policy.algorithm.name}, {policy.algorithm.policy})"
+    with _unchecked_distributions():
+        return graph_of(_Deployed(policy, keys, raw), example, OUTPUT, told, what)
 
 
 @contextmanager
@@ -241,22 +192,9 @@ def _unchecked_distributions() -> Iterator[None]:
         Distribution.set_default_validate_args(before)
 
 
-def _strip(graph: GraphProto | FunctionProto) -> None:
-    """Remove what tells of this machine: the exporter leaves stack traces with paths at every node."""
-    for each in (*graph.node, *graph.value_info, *getattr(graph, "input", ()), *getattr(graph, "output", ())):
-        if hasattr(each, "metadata_props"):
-            each.ClearField("metadata_props")
-        if hasattr(each, "doc_string"):
-            each.ClearField("doc_string")
-    graph.ClearField("metadata_props")
-    graph.ClearField("doc_string")
-
-
 def _compared(policy: Policy, content: bytes, batch: Mapping[str, Array]) -> OnnxAgreement:
-    *_, runtime = _libraries()
-    session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
     wanted = policy.act()(batch[""] if "" in batch else dict(batch))
-    (found,) = session.run([OUTPUT], {key or INPUT: value for key, value in batch.items()})
+    found = run_graph(content, {key or INPUT: value for key, value in batch.items()}, OUTPUT)
     space = policy.module.action_space
     if not isinstance(space, spaces.Box):
         other = int((found != wanted).reshape(len(wanted), -1).any(axis=1).sum())
