@@ -7,15 +7,17 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rl_transfer.errors import BundleError, MissingExtraError
 
 if TYPE_CHECKING:
-    from onnx import FunctionProto, GraphProto
+    from onnx import FunctionProto, GraphProto, ModelProto
 
 _UNEXPORTABLE = (
     RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError, NotImplementedError,
@@ -71,22 +73,8 @@ def graph_of(
     Raises:
         BundleError: torch cannot trace it.
     """
-    rows = torch.export.Dim("batch")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            program = torch.onnx.export(
-                module.eval(),
-                tuple(example.values()),
-                dynamo=True,
-                input_names=[*example],
-                output_names=[output],
-                dynamic_shapes={"inputs": tuple({0: rows} for _ in example)},
-                verbose=False,
-            )
-        if program is None:
-            raise RuntimeError("torch gave no program")
-        model = program.model_proto
+        model = _traced(module, example, output)
     except _UNEXPORTABLE as error:
         cause = error.__cause__ or error  # what the exporter says itself is where to read on
         reason = " ".join(str(cause).split())[:300] or type(cause).__name__
@@ -101,7 +89,7 @@ def graph_of(
     return content
 
 
-def run_graph(content: bytes, inputs: Mapping[str, Any], output: str) -> Any:
+def run_graph(content: bytes, inputs: Mapping[str, NDArray[np.generic]], output: str) -> NDArray[np.generic]:
     """What a graph gives in ONNX Runtime on the CPU.
 
     Args:
@@ -114,7 +102,27 @@ def run_graph(content: bytes, inputs: Mapping[str, Any], output: str) -> Any:
     """
     *_, runtime = onnx_libraries()
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    found: NDArray[np.generic]
     (found,) = session.run([output], dict(inputs))
+    return found
+
+
+def _traced(module: nn.Module, example: Mapping[str, Tensor], output: str) -> ModelProto:
+    rows = torch.export.Dim("batch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            module.eval(),
+            tuple(example.values()),
+            dynamo=True,
+            input_names=[*example],
+            output_names=[output],
+            dynamic_shapes={"inputs": tuple({0: rows} for _ in example)},
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch gave no program")
+    found: ModelProto = program.model_proto
     return found
 
 

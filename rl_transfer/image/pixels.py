@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rl_transfer.image.preprocessing import ImagePreprocessing
 from rl_transfer.supervised.classifier import GraphInput
+from rl_transfer.supervised.kind import narrowed
 
 
 class PixelsAsInput(nn.Module):
@@ -40,8 +41,8 @@ def pixel_input(preprocessing: ImagePreprocessing) -> GraphInput:
     """
     size, channels = preprocessing.size, preprocessing.channels
 
-    def raw(image: Image.Image) -> NDArray[np.generic]:
-        pixels = np.asarray(preprocessing.prepare(image), dtype=np.uint8)
+    def raw(image: object) -> NDArray[np.generic]:
+        pixels = np.asarray(preprocessing.prepare(narrowed(image, Image.Image)), dtype=np.uint8)
         return pixels.reshape(size, size, channels)
 
     def drawn(generator: np.random.Generator, count: int) -> Sequence[Image.Image]:

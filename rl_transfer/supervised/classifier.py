@@ -60,8 +60,8 @@ class GraphInput:
     name: str
     told: str
     first: nn.Module
-    raw: Callable[[Item], NDArray[np.generic]]
-    drawn: Callable[[np.random.Generator, int], Sequence[Item]]
+    raw: Callable[[object], NDArray[np.generic]]
+    drawn: Callable[[np.random.Generator, int], Sequence[object]]
 
 
 @dataclass(frozen=True)

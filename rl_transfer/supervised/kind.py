@@ -242,6 +242,9 @@ class DataKind(ABC):
         Args:
             network: as its bundle describes it.
 
+        Returns:
+            What the graph takes, and how it is prepared.
+
         Raises:
             ConfigError: it cannot.
         """

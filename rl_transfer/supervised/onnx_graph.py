@@ -19,7 +19,6 @@ from rl_transfer.frame import write_finished
 from rl_transfer.frame.onnx_files import check_destination, graph_of, run_graph
 from rl_transfer.supervised.bundle import load_network
 from rl_transfer.supervised.classifier import GraphInput, Network
-from rl_transfer.supervised.data import Item
 from rl_transfer.supervised.kind import DataKind
 from rl_transfer.supervised.measures import trained_with
 
@@ -79,7 +78,8 @@ def export_onnx(kind: DataKind, bundle: Path, destination: Path) -> GraphAgreeme
         raw = np.stack([given.raw(item) for item in (*drawn, *test)])
         content = _graph_bytes(kind, network, given, raw)
         wanted = _logits(network, (*drawn, *test))
-        largest = _apart(kind, run_graph(content, {given.name: raw}, OUTPUT), wanted)
+        found = run_graph(content, {given.name: raw}, OUTPUT)
+        largest = _apart(kind, np.asarray(found, dtype=np.float32), wanted)
     write_finished(io.BytesIO(content), destination)
     return GraphAgreement(kind.items, len(raw), len(test), largest)
 
@@ -97,7 +97,7 @@ class _Whole(nn.Module):
         return found
 
 
-def _of_test(kind: DataKind, network: Network) -> Sequence[Item]:
+def _of_test(kind: DataKind, network: Network) -> Sequence[object]:
     """Items of its test part; none where nobody knows it, or it is not at hand."""
     if network.data is None:
         return ()
@@ -124,7 +124,7 @@ def _graph_bytes(kind: DataKind, network: Network, given: GraphInput, raw: NDArr
     return graph_of(_Whole(given.first, network.module), example, OUTPUT, told, what)
 
 
-def _logits(network: Network, items: Sequence[Item]) -> NDArray[np.float32]:
+def _logits(network: Network, items: Sequence[object]) -> NDArray[np.float32]:
     """What the classifier gives, by its own preprocessing."""
     with torch.no_grad():
         found = [

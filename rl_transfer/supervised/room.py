@@ -208,7 +208,15 @@ class SupervisedRoom:
         return publish_classifier(self.kind, argument, folder, onnx)
 
     def export_graph(self, argument: str, destination: Path) -> str:
-        """A classifier as an ONNX graph; see :meth:`rl_transfer.frame.Room.export_graph`."""
+        """A classifier as an ONNX graph; see :meth:`rl_transfer.frame.Room.export_graph`.
+
+        Args:
+            argument: bundle, run folder, or an address of a run.
+            destination: the file to write, ending in ``.onnx``; it must not exist.
+
+        Returns:
+            How closely they agree.
+        """
         return str(export_onnx(self.kind, Path(argument), destination))
 
     def score_sources(

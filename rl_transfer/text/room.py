@@ -156,8 +156,8 @@ class TextKind(DataKind):
         tokens = narrowed(network.classifier.preprocessing, TokenPreprocessing)
         words = sorted(vocabulary(tokens.tokenizer))
 
-        def raw(text: str) -> NDArray[np.generic]:
-            ids: NDArray[np.int32] = tokens(text).numpy()
+        def raw(text: object) -> NDArray[np.generic]:
+            ids: NDArray[np.int32] = tokens(str(text)).numpy()
             return ids
 
         def drawn(generator: np.random.Generator, count: int) -> list[str]:
