@@ -27,6 +27,9 @@ _UNUSED: Mapping[str, tuple[str, ...]] = {
     "SpatialDropout2D": ("trainable",),
 }
 """Class → arguments that Keras 2 wrote and never read: the two kernels have their own."""
+_MODELS = re.compile(r"(tf_)?keras(\.src)?\.engine\.\w+\.(Functional|Model|Sequential)")
+"""Where models are at home in the `.keras` files of Keras 2.12 to 2.15 and of tf_keras."""
+_HOMES = {"Functional": "functional", "Model": "functional", "Sequential": "sequential"}
 _SMALLEST = 1e-30
 """Numbers beyond it and its inverse are none that 32-bit floats compute with in good faith."""
 _INITIALIZERS = "tensorflow.python.ops.init_ops"
@@ -71,8 +74,12 @@ def translated(architecture: JsonDict) -> JsonDict:
                 "Rescaling(0.2, 0.5) and ReLU(max_value=1)",
                 key="model.file",
             )
+        if _MODELS.fullmatch(f"{each.get('module')}.{kind}"):
+            each["module"], each["registered_name"] = f"keras.src.models.{_HOMES[kind]}", None
         if kind == "TFOpLambda":
             _as_layer(each, config)
+        if "module" in each and kind != "InputLayer":
+            config.pop("batch_input_shape", None)
         if str(each.get("module", "")).startswith(_INITIALIZERS):
             each["module"], each["registered_name"] = "keras.initializers", None
         for argument, values in _NEUTRAL.get(kind, {}).items():
@@ -183,6 +190,9 @@ def _as_layer(layer: JsonDict, config: JsonDict) -> None:
         return
     layer["class_name"], layer["config"] = kind, {"name": name, **arguments}
     layer["inbound_nodes"] = [inputs]
+    if "module" in layer:
+        layer["module"], layer["registered_name"] = "keras.layers", None
+        layer.pop("build_config", None)
 
 
 def plain_name(name: str) -> str:

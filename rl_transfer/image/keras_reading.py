@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from math import prod
+from operator import itemgetter
 from pathlib import Path
 from typing import IO
 
@@ -19,7 +20,8 @@ from rl_transfer.errors import BundleError
 from rl_transfer.image.keras_graph import KerasGraph, every_layer
 from rl_transfer.image.keras_legacy import plain_name
 from rl_transfer.image.keras_library import KerasLayer, Variable, on_device_of, stateless
-from rl_transfer.spec.keras_files import file_format
+from rl_transfer.spec.base import Json
+from rl_transfer.spec.keras_files import file_format, read_architecture
 from rl_transfer.wording import listing
 
 Fill = Callable[[Callable[[Variable], Tensor | None]], list[str]]
@@ -47,6 +49,8 @@ def read_file(graph: KerasGraph, path: Path, key: str, fill: Fill) -> None:
             link.symlink_to(path.resolve())
             if ending == ".h5":
                 _order_as_in(path, graph)
+            if ending == ".keras":
+                _refuse_another_order(path, graph, key)
             graph.filed.load_weights(str(link))
             lacking = fill(current)
     except Exception as error:  # noqa: BLE001 - what a library makes of damaged files
@@ -109,6 +113,33 @@ def _tensors_in(path: Path, key: str, weights: Sequence[Variable]) -> tuple[str,
     if total > most + _LEEWAY:
         raise ValueError(f"it holds {total:,} numbers, the model has {most:,}")
     return (".h5", 0) if older else (".keras" if archived else ".weights.h5", len(names))
+
+
+def _refuse_another_order(path: Path, graph: KerasGraph, key: str) -> None:
+    """Such a file numbers the layers of a class in the order of its architecture, and Keras reads by number.
+
+    Raises:
+        ValueError: the model has the same layers in another order, so that tensors of one shape would change
+            places unseen.
+    """
+    built = [
+        (type(each).__name__, plain_name(each.name)) for each in every_layer(graph.filed) if each.weights
+    ]
+    written = [each for each in _filed_layers(read_architecture(path, key).get("config")) if each in built]
+    by_class = [sorted(each, key=itemgetter(0)) for each in (written, built)]
+    if len(written) == len(built) and by_class[0] != by_class[1]:
+        raise ValueError("its layers come in another order than the model's; save the whole model as .h5")
+
+
+def _filed_layers(config: Json) -> Iterator[tuple[str, str]]:
+    """Class and name of layers in an architecture, as they are written, inner models before their own."""
+    layers = config.get("layers") if isinstance(config, dict) else None
+    for each in layers if isinstance(layers, list) else []:
+        if isinstance(each, dict):
+            inner = each.get("config")
+            name = plain_name(str(inner.get("name") if isinstance(inner, dict) else None))
+            yield str(each.get("class_name")), name
+            yield from _filed_layers(inner)
 
 
 def _order_as_in(path: Path, graph: KerasGraph) -> None:

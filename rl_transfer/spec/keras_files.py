@@ -96,9 +96,7 @@ def read_architecture(path: Path, key: str) -> JsonObject:
             content = _attribute(path)
         else:
             content = bounded.read_bytes(path, MOST_CONFIG_BYTES)
-        if len(content) > MOST_CONFIG_BYTES:
-            raise ValueError(f"its description is larger than {MOST_CONFIG_BYTES >> 20} MiB")
-        found = bounded.parse_json(content) if content else {}
+        found = _parsed(content)
         canonical_json(found)
     except _DAMAGED as error:
         raise BundleError(f"{path} cannot be read as a model of Keras: {error}", key=key) from None
@@ -111,6 +109,12 @@ def read_architecture(path: Path, key: str) -> JsonObject:
     if not isinstance(found.get("class_name"), str) or not isinstance(found.get("config"), dict | list):
         raise BundleError(f"{path} describes no model of Keras: class_name and config are missing", key=key)
     return {name: found[name] for name in _KEPT if name in found}
+
+
+def _parsed(content: bytes) -> object:
+    if len(content) > MOST_CONFIG_BYTES:
+        raise ValueError(f"its description is larger than {MOST_CONFIG_BYTES >> 20} MiB")
+    return bounded.parse_json(content) if content else {}
 
 
 def _attribute(path: Path) -> bytes:

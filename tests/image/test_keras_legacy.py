@@ -1,6 +1,7 @@
 """Models of later Keras 2: read as they compute there, whatever Keras 3 would stumble over."""
 
 import json
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import h5py
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.image.keras_legacy import translated
 from rl_transfer.image.preprocessing import ImagePreprocessing
-from support.keras_models import loaded, pictures
+from support.keras_models import adapted, loaded, pictures
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
 
@@ -48,6 +49,33 @@ def written(path: Path, made: Any, architecture: Layer) -> Path:
     with h5py.File(path, "r+") as file:
         file.attrs["model_config"] = json.dumps(architecture)
     return path
+
+
+def archived(path: Path, made: Any, architecture: Layer) -> Path:
+    """A ``.keras`` file as tf_keras writes it: every class says where it is at home there."""
+    whole = path.with_name("whole.keras")
+    made.save(whole)
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w") as target:
+        for name in source.namelist():
+            config = json.dumps(at_home(architecture)).encode()
+            target.writestr(name, config if name == "config.json" else source.read(name))
+    return path
+
+
+def at_home(value: Any) -> Any:
+    if isinstance(value, list):
+        return [at_home(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("class_name")
+    place = {
+        None: None,
+        "Functional": "tf_keras.src.engine.functional",
+        "TFOpLambda": "tf_keras.src.layers.core.tf_op_layer",
+    }.get(kind, "keras.layers")
+    home = {} if place is None else {"module": place, "registered_name": kind if "src" in place else None}
+    built = {"build_config": {"input_shape": [None, 8, 8, 1]}} if kind == "TFOpLambda" else {}
+    return {**{key: at_home(each) for key, each in value.items()}, **home, **built}
 
 
 def lively(made: Any) -> Any:
@@ -138,6 +166,7 @@ def test_operations_of_tensorflow_that_a_layer_computes(keras: Any, tmp_path: Pa
         layer("Dense", "answer", "tf.__operators__.add_1", units=3),
     ]
     assert "third" in agree(written(tmp_path / "two.h5", made, model("two", steps, "answer")), made)
+    assert "third" in agree(archived(tmp_path / "two.keras", made, model("two", steps, "answer")), made)
 
 
 @pytest.mark.parametrize(
@@ -198,6 +227,7 @@ def test_models_inside_models_and_the_order_of_their_tensors(
     ]
     path = written(tmp_path / "two.h5", made, model("two", steps, "answer"))
     agree(path, made)
+    agree(archived(tmp_path / "two.keras", made, model("two", steps, "answer")), made)
     made.save(tmp_path / "three.h5")
     agree(tmp_path / "three.h5", made)
     for each in inner:
@@ -290,6 +320,41 @@ def test_names_bear_out_the_order_of_weights_alone_or_they_are_refused(
                 loaded(address)
         else:
             agree(address, made)
+
+
+def test_layers_of_an_archive_in_another_order_are_refused(keras: Any, tmp_path: Path) -> None:
+    """The archive numbers its convolutions; tensors of one shape would change places."""
+    layers = keras.layers
+    inputs = keras.Input((8, 8, 1))
+    branches = [layers.Conv2D(4, 3, name=name)(inputs) for name in ("a", "b")]
+    pooled = layers.GlobalAveragePooling2D(name="pool")(layers.Subtract(name="both")(branches))
+    made = lively(keras.Model(inputs, layers.Dense(3, name="answer")(pooled)))
+    steps = [
+        *(layer("Conv2D", name, "input", filters=4, kernel_size=3) for name in ("a", "b")),
+        layer("Subtract", "both", "a", ["b", 0, 0, {}]),
+        layer("GlobalAveragePooling2D", "pool", "both"),
+        layer("Dense", "answer", "pool", units=3),
+    ]
+    agree(archived(tmp_path / "two.keras", made, model("two", steps, "answer")), made)
+    steps[:2] = steps[1::-1]
+    swapped = archived(tmp_path / "swapped.keras", made, model("two", steps, "answer"))
+    with pytest.raises(BundleError, match="its layers come in another order than the model's"):
+        loaded(swapped)
+
+
+def test_statistics_that_an_archive_adapted_to_its_data_are_computed_with(keras: Any, tmp_path: Path) -> None:
+    _, made = adapted(keras, tmp_path)
+    shapeless = {"axis": [-1], "mean": None, "variance": None, "batch_input_shape": [None] * 4}
+    steps = [
+        layer("Normalization", "normalization", "input", **shapeless),
+        layer("Conv2D", "first", "normalization", filters=4, kernel_size=3),
+        layer("GlobalAveragePooling2D", "pool", "first"),
+        layer("Dense", "answer", "pool", units=3),
+    ]
+    images = pictures() * 50 + 100
+    with torch.no_grad():
+        logits = loaded(archived(tmp_path / "two.keras", made, model("two", steps, "answer"))).module(images)
+        assert torch.allclose(logits, made(images.permute(0, 2, 3, 1), training=False), atol=1e-5)
 
 
 @pytest.mark.parametrize("key", ["activation", "recurrent_activation"])
