@@ -5,7 +5,7 @@
 
 The first audits a sweep's folder under two rules: the mean of three evaluations, which was the
 definition once, and three evaluations that are all at θ. The second simulates restricted times and counts how
-often the interval of their ratio holds the true one.
+often the intervals of their ratio and of their difference hold the true ones.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from rl_transfer.analysis import read_sweep
-from rl_transfer.analysis.arm_statistics import FloatArray
+from rl_transfer.analysis.arm_statistics import FloatArray, welch_interval
 from rl_transfer.analysis.inputs import Run, Sweep
 from rl_transfer.analysis.metrics import (
     WINDOW,
     ThresholdTime,
     final_performance,
     speed_up,
+    steps_saved,
     time_to_threshold,
 )
 
@@ -147,6 +148,27 @@ def coverage(case: str, runs: int, draws: int, seed: int = 0) -> tuple[float, fl
     return held / max(defined, 1), defined / draws
 
 
+SAVED = {
+    "both arrive": CASES["both arrive"],
+    "1 of 10 transfers never, scratch never": (some_never(0.1, 0, 0), some_never(1.0, 0, 0)),
+    "1 of 20 transfers never, the others early": CASES["1 of 20 never, the others early"],
+}
+
+
+def saved_coverage(case: str, runs: int, draws: int) -> tuple[float, float]:
+    """Share of intervals of the steps saved that hold the truth: ours, and Welch's alone."""
+    transfer, scratch = SAVED[case]
+    generator = np.random.default_rng([1, runs])
+    many = [restricted(arm(generator, (400_000,))).mean() for arm in (scratch, transfer)]
+    truth, held = many[0] - many[1], np.zeros(2)
+    for _ in range(draws):
+        x, y = (restricted(arm(generator, (runs,))) for arm in (transfer, scratch))
+        times = [[ThresholdTime(float(time), time < BUDGET) for time in arm] for arm in (x, y)]
+        found = steps_saved(times[0], times[1], 0.95, BUDGET), welch_interval(y, x, 0.95)
+        held += [each.low - 1e-9 <= truth <= each.high + 1e-9 for each in found]
+    return float(held[0]) / draws, float(held[1]) / draws
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", type=Path, help="a sweep's folder to audit instead of simulating")
@@ -164,6 +186,10 @@ def main() -> None:
     for case in CASES:
         cells = [coverage(case, runs, given.draws) for runs in (5, 10, 20)]
         print(f"| {case} | " + " | ".join(f"{held:.3f} ({there:.0%})" for held, there in cells) + " |")
+    print("\n| steps saved | K = 5 | K = 10 | K = 20 |\n|---|---|---|---|")
+    for case in SAVED:
+        cells = [saved_coverage(case, runs, given.draws // 8) for runs in (5, 10, 20)]
+        print(f"| {case} | " + " | ".join(f"{ours:.2f} ({alone:.2f})" for ours, alone in cells) + " |")
 
 
 if __name__ == "__main__":

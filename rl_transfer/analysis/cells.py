@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,12 +11,14 @@ import numpy as np
 from rl_transfer.analysis import metrics as per_run
 from rl_transfer.analysis.arm_statistics import UNDEFINED, Interval, mean_interval, welch_interval
 from rl_transfer.analysis.arms import Arm
+from rl_transfer.analysis.contrast import contrast, untested
 from rl_transfer.analysis.fieller import Line, Sample, confidence_set
 from rl_transfer.analysis.metric_table import METRICS, MetricInfo
 from rl_transfer.analysis.metrics import RunMetrics
 from rl_transfer.analysis.score_intervals import ClippedAreas, Part, forward_line, score_interval
 from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.success import share_interval, wilson_interval
+from rl_transfer.seeding import generator
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def level(name: str, arm: Arm, figure: Figure, scale: ScoreScale, confidence: fl
     """
     values, observed = arm.values(figure), arm.observations(figure)
     interval = mean_interval(list(observed.values()), confidence).within(*scale.possible)
-    score = _score(((1.0, observed),), interval, scale, confidence, origin=scale.random)
+    score = _score(((1.0, observed),), interval, scale, confidence)
     return Metric(name, _estimate(interval, values), _scaled(values, score, scale, scale.random))
 
 
@@ -88,6 +90,8 @@ def difference(
     name: str, arm: Arm, other: Arm, figure: Figure, scale: ScoreScale, confidence: float
 ) -> Metric:
     """A return of one arm minus that of another: Welch interval; as a difference of scores Fieller's set.
+
+    Of an arm without spread both hold what they would be with one run more, as for a verdict.
 
     Args:
         name: a key of :data:`rl_transfer.analysis.metric_table.METRICS`.
@@ -100,13 +104,10 @@ def difference(
     Returns:
         The metric in the measure's unit, and as a difference of scores.
     """
-    estimate = _difference(arm, other, figure, confidence)
-    reach = scale.possible[1] - scale.possible[0]
-    interval = estimate.interval.within(-reach, reach)
-    parts = (1.0, arm.observations(figure)), (-1.0, other.observations(figure))
-    score = _score(parts, interval, scale, confidence)
-    value = _estimate(interval, estimate.per_seed)
-    return Metric(name, value, _scaled(estimate.per_seed, score, scale, 0.0))
+    x, y = arm.observations(figure), other.observations(figure)
+    found = contrast(x, y, scale, confidence, generator(0), (arm.strategy, other.strategy), untested)
+    values = _less(arm.values(figure), y.values())
+    return Metric(name, _estimate(found.raw, values), _scaled(values, found.gain, scale, 0.0))
 
 
 def arm_metrics(arm: Arm, scale: ScoreScale, confidence: float) -> dict[str, Metric]:
@@ -226,11 +227,15 @@ def _time_gains(arm: Arm, scratch: Arm, confidence: float) -> list[Metric]:
     if not any(time.reached for time in (*times, *scratch_times)):
         nothing = _estimate(UNDEFINED, {})
         return [Metric(name, nothing) for name in _OF_TIMES]
-    saved = _times(_difference(arm, scratch, _restricted, confidence), -1.0)
+    x, y = _mean_times(arm), _mean_times(scratch)
+    slower = _less(arm.values(_restricted), [each.time for each in y])
+    budget = max(each.budget for each in (arm, scratch) if each.runs)
+    fewer = per_run.steps_saved(x, y, confidence, budget)
+    saved = _estimate(fewer, {seed: -value for seed, value in slower.items()})
     bound = per_run.censoring(times, scratch_times)
     costs = list(arm.values(lambda run: run.source_steps).values())
     cost = float(np.mean(costs)) if costs else math.nan
-    faster = per_run.speed_up(_mean_times(arm), _mean_times(scratch), confidence, arm.budget)
+    faster = per_run.speed_up(x, y, confidence, budget)
     found = [
         Metric("steps_saved", saved, bound=bound),
         Metric("speed_up", _estimate(faster, {}), bound=bound),
@@ -302,27 +307,24 @@ def _over_random(arm: Arm, start: Metric, scale: ScoreScale, confidence: float) 
     return Metric("jump_start_over_random", _estimate(interval, each), start.score)
 
 
-def _difference(arm: Arm, other: Arm, figure: Figure, confidence: float) -> Estimate:
-    x, y = ([*side.observations(figure).values()] for side in (arm, other))
-    interval = welch_interval(x, y, confidence)
-    base = float(np.mean(y)) if y else math.nan
-    return _estimate(interval, {s: value - base for s, value in arm.values(figure).items()} if y else {})
+def _less(values: Mapping[int, float], base: Collection[float]) -> dict[int, float]:
+    """The value of each seed, less the mean of the arm that it is compared with."""
+    mean = float(np.mean([*base])) if base else math.nan
+    return {seed: value - mean for seed, value in values.items()} if base else {}
 
 
 def _estimate(interval: Interval, values: Mapping[int, float]) -> Estimate:
     return Estimate(interval.point, interval.low, interval.high, dict(values))
 
 
-def _score(
-    parts: Sequence[Part], raw: Interval, scale: ScoreScale, confidence: float, *, origin: float | None = None
-) -> Interval:
-    """The interval of a score; limits are missing where those of the raw figure are."""
+def _score(parts: Sequence[Part], raw: Interval, scale: ScoreScale, confidence: float) -> Interval:
+    """The interval of a level's score; limits are missing where those of the raw figure are."""
     if scale.is_raw or not math.isfinite(raw.point):
         return UNDEFINED
-    point = (raw.point - (origin or 0.0)) / scale.span
+    point = (raw.point - scale.random) / scale.span
     if not raw.defined:
         return Interval(point, math.nan, math.nan)
-    found = score_interval(parts, scale, confidence, over_random=origin is not None)
+    found = score_interval(parts, scale, confidence, over_random=True)
     return Interval(point, found.low, found.high)
 
 

@@ -78,6 +78,18 @@ def in_one_block(x: Mapping[str, float], y: Mapping[str, float], generator: np.r
     return stats.permutation_p([*x.values()], [*y.values()], generator)
 
 
+def untested(x: Mapping[str, float], y: Mapping[str, float], generator: np.random.Generator) -> float:
+    """No test, for contrasts of which the interval alone is wanted.
+
+    Args:
+        x: run → value of the first arm.
+        y: run → value of the second.
+        generator: is left untouched.
+    """
+    del x, y, generator
+    return math.nan
+
+
 def studentised(samples: int = stats.PERMUTATION_LIMIT) -> Test:
     """The test where an arm's observations are source policies: relabellings are compared by Welch's t.
 

@@ -18,6 +18,7 @@ from rl_transfer.analysis.arm_statistics import (
     UNDEFINED,
     FloatArray,
     Interval,
+    hull,
     mean_interval,
     welch_interval,
 )
@@ -177,12 +178,37 @@ def speed_up(
     found = _ratio_of_means(y, x, confidence)
     if not found.defined:
         return found
-    below, above = (
-        [values, np.append(values, budget)] if all(time.reached for time in arm) else [values]
-        for values, arm in ((x, transfer), (y, scratch))
-    )
-    each = [_ratio_of_means(top, bottom, confidence) for top in above for bottom in below]
-    return Interval(found.point, min(one.low for one in each), max(one.high for one in each))
+    below, above = (_with_one_that_never_arrives(arm, budget) for arm in (transfer, scratch))
+    return hull([_ratio_of_means(top, bottom, confidence) for top in above for bottom in below])
+
+
+def steps_saved(
+    transfer: Sequence[ThresholdTime], scratch: Sequence[ThresholdTime], confidence: float, budget: float
+) -> Interval:
+    """Difference of restricted means, scratch − transfer, with Welch's interval.
+
+    As that of :func:`speed_up` it holds what one run more that never arrives would give, in an arm all of
+    whose runs arrived: runs that all arrive at once have no spread, and say nothing of one that does not.
+
+    Args:
+        transfer: the transfer arm's times, one at least.
+        scratch: the from-scratch arm's times, one at least.
+        confidence: coverage of the interval, in (0, 1).
+        budget: N, the step at which times are cut.
+
+    Returns:
+        Steps, with limits within ±N, and NaN with fewer than two runs in an arm.
+    """
+    x, y = (_with_one_that_never_arrives(arm, budget) for arm in (transfer, scratch))
+    cases = [welch_interval(longer, shorter, confidence) for longer in y for shorter in x]
+    return hull(cases).within(-budget, budget)
+
+
+def _with_one_that_never_arrives(arm: Sequence[ThresholdTime], budget: float) -> list[FloatArray]:
+    """Times as they are and, of several that all arrived, with one more at the budget."""
+    times = np.array([each.time for each in arm])
+    may_have_missed = len(arm) > 1 and all(each.reached for each in arm)
+    return [times, np.append(times, budget)] if may_have_missed else [times]
 
 
 def _ratio_of_means(above: FloatArray, below: FloatArray, confidence: float) -> Interval:

@@ -7,7 +7,6 @@ therefore read off seeds that did not choose it, beside limits that hold whichev
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +16,7 @@ import numpy as np
 from rl_transfer.analysis.arm_statistics import FloatArray, Interval, welch_interval
 from rl_transfer.analysis.arms import Arm
 from rl_transfer.analysis.comparison import JUDGED, Judged
-from rl_transfer.analysis.contrast import contrast
+from rl_transfer.analysis.contrast import contrast, untested
 from rl_transfer.analysis.guard import with_one_more
 from rl_transfer.analysis.metrics import GAINS
 from rl_transfer.analysis.score_scale import ScoreScale
@@ -114,7 +113,7 @@ def _best(metric: Judged, target: str | None, pairs: Sequence[_Pair], confidence
         1 - (1 - confidence) / len(pairs),
         generator(0),
         (arm.strategy, scratch.strategy),
-        lambda *_: math.nan,
+        untested,
     )
     return Best(
         metric=metric,

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from rl_transfer.analysis import Sweep, analyse, headlines, summary, text_table
-from rl_transfer.analysis.arm_statistics import permutation_p
+from rl_transfer.analysis.arm_statistics import permutation_p, welch_interval
 from rl_transfer.analysis.contrast import contrast
 from rl_transfer.analysis.guard import ONE_MORE, place_of, with_one_more
+from rl_transfer.analysis.metrics import ThresholdTime, steps_saved
 from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.tolerance import Tolerance
 from rl_transfer.errors import StoreError
@@ -259,3 +260,31 @@ def test_controls_and_sources_of_another_target_do_not_move_delta():
     arms: Any = {key: arm(key, each) for key, each in zip(keys, curves, strict=True)}
     targets = analyse(sweep(arms, threshold=200.0, delta=0.05)).targets
     assert {info.scale.raw_delta for info in targets.values()} == {10.0}
+
+
+@pytest.mark.parametrize("top", [100.0, 104.0, 300.0])
+def test_a_gain_has_one_interval_wherever_it_stands(top: float) -> None:
+    """The table of metrics had Welch's alone beside a verdict that knew of one run more."""
+    capped = [(0, 50, top, top, top, top)] * 5
+    (cell,) = analyse(two_arms(capped, spread(SLOW, 5, 8.0))).select(kind="transfer")
+    for name, entry in cell.comparisons.items():
+        metric = cell.metrics[name]
+        assert metric.value.interval == entry.raw
+        assert metric.score is not None
+        assert metric.score.interval == entry.gain
+        welch = welch_interval([*metric.value.per_seed.values()], [-16, -8, 0, 8, 16], 0.95)
+        assert metric.value.low < welch.low
+
+
+def test_runs_that_all_arrive_at_once_do_not_show_that_steps_are_saved() -> None:
+    """One in ten that never arrives is not seen among five in .59 of cases; 8,000 steps were certain then."""
+    at_once = [ThresholdTime(0.0, True)] * 5
+    never = [ThresholdTime(10_000.0, False)] * 5
+    found = steps_saved(at_once, never, 0.95, 10_000.0)
+    assert (found.point, found.high) == (10_000, 10_000)
+    assert found.low < 9_000
+    spread_out = [ThresholdTime(float(time), time < 10_000) for time in (0, 500, 0, 900, 10_000)]
+    assert steps_saved(spread_out, never, 0.95, 10_000.0) == welch_interval(
+        [10_000] * 5, [each.time for each in spread_out], 0.95
+    ).within(-10_000, 10_000)
+    assert steps_saved(at_once, [], 0.95, 10_000.0).limited is False

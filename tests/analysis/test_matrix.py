@@ -48,7 +48,8 @@ def test_every_metric_of_a_cell_by_hand():
     # θ = 80. Three in a row above it: transfer from 200 on, scratch from 300 on
     assert (value["time_to_threshold"], value["threshold_reached"]) == (200, 1)
     assert (value["steps_saved"], value["speed_up"]) == (100, 1.5)
-    assert (value["break_even"], value["break_even_targets"]) == (0.1, 10)
+    assert value["break_even"] == 0.1
+    assert math.isnan(value["break_even_targets"]), "runs that are all alike do not show it"
     assert math.isnan(value["zero_shot"])
     assert math.isnan(value["retention"])
 
