@@ -298,3 +298,12 @@ def test_a_class_named_like_a_part_stays_a_class_beside_others(tmp_path: Path) -
     found = find_images(root, "classes")
     assert found.test is None
     assert [label for _, label in found.pool] == ["ants", "bees", "test"]
+
+
+@pytest.mark.parametrize("name", ["dataset_dict.json", "state.json"])
+def test_saved_data_sets_of_hugging_face_are_refused_with_the_way_out(tmp_path: Path, name: str) -> None:
+    save_folder(tmp_path, {"train": 2, "test": 2})
+    (tmp_path / name).write_text("{}", encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"data set of Hugging Face's \({name}\).*docs/images.md") as found:
+        IMAGES.open_data(data(tmp_path))
+    assert found.value.key == "data.path"

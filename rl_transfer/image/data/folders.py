@@ -10,6 +10,7 @@ from rl_transfer.errors import ConfigError
 from rl_transfer.image.data.files import FileLoader, damage
 from rl_transfer.spec.image_data import FolderData
 from rl_transfer.spec.image_folders import Labelled, find_images
+from rl_transfer.spec.saved_sets import DICT, STATE
 from rl_transfer.supervised.data import LabelledSet, OpenedData
 
 
@@ -30,6 +31,13 @@ def open_folder(data: FolderData, key: str = "data") -> OpenedData:
         ConfigError: there is no such folder, a class without images, a damaged file (all are named).
     """
     root = data.files
+    saved = next((root / name for name in (DICT, STATE) if (root / name).is_file()), None)
+    if saved is not None:
+        raise ConfigError(
+            f"{root} is a data set of Hugging Face's ({saved.name}), of which texts are read, not pictures; "
+            "write these into folders with `datasets` (docs/images.md has the lines)",
+            key=f"{key}.path",
+        )
     found = find_images(root, data.layout, key)
     pool, held_out = found.pool, found.test
     classes = tuple(sorted({label for _, label in pool}))
