@@ -5,8 +5,9 @@
 
 Trains CartPole sources with the quickstart's settings on the compiled engine, then aligns each, frozen,
 with a target whose sensors are permuted, rotated and rescaled at once, by ridge maps from 4 to 4,096 pairs of
-``base_observation``, without and with noise on the target's sensors, and from as many shuffled pairs. Prints,
-per number of pairs, the mean return over the sources with its standard error, and the held-out R².
+``base_observation``, without and with noise on the target's sensors, and from as many shuffled pairs; and
+without pairs, by the effects of actions and (the control) by CORAL. Prints, per number of pairs, the mean
+return over the sources with its standard error, and the held-out R².
 """
 
 from __future__ import annotations
@@ -40,6 +41,13 @@ WAYS: dict[str, tuple[list[JsonObject], JsonObject]] = {
     "noisy sensors": ([*CHANGED, {"observation_noise": [0.03, 0.3, 0.3, 0.003]}], {}),
     "shuffled pairs": (CHANGED, {"shuffled": True}),
 }
+LEAST_UNPAIRED = 64
+UNPAIRED: dict[str, tuple[list[JsonObject], JsonObject]] = {
+    "effects": (CHANGED, {"from": "unpaired", "map": "effects"}),
+    "effects, noisy": (WAYS["noisy sensors"][0], {"from": "unpaired", "map": "effects"}),
+    "CORAL": (CHANGED, {"from": "unpaired", "map": "coral"}),
+}
+"""Without pairs; ``pairs`` are rows of either side."""
 
 
 def planned(seed: int, source: RunFolder | None, **fields: object) -> RLRun:
@@ -103,8 +111,8 @@ def main() -> None:
     ]  # fmt: skip
     scores = [float(np.mean(each.curve()[-1]["returns"])) for each in sources]
     print(f"sources at home: {np.mean(scores):.0f} ± {np.std(scores, ddof=1) / len(scores) ** 0.5:.0f}")
-    for way, (perturb, more) in WAYS.items():
-        for pairs in PAIRS:
+    for way, (perturb, more) in {**WAYS, **UNPAIRED}.items():
+        for pairs in PAIRS if way in WAYS else (each for each in PAIRS if each >= LEAST_UNPAIRED):
             found = []
             for seed, source in enumerate(sources):
                 run = executed(
@@ -118,7 +126,9 @@ def main() -> None:
             returns, r2 = np.array(found, dtype=float).T  # an unknown R² is no number
             error = returns.std(ddof=1) / len(returns) ** 0.5
             score = f"{returns.mean():5.0f} ± {error:3.0f}"
-            print(f"{way:15} {pairs:5,} pairs  return {score}  R² {np.nanmedian(r2):6.3f}", flush=True)
+            known = r2[~np.isnan(r2)]
+            said = f"{np.median(known):6.3f}" if len(known) else "unknown"
+            print(f"{way:15} {pairs:5,} pairs  return {score}  R² {said}", flush=True)
 
 
 if __name__ == "__main__":

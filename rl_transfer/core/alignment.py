@@ -33,7 +33,7 @@ from rl_transfer.core._pairs import (
 from rl_transfer.errors import TransferError
 
 Direction = Literal["source_to_target", "target_to_source"]
-MapKind = Literal["ridge", "frobenius", "procrustes", "low_rank", "cca", "coral"]
+MapKind = Literal["ridge", "frobenius", "procrustes", "low_rank", "cca", "coral", "effects"]
 Matrix = NDArray[np.float64]
 Episodes = NDArray[np.int64]
 
@@ -55,7 +55,7 @@ class AlignmentMap:
         held_out_r2: share of the wanted side's standardised variance that the map explains in pairs which
             it was not estimated from, whole episodes left out where rows have episodes; None for unpaired
             data, where nothing varies, of one episode, and where a pair (an episode) alone decides its own
-            prediction.
+            prediction. Of a map from effects: of the target's changes of state.
         condition: largest over smallest singular value of A: how much an error can be blown up; infinite
             where A has a direction that it maps to nothing.
     """

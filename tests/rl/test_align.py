@@ -384,6 +384,12 @@ def test_what_cannot_be_aligned_is_refused(
         ({"copy": ["all"], "align": {"observations": False}}, "neither"),
         ({"copy": ["all"], "align": {"from": "rollouts", "actions": "discrete"}}, "equal actions"),
         ({"copy": ["all"], "align": {"from": "unpaired", "map": "coral", "shuffled": True}}, "no pairs"),
+        ({"copy": ["all"], "align": {"map": "effects"}}, "map: effects takes from: unpaired"),
+        ({"copy": ["all"], "align": {"from": "unpaired", "map": "effects", "shrinkage": 1.0}}, "no penalty"),
+        (
+            {"copy": ["all"], "align": {"from": "unpaired", "map": "effects", "actions": "discrete"}},
+            "say actions: none",
+        ),
         ({"copy": ["all"], "align": {}, "freeze": ["trunk"]}, "freeze cannot be combined"),
         ({"copy": ["all"], "align": {}, "normalization": "fresh"}, "normalization: fresh"),
     ],

@@ -23,6 +23,7 @@ from rl_transfer.core.pairing import PairingCheck, check_pairing, doubts
 from rl_transfer.core.structured_maps import fit_cca, fit_coral, fit_low_rank, fit_procrustes
 from rl_transfer.errors import TransferError
 from rl_transfer.rl.environments.seeds import alignment_seed
+from rl_transfer.rl.environments.spaces import same
 from rl_transfer.rl.policies import normalization
 from rl_transfer.rl.policies.bundle import Policy
 from rl_transfer.rl.policies.traits import traits_of
@@ -33,6 +34,7 @@ from rl_transfer.rl.strategy.align_actions import (
     match_discrete,
     match_linear,
 )
+from rl_transfer.rl.strategy.align_effects import match_effects
 from rl_transfer.rl.strategy.align_record import actions_record, map_record
 from rl_transfer.rl.strategy.align_samples import (
     BASE,
@@ -40,6 +42,7 @@ from rl_transfer.rl.strategy.align_samples import (
     AlignmentSamples,
     collect,
     refuse_unmappable,
+    shuffled_samples,
     transitions,
 )
 from rl_transfer.rl.strategy.folding import (
@@ -56,6 +59,9 @@ from rl_transfer.spec.base import Json
 from rl_transfer.wording import counted
 
 DIRECTION: Direction = "target_to_source"
+OF_ONE_WIDTH = ("procrustes", "coral", "effects")
+LEAST_FORETOLD = 0.9
+"""Of the target's changes of state, by the source's model behind a map from effects; below it is told of."""
 LEAST_EXPLAINED = 0.1
 """Effects of which the target's actions explain a smaller share are told of."""
 TRIAL_PAIRS = 4
@@ -141,10 +147,16 @@ class Alignment:
             int(np.prod(space.shape or (1,)))
             for space in (self._source.module.observation_space, mine.observation_space)
         ]
-        if self._align.observations and self._align.map in ("procrustes", "coral") and len(set(widths)) > 1:
+        if self._align.observations and self._align.map in OF_ONE_WIDTH and len(set(widths)) > 1:
             raise TransferError(
                 f"map: {self._align.map} needs as many sensors on both sides; the source has {widths[0]}, "
                 f"the target {widths[1]}. A ridge map takes any, but it needs pairs",
+                key=f"{KEY}.map",
+            )
+        if self._align.map == "effects" and not same(theirs.action_space, mine.action_space):
+            raise TransferError(
+                f"map: effects compares what the same actions do; the source has {theirs.action_space}, the "
+                f"target {mine.action_space}",
                 key=f"{KEY}.map",
             )
         if self._align.observations and (self._align.rank or 0) > min(widths):
@@ -219,7 +231,8 @@ class Alignment:
         """
         samples = self._samples(self._align.pairs)
         if self._align.shuffled:
-            samples = _shuffled(samples, np.random.default_rng(alignment_seed(self._run)))
+            rng = np.random.default_rng(alignment_seed(self._run))
+            samples = shuffled_samples(samples, self._align.map == "effects", rng)
         found, pairing = self._observations(samples) if self._align.observations else (None, None)
         acted = self._acted(samples, found) if self._align.actions != "none" else None
         values = self._folded(samples, found, acted)
@@ -236,6 +249,14 @@ class Alignment:
                 f"the map is that of equal sensors, and its R² no evidence. Put what "
                 f"{self._source.env.id} would observe there, or use from: resets, rollouts or unpaired"
             )
+        r2 = None if found is None else found.held_out_r2
+        if self._align.map == "effects" and (r2 is None or r2 < LEAST_FORETOLD):
+            told = "nothing is known" if r2 is None else f"R² {r2:.2f}"
+            lines.append(
+                "behind the map the source foretells too little of the target's changes of state "
+                f"({told}, right maps have {LEAST_FORETOLD} and more): it may be another map. Give more "
+                "pairs, or use from: base_observation, resets or rollouts"
+            )
         if isinstance(acted, ActionOrder) and not acted.decided:
             lines.append(
                 f"the order of actions is not decided: another one fits {100 * acted.margin:.1f} % worse (t "
@@ -249,7 +270,7 @@ class Alignment:
             "pairs": len(samples.target),
             "from": self._align.from_,
             "shuffled": self._align.shuffled,
-            "source_steps": samples.source_steps + (0 if acted is None else self._source_steps()),
+            "source_steps": samples.source_steps + (self._source_steps() if self._plays_at_home else 0),
             "observations": None if found is None else map_record(found, pairing),
             "actions": None if acted is None else actions_record(acted),
             "doubts": list(lines),
@@ -264,6 +285,8 @@ class Alignment:
         try:
             if self._align.map == "coral":
                 return fit_coral(x, y, DIRECTION, 0.0 if shrinkage == "auto" else shrinkage), None
+            if self._align.map == "effects":
+                return self._by_effects(samples), None
             if self._align.map == "procrustes":
                 found = fit_procrustes(x, y, DIRECTION, episodes)
             elif self._align.map == "cca":
@@ -281,6 +304,16 @@ class Alignment:
             raise
         rng = np.random.default_rng(alignment_seed(self._run))
         return found, check_pairing(x, y, rng, episodes)
+
+    def _by_effects(self, samples: AlignmentSamples) -> AlignmentMap:
+        seed, space = alignment_seed(self._run), self._model.action_space
+        count = int(space.n) if isinstance(space, spaces.Discrete) else None
+        theirs = transitions(self._source.env, self._source_steps(), seed + 1)
+        return match_effects(theirs, samples.moves, count, np.random.default_rng(seed))
+
+    @property
+    def _plays_at_home(self) -> bool:
+        return self._align.actions != "none" or self._align.map == "effects"
 
     def _source_steps(self) -> int:
         return max(LEAST_SOURCE_STEPS, SOURCE_STEPS * self._align.pairs)
@@ -356,12 +389,6 @@ def noted(plan: core.TransferPlan, names: Collection[str], note: str) -> core.Tr
         replace(row, action="copied", reason=note) if row.tensor in names else row for row in plan.entries
     )
     return replace(plan, entries=tuple(rows))
-
-
-def _shuffled(samples: AlignmentSamples, rng: np.random.Generator) -> AlignmentSamples:
-    order = rng.permutation(len(samples.source))
-    moves = replace(samples.moves, actions=rng.permutation(samples.moves.actions))
-    return replace(samples, source=samples.source[order], moves=moves)
 
 
 def _actions(space: spaces.Space[object]) -> int:

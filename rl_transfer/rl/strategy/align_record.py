@@ -27,7 +27,8 @@ def aligned_in_words(record: Mapping[str, Json], score: float) -> str:
     if isinstance(mapped, dict):
         r2 = mapped["held_out_r2"]
         unknown = "unpaired" if mapped["pairing"] is None else "held-out R² unknown"
-        fit = unknown if r2 is None else f"held-out R² {r2:.3f}"
+        of = " of changes" if mapped["kind"] == "effects" else ""
+        fit = unknown if r2 is None else f"held-out R²{of} {r2:.3f}"
         words.append(f"observations by {mapped['kind']}, {mapped['direction']}, {fit}")
     if isinstance(acted, dict):
         order = f" in the order {acted['order']}" if acted["kind"] == "discrete" else ""

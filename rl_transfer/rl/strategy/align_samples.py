@@ -8,7 +8,7 @@ a reset included.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import numpy as np
@@ -158,6 +158,22 @@ def transitions(config: Environment, steps: int, seed: int) -> AlignmentMoves:
             return _played(_Player(env, np.random.default_rng(seed), config.id), steps)[1]
     finally:
         env.close()
+
+
+def shuffled_samples(samples: AlignmentSamples, changes: bool, rng: np.random.Generator) -> AlignmentSamples:
+    """A control: the partners of other rows, and the actions (or the changes of state) of other steps.
+
+    Args:
+        samples: what they are.
+        changes: whether it is the changes of state that are shuffled.
+        rng: of the orders.
+    """
+    order, moves = rng.permutation(len(samples.source)), samples.moves
+    if changes:
+        moves = replace(moves, after=moves.before + rng.permutation(moves.after - moves.before))
+    else:
+        moves = replace(moves, actions=rng.permutation(moves.actions))
+    return replace(samples, source=samples.source[order], moves=moves)
 
 
 def refuse_unmappable(who: str, observation: Space, action: Space) -> None:
