@@ -60,7 +60,7 @@ from rl_transfer.wording import counted
 
 DIRECTION: Direction = "target_to_source"
 OF_ONE_WIDTH = ("procrustes", "coral", "effects")
-LEAST_FORETOLD = 0.9
+LEAST_FORETOLD = 0.98
 """Of the target's changes of state, by the source's model behind a map from effects; below it is told of."""
 LEAST_EXPLAINED = 0.1
 """Effects of which the target's actions explain a smaller share are told of."""

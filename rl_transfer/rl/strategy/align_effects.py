@@ -13,6 +13,8 @@ from rl_transfer.rl.strategy.align_samples import KEY, AlignmentMoves
 
 RESTARTS, ITERATIONS, SEARCHED = 32, 20, 512
 """Random rotations to begin with, turns of each, and transitions that they are sought on."""
+DAMPING, STEPS = 1e-3, (1.0, 0.5, 0.25, 0.125, 0.0625)
+"""Of a Gauss–Newton step: the share that its diagonal grows by, and the shares of it that are tried."""
 PENALTY = 1e-6
 """Of the source's model, per transition and in units of its features."""
 FLAT = 1e-10
@@ -65,13 +67,30 @@ class _SourceModel:
             found[rows] = self._features(states[rows], actions[rows]) @ weights
         return found
 
+    def slopes(self, states: Matrix, actions: Matrix) -> Matrix:
+        """Derivatives of what is foretold, ``float64[row, change, state]``."""
+        found = np.zeros((*states.shape, states.shape[1]))
+        for rows, weights in zip(self._rows(actions), self._weights, strict=True):
+            x = self._inputs(states[rows], actions[rows])
+            width, outputs = x.shape[1], weights.shape[1]
+            first, second = np.triu_indices(width)
+            twice = np.zeros((width, width, outputs))
+            twice[first, second] += weights[1 + width :]
+            twice[second, first] += weights[1 + width :]
+            slopes = weights[1 : 1 + width] + np.einsum("nk,klo->nlo", x, twice)
+            found[rows] = slopes[:, : states.shape[1]].transpose(0, 2, 1)
+        return found
+
     def _rows(self, actions: Matrix) -> list[NDArray[np.bool_]]:
         if self._count is None:
             return [np.ones(len(actions), dtype=bool)]
         return [actions[:, 0] == action for action in range(self._count)]
 
+    def _inputs(self, states: Matrix, actions: Matrix) -> Matrix:
+        return states if self._count is not None else np.hstack([states, actions])
+
     def _features(self, states: Matrix, actions: Matrix) -> Matrix:
-        x = states if self._count is not None else np.hstack([states, actions])
+        x = self._inputs(states, actions)
         first, second = np.triu_indices(x.shape[1])
         return np.hstack([np.ones((len(x), 1)), x, x[:, first] * x[:, second]])
 
@@ -85,7 +104,8 @@ def match_effects(
     between them is a rotation (where both meet the same states); it is sought from random ones, each improved
     by turns: foretell the changes at the turned states, then turn the changes onto what is foretold
     (orthogonal Procrustes). The misfit that chooses among them is Σ ln(1 + r²), r in units of what the model
-    misses by in the source.
+    misses by in the source. From the best, any matrix near it that lowers the misfit, if on the second half
+    of the transitions it explains more than the rotation does, both from the first.
 
     Args:
         source: transitions in the source's environment.
@@ -94,7 +114,7 @@ def match_effects(
         rng: of the first rotations.
 
     Returns:
-        ``target_to_source``. Its ``held_out_r2`` is of changes: what the model foretells, behind a rotation
+        ``target_to_source``. Its ``held_out_r2`` is of changes: what the model foretells, behind the map
         that the first half of the transitions gave, of those of the second half.
 
     Raises:
@@ -125,45 +145,102 @@ def match_effects(
     found = []
     for _ in range(RESTARTS):
         drawn, _ = np.linalg.qr(rng.normal(size=(width, width)))
-        rotation = _turned(model, away, target.actions, few, drawn)
-        found.append((_misfit(model, away, target.actions, few, rotation), rotation))
+        turned = _Turned(model, away, target.actions, few)
+        rotation = turned.rotated(drawn)
+        found.append((turned.misfit(rotation, np.zeros(width)), rotation))
     best = min(found, key=lambda each: each[0])[1]
-    first, second = np.arange(half), np.arange(half, len(away.states))
-    r2 = _explained(model, away, target.actions, second, _turned(model, away, target.actions, first, best))
-    rotation = _turned(model, away, target.actions, np.arange(len(away.states)), best)
-    matrix = home.roots[1] @ rotation @ away.roots[0]
+    parts = np.arange(half), np.arange(half, len(away.states)), np.arange(len(away.states))
+    first, second, whole = (_Turned(model, away, target.actions, rows) for rows in parts)
+    rotation = first.rotated(best)
+    ways = {False: (rotation, np.zeros(width)), True: first.refined(rotation)}
+    shares = {way: second.explained(*each) for way, each in ways.items()}
+    refine = (shares[True] or -np.inf) > (shares[False] or -np.inf)
+    rotation = whole.rotated(best)
+    turn, shift = whole.refined(rotation) if refine else (rotation, np.zeros(width))
+    matrix = home.roots[1] @ turn @ away.roots[0]
     return AlignmentMap(
         "effects",
         "target_to_source",
         matrix,
-        home.mean - matrix @ away.mean,
+        home.mean + home.roots[1] @ shift - matrix @ away.mean,
         len(target.before) + 1,
         away.rank,
-        held_out_r2=r2,
+        held_out_r2=shares[refine],
     )
 
 
-def _turned(
-    model: _SourceModel, away: _Whitened, actions: Matrix, rows: NDArray[np.int64], rotation: Matrix
-) -> Matrix:
-    states, changes, acted = away.states[rows], away.changes[rows], actions[rows]
-    for _ in range(ITERATIONS):
-        u, _, v = np.linalg.svd(model(states @ rotation.T, acted).T @ changes)
-        rotation = u @ v
-    return rotation
+@dataclass(frozen=True)
+class _Turned:
+    """Transitions of the target, and what the source's model foretells of them behind z ↦ R z + c."""
 
+    model: _SourceModel
+    away: _Whitened
+    all_actions: Matrix
+    rows: NDArray[np.int64]
 
-def _misfit(
-    model: _SourceModel, away: _Whitened, actions: Matrix, rows: NDArray[np.int64], rotation: Matrix
-) -> float:
-    missed = away.changes[rows] @ rotation.T - model(away.states[rows] @ rotation.T, actions[rows])
-    return float(np.log1p((missed @ model.precision) ** 2).sum())
+    @property
+    def _parts(self) -> tuple[Matrix, Matrix, Matrix]:
+        return self.away.states[self.rows], self.away.changes[self.rows], self.all_actions[self.rows]
 
+    def missed(self, turn: Matrix, shift: Matrix) -> Matrix:
+        """Changes less what is foretold, in units of what the model misses by in the source."""
+        states, changes, actions = self._parts
+        found: Matrix = (
+            changes @ turn.T - self.model(states @ turn.T + shift, actions)
+        ) @ self.model.precision
+        return found
 
-def _explained(
-    model: _SourceModel, away: _Whitened, actions: Matrix, rows: NDArray[np.int64], rotation: Matrix
-) -> float | None:
-    changes = away.changes[rows] @ rotation.T
-    missed = changes - model(away.states[rows] @ rotation.T, actions[rows])
-    spread = float(np.square(changes - changes.mean(axis=0)).sum())
-    return None if spread == 0 else 1 - float(np.square(missed).sum()) / spread
+    def misfit(self, turn: Matrix, shift: Matrix) -> float:
+        """Σ ln(1 + r²)."""
+        return float(np.log1p(self.missed(turn, shift) ** 2).sum())
+
+    def explained(self, turn: Matrix, shift: Matrix) -> float | None:
+        """The share of the changes' variance; None where nothing changes."""
+        states, changes, actions = self._parts
+        turned = changes @ turn.T
+        missed = turned - self.model(states @ turn.T + shift, actions)
+        spread = float(np.square(turned - turned.mean(axis=0)).sum())
+        return None if spread == 0 else 1 - float(np.square(missed).sum()) / spread
+
+    def rotated(self, rotation: Matrix) -> Matrix:
+        """A better rotation, by turns."""
+        states, changes, actions = self._parts
+        for _ in range(ITERATIONS):
+            u, _, v = np.linalg.svd(self.model(states @ rotation.T, actions).T @ changes)
+            rotation = u @ v
+        return rotation
+
+    def refined(self, rotation: Matrix) -> tuple[Matrix, Matrix]:
+        """Any matrix and shift near a rotation: reweighted Gauss–Newton steps that lower the misfit.
+
+        A prior of one unit about the rotation holds what no change of state tells, as where a cart is.
+        """
+        states, changes, actions = self._parts
+        count, width = states.shape
+        start = np.concatenate([rotation.ravel(), np.zeros(width)])
+        at, cost = start, self._cost(start, start)
+        for _ in range(ITERATIONS):
+            turn, shift = at[: width**2].reshape(width, width), at[width**2 :]
+            missed = self.missed(turn, shift)
+            slopes = self.model.slopes(states @ turn.T + shift, actions)
+            by_turn = np.eye(width)[None, :, :, None] * changes[:, None, None, :]
+            by_turn = (by_turn - slopes[..., None] * states[:, None, None, :]).reshape(count, width, -1)
+            by_all = np.concatenate([by_turn, -slopes], axis=2)
+            by_all = np.einsum("nop,oq->nqp", by_all, self.model.precision)
+            weights = 1 / (1 + missed**2)
+            lean = np.einsum("nqp,nq,nqr->pr", by_all, weights, by_all)
+            slope = np.einsum("nqp,nq->p", by_all, weights * missed) + (at - start)
+            step = np.linalg.solve(lean + np.diag(DAMPING * np.diag(lean) + 1), -slope)
+            for share in STEPS:
+                tried = self._cost(at + share * step, start)
+                if tried < cost:
+                    at, cost = at + share * step, tried
+                    break
+            else:
+                break
+        return at[: width**2].reshape(width, width), at[width**2 :]
+
+    def _cost(self, at: Matrix, start: Matrix) -> float:
+        width = self.away.states.shape[1]
+        prior = float(np.square(at - start).sum())
+        return self.misfit(at[: width**2].reshape(width, width), at[width**2 :]) + prior
