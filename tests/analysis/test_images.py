@@ -182,7 +182,7 @@ def test_test_images_that_the_source_was_trained_on_are_a_reservation(seen: int,
 def test_raw_gains_have_the_digits_of_their_measure() -> None:
     flat, better = (spread((level,) * 6, by=1e-5) for level in (0.0, 0.1234))
     arms: dict[Any, Any] = {SCRATCH: arm(SCRATCH, flat), TUNED: arm(TUNED, better)}
-    planned = sweep(arms)
+    planned = sweep(arms, raw_delta=1e-6)  # by less than which no arm is without spread
     matrix = analyse(replace(planned, manifest={**planned.manifest, "measure": "accuracy"}))
     assert matrix.targets["task"].scale.is_raw
     assert "+0.123 [+0.123, +0.123] r" in text_table(matrix), "three decimals; a return has two"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rl_transfer.analysis import Matrix, Run, Sweep, analyse, headlines, text_table
+from rl_transfer.analysis.arm_statistics import welch_interval
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.power import SeedRange
 from rl_transfer.analysis.verdict import Verdict
@@ -98,12 +99,13 @@ def test_break_even_needs_a_clear_saving():
 
 
 def test_break_even_has_the_limits_of_the_steps_saved():
-    # 200, 200, 300, 300 against 100 steps each: saved 150 ± t(3) · √(1/3 · 100² / 4) = 150 ± 91.9 (t = 3.182)
-    quick = (20, 100, 100, 100, 100, 100)
-    metric = targets_to_break_even([quick] * 4, [FAST, FAST, SLOW, SLOW])
-    half = 3.182446 * math.sqrt(10_000 / 3 / 4)
-    low, high = math.ceil(1000 / (150 + half)), math.ceil(1000 / (150 - half))
-    assert (metric.value.mean, metric.value.low, metric.value.high) == (7, low, high)
+    # 200, 200, 300, 300 against 100 steps each, and one run more of either arm that never arrives
+    quick, late = [100] * 40, [200, 200, 300, 300] * 10
+    metric = targets_to_break_even([(20, 100, 100, 100, 100, 100)] * 40, [FAST, FAST, SLOW, SLOW] * 10)
+    saved = [welch_interval(y, x, 0.95) for y in (late, [*late, 500]) for x in (quick, [*quick, 500])]
+    low, high = (1000 / max(each.high for each in saved), 1000 / min(each.low for each in saved))
+    assert low < 6 < 7 < high
+    assert (metric.value.mean, metric.value.low, metric.value.high) == (7, math.ceil(low), math.ceil(high))
     assert metric.bound == ""
 
 
