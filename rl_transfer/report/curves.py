@@ -60,7 +60,9 @@ def learning_curves(matrix: Matrix, target: str) -> Figure:
         lines = math.ceil(len(sources) / columns)
         width = 1.2 + (2.0 if small else 5.6) * columns
         size = (width, 1.3 + lines * sum(rows) + _legend_height(len(styles)))
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=size, layout=None if small else "constrained")
+        if small:  # a regular grid: searching for its layout would cost as much as drawing it
+            _leave_room(figure, _legend_height(len(styles)))
         grid = figure.subplots(
             lines * len(rows), columns, squeeze=False, sharex=True, height_ratios=rows * lines
         )
@@ -113,10 +115,22 @@ def learning_curves(matrix: Matrix, target: str) -> Figure:
             fresh = [(handle, label) for handle, label in more if label not in labels]
             handles += [handle for handle, _ in fresh]
             labels += [label for _, label in fresh]
-        figure.legend(
-            handles, labels, loc="outside lower center", ncols=min(3, max(1, len(labels))), fontsize=8.5
-        )
+        place = "lower center" if small else "outside lower center"
+        figure.legend(handles, labels, loc=place, ncols=min(3, max(1, len(labels))), fontsize=8.5)
     return figure
+
+
+def _leave_room(figure: Figure, legend: float) -> None:
+    """For labels beside, a title above and a legend below small panels; ``legend`` as _legend_height says."""
+    width, height = figure.get_size_inches()
+    figure.subplots_adjust(
+        left=0.75 / width,
+        right=1 - 1.0 / width,
+        top=1 - 0.6 / height,
+        bottom=(1.05 + legend) / height,
+        wspace=0.1,
+        hspace=0.25,
+    )
 
 
 def _side_by_side(grid: NDArray[np.object_], count: int) -> list[Axes]:
