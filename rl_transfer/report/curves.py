@@ -115,8 +115,13 @@ def learning_curves(matrix: Matrix, target: str) -> Figure:
             fresh = [(handle, label) for handle, label in more if label not in labels]
             handles += [handle for handle, _ in fresh]
             labels += [label for _, label in fresh]
-        place = "lower center" if small else "outside lower center"
-        figure.legend(handles, labels, loc=place, ncols=min(3, max(1, len(labels))), fontsize=8.5)
+        figure.legend(
+            handles,
+            labels,
+            loc="lower center" if small else "outside lower center",
+            ncols=min(3, max(1, len(labels))),
+            fontsize=8.5,
+        )
     return figure
 
 
