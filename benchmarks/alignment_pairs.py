@@ -2,6 +2,7 @@
 
     python -m benchmarks.alignment_pairs --sources 10 --output /tmp/alignment-pairs
     python -m benchmarks.alignment_pairs --sources 10 --maps    # no policy: the held-out R² alone
+    python -m benchmarks.alignment_pairs --sources 5 --effects  # no policy: maps by effects in other tasks
 
 Trains CartPole sources with the quickstart's settings on the compiled engine, then aligns each, frozen,
 with a target whose sensors are permuted, rotated and rescaled at once, by ridge maps from 4 to 4,096 pairs of
@@ -20,7 +21,8 @@ import numpy as np
 from rl_transfer.core.alignment import fit_ridge
 from rl_transfer.results import RunFolder, RunStore, run_id
 from rl_transfer.rl.environments.seeds import alignment_seed
-from rl_transfer.rl.strategy.align_samples import collect
+from rl_transfer.rl.strategy.align_effects import match_effects
+from rl_transfer.rl.strategy.align_samples import collect, transitions
 from rl_transfer.rl.training.run import execute
 from rl_transfer.spec import Environment, RLRun, parse
 from rl_transfer.spec.alignment import Align
@@ -48,6 +50,13 @@ UNPAIRED: dict[str, tuple[list[JsonObject], JsonObject]] = {
     "CORAL": (CHANGED, {"from": "unpaired", "map": "coral"}),
 }
 """Without pairs; ``pairs`` are rows of either side."""
+TASKS = (
+    ("CartPole-v1", 2, (64, 256, 1024)),
+    ("Pendulum-v1", None, (256, 1024)),
+    ("Acrobot-v1", 3, (1024, 4096)),
+    ("LunarLander-v3", 4, (1024,)),
+)
+"""Environment, discrete actions, rows."""
 
 
 def planned(seed: int, source: RunFolder | None, **fields: object) -> RLRun:
@@ -80,6 +89,25 @@ def maps(sources: int) -> None:
             print(f"{way:15} {pairs:5,} pairs  R² {said} of {len(found)} maps", flush=True)
 
 
+def effects(seeds: int) -> None:
+    """Print what maps by effects are worth in several tasks: of changes, and of the sensors beneath."""
+    for name, count, numbers in TASKS:
+        home = parse(Environment, {"id": name})
+        env = parse(Environment, {"id": name, "perturb": [{"observation_rotation": 1.0}]})
+        for pairs in numbers:
+            found = []
+            for seed in range(seeds):
+                samples = collect(Align(pairs=pairs), env, home, pairs, seed)
+                theirs = transitions(home, max(2_048, 4 * pairs), seed + 1_000)
+                made = match_effects(theirs, samples.moves, count, np.random.default_rng(seed))
+                missed = (made(samples.target) - samples.source).var(axis=0)
+                spread = samples.source.var(axis=0)
+                beneath = 1 - (missed[spread > 0] / spread[spread > 0])
+                found.append((made.held_out_r2 or 0.0, float(np.median(beneath))))
+            told = "  ".join(f"{changes:.3f}/{sensors:.2f}" for changes, sensors in sorted(found))
+            print(f"{name:15} {pairs:5,} rows  R² of changes/of sensors (median): {told}", flush=True)
+
+
 def executed(store: RunStore, seed: int, source: RunFolder | None = None, **fields: object) -> RunFolder:
     """The finished run, executed unless it is there already."""
     spec = planned(seed, source, **fields)
@@ -97,7 +125,11 @@ def main() -> None:
     parser.add_argument("--sources", type=int, default=10)
     parser.add_argument("--output", type=Path)
     parser.add_argument("--maps", action="store_true", help="the maps alone, without policies")
+    parser.add_argument("--effects", action="store_true", help="maps by effects, without policies")
     given = parser.parse_args()
+    if given.effects:
+        effects(given.sources)
+        return
     if given.maps or given.output is None:
         maps(given.sources)
         return
