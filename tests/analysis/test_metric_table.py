@@ -33,8 +33,8 @@ def matrix() -> Matrix:
         "reference": {"name": "counts", "accuracy": 0.7},
         "guide_steps": 125,
     }
-    better = [shifted(FAST, e) for e in (18, 20, 22, 24)]
-    worse = [shifted(SLOW, e) for e in (-3, -1, 1, 3)]
+    better = [shifted(FAST, e) for e in range(18, 28)]
+    worse = [shifted(SLOW, e) for e in range(-5, 5)]
     planned = sweep({SCRATCH: arm(SCRATCH, worse), TUNED: arm(TUNED, better, **records)})
     planned.config["targets"]["task"]["success"] = {"return": 100.0}
     return analyse(planned)

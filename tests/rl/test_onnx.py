@@ -17,7 +17,7 @@ from gymnasium import spaces
 from torch.distributions import Distribution
 
 from rl_transfer.errors import BundleError, EnvironmentSpecError, MissingExtraError
-from rl_transfer.rl import publishing
+from rl_transfer.rl import publishing, room
 from rl_transfer.rl.policies import onnx_graph
 from rl_transfer.rl.policies.bundle import load_policy
 from rl_transfer.rl.policies.onnx_graph import OnnxAgreement, export_onnx
@@ -156,7 +156,7 @@ def test_export_and_publish_write_it(
         destination.write_bytes(load_policy(bundle).digest.encode())
         return OnnxAgreement(1234, 2e-7)
 
-    monkeypatch.setattr(onnx_graph, "export_onnx", written)
+    monkeypatch.setattr(room, "export_onnx", written)
     monkeypatch.setattr(publishing, "export_onnx", written)
     call, folder = calling(capfd), str(run().path)
     assert "--sb3 FILE.zip, --onnx FILE.onnx" in call("policies", "export", folder).err
