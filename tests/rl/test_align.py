@@ -21,7 +21,7 @@ from rl_transfer.spec.alignment import Align
 from rl_transfer.spec.strategy import StrategyVerbs
 from support.algorithms import DISCRETE, run_of
 from support.resumption import Killed, kill_at, numbers
-from support.rl import PPO, make_run
+from support.rl import PPO, make_run, played
 
 ORDER = {"CartPole-v1": [2, 3, 0, 1], "Pendulum-v1": [2, 0, 1]}
 FACTORS = {"CartPole-v1": [10.0, 0.1, 3.0, 1.0], "Pendulum-v1": [0.5, 2.0, 0.1]}
@@ -34,13 +34,6 @@ def changed(name: str, *more: dict[str, Any]) -> dict[str, Any]:
         "id": name,
         "perturb": [{"observation_permutation": ORDER[name]}, {"observation_scale": FACTORS[name]}, *more],
     }
-
-
-def played(folder: Path, source: RunFolder | None, /, **fields: Any) -> RunFolder:
-    spec = make_run(**fields, source=source.path.name if source else None)
-    target = RunStore(folder).folder(run_id(spec))
-    execute(spec, target, source.bundle if source else None, say=lambda _: None)
-    return target
 
 
 @pytest.fixture(scope="module")

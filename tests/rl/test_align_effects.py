@@ -2,17 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from rl_transfer.errors import TransferError
-from rl_transfer.results import RunFolder, RunStore, run_id
+from rl_transfer.results import RunFolder
 from rl_transfer.rl.strategy.align_effects import match_effects
 from rl_transfer.rl.strategy.align_samples import AlignmentMoves
-from rl_transfer.rl.training.run import execute
-from support.rl import make_run
+from support.rl import played
 
 WIDTH = 3
 SYSTEM = np.array([[-0.5, 1.0, 0.0], [0.0, -0.3, 0.4], [0.2, 0.0, -0.8]])
@@ -62,13 +60,6 @@ def test_too_few_transitions_and_other_widths_are_refused() -> None:
     narrow = AlignmentMoves(home.before[:, :2], home.actions, home.after[:, :2])
     with pytest.raises(TransferError, match="the source has 3, the target 2"):
         match_effects(home, narrow, 2, rng)
-
-
-def played(folder: Path, source: RunFolder | None, /, **fields: Any) -> RunFolder:
-    spec = make_run(**fields, source=source.path.name if source else None)
-    target = RunStore(folder).folder(run_id(spec))
-    execute(spec, target, source.bundle if source else None, say=lambda _: None)
-    return target
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,11 @@
 """Small RL runs that take well under a second each."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from rl_transfer.results import RunFolder
+from rl_transfer.results import RunFolder, RunStore, run_id
+from rl_transfer.rl.training.run import execute
 from rl_transfer.spec import RLRun
 
 PPO: dict[str, Any] = {
@@ -22,6 +24,14 @@ def make_run(**changes: Any) -> RLRun:
         **changes,
     }
     return RLRun.model_validate(data)
+
+
+def played(folder: Path, source: RunFolder | None, /, **fields: Any) -> RunFolder:
+    """The folder of a run of its own, played here and now."""
+    spec = make_run(**fields, source=source.path.name if source else None)
+    target = RunStore(folder).folder(run_id(spec))
+    execute(spec, target, source.bundle if source else None, say=lambda _: None)
+    return target
 
 
 Execute = Callable[..., RunFolder]
