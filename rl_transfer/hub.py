@@ -6,7 +6,6 @@ import glob
 import re
 import socket
 import threading
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,11 +19,13 @@ from rl_transfer import bounded
 from rl_transfer.errors import BundleError, MissingExtraError
 
 SCHEME = "hf://"
-ANSWER_SECONDS = 3.0
+ANSWER_SECONDS = 2.0
 """How long the Hub may take to accept a connection; its own library would try for most of a minute."""
 
 _BUNDLE = ("bundle.json", "tensors.safetensors")
-_REPOSITORY = re.compile(r"hf://(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
+_ADDRESS = re.compile(
+    r"hf://(?P<repository>[\w.-]+/[\w.-]+)(?:/(?P<file>(?!.*\.\.)[\w./-]+\.zip))?(?:@(?P<revision>[\w./-]+))?"
+)
 _MOST_BYTES = 2**23
 _BESIDE = frozenset({".gitattributes", "README.md"})
 """What a repository has that was made on the Hub's own page."""
@@ -61,7 +62,9 @@ def answers(endpoint: str) -> bool:
     Returns:
         The answer of the first time in this process.
     """
-    if {"http", "https", "all"} & urllib.request.getproxies().keys():
+    from urllib.request import getproxies  # takes time, and most commands ask for no address
+
+    if {"http", "https", "all"} & getproxies().keys():
         return True
     address = urlsplit(endpoint)
     port = address.port or (80 if address.scheme == "http" else 443)
@@ -173,31 +176,136 @@ class HubTarget:
             raise BundleError(f"{self.repository} cannot be written: {reason}") from None
 
 
-def fetch_bundle(address: str) -> Path | None:
+@dataclass(frozen=True)
+class Address:
+    """``hf://org/repository[/file.zip][@revision]``.
+
+    Attributes:
+        repository: ``org/repository``.
+        file: a zip in it; None: the policy that the repository is about.
+        revision: branch, tag or commit; None: the newest.
+    """
+
+    repository: str
+    file: str | None
+    revision: str | None
+
+    @property
+    def zip(self) -> str:
+        """The zip that is meant, by the convention of rl-zoo where none is named."""
+        return self.file or f"{self.repository.partition('/')[2]}.zip"
+
+
+def read_address(text: str) -> Address:
+    """Read the address of a policy.
+
+    >>> read_address("hf://sb3/ppo-CartPole-v1@v1.0")
+    Address(repository='sb3/ppo-CartPole-v1', file=None, revision='v1.0')
+
+    Args:
+        text: as a user gives it.
+
+    Returns:
+        Its parts.
+
+    Raises:
+        BundleError: it is malformed.
+    """
+    found = _ADDRESS.fullmatch(text)
+    if found is None:
+        raise BundleError(
+            f"{text!r} is no address on the Hub; expected hf://org/repository, "
+            "hf://org/repository/file.zip, either with @revision"
+        )
+    return Address(found["repository"], found["file"], found["revision"])
+
+
+def fetch_policy(text: str) -> Path:
+    """Download a policy, or find it in the local cache.
+
+    Args:
+        text: an address.
+
+    Returns:
+        The folder of a bundle of ours where the repository has one and no zip is named, a zip otherwise.
+
+    Raises:
+        MissingExtraError: huggingface_hub is not installed.
+        BundleError: the address is malformed, there is no such repository, revision or file, or the Hub
+            cannot be reached and the policy is not in the cache.
+    """
+    return find_bundle(text) or fetch_zip(read_address(text))
+
+
+def find_bundle(text: str) -> Path | None:
     """Download the bundle of a repository that has one of ours, or find it in the local cache.
 
     Args:
-        address: ``hf://org/repository[@revision]``; one that names a file means that file.
+        text: an address; one that names a zip means that zip.
 
     Returns:
         A folder with the bundle; None where the repository has none, or offline where nobody knows.
 
     Raises:
-        BundleError: the repository has half of a bundle, or its other half cannot be had.
+        MissingExtraError: huggingface_hub is not installed.
+        BundleError: the address is malformed; the repository has half of a bundle, or its other half cannot
+            be had.
     """
-    found = _REPOSITORY.fullmatch(address)
-    if found is None:
+    address = read_address(text)
+    if address.file is not None:
         return None
     try:
-        described = download(found["repository"], _BUNDLE[0], found["revision"])
+        described = download(address.repository, _BUNDLE[0], address.revision)
     except BundleError:
         return None  # the zip is asked for next, and its error tells
+    return described and _whole(address, described)
+
+
+def fetch_bundle(text: str) -> Path:
+    """As :func:`find_bundle`, where nothing but a bundle will do.
+
+    Args:
+        text: an address.
+
+    Returns:
+        A folder with the bundle.
+
+    Raises:
+        MissingExtraError: huggingface_hub is not installed.
+        BundleError: the address is malformed or names a zip; the repository has no bundle, or it cannot be
+            had.
+    """
+    address = read_address(text)
+    described = None if address.file else download(address.repository, _BUNDLE[0], address.revision)
     if described is None:
-        return None
-    for name in _BUNDLE[1:]:
-        if download(found["repository"], name, found["revision"]) is None:
-            raise BundleError(f"{found['repository']} on the Hub has a {_BUNDLE[0]}, but no {name}")
-    return described.parent
+        raise BundleError(
+            f"{text}: expected hf://org/repository with a bundle, as `rl-transfer policies publish` writes it"
+            + (f"; {address.repository} has no {_BUNDLE[0]}" if address.file is None else "")
+        )
+    return _whole(address, described)
+
+
+def fetch_zip(address: Address) -> Path:
+    """Download the zip of a policy, or find it in the local cache.
+
+    Args:
+        address: of the policy; where it names no file, the zip is called like the repository.
+
+    Returns:
+        The zip, in the cache.
+
+    Raises:
+        MissingExtraError: huggingface_hub is not installed.
+        BundleError: there is no such repository, revision or file, or it cannot be had.
+    """
+    repository = address.repository
+    found = download(repository, address.zip, address.revision)
+    if found is None:
+        raise BundleError(
+            f"{repository} on the Hub has no {address.zip}; name its file: hf://{repository}/file.zip "
+            f"(its files: https://huggingface.co/{repository}/tree/{address.revision or 'main'})"
+        )
+    return found
 
 
 def download(repository: str, name: str, revision: str | None) -> Path | None:
@@ -225,7 +333,7 @@ def download(repository: str, name: str, revision: str | None) -> Path | None:
             return None
         raise BundleError(
             f"{name} of {repository} is not in the local cache, and the Hub cannot be reached; "
-            "try again with a connection, or download the files and give the zip's path"
+            "try again with a connection, or download the files and give their path"
         ) from None
     except errors.RepositoryNotFoundError:
         raise BundleError(f"there is no public repository {repository} on the Hub") from None
@@ -236,6 +344,14 @@ def download(repository: str, name: str, revision: str | None) -> Path | None:
     except (OSError, ValueError) as error:  # refused access, broken downloads, malformed names
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BundleError(f"{name} of {repository} cannot be downloaded from the Hub: {reason}") from None
+
+
+def _whole(address: Address, described: Path) -> Path:
+    """The folder of a bundle whose description is there."""
+    for name in _BUNDLE[1:]:
+        if download(address.repository, name, address.revision) is None:
+            raise BundleError(f"{address.repository} on the Hub has a {_BUNDLE[0]}, but no {name}")
+    return described.parent
 
 
 def _known_absent(hub: ModuleType, repository: str, name: str, revision: str | None) -> bool:

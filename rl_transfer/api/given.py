@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from rl_transfer.errors import BundleError, ConfigError, RLTransferError
+from rl_transfer.hub import SCHEME, fetch_bundle, fetch_policy
 from rl_transfer.wording import in_words, listing
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from rl_transfer.spec import Frozen, Loaded
+    from rl_transfer.spec import Frozen, Loaded, MatrixConfig
     from rl_transfer.spec.load import Overrides
 
     ConfigLike = str | os.PathLike[str] | Mapping[str, object] | Frozen
@@ -207,15 +208,26 @@ def _short(given: object) -> str:
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
-def refuse_missing(policy: str) -> None:
-    """Refuse the path of a policy that is nowhere, or of no policy, before anything heavy is imported.
+def refuse_missing(policy: str, kind: str = "rl") -> None:
+    """Refuse a policy that is nowhere, or of no policy, before anything heavy is imported.
+
+    One on the Hub is downloaded, for that is how it is known; from then on it is in the Hub's local cache.
 
     Args:
-        policy: what a person gave; addresses, which have a colon, are left to the rooms.
+        policy: what a person gave; addresses in a sweep, which have a colon, are left to the rooms.
+        kind: of the source, where it is known; a path of a classifier may be an address of weights, which
+            is left to the rooms too.
 
     Raises:
-        BundleError: there is nothing at that path, or a file that is not what it is called.
+        BundleError: there is nothing at that place, or a file that is not what it is called; the Hub cannot
+            be reached.
+        MissingExtraError: huggingface_hub is needed and not installed.
     """
+    if policy.startswith(SCHEME):
+        (fetch_policy if kind == "rl" else fetch_bundle)(policy)
+        return
+    if kind != "rl":
+        return
     if ":" not in policy and not Path(policy).exists():
         raise BundleError(
             f"{policy}: no such file or folder; a source is a bundle or run folder, an SB3 zip, "
@@ -226,6 +238,26 @@ def refuse_missing(policy: str) -> None:
         raise BundleError(f"{path.name} is truncated or no zip file: File is not a zip file")
     if path.suffix == ".safetensors" and path.is_file() and _header(path)[8:] != b"{":
         raise BundleError(f"{path.name} is truncated or no .safetensors file: its header is no JSON object")
+
+
+def refuse_missing_sources(suite: MatrixConfig) -> None:
+    """Refuse a suite whose sources are policies that are nowhere; see :func:`refuse_missing`.
+
+    Args:
+        suite: of any kind.
+
+    Raises:
+        BundleError: with the key of the config that names one.
+    """
+    from rl_transfer.frame import located as with_key
+    from rl_transfer.spec import RLSuite
+
+    if not isinstance(suite, RLSuite):
+        return
+    for name, source in suite.sources.items():
+        if source.policy is not None:
+            with with_key(f"sources.{name}.policy"):
+                refuse_missing(source.policy)
 
 
 def _header(path: Path) -> bytes:

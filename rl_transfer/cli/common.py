@@ -126,6 +126,19 @@ def _named_in_overrides(incomplete: str) -> list[str]:
     return [f"{key}={name}" for name in shipped_names(category)(value)] if equals and category else []
 
 
+def _no_options(context: typer.Context, overrides: list[str] | None) -> list[str] | None:
+    for text in overrides or []:
+        key, _, value = text.partition("=")
+        option = f"--{key.strip().replace('_', '-')}"
+        for each in context.command.params:
+            if option in each.opts:
+                off = value.strip().lower() in ("false", "no", "off", "0")
+                flag = (off and each.secondary_opts) or [option]
+                words = flag[0] if getattr(each, "is_flag", False) else f"{option} {value}"
+                raise typer.BadParameter(f"{text}: options are written with dashes: {words}")
+    return overrides
+
+
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
@@ -133,6 +146,7 @@ Overrides = Annotated[
         help="Overrides of config values, e.g. training.total_steps=50000 seeds=3. Values are YAML.",
         show_default=False,
         autocompletion=_named_in_overrides,
+        callback=_no_options,
     ),
 ]
 Output = Annotated[

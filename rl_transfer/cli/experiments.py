@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from rl_transfer.api.given import located, read_config
+from rl_transfer.api.given import located, read_config, refuse_missing_sources
 from rl_transfer.cli.common import (
     AsJson,
     Events,
@@ -110,6 +110,8 @@ def sweep(
 
     with json_alone() if json_lines else nullcontext() as write:
         loaded = read_config(config, SUITES, "suites", overrides)
+        with located(loaded):
+            refuse_missing_sources(loaded.config)
 
         from rl_transfer.sweep.json_lines import JsonLines  # heavy: a config is refused without them
         from rl_transfer.sweep.memory import choose_workers

@@ -72,6 +72,8 @@ def recommend(
     twice = [each for index, each in enumerate(sources) if places[index] in places[:index]]
     if twice:
         raise ConfigError(f"the source {twice[0]} is given twice; name each once")
+    for each in sources:
+        refuse_missing(each, kind or ("image" if _is_backbone(each) else "rl"))
 
     from rl_transfer.analysis.recommendation import read_weights, recommend, recommendation_lines
     from rl_transfer.frame.scores import HIGHER_IS_BETTER, ScoringRequest
@@ -93,9 +95,6 @@ def recommend(
             "sources of one kind are ranked"
         )
     kind = kinds[sources[0]]
-    if kind == "rl":
-        for each in sources:
-            refuse_missing(each)
     make_folder_importable(target)
 
     def say(text: str) -> None:

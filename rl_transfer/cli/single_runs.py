@@ -97,8 +97,7 @@ def transfer(
 
     loaded = read_config(config, TRANSFER, "transfer", overrides)
     with located(loaded):
-        if loaded.config.kind == "rl":
-            refuse_missing(source)
+        refuse_missing(source, loaded.config.kind)
         store = RunStore(output or Path("results", loaded.config.name), events=events)
         from rl_transfer.api.single import transfer_one
 

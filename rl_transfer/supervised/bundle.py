@@ -33,10 +33,10 @@ def place_of(argument: str) -> Path:
         A path that may or may not exist.
 
     Raises:
-        BundleError: the repository has half of a bundle.
+        BundleError: the repository has no bundle, or it cannot be had.
         MissingExtraError: huggingface_hub is needed and not installed.
     """
-    return (fetch_bundle(argument) if argument.startswith(SCHEME) else None) or Path(argument)
+    return fetch_bundle(argument) if argument.startswith(SCHEME) else Path(argument)
 
 
 def save_network(

@@ -11,7 +11,7 @@ from pathlib import Path
 from rl_transfer.errors import BundleError, StoreError
 from rl_transfer.frame import Room, bundle_folder
 from rl_transfer.frame.provenance import adopt, origin
-from rl_transfer.hub import SCHEME, fetch_bundle
+from rl_transfer.hub import SCHEME, find_bundle
 from rl_transfer.results import RunFolder, read_json
 from rl_transfer.spec import MatrixConfig, RLRun, RLSuite, TrainConfig, TransferConfig
 from rl_transfer.spec.base import Json
@@ -79,7 +79,7 @@ def bundle_kind(argument: str) -> str:
         BundleError: the bundle says that it is of another kind.
     """
     try:
-        fetched = fetch_bundle(argument) if argument.startswith(SCHEME) else None
+        fetched = find_bundle(argument) if argument.startswith(SCHEME) else None
         content = read_json(bundle_folder(fetched or Path(argument)) / "bundle.json")
     except (StoreError, BundleError):
         return _kind_of_run(Path(argument))

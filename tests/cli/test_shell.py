@@ -8,11 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from huggingface_hub import constants
 
+from rl_transfer.cli.app import app
 from rl_transfer.errors import BundleError
 from rl_transfer.rl.sources import hub
+from rl_transfer.sweep.dispatch import SUITES, TRANSFER
+from rl_transfer.sweep.dispatch import TRAIN as TRAIN_CONFIGS
 from support.cli import TRAIN, Call
+from support.untyped import untyped
 
 SUITE = """\
 name: mine
@@ -100,6 +105,31 @@ def test_a_setting_that_is_written_as_an_option(
     assert (setting or "") in outcome.err
 
 
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("sweep", "quickstart", "workers=1"), "--workers 1"),
+        (("sweep", "quickstart", "seeds=3", "runs_per_worker=1"), "--runs-per-worker 1"),
+        (("sweep", "quickstart", "dry-run=true"), "--dry-run"),
+        (("train", "cartpole", "output=here"), "--output here"),
+        (("transfer", "cartpole-reversed", "events=false", "-s", "x"), "--no-events"),
+    ],
+)
+def test_an_option_that_is_written_as_a_setting(call: Call, words: tuple[str, ...], option: str) -> None:
+    outcome = call(*words)
+    assert outcome.code == 2
+    assert outcome.err.rstrip().endswith(f"options are written with dashes: {option}")
+
+
+def test_no_option_is_called_like_a_setting() -> None:
+    models = [*TRAIN_CONFIGS.values(), *TRANSFER.values(), *SUITES.values()]
+    settings = {name for each in models for name in each.model_fields}
+    commands = untyped(typer.main.get_command(app)).commands
+    options = {each.name for name in ("train", "transfer", "sweep") for each in commands[name].params}
+    assert "workers" in options
+    assert not settings & options, "KEY=VALUE would be refused"
+
+
 def test_a_file_beside_is_suggested(call: Call, tmp_path: Path) -> None:
     (tmp_path / "walker.yaml").write_text(TRAIN, encoding="utf-8")
     outcome = call("train", str(tmp_path / "wlaker.yaml"))
@@ -144,6 +174,37 @@ def test_without_a_connection_the_hub_is_given_up_soon(
     with pytest.raises(BundleError, match="the Hub cannot be reached"):
         hub.fetch("hf://sb3/ppo-CartPole-v1")
     taken.close()
+
+
+def test_what_the_hub_does_not_give_is_told_before_anything_heavy_is_imported(tmp_path: Path) -> None:
+    """A command that waits for seconds of imports first is no answer to a wrong address."""
+    (tmp_path / "mine.yaml").write_text(SUITE.replace("env: {id: CartPole-v1}", "policy: hf://me/agent"))
+    commands = [
+        ("evaluate hf://me/agent -e CartPole-v1", "agent.zip of me/agent is not in the local cache"),
+        ("evaluate hf://agent", "'hf://agent' is no address on the Hub"),
+        ("policies inspect hf://me/agent", "the Hub cannot be reached"),
+        ("policies import hf://me/agent/best.zip -o here", "best.zip of me/agent is not"),
+        ("transfer cartpole-reversed -s hf://me/agent", "the Hub cannot be reached"),
+        ("transfer image-letters-other-faces -s hf://me/letters", "bundle.json of me/letters is not"),
+        ("transfer image-letters-other-faces -s hf://me/a/b.zip", "with a bundle, as `rl-transfer policies"),
+        ("recommend -t CartPole-v1 -s hf://me/agent", "the Hub cannot be reached"),
+        ("sweep ./mine.yaml", "mine.yaml:2:18: sources.base.policy: agent.zip of me/agent is not"),
+    ]
+    program = (
+        "import sys\nfrom rl_transfer.cli.app import run\nfrom rl_transfer.errors import BundleError\n"
+        f"for words, expected in {commands!r}:\n"
+        "    try:\n        run(words.split())\n"
+        "    except BundleError as error:\n        assert expected in error.message, error.message\n"
+        "    else:\n        raise AssertionError(words)\n"
+        "heavy = {'torch', 'gymnasium', 'stable_baselines3', 'scipy', 'matplotlib', 'tensorboard'}\n"
+        "assert not heavy & {*sys.modules}, heavy & {*sys.modules}\n"
+    )
+    nowhere = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path, env={**os.environ, **nowhere}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_policy_as_json(call: Call, trained: Path) -> None:

@@ -7,18 +7,12 @@ that ``policies publish`` wrote holds a bundle of ours beside them, which says m
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl_transfer.errors import BundleError
-from rl_transfer.hub import download
+from rl_transfer.hub import download, fetch_zip, read_address
 from rl_transfer.rl.sources.upbringing import CONFIG_NAME
 from rl_transfer.rl.sources.vec_normalize import FILE_NAMES
-
-_ADDRESS = re.compile(
-    r"hf://(?P<repository>[\w.-]+/[\w.-]+)(?:/(?P<file>(?!.*\.\.)[\w./-]+\.zip))?(?:@(?P<revision>[\w./-]+))?"
-)
 
 
 @dataclass(frozen=True)
@@ -49,21 +43,10 @@ def fetch(address: str) -> HubFiles:
         BundleError: the address is malformed, there is no such repository, revision or file, or the
             Hub cannot be reached and the file is not in the cache.
     """
-    found = _ADDRESS.fullmatch(address)
-    if found is None:
-        raise BundleError(
-            f"{address!r} is no address on the Hub; expected hf://org/repository, "
-            "hf://org/repository/file.zip, either with @revision"
-        )
-    repository, revision = found["repository"], found["revision"]
-    name = found["file"] or f"{repository.partition('/')[2]}.zip"
-    policy = download(repository, name, revision)
-    if policy is None:
-        raise BundleError(
-            f"{repository} on the Hub has no {name}; name its file: hf://{repository}/file.zip "
-            f"(its files: https://huggingface.co/{repository}/tree/{revision or 'main'})"
-        )
-    folder = name.rpartition("/")[0]
+    where = read_address(address)
+    repository, revision = where.repository, where.revision
+    policy = fetch_zip(where)
+    folder = where.zip.rpartition("/")[0]
     above = f"{folder}/" if folder else ""
     asked = (download(repository, above + each, revision) for each in FILE_NAMES)
     statistics = next((each for each in asked if each is not None), None)

@@ -18,7 +18,7 @@ from torch import Tensor
 from rl_transfer.core import isolated, save_bundle
 from rl_transfer.core.archives import file_digest
 from rl_transfer.errors import BundleError, ConfigError
-from rl_transfer.hub import SCHEME, fetch_bundle
+from rl_transfer.hub import SCHEME, find_bundle
 from rl_transfer.results.address import is_address
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.traits import ALGORITHMS
@@ -192,7 +192,7 @@ def _hints(
 
 def _fetched(argument: str | Path) -> str | Path:
     """The folder of a bundle that lies on the Hub; everything else as it is."""
-    return (str(argument).startswith(SCHEME) and fetch_bundle(str(argument))) or argument
+    return (str(argument).startswith(SCHEME) and find_bundle(str(argument))) or argument
 
 
 def _is_folder(argument: str | Path) -> bool:
