@@ -150,10 +150,17 @@ def _order_as_in(path: Path, graph: KerasGraph) -> None:
     may have others.
 
     Raises:
-        ValueError: the order is another one.
+        ValueError: the order is another one, of outer layers or of tensors.
     """
     layers = list(every_layer(graph.filed))
-    written = _names_in(path)
+    named = _names_in(path)
+    ours, theirs = (
+        [plain_name(each.name) for each in graph.filed.layers if each.weights],
+        [*map(plain_name, named)],
+    )
+    if ours != theirs and sorted(ours) == sorted(theirs):
+        raise ValueError("its layers come in another order than the model's; save the whole model as .keras")
+    written = [*named.values()]
     candidates = (graph.trained, [True] * len(layers), [False] * len(layers))
     orders = [_order_under(flags, layers, graph) for flags in candidates]
     if [len(each) for each in orders[0]] != [len(each) for each in written]:
@@ -200,14 +207,15 @@ def _layer_and_kind(name: str) -> tuple[str, str]:
     return plain_name(above), kind if statistical else ""
 
 
-def _names_in(path: Path) -> list[list[str]]:
-    """The names of an older file's tensors, by layer, in their order."""
+def _names_in(path: Path) -> dict[str, list[str]]:
+    """The layers of an older file that have tensors, in their order, with the names of these."""
     h5py = importlib.import_module("h5py")
     with h5py.File(path, "r") as file:
         group = file.get("model_weights", file)
-        layers = [group[name] for name in _listed(group.attrs, "layer_names")]
-        names = [_listed(layer.attrs, "weight_names") for layer in layers]
-    return [each for each in names if each]
+        named = {
+            name: _listed(group[name].attrs, "weight_names") for name in _listed(group.attrs, "layer_names")
+        }
+    return {name: each for name, each in named.items() if each}
 
 
 def _listed(attributes: Mapping[str, Iterable[bytes | str]], name: str) -> list[str]:

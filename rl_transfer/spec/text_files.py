@@ -27,10 +27,12 @@ class TextFiles:
     Attributes:
         pool: to learn from.
         test: of data that have a test part of their own.
+        others: parts with a usual name that are not read.
     """
 
     pool: Path | SavedTable
     test: Path | SavedTable | None = None
+    others: tuple[str, ...] = ()
 
     @property
     def paths(self) -> list[Path]:
@@ -41,7 +43,19 @@ class TextFiles:
 def _paths(part: Path | SavedTable) -> list[Path]:
     if isinstance(part, SavedTable):
         return part.paths
-    return [part] if part.is_file() else sorted(part.rglob("*.txt"))
+    return [part] if part.is_file() else texts_in(part)
+
+
+def texts_in(folder: Path) -> list[Path]:
+    """The ``.txt`` files of a folder, however deep.
+
+    Args:
+        folder: of one class, or above several.
+
+    Returns:
+        Sorted; the ending may be in capitals.
+    """
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".txt")
 
 
 def find_texts(
@@ -75,11 +89,14 @@ def find_texts(
         return TextFiles(place)
     if any(wanted):
         split, test_split = chosen_parts(_names(place), wanted, place, key)
-        train, test = _part(place, (split,)), None if test_split is None else _part(place, (test_split,))
+        train = _part(place, (split,), key)
+        test = None if test_split is None else _part(place, (test_split,), key)
     else:
-        train, test = _part(place, TRAIN), _part(place, TEST)
+        train, test = _part(place, TRAIN, key), _part(place, TEST, key)
     if train is not None:
-        return TextFiles(train, test)
+        read = {train.stem, *([] if test is None else [test.stem])}
+        usual = {name for name in _names(place) if name in (*TRAIN, *TEST)}
+        return TextFiles(train, test, tuple(sorted(usual - read)))
     deeper = next((path for end in (ARROW, PARQUET) for path in sorted(place.rglob(f"*{end}"))), None)
     if deeper is not None:
         raise ConfigError(
@@ -102,7 +119,16 @@ def _names(place: Path) -> list[str]:
     return [path.stem for path in place.iterdir() if path.is_dir() or path.suffix in TABLES]
 
 
-def _part(place: Path, names: tuple[str, ...]) -> Path | None:
-    """The first table or folder of that name."""
-    found = (path for name in names for path in (*(place / f"{name}{end}" for end in TABLES), place / name))
-    return next((path for path in found if path.exists()), None)
+def _part(place: Path, names: tuple[str, ...], key: str) -> Path | None:
+    """The first table or folder of such a name."""
+    for name in names:
+        found = [path for end in (*TABLES, "") if (path := place / f"{name}{end}").exists()]
+        if len(found) > 1:
+            raise ConfigError(
+                f"{place} has {listing([path.name for path in found])}; which one is the part {name!r}? Keep "
+                "one of them there, or name it as path",
+                key=f"{key}.path",
+            )
+        if found:
+            return found[0]
+    return None

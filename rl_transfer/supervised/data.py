@@ -155,13 +155,16 @@ class OpenedData:
         if not self.classes:
             left_out = f": {'; '.join(self.notes)}" if self.notes else ""
             raise ConfigError(f"no {items} are left to learn from{left_out}", key=key)
-        for part in (self.pool, *([self.test] if self.test is not None else [])):
+        parts = (("", self.pool),) if self.test is None else (
+            (" to learn from", self.pool), (" in the test part", self.test),
+        )  # fmt: skip
+        for where, part in parts:
             counts = np.bincount(part.labels, minlength=len(self.classes))
             empty = [name for name, count in zip(self.classes, counts, strict=True) if count == 0]
             if empty:
                 raise ConfigError(
-                    f"class {listing(empty, 20)} has no {items}; remove it, or name the classes to use "
-                    "under classes",
+                    f"class {listing(empty, 20)} has no {items}{where}; remove it, or name the classes to "
+                    "use under classes",
                     key=key,
                 )
         if len(self.classes) < 2:

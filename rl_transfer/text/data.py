@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,13 +16,17 @@ import numpy as np
 from rl_transfer.errors import ConfigError
 from rl_transfer.spec.saved_sets import SavedTable
 from rl_transfer.spec.text import TextData
-from rl_transfer.spec.text_files import find_texts
+from rl_transfer.spec.text_files import find_texts, texts_in
 from rl_transfer.supervised.arrow_tables import holds_text, read_saved
 from rl_transfer.supervised.data import LabelledSet, OpenedData, refuse_other_columns
 from rl_transfer.wording import counted, listing
 
 MOST_CLASSES = 1_000
 """More are a column of something else; whoever means it names them under ``classes``."""
+_QUOTES = (
+    'A text with quotation marks in it stands in such marks itself, its own doubled ("say ""so"""); or save '
+    "the table as JSONL"
+)
 
 Row = tuple[str, str]
 """A text and its class."""
@@ -61,12 +66,17 @@ def open_texts(data: TextData, key: str = "data") -> OpenedData:
     kept, kept_test, notes = _each_once(pool, test)
     if reader.incomplete:
         notes = (f"{counted(reader.incomplete, 'text')} without text or label left out", *notes)
-    unread = files.pool.others if isinstance(files.pool, SavedTable) else ()
-    if unread:
-        notes = (*notes, f"splits that are not read: {listing(unread, 10)}")
-    classes = _classes(
-        data, {label for _, label in (*kept, *(kept_test or ()))}, len(pool), reader.order, key
-    )
+    unread = files.pool.others if isinstance(files.pool, SavedTable) else files.others
+    unused = sorted({*(data.names or {})} - reader.labels)
+    found = {label for _, label in (*kept, *(kept_test or ()))}
+    alike = Counter(map(str.casefold, found))
+    for told, which in (
+        ("splits that are not read", unread),
+        ("names of labels that no text has", unused),
+        ("classes that differ in case alone", sorted(name for name in found if alike[name.casefold()] > 1)),
+    ):
+        notes += (f"{told}: {listing(which, 10)}",) if which else ()
+    classes = _classes(data, found, len(pool), reader.order, key)
     missing = sorted({label for _, label in kept_test or ()} - {label for _, label in kept})
     if missing and data.classes is None:
         raise ConfigError(
@@ -74,8 +84,8 @@ def open_texts(data: TextData, key: str = "data") -> OpenedData:
             "Add texts to learn from, or name the classes to use under classes",
             key=key,
         )
-    found = OpenedData(classes, _labelled(kept, classes), notes=notes)
-    return found if kept_test is None else replace(found, test=_labelled(kept_test, classes))
+    opened = OpenedData(classes, _labelled(kept, classes), notes=notes)
+    return opened if kept_test is None else replace(opened, test=_labelled(kept_test, classes))
 
 
 def _labelled(rows: Sequence[Row], classes: Sequence[str]) -> LabelledSet:
@@ -93,7 +103,7 @@ def _classes(data: TextData, found: set[str], rows: int, own: Sequence[str], key
             key=f"{key}.label",
         )
     order = [*((data.names or {}).values() or own)]
-    if not order and all(name.isdecimal() for name in found):
+    if not order and all(name.isdecimal() and len(name) < 20 for name in found):
         return tuple(sorted(found, key=int))
     return tuple(sorted(found, key=lambda name: (order.index(name) if name in order else len(order), name)))
 
@@ -104,6 +114,7 @@ class _Reader:
     def __init__(self, data: TextData, key: str) -> None:
         self._data, self._key = data, key
         self.incomplete = 0
+        self.labels: set[str] = set()
         self.order: tuple[str, ...] = ()
 
     def rows(self, part: Path | SavedTable) -> list[Row]:
@@ -120,12 +131,13 @@ class _Reader:
 
     def _row(self, where: str, text: object, label: object) -> Row | None:
         lacks = (
-            "text" if not isinstance(text, str) or not text.strip()
-            else "label" if label is None or isinstance(label, float | list | dict) or not str(label).strip()
+            "text" if not isinstance(text, str) or not _says(text)
+            else "label" if label is None or isinstance(label, float | list | dict) or not _says(str(label))
             else None
         )  # fmt: skip
         if lacks is None:
             name = str(label).strip()
+            self.labels.add(name)
             return str(text), (self._data.names or {}).get(name, name)
         if not self._data.skip_incomplete:
             given = text if lacks == "text" else label
@@ -140,32 +152,38 @@ class _Reader:
         return ConfigError(message, key=f"{self._key}.path")
 
     def _read(self, path: Path) -> str:
+        encoding = self._data.encoding
         try:
             content = path.read_bytes()
-            return content.decode(
-                "utf-8-sig" if self._data.encoding.lower() in ("utf-8", "utf8") else self._data.encoding
-            )
+            text = content.decode(encoding).removeprefix("\ufeff")
         except UnicodeDecodeError as error:
             line = content[: error.start].count(b"\n") + 1
-            raise ConfigError(
-                f"{path}, line {line}: the file is not in {self._data.encoding} ({error.reason}); save it "
-                "again as UTF-8, or name its encoding (encoding: cp1252)",
-                key=f"{self._key}.encoding",
+            raise self._other_encoding(
+                f"{path}, line {line}: the file is not in {encoding} ({error.reason}); save it again as "
+                "UTF-8, or name its encoding (encoding: cp1252)"
             ) from None
-        except LookupError:
-            raise ConfigError(
-                f"there is no encoding {self._data.encoding!r}; utf-8, utf-16, latin-1 and cp1252 are usual",
-                key=f"{self._key}.encoding",
+        except (LookupError, ValueError):
+            raise self._other_encoding(
+                f"there is no encoding {encoding!r}; utf-8, utf-16, latin-1 and cp1252 are usual"
             ) from None
         except OSError as error:
             raise self._wrong(f"{path} cannot be read: {error.strerror}") from None
+        if 4 * text.count("\0") > len(text):
+            raise self._other_encoding(
+                f"{path}: the file is not in {encoding} (it is full of NUL characters); save it again as "
+                "UTF-8, or name its encoding (encoding: utf-16-le)"
+            )
+        return text
+
+    def _other_encoding(self, message: str) -> ConfigError:
+        return ConfigError(message, key=f"{self._key}.encoding")
 
     def _folder(self, root: Path) -> Iterator[tuple[str, object, object]]:
         folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
         if not folders:
             raise self._wrong(f"{root} has no sub-folders; expected one per class, with .txt files inside")
         for folder in folders:
-            paths = sorted(folder.rglob("*.txt"))
+            paths = texts_in(folder)
             if not paths:
                 raise self._wrong(f"the class folder {folder} has no .txt files; fill or remove it")
             for path in paths:
@@ -181,10 +199,12 @@ class _Reader:
         content, suffix = self._read(path), path.suffix.lower()
         try:
             found = (
-                _json_rows(content, suffix) if suffix in (".json", ".jsonl") else _csv_rows(content, suffix)
+                _json_rows(content, suffix)
+                if suffix in (".json", ".jsonl")
+                else _csv_rows(content, suffix, (self._data.text, self._data.label))
             )
             rows = list(found)
-        except (ValueError, RecursionError, csv.Error) as error:
+        except (ValueError, RecursionError) as error:
             raise self._wrong(f"{path}: {error}") from None
         if rows:
             known = {name for _, row in rows for name in row}
@@ -193,14 +213,25 @@ class _Reader:
             yield f"{path}, line {number}", row.get(self._data.text), row.get(self._data.label)
 
 
-def _csv_rows(content: str, suffix: str) -> Iterator[tuple[int, Mapping[str, object]]]:
-    reader = csv.DictReader(io.StringIO(content, newline=""), delimiter="\t" if suffix == ".tsv" else ",")
-    for row in reader:
-        if row.get(None):
-            raise ValueError(
-                f'line {reader.line_num} has more cells than the table has columns; quote texts: "a, b"'
-            )
-        yield reader.line_num, row
+def _csv_rows(content: str, suffix: str, wanted: Sequence[str]) -> Iterator[tuple[int, Mapping[str, object]]]:
+    tabs = suffix == ".tsv"
+    reader = csv.DictReader(io.StringIO(content, newline=""), delimiter="\t" if tabs else ",", strict=True)
+    try:
+        twice = [name for name in wanted if list(reader.fieldnames or ()).count(name) > 1]
+        if twice:
+            raise ValueError(f"it has the column {listing(twice)} more than once")
+        for row in reader:
+            if row.get(None):
+                raise ValueError(
+                    f'line {reader.line_num} has more cells than the table has columns; quote texts: "a, b"'
+                )
+            if tabs and any("\t" in cell and "\n" in cell for cell in row.values() if cell):
+                raise ValueError(
+                    f"the cell that ends in line {reader.line_num} holds tabs and lines. {_QUOTES}"
+                )
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise ValueError(f"the row that begins in line {reader.line_num + 1}: {error}. {_QUOTES}") from None
 
 
 def _json_rows(content: str, suffix: str) -> Iterator[tuple[int, Mapping[str, object]]]:
@@ -250,6 +281,11 @@ def _each_once(
     return kept, kept_test, notes
 
 
+def _says(text: str) -> bool:
+    """Whether it is more than white space, and characters all through: JSON can hold halves of them."""
+    return bool(text.strip()) and not any("\ud800" <= each <= "\udfff" for each in text)
+
+
 def _plain(text: str) -> str:
-    """A text without what copies differ in: case and white space."""
-    return " ".join(text.casefold().split())
+    """A text without what copies differ in: case, white space, and whether accents are characters."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,7 +25,14 @@ from rl_transfer.spec.base import Json
 from rl_transfer.spec.labelled import file_digest
 from rl_transfer.spec.text import TextWeights, TransformerConfig
 from rl_transfer.supervised.classifier import Classifier, Network
-from rl_transfer.text.tokens import TokenPreprocessing, library, read_tokenizer, vocabulary
+from rl_transfer.text.tokens import (
+    TokenPreprocessing,
+    gives_the_same,
+    library,
+    marks_around,
+    read_tokenizer,
+    vocabulary,
+)
 from rl_transfer.wording import listing
 
 _OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
@@ -85,11 +94,17 @@ def build_classifier(
     """
     config = config.found()
     architecture = config.architecture or {}
+    if config.pooling == "cls" and _is_one_way(architecture.get("model_type")):
+        raise ConfigError(
+            f"a {architecture['model_type']} reads from left to right, so that its first token knows nothing "
+            "of the text; say pooling: mean",
+            key="model.pooling",
+        )
     tokens = preprocessing or _read_tokens(config, architecture)
     _refuse_foreign(tokens, architecture)
     with isolated(seed):
         module = TextClassifier(_encoder(architecture), config.pooling, tokens.pad, num_classes)
-    _refuse_long(module.encoder, tokens)
+    _refuse_length(module.encoder, tokens)
     return Classifier(module, tokens, ("head",), num_classes, text_parts)
 
 
@@ -108,6 +123,7 @@ def load_pretrained(config: TransformerConfig, weights: TextWeights) -> Network:
     """
     classifier = build_classifier(config, 1, seed=0)
     path, key = weights.path(), "weights.file"
+    _refuse_another(path.parent / "tokenizer.json", config.tokenizer_file())
     try:
         bounded.regular_size(path, MOST_TENSOR_BYTES)
         read_header(path)
@@ -173,6 +189,13 @@ def _width(encoder: nn.Module) -> int:
     return int(config.hidden_size)
 
 
+def _is_one_way(kind: object) -> bool:
+    """Whether a family of transformers' was made to foretell the next token, and for nothing else."""
+    families = library("transformers.models.auto.modeling_auto")
+    one_way, both = families.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, families.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    return kind in one_way and kind not in both
+
+
 def _encoder(architecture: Mapping[str, Any]) -> nn.Module:
     """The bare encoder, from torch's global generator; no code but the installed library's runs."""
     transformers = library("transformers")
@@ -189,6 +212,8 @@ def _encoder(architecture: Mapping[str, Any]) -> nn.Module:
         with of_bearable_size():
             module = _built(transformers, config)
         _width(module)
+        if not {"input_ids", "attention_mask"} <= set(signature(module.forward).parameters):
+            raise ValueError("it reads no tokens")
     except Exception as error:  # noqa: BLE001 - what a library makes of arguments that nobody foresaw
         raise ConfigError(
             f"the architecture {name!r} cannot be built by transformers {transformers.__version__}: "
@@ -242,8 +267,28 @@ def _refuse_foreign(tokens: TokenPreprocessing, architecture: Mapping[str, Any])
         )
 
 
-def _refuse_long(encoder: nn.Module, tokens: TokenPreprocessing) -> None:
-    """Refuse inputs with more tokens than the encoder has positions."""
+def _refuse_another(theirs: Path, ours: Path) -> None:
+    """Refuse a tokenizer unlike the one beside the weights: they saw other tokens under the same ids."""
+    if not theirs.is_file() or theirs.samefile(ours):
+        return
+    key = "model.input.tokenizer"
+    if not gives_the_same(*(read_tokenizer(each, None, key) for each in (theirs, ours))):
+        raise ConfigError(
+            f"{ours} gives other tokens than {theirs}, which lies beside the weights; give the tokenizer "
+            "that they were trained with",
+            key=key,
+        )
+
+
+def _refuse_length(encoder: nn.Module, tokens: TokenPreprocessing) -> None:
+    """Refuse inputs without room for a text, or with more tokens than the encoder has positions."""
+    marks = marks_around(tokens.tokenizer)
+    if tokens.max_tokens <= marks:
+        raise ConfigError(
+            f"input.max_tokens is {tokens.max_tokens}, and the tokenizer adds {marks} to every text, so that "
+            f"nothing of it would be read; give more than {marks}",
+            key="model.input.max_tokens",
+        )
     for name, module in encoder.named_modules():
         if isinstance(module, nn.Embedding) and name.rpartition(".")[2] == "position_embeddings":
             spared = 0 if module.padding_idx is None else module.padding_idx + 1
@@ -267,9 +312,16 @@ def _fitted(encoder: nn.Module, state: Mapping[str, Tensor], file: str, key: str
         for name in own
         if name in named and named[name].shape != own[name].shape
     ]
+    whole = [
+        name for name in own
+        if name in named and own[name].is_floating_point() and not named[name].is_floating_point()
+    ]  # fmt: skip
     beyond = [name for name in named if name not in own and not _BESIDE.fullmatch(name)]
-    if lacking or odd or beyond:
-        told = (("it lacks", lacking), ("shapes differ", odd), ("it has too much", beyond))
+    if lacking or odd or beyond or whole:
+        told = (
+            ("it lacks", lacking), ("shapes differ", odd), ("it has too much", beyond),
+            ("it is quantised, in whole numbers", whole),
+        )  # fmt: skip
         raise BundleError(
             f"{file} does not fit {type(encoder).__name__}: "
             f"{'; '.join(f'{what}: {listing(which, 3)}' for what, which in told if which)}. Give the encoder "

@@ -20,6 +20,8 @@ from rl_transfer.spec.base import Json
 
 MOST_TOKENIZER_BYTES = 16 * 2**20
 """A bundle holds the tokenizer; those of a quarter of a million pieces take 9 MiB."""
+_SAMPLE = "Is it? The CAFÉ's  naïve 3,14 € x_y — 中文 don't\nRe-enter"
+"""Case, accents, marks, spaces: what tokenizers of one vocabulary do not agree on."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,30 @@ def vocabulary(tokenizer: str) -> Mapping[str, int]:
     """
     found: Mapping[str, int] = _built(tokenizer, None).get_vocab()
     return found
+
+
+def gives_the_same(one: str, other: str) -> bool:
+    """Whether two tokenizers have the same vocabulary, and treat case, accents, marks and spaces alike.
+
+    Args:
+        one: as :func:`read_tokenizer` gave it.
+        other: likewise.
+    """
+    if one == other:
+        return True
+    first, second = _built(one, None), _built(other, None)
+    return bool(
+        first.get_vocab() == second.get_vocab() and first.encode(_SAMPLE).ids == second.encode(_SAMPLE).ids
+    )
+
+
+def marks_around(tokenizer: str) -> int:
+    """How many tokens a text gets that are not its own.
+
+    Args:
+        tokenizer: as :func:`read_tokenizer` gave it.
+    """
+    return int(_built(tokenizer, None).num_special_tokens_to_add(False))
 
 
 def library(name: str) -> Any:

@@ -342,6 +342,31 @@ def test_layers_of_an_archive_in_another_order_are_refused(keras: Any, tmp_path:
         loaded(swapped)
 
 
+def test_layers_of_an_older_file_in_another_order_are_refused(keras: Any, tmp_path: Path) -> None:
+    """Keras reads such a file by place; tensors of one shape would change places."""
+    layers = keras.layers
+    inputs = keras.Input((8, 8, 1))
+    branches = [layers.Conv2D(4, 3, name=name)(inputs) for name in ("a", "b")]
+    pooled = layers.GlobalAveragePooling2D(name="pool")(layers.Subtract(name="both")(branches))
+    made = lively(keras.Model(inputs, layers.Dense(3, name="answer")(pooled)))
+    path = tmp_path / "two.h5"
+    made.save(path)
+    agree(path, made)
+    with h5py.File(path, "r+") as file:
+        names = [*file["model_weights"].attrs["layer_names"]]
+        places = [names.index(name) for name in ("a", "b")]
+        names[places[0]], names[places[1]] = "b", "a"
+        file["model_weights"].attrs["layer_names"] = names
+    with pytest.raises(BundleError, match="its layers come in another order than the model's"):
+        loaded(path)
+    with h5py.File(path, "r+") as file:  # names of another session say nothing of the order
+        group = file["model_weights"]
+        for old, new in (("a", "c_1"), ("b", "c_2")):
+            group.move(old, new)
+        group.attrs["layer_names"] = [{"b": "c_1", "a": "c_2"}.get(name, name) for name in names]
+    agree(path, made)
+
+
 def test_statistics_that_an_archive_adapted_to_its_data_are_computed_with(keras: Any, tmp_path: Path) -> None:
     _, made = adapted(keras, tmp_path)
     shapeless = {"axis": [-1], "mean": None, "variance": None, "batch_input_shape": [None] * 4}

@@ -111,8 +111,20 @@ def test_encodings(tmp_path: Path) -> None:
     assert items(opened(path, encoding="latin-1"))[1] == ("café", "bad")
     with pytest.raises(ConfigError, match="there is no encoding 'klingon'"):
         opened(path, encoding="klingon")
-    path.write_bytes(b"\xef\xbb\xbftext,label\na,good\nb,bad\n")
-    assert opened(path).classes == ("bad", "good")
+    table = "text,label\na,good\nb,bad\n"
+    for content, encoding in (
+        (b"\xef\xbb\xbf" + table.encode(), "utf_8"),
+        (table.encode("utf-16"), "utf-16"),
+        (b"\xff\xfe" + table.encode("utf-16-le"), "utf-16-le"),
+    ):
+        path.write_bytes(content)
+        assert items(opened(path, encoding=encoding)) == [("a", "good"), ("b", "bad")]
+    path.write_bytes(table.encode("utf-16-le"))
+    with pytest.raises(ConfigError, match=r"not in utf-8 .it is full of NUL .* utf-16-le"):
+        opened(path)
+    for odd in ("undefined", "utf\0", "hex"):
+        with pytest.raises(ConfigError, match="there is no encoding"):
+            opened(path, encoding=odd)
 
 
 def refused(tmp_path: Path, content: str, name: str = "x.csv", **options: Any) -> str:
@@ -130,11 +142,80 @@ def test_what_is_no_table_of_labelled_texts_is_refused_in_words(tmp_path: Path) 
     )
     assert "line 2 has more cells" in refused(tmp_path, "text,label\na, b,good\n")
     assert "holds no labelled texts" in refused(tmp_path, "text,label\n")
+    assert "it has the column label more than once" in refused(tmp_path, "label,text,label\n1,a,good\n")
     assert "entry 1 is no JSON object but list" in refused(tmp_path, "[1]\n", "x.jsonl")
     assert "Expecting" in refused(tmp_path, "{nothing\n", "x.jsonl")
     assert "expected a table" in refused(tmp_path, "x", "x.xlsx")
     many = "text,label\n" + "".join(f"text {i},class {i}\n" for i in range(1001))
     assert "1,001 different values in 1,001 rows; is it the label?" in refused(tmp_path, many)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.csv", 'text,label\na,good\n"open,bad\nb,good\n"said,bad\n'),
+        ("x.tsv", 'text\tlabel\na\tgood\n"open\tbad\nb\tgood\n'),
+        ("x.tsv", 'text\tlabel\na\tgood\n"open\tbad\nhe said "no"\tgood\n'),
+    ],
+)
+def test_a_quotation_mark_that_is_not_closed_swallows_no_rows(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    said = refused(tmp_path, content, name, skip_incomplete=True)
+    assert "line" in said
+    assert "A text with quotation marks in it stands in such marks itself" in said
+
+
+def test_quoted_texts_may_have_lines_and_quotation_marks(tmp_path: Path) -> None:
+    rows = '"two\nlines, ""so""{0}good\nb "c" d{0}bad\n'
+    for name, end in (("x.csv", ","), ("x.tsv", "\t")):
+        path = tmp_path / name
+        path.write_text(f"text{end}label\n" + rows.replace("{0}", f'"{end}', 1).replace("{0}", end))
+        assert items(opened(path)) == [('two\nlines, "so"', "good"), ('b "c" d', "bad")]
+
+
+def test_half_a_character_is_no_text(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.jsonl", [*ROWS, ("half \ud800", "good"), ("whole \U0001f600", "good")])
+    with pytest.raises(ConfigError, match=r"line 5 has no text .*\\ud800"):
+        opened(path)
+    assert len(items(opened(path, skip_incomplete=True))) == 5
+
+
+def test_what_looks_like_a_slip_is_told(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.csv", [("a", "Good"), ("b", "good"), ("c", "0")])
+    assert opened(path, names={"0": "bad", "1": "fine"}).notes == (
+        "names of labels that no text has: 1",
+        "classes that differ in case alone: Good, good",
+    )
+    for name in ("train", "val", "test"):
+        written(tmp_path / f"{name}.csv", [(f"{name} {text}", label) for text, label in ROWS])
+    assert opened(tmp_path).notes == ("splits that are not read: val",)
+    written(tmp_path / "train.jsonl", ROWS)
+    with pytest.raises(ConfigError, match=r"has train\.csv, train\.jsonl; which one is the part 'train'"):
+        opened(tmp_path)
+
+
+def test_accents_and_endings_are_known_however_they_are_written(tmp_path: Path) -> None:
+    written(tmp_path / "train.csv", [*ROWS, ("cafe\u0301", "good")])
+    written(tmp_path / "test.csv", [("CAF\u00c9", "good"), ("z", "bad")])
+    assert opened(tmp_path).notes == ("1 text to learn from that are in the test part too left out",)
+    for name in ("good/a.TXT", "bad/b.txt"):
+        (tmp_path / "folder" / name).parent.mkdir(parents=True)
+        (tmp_path / "folder" / name).write_text(name, encoding="utf-8")
+    data = TextData(name="texts", path=str(tmp_path / "folder"))
+    assert items(open_texts(data)) == [("bad/b.txt", "bad"), ("good/a.TXT", "good")]
+    assert len([*data.read_files()]) == 2
+
+
+def test_labels_of_more_digits_than_numbers_have_are_names(tmp_path: Path) -> None:
+    assert opened(written(tmp_path / "x.csv", [("a", "9" * 5000), ("b", "1")])).classes[0] == "1"
+
+
+def test_a_class_without_test_texts_is_refused_as_such(tmp_path: Path) -> None:
+    written(tmp_path / "train.csv", [*ROWS, ("odd", "neutral")])
+    written(tmp_path / "test.csv", [("new", "good"), ("old", "bad")])
+    with pytest.raises(ConfigError, match="class neutral has no texts in the test part"):
+        TEXTS.open_data(TextData(name="texts", path=str(tmp_path)))
 
 
 def test_a_label_in_the_test_part_only_is_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import normalizers
 from torch import nn
 
 from rl_transfer import core
@@ -140,6 +141,7 @@ WORD = "embeddings.word_embeddings.weight"
         (lambda s: {k: v for k, v in s.items() if "layer.1" not in k}, "it lacks: encoder.layer.1"),
         (lambda s: {**s, BEYOND: torch.zeros(16)}, f"it has too much: {BEYOND}"),
         (lambda s: {**s, WORD: s[WORD][:3]}, rf"shapes differ: {WORD} \(3, 16\)"),
+        (lambda s: {**s, WORD: s[WORD].to(torch.int8)}, f"it is quantised, in whole numbers: {WORD}"),
     ],
 )
 def test_files_of_another_network_are_refused(
@@ -216,6 +218,40 @@ def test_a_tokenizer_that_is_not_the_encoders_is_refused(tiny: Path, tmp_path: P
     assert "AutoTokenizer.from_pretrained" in refusal(config(folder)).message
 
 
+def test_weights_are_not_read_behind_a_tokenizer_unlike_theirs(tiny: Path, tmp_path: Path) -> None:
+    same, swapped, cased = (tmp_path / name for name in ("same", "swapped", "cased"))
+    for folder in (same, swapped, cased):
+        folder.mkdir()
+    tokenizer().save(str(same / "tokenizer.json"), pretty=False)
+    tokenizer((*WORDS[:5], *WORDS[:4:-1])).save(str(swapped / "tokenizer.json"))
+    other = tokenizer()
+    other.normalizer = normalizers.BertNormalizer(lowercase=False)
+    other.save(str(cased / "tokenizer.json"))
+
+    def behind(folder: Path) -> dict[str, torch.Tensor]:
+        model = config(tiny, input={"max_tokens": 16, "tokenizer": str(folder)})
+        return load_pretrained(model, TextWeights(file=str(tiny))).state
+
+    assert behind(same).keys() == behind(tiny).keys()
+    for folder in (swapped, cased):
+        with pytest.raises(ConfigError, match=r"gives other tokens than .* beside the weights") as found:
+            behind(folder)
+        assert found.value.key == "model.input.tokenizer"
+
+
+def test_inputs_have_room_for_a_text(tiny: Path) -> None:
+    prepare = build_classifier(config(tiny, input={"max_tokens": 3}), 2, 0).preprocessing
+    assert prepare("the film").tolist() == [2, WORDS.index("the"), 3]
+    assert "the tokenizer adds 2 to every text" in refusal(config(tiny, input={"max_tokens": 2})).message
+
+
+def test_the_first_token_of_what_reads_one_way_is_no_pooling(tiny: Path) -> None:
+    sizes = {"vocab_size": len(WORDS), "n_embd": 8, "n_layer": 1, "n_head": 2, "pad_token_id": 0}
+    model = config(tiny, architecture={"model_type": "gpt2", **sizes}, pooling="cls")
+    assert "first token knows nothing of the text; say pooling: mean" in refusal(model).message
+    assert build_classifier(model.model_copy(update={"pooling": "mean"}), 2, 0).outputs == 2
+
+
 def test_a_tokenizer_that_changed_since_the_plan_is_refused(tiny: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(tiny, tmp_path / "e"))
     planned = config(folder, input={"max_tokens": 16}).planned()
@@ -229,6 +265,7 @@ def test_a_tokenizer_that_changed_since_the_plan_is_refused(tiny: Path, tmp_path
         ({"model_type": "no-such"}, "the architecture 'no-such' cannot be built by transformers"),
         ({"model_type": "t5"}, "it is no encoder alone"),
         ({"hidden_size": 15}, "cannot be built"),
+        ({"model_type": "vit"}, "it reads no tokens"),
         ({"vocab_size": 10**9}, "more than"),
     ],
 )
