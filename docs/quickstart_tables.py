@@ -1,4 +1,4 @@
-"""The tables of docs/quickstart.md and docs/reference-results.md, from the summary of a finished sweep.
+"""The tables of docs/quickstart.md, reference-results.md and tuning.md, from the summary of a finished sweep.
 
 rl-transfer sweep quickstart
 python docs/quickstart_tables.py results/quickstart
@@ -110,6 +110,31 @@ def knowledge(cells: list[dict[str, Any]]) -> list[str]:
     return rows
 
 
+def tuning(cells: list[dict[str, Any]]) -> list[str]:
+    """What every arm of a tuned sweep scored at each point (its choice in bold), and on fresh seeds."""
+    tuned = [cell for cell in cells if cell.get("tuning")]
+    if not tuned:
+        return []
+    (by,) = {cell["tuning"]["by"] for cell in tuned}
+    gained = {"auc": "auc_gain", "final_performance": "asymptotic_gain"}[by]
+    head = [
+        ", ".join(f"{value:g}" for value in point["at"].values()) for point in tuned[0]["tuning"]["points"]
+    ]
+    rows = [f"| target, arm | {' | '.join(head)} | judged | gain |", "|---" * (len(head) + 3) + "|"]
+    for cell in sorted(tuned, key=lambda cell: str(cell["target"])):
+        points, chosen = cell["tuning"]["points"], cell["tuning"]["chosen"]
+        means = [number(round(point["mean"])) for point in points]
+        means[chosen] = f"**{means[chosen]}**"
+        comparison = cell["comparisons"].get(gained)
+        raw = comparison and comparison["raw"]
+        limits = f"{raw['gain']:+.0f} [{raw['low']:+.0f}, {raw['high']:+.0f}]" if raw else ""
+        found = f"{limits.replace('-', '−')} {verdict(comparison)}" if raw else ""
+        name = f"{cell['strategy']}{' (control)' if cell['kind'] == 'control' else ''}"
+        judged = number(round(cell["metrics"][by]["mean"]))
+        rows.append(f"| {cell['target']}, {name} | {' | '.join(means)} | {judged} | {found} |")
+    return rows
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(
@@ -118,7 +143,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="results of a finished sweep")
     summary = parser.parse_args().folder / "summary.json"
     cells = json.loads(summary.read_text(encoding="utf-8"))
-    for line in [*targets(cells), "", *verdicts(cells), "", *knowledge(cells)]:
+    for line in [*targets(cells), "", *verdicts(cells), "", *knowledge(cells), "", *tuning(cells)]:
         print(line)
 
 
