@@ -15,7 +15,7 @@ from rl_transfer.cli.common import say
 from rl_transfer.report import write_report
 from rl_transfer.report.logs import log_block, log_tail
 from rl_transfer.report.provenance_view import provenance_section
-from rl_transfer.report.runs_view import FAILURE_LINES, made_of, settings_text
+from rl_transfer.report.runs_view import FAILURE_LINES, made_of, settings_text, undecided_orders
 from rl_transfer.results.manifest import write_config
 from rl_transfer.results.portraits import Portrait, Portraits, write_portraits
 from rl_transfer.spec import digest
@@ -50,6 +50,9 @@ def told(tmp_path_factory):
              "finished": "2026-11-26T16:29:40+00:00", "cpu_seconds": 3600.0,
              "frozen": {"parts": ["policy_trunk"], "digest_before": "a", "digest_after": "a"}}  # fmt: skip
     change_record(folder / "runs" / "cartpole-weaker-motor-fine-tune-0", **whole)
+    for seed, decided in ((1, False), (2, False), (3, True), (4, None)):
+        aligned = {"alignment": {"shuffled": False, "actions": {"order": [1, 0], "decided": decided}}}
+        change_record(folder / "runs" / f"cartpole-weaker-motor-fine-tune-{seed}", **aligned)
     longer = Portrait("CartPole-v1", ("length ×3: 0.5 → 1.5 m",), PNG + b"base", PNG + b"longer")
     weaker = Portrait("CartPole-v1", ("force_mag ×0.5",), note="base and target look alike")
     sources = {"cartpole": Portrait("CartPole-v1")}
@@ -70,6 +73,22 @@ def test_targets_are_told_with_base_and_target_side_by_side(told):
     assert "base and target look alike" in told.text
     assert told.html.count("<img ") == 2
     assert 'alt="longer-pole at its first reset, from the same seed: length ×3: 0.5 → 1.5 m"' in told.html
+
+
+def test_a_cell_says_in_which_runs_the_order_of_actions_is_not_decided(told):
+    said = "(seeds 1, 2) the order of actions is not decided: the likeliest one was taken"
+    assert told.text.count(said) == 1
+    assert "In 2 of 5 runs" in told.text
+    cell = told.html[told.html.index("weaker-motor: fine-tune") :]
+    assert "(seeds 1, 2)" in cell[: cell.index("Run of seed 0")], "with the warnings of its own cell"
+    run = next(
+        each for each in read_sweep(told.folder).runs if each.id == "cartpole-weaker-motor-fine-tune-1"
+    )
+    shuffled = {"alignment": {**run.record["alignment"], "shuffled": True}}
+    assert len(undecided_orders([run])) == 1
+    assert undecided_orders([replace(run, record=shuffled)]) == [], (
+        "a control's shuffled pairs decide nothing"
+    )
 
 
 def test_a_failed_run_is_shown_with_the_end_of_its_log(told):
@@ -149,6 +168,7 @@ def test_no_kind_of_value_in_a_record_breaks_the_page(told):
     for change in inner + [{key: odd} for key in (*whole, "plan", "knobs", "replaced") for odd in ODD]:
         record = {**whole, **change}
         made_of(record)
+        undecided_orders([replace(run, record=record)])
         provenance_section(Sweep({"config": {"seeds": 1}}, (replace(run, record=record),)), MATRIX, "")
 
 

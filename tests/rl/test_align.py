@@ -228,6 +228,19 @@ class TestActions:
         theirs, mine = (load_policy(each.bundle).act() for each in (cartpole, target))
         assert (theirs(base) == 1 - mine(seen)).all()
 
+    def test_an_order_that_few_samples_leave_open_is_taken_told_and_kept(
+        self, cartpole: RunFolder, tmp_path: Path
+    ) -> None:
+        align = {"pairs": 6, "actions": "discrete", "observations": False}
+        verbs = {"copy": ["all"], "align": align, "train": False}
+        target = played(tmp_path, cartpole, env=changed("CartPole-v1"), strategy=verbs)
+        found = target.record()["alignment"]
+        assert found["actions"]["decided"] is False
+        assert [each[:37] for each in found["doubts"]] == ["the order of actions is not decided: "]
+        states = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+        theirs, mine = (load_policy(each.bundle).act()(states) for each in (cartpole, target))
+        assert (mine == np.argsort(found["actions"]["order"])[theirs]).all()
+
     def test_rescaled_torque_is_found(self, tmp_path: Path) -> None:
         source = played(tmp_path, None, **run_of("PPO", env={"id": "Pendulum-v1"}))
         env = {"id": "Pendulum-v1", "perturb": [{"action_scale": 0.5}, {"action_inversion": "all"}]}
