@@ -44,7 +44,7 @@ ROOMS = {
     "api": {
         "rl_transfer.sweep", "rl_transfer.frame", "rl_transfer.tracking", "rl_transfer.hub",
         "rl_transfer.analysis", "rl_transfer.report", "rl_transfer.results", "rl_transfer.spec", "pydantic",
-        "pandas", "torch", "rich",
+        "pandas", "torch", "rich", "numpy",
     },
     "report": {
         "rl_transfer.analysis", "rl_transfer.results", "rl_transfer.spec", "numpy", "matplotlib",

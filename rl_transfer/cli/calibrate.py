@@ -23,18 +23,20 @@ def calibrate(
 ) -> None:
     """Combine the scores of sources into one, with weights from what sources gained in finished sweeps.
 
-    What the combined score is worth is measured on targets that took no part in its weights.
+    What the combined score is worth is measured on targets that took no part in its weights. The file keeps
+    the gains too: from them `recommend` predicts those of other contexts.
 
     Example: rl-transfer calibrate results/study --output calibration.json
     """
     from rl_transfer.analysis.calibration_file import calibrated, calibration_lines
+    from rl_transfer.api.known_gains import KEY, kept_gains, worth_lines
     from rl_transfer.results import write_json
 
     found = calibrated(results, strategy, metric)
     try:
-        write_json(output, found.data)
+        write_json(output, {**found.data, KEY: kept_gains(results, found)})
     except OSError as error:
         raise StoreError(f"{output} cannot be written: {error}") from error
-    for line in calibration_lines(found):
+    for line in [*calibration_lines(found), *worth_lines(found)]:
         out.print(line, soft_wrap=True)
     out.print(f"calibration: {output}", soft_wrap=True)

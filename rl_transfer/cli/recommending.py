@@ -13,7 +13,7 @@ import typer
 from rl_transfer.api.given import make_folder_importable, refuse_missing
 from rl_transfer.cli.common import Modules, err, json_alone, out
 from rl_transfer.errors import ConfigError
-from rl_transfer.wording import in_words
+from rl_transfer.wording import did_you_mean, in_words
 
 if TYPE_CHECKING:
     from rl_transfer.analysis.recommendation import Candidate, Recommended
@@ -43,7 +43,17 @@ def recommend(
     ] = 2048,
     calibration: Annotated[
         Path | None,
-        typer.Option(help="Weights, as `rl-transfer calibrate` writes them.", show_default=False),
+        typer.Option(
+            help="Weights and gains of finished sweeps, as `rl-transfer calibrate` writes them.",
+            show_default=False,
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="Rank by this score alone, e.g. predicted_gain; default: by the combined score.",
+            show_default=False,
+        ),
     ] = None,
     kind: Annotated[
         str | None,
@@ -75,8 +85,15 @@ def recommend(
     for each in sources:
         refuse_missing(each, kind or ("image" if _is_backbone(each) else "rl"))
 
-    from rl_transfer.analysis.recommendation import read_weights, recommend, recommendation_lines
-    from rl_transfer.frame.scores import HIGHER_IS_BETTER, ScoringRequest
+    from rl_transfer.analysis.recommendation import (
+        ScoreWeights,
+        read_weights,
+        recommend,
+        recommendation_lines,
+    )
+    from rl_transfer.api.known_gains import read_known_gains
+    from rl_transfer.api.predicted_gain import gain_predictor, predicted_lines
+    from rl_transfer.frame.scores import HIGHER_IS_BETTER, PREDICTED, ScoringRequest
     from rl_transfer.spec.scores import MOST_SAMPLES
     from rl_transfer.sweep.dispatch import KINDS, bundle_kind, room
 
@@ -84,7 +101,18 @@ def recommend(
         raise ConfigError(
             f"--budget {budget:,}: at most {MOST_SAMPLES:,}, for all samples are kept in memory"
         )
-    weights = read_weights(calibration, [*HIGHER_IS_BETTER])
+    if by is not None and by not in HIGHER_IS_BETTER:
+        raise ConfigError(
+            f"--by {by!r}: expected {in_words([*HIGHER_IS_BETTER], 'or')}."
+            f"{did_you_mean(by, HIGHER_IS_BETTER)}"
+        )
+    weights = read_weights(calibration, [*HIGHER_IS_BETTER]) if by is None else ScoreWeights({by: 1.0})
+    gains = [] if calibration is None else read_known_gains(calibration)
+    if by == PREDICTED and not gains:
+        raise ConfigError(
+            f"--by {PREDICTED} needs the gains of finished sweeps: give --calibration a file that this "
+            "version's `rl-transfer calibrate` wrote of sweeps whose sources and targets are environments"
+        )
     if kind is not None and kind not in KINDS:
         raise ConfigError(f"--kind {kind!r}: expected {in_words(list(KINDS), 'or')}")
     kinds = {each: kind or ("image" if _is_backbone(each) else bundle_kind(each)) for each in sources}
@@ -101,14 +129,16 @@ def recommend(
         err.print(text, soft_wrap=True)
 
     with json_alone() if as_json else nullcontext() as write:
-        request = ScoringRequest(target, budget, seed)
+        request = ScoringRequest(target, budget, seed, gain_predictor(gains) if gains else None)
         scored = dict(zip(sources, room(kind).score_sources(sources, request, say), strict=True))
         found = recommend([_candidate(name, each) for name, each in scored.items()], weights)
         if write is not None:
-            write(json.dumps(_plain(found, scored, target, budget), indent=2))
+            write(json.dumps({"by": by} | _plain(found, scored, target, budget), indent=2))
             return
     steps = {name: each.steps for name, each in scored.items()}
     for line in recommendation_lines(found, steps):
+        out.print(line, soft_wrap=True)
+    for line in predicted_lines(scored):
         out.print(line, soft_wrap=True)
     for name, scores in scored.items():
         for score, value in scores.scores.items():
@@ -116,7 +146,7 @@ def recommend(
                 out.print(f"  {name} has no {score}: {value.reason}", soft_wrap=True)
         for note in scores.notes:
             out.print(f"  note on {name}: {note}", soft_wrap=True)
-    out.print(_assumed(calibration), soft_wrap=True)
+    out.print(_assumed(calibration, by), soft_wrap=True)
 
 
 def _is_backbone(source: str) -> bool:
@@ -137,7 +167,13 @@ def _candidate(name: str, scores: SourceScores) -> Candidate:
     )
 
 
-def _assumed(calibration: Path | None) -> str:
+def _assumed(calibration: Path | None, by: str | None) -> str:
+    if by is not None:
+        return (
+            f"Sources are ranked by {by} alone: the combined score is its standing, from -1 (last) to +1 "
+            "(first), 0 without one. Nothing was trained: that a source stands first does not say that it "
+            "helps."
+        )
     weighed = (
         "every score that tells the sources apart weighs the same, which nothing has shown to be right"
         if calibration is None

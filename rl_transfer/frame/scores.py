@@ -6,11 +6,14 @@ What each is, its unit and its source: docs/choosing-a-source.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from rl_transfer.spec import Environment
 from rl_transfer.spec.base import Json
 
+PREDICTED = "predicted_gain"
+"""The score that finished sweeps give, and no step of the target."""
 HIGHER_IS_BETTER: Mapping[str, bool] = {
     "zero_shot_return": True,
     "context_distance": False,
@@ -24,6 +27,7 @@ HIGHER_IS_BETTER: Mapping[str, bool] = {
     "source_quality": True,
     "source_budget": True,
     "state_coverage": True,
+    PREDICTED: True,
 }
 """Every score, in the order in which they are told → whether more of it promises more."""
 
@@ -117,6 +121,27 @@ class SourceScores:
 
 
 @dataclass(frozen=True)
+class ContextValues:
+    """What an environment sets of its physics, as numbers.
+
+    Attributes:
+        base: the environment beneath, with its constructor arguments.
+        values: parameter → value in its unit, or the multiple where defaults differ from element to element.
+        defaults: parameter → the environment's own value, of those in ``values`` that have one.
+    """
+
+    base: str
+    values: Mapping[str, float]
+    defaults: Mapping[str, float]
+
+
+Resolve = Callable[[Environment], ContextValues | str]
+"""The context of an environment, or in words why it is no point."""
+PredictGain = Callable[[Environment, Environment, Resolve], TransferScore]
+"""What a source that was trained in the first environment will gain in the second one."""
+
+
+@dataclass(frozen=True)
 class ScoringRequest:
     """On what sources are scored, and what that may cost.
 
@@ -124,8 +149,10 @@ class ScoringRequest:
         target: environment id, shipped target, YAML file; for classifiers a folder or YAML file of data.
         steps: samples of the target that each source may use, ≥ 1.
         seed: root seed.
+        predict: what finished sweeps say of the gain; None without any. Policies only.
     """
 
     target: str
     steps: int
     seed: int = 0
+    predict: PredictGain | None = None

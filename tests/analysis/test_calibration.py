@@ -1,5 +1,6 @@
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -23,9 +24,12 @@ from rl_transfer.analysis.calibration_file import calibrated, calibration_lines,
 from rl_transfer.analysis.contexts import contexts
 from rl_transfer.analysis.ranked_sources import PairScore, ScoreRanking, SourceRanking
 from rl_transfer.analysis.ranking import rank
+from rl_transfer.analysis.source_ranking import PROCESS
+from rl_transfer.api.known_gains import kept_gains, read_known_gains, worth_lines
 from rl_transfer.cli import main
 from rl_transfer.errors import StoreError
 from rl_transfer.frame.scores import SourceScores
+from rl_transfer.results import write_json, write_manifest
 
 from .hand_made import arm, sweep
 from .synthetic import SyntheticSweep
@@ -193,7 +197,39 @@ def test_the_command_writes_a_file_that_says_what_it_rests_on(folder, tmp_path, 
     assert data["strategy"] == "fine-tune"
     assert set(data["weights"]) == {"zero_shot_return", "source_quality", "source_budget"}
     assert "likely negative" in capsys.readouterr().out
+    assert data["gains"] == [], "its config names no environments"
     assert calibration_lines(calibrated([folder], None, "asymptotic_gain"))
+
+
+def test_gains_are_kept_with_the_environments_of_sources_and_targets(folder, tmp_path):
+    file = calibrated([folder], None, "auc_gain")
+    manifest = json.loads((folder / "sweep.json").read_text())
+    config, targets = manifest["config"], file.rankings[0].targets
+    config["sources"]["one"]["env"] = {"id": "CartPole-v1", "perturb": [{"length": 1.0}]}
+    for name in targets[1:]:
+        config["targets"][name]["env"] = {"id": "CartPole-v1"}
+    write_manifest(tmp_path, manifest)
+    path = tmp_path / "calibration.json"
+    write_json(path, {**file.data, "gains": kept_gains([tmp_path], file)})
+    (kept,) = read_known_gains(path)
+    assert (kept.sweep, kept.strategy, kept.metric) == ("synthetic", "fine-tune", "auc_gain")
+    assert [each.perturb for each in kept.sources] == [({"length": 1.0},)], "that of two is at home nowhere"
+    assert len(kept.targets) == len(targets) - 1 > 0
+    assert kept.gains.tolist() == [file.rankings[0].gains[0, 1:].tolist()]
+
+
+def test_what_predicted_gains_are_worth_stands_beside_context_distance(folder):
+    file = calibrated([folder], None, "auc_gain")
+    assert worth_lines(file) == [], "no process over the contexts of this sweep"
+    gains = RNG.normal(size=(4, 4))
+    entry = ranking(gains, {"context_distance": -gains})
+    entry = replace(entry, controls=ranking(gains, {PROCESS: gains}).scores)
+    (_, told) = worth_lines(replace(file, names=("poles",), rankings=(entry,)))
+    assert re.fullmatch(
+        r"  poles: Gaussian process over contexts τ \+1\.0.* regret 0%; "
+        r"context distance τ -1\.0.* regret 100%",
+        told,
+    )
 
 
 def test_weights_of_nothing_but_zero_are_told_with_what_follows(folder):

@@ -79,6 +79,39 @@ def test_a_calibration_decides(call: Call, policies: Path, tmp_path: Path) -> No
         assert best["source"] == (first or best["source"])
 
 
+@pytest.fixture
+def gains(tmp_path: Path) -> Path:
+    """A calibration of a sweep in which the longest pole's policy is the best everywhere."""
+    envs = [{"id": "CartPole-v1", "perturb": [SHORT, {"length": f"x{each}"}]} for each in (1, 2, 4)]
+    rows = [[10.0 * row] * 3 for row in range(3)]
+    entry = {"sweep": "poles", "sources": envs, "targets": envs, "gains": rows}
+    content = {"weights": {"td_error": 1}, "strategy": "fine-tune", "metric": "auc_gain", "gains": [entry]}
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def test_gains_of_finished_sweeps_rank_by_themselves_or_stand_beside(
+    call: Call, policies: Path, gains: Path
+) -> None:
+    names = [str(policies / name) for name in ("near", "far", "other")]
+    given = [*names, "-t", str(policies / "target.yaml"), "--budget", "60", "--calibration", str(gains)]
+    content = json.loads(call("recommend", *given, "--by", "predicted_gain", "--json").out)
+    assert content["by"] == "predicted_gain"
+    first, second, last = content["sources"]
+    assert [each["source"] for each in (first, second)] == [names[1], names[0]]
+    assert first["scores"]["predicted_gain"]["value"] > second["scores"]["predicted_gain"]["value"]
+    assert first["scores"]["predicted_gain"]["beyond"] == ["length"], "x5, and the sweep ends at x4"
+    assert second["scores"]["predicted_gain"]["known_source"] is True
+    assert "Acrobot-v1 and CartPole-v1 are different" in last["scores"]["predicted_gain"]["reason"]
+    plain = call("recommend", *given)
+    assert plain.code == 0, plain.err
+    assert "far: predicted gain +" in plain.out
+    assert "9 pairs of poles" in plain.out
+    alone = call("recommend", *given, "--by", "td_error")
+    assert "ranked by td_error alone" in alone.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -90,6 +123,8 @@ def test_a_calibration_decides(call: Call, policies: Path, tmp_path: Path) -> No
         (["NEAR", "--budget", "1000001"], 3, "at most 1,000,000, for all samples"),
         (["NEAR", "--budget", "39"], 3, "39 steps are too few .* give at least 40"),
         (["NEAR", "--calibration", "absent.json"], 7, "absent.json"),
+        (["NEAR", "--by", "predicted_gains"], 3, "Did you mean 'predicted_gain'"),
+        (["NEAR", "--by", "predicted_gain"], 3, "needs the gains of finished sweeps: give --calibration"),
         (["NEAR", "-t", "CartPool-v1"], 4, "CartPool-v1"),
     ],
 )

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from rl_transfer.errors import ConfigError
+from rl_transfer.frame.scores import ContextValues
 from rl_transfer.results import RunFolder, run_id
 from rl_transfer.rl.environments.evaluate import random_act
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.room import ROOM
-from rl_transfer.rl.scores.context import context_distance
+from rl_transfer.rl.scores.context import context_distance, context_values
 from rl_transfer.rl.scores.estimates import (
     area_under_curve,
     dynamics_gap,
@@ -159,6 +160,47 @@ def test_contexts_without_a_distance_say_why(here: Environment, there: Environme
     found = context_distance(here, there)
     assert found.value is None
     assert reason in found.reason
+
+
+@pytest.mark.parametrize(
+    ("env", "values", "defaults"),
+    [
+        (cartpole(), {}, {}),
+        (cartpole({"length": "x3"}), {"length": 1.5}, {"length": 0.5}),
+        (cartpole(SHORT, {"length": 1}), {"time_limit.steps": 50, "length": 1}, {"length": 0.5}),
+        (
+            cartpole({"action_delay": 2}),
+            {"action_delay.steps": 2, "action_delay.fill": 0},
+            {"action_delay.steps": 0, "action_delay.fill": 0},
+        ),
+    ],
+)
+def test_a_context_is_a_point_of_absolute_numbers(env: Any, values: Any, defaults: Any) -> None:
+    assert context_values(env) == ContextValues("CartPole-v1", values, defaults)
+
+
+def test_multiples_of_defaults_of_their_own_and_arguments_are_kept_apart() -> None:
+    hopper = Environment(id="Hopper-v5", perturb=({"body_mass": {"torso": "x1.5"}},))
+    assert context_values(hopper) == ContextValues(
+        "Hopper-v5", {"body_mass.torso": 1.5}, {"body_mass.torso": 1.0}
+    )
+    found = context_values(cartpole(kwargs={"sutton_barto_reward": True}))
+    assert isinstance(found, ContextValues)
+    assert found.base == 'CartPole-v1 {"sutton_barto_reward": true}'
+
+
+@pytest.mark.parametrize(
+    ("env", "reason"),
+    [
+        (cartpole({"length": {"uniform": [0.4, 0.6]}}), "length is drawn anew"),
+        (cartpole({"observation_permutation": "reverse"}), "observation_permutation.order is no single"),
+        (cartpole({"observation_noise": [0.1] * 4}), "observation_noise.std is no single number"),
+        (cartpole({"action_delay": 1}, {"action_delay": 1}), "stands twice"),
+        (Environment(id="Nobody-v0"), "no environment 'Nobody-v0'"),
+    ],
+)
+def test_an_environment_that_is_no_point_says_why(env: Environment, reason: str) -> None:
+    assert reason in str(context_values(env))
 
 
 # Estimates

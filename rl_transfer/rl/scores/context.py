@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 
@@ -9,7 +10,7 @@ import numpy as np
 
 import rl_transfer_envs
 from rl_transfer.errors import EnvironmentSpecError
-from rl_transfer.frame.scores import TransferScore
+from rl_transfer.frame.scores import ContextValues, TransferScore
 from rl_transfer.rl.environments.described import as_spec, translate
 from rl_transfer.spec import Environment
 from rl_transfer.spec.base import Json
@@ -65,6 +66,48 @@ def context_distance(source: Environment, target: Environment) -> TransferScore:
     except rl_transfer_envs.EnvError as error:
         raise EnvironmentSpecError(error.message) from None
     return TransferScore.of(math.sqrt(sum(each**2 for each in distances.values())), parameters={**distances})
+
+
+def context_values(env: Environment) -> ContextValues | str:
+    """An environment as a point: every number that its specification sets.
+
+    Args:
+        env: perturbed or not.
+
+    Returns:
+        The context; in words why there is none where the environment is unknown, or where a value is drawn,
+        moves within an episode, or is no single number.
+    """
+    try:
+        spec = rl_transfer_envs.canonical(as_spec(env))
+        settings = _settings(spec)
+        values = {key: _single(key, quantity, value) for key, (quantity, value) in settings.items()}
+    except _IncomparableError as why:
+        return str(why)
+    except rl_transfer_envs.EnvError as error:
+        return error.message
+    known = {key: _own_number(quantity) for key, (quantity, _) in settings.items()}
+    arguments = f" {json.dumps(spec['kwargs'], sort_keys=True)}" if spec["kwargs"] else ""
+    defaults = {key: value for key, value in known.items() if value is not None}
+    return ContextValues(f"{spec['id']}{arguments}", values, defaults)
+
+
+def _single(key: str, quantity: Quantity, value: Json) -> float:
+    """A setting as a number: absolute, or a multiple where elements have defaults of their own."""
+    if isinstance(value, dict):
+        raise _IncomparableError(f"{key} is drawn anew in every episode, or moves within it")
+    found = _absolute(quantity, value)
+    if _is_multiple(quantity, found) != (quantity.factors is not None):
+        raise _IncomparableError(f"{key} is absolute where only a multiple can be compared, or the reverse")
+    number = str(found)[1:] if isinstance(found, str) and quantity.factors is not None else found
+    if quantity.kind not in ("number", "integer", "numbers") or not isinstance(number, int | float | str):
+        raise _IncomparableError(f"{key} is no single number")
+    return float(number)
+
+
+def _own_number(quantity: Quantity) -> float | None:
+    own = 1.0 if quantity.factors is not None else quantity.default
+    return float(own) if isinstance(own, int | float) else None
 
 
 def _distances(here: Spec, there: Spec) -> Iterator[tuple[str, float]]:

@@ -8,7 +8,8 @@ from dataclasses import replace
 import torch
 
 from rl_transfer.frame import Say
-from rl_transfer.frame.scores import ScoringRequest, SourceScores
+from rl_transfer.frame.scores import PREDICTED, ScoringRequest, SourceScores
+from rl_transfer.rl.scores.context import context_values
 from rl_transfer.rl.scores.score import TargetSide, score_policy
 from rl_transfer.rl.sources.load import load_source
 from rl_transfer.spec.environment import read_environment
@@ -39,6 +40,9 @@ def score_sources(arguments: Sequence[str], request: ScoringRequest, say: Say) -
             say(f"scoring {argument}")
             policy = load_source(argument)
             scores = score_policy(policy, target, PairScoring(steps=request.steps))
+            if request.predict is not None:
+                gain = request.predict(policy.env, env, context_values)
+                scores = replace(scores, scores={**scores.scores, PREDICTED: gain})
             found.append(replace(scores, notes=tuple(map(str, policy.metadata.get("notes") or ()))))
     finally:
         target.player.close()
