@@ -233,6 +233,9 @@ def predicted_lines(scored: Mapping[str, SourceScores]) -> list[str]:
 
     Args:
         scored: name of the source → its scores.
+
+    Returns:
+        A line per such source.
     """
     lines = []
     for name, scores in scored.items():

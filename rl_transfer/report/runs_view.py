@@ -75,10 +75,10 @@ def undecided_orders(runs: Sequence[Run]) -> list[str]:
 def _order(record: JsonObject) -> bool | None:
     """Whether an order of actions was decided; None where none was sought among true samples."""
     alignment = record.get("alignment")
-    actions = alignment.get("actions") if isinstance(alignment, dict) else None
-    if not isinstance(actions, dict) or alignment.get("shuffled"):
+    if not isinstance(alignment, dict) or alignment.get("shuffled"):
         return None
-    decided = actions.get("decided")
+    actions = alignment.get("actions")
+    decided = actions.get("decided") if isinstance(actions, dict) else None
     return decided if isinstance(decided, bool) else None
 
 

@@ -54,21 +54,28 @@ def test_it_is_the_process_over_logarithms_from_0_to_1() -> None:
     assert (found.details["pairs"], found.details["known_source"], found.details["beyond"]) == (16, True, [])
     multiple, plain = (predicted(each, target) for each in (cartpole({"length": "x1"}), cartpole()))
     assert multiple == plain == found, "0.5 m is the default"
-    order = [predicted(each, target).value for each in poles(0.5, 2.0, 0.25)]
+    order = [predicted(each, target).value or math.nan for each in poles(0.5, 2.0, 0.25)]
     assert order == sorted(order, reverse=True), "nearest first"
 
 
 def test_sources_and_targets_that_the_sweep_has_not_are_told() -> None:
-    near, far = predicted(*poles(0.5, 0.75)), predicted(*poles(4.0, 0.75))
+    target = cartpole({"length": 0.75})
+    near, far = (predicted(cartpole({"length": each}), target) for each in (0.5, 4.0))
     assert far.details["known_source"] is False
     assert far.details["beyond"] == ["length"]
-    assert far.details["sd"] > near.details["sd"]
+    assert number(far, "sd") > number(near, "sd")
     told = predicted_lines({"a": scores(near), "b": scores(far), "c": scores(TransferScore.none("why"))})
     assert len(told) == 2
     assert "a: predicted gain +" in told[0]
     assert "16 pairs of poles" in told[0]
     assert "no source of that sweep" not in told[0]
     assert "beyond that sweep in length; no source of that sweep was trained where this one was" in told[1]
+
+
+def number(score: TransferScore, name: str) -> float:
+    found = score.details[name]
+    assert isinstance(found, float)
+    return found
 
 
 def scores(gain: TransferScore) -> SourceScores:
@@ -134,9 +141,10 @@ def test_of_several_sweeps_the_one_of_the_most_pairs_speaks() -> None:
     gains = known().gains.copy()
     gains[0, 0] = math.nan
     smaller = known(sweep="smaller", gains=gains)
-    found = predicted(*poles(0.5, 1.0), smaller, known(), known(sweep="bad", sources=poles(1, 1, 1, 1)))
+    source, target = poles(0.5, 1.0)
+    found = predicted(source, target, smaller, known(), known(sweep="bad", sources=poles(1, 1, 1, 1)))
     assert found.details["sweep"] == "poles"
-    assert predicted(*poles(0.5, 1.0), smaller).details["pairs"] == 15
+    assert predicted(source, target, smaller).details["pairs"] == 15
 
 
 def content(**changes: Any) -> dict[str, Any]:

@@ -84,6 +84,7 @@ def test_a_cell_says_in_which_runs_the_order_of_actions_is_not_decided(told):
     run = next(
         each for each in read_sweep(told.folder).runs if each.id == "cartpole-weaker-motor-fine-tune-1"
     )
+    assert run.record is not None
     shuffled = {"alignment": {**run.record["alignment"], "shuffled": True}}
     assert len(undecided_orders([run])) == 1
     assert undecided_orders([replace(run, record=shuffled)]) == [], (
