@@ -78,6 +78,7 @@ def find_texts(
         raise ConfigError(f"{place}: no such file or folder", key=f"{key}.path")
     saved = find_saved(place, wanted, key)
     if saved is not None:
+        _refuse_beside(place, key)
         return TextFiles(*saved)
     if place.is_file():
         if place.suffix.lower() not in TABLES:
@@ -112,6 +113,18 @@ def find_texts(
         f"({', '.join(TABLES)}), perhaps with one called test; found {found}",
         key=f"{key}.path",
     )
+
+
+def _refuse_beside(place: Path, key: str) -> None:
+    """Refuse tables called like parts beside a data set of Hugging Face, of which nothing would be read."""
+    tables = [] if place.is_file() else [path for path in place.iterdir() if path.suffix in TABLES]
+    beside = sorted(path.name for path in tables if path.stem in (*TRAIN, *TEST))
+    if beside:
+        raise ConfigError(
+            f"{place} has a data set of Hugging Face, and beside it {listing(beside)}; which one is meant? "
+            "Keep one of them there",
+            key=f"{key}.path",
+        )
 
 
 def _names(place: Path) -> list[str]:

@@ -155,7 +155,7 @@ def test_what_is_no_table_of_labelled_texts_is_refused_in_words(tmp_path: Path) 
     [
         ("x.csv", 'text,label\na,good\n"open,bad\nb,good\n"said,bad\n'),
         ("x.tsv", 'text\tlabel\na\tgood\n"open\tbad\nb\tgood\n'),
-        ("x.tsv", 'text\tlabel\na\tgood\n"open\tbad\nhe said "no"\tgood\n'),
+        ("x.tsv", 'text\tlabel\na\tgood\n"open\tbad\nand said so"\tgood\n'),
     ],
 )
 def test_a_quotation_mark_that_is_not_closed_swallows_no_rows(
@@ -192,6 +192,9 @@ def test_what_looks_like_a_slip_is_told(tmp_path: Path) -> None:
     assert opened(tmp_path).notes == ("splits that are not read: val",)
     written(tmp_path / "train.jsonl", ROWS)
     with pytest.raises(ConfigError, match=r"has train\.csv, train\.jsonl; which one is the part 'train'"):
+        opened(tmp_path)
+    (tmp_path / "test.parquet").touch()
+    with pytest.raises(ConfigError, match=r"and beside it test\.csv, train\.csv, train\.jsonl, val\.csv"):
         opened(tmp_path)
 
 

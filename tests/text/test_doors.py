@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -15,8 +16,11 @@ from rl_transfer.results import RunFolder, find_run, run_id
 from rl_transfer.spec import load
 from rl_transfer.spec.text import TextSuite, TextTrainConfig
 from rl_transfer.supervised.bundle import load_network
+from rl_transfer.supervised.data import LabelledSet
+from rl_transfer.supervised.splits import Splits
 from rl_transfer.sweep.dispatch import SUITES, TRAIN, bundle_kind
 from rl_transfer.sweep.sweep import prepare, run_sweep
+from rl_transfer.text.data import Texts
 from rl_transfer.text.room import TEXTS, _texts
 from support.cli import Call
 from support.sweeps import InThisProcess
@@ -80,6 +84,19 @@ def test_train_transfer_evaluate_and_inspect(call: Call, place: Path) -> None:
     assert all(part in told for part in ("embeddings", "encoder.0", "encoder.1", "head"))
 
 
+def test_counted_words_are_those_of_the_texts_to_learn_from() -> None:
+    """Words of the test text, had they been counted, would drown the one that tells its class."""
+
+    def labelled(texts: tuple[str, ...], labels: list[int]) -> LabelledSet:
+        return LabelledSet(np.array(labels), Texts(texts))
+
+    train = labelled(("poor", "good", "fine", "neat", "great"), [0, 1, 1, 1, 1])
+    test = labelled((" ".join(["poor", *(f"word{i}" for i in range(40))]),), [0])
+    found = TEXTS.reference(Splits(("bad", "good"), train, None, test, train))
+    assert found is not None
+    assert found.accuracy == 1.0
+
+
 def test_every_strategy_runs_on_texts_and_what_is_frozen_stays(call: Call, place: Path) -> None:
     names = ", ".join(("scratch", *STRATEGIES))
     plan = prepare(
@@ -92,6 +109,8 @@ def test_every_strategy_runs_on_texts_and_what_is_frozen_stays(call: Call, place
         if row["target"] and row["strategy"]:
             ends[row["strategy"]] = RunFolder(place / "out" / "runs" / row["id"]).record()
     assert set(ends) == {"scratch", *STRATEGIES}
+    cached = {name for name, record in ends.items() if record["cached_features"]}
+    assert cached == {"frozen-trunk-new-head", "random-frozen", "shuffled-frozen"}
     frozen = [record["frozen"] for record in ends.values() if record["frozen"]]
     assert len(frozen) >= 5
     assert all(each["digest_before"] == each["digest_after"] for each in frozen)
