@@ -10,6 +10,8 @@ PAGE = "../index.html"
 """The page, seen from the folder of figures."""
 _NOTE = "note: "
 _NOTED = re.compile(rf'<g id="{_NOTE}([^"]*)">\s*(<a [^>]*>)?')
+_ID = re.compile(r'\bid="([^"]*)"')
+_IDS = re.compile(r"""(\bid="|url\(#|href="#)([^")]*)""")
 _NUMBERS = re.compile(r"\b(d|x|y|transform|width|height)=\"[^\"]*\"")
 
 
@@ -47,9 +49,7 @@ def compact(text: str, name: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
     text = _NOTED.sub(r'<g class="note">\2<title>\1</title>', text)
     text = re.sub(r'<g id="[^"]*">', "<g>", text)  # nothing refers to groups
-    text = re.sub(r'\bid="', f'id="{name}-', text)
-    text = re.sub(r"url\(#", f"url(#{name}-", text)
-    text = re.sub(r'href="#', f'href="#{name}-', text)
+    text = _numbered(text, name)
     text = text.replace(' target="_blank"', "")
     text = _NUMBERS.sub(lambda found: _short(found[0]), text)
     return re.sub(r"\s*\n\s*", "\n", re.sub(r">\s+<", "><", text))
@@ -62,6 +62,12 @@ def on_page(drawing: str) -> str:
         drawing: what :func:`compact` gave.
     """
     return drawing.replace(f'href="{PAGE}#', 'href="#')
+
+
+def _numbered(text: str, name: str) -> str:
+    """Ids by their order: matplotlib hashes all digits of a layout, whose last ones mean nothing."""
+    ids = {found: f"{name}-{place}" for place, found in enumerate(dict.fromkeys(_ID.findall(text)))}
+    return _IDS.sub(lambda found: found[1] + ids.get(found[2], found[2]), text)
 
 
 def _short(attribute: str) -> str:

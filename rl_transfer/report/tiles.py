@@ -26,7 +26,6 @@ from rl_transfer.report.heatmap import (
     limits_of,
     norm_of,
     of_checkpoint,
-    pale,
     row_label,
     rows_of,
     said_of,
@@ -43,6 +42,8 @@ _PAPER = 15.0
 """Inches that two panels side by side may have."""
 _GAP = 1.1
 """Above the rows of a strategy, in tiles: room for its name."""
+_FAINT = 0.45
+"""Opacity of what is undecided."""
 _LETTERS = 34
 """Of a name beside or below the tiles."""
 _NARROW = 3.4
@@ -72,8 +73,8 @@ def crowded(matrix: Matrix) -> bool:
 def tile_map(matrix: Matrix) -> Figure:
     """The transfer matrix in tiles, a panel per judged metric; colours are those of the heatmap.
 
-    Large tiles with a symbol are decided; small pale ones are not. In the page each tile has its numbers as a
-    note, and leads to its cell.
+    Large tiles with a symbol are decided; small faint ones are not. In the page each tile has its numbers as
+    a note, and leads to its cell.
 
     Args:
         matrix: a finished analysis.
@@ -92,7 +93,7 @@ def tile_map(matrix: Matrix) -> Figure:
             gap = "\n" if _WIDE * len(matrix.targets) < _NARROW else " "
             axes.set_title(f"{METRICS[metric].claim}{gap}({METRICS[metric].label})", pad=8)
         titled(figure, f"{matrix.name}: transfer against {matrix.baseline}, {words.at_budgets(matrix)}")
-        legend = legend_of(matrix).replace("? inconclusive (hatched)", "small and pale: inconclusive")
+        legend = legend_of(matrix).replace("? inconclusive (hatched)", "small and faint: inconclusive")
         figure.supxlabel(legend, fontsize=8, color=INK)
         colour_bar(figure, panels, matrix, limits)
     return figure
@@ -120,7 +121,7 @@ def jump_start_tiles(matrix: Matrix) -> Figure:
         _panel(axes, found, matrix, dict.fromkeys(matrix.targets, 1.0))
         titled(figure, f"Jump-start over {matrix.baseline}: before any training on the target")
         figure.supxlabel(
-            "+ more\u2003− less\u2003small and pale: the interval holds 0\u2003"
+            "+ more\u2003− less\u2003small and faint: the interval holds 0\u2003"
             "colours go up to the largest of each target",
             fontsize=8, color=INK,
         )  # fmt: skip
@@ -224,14 +225,16 @@ def _draw(axes: Axes, place: tuple[float, float], tile: _Tile, norm: AsinhNorm, 
     at = float(norm(tile.value)) if math.isfinite(tile.value) else 0.5
     face = GAIN_COLOURS(at) if math.isfinite(tile.value) else to_rgba(BLANK)
     half = 0.47 if tile.sure or tile.symbol else 0.3
+    through = (*face[:3], _FAINT)  # the paper shines through, be it light or dark
     box = Rectangle(
         (x - half, y - half), 2 * half, 2 * half, linewidth=0.5,
-        facecolor=face if tile.sure else pale(face), edgecolor="#404040" if tile.sure else "#b0b0b0",
+        facecolor=face if tile.sure else through, edgecolor="#404040" if tile.sure else "#b0b0b0",
     )  # fmt: skip
     noted(box, tile.note)
     linked(box, anchor)
     axes.add_artist(box).set_in_layout(False)
     if tile.symbol:
-        ink = ON_STRONG if tile.sure and abs(at - 0.5) > DARK else ON_PALE
+        on_colour = ON_STRONG if abs(at - 0.5) > DARK else ON_PALE
+        ink = on_colour if tile.sure else INK
         text = axes.text(x, y + 0.03, tile.symbol, ha="center", va="center", color=ink, fontsize=6.5)
         text.set_in_layout(False)

@@ -1,5 +1,6 @@
 import colorsys
 import itertools
+import re
 import struct
 from dataclasses import replace
 from typing import Any
@@ -257,6 +258,18 @@ def test_svg_repeats_and_prefixes_its_ids(four_verdicts):
     assert first.startswith("<svg")
     assert 'id="a-' in first
     assert 'id="figure_1"' not in first
+    assert set(re.findall(r"url\(#([^)]*)\)", first)) <= set(re.findall(r'id="([^"]*)"', first))
+
+
+def test_the_last_digits_of_a_layout_change_no_byte():
+    """What a layout's solver rounds otherwise is no other figure."""
+
+    def drawn(left):
+        figure = Figure()
+        figure.add_axes((left, 0.1, 0.7, 0.8)).plot([0, 1], [1, 3], marker="o")
+        return svg(figure, "a")
+
+    assert drawn(0.2) == drawn(0.2 + 1e-13)
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ def test_tiles_say_verdict_and_hue_without_numbers(two_sources):
             assert {"▲": blue > red, "▼": red > blue, "≈": min(red, blue) > 0.95, "": tile.get_width() < 0.7}[
                 symbol
             ]
+            assert (tile.get_facecolor()[3] < 1) == (not symbol), "on dark paper it is dark too"
     assert not any(re.search(r"\d", text.get_text()) for axes in figure.axes[:2] for text in axes.texts)
 
 
