@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS ?= dev
 CONFIG ?= cartpole
 
-.PHONY: demo test pytest lint docs bench validity agreement cov mutants effects faults hostile signals same-tables profile clean
+.PHONY: demo test pytest lint docs bench validity agreement cov mutants cases effects faults hostile signals same-tables profile clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -28,11 +28,12 @@ demo: $(VENV)/.installed
 
 ## Install with the dev extra; lint, types, dead code, tests. Side by side, with one worker more than the two cores
 ## that are asked for: many tests wait, for processes that they kill or for a browser.
+## Each worker takes its share in order (what a module prepares is seldom prepared twice), and then what others have left.
 test: $(VENV)/.installed-dev
 	$(MAKE) --no-print-directory --jobs=2 lint pytest
 
 pytest: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 3
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -91,11 +92,16 @@ mutants: $(VENV)/.installed-dev
 		--sample $(or $(SAMPLE),0) --seed $(or $(SEED),0) $(if $(AT),--at '$(AT)') \
 		$(if $(SECONDS),--seconds $(SECONDS))
 
-## What `make test` draws a sample of: every parameter of MuJoCo and Box2D proven at both ends of every environment,
-## 10,000 steps of every batched one, and every wrapper on Pendulum too (some minutes).
+## All of what `make test` draws a sample of (support/cases.py): every strategy on every algorithm, every classifier's
+## head, and what `make effects` has.
+cases: $(VENV)/.installed-dev
+	CASES=all $(BIN)/python -m pytest -n 2 $$(grep -rlE '^from support.(cases|physics) ' tests --include='test_*.py')
+
+## Of these the environments: every parameter of MuJoCo and Box2D proven at both ends of every environment, 10,000
+## steps of every batched one, every shipped target, and every wrapper on CartPole and Pendulum (some minutes).
 effects: $(VENV)/.installed-dev
-	EFFECTS=all $(BIN)/python -m pytest -n 2 tests/envs/test_mujoco_parameters.py tests/envs/test_box2d_parameters.py \
-		tests/envs/test_vector_equality.py tests/envs/test_envs_conformance.py
+	CASES=all $(BIN)/python -m pytest -n 2 tests/envs/test_mujoco_parameters.py tests/envs/test_box2d_parameters.py \
+		tests/envs/test_vector_equality.py tests/envs/test_envs_conformance.py tests/envs/test_envs_classic.py
 
 ## Damage every file of a run in every way and print what is made of it: the table of docs/reliability.md.
 ## KILLS=100 SEED=0: random kill -9 of workers, their server and sweeps, too (half an hour).

@@ -82,19 +82,23 @@ def test_a_module_beside_an_environments_yaml_is_found_from_any_folder(project: 
         assert done.returncode == 0, done.stderr
 
 
-def test_a_bundle_may_name_the_module_that_the_environments_yaml_names(project: Path, tmp_path: Path) -> None:
+def test_a_bundle_may_name_the_module_that_the_environments_yaml_names(
+    project: Path, tmp_path: Path, inside: Call
+) -> None:
     train = SUITE.split("sources:")[0].replace("seeds: 1\n", "") + "env: {id: 'own_cars:Mine-v0'}\n"
     (project / "train.yaml").write_text(train, encoding="utf-8")
     (project / "car.yaml").write_text("env: {id: 'own_cars:Mine-v0'}\n", encoding="utf-8")
-    done = call(tmp_path, "train", "project/train.yaml", "-o", "out")
-    assert done.returncode == 0, done.stderr
+    trained = inside("train", "train.yaml", "-o", str(tmp_path / "out"))
+    assert trained.code == 0, trained.err
     (run,) = (tmp_path / "out" / "runs").iterdir()
     for place, env in ((tmp_path, "project/car.yaml"), (project, "own_cars:Mine-v0")):
         done = call(place, "evaluate", str(run), "--env", env, "--episodes", "2")
         assert done.returncode == 0, done.stderr
 
 
-def test_a_module_beside_a_strategys_yaml_is_found_by_a_suite_in_another_folder(project: Path) -> None:
+def test_a_module_beside_a_strategys_yaml_is_found_by_a_suite_in_another_folder(
+    project: Path, inside: Call
+) -> None:
     (project / "mine").mkdir()
     hook = "class Nothing:\n    def __init__(self, context): pass\n    def loss(self, *_): pass\n"
     (project / "mine" / "mine_hooks.py").write_text(hook, encoding="utf-8")
@@ -102,8 +106,8 @@ def test_a_module_beside_a_strategys_yaml_is_found_by_a_suite_in_another_folder(
     (project / "mine" / "hooked.yaml").write_text(strategy, encoding="utf-8")
     text = SUITE.replace("fine-tune]", "mine/hooked.yaml]")
     (project / "suite.yaml").write_text(text, encoding="utf-8")
-    done = call(project, "sweep", "suite.yaml", "--dry-run")
-    assert done.returncode == 0, done.stderr
+    done = inside("sweep", "suite.yaml", "--dry-run")
+    assert done.code == 0, done.err
 
 
 @pytest.mark.parametrize(

@@ -77,15 +77,15 @@ def test_a_config_and_the_environments_as_json(call: Call) -> None:
         ("sweep quickstart seeds=", set()),
     ],
 )
-def test_the_shell_completes_names(words: str, expected: set[str]) -> None:
-    count = len(words.split())
-    environment = {"_RL_TRANSFER_COMPLETE": "complete_bash", "COMP_CWORD": str(count)}
-    done = subprocess.run(
-        [sys.executable, "-c", "from rl_transfer.cli.app import app; app(prog_name='rl-transfer')"],
-        env={**os.environ, **environment, "COMP_WORDS": f"rl-transfer {words}"},
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    assert set(done.stdout.split()) == expected, done.stderr
+def test_the_shell_completes_names(
+    words: str, expected: set[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_RL_TRANSFER_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split())))
+    monkeypatch.setenv("COMP_WORDS", f"rl-transfer {words}")
+    with pytest.raises(SystemExit):
+        app(prog_name="rl-transfer")
+    assert set(capfd.readouterr().out.split()) == expected
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from rl_transfer_envs import vector
 from rl_transfer_envs.registry.parameters import own_parameters
 from rl_transfer_envs.registry.perturbations import perturbations
 from rl_transfer_envs.vector.kernels import arithmetic
+from support.cases import EVERY
 from support.perturbation_values import CONTINUOUS, DISCRETE, RESHAPED
 from support.vector import (
     CLASSIC,
-    EVERY_EFFECT,
     Spec,
     assert_equal_alone,
     assert_equal_to_sync,
@@ -32,7 +32,7 @@ from support.vector import (
 def test_every_parameter_gives_the_bits_of_the_single_environment(env_id: str) -> None:
     """Many steps of every parameter in both directions, each an instance of one batch."""
     late = env_id == "MountainCarContinuous-v0"  # the first reaches its flag after more than 3,000
-    steps = 10_000 if late or EVERY_EFFECT else 3_000
+    steps = 10_000 if late or EVERY else 3_000
     specs = both_ways(env_id)
     recording = record(specs, lambda env: mixed_play(env_id, env, 1), steps, seed=7)
     episodes = assert_equal_alone(specs, recording, seed=7)

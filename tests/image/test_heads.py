@@ -12,6 +12,7 @@ from rl_transfer.errors import TransferError
 from rl_transfer.image.heads import Head, drop_auxiliary, find_head, logits_shape, replace_head
 from rl_transfer.image.parts import image_parts
 from rl_transfer.image.resnet import SmallResNet
+from support.cases import drawn
 from support.untyped import untyped
 
 # torchvision's RegNets read numbers out of tensors while they are built; one small one is built on the CPU.
@@ -73,7 +74,7 @@ def check(model: nn.Module, shape: tuple[int, int, int]) -> tuple[Head, Head]:
     return head, replaced
 
 
-@pytest.mark.parametrize("name", TORCHVISION)
+@pytest.mark.parametrize("name", sorted({*WHERE, *drawn(TORCHVISION, 4)}))
 def test_the_head_of_every_torchvision_classifier(name: str) -> None:
     size = 299 if name == "inception_v3" else 224
     head, _ = check(torchvision_model(name), (3, size, size))
@@ -88,7 +89,7 @@ def test_the_head_of_a_regnet() -> None:
     assert head.paths == ("fc",)
 
 
-@pytest.mark.parametrize("name", TIMM)
+@pytest.mark.parametrize("name", drawn(TIMM, 9))
 def test_the_head_of_timm_classifiers(name: str) -> None:
     with torch.device("meta"):
         model = timm.create_model(name)

@@ -1,5 +1,6 @@
 """``adapt: spaces`` trains the layers that depend on a difference of spaces, and freezes the rest."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from rl_transfer.rl.training.run import execute
 from rl_transfer.spec import StrategyConfig, parse, shipped
 from rl_transfer.spec.yaml_map import read_yaml
 from support.algorithms import ALGORITHMS, DISCRETE, run_of
+from support.cases import drawn
 from support.rl import make_run
 
 ADAPT = parse(StrategyConfig, read_yaml(shipped("strategies")["adapt-to-spaces"]).data).verbs().plain()
@@ -93,8 +95,13 @@ def heads(policy: Policy) -> set[str]:
     return {f"{p.name}.{layer.index}" for p in policy.parts if p.role == "head" for layer in p.layers}
 
 
-@pytest.mark.parametrize(("observations", "actions"), [(5, 2), (3, 4), (5, 4)])
-@pytest.mark.parametrize("name", list(ALGORITHMS))
+@pytest.mark.parametrize(
+    ("name", "observations", "actions"),
+    [
+        *itertools.product(ALGORITHMS, [5], [4]),
+        *drawn([*itertools.product(ALGORITHMS, [5], [2]), *itertools.product(ALGORITHMS, [3], [4])], 8),
+    ],
+)
 def test_what_depends_on_a_difference_trains_and_nothing_else(
     name: str, observations: int, actions: int, source_of: Any, tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ from rl_transfer.rl.policies.bundle import load_policy
 from rl_transfer.rl.strategy.anchors import policy_fisher
 from rl_transfer.rl.strategy.distributions import Gaussian, check_distribution, distribution, divergence
 from rl_transfer.rl.training.run import execute
-from support.algorithms import ALGORITHMS, run_of, target_of
+from support.algorithms import ALGORITHMS, HEAVY, PENDULUM, run_of, target_of
 from support.foreign import BOX, CONTINUOUS, sb3_model
 from support.rl import make_run
 
@@ -136,7 +136,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
     """Trained gSDE policies in Pendulum."""
     store, found = RunStore(tmp_path_factory.mktemp("gsde")), {}
     for name in ("PPO", "A2C", *SQUASHED):
-        spec = make_run(**run_of(name, env={"id": "Pendulum-v1"}, algorithm=gsde(name)))
+        spec = make_run(**run_of(name, env=PENDULUM, algorithm=gsde(name)))
         found[name] = store.folder(run_id(spec))
         execute(spec, found[name], say=lambda _: None)
     return found
@@ -152,7 +152,6 @@ def test_agents_with_state_dependent_exploration_can_teach_and_be_held(
     name: str, strategy: str, sources: dict[str, RunFolder], tmp_path: Path
 ) -> None:
     """A strong pull keeps the learner nearer to its source than none."""
-    env = {"id": "Pendulum-v1", "perturb": ({"mass": 2.0},)}
     pull: dict[str, Any] = {"kickstart": {"strength": 100.0, "until": 1.0}}
     if strategy == "ewc":
         pull = {"anchor": {"kind": "ewc", "strength": 1e7, "parts": ("all",), "samples": 16}}
@@ -161,7 +160,7 @@ def test_agents_with_state_dependent_exploration_can_teach_and_be_held(
     distances = []
     for verbs in ({**copied, **pull}, copied):
         spec = make_run(
-            **target_of(name, env=env, algorithm=gsde(name), strategy=verbs, training={"total_steps": 512},
+            **target_of(name, env=HEAVY, algorithm=gsde(name), strategy=verbs, training={"total_steps": 512},
                         evaluation={"every": 512, "episodes": 1}),
             source=sources[name].path.name,
         )  # fmt: skip

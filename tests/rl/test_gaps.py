@@ -7,6 +7,7 @@ import pytest
 
 from rl_transfer.results import RunFolder
 from rl_transfer.spec.rl import Evaluation
+from support.algorithms import PENDULUM
 from support.resumption import numbers
 from support.rl import PPO, Execute
 
@@ -68,7 +69,6 @@ def test_training_is_the_same_with_and_without(
         assert "no source" in looked.record()["gaps"]["left_out"]
 
 
-PENDULUM = {"id": "Pendulum-v1"}
 OTHERS: dict[str, dict[str, Any]] = {
     "SAC": {
         "env": PENDULUM,

@@ -22,10 +22,10 @@ from rl_transfer.rl.strategy.matching import BATCH, MatchLoss, run_trunks, trunk
 from rl_transfer.rl.strategy.visited import visited
 from rl_transfer.seeding import generator
 from rl_transfer.spec import StrategyVerbs
+from support.algorithms import PENDULUM
 from support.rl import PPO, Execute, make_run
 
 LIGHT = {"env": {"id": "CartPole-v1", "perturb": [{"force_mag": 30.0}, {"observation_noise": 0.3}]}}
-PENDULUM = {"id": "Pendulum-v1"}
 OFF: dict[str, Any] = {"learning_starts": 8, "batch_size": 8, "buffer_size": 500}
 
 

@@ -20,7 +20,7 @@ from rl_transfer.rl.room import ROOM
 from rl_transfer.rl.training.run import execute
 from rl_transfer.spec import Algorithm, TransferConfig, parse
 from rl_transfer.spec.network import inherit, network
-from support.algorithms import ALGORITHMS, DISCRETE, run_of, target_of
+from support.algorithms import ALGORITHMS, DISCRETE, HEAVY, PENDULUM, run_of, target_of
 from support.foreign import sb3_class
 from support.rl import make_run
 
@@ -46,7 +46,6 @@ OTHER: dict[str, dict[str, Any]] = {
 SDE = [
     name for name in ALGORITHMS if hasattr(parse(Algorithm, {"name": name, **ALGORITHMS[name]}), "use_sde")
 ]
-PENDULUM = {"id": "Pendulum-v1", "perturb": ({"mass": 2.0},)}
 Run = Callable[..., RunFolder]
 
 
@@ -147,7 +146,7 @@ def test_a_copied_policy_scores_at_step_0_what_the_source_does(
 ) -> None:
     theirs = {"name": name, **ALGORITHMS[name], "policy_kwargs": OTHER[name], **more}
     evaluation = {"every": 64, "episodes": 3, "deterministic": deterministic}
-    where = {"env": PENDULUM} if more else {}  # gSDE is for continuous actions
+    where = {"env": HEAVY} if more else {}  # gSDE is for continuous actions
     source = play(make_run(**run_of(name, algorithm=theirs, evaluation=evaluation, **where)))
     mine = inherit(config(name), parse(Algorithm, theirs))
     for copy in (("all",), ("policy",)):
@@ -160,7 +159,7 @@ def test_a_copied_policy_scores_at_step_0_what_the_source_does(
 
 @pytest.mark.parametrize("name", SDE)
 def test_measuring_a_policy_with_gsde_leaves_its_exploration_alone(name: str, play: Run) -> None:
-    fields = run_of(name, algorithm={"name": name, **ALGORITHMS[name], "use_sde": True}, env=PENDULUM)
+    fields = run_of(name, algorithm={"name": name, **ALGORITHMS[name], "use_sde": True}, env=HEAVY)
     rarely, often = (
         {"every": every, "episodes": episodes, "deterministic": False}
         for every, episodes in ((64, 1), (32, 4))
@@ -189,7 +188,7 @@ def test_a_policy_of_a_zip_brings_its_network_with_it(
         "name": name,
         **{key: ALGORITHMS[name][key] for key in ALGORITHMS[name] if key != "policy_kwargs"},
     }
-    fields = run_of(name, algorithm=bare, env=PENDULUM, evaluation={"every": 64, "episodes": 3})
+    fields = run_of(name, algorithm=bare, env=HEAVY, evaluation={"every": 64, "episodes": 3})
     transfer = TransferConfig.model_validate({**fields, "strategy": {"name": "all", "copy": ("all",)}})
     spec = transfer.transfer_run(found.identity, found.described)
     folder = RunStore(tmp_path).folder(run_id(spec))
@@ -227,15 +226,15 @@ def test_a_difference_that_changes_the_function_is_refused_with_both_sides(
 
 @pytest.mark.parametrize("name", ["SAC", "TD3", "PPO"])
 def test_other_bounds_of_actions_stand_in_the_record(name: str, play: Run) -> None:
-    source = play(make_run(**run_of(name, env={"id": "Pendulum-v1"})))
-    stronger = {"id": "Pendulum-v1", "perturb": ({"max_torque": 4.0},)}
+    source = play(make_run(**run_of(name, env=PENDULUM)))
+    stronger = {"id": "Pendulum-v1", "perturb": ({"max_torque": 4.0}, {"time_limit": 20})}
     told = {"action_bounds": "-4 to 4 here, -2 to 2 in the source"}
-    for env, copy, said in ((stronger, "all", told), (stronger, "trunk", {}), (PENDULUM, "all", {})):
+    for env, copy, said in ((stronger, "all", told), (stronger, "trunk", {}), (HEAVY, "all", {})):
         spec = target_of(name, env=env, strategy={"copy": (copy,)}, source=source.path.name)
         run = play(make_run(**spec), source)
         knobs = run.record()["knobs"]
         assert {key: value for key, value in knobs.items() if key == "action_bounds"} == said
-        if env is PENDULUM:
+        if env is HEAVY:
             assert run.record()["zero_shot"]["returns"] == run.curve()[0]["returns"]
 
 

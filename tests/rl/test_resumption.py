@@ -23,14 +23,16 @@ from rl_transfer.rl.strategy.checked_hooks import CheckedHook
 from rl_transfer.rl.training import checkpoint as training_checkpoint
 from rl_transfer.rl.training import run as training_run
 from rl_transfer.rl.training.run import execute
-from support.cli import TRAIN
+from support.cli import TRAIN, calling
 from support.resumption import Killed, kill_at, numbers
 from support.rl import PPO, Execute, make_run
 
 OFF_POLICY: dict[str, Any] = {"learning_starts": 20, "batch_size": 16, "buffer_size": 100, "n_envs": 1}
 COMPILED = {"total_steps": 128, "engine": "compiled"}
 PENDULUM = {"id": "Pendulum-v1", "perturb": [{"time_limit": 20}]}
-SAC = {"name": "SAC", **OFF_POLICY, "policy_kwargs": {"net_arch": [16]}}
+ROUNDS = {"train_freq": 16, "gradient_steps": 4}
+"""Steps of each environment and updates: the second checkpoint is one of a learner that has learned."""
+SAC = {"name": "SAC", **OFF_POLICY, **ROUNDS, "policy_kwargs": {"net_arch": [16]}}
 RUNS: dict[str, dict[str, Any]] = {
     "PPO": {},
     "PPO, the best kept": {"training": {"total_steps": 128, "keep": "best"}},
@@ -59,7 +61,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "TD3, normalised": {
         "env": PENDULUM,
         "algorithm": {
-            "name": "TD3", **OFF_POLICY, "n_envs": 2, "action_noise_std": 0.1, "normalize": {},
+            "name": "TD3", **OFF_POLICY, **ROUNDS, "n_envs": 2, "action_noise_std": 0.1, "normalize": {},
             "policy_kwargs": {"net_arch": [16]},
         },
         "evaluation": {"every": 64, "episodes": 3, "diagnostics": True},
@@ -450,13 +452,15 @@ def test_a_checkpoint_that_does_not_fit_is_given_up(
     assert numbers(folder) == numbers(run())
 
 
-def test_a_run_that_is_killed_by_the_system_ends_like_one_that_was_not(tmp_path: Path) -> None:
+def test_a_run_that_is_killed_by_the_system_ends_like_one_that_was_not(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     config = tmp_path / "train.yaml"
     config.write_text(TRAIN)
-    command = [sys.executable, "-m", "rl_transfer", "train", str(config), "training.total_steps=960"]
+    words = ["train", str(config), "training.total_steps=960"]
     output = tmp_path / "out"
     process = subprocess.Popen(
-        [*command, "training.checkpoint_minutes=1e-9", "-o", str(output)],
+        [sys.executable, "-m", "rl_transfer", *words, "training.checkpoint_minutes=1e-9", "-o", str(output)],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     deadline = time.monotonic() + 120
@@ -466,7 +470,7 @@ def test_a_run_that_is_killed_by_the_system_ends_like_one_that_was_not(tmp_path:
     process.wait()
     assert not list(output.glob("runs/*/record.json")), "the kill must fall into the middle of the run"
     for folder in (output, tmp_path / "whole"):
-        subprocess.run([*command, "-o", str(folder)], check=True, capture_output=True)
+        assert calling(capfd)(*words, "-o", str(folder)).code == 0
     resumed, whole = (find_run(folder) for folder in (output, tmp_path / "whole"))
     assert len(resumed.record()["resumed"]) == 1
     assert numbers(resumed) == numbers(whole)

@@ -15,7 +15,8 @@ from rl_transfer.rl.training.run import execute
 from rl_transfer.spec import StrategyConfig, parse, shipped
 from rl_transfer.spec.knobs import shared_knobs
 from rl_transfer.spec.yaml_map import read_yaml
-from support.algorithms import ALGORITHMS, run_of, target_of
+from support.algorithms import ALGORITHMS, PENDULUM, run_of, target_of
+from support.cases import drawn
 from support.rl import make_run
 
 
@@ -45,7 +46,14 @@ REFUSED = {
 }
 """Strategies that make no sense for an algorithm; everything else must run."""
 
-PAIRS = [(algorithm, name) for algorithm in ALGORITHMS for name in STRATEGIES]
+REFUSALS = [(algorithm, name) for name in REFUSED for algorithm in ALGORITHMS if algorithm in REFUSED[name]]
+RUNS = [
+    (algorithm, name)
+    for name in STRATEGIES
+    for algorithm in drawn([each for each in ALGORITHMS if each not in REFUSED.get(name, ())], 3, name)
+]
+PAIRS = [*RUNS, *drawn(REFUSALS, 16)]
+"""Of every strategy three algorithms that it runs on; ``make cases``: all, and all that are refused."""
 
 
 @pytest.fixture(scope="session")
@@ -146,7 +154,7 @@ def test_target_networks_are_synced_unless_told_otherwise(
 
 
 def test_the_record_says_what_became_of_log_std(sources: dict[str, RunFolder], tmp_path: Path) -> None:
-    continuous = {"env": {"id": "Pendulum-v1"}}
+    continuous = {"env": PENDULUM}
     spec = make_run(**run_of("PPO", **continuous))
     source = RunStore(tmp_path / "source").folder(run_id(spec))
     execute(spec, source, say=lambda _: None)

@@ -26,11 +26,14 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 DISCRETE = {"PPO", "A2C", "TRPO", "DQN", "QRDQN"}
+PENDULUM: dict[str, Any] = {"id": "Pendulum-v1", "perturb": ({"time_limit": 20},)}
+HEAVY: dict[str, Any] = {"id": "Pendulum-v1", "perturb": ({"mass": 2.0}, {"time_limit": 20})}
+"""Swings of 20 steps: in episodes of 200 most of what small runs take would be spent on measuring them."""
 
 
 def run_of(name: str, /, **changes: Any) -> dict[str, Any]:
     """The fields of a small run of an algorithm in an environment that it can act in."""
-    env = {"id": "CartPole-v1"} if name in DISCRETE else {"id": "Pendulum-v1"}
+    env = {"id": "CartPole-v1"} if name in DISCRETE else PENDULUM
     return {
         "env": env,
         "algorithm": {"name": name, **ALGORITHMS[name]},
@@ -43,8 +46,6 @@ def run_of(name: str, /, **changes: Any) -> dict[str, Any]:
 def target_of(name: str, /, **changes: Any) -> dict[str, Any]:
     """The same in a perturbed environment."""
     perturbed = (
-        {"id": "CartPole-v1", "perturb": ({"action_remap": "reverse"},)}
-        if name in DISCRETE
-        else {"id": "Pendulum-v1", "perturb": ({"mass": 2.0},)}
+        {"id": "CartPole-v1", "perturb": ({"action_remap": "reverse"},)} if name in DISCRETE else HEAVY
     )
     return run_of(name, **{"env": perturbed, **changes})

