@@ -99,7 +99,8 @@ def transfer(
     """Transfer one source into one target with one strategy: ``rl-transfer transfer``.
 
     Args:
-        source: a run of :func:`train` or its folder, a bundle, an SB3 zip, ``hf://org/repository``.
+        source: a run of :func:`train` or its folder, a bundle, an SB3 zip, ``hf://org/repository``; for
+            classifiers also published weights, ``torchvision/resnet18``.
         target: a transfer config in any form; or an environment alone (the name of a shipped target, a
             mapping with ``id``, an ``Environment``): algorithm, training and evaluation are those of the
             source's run then.
@@ -125,8 +126,8 @@ def transfer(
     if strategy is not None:
         given = {"strategy": strategy, **given}
     policy = os.fspath(source)
-    refuse_missing(policy)
     loaded = read_config(_as_config(target, policy), TRANSFER, "transfer", given)
+    refuse_missing(policy, loaded.config.kind)
     with located(loaded), _own_threads():
         store = RunStore(Path(output or Path("results", loaded.config.name)), events=events)
         done = transfer_one(loaded.config, policy, store, track, reuse_despite, say)
@@ -304,6 +305,7 @@ def _as_config(target: ConfigLike, source: str) -> ConfigLike:
         env = target
     else:
         return target
+    refuse_missing(source)
     try:
         folder = Path(source)
         of_bundle = folder == RunFolder(folder.parent).bundle

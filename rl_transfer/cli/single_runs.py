@@ -75,7 +75,8 @@ def transfer(
         typer.Option(
             "--source",
             "-s",
-            help="Policy bundle, folder of a finished run, SB3 zip or hf://org/repository.",
+            help="Policy bundle, folder of a finished run, SB3 zip or hf://org/repository; for image "
+            "classifiers also torchvision/NAME or timm/NAME.",
             show_default=False,
         ),
     ],

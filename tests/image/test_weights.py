@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torchvision.models import get_model, get_model_weights
 
+import rl_transfer as rt
 from rl_transfer.core import digest_model
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.image import weight_files
@@ -295,6 +296,8 @@ def test_pretrained_weights_are_a_source_of_a_transfer(tmp_path: Path, squeezene
     assert same(network.module, model)
     assert found.identity == f"digest:{digest_model(model)}"
     assert ROOM.find_source(f"torchvision/squeezenet1_1:{path}", tmp_path / "out") == found
+    with pytest.raises(ConfigError, match="torchvision has no classifier 'nowhere'"):
+        rt.transfer("torchvision/nowhere", "image-letters-other-faces", output=tmp_path / "out")
 
 
 def test_the_bundle_of_a_network_that_is_built_twice_for_a_trial_is_read_again(tmp_path: Path) -> None:
