@@ -308,6 +308,7 @@ def test_verbs_of_reinforcement_learning_are_refused_with_a_reason(run: Execute)
 REFUSED = {
     "adapt-to-spaces", "critic-warm-up", "jump-start-guide", "progressive-column",
     "align", "align-fine-tune", "shuffled-pairs", "shuffled-pairs-fine-tune",
+    "align-by-effects", "shuffled-effects",
 }  # fmt: skip
 """Shipped strategies that only make sense for policies."""
 
