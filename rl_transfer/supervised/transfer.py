@@ -83,6 +83,7 @@ class ClassifierTransfer:
         self._strategy = core_strategy(kind, verbs, self.parts)
         if source is not None and verbs.copy_:
             self._strategy = with_matching_head(self._strategy, self.parts, source.classes, classes)
+        if source is not None and (verbs.copy_ or verbs.kickstart):
             _refuse_other_inputs(kind, source, classifier)
         origin = None if source is None else (source.state, source.parts)
         initial = apply_initial(self._model, self.parts, self._strategy, verbs, origin, seed)
@@ -301,7 +302,7 @@ class ClassifierTransfer:
 
 
 def _refuse_other_inputs(kind: DataKind, source: Network, classifier: Classifier) -> None:
-    """Copied weights expect the items as the source saw them."""
+    """Copied weights, and a teacher, expect the items as the source saw them."""
     theirs, ours = source.classifier.preprocessing.relied_on(), classifier.preprocessing.relied_on()
     for name, value in theirs.items():
         if ours.get(name) != value:

@@ -176,10 +176,11 @@ def test_weights_are_not_copied_behind_another_tokenizer(call: Call, place: Path
     path = place / "encoder" / "tokenizer.json"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace('"good"', '"goodness"'), encoding="utf-8")
-    refused = call("transfer", "./phones.yaml", "-s", "source", "-o", "target")
-    assert refused.code != 0
-    assert "the source saw texts with tokenizer" in refused.err
-    assert "set model.input.tokenizer" in refused.err
+    for strategy in ([], ["strategy=kickstarting"]):
+        refused = call("transfer", "./phones.yaml", *strategy, "-s", "source", "-o", "target")
+        assert refused.code != 0
+        assert "the source saw texts with tokenizer" in refused.err
+        assert "set model.input.tokenizer" in refused.err
 
 
 @pytest.mark.parametrize(
