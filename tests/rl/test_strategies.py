@@ -24,7 +24,8 @@ def few_pairs(strategy: StrategyConfig) -> StrategyConfig:
     """One that aligns pays a small part of a small budget."""
     if strategy.align is None:
         return strategy
-    return strategy.model_copy(update={"align": strategy.align.model_copy(update={"pairs": 16})})
+    pairs = 28 if strategy.align.map == "effects" else 16
+    return strategy.model_copy(update={"align": strategy.align.model_copy(update={"pairs": pairs})})
 
 
 STRATEGIES: dict[str, StrategyConfig] = {
