@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from rl_transfer.analysis.success import wilson_interval
+from rl_transfer.analysis.success import success_interval
 
 EPISODES, SIZES = 30, (5, 10, 20)
 CASES = {"alike": 200.0, "some spread": 5.0, "much spread": 1.0, "all or nothing": 0.1}
@@ -35,7 +35,7 @@ def success_coverage(case: str, rate: float, runs: int, draws: int) -> tuple[flo
     for _ in range(draws):
         own = generator.beta(rate * size, (1 - rate) * size, runs)
         hits = generator.binomial(EPISODES, own).tolist()
-        found = wilson_interval({seed: (each, EPISODES) for seed, each in enumerate(hits)}, 0.95)
+        found = success_interval({seed: (each, EPISODES) for seed, each in enumerate(hits)}, 0.95)
         low, high = pooled(sum(hits), runs * EPISODES)
         ours += found.low <= rate <= found.high
         theirs += low <= rate <= high
@@ -44,7 +44,7 @@ def success_coverage(case: str, rate: float, runs: int, draws: int) -> tuple[flo
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--draws", type=int, default=4000)
+    parser.add_argument("--draws", type=int, default=1000)
     draws = parser.parse_args().draws
     for case in CASES:
         for rate in (0.5, 0.9):

@@ -17,7 +17,7 @@ from rl_transfer.analysis.metric_table import METRICS, MetricInfo
 from rl_transfer.analysis.metrics import RunMetrics
 from rl_transfer.analysis.score_intervals import ClippedAreas, Part, forward_line, score_interval
 from rl_transfer.analysis.score_scale import ScoreScale
-from rl_transfer.analysis.success import share_interval, wilson_interval
+from rl_transfer.analysis.success import share_interval, success_interval
 from rl_transfer.seeding import generator
 
 
@@ -280,13 +280,13 @@ def _mean_times(arm: Arm) -> list[per_run.ThresholdTime]:
 
 
 def _share(arm: Arm, counts: Mapping[int, tuple[int, int]], confidence: float) -> Interval:
-    """Wilson's interval of a share, whose clusters are the arm's independent observations."""
+    """Interval of a share, whose clusters are the arm's independent observations."""
     places = {run.seed: place for place, row in enumerate(arm.rows) for run in (arm.runs[i] for i in row)}
     clusters: dict[int, tuple[int, int]] = {}
     for seed, (hits, of) in counts.items():
         before = clusters.get(places[seed], (0, 0))
         clusters[places[seed]] = before[0] + hits, before[1] + of
-    return wilson_interval(clusters, confidence)
+    return success_interval(clusters, confidence)
 
 
 def _plain(name: str, arm: Arm, figure: Figure, confidence: float) -> Metric:

@@ -18,7 +18,8 @@ from rl_transfer.analysis.score_scale import ScoreScale
 from rl_transfer.analysis.settings import StrategyInfo
 from rl_transfer.analysis.source_policies import LEAST_POLICIES
 from rl_transfer.results import PLAYED, Labels
-from rl_transfer.wording import in_words, listing
+from rl_transfer.spec import JsonObject
+from rl_transfer.wording import counted, in_words, listing
 
 _OF_TARGET = (
     "raw-returns", "reference-fallback", "wide-final-window", "baseline-below-chance", "wrong-return-range",
@@ -100,6 +101,7 @@ def arm_flags(
                 "clipped to them, so the copy acts otherwise than the source; zero-shot keeps its own",
             )
         )
+    found += _undecided_orders(arm)
     found += _shared_source(arm, labels)
     idle = [
         figures.guide_share
@@ -137,6 +139,30 @@ def arm_flags(
     if scale.reason and not scale.is_raw:
         found.append(Flag("reference-fallback", f"the reference is the {scale.mode}: {scale.reason}"))
     return found
+
+
+def _undecided_orders(arm: Arm) -> list[Flag]:
+    """Whether runs were aligned by an order of actions that their samples do not decide."""
+    open_ = [run.seed for run in arm.runs if _order_decided(run.record or {}) is False]
+    if not open_:
+        return []
+    seeds = f"seed{'' if len(open_) == 1 else 's'} {listing(list(map(str, sorted(open_))))}"
+    text = (
+        f"in {len(open_)} of {counted(len(arm.runs), 'run')} ({seeds}) the order of actions is not decided: "
+        "the likeliest one was taken, and a wrong one is worse than none. More pairs decide it; "
+        "actions: none leaves the order alone"
+    )
+    return [Flag("undecided-order", text)]
+
+
+def _order_decided(record: JsonObject) -> bool | None:
+    """Whether an order of actions was decided; None where none was sought among true samples."""
+    alignment = record.get("alignment")
+    if not isinstance(alignment, dict) or alignment.get("shuffled"):
+        return None
+    actions = alignment.get("actions")
+    decided = actions.get("decided") if isinstance(actions, dict) else None
+    return decided if isinstance(decided, bool) else None
 
 
 def _shared_source(arm: Arm, labels: Labels) -> list[Flag]:

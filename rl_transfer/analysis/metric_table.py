@@ -199,7 +199,7 @@ _ROWS = (
         "success_rate",
         "success rate",
         "ratio",
-        "Share of successful episodes in the last evaluations, with a Wilson interval that knows runs.",
+        "Share of successful episodes in the last evaluations, with an interval over runs, not episodes.",
         everywhere=False,
     ),
     MetricInfo(

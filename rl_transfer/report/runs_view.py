@@ -23,7 +23,7 @@ MOST_LOGS = 200
 
 
 def of_cells(folder: Path, sweep: Sweep, matrix: Matrix) -> dict[CellKey, Html]:
-    """What the first finished run of every cell was made of, and what must be known of the others.
+    """What the first finished run of every cell was made of.
 
     Args:
         folder: the sweep's.
@@ -31,8 +31,8 @@ def of_cells(folder: Path, sweep: Sweep, matrix: Matrix) -> dict[CellKey, Html]:
         matrix: their analysis.
 
     Returns:
-        Cell → orders of actions that were not decided, and of one run its plan of tensors, what was frozen,
-        source, time and end of the log; cells without a finished run are left out.
+        Cell → of one run its plan of tensors, what was frozen, source, time and end of the log; cells without
+        a finished run are left out.
     """
     runs: dict[CellKey, list[Run]] = {}
     for run in sweep.runs:
@@ -40,46 +40,10 @@ def of_cells(folder: Path, sweep: Sweep, matrix: Matrix) -> dict[CellKey, Html]:
             runs.setdefault((run.source, run.target, run.strategy), []).append(run)
     quoted = len(matrix.cells) <= MOST_LOGS
     return {
-        cell.key: joined(
-            [
-                items(undecided_orders(runs[cell.key]), class_="warnings"),
-                _run(folder, min(runs[cell.key], key=lambda run: run.seed), quoted),
-            ]
-        )
+        cell.key: _run(folder, min(runs[cell.key], key=lambda run: run.seed), quoted)
         for cell in matrix.cells
         if cell.key in runs
     }
-
-
-def undecided_orders(runs: Sequence[Run]) -> list[str]:
-    """A warning where runs were aligned by an order of actions that their samples do not decide.
-
-    Args:
-        runs: the finished ones of a cell. What a control shuffled decides nothing, and is passed over.
-
-    Returns:
-        A sentence, or none.
-    """
-    orders = {run.seed: _order(run.record or {}) for run in runs}
-    open_ = sorted(seed for seed, decided in orders.items() if decided is False)
-    if not open_:
-        return []
-    seeds = f"seed{'' if len(open_) == 1 else 's'} {listing(list(map(str, open_)))}"
-    return [
-        f"In {len(open_)} of {counted(len(runs), 'run')} ({seeds}) the order of actions is not decided: the "
-        "likeliest one was taken, and a wrong one is worse than none. More pairs decide it; actions: none "
-        "leaves the order alone."
-    ]
-
-
-def _order(record: JsonObject) -> bool | None:
-    """Whether an order of actions was decided; None where none was sought among true samples."""
-    alignment = record.get("alignment")
-    if not isinstance(alignment, dict) or alignment.get("shuffled"):
-        return None
-    actions = alignment.get("actions")
-    decided = actions.get("decided") if isinstance(actions, dict) else None
-    return decided if isinstance(decided, bool) else None
 
 
 def _run(folder: Path, run: Run, quoted: bool) -> Html:

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import betabinom
 
 from benchmarks.validity.success import success_coverage
 from rl_transfer.analysis import Curve, Sweep, analyse, csv_text, summary
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.special import t_quantile
-from rl_transfer.analysis.success import SuccessRule, read_success, share_interval, wilson_interval
+from rl_transfer.analysis.success import SuccessRule, read_success, share_interval, success_interval
 from rl_transfer.errors import StoreError
 
 from .hand_made import FAST, SLOW, arm, sweep, two_arms
@@ -28,27 +29,50 @@ def with_success(given: Sweep, success: Any) -> Sweep:
     return given
 
 
-def test_wilson_by_hand():
-    # Rates .2, .4 and .6 over ten episodes each: SE² = .04/3, n* = .24 / (.04/3) = 18 of 30; t of 2 degrees
-    found = wilson_interval({0: (2, 10), 1: (4, 10), 2: (6, 10)}, 0.95)
-    t, n = t_quantile(0.975, 2), 18
-    centre, half = (
-        (0.4 + t * t / 36) / (1 + t * t / n),
-        t / (1 + t * t / n) * math.sqrt(0.24 / n + t * t / 1296),
-    )
-    assert (found.point, found.low, found.high) == pytest.approx((0.4, centre - half, centre + half))
+def likely_rates(counts: list[tuple[int, int]], quantile: float) -> tuple[float, float]:
+    # By SciPy's beta-binomial over a grid, its top found by the same grid
+    rates, sizes = np.linspace(0.001, 0.999, 999), np.geomspace(0.02, 1e5, 60)
+    m, size = rates[:, None], sizes[None, :]
+    logs = sum(betabinom.logpmf(hits, of, m * size, (1 - m) * size) for hits, of in counts)
+    profile = np.asarray(logs).max(axis=1)
+    inside = rates[2 * (profile.max() - profile) <= quantile**2]
+    return float(inside.min()), float(inside.max())
 
 
-def test_runs_that_are_more_alike_than_chance_count_no_more_than_their_episodes():
-    alike = wilson_interval({0: (5, 10), 1: (5, 10), 2: (6, 10)}, 0.95)
-    t, n, p = t_quantile(0.975, 2), 30, 16 / 30
+@pytest.mark.parametrize(
+    "counts",
+    [
+        [(2, 10), (4, 10), (6, 10)],
+        [(30, 30), (30, 30), (29, 30), (28, 30), (3, 30)],
+        [(5, 10), (18, 30), (0, 4), (9, 20)],
+        [(990, 1000), (978, 1000), (985, 1000), (981, 1000)],
+    ],
+)
+def test_limits_hold_wilsons_and_what_a_beta_binomial_does_not_contradict(counts):
+    found = success_interval(dict(enumerate(counts)), 0.95)
+    k, t = len(counts), t_quantile(0.975, len(counts) - 1)
+    rates = np.array([hits / of for hits, of in counts])
+    p, n = sum(hits for hits, _ in counts) / sum(of for _, of in counts), sum(of for _, of in counts)
+    n = min(n, p * (1 - p) * k / rates.var(ddof=1))
+    centre = (p + t * t / (2 * n)) / (1 + t * t / n)
     half = t / (1 + t * t / n) * math.sqrt(p * (1 - p) / n + t * t / (4 * n * n))
-    assert (alike.high - alike.low) / 2 == pytest.approx(half)
+    low, high = likely_rates(counts, t)
+    assert found.point == pytest.approx(p)
+    assert found.low == pytest.approx(min(centre - half, low), abs=0.0015)
+    assert found.high == pytest.approx(max(centre + half, high), abs=0.0015)
+    assert found.low <= centre - half + 1e-12
+    assert found.high >= centre + half - 1e-12
+
+
+def test_a_run_that_fails_a_little_among_good_ones_tells_of_others_that_fail_more():
+    # Wilson's alone is [.872, .997]: the standard error knows only the run that was seen
+    found = success_interval(dict(enumerate([(30, 30)] * 9 + [(24, 30)])), 0.95)
+    assert (found.low, found.high) == pytest.approx((0.761, 0.9996), abs=0.001)
 
 
 @pytest.mark.parametrize(("hits", "rate"), [(0, 0.0), (10, 1.0)])
 def test_what_always_succeeds_is_known_as_well_as_there_are_runs(hits, rate):
-    found = wilson_interval(dict.fromkeys(range(5), (hits, 10)), 0.95)
+    found = success_interval(dict.fromkeys(range(5), (hits, 10)), 0.95)
     t = t_quantile(0.975, 4)
     far = t * t / (5 + t * t)  # Wilson at 0 of n: z² / (n + z²)
     assert (found.point, found.high - found.low) == pytest.approx((rate, far))
@@ -67,8 +91,8 @@ def test_the_share_of_runs_that_arrive_has_an_interval():
 
 
 def test_few_runs_have_no_interval():
-    assert math.isnan(wilson_interval({}, 0.95).point)
-    one = wilson_interval({3: (4, 5)}, 0.95)
+    assert math.isnan(success_interval({}, 0.95).point)
+    one = success_interval({3: (4, 5)}, 0.95)
     assert (one.point, one.defined) == (0.8, False)
 
 
@@ -76,7 +100,7 @@ def test_rates_lie_between_their_limits_and_those_within_0_and_1():
     generator = np.random.default_rng(0)
     for _ in range(300):
         counts = {seed: (int(generator.integers(0, 4)), 3) for seed in range(int(generator.integers(2, 6)))}
-        found: Interval = wilson_interval(counts, 0.95)
+        found: Interval = success_interval(counts, 0.95)
         assert 0 <= found.low <= found.point <= found.high <= 1
 
 

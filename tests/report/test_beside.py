@@ -10,12 +10,13 @@ import pytest
 
 from analysis.synthetic import SyntheticSweep
 from report.test_page import check
+from rl_transfer.analysis import analyse
 from rl_transfer.analysis.inputs import Sweep, read_sweep
 from rl_transfer.cli.common import say
 from rl_transfer.report import write_report
 from rl_transfer.report.logs import log_block, log_tail
 from rl_transfer.report.provenance_view import provenance_section
-from rl_transfer.report.runs_view import FAILURE_LINES, made_of, settings_text, undecided_orders
+from rl_transfer.report.runs_view import FAILURE_LINES, made_of, settings_text
 from rl_transfer.results.manifest import write_config
 from rl_transfer.results.portraits import Portrait, Portraits, write_portraits
 from rl_transfer.spec import digest
@@ -75,21 +76,24 @@ def test_targets_are_told_with_base_and_target_side_by_side(told):
     assert 'alt="longer-pole at its first reset, from the same seed: length ×3: 0.5 → 1.5 m"' in told.html
 
 
-def test_a_cell_says_in_which_runs_the_order_of_actions_is_not_decided(told):
-    said = "(seeds 1, 2) the order of actions is not decided: the likeliest one was taken"
-    assert told.text.count(said) == 1
-    assert "In 2 of 5 runs" in told.text
-    cell = told.html[told.html.index("weaker-motor: fine-tune") :]
-    assert "(seeds 1, 2)" in cell[: cell.index("Run of seed 0")], "with the warnings of its own cell"
-    run = next(
-        each for each in read_sweep(told.folder).runs if each.id == "cartpole-weaker-motor-fine-tune-1"
-    )
-    assert run.record is not None
-    shuffled = {"alignment": {**run.record["alignment"], "shuffled": True}}
-    assert len(undecided_orders([run])) == 1
-    assert undecided_orders([replace(run, record=shuffled)]) == [], (
-        "a control's shuffled pairs decide nothing"
-    )
+def test_a_cell_is_flagged_where_the_order_of_actions_is_not_decided(told):
+    said = "in 2 of 5 runs (seeds 1, 2) the order of actions is not decided: the likeliest one was taken"
+    assert said in told.text
+    sweep = read_sweep(told.folder)
+
+    def flagged(sweep: Sweep) -> list[tuple[str, str | None]]:
+        cells = analyse(sweep).cells
+        return [(c.target, c.strategy) for c in cells if any(f.code == "undecided-order" for f in c.flags)]
+
+    assert flagged(sweep) == [("weaker-motor", "fine-tune")]
+    for change in ({"shuffled": True}, {"actions": {"decided": True}}, {"actions": {"decided": "no"}}):
+        runs = tuple(
+            replace(run, record={**run.record, "alignment": {**run.record["alignment"], **change}})
+            if run.record and "alignment" in run.record
+            else run
+            for run in sweep.runs
+        )
+        assert flagged(replace(sweep, runs=runs)) == [], "shuffled pairs decide nothing, others are decided"
 
 
 def test_a_failed_run_is_shown_with_the_end_of_its_log(told):
@@ -169,7 +173,6 @@ def test_no_kind_of_value_in_a_record_breaks_the_page(told):
     for change in inner + [{key: odd} for key in (*whole, "plan", "knobs", "replaced") for odd in ODD]:
         record = {**whole, **change}
         made_of(record)
-        undecided_orders([replace(run, record=record)])
         provenance_section(Sweep({"config": {"seeds": 1}}, (replace(run, record=record),)), MATRIX, "")
 
 
