@@ -6,8 +6,11 @@ import math
 from collections.abc import Collection
 
 import numpy as np
+import numpy.typing as npt
 
 from rl_transfer.analysis.arm_statistics import FloatArray
+
+IntArray = npt.NDArray[np.int64]
 
 _FAR = 12.0
 _LOGITS = np.linspace(-_FAR, _FAR, 49)
@@ -15,6 +18,8 @@ _LOGITS = np.linspace(-_FAR, _FAR, 49)
 _CONCENTRATIONS = np.exp(np.linspace(math.log(0.02), math.log(1e6), 40))
 """α + β of the Beta distribution of the runs' rates: from all or nothing to one rate for all."""
 _STEPS = 20
+_MANY = 1_000
+"""Factors beyond which a rising factorial is taken from gamma functions: sums of so many cost more."""
 
 
 def profile_limits(counts: Collection[tuple[int, int]], quantile: float) -> tuple[float, float]:
@@ -76,15 +81,20 @@ def _rate(logit: float) -> float:
 
 def _profile(counts: Collection[tuple[int, int]], logit: float) -> float:
     """Log likelihood of a mean rate at the best concentration, but for the binomial coefficients."""
-    most = max(episodes for _, episodes in counts)
-    successes, failures, both = (
-        _rising(_CONCENTRATIONS * share, most) for share in (_rate(logit), _rate(-logit), 1.0)
-    )
     hits, episodes = np.array([*counts]).T
-    return float((successes[hits] + failures[episodes - hits] - both[episodes]).sum(axis=0).max())
+    successes = _rising(_CONCENTRATIONS * _rate(logit), hits)
+    failures = _rising(_CONCENTRATIONS * _rate(-logit), episodes - hits)
+    return float((successes + failures - _rising(_CONCENTRATIONS, episodes)).sum(axis=0).max())
 
 
-def _rising(start: FloatArray, most: int) -> FloatArray:
-    """Logarithms of the rising factorials start · (start + 1) · … of 0 to ``most`` factors."""
+def _rising(start: FloatArray, factors: IntArray) -> FloatArray:
+    """Logarithms of the rising factorials start · (start + 1) · …, [numbers of factors, start]."""
+    most = int(factors.max())
+    if most > _MANY:
+        found: FloatArray = _log_gamma(start + factors[:, None]) - _log_gamma(start)
+        return found
     logs = np.log(start + np.arange(most)[:, None])
-    return np.concatenate([np.zeros((1, len(start))), np.cumsum(logs, axis=0)])
+    return np.concatenate([np.zeros((1, len(start))), np.cumsum(logs, axis=0)])[factors]
+
+
+_log_gamma = np.vectorize(math.lgamma, otypes=[float])

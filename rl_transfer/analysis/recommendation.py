@@ -95,7 +95,8 @@ def recommend(candidates: Sequence[Candidate], weights: ScoreWeights) -> list[Re
         weights: how they are combined.
 
     Returns:
-        All of them: the most promising first, those that cannot act last.
+        All of them: the most promising first, behind them those that have no score with a weight, and those
+        that cannot act last.
     """
     acting = [each for each in candidates if not each.cannot_act]
     names = list(dict.fromkeys(name for each in acting for name in each.values))
@@ -106,10 +107,14 @@ def recommend(candidates: Sequence[Candidate], weights: ScoreWeights) -> list[Re
     given = weights.weights
     used = {name: 1 / len(telling) if given is None else given.get(name, 0.0) for name in telling}
     totals = [sum(used[name] * standing[name][i] for name in telling) for i in range(len(acting))]
+    order = [
+        total if any(used[name] and name in each.values for name in telling) else -math.inf
+        for each, total in zip(acting, totals, strict=True)
+    ]
     found = [
         Recommended(
             each,
-            1 + sum(bool(other > total + 1e-12) for other in totals),
+            1 + sum(bool(other > order[i] + 1e-12) for other in order),
             float(total),
             {name: float(standing[name][i]) for name in names if name in each.values},
             likely_negative(each.returns, each.random_returns)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from rl_transfer.analysis import words
 from rl_transfer.analysis.calibration_file import CalibrationFile
+from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.ranked_sources import ScoreRanking, SourceRanking
 from rl_transfer.analysis.ranking_words import score_name
 from rl_transfer.analysis.source_ranking import PROCESS
@@ -121,6 +122,10 @@ def _known(entry: JsonObject, content: JsonObject) -> KnownGains:
     sources, targets = (
         tuple(parse(Environment, each) for each in entry[name]) for name in ("sources", "targets")
     )
+    if not sources or not targets:
+        raise ValueError("a sweep without sources or targets")
+    if content["metric"] not in METRICS:
+        raise ValueError(f"an unknown metric, {content['metric']!r}")
     rows = [[math.nan if each is None else each for each in row] for row in entry["gains"]]
     if any(len(row) != len(targets) for row in rows) or len(rows) != len(sources):
         raise ValueError(f"gains must be {len(sources)} rows of {len(targets)}")

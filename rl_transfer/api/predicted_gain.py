@@ -86,6 +86,8 @@ class Surface:
             raise _NoPredictionError(
                 f"it has {int(finished.sum())} pairs, and a process of more than {MOST_PAIRS} takes too long"
             )
+        if np.ptp(gains[finished]) == 0:
+            raise _NoPredictionError("all its pairs have the same gain, which says nothing of others")
         i, j = np.nonzero(finished)
         return fit_process(np.concatenate([sources[i], targets[j]], axis=1), gains[i, j])
 

@@ -133,8 +133,11 @@ def _no_options(context: typer.Context, overrides: list[str] | None) -> list[str
         for each in context.command.params:
             if option in each.opts:
                 off = value.strip().lower() in ("false", "no", "off", "0")
+                is_flag = getattr(each, "is_flag", False)
+                if is_flag and off and not each.secondary_opts:
+                    raise typer.BadParameter(f"{text}: that is so unless {option} is given; leave it out")
                 flag = (off and each.secondary_opts) or [option]
-                words = flag[0] if getattr(each, "is_flag", False) else f"{option} {value}"
+                words = flag[0] if is_flag else f"{option} {value}"
                 raise typer.BadParameter(f"{text}: options are written with dashes: {words}")
     return overrides
 

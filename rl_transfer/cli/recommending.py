@@ -106,7 +106,9 @@ def recommend(
             f"--by {by!r}: expected {in_words([*HIGHER_IS_BETTER], 'or')}."
             f"{did_you_mean(by, HIGHER_IS_BETTER)}"
         )
-    weights = read_weights(calibration, [*HIGHER_IS_BETTER]) if by is None else ScoreWeights({by: 1.0})
+    weights = read_weights(calibration, [*HIGHER_IS_BETTER])
+    if by is not None:
+        weights = ScoreWeights({by: 1.0})
     gains = [] if calibration is None else read_known_gains(calibration)
     if by == PREDICTED and not gains:
         raise ConfigError(

@@ -94,6 +94,12 @@ def build_classifier(
     """
     config = config.found()
     architecture = config.architecture or {}
+    family = architecture.get("model_type")
+    if not isinstance(family, str):
+        raise ConfigError(
+            f"the architecture names no model_type (bert, roberta, …), got {family!r}",
+            key="model.architecture",
+        )
     if config.pooling == "cls" and _is_one_way(architecture.get("model_type")):
         raise ConfigError(
             f"a {architecture['model_type']} reads from left to right, so that its first token knows nothing "

@@ -50,6 +50,12 @@ def test_weights_decide_and_what_they_leave_out_does_not_count() -> None:
     assert found[0].negative == pytest.approx(1 / (1 + 2.718281828**1))
 
 
+def test_a_source_without_any_score_that_counts_is_behind_those_that_have_one() -> None:
+    found = recommend(sources(), ScoreWeights({"gap": 1.0}))
+    assert [(each.candidate.name, each.place) for each in found][:3] == [("a", 1), ("b", 2), ("c", 3)]
+    assert found[1].combined == -1.0
+
+
 def test_ties_share_a_place_and_one_source_is_no_ranking() -> None:
     same = [Candidate(name, {"return": 1.0}) for name in "ab"]
     assert [each.place for each in recommend(same, ScoreWeights())] == [1, 1]
@@ -159,6 +165,6 @@ def test_a_combined_score_below_the_threshold_is_warned_of_among_enough_sources(
     assert found["b"].startswith("likely negative: its combined score -1.00 is below -0.20")
     assert (found["a"], found["c"], found["d"]) == ("", "", "")
     bad_start = [replace(each, returns=(0, 0, 0), random_returns=(9, 8, 9)) for each in sources()]
-    assert [each.warning != "" for each in recommend(bad_start, weights)] == [False, False, True, False]
+    assert [each.warning != "" for each in recommend(bad_start, weights)] == [False, True, False, False]
     few = recommend(sources()[:2], weights)
     assert [each.warning for each in few] == ["", ""], "standings of two sources are always -1 and 1"

@@ -46,6 +46,7 @@ def likely_rates(counts: list[tuple[int, int]], quantile: float) -> tuple[float,
         [(30, 30), (30, 30), (29, 30), (28, 30), (3, 30)],
         [(5, 10), (18, 30), (0, 4), (9, 20)],
         [(990, 1000), (978, 1000), (985, 1000), (981, 1000)],
+        [(1990, 2000), (1978, 2000), (1985, 2000), (1981, 2000)],
     ],
 )
 def test_limits_hold_wilsons_and_what_a_beta_binomial_does_not_contradict(counts):

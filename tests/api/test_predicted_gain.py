@@ -97,6 +97,7 @@ def scores(gain: TransferScore) -> SourceScores:
             "2 different contexts of sources and 4 of targets, and a process is fitted from 3 of each",
         ),
         (cartpole(), cartpole(), known(gains=np.full((4, 4), math.nan)), "0 different contexts of sources"),
+        (cartpole(), cartpole(), known(gains=np.full((4, 4), 5.0)), "all its pairs have the same gain"),
         (
             cartpole(),
             cartpole(),
@@ -176,11 +177,17 @@ def test_gains_are_read_from_the_file(tmp_path: Path) -> None:
         {"gains": 3},
         {"sources": [{"id": "CartPole-v1", "nonsense": 1}] * 4},
         {"targets": None},
+        {"sources": [], "gains": []},
     ],
 )
 def test_gains_that_are_none_are_refused(wrong: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "calibration.json"
-    for said in (content(**wrong), {**content(), "gains": [wrong]}, {**content(), "gains": 3}):
+    others = [
+        {**content(), "gains": 3},
+        {**content(), "metric": "foo"},
+        {**content(), "metric": ["auc_gain"]},
+    ]
+    for said in (content(**wrong), {**content(), "gains": [wrong]}, *others):
         path.write_text(json.dumps(said), encoding="utf-8")
         with pytest.raises(ConfigError, match=r"gains is not what .* calibrate again"):
             read_known_gains(path)

@@ -121,6 +121,12 @@ def test_an_option_that_is_written_as_a_setting(call: Call, words: tuple[str, ..
     assert outcome.err.rstrip().endswith(f"options are written with dashes: {option}")
 
 
+def test_a_flag_that_is_off_anyway_is_left_out(call: Call) -> None:
+    outcome = call("sweep", "quickstart", "quiet=no")
+    assert outcome.code == 2
+    assert "quiet=no: that is so unless --quiet is given; leave it out" in " ".join(outcome.err.split())
+
+
 def test_no_option_is_called_like_a_setting() -> None:
     models = [*TRAIN_CONFIGS.values(), *TRANSFER.values(), *SUITES.values()]
     settings = {name for each in models for name in each.model_fields}

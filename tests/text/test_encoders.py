@@ -262,6 +262,8 @@ def test_a_tokenizer_that_changed_since_the_plan_is_refused(tiny: Path, tmp_path
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"model_type": ["bert"]}, "names no model_type (bert, roberta, …), got ['bert']"),
+        ({"model_type": None}, "names no model_type"),
         ({"model_type": "no-such"}, "the architecture 'no-such' cannot be built by transformers"),
         ({"model_type": "t5"}, "it is no encoder alone"),
         ({"hidden_size": 15}, "cannot be built"),
