@@ -91,11 +91,18 @@ def at_most(limit: float, why: str) -> AfterValidator:
 
 
 class KeyedValueError(ValueError):
-    """A validator's complaint about one key, given relative to the model that raised it."""
+    """A validator's complaint about one key, given relative to the model that raised it.
 
-    def __init__(self, key: str, message: str) -> None:
+    Args:
+        key: the key.
+        message: what is wrong with its value.
+        beside: another key that its value does not go with: the one to look at where it was written by hand.
+    """
+
+    def __init__(self, key: str, message: str, beside: str | None = None) -> None:
         super().__init__(message)
         self.key: tuple[str | int, ...] = tuple(key.split("."))
+        self.beside = beside
 
 
 def numbers_at_most(limit: float, why: str) -> AfterValidator:

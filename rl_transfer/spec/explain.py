@@ -43,7 +43,10 @@ def explain(error: ValidationError, model: object, document: Document) -> str:
         key = _data_key(item["loc"], document.data)
         cause = item.get("ctx", {}).get("error")
         if isinstance(cause, KeyedValueError):
+            beside = (*key, *(cause.beside or "").split("."))
             key = (*key, *cause.key)
+            if cause.beside and _by_hand(beside, document) and not _by_hand(key, document):
+                key = beside
         found.setdefault(key, []).append(item)
     lines = []
     told: set[str] = set()
@@ -59,6 +62,12 @@ def explain(error: ValidationError, model: object, document: Document) -> str:
     if len(found) > _SHOWN:
         lines.append(f"and {len(found) - _SHOWN} more")
     return "\n".join(lines)
+
+
+def _by_hand(key: Key, document: Document) -> bool:
+    """Whether a value was written on the command line: it has a place, which has no line."""
+    place = document.places.get(document.key_of(".".join(map(str, key))))
+    return place is not None and place.line is None
 
 
 def _data_key(loc: tuple[str | int, ...], data: Any) -> Key:

@@ -159,7 +159,7 @@ class MatrixConfig(Frozen, ABC):
             except KeyedValueError as error:
                 own = getattr(entry, str(error.key[0])) is not None
                 key = ".".join(map(str, (group, name, *error.key) if own else error.key))
-                raise KeyedValueError(key, f"{group[:-1]} {name!r}: {error}") from None
+                raise KeyedValueError(key, f"{group[:-1]} {name!r}: {error}", error.beside) from None
         return self
 
     @model_validator(mode="after")

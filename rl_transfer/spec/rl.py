@@ -139,12 +139,14 @@ def check_budget(algorithm: Algorithm, training: Training, evaluation: Evaluatio
         raise KeyedValueError(
             "evaluation.every",
             f"evaluation.every ({evaluation.every}) exceeds training.total_steps ({training.total_steps})",
+            beside="training.total_steps",
         )
     if training.total_steps // evaluation.every >= MOST_EVALUATIONS:
         raise KeyedValueError(
             "evaluation.every",
             f"evaluation.every ({evaluation.every}) asks for more than {MOST_EVALUATIONS:,} evaluations in "
             f"{training.total_steps} steps; give a larger one",
+            beside="training.total_steps",
         )
 
 

@@ -108,6 +108,16 @@ def test_bad_overrides_say_what_is_accepted(tmp_path: Path, override: str, expec
     assert expected in message
 
 
+def test_of_two_values_that_do_not_go_together_the_one_on_the_command_line_is_shown(tmp_path: Path) -> None:
+    less, more = "training.total_steps=128", "evaluation.every=1280"
+    text = TRAIN.replace("every: 64", "every: 256")
+    message = refused(tmp_path, text, less)
+    assert f"command line ({less}): training.total_steps: evaluation.every (256) exceeds" in message
+    assert f"command line ({more}): evaluation.every: " in refused(tmp_path, TRAIN, more)
+    in_the_file = refused(tmp_path, text.replace("total_steps: 640", "total_steps: 128"))
+    assert "yaml" in in_the_file.split("evaluation.every")[0]
+
+
 def test_a_run_may_have_as_many_evaluations_as_a_curve_is_read_with(tmp_path: Path) -> None:
     assert train(tmp_path, TRAIN, "training.total_steps=67108800").training.total_steps == 67_108_800
 
