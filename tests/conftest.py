@@ -15,13 +15,31 @@ import pytest
 from _pytest.assertion import rewrite
 from hypothesis import settings
 
+from support import tiers
+
 ROOT = Path(__file__).resolve().parent.parent
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer ``--tier``."""
+    tiers.add_option(parser)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave modules of other tiers alone: what they import may not be installed."""
+    return True if tiers.left_out(collection_path, config) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of the chosen tiers."""
+    tiers.keep(config, items)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Compile once, before workers start; and in them, which share the cores, no example has a deadline."""
+    tiers.choose(config)
     if hasattr(config, "workerinput"):
         settings.register_profile("busy", deadline=None)
         settings.load_profile("busy")
