@@ -4,42 +4,75 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 EXTRAS ?= dev
 CONFIG ?= cartpole
+UV := uv==0.13.9
+# The versions that were tried; `make constraints` renews them, and pip takes the same file.
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable
+PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
+REST := --tier full --tier extras --tier ray --tier browser
 
-.PHONY: demo test pytest lint docs bench validity agreement cov mutants cases effects faults hostile signals same-tables profile clean
+.PHONY: demo test pytest lint test-all rest newest oldest constraints docs bench validity agreement cov mutants cases effects faults hostile signals same-tables profile clean
 
-$(BIN)/python:
+$(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(UV)'
 
-$(VENV)/.installed: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[fast]'
+$(VENV)/.installed: $(BIN)/uv pyproject.toml constraints.txt
+	$(INSTALL) '.[fast]'
 	touch $@
 
-$(VENV)/.installed-dev: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+$(VENV)/.installed-dev: $(BIN)/uv pyproject.toml constraints.txt
+	$(INSTALL) '.[$(EXTRAS)]'
 	touch $@ $(VENV)/.installed
 
-$(VENV)/.installed-docs: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+$(VENV)/.installed-all: $(BIN)/uv pyproject.toml constraints.txt
+	$(INSTALL) '.[dev-all]'
+	touch $@ $(VENV)/.installed-dev $(VENV)/.installed
+
+$(VENV)/.installed-docs: $(BIN)/uv pyproject.toml constraints.txt
+	$(INSTALL) '.[docs]'
 	touch $@
 
 ## Install into .venv with the compiled engine, run the quickstart sweep, print the verdicts and where all lies.
 demo: $(VENV)/.installed
 	$(BIN)/rl-transfer sweep quickstart
 
-## Install with the dev extra; lint, types, dead code, tests. Side by side, with one worker more than the two cores
-## that are asked for: many tests wait, for processes that they kill or for a browser.
+## Install with the dev extra; lint, types, dead code, the default tier of the tests. Nothing else is needed.
+## With one worker more than the two cores that are asked for: many tests wait, for processes that they start.
 ## Each worker takes its share in order (what a module prepares is seldom prepared twice), and then what others have left.
 test: $(VENV)/.installed-dev
 	$(MAKE) --no-print-directory --jobs=2 lint pytest
 
 pytest: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+	$(PYTEST)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tests/support/dead_code.py
+
+## Every tier: `make test`, then what takes longer or needs more: Ray, Keras, transformers and their kin, and a
+## Chromium that is on the machine already (on Debian: apt-get install chromium).
+test-all: test rest
+
+rest: $(VENV)/.installed-all
+	@$(BIN)/python tests/support/browser.py
+	$(PYTEST) $(REST)
+
+## The default tier with the newest of everything, and with the lowest versions that pyproject.toml allows, each in an
+## environment of its own. PYTHON=python3.13: another Python.
+newest oldest:
+	rm -rf .venv-$@
+	$(PYTHON) -m venv .venv-$@
+	.venv-$@/bin/python -m pip install --quiet --disable-pip-version-check '$(UV)'
+	.venv-$@/bin/uv pip install --quiet --python .venv-$@/bin/python --editable '.[dev]' \
+		--resolution $(if $(filter oldest,$@),lowest-direct,highest)
+	.venv-$@/bin/python -m pytest -n 3 --dist worksteal
+
+## Write constraints.txt anew: the newest versions that go together, for every Python that pyproject.toml allows.
+constraints: $(BIN)/uv
+	$(BIN)/uv pip compile --quiet --upgrade --universal --all-extras --no-annotate pyproject.toml \
+		--custom-compile-command 'make constraints' --output-file constraints.txt
 
 ## The site in build/site; a broken link or anchor ends the build (with --quiet it would not).
 docs: $(VENV)/.installed-docs

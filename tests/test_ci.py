@@ -1,13 +1,12 @@
-"""``.ci/run`` gets the browser that tests open where it can, and only there; then it runs the tests."""
+"""``.ci/run`` runs what the README says before it installs anything; then it gets the browser where it can."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from support import browser
+from support import tiers
 
 ROOT = Path(__file__).resolve().parent.parent
 INSTALL = ["apt-get update -qq", "apt-get install -y -qq --no-install-recommends chromium"]
@@ -16,10 +15,10 @@ INSTALL = ["apt-get update -qq", "apt-get install -y -qq --no-install-recommends
 @pytest.mark.parametrize(
     ("user", "programs", "expected"),
     [
-        (0, ["apt-get"], [*INSTALL, "make test"]),
-        (0, ["apt-get", "chromium"], ["make test"]),
-        (0, [], ["make test"]),
-        (1000, ["apt-get"], ["make test"]),
+        (0, ["apt-get"], ["make test", *INSTALL, "make rest"]),
+        (0, ["apt-get", "chromium"], ["make test", "make rest"]),
+        (0, [], ["make test", "make rest"]),
+        (1000, ["apt-get"], ["make test", "make rest"]),
     ],
 )
 def test_chromium_is_installed_where_it_can_be(
@@ -39,18 +38,7 @@ def test_chromium_is_installed_where_it_can_be(
     assert said.read_text(encoding="utf-8").splitlines() == expected
 
 
-@pytest.mark.parametrize(
-    ("user", "programs", "outcome"),
-    [
-        (0, {"apt-get": "/usr/bin/apt-get"}, pytest.fail.Exception),
-        (0, {}, pytest.skip.Exception),
-        (1000, {"apt-get": "/usr/bin/apt-get"}, pytest.skip.Exception),
-    ],
-)
-def test_a_missing_browser_fails_where_it_could_be_had_and_skips_elsewhere(
-    monkeypatch: pytest.MonkeyPatch, user: int, programs: dict[str, str], outcome: type[BaseException]
-) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: user)
-    monkeypatch.setattr(shutil, "which", programs.get)
-    with pytest.raises(outcome, match="there is no Chromium"):
-        browser.chromium()
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_what_ci_runs_is_every_tier() -> None:
+    said = subprocess.run(["make", "-n", "rest"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert [f"--tier {tier}" in said for tier in tiers.NAMES] == [tier != "default" for tier in tiers.NAMES]

@@ -1,24 +1,26 @@
-"""Which tests run which lines of the target modules, and how long each test takes."""
+"""Which tests run which lines of the product, and how long each test takes."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
 import sys
-import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
+import coverage
 import pytest
 
 from mutants.operators import Mutant
-from mutants.process import ROOT, run
+from mutants.process import ROOT
 
-CACHE = ROOT / "build" / "mutants-reach.json"
+BUILD = ROOT / "build" / "mutants"
+CLOCK = "MUTANTS_CLOCK"
+"""Environment variable that names the file for the tests' seconds."""
 IMPORT = "import"
 """Stands for the test that runs a line when its module is imported."""
 
@@ -29,14 +31,12 @@ class Reach:
 
     lines: dict[str, dict[int, list[str]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-    rooms: dict[str, list[str]] = field(default_factory=dict)
-    """Test paths that were measured, as ``rows.TARGETS`` names them → the modules that they guard."""
 
     def tests_of(self, mutant: Mutant, budget: float) -> tuple[list[str], float]:
         """The tests to try on a mutant, and the seconds that they take on unchanged code.
 
         Test files whose name speaks of the module come first, then the quicker ones; a file's tests stay
-        together, as they share fixtures. At most ``budget`` seconds' worth of them, but always one file.
+        together, as they share fixtures. At most ``budget`` seconds' worth of them, but always one test.
         """
         lines = self.lines.get(mutant.path, {})
         found = {test for line in mutant.lines for test in lines.get(line, ())}
@@ -45,7 +45,7 @@ class Reach:
             # Tables are read by whoever imports the module; what it is named after is tested by its own file.
             found |= {test for tests in lines.values() for test in tests}
             found |= {test for test in self.seconds if stem in Path(test.partition("::")[0]).stem}
-        found.discard(IMPORT)
+        found &= self.seconds.keys()
         files: dict[str, list[str]] = defaultdict(list)
         for test in sorted(found):
             files[test.partition("::")[0]].append(test)
@@ -53,10 +53,11 @@ class Reach:
         chosen: list[str] = []
         total = 0.0
         for name in sorted(files, key=lambda name: (stem not in Path(name).stem, cost[name], name)):
-            if chosen and total + cost[name] > budget:
-                break
-            chosen += sorted(files[name], key=lambda test: (self.seconds[test], test))
-            total += cost[name]
+            for test in sorted(files[name], key=lambda test: (self.seconds[test], test)):
+                if chosen and total + self.seconds[test] > budget:
+                    break
+                chosen.append(test)
+                total += self.seconds[test]
         return chosen, total
 
     def at_import(self, mutant: Mutant) -> bool:
@@ -64,95 +65,78 @@ class Reach:
         lines = self.lines.get(mutant.path, {})
         return any(IMPORT in lines.get(line, ()) for line in mutant.lines)
 
-    def room(self, path: str) -> str:
-        """The test paths that guard a module."""
-        return next(tests for tests, paths in self.rooms.items() if path in paths)
 
-
-class Recorder:
-    """A pytest plugin that notes the lines that each test runs, and writes them down at the end."""
-
-    def __init__(self, targets: Sequence[str], to: Path) -> None:
-        self._names = {str(ROOT / path): path for path in targets}
-        self._to = to
-        self._hits: set[tuple[str, int]] = set()
-        self._found: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
-        self._seconds: dict[str, float] = {}
-        sys.settrace(self._calls)
-
-    def _calls(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if frame.f_code.co_filename in self._names:
-            self._hits.add((frame.f_code.co_filename, frame.f_lineno))
-            return self._lines
-        return None
-
-    def _lines(self, frame: FrameType, event: str, argument: Any) -> Any:
-        self._hits.add((frame.f_code.co_filename, frame.f_lineno))
-        return self._lines
-
-    def _note(self, test: str) -> None:
-        for name, line in self._hits:
-            self._found[self._names[name]][line].append(test)
-        self._hits.clear()
-
-    def pytest_collection_finish(self) -> None:
-        self._note(IMPORT)
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        sys.settrace(self._calls)
-        start = time.monotonic()
-        try:
-            return (yield)
-        finally:
-            self._seconds[item.nodeid] = time.monotonic() - start
-            self._note(item.nodeid)
-
-    def pytest_sessionfinish(self) -> None:
-        sys.settrace(None)
-        self._to.write_text(json.dumps({"lines": self._found, "seconds": self._seconds}), encoding="utf-8")
-
-
-def measure(targets: dict[str, list[str]]) -> Reach:
-    """The reach of tests over target modules, from the last measurement if nothing has changed since.
-
-    Args:
-        targets: test path → module paths that it is measured on.
+def measure(tiers: Sequence[str]) -> Reach:
+    """The reach of all tests of these tiers; from the last measurement if nothing has changed since.
 
     Raises:
         RuntimeError: the tests do not pass on unchanged code.
     """
-    key = _fingerprint(targets)
-    if CACHE.exists():
-        kept = json.loads(CACHE.read_text(encoding="utf-8"))
-        if kept["key"] == key:
-            return _reach(targets, kept["parts"])
-    CACHE.parent.mkdir(exist_ok=True)
-    part = CACHE.with_suffix(".part")
-    parts = []
-    for tests, modules in targets.items():
-        outcome = run(tests.split(), 3600, plugins=[Recorder(modules, part)])
-        if outcome != "survived":
-            raise RuntimeError(f"{tests}: {outcome}; mutants can only be judged by tests that pass")
-        parts.append(json.loads(part.read_text(encoding="utf-8")))
-        part.unlink()
-    CACHE.write_text(json.dumps({"key": key, "parts": parts}), encoding="utf-8")
-    return _reach(targets, parts)
-
-
-def _reach(targets: dict[str, list[str]], parts: Sequence[dict[str, Any]]) -> Reach:
-    reach = Reach(rooms=targets)
-    for part in parts:
-        reach.seconds |= part["seconds"]
-        for path, lines in part["lines"].items():
-            known = reach.lines.setdefault(path, {})
-            for line, tests in lines.items():
-                known.setdefault(int(line), []).extend(tests)
+    kept = BUILD / f"reach-{'-'.join(tiers)}.json"
+    key = _fingerprint()
+    if kept.exists():
+        content = json.loads(kept.read_text(encoding="utf-8"))
+        if content["key"] == key:
+            return Reach(
+                {
+                    path: {int(n): tests for n, tests in lines.items()}
+                    for path, lines in content["lines"].items()
+                },
+                content["seconds"],
+            )
+    BUILD.mkdir(parents=True, exist_ok=True)
+    data, clock = BUILD / "coverage", BUILD / "seconds.json"
+    choice = [word for tier in tiers for word in ("--tier", tier)]
+    measured = ["--cov", "--cov-context=test", "--cov-report=", "--cov-fail-under=0", "-p", "mutants.reach"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", *choice, *measured],
+        env={**os.environ, "COVERAGE_FILE": str(data), CLOCK: str(clock), "COVERAGE_CORE": "ctrace"},
+        cwd=ROOT,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(
+            f"{' '.join(tiers)}: the tests fail; mutants can only be judged by tests that pass"
+        )
+    reach = Reach(lines_of(data), json.loads(clock.read_text(encoding="utf-8")))
+    kept.write_text(
+        json.dumps({"key": key, "lines": reach.lines, "seconds": reach.seconds}), encoding="utf-8"
+    )
     return reach
 
 
-def _fingerprint(targets: dict[str, list[str]]) -> str:
-    digest = hashlib.sha256(json.dumps(targets).encode())
+def lines_of(data: Path) -> dict[str, dict[int, list[str]]]:
+    """Module → line → the tests that run it, from coverage measured with a context per test."""
+    measured = coverage.CoverageData(str(data))
+    measured.read()
+    found: dict[str, dict[int, list[str]]] = {}
+    for file in measured.measured_files():
+        if not Path(file).is_relative_to(ROOT):  # a copy of the package that a test made
+            continue
+        path = Path(file).relative_to(ROOT).as_posix()
+        found[path] = {
+            line: sorted({context.rpartition("|")[0] or IMPORT for context in contexts})
+            for line, contexts in measured.contexts_by_lineno(file).items()
+        }
+    return found
+
+
+_seconds: dict[str, float] = defaultdict(float)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Add up what a test takes (this module is a plugin of the run that measures)."""
+    _seconds[report.nodeid] += report.duration
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write it down, once for all workers."""
+    if CLOCK in os.environ and not hasattr(session.config, "workerinput"):
+        Path(os.environ[CLOCK]).write_text(json.dumps(_seconds), encoding="utf-8")
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256()
     for folder in ("rl_transfer", "envs", "tests"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             digest.update(path.read_bytes())

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-TARGETS: dict[str, tuple[str, ...]] = {
-    "tests/core": ("rl_transfer/core/*.py",),
-    "tests/analysis": ("rl_transfer/analysis/*.py",),
-    "tests/rl/test_guide.py tests/rl/test_evaluate.py tests/rl/test_finite.py": (
-        "rl_transfer/rl/strategy/guide.py",
-        "rl_transfer/rl/strategy/guided_start.py",
-        "rl_transfer/rl/environments/evaluate.py",
-    ),
-    "tests/results tests/analysis/test_inputs.py tests/sweep/test_reuse.py tests/sweep/test_other_code.py": (
-        "rl_transfer/results/*.py",
-        "rl_transfer/sweep/reuse.py",
-    ),
-    "tests/rl/test_maps.py tests/rl/test_observation_maps.py tests/rl/test_action_maps.py": (
-        "rl_transfer/rl/strategy/half_maps.py",
-        "rl_transfer/rl/strategy/maps.py",
-        "rl_transfer/rl/strategy/readers.py",
-    ),
+ROOMS: dict[str, tuple[str, ...]] = {
+    **{
+        room: (f"rl_transfer/{room}/**/*.py",)
+        for room in ("core", "analysis", "results", "sweep", "rl", "supervised", "spec")
+    },
+    "envs": ("envs/rl_transfer_envs/**/*.py",),
 }
-"""Test paths → globs of the modules that they must guard."""
+"""Room → globs of the modules from which mutants are drawn."""
 
 
 @dataclass(frozen=True)

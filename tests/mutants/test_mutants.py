@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mutants.__main__ import locate, modules
+from mutants.__main__ import again, locate, modules
 from mutants.operators import Mutant, mutants, mutated
 from mutants.process import ROOT, module_name
 from mutants.reach import IMPORT, Reach
@@ -97,13 +97,20 @@ def test_a_mutant_meets_the_tests_that_run_its_line_the_modules_own_first() -> N
     assert tests(2) == []
 
 
-def test_targets_exist_and_are_called_by_their_import_names() -> None:
-    guarded = [path for paths in modules().values() for path in paths]
+def test_rooms_have_modules_and_each_stands_in_one() -> None:
+    drawn_from = [path for paths in modules().values() for path in paths]
     assert all(modules().values())
-    assert len(guarded) == len(set(guarded)), "a module stands in one room"
-    tests = [test for room in modules() for test in room.split()]
-    assert all((ROOT / test).exists() for test in tests)
+    assert len(drawn_from) == len(set(drawn_from))
     assert module_name("envs/rl_transfer_envs/values/__init__.py") == "rl_transfer_envs.values"
+
+
+def test_a_kept_mutant_is_found_again_when_lines_have_moved() -> None:
+    row = {"path": "m.py", "line": 2, "change": "a + b → a - b", "number": 1}
+    moved = mutants("m.py", "\n\nx = a + b\ny = a + b\n")
+    found = again(row, moved)
+    assert found is not None
+    assert found.line == 4
+    assert again({**row, "number": 2}, moved) is None
 
 
 def test_a_row_whose_text_is_gone_says_what_to_do() -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from matplotlib.image import imread
 from playwright.sync_api import BrowserContext, Locator, Page, sync_playwright
 
@@ -20,25 +19,21 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 ]  # fmt: skip
+MISSING = "these tests open pages in Chromium, and there is none; on Debian: apt-get install chromium"
 PATIENCE = 60_000
 """Milliseconds until something that should appear is given up."""
 
 
-def chromium() -> str:
-    """The system's Chromium; without it the test fails where .ci/run could install it, else it is skipped."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is not None:
-        return found
-    reason = "there is no Chromium (Debian's package chromium)"
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        pytest.fail(f"{reason}; .ci/run installs it: apt-get install chromium")
-    pytest.skip(reason)
+def chromium() -> str | None:
+    """The system's Chromium, if there is one."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @contextmanager
 def browsing(profile: Path) -> Iterator[BrowserContext]:
     """A browser whose windows are as large as :data:`SCREEN`; ``profile`` is a new folder."""
     path = chromium()
+    assert path is not None, MISSING
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             str(profile), executable_path=path, headless=True, args=FLAGS,
@@ -68,3 +63,7 @@ def columns_in_colour(pixels: np.ndarray[Any, Any], colour: tuple[int, ...]) -> 
     """How many columns of pixels hold this colour: a line has many, a dot a few."""
     close = (np.abs(pixels - np.array(colour)) < 24).all(axis=-1)
     return int(close.any(axis=0).sum())
+
+
+if __name__ == "__main__":
+    sys.exit(None if chromium() else MISSING)
