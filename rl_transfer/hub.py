@@ -367,4 +367,5 @@ def _library() -> ModuleType:
         import huggingface_hub.errors
     except ImportError:
         raise MissingExtraError("the Hub needs huggingface_hub: pip install 'rl-transfer[hub]'") from None
-    return huggingface_hub
+    library: ModuleType = huggingface_hub
+    return library

@@ -102,9 +102,9 @@ def _all(over: Sequence[Sequence[Tests]], holds: Callable[[Tests], Flags]) -> Fl
 
 def _knowledge_p(over: Sequence[Tests]) -> FloatArray:
     signs = np.stack([np.sign(each.gain) for each in over])
-    worst: FloatArray = np.max([each.p for each in over], axis=0)
-    found: FloatArray = np.where(np.abs(signs.sum(axis=0)) == len(over), worst, 1.0)
-    return found
+    worst: FloatArray = np.stack([each.p for each in over]).max(axis=0)
+    worst[np.abs(signs.sum(axis=0)) != len(over)] = 1.0
+    return worst
 
 
 def _absence_p(over: Sequence[Tests], positive: Flags, negative: Flags) -> FloatArray:

@@ -13,6 +13,7 @@ import argparse
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.validity.arms import DELTA, EPISODES, RANDOM, RANDOM_SPREAD, SHAPES, SPREAD, FloatArray
 from rl_transfer.analysis.fieller import Line, Sample, confidence_set
@@ -20,6 +21,7 @@ from rl_transfer.analysis.special import log_t_quantile
 
 FINAL, AREA, NOISE = 150.0, 100.0, 8.0
 SEEDS = (5, 10, 20)
+Flags = npt.NDArray[np.bool_]
 Arms = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 """x, a, f and r, each [repeat, run]."""
 
@@ -43,7 +45,7 @@ def draw(rng: np.random.Generator, shape: str, repeats: int, runs: int, gain: fl
     return x, a, f, RANDOM + RANDOM_SPREAD * rng.normal(size=(repeats, EPISODES))
 
 
-def holds(arms: Arms, theta: float, parts: str) -> FloatArray:
+def holds(arms: Arms, theta: float, parts: str) -> Flags:
     """Whether the interval of each repeat holds ``theta``.
 
     Args:
@@ -64,11 +66,11 @@ def holds(arms: Arms, theta: float, parts: str) -> FloatArray:
         each.append((theta**2 * r.var(axis=1, ddof=1) / k, k - 1))
     total = sum((part for part, _ in each), np.zeros(len(x)))
     inverse = sum(((part / total) ** 2 / degrees for part, degrees in each), np.zeros(len(x)))
-    inside: FloatArray = d**2 <= np.exp(2 * log_t_quantile(0.975)(inverse)) * total
+    inside: Flags = d**2 <= np.exp(2 * log_t_quantile(0.975)(inverse)) * total
     return inside
 
 
-def holds_guarded(arms: Arms, theta: float, delta: float = DELTA) -> FloatArray:
+def holds_guarded(arms: Arms, theta: float, delta: float = DELTA) -> Flags:
     """:func:`holds` of what the product shows: arms without spread also with a run more.
 
     Args:
@@ -134,8 +136,10 @@ def tables(repeats: int, solved: int) -> list[str]:
         if shape == "capped":
             continue
         drawn = [draw(rng, shape, repeats, runs, 1.0, final=False) for runs in (4, *SEEDS)]
-        shares = [(holds(arms, 1.0, "fieller").mean(), holds_guarded(arms, 1.0).mean()) for arms in drawn]
-        lines.append(f"| {shape} | {' | '.join(f'{now:.3f} ({bare:.3f})' for bare, now in shares)} |")
+        bare = [holds(arms, 1.0, "fieller").mean() for arms in drawn]
+        guarded = [holds_guarded(arms, 1.0).mean() for arms in drawn]
+        cells = [f"{now:.3f} ({without:.3f})" for now, without in zip(guarded, bare, strict=True)]
+        lines.append(f"| {shape} | {' | '.join(cells)} |")
     return lines
 
 

@@ -144,7 +144,7 @@ def coverage(case: str, runs: int, draws: int, seed: int = 0) -> tuple[float, fl
         )
         found = speed_up(x, y, 0.95, BUDGET)
         defined += found.defined
-        held += found.defined and found.low - 1e-9 <= truth <= found.high + 1e-9
+        held += bool(found.defined and found.low - 1e-9 <= truth <= found.high + 1e-9)
     return held / max(defined, 1), defined / draws
 
 

@@ -101,7 +101,7 @@ def is_spreadless(values: Mapping[str, float], scale: ScoreScale) -> bool:
         values: run → value.
         scale: of the target, with its δ.
     """
-    return bool(values) and np.ptp([*values.values()]) <= 2 * scale.likeness
+    return bool(values) and bool(np.ptp([*values.values()]) <= 2 * scale.likeness)
 
 
 def place_of(values: Mapping[str, float], scale: ScoreScale) -> str:

@@ -48,13 +48,14 @@ class Splits:
         """
         count = len(self.classes)
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        counts: dict[str, Json] = {
+            name: [int(items) for items in np.bincount(part.labels, minlength=count)]
+            for name, part in parts.items()
+            if part is not None
+        }
         return {
             "classes": list(self.classes),
-            self.items: {
-                name: np.bincount(part.labels, minlength=count).tolist()
-                for name, part in parts.items()
-                if part is not None
-            },
+            self.items: counts,
             "skipped": list(self.skipped),
             "notes": list(self.notes),
         }

@@ -211,7 +211,7 @@ class RayExecutor:
 
     def _ask(self, node: Node) -> None:
         probe = str(self._incoming / "token") if self._share else None
-        ref = self._link.on(node.id, nodes.report).remote(probe, self._token)
+        ref = self._link.on(node.id, nodes.report)(probe, self._token)
         self._link.then(ref, partial(self._answered, node))
 
     def _answered(self, node: Node, done: Future[NodeReport]) -> None:
@@ -262,8 +262,8 @@ class RayExecutor:
         elif job.source is not None:
             source = self._packed(job.source.parent)
         sent = replace(job, folder=folder, source=bundle, attempt=task.tries + 1).to_json()
-        remote = self._link.on(node.id, nodes.execute, self._request.cpus, self._request.gpus)
-        ref = remote.remote(sent, self._request, node.shared, source, os.getcwd(), sys.path)
+        call = self._link.on(node.id, nodes.execute, self._request.cpus, self._request.gpus)
+        ref = call(sent, self._request, node.shared, source, os.getcwd(), sys.path)
         attempt = Attempt(node, folder, ref)
         task.attempt = attempt
         task.tries += 1
@@ -331,7 +331,7 @@ class RayExecutor:
                 asked.setdefault(attempt.node, []).append(folder.name)
         for node, runs in asked.items():
             node.owing = True
-            self._link.then(self._link.on(node.id, nodes.beats).remote(runs), partial(self._heard, node))
+            self._link.then(self._link.on(node.id, nodes.beats)(runs), partial(self._heard, node))
 
     def _heard(self, node: Node, done: Future[dict[str, str]]) -> None:
         node.owing = False

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rl_transfer.errors import ClusterError, MissingExtraError
 from rl_transfer.sweep import nodes
@@ -26,13 +26,6 @@ if TYPE_CHECKING:
     from ray import ObjectRef
 
 Answer = TypeVar("Answer")
-
-
-class Remote(Protocol[Answer]):
-    """A function as Ray calls it elsewhere."""
-
-    def remote(self, *arguments: object) -> ObjectRef[Answer]:
-        """Call it; the answer comes later."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +90,7 @@ class RayLink:
 
     def on(
         self, node: str, function: Callable[..., Answer], cpus: float = 0.0, gpus: float = 0.0
-    ) -> Remote[Answer]:
+    ) -> Callable[..., ObjectRef[Answer]]:
         """A function, to be executed on one node; it is not tried again by itself.
 
         Args:
@@ -107,17 +100,18 @@ class RayLink:
             gpus: that it takes there.
 
         Returns:
-            The function, to be called by its ``remote``.
+            What calls it there; the answer comes later.
         """
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        options: Remote[Answer] = self._remote(function).options(
+        options = self._remote(function).options(
             num_cpus=cpus,
             num_gpus=gpus,
             max_retries=0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
         )
-        return options
+        call: Callable[..., ObjectRef[Answer]] = options.remote
+        return call
 
     def then(self, ref: ObjectRef[Answer], handle: Callable[[Future[Answer]], None]) -> None:
         """Handle an answer in the thread that calls :meth:`handle_next`.
@@ -193,4 +187,5 @@ def _import_ray() -> ModuleType:
         import ray
     except ImportError:
         raise MissingExtraError("--executor ray needs Ray: pip install 'rl-transfer[ray]'") from None
-    return ray
+    library: ModuleType = ray
+    return library

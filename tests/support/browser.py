@@ -50,7 +50,7 @@ def on_screen(locator: Locator) -> bool:
     if box is None or not locator.is_visible():
         return False
     right, bottom = box["x"] + box["width"], box["y"] + box["height"]
-    return box["x"] >= 0 and box["y"] >= 0 and right <= SCREEN[0] + 1 and bottom <= SCREEN[1] + 1
+    return bool(box["x"] >= 0 and box["y"] >= 0 and right <= SCREEN[0] + 1 and bottom <= SCREEN[1] + 1)
 
 
 def pixels_of(page: Page, locator: Locator) -> np.ndarray[Any, Any]:
