@@ -15,6 +15,7 @@ from rl_transfer.analysis.comparison import JUDGED
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.model import Matrix
 from rl_transfer.spec import JsonObject
+from support.cases import EVERY
 
 from .hand_made import FAST, STEPS, shifted, sweep, two_arms
 from .synthetic import SyntheticSweep
@@ -138,7 +139,7 @@ returns = st.floats(-1e6, 1e6, allow_nan=False)
 curves = st.lists(st.lists(returns, min_size=len(STEPS), max_size=len(STEPS)), min_size=1, max_size=5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100 if EVERY else 25, deadline=None)
 @given(
     transfer=curves,
     scratch=curves,

@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from rl_transfer.analysis import Sweep, analyse, headlines
 from rl_transfer.analysis.special import t_cdf, t_quantile
 from rl_transfer.analysis.terminal import text_table
+from support.cases import EVERY
 
 from .hand_made import CONTROL, FAST, SLOW, STEPS, arm, shifted, spread, sweep, two_arms
 
@@ -477,17 +479,24 @@ def test_a_crashed_cell_of_clear_gain_counts_as_one_without():
 RANK = {"inconclusive": 0, "equivalent": 1, "negative": 1, "positive": 2}
 
 
-@settings(max_examples=25, deadline=None)
+COMPLETE = family(3, seeds=5, lone=False)
+
+
+@cache
+def before_any_crash():
+    return verdicts(analyse(COMPLETE))
+
+
+@settings(max_examples=50 if EVERY else 8, deadline=None)
 @given(st.sets(st.integers(0, 32), min_size=1, max_size=4))
 def test_a_crash_never_improves_any_cell(crashed):
-    complete = family(3, seeds=5, lone=False)
-    indices = [index % len(complete.runs) for index in crashed]
+    indices = [index % len(COMPLETE.runs) for index in crashed]
     runs = tuple(
         replace(run, record=None, curve=None, problem="failed: boom") if index in indices else run
-        for index, run in enumerate(complete.runs)
+        for index, run in enumerate(COMPLETE.runs)
     )
-    before, after = verdicts(analyse(complete)), verdicts(analyse(Sweep(complete.manifest, runs)))
-    hit = {complete.runs[index].target for index in indices}
+    before, after = before_any_crash(), verdicts(analyse(Sweep(COMPLETE.manifest, runs)))
+    hit = {COMPLETE.runs[index].target for index in indices}
     assert all(RANK[after[key]] <= RANK[before[key]] for key in before)
     assert all(after[key] == "inconclusive" for key in after if key[1] in hit)
 

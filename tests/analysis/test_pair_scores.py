@@ -15,6 +15,7 @@ from rl_transfer.analysis.pair_scores import pair_scores
 from rl_transfer.frame.scores import SourceScores, TransferScore
 from rl_transfer.results.reading import read_run
 from rl_transfer.results.scores import wrong_scores
+from support.cases import EVERY
 from support.records import write_finished
 
 from .hand_made import arm, sweep
@@ -58,7 +59,7 @@ MATRIX = analyse(SWEEP)
 
 
 @given(st.sampled_from(places(SOUND)[1:]), JSON, st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300 if EVERY else 60, deadline=None)
 def test_what_is_no_damage_is_read(at: tuple[Any, ...], put: Any, remove: bool) -> None:
     scores = changed(at, put, remove=remove)
     if wrong_scores(scores) is not None:

@@ -11,6 +11,7 @@ from rl_transfer.analysis import analyse, summary
 from rl_transfer.analysis.arm_statistics import welch_interval
 from rl_transfer.analysis.selection import Key, hold_out
 from rl_transfer.report.selection_view import selection_section
+from support.cases import EVERY
 
 from .hand_made import STEPS, arm, sweep
 
@@ -120,7 +121,7 @@ def test_held_out_is_the_definition(rows):
     assert gains[chosen].mean() == pytest.approx(gains.mean(axis=1).max())
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=50 if EVERY else 8)
 @given(st.lists(st.lists(st.integers(0, 400), min_size=4, max_size=4), min_size=1, max_size=4))
 def test_places_hold_the_order_of_the_means(arms):
     matrix = analysed(*arms)

@@ -175,7 +175,7 @@ def test_the_smallest_repeated_p_says_which_look_can_settle_anything():
 @pytest.mark.parametrize("shape", ["normal", "bimodal"])
 def test_a_plan_keeps_its_level_where_peeking_does_not(shape):
     generator = RNG(7)
-    x, y = (SHAPES[shape](generator, (500, 1, 20)) for _ in range(2))
+    x, y = (SHAPES[shape](generator, (300, 1, 20)) for _ in range(2))
     peeked, planned = (
         simulate(x, y, looks, generator, naive=naive).settled.mean()
         for looks, naive in ((PEEKS, True), (PLAN, False))
@@ -186,8 +186,8 @@ def test_a_plan_keeps_its_level_where_peeking_does_not(shape):
 def test_a_family_that_shares_a_from_scratch_arm_keeps_its_false_discovery_rate():
     generator = RNG(8)
     null = np.arange(12) < 9
-    x = generator.normal(size=(60, 12, 20)) + np.where(null, 0, 1.5)[:, None]
-    found = simulate(x, generator.normal(size=(60, 1, 20)), PLAN, generator)
+    x = generator.normal(size=(25, 12, 20)) + np.where(null, 0, 1.5)[:, None]
+    found = simulate(x, generator.normal(size=(25, 1, 20)), PLAN, generator)
     false = (found.settled & null).sum(axis=1) / np.maximum(found.settled.sum(axis=1), 1)
     assert false.mean() < 0.05
     assert found.settled[:, ~null].mean() > 0.9

@@ -14,6 +14,7 @@ from rl_transfer.analysis import analyse, read_sweep, summary, text_table
 from rl_transfer.analysis.settings import Dose, StrategyInfo, read_dose, read_settings, read_strategies
 from rl_transfer.errors import ConfigError, StoreError
 from rl_transfer.spec import Analysis, parse
+from support.cases import EVERY
 
 from .hand_made import FAST, SLOW, arm, shifted, sweep, two_arms
 
@@ -48,7 +49,7 @@ def accepted(given_settings: dict[str, Any]) -> bool:
     return True
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=100 if EVERY else 20)
 @given(ANYTHING, st.sampled_from(sorted(BY_HAND)), st.none() | st.floats(-1e3, 1e3))
 def test_whatever_a_config_may_say_can_be_analysed(
     given_settings: dict[str, Any], which: str, threshold: float | None

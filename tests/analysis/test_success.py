@@ -99,7 +99,7 @@ def test_few_runs_have_no_interval():
 
 def test_rates_lie_between_their_limits_and_those_within_0_and_1():
     generator = np.random.default_rng(0)
-    for _ in range(300):
+    for _ in range(60):
         counts = {seed: (int(generator.integers(0, 4)), 3) for seed in range(int(generator.integers(2, 6)))}
         found: Interval = success_interval(counts, 0.95)
         assert 0 <= found.low <= found.point <= found.high <= 1
@@ -186,6 +186,6 @@ def test_the_gap_is_paired_by_seeds():
 
 
 def test_the_interval_knows_that_episodes_come_in_runs():
-    ours, pooled = success_coverage("much spread", 0.5, 10, 200)
+    ours, pooled = success_coverage("much spread", 0.5, 10, 60)
     assert ours > 0.9
     assert pooled < 0.5

@@ -183,7 +183,7 @@ def test_not_knowledge_is_no_longer_claimed_from_what_is_not_significant():
 
 @pytest.mark.parametrize("arguments", [[], ["--families"]])
 def test_the_tables_of_controls_are_printed(arguments, capsys):
-    causes.main(["--repeats", "2", *arguments])
+    causes.main(["--repeats", "1", *arguments])
     lines = capsys.readouterr().out.splitlines()
     assert len({line.count("|") for line in lines}) == 1
     assert len(lines) == 2 + 3 * (4 if arguments else len(causes.TRUTHS))
