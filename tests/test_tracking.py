@@ -1,16 +1,12 @@
 """Finished runs are logged once, whole, and nothing that a tracker does touches them."""
 
-import importlib
 import json
-import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -187,70 +183,14 @@ def test_a_sweep_logs_what_its_runs_are_called_and_an_error_only_warns(
     assert all(run.group == "tiny" for run in tracker.runs)
 
 
-def test_weights_and_biases_keeps_a_run_offline(
-    place: NamedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    with tracking.tracking("wandb:curves", tmp_path, PLAYED) as log:
-        assert log is not None
-        log.add(place)
-    assert log.problem is None
-    (file,) = (tmp_path / "wandb").glob("offline-run-*/run-0123456789abcdef.wandb")
-    records = list(read_wandb(file))
-    (run,) = (each.run for each in records if each.HasField("run"))
-    assert (run.run_id, run.project, run.run_group, run.job_type) == (
-        "0123456789abcdef", "curves", "suite", "target",
-    )  # fmt: skip
-    assert run.display_name == place.name
-    assert list(run.tags) == ["base", "hard", "x" * 64]
-    assert {each.key: json.loads(each.value_json) for each in run.config.update if each.key != "_wandb"} == {
-        "kind": "rl", "seed": 3,
-    }  # fmt: skip
-    history = [values(each.history.item) for each in records if each.HasField("history")]
-    assert [(each["_step"], each["evaluation/mean_return"]) for each in history] == [
-        (0, 0.5), (32, 1.5), (64, 2.5),
-    ]  # fmt: skip
-    summary = {key: value for each in records for key, value in values(each.summary.update).items()}
-    assert summary["final/mean_return"] == 2.5
-
-
-def values(items: Any) -> dict[str, Any]:
-    return {each.key or "/".join(each.nested_key): json.loads(each.value_json) for each in items}
-
-
-def read_wandb(file: Path) -> Iterator[Any]:
-    """Records of a ``.wandb`` file: a header of 7 bytes, then LevelDB's log format in blocks of 32 KiB."""
-    protocol: Any = importlib.import_module("wandb.proto.wandb_internal_pb2")
-
-    content, at, whole = file.read_bytes(), 7, b""
-    while at + 7 <= len(content):
-        left = 32768 - at % 32768
-        if left < 7:
-            at += left
-            continue
-        length, kind = struct.unpack("<HB", content[at + 4 : at + 7])
-        whole += content[at + 7 : at + 7 + length]
-        at += 7 + length
-        if kind in (1, 4):  # whole, or the last piece
-            record = protocol.Record()
-            record.ParseFromString(whole)
-            yield record
-            whole = b""
-
-
 def test_what_cannot_be_tracked_is_refused_before_anything_runs(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ConfigError, match=r"--track mlflow: expected wandb, or wandb:PROJECT"):
         tracking.open_tracker("mlflow", tmp_path)
-    for project in ("a/b", "a#b", "x" * 300, "ü" * 100, "a\nb", "\udcff"):
+    for project in ("x" * 300, "ü" * 100, "a\nb", "\udcff"):
         with pytest.raises(ConfigError, match=r"^--track wandb:"):
             tracking.open_tracker(f"wandb:{project}", tmp_path)
-    for name in ("WANDB_MODE", "WANDB_API_KEY", "NETRC"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(ConfigError, match=r"set WANDB_MODE=offline"):
-        tracking.open_tracker("wandb", tmp_path)
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'rl-transfer\[wandb\]'"):
         tracking.open_tracker("wandb", tmp_path)

@@ -1,6 +1,5 @@
 """Cards of classifiers: no place of a machine, no claim that a record does not bear, no foreign Markdown."""
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +14,6 @@ from rl_transfer.errors import BundleError
 from rl_transfer.image.room import IMAGES
 from rl_transfer.results.manifest import NAME
 from rl_transfer.spec.image_data import ArrayData
-from rl_transfer.spec.image_model import TimmConfig
-from rl_transfer.supervised.bundle import save_network
 from support.image import SMALL, TRAINING, save_arrays
 
 Changed = Callable[..., Path]
@@ -87,19 +84,6 @@ def test_addresses_that_people_need_stay(changed: Changed, tmp_path: Path) -> No
     text = card_of(changed(weights=dict(zip("abcde", given, strict=True)), data=drawn), tmp_path / "out")
     assert ", ".join(f"{key}: {each}" for key, each in zip("abcde", given, strict=True)) in text
     assert "characters: ~/a," in text
-
-
-def test_a_model_from_a_folder_is_named_without_it(tmp_path: Path) -> None:
-    folder = tmp_path / "secret" / "net"
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps({"architecture": "test_resnet"}))
-    model = TimmConfig(name="timm", architecture=f"local-dir:{folder}")
-    made = IMAGES.build_classifier(model, 2, seed=0)
-    said: dict[str, Any] = {"classes": ["a", "b"]}
-    save_network(IMAGES, tmp_path / "bundle", made.module.state_dict(), made, model, said)
-    text = card_of(tmp_path / "bundle", tmp_path / "out")
-    assert "# timm net on" in text
-    assert "secret" not in text
 
 
 def test_why_its_sweep_cannot_be_analysed_is_said_but_not_on_the_card(

@@ -1,14 +1,12 @@
 """A sweep as an object: the figures of the analysis, tidy, and nothing read before it is asked for."""
 
 import json
-import math
 import re
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-import pandas
 import pytest
 
 import rl_transfer as rt
@@ -40,25 +38,19 @@ def test_it_is_the_analysis_of_the_report(results: rt.SweepResults, folder: Path
 
 
 def test_a_row_per_cell_and_metric_says_what_summary_json_says(results: rt.SweepResults) -> None:
-    frame = results.to_pandas()
-    said = summary(results.matrix)
-    assert len(frame) == sum(len(cell["metrics"]) for cell in said)
-    keys = ["source", "target", "strategy", "metric"]
-    assert not frame.duplicated(keys).any()
-    assert all(name == name.lower() and " " not in name for name in frame)
+    rows, said = results.rows(), summary(results.matrix)
+    assert len(rows) == sum(len(cell["metrics"]) for cell in said)
+    by_key = {tuple(row[key] for key in ("source", "target", "strategy", "metric")): row for row in rows}
+    assert len(by_key) == len(rows)
+    assert all(name == name.lower() and " " not in name for row in rows for name in row)
     cell = next(each for each in said if each["strategy"] == "fine-tune" and each["target"] == "longer-pole")
-    row = frame[
-        (frame.strategy == "fine-tune") & (frame.target == "longer-pole") & (frame.metric == "auc_gain")
-    ]
-    (found,) = row.to_dict("records")
+    found = by_key["cartpole", "longer-pole", "fine-tune", "auc_gain"]
     assert found["mean"] == cell["metrics"]["auc_gain"]["mean"]
     assert found["score_low"] == cell["metrics"]["auc_gain"]["score"]["low"]
     assert found["verdict_gain"] == cell["comparisons"]["auc_gain"]["gain"]
     assert found["adjusted_p"] == cell["comparisons"]["auc_gain"]["adjusted_p"]
     assert (found["verdict"], found["unit"], found["planned"]) == ("positive", "mean episodic return", 5)
-    unjudged = frame[frame.metric == "auc"]
-    assert unjudged.verdict.isna().all()
-    assert frame.p.dtype == frame.score_high.dtype == float
+    assert {row["verdict"] for row in rows if row["metric"] == "auc"} == {None}
 
 
 def test_the_columns_of_verdicts_are_those_of_summary_csv(results: rt.SweepResults) -> None:
@@ -68,31 +60,33 @@ def test_the_columns_of_verdicts_are_those_of_summary_csv(results: rt.SweepResul
 
 
 def test_a_row_per_run_and_evaluation(results: rt.SweepResults, folder: Path) -> None:
-    frame = results.to_pandas("curves")
-    one = frame[(frame.target == "longer-pole") & (frame.strategy == "fine-tune") & (frame.seed == 2)]
-    (run,) = {*one.run}
+    rows, wanted = results.rows("curves"), ("longer-pole", "fine-tune", 2)
+    one = [row for row in rows if (row["target"], row["strategy"], row["seed"]) == wanted]
+    (run,) = {row["run"] for row in one}
     points = [json.loads(line) for line in (folder / "runs" / run / "curve.jsonl").read_text().splitlines()]
-    assert [*one.step] == [point["step"] for point in points]
-    assert [*one.value] == pytest.approx([sum(point["returns"]) / 10 for point in points])
-    assert [*one.highest] == [max(point["returns"]) for point in points]
-    assert "cartpole-weaker-motor-fine-tune-3" not in {*frame.run}
-    assert len(results.curves) == frame.run.nunique()
+    assert [row["step"] for row in one] == [point["step"] for point in points]
+    means = [sum(point["returns"]) / 10 for point in points]
+    assert [row["value"] for row in one] == pytest.approx(means)
+    assert [row["highest"] for row in one] == [max(point["returns"]) for point in points]
+    runs = {row["run"] for row in rows}
+    assert "cartpole-weaker-motor-fine-tune-3" not in runs
+    assert len(results.curves) == len(runs)
 
 
 def test_a_row_per_seed_has_the_mean_of_the_cell(results: rt.SweepResults) -> None:
-    seeds = results.to_pandas("seeds").groupby(["target", "strategy", "metric"]).value.mean()
-    cells = results.to_pandas().set_index(["target", "strategy", "metric"])["mean"]
-    for key in [("longer-pole", "fine-tune", "auc"), ("weaker-motor", "fine-tune", "final_performance")]:
-        assert math.isclose(seeds[key], cells[key])
+    keys = ("target", "strategy", "metric")
+    for wanted in (("longer-pole", "fine-tune", "auc"), ("weaker-motor", "fine-tune", "final_performance")):
+        seeds = [row["value"] for row in results.rows("seeds") if tuple(row[key] for key in keys) == wanted]
+        (cell,) = (row["mean"] for row in results.rows() if tuple(row[key] for key in keys) == wanted)
+        assert sum(seeds) / len(seeds) == pytest.approx(cell)
 
 
-def test_a_sweep_without_a_finished_run_has_its_columns(tmp_path: Path) -> None:
+def test_a_sweep_without_a_finished_run_has_no_row_of_a_curve(tmp_path: Path) -> None:
     plan = SyntheticSweep()
     nothing = replace(plan, unfinished=[row["id"] for row in plan.rows()]).write(tmp_path / "begun")
     found = rt.load_sweep(nothing)
-    assert [*found.to_pandas("curves")] == [*rt.load_sweep(nothing).to_pandas("curves")]
-    assert {"run", "step", "value"} <= {*found.to_pandas("curves")}
-    assert {*found.to_pandas().verdict.dropna()} == {"inconclusive"}
+    assert found.rows("curves") == []
+    assert {row["verdict"] for row in found.rows()} == {"inconclusive", None}
 
 
 def test_a_picture_is_shown_and_saved(results: rt.SweepResults, tmp_path: Path) -> None:
@@ -143,7 +137,6 @@ def test_nothing_is_imported_before_it_is_asked_for(folder: Path) -> None:
 def test_numbers_are_plain_data(results: rt.SweepResults) -> None:
     for table in ("cells", "seeds", "curves"):
         assert json.dumps(results.rows(table), allow_nan=False)
-    assert isinstance(results.to_pandas("seeds"), pandas.DataFrame)
 
 
 def test_the_page_lists_every_column(results: rt.SweepResults) -> None:

@@ -9,6 +9,7 @@ import pytest
 from rl_transfer.results import RunFolder, run_id
 from rl_transfer.rl.room import ROOM
 from support.cli import Call
+from support.image import save_arrays
 from support.rl import make_run
 
 SHORT = {"time_limit": 20}
@@ -139,10 +140,9 @@ def test_bad_input_is_told(call: Call, policies: Path, arguments: list[str], cod
 def test_a_backbone_by_name_is_an_image_classifier(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("torchvision")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     data = tmp_path / "data.yaml"
-    data.write_text("{name: digits}", encoding="utf-8")
+    data.write_text(f"{{name: arrays, path: {save_arrays(tmp_path / 'stripes.npz')}}}", encoding="utf-8")
     found = call("recommend", "torchvision/squeezenet1_1", "-t", str(data), "--budget", "6")
     assert found.code == 6
     assert "there is no squeezenet1_1-b8a52dc0.pth" in found.err

@@ -207,13 +207,6 @@ def test_the_pictures_of_the_page_are_made_by_its_command(
         assert path.stat().st_size < 200_000
 
 
-def test_headings_with_one_text_have_ids_of_their_own_and_given_ones_stay() -> None:
-    body = Html('<h2>A &amp; b</h2><h2>A b</h2><h2 id="mine">Mine</h2><h2>№</h2>')
-    text = document("t", Html(""), body)
-    for place in ("section-a-b", "section-a-b-", "mine", "section-3"):
-        assert text.count(f'<h2 id="{place}">') == text.count(f'href="#{place}"') == 1
-
-
 def shown(page: Page, chosen: str) -> list[str]:
     return [each for each in page.locator(chosen).all_inner_texts() if each.strip()]
 

@@ -9,6 +9,7 @@ import pytest
 from analysis.synthetic import QUICKSTART, SyntheticSweep
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.report import write_report
+from rl_transfer.report.document import document
 from rl_transfer.report.markup import Html, esc, table, tag
 from rl_transfer.results import Labels
 from rl_transfer.spec import Analysis
@@ -142,3 +143,10 @@ def test_markup_escapes_all_but_html():
     assert esc("<b>") == "&lt;b&gt;"
     assert tag("td", "<b>", Html("<br>"), class_='a"b') == '<td class="a&quot;b">&lt;b&gt;<br></td>'
     assert "&lt;x&gt;" in table(["<x>"], [["<x>", 1]])
+
+
+def test_headings_with_one_text_have_ids_of_their_own_and_given_ones_stay() -> None:
+    body = Html('<h2>A &amp; b</h2><h2>A b</h2><h2 id="mine">Mine</h2><h2>№</h2>')
+    text = document("t", Html(""), body)
+    for place in ("section-a-b", "section-a-b-", "mine", "section-3"):
+        assert text.count(f'<h2 id="{place}">') == text.count(f'href="#{place}"') == 1
