@@ -15,23 +15,41 @@ from support.resumption import Killed, Killing, kill_at
 torch.set_num_threads(1)
 
 
-@pytest.fixture
-def arrays(tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data and runs of all tests; nobody changes them."""
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture(scope="session")
+def arrays(kept: Path) -> Path:
     """A data set of three classes."""
-    return save_arrays(tmp_path / "stripes.npz")
+    return save_arrays(kept / "stripes.npz")
+
+
+@pytest.fixture(scope="session")
+def inverted(kept: Path) -> Path:
+    """The same classes, dark on bright."""
+    return save_arrays(kept / "inverted.npz", invert=True)
 
 
 @pytest.fixture
-def run(tmp_path: Path, arrays: Path) -> Execute:
-    """Execute a run and return its finished folder."""
+def run(tmp_path: Path, kept: Path, arrays: Path, inverted: Path) -> Execute:
+    """Execute a run and return its finished folder: that of another test where it was the same run.
+
+    Runs on data of a test's own, and those with a ``store``, are executed anew.
+    """
 
     def go(
-        data: Any = None, store: str = "store", source: RunFolder | None = None, **changes: Any
+        data: Any = None, store: str | None = None, source: RunFolder | None = None, **changes: Any
     ) -> RunFolder:
         if source is not None:
             changes["source"] = source.path.name
-        spec = make_run(arrays if data is None else data, **changes)
-        folder = RunStore(tmp_path / store).folder(run_id(spec))
+        data = arrays if data is None else data
+        spec = make_run(data, **changes)
+        shared = store is None and data in (arrays, inverted)
+        shared = shared and (source is None or kept in source.path.parents)
+        folder = RunStore(kept if shared else tmp_path / (store or "store")).folder(run_id(spec))
         if not folder.finished:
             ROOM.execute(spec, folder, source.bundle if source else None, say=lambda _: None)
         return folder

@@ -2,14 +2,12 @@
 
 import argparse
 import json
-import re
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import timm
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +23,7 @@ from rl_transfer.image.weight_files import _digits_in
 from rl_transfer.image.weights import load_pretrained
 from rl_transfer.results import RunFolder, run_id
 from rl_transfer.spec.image import ImageSuite, ImageTrainConfig
-from rl_transfer.spec.image_model import SmallResNetConfig, TimmConfig, TorchvisionConfig, WeightsConfig
+from rl_transfer.spec.image_model import SmallResNetConfig, TorchvisionConfig, WeightsConfig
 from support.image import SMALL, make_run, save_arrays
 from support.untyped import untyped
 
@@ -206,29 +204,6 @@ def test_a_date_in_a_file_name_is_no_hash(name: str, digits: str | None) -> None
 def test_a_file_with_a_date_in_its_name_is_loaded(tmp_path: Path) -> None:
     weights = save(tmp_path / "best-20240131.pth", network().state_dict())
     assert load_pretrained(CONFIG, weights).head.outputs == 3
-
-
-def test_the_instruction_for_absent_timm_weights_works_as_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import huggingface_hub
-
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    config = TimmConfig(name="timm", architecture="mobilenetv3_small_050")
-    with pytest.raises(BundleError) as error:
-        load_pretrained(config, WeightsConfig(name="DEFAULT"))
-    told = re.search(r"Fetch (\S+) on a machine that may, and copy it to ([^;]+);", error.value.message)
-    assert told is not None
-    address, path = told[1], Path(told[2])
-    # A file's address, not a page's: https://huggingface.co/docs/hub/models-downloading
-    assert re.fullmatch(r"https://huggingface\.co/timm/[\w.]+/resolve/main/model\.safetensors", address)
-    path.parent.mkdir(parents=True)
-    model = timm.create_model("mobilenetv3_small_050")
-    from safetensors.torch import save_file
-
-    save_file(model.state_dict(), path)
-    found = load_pretrained(config, WeightsConfig(name="DEFAULT"))
-    assert all(torch.equal(found.module.state_dict()[n], v) for n, v in model.state_dict().items())
 
 
 SUITE: dict[str, Any] = {

@@ -255,14 +255,6 @@ def test_a_torchvision_data_set_that_is_not_on_disk(tmp_path: Path) -> None:
         open_data(config(name="torchvision", dataset="MNIST", root=str(tmp_path)))
 
 
-def test_digits_and_faces_come_from_their_packages() -> None:
-    digits = open_data(config(name="digits"))
-    assert len(digits.pool) == 1797
-    assert digits.pool.load(0).size == (8, 8)
-    faces = open_data(config(name="lfw-subset"))
-    assert counts(faces.pool.labels, 2) == [100, 100]
-
-
 def test_glyphs_are_labelled_by_character_or_by_face() -> None:
     fields = {"name": "glyphs", "characters": "Ab", "faces": ("cmr10", "DejaVuSans"), "variants": 3}
     letters, faces = open_data(config(**fields)), open_data(config(**fields, label="face"))

@@ -70,7 +70,7 @@ def test_what_draws_from_the_global_generator_draws_the_same(
         return found
 
     monkeypatch.setattr(ClassifierTraining, "_diagnosis", watched)
-    run(evaluation=LOOKS)
+    run(store="watched", evaluation=LOOKS)
     assert seen == [True], "dropout and augmentation, say"
 
 

@@ -14,8 +14,10 @@ from rl_transfer.frame import EvaluationRequest, Measured
 from rl_transfer.image.room import IMAGES, ROOM
 from rl_transfer.results import RunFolder
 from rl_transfer.spec.image_data import FolderData
+from rl_transfer.supervised.bundle import load_network
 from rl_transfer.supervised.seen import KEY, input_digests
-from support.image import SMALL, Execute, make_run, save_arrays, save_folder, stripes
+from rl_transfer.sweep.dispatch import bundle_kind
+from support.image import SMALL, Execute, make_run, save_folder, stripes
 from support.untyped import untyped
 
 CLASSES = {"a": 8, "b": 8}
@@ -220,8 +222,6 @@ def test_own_data_that_changed_are_not_at_hand(trained: RunFolder, home: Path) -
 
 
 def test_a_run_that_has_not_finished_is_of_its_kind(tmp_path: Path, home: Path) -> None:
-    from rl_transfer.sweep.dispatch import bundle_kind
-
     run = make_run({"name": "folder", "path": str(home)})
     (tmp_path / "spec.json").write_text(json.dumps(run.plain()), encoding="utf-8")
     assert bundle_kind(str(tmp_path)) == "image"
@@ -229,19 +229,17 @@ def test_a_run_that_has_not_finished_is_of_its_kind(tmp_path: Path, home: Path) 
     assert bundle_kind(str(tmp_path)) == "rl"
 
 
-def test_digests_are_of_what_the_network_sees(run: Execute, arrays: Path) -> None:
+def test_digests_are_of_what_the_network_sees(run: Execute, inverted: Path) -> None:
     folder = run()
-    from rl_transfer.supervised.bundle import load_network
-
     network = load_network(IMAGES, folder.bundle)
     assert len(untyped(network.metadata)[KEY]) == 45
     pool = IMAGES.open_data(untyped(network.data)).pool
     digests = input_digests(pool, network.classifier.preprocessing)
     assert len(set(digests)) == len(stripes(60)[0])
-    inverted = IMAGES.open_data(untyped(network.data).model_copy(
-        update={"path": str(save_arrays(arrays.parent / "i.npz", invert=True)), "fingerprint": None}
-    )).pool  # fmt: skip
-    assert not set(digests) & set(input_digests(inverted, network.classifier.preprocessing))
+    other = untyped(network.data).model_copy(update={"path": str(inverted), "fingerprint": None})
+    assert not set(digests) & set(
+        input_digests(IMAGES.open_data(other).pool, network.classifier.preprocessing)
+    )
 
 
 def test_a_class_without_images_left_has_no_accuracy(trained: RunFolder, tmp_path: Path) -> None:

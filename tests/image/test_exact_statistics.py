@@ -1,7 +1,6 @@
 """Exact statistics: the batches' own under the weights of now, whatever the running averages still hold."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -10,13 +9,10 @@ from torch import nn
 from rl_transfer.core.bundle import load_bundle
 from rl_transfer.core.digest import digest_tensors
 from rl_transfer.core.randomness import isolated
-from rl_transfer.image.keras_network import KerasNetwork
 from rl_transfer.results import run_id
 from rl_transfer.supervised.exact_statistics import settle
 from support.image import TRAINING, Execute, make_run
-from support.keras_models import loaded, pictures
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
 CPU = torch.device("cpu")
 
 
@@ -104,19 +100,6 @@ def test_where_a_pass_fails_the_averages_stay() -> None:
     broken[0][0][0, 0] = float("nan")
     settle(model, model, iter(broken), CPU)
     assert torch.isnan(of(model)["2.running_mean"]).all(), "no mix of old and new hides it"
-
-
-def test_a_network_of_keras_has_the_statistics_of_its_pictures(files: Any) -> None:
-    network, inputs = loaded(files / "tiny.keras").classifier.module, pictures(16)
-    assert isinstance(network, KerasNetwork)
-    found = settle(network, network, iter([(inputs, torch.zeros(16, dtype=torch.long))]), CPU)
-    assert found == ["norm.moving_mean", "norm.moving_variance"]
-    with torch.no_grad():
-        hidden = dict(network.named_children())["first"](inputs)
-    now = dict(network.named_buffers())
-    torch.testing.assert_close(now["norm.moving_mean"], hidden.mean((0, 2, 3)), rtol=1e-4, atol=1e-6)
-    variance = hidden.var((0, 2, 3), correction=0)
-    torch.testing.assert_close(now["norm.moving_variance"], variance, rtol=1e-4, atol=1e-7)
 
 
 def test_a_run_trains_the_same_weights_and_measures_with_other_statistics(run: Execute) -> None:

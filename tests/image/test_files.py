@@ -180,49 +180,30 @@ def test_images_of_the_same_folder_are_decoded_once(tmp_path: Path, monkeypatch:
     assert seen == ["sources.home.data"]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        (
-            "metadata.jsonl",
-            b'{"file_name": "images/0.png", "label": "a"}\n{"file_n',
-            "line 2 is no JSON object",
-        ),
-        ("metadata.jsonl", b'["images/0.png", "a"]\n', "line 1 is no JSON object but list"),
-        ("metadata.csv", "file_name,label\nimages/0.png,fünf\n".encode("latin-1"), "line 2: .*not in UTF-8"),
-        ("metadata.csv", b"file_name,label\n\0,a\n", "does not exist"),
-        ("metadata.csv", b"file_name,label\nimages/0.png\n", "row 1: expected file_name and label"),
-        ("metadata.csv", b"file_name,label\n,a\n", "row 1: .* is no file"),
-        ("metadata.csv", b"file_name,label\nimages/0.png,\n", "row 1: the label is ''; expected one class"),
-        (
-            "metadata.jsonl",
-            b'{"file_name": "images/0.png", "label": ["a", "b"]}\n',
-            r"row 1: the label is \['a', 'b'\]; expected one class",
-        ),
-        (
-            "metadata.csv",
-            b"file_name,label\nimages/0.png,a\nimages/1.png,b\nimages/0.png,b\n",
-            r"lists .*0\.png more than once",
-        ),
-        ("metadata.csv", b"file_name,label,label\nimages/0.png,a,b\n", "the column label more than once"),
-        (
-            "metadata.csv",
-            b"file_name,label\nimages/0.png, big,a\n",
-            "line 2 has more cells .*stands in quotes",
-        ),
-        (
-            "metadata.jsonl",
-            b'{"label": ' + b"9" * 5000 + b"}\n",
-            "line 1 is no JSON object: Exceeds the limit",
-        ),
-        (
-            "metadata.jsonl",
-            b'{"file_name": "images/0.png", "label": "\\ud800"}\n',
-            r"row 1: the class '\\ud800' has half a character",
-        ),
-        ("metadata.jsonl", b'{"file_name": "\\ud800.png", "label": "a"}\n', r"\\ud800\.png does not exist"),
-    ],
-)
+JSON, CSV, HEADER = "metadata.jsonl", "metadata.csv", b"file_name,label\n"
+LABELS: list[tuple[str, bytes, str]] = [
+    (JSON, b'{"file_name": "images/0.png", "label": "a"}\n{"file_n', "line 2 is no JSON object"),
+    (JSON, b'["images/0.png", "a"]\n', "line 1 is no JSON object but list"),
+    (CSV, HEADER + "images/0.png,fünf\n".encode("latin-1"), "line 2: .*not in UTF-8"),
+    (CSV, HEADER + b"\0,a\n", "does not exist"),
+    (CSV, HEADER + b"images/0.png\n", "row 1: expected file_name and label"),
+    (CSV, HEADER + b",a\n", "row 1: .* is no file"),
+    (CSV, HEADER + b"images/0.png,\n", "row 1: the label is ''; expected one class"),
+    (JSON, b'{"file_name": "images/0.png", "label": ["a", "b"]}', r"is \['a', 'b'\]; expected one class"),
+    (CSV, HEADER + b"images/0.png,a\nimages/1.png,b\nimages/0.png,b\n", r"lists .*0\.png more than once"),
+    (CSV, b"file_name,label,label\nimages/0.png,a,b\n", "the column label more than once"),
+    (CSV, HEADER + b"images/0.png, big,a\n", "line 2 has more cells .*stands in quotes"),
+    (JSON, b'{"label": ' + b"9" * 5000 + b"}\n", "line 1 is no JSON object: Exceeds the limit"),
+    (
+        JSON,
+        b'{"file_name": "images/0.png", "label": "\\ud800"}\n',
+        r"'\\ud800' has half a character",
+    ),
+    (JSON, b'{"file_name": "\\ud800.png", "label": "a"}\n', r"\\ud800\.png does not exist"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "message"), LABELS)
 def test_damaged_tables_of_labels_are_refused_with_their_line(
     tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:

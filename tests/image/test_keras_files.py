@@ -4,14 +4,10 @@ import importlib
 import json
 import pickle
 import zipfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-if find_spec("keras") is None or find_spec("h5py") is None:
-    pytest.skip("the extra keras is not installed", allow_module_level=True)
 
 from rl_transfer.errors import BundleError, ConfigError, RLTransferError, TransferError
 from rl_transfer.image.room import IMAGES

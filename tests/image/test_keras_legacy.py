@@ -2,17 +2,12 @@
 
 import json
 import zipfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 import torch
-
-if find_spec("keras") is None or find_spec("h5py") is None:
-    pytest.skip("the extra keras is not installed", allow_module_level=True)
-
-import h5py
 
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.image.keras_legacy import translated

@@ -29,12 +29,7 @@ LONGER = {**TRAINING, "epochs": 10}
 
 @pytest.fixture
 def source(run: Execute) -> RunFolder:
-    return run(store="sources", training=LONGER)
-
-
-@pytest.fixture
-def inverted(tmp_path: Path) -> Path:
-    return save_arrays(tmp_path / "inverted.npz", invert=True)
+    return run(training=LONGER)
 
 
 def matched(kind: str, strength: float = 1.0, **keys: Any) -> dict[str, Any]:
@@ -241,9 +236,9 @@ def test_what_cannot_be_matched_is_refused(
 def test_a_source_whose_items_are_gone_is_refused_with_the_way_out(
     run: Execute, tmp_path: Path, inverted: Path
 ) -> None:
-    kept = save_arrays(tmp_path / "kept.npz")
-    home = run(kept, store="sources")
-    kept.unlink()
+    lost = save_arrays(tmp_path / "lost.npz")
+    home = run(lost)
+    lost.unlink()
     with pytest.raises(TransferError, match="these are not at hand: put them where") as caught:
         run(inverted, source=home, strategy=matched("coral"))
     assert caught.value.key == "strategy.match"

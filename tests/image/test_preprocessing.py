@@ -2,21 +2,15 @@
 
 import numpy as np
 import pytest
-import timm
 import torch
 from PIL import Image
 from torchvision.models import get_model_weights
 
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.image.backbones import default_preprocessing
-from rl_transfer.image.preprocessing import ImagePreprocessing, of_preset, of_timm, plain, to_mode
+from rl_transfer.image.preprocessing import ImagePreprocessing, of_preset, plain, to_mode
 from rl_transfer.spec.image_model import InputConfig, TorchvisionConfig
-from support.untyped import untyped
-
-
-def picture(width: int, height: int, mode: str = "RGB") -> Image.Image:
-    rng = np.random.default_rng(width * height)
-    return Image.fromarray(rng.integers(0, 256, size=(height, width, 3)).astype(np.uint8)).convert(mode)
+from support.image_networks import picture
 
 
 @pytest.mark.parametrize("size", [(320, 240), (100, 333), (256, 256)])
@@ -24,15 +18,6 @@ def picture(width: int, height: int, mode: str = "RGB") -> Image.Image:
 def test_a_torchvision_preset_is_followed_to_the_bit(name: str, size: tuple[int, int]) -> None:
     preset = get_model_weights(name).DEFAULT.transforms()
     assert torch.equal(of_preset(preset)(picture(*size)), preset(picture(*size)))
-
-
-@pytest.mark.parametrize("name", ["resnet18.a1_in1k", "tf_efficientnet_lite0.in1k"])
-def test_a_timm_transform_is_followed_to_the_bit(name: str) -> None:
-    settings = untyped(timm.data).resolve_data_config(
-        pretrained_cfg=untyped(timm.get_pretrained_cfg(name)).to_dict()
-    )
-    transform = untyped(timm.data).create_transform(**settings)
-    assert torch.equal(of_timm(settings)(picture(300, 200)), transform(picture(300, 200)))
 
 
 def test_the_metadata_of_the_default_weights_are_used_without_any_weights() -> None:

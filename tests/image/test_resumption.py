@@ -1,22 +1,22 @@
 """An image run that was killed and goes on from its checkpoint ends as one that was not, to the bit."""
 
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from faults.kills import children
 from rl_transfer.frame.checkpoint import FOLDER, Checkpoints
 from rl_transfer.frame.state import Captured, capture
 from rl_transfer.results import RunFolder
+from rl_transfer.spec import load
 from rl_transfer.supervised import checkpoint
-from support.image import TRAINING, Execute, save_arrays
+from rl_transfer.sweep.dispatch import SUITES
+from rl_transfer.sweep.sweep import prepare, run_sweep
+from support.image import TRAINING, Execute
 from support.resumption import Killing, numbers
+from support.sweeps import InThisProcess
 
 COPIED = {"copy": ["trunk"]}
 FROZEN = {**COPIED, "freeze": ["trunk"]}
@@ -65,10 +65,9 @@ def test_a_killed_run_ends_like_one_that_was_not(name: str, run: Execute, killed
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_killed_transfer_ends_like_one_that_was_not(
-    name: str, run: Execute, killed: Killing, tmp_path: Path
+    name: str, run: Execute, killed: Killing, inverted: Path
 ) -> None:
-    source = run(store="sources")
-    inverted = save_arrays(tmp_path / "inverted.npz", invert=True)
+    source = run()
     changes = {"data": {"name": "arrays", "path": str(inverted)}, "strategy": STRATEGIES[name]}
     said: list[str] = []
     whole, resumed = run(source=source, **changes), killed(2, 1, source=source, said=said, **changes)
@@ -112,7 +111,7 @@ def test_checkpoints_change_no_number_and_do_not_stay(run: Execute, killed: Kill
 
 def test_a_short_run_writes_none(run: Execute, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Checkpoints, "write", lambda *_: pytest.fail("the interval has not passed"))
-    assert run().finished
+    assert run(store="anew").finished
 
 
 def test_a_checkpoint_that_does_not_fit_is_given_up(
@@ -153,53 +152,57 @@ SUITE = """\
 kind: image
 name: killed
 model: {{name: small-resnet, width: 4, blocks: [1, 1], input: {{size: 8}}}}
-training: {{epochs: 24, batch_size: 16, optimizer: {{name: SGD, learning_rate: 0.01}}}}
-evaluation: {{every: 4}}
+training: {{epochs: 4, batch_size: 16, optimizer: {{name: SGD, learning_rate: 0.01}}}}
 seeds: 1
 sources: {{home: {{data: {{name: arrays, path: {home}}}}}}}
 targets: {{away: {{data: {{name: arrays, path: {away}}}}}}}
 strategies:
   - scratch
   - {{name: frozen, copy: [trunk], freeze: [trunk]}}
-  - {{name: gradual, copy: [trunk], freeze: [trunk], gradual: {{start: 0.2, end: 0.6}}}}
   - {{name: distilled, copy: [trunk], kickstart: {{until: 1.0}}}}
   - {{name: anchored, copy: [trunk], anchor: {{kind: ewc, strength: 1.0, samples: 8}}}}
-  - {{name: adapted, copy: [trunk], freeze: [trunk], low_rank: {{rank: 2}}}}
+"""
+PROGRAM = """\
+import os, signal, sys
+from rl_transfer.cli import main
+from rl_transfer.frame.checkpoint import Checkpoints
+
+write = Checkpoints.write
+
+def writes_and_dies(self, *arguments):  # also in the workers, which import the main module of their parent
+    write(self, *arguments)
+    struck = self.path.parent.parent.parent / f"struck-{self.path.parent.name}"
+    if not struck.exists():
+        struck.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Checkpoints.write = writes_and_dies
+if __name__ == "__main__":
+    main(sys.argv[1:])
 """
 
 
+@pytest.mark.full  # six processes that import torch; the tests above resume such runs within one
 def test_runs_whose_process_is_killed_by_the_system_end_like_those_of_a_sweep_that_was_left_alone(
-    tmp_path: Path,
+    tmp_path: Path, arrays: Path, inverted: Path
 ) -> None:
     """Each of the trained runs loses its process once, as soon as it has a checkpoint."""
-    config = tmp_path / "killed.yaml"
-    home, away = save_arrays(tmp_path / "home.npz"), save_arrays(tmp_path / "away.npz", invert=True)
-    config.write_text(SUITE.format(home=home, away=away), encoding="utf-8")
-    command = [sys.executable, "-m", "rl_transfer", "sweep", str(config), "-j", "1"]
-    whole, output = tmp_path / "whole", tmp_path / "out"
-    alone = subprocess.run([*command, "-o", str(whole)], capture_output=True, text=True, check=False)
-    assert alone.returncode == 0, alone.stdout + alone.stderr
-    process = subprocess.Popen(
-        [*command, "training.checkpoint_minutes=1e-9", "-o", str(output)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    killed: set[str] = set()
-    try:
-        while process.poll() is None:
-            for path in output.glob(f"runs/*/{FOLDER}/[0-9]*"):
-                run = path.parent.parent.name
-                if run not in killed:
-                    killed.add(run)
-                    for worker in [each for server in children(process.pid) for each in children(server)]:
-                        os.kill(worker, signal.SIGKILL)
-            time.sleep(0.01)
-    finally:
-        process.kill()
-    assert process.returncode == 0
-    ours, theirs = (
-        {path.name: RunFolder(path) for path in folder.glob("runs/*")} for folder in (output, whole)
+    config, program = tmp_path / "killed.yaml", tmp_path / "program.py"
+    config.write_text(SUITE.format(home=arrays, away=inverted), encoding="utf-8")
+    program.write_text(PROGRAM, encoding="utf-8")
+    plan = prepare(load(str(config), SUITES, "suites").config, tmp_path / "whole")
+    assert not run_sweep(plan, InThisProcess, lambda _, __: None).failed
+    command = [sys.executable, str(program), "sweep", str(config), "-j", "1", "-o", str(tmp_path / "out")]
+    ended = subprocess.run(
+        [*command, "training.checkpoint_minutes=1e-9"], capture_output=True, text=True, check=False
     )
-    assert len(killed) == 7, "the source and six strategies"
-    assert {name for name, folder in ours.items() if "resumed" in folder.record()} == killed
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    ours, theirs = (
+        {path.name: RunFolder(path) for path in (tmp_path / name / "runs").glob("*")}
+        for name in ("out", "whole")
+    )
+    struck = {path.name.removeprefix("struck-") for path in (tmp_path / "out").glob("struck-*")}
+    assert len(struck) == 5, "the source and four strategies"
+    assert {name for name, folder in ours.items() if "resumed" in folder.record()} == struck
     for name, folder in theirs.items():
         assert numbers(ours[name]) == numbers(folder), name

@@ -42,6 +42,11 @@ def measured(folder: RunFolder) -> object:
     return ROOM.evaluate(str(folder.bundle), EvaluationRequest()).data["accuracy"]
 
 
+@pytest.fixture
+def source(run: Execute) -> RunFolder:
+    return run()
+
+
 def changed(**fields: Any) -> dict[str, Any]:
     return {**TRAINING, **fields}
 
@@ -99,8 +104,7 @@ def test_the_curve_ends_with_the_accuracy_of_the_bundle(run: Execute) -> None:
     assert scores(folder)[-1] > 0.9
 
 
-def test_frozen_tensors_stay_and_the_head_moves(run: Execute) -> None:
-    source = run()
+def test_frozen_tensors_stay_and_the_head_moves(run: Execute, source: RunFolder) -> None:
     target = run(strategy=FROZEN, source=source, seed=1)
     before, after = loaded(source).state, loaded(target).state
     for name, tensor in after.items():
@@ -126,9 +130,9 @@ def test_a_frozen_backbone_keeps_the_sources_accuracy_where_moving_statistics_lo
     assert adapted["returns"][0] < 0.6
 
 
-def test_adapting_statistics_follow_the_target_while_weights_stay(run: Execute, tmp_path: Path) -> None:
-    source = run()
-    inverted = save_arrays(tmp_path / "inverted.npz", invert=True)
+def test_adapting_statistics_follow_the_target_while_weights_stay(
+    run: Execute, source: RunFolder, inverted: Path
+) -> None:
     target = run(data=inverted, strategy={**FROZEN, "norm": "adapt"}, source=source)
     before, after = loaded(source).state, loaded(target).state
     moved = {name for name in after if not torch.equal(before[name], after[name])}
@@ -136,8 +140,7 @@ def test_adapting_statistics_follow_the_target_while_weights_stay(run: Execute, 
     assert target.record()["cached_features"] is False
 
 
-def test_cached_features_give_the_same_numbers(run: Execute) -> None:
-    source = run()
+def test_cached_features_give_the_same_numbers(run: Execute, source: RunFolder) -> None:
     cached = run(strategy=FROZEN, source=source, seed=1)
     plain = run(strategy=FROZEN, source=source, seed=1, training=changed(cache_features="never"))
     assert cached.record()["cached_features"] is True
@@ -151,16 +154,14 @@ def test_cached_features_give_the_same_numbers(run: Execute) -> None:
 
 @pytest.mark.parametrize("change", [{"augmentation": {"horizontal_flip": 0.5}}, {"precision": "bfloat16"}])
 def test_features_are_not_cached_where_images_or_precision_change(
-    run: Execute, change: dict[str, Any]
+    run: Execute, source: RunFolder, change: dict[str, Any]
 ) -> None:
-    source = run()
     folder = run(strategy=FROZEN, source=source, training=changed(**change))
     assert folder.record()["cached_features"] is False
     assert scores(folder)[-1] > 0.5
 
 
-def test_a_new_head_is_the_head_that_scratch_starts_with(run: Execute) -> None:
-    source = run()
+def test_a_new_head_is_the_head_that_scratch_starts_with(run: Execute, source: RunFolder) -> None:
     target = run(strategy=FINE_TUNE, source=source, seed=1)
     actions = {row["tensor"]: row["action"] for row in target.record()["plan"]}
     assert actions["head.weight"] == "reset"
@@ -168,23 +169,21 @@ def test_a_new_head_is_the_head_that_scratch_starts_with(run: Execute) -> None:
     assert actions["stem.norm.running_mean"] == "copied"
 
 
-def test_zero_shot_is_the_untouched_source(run: Execute) -> None:
-    source = run()
+def test_zero_shot_is_the_untouched_source(run: Execute, source: RunFolder) -> None:
     target = run(strategy={"copy": ["all"]}, source=source, seed=1)
     assert target.record()["zero_shot"]["returns"] == [scores(target)[0]]
 
 
-def test_zero_shot_by_class_name_whatever_the_order(run: Execute, arrays: Path) -> None:
+def test_zero_shot_by_class_name_whatever_the_order(run: Execute, arrays: Path, tmp_path: Path) -> None:
     source = run(training=LONG)
     fewer = {"name": "arrays", "path": str(arrays), "classes": ["c", "a"]}
     record = run(data=fewer, strategy=FINE_TUNE, source=source).record()
     assert record["zero_shot"]["returns"][0] > 0.8
-    other = {"name": "arrays", "path": str(save_arrays(arrays.parent / "o.npz", ("a", "b", "q")))}
+    other = {"name": "arrays", "path": str(save_arrays(tmp_path / "o.npz", ("a", "b", "q")))}
     assert run(data=other, strategy=FINE_TUNE, source=source).record()["zero_shot"] is None
 
 
-def test_a_head_is_not_copied_across_other_classes(run: Execute, tmp_path: Path) -> None:
-    source = run()
+def test_a_head_is_not_copied_across_other_classes(run: Execute, source: RunFolder, tmp_path: Path) -> None:
     other = save_arrays(tmp_path / "other.npz", names=("a", "c", "b"))
     with pytest.raises(TransferError, match=r"but the classes differ: .*\(a, b, c\).*\(a, c, b\)"):
         run(data=other, strategy={"copy": ["all"]}, source=source)
@@ -193,8 +192,7 @@ def test_a_head_is_not_copied_across_other_classes(run: Execute, tmp_path: Path)
     assert {row["action"] for row in rows if row["part"] == "head"} == {"reset"}
 
 
-def test_what_the_record_says_of_the_source(run: Execute) -> None:
-    source = run()
+def test_what_the_record_says_of_the_source(run: Execute, source: RunFolder) -> None:
     record = run(strategy=FINE_TUNE, source=source, seed=1).record()
     assert record["source_run"] == source.path.name
     assert record["source_steps"] == 4
@@ -211,8 +209,7 @@ def test_chance_is_one_over_the_classes(run: Execute) -> None:
     assert not folder.bundle.exists()
 
 
-def test_gradual_unfreezing_goes_from_the_output_down(run: Execute) -> None:
-    source = run()
+def test_gradual_unfreezing_goes_from_the_output_down(run: Execute, source: RunFolder) -> None:
     gradual = {**FROZEN, "gradual": {"start": 0.25, "end": 0.75}}
     record = run(strategy=gradual, source=source, seed=1).record()
     # Three stages thaw at 0.25, 0.5 and 0.75 of 4 epochs.
@@ -241,9 +238,10 @@ def test_learning_rates_per_part_scale_the_first_update(run: Execute, arrays: Pa
 
 
 @pytest.mark.parametrize("anchor", [{"kind": "l2_sp", "strength": 10.0}, {"kind": "ewc", "strength": 1000.0}])
-def test_an_anchor_holds_the_trunk_nearer_to_the_source(run: Execute, anchor: dict[str, Any]) -> None:
+def test_an_anchor_holds_the_trunk_nearer_to_the_source(
+    run: Execute, source: RunFolder, anchor: dict[str, Any]
+) -> None:
     training = changed(epochs=8, optimizer={"name": "SGD", "learning_rate": 0.002, "momentum": 0.0})
-    source = run()
     start = loaded(source).state
 
     def distance(strategy: dict[str, Any]) -> float:
@@ -254,8 +252,7 @@ def test_an_anchor_holds_the_trunk_nearer_to_the_source(run: Execute, anchor: di
     assert distance({**FINE_TUNE, "anchor": anchor}) < 0.9 * distance(FINE_TUNE)
 
 
-def test_a_shuffled_source_has_its_values_but_not_its_places(run: Execute) -> None:
-    source = run()
+def test_a_shuffled_source_has_its_values_but_not_its_places(run: Execute, source: RunFolder) -> None:
     training = changed(epochs=0)
     shuffled = {**FINE_TUNE, "initial": {"kind": "shuffled"}}
     state = loaded(run(strategy=shuffled, source=source, training=training)).state
@@ -265,8 +262,7 @@ def test_a_shuffled_source_has_its_values_but_not_its_places(run: Execute) -> No
     assert torch.equal(weight.flatten().sort().values, original.flatten().sort().values)
 
 
-def test_low_rank_adapters_are_folded_into_the_bundle(run: Execute) -> None:
-    source = run()
+def test_low_rank_adapters_are_folded_into_the_bundle(run: Execute, source: RunFolder) -> None:
     strategy = {**FROZEN, "low_rank": {"parts": ["stage2"], "rank": 2}}
     folder = run(strategy=strategy, source=source, seed=1)
     assert measured(folder) == pytest.approx(scores(folder)[-1])
@@ -314,11 +310,12 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", sorted(shipped("strategies")))
-def test_every_shipped_strategy_works_on_images_or_says_why_not(run: Execute, name: str) -> None:
+def test_every_shipped_strategy_works_on_images_or_says_why_not(
+    run: Execute, source: RunFolder, name: str
+) -> None:
     data = read_yaml(shipped("strategies")[name]).data
     data.setdefault("name", name)
     verbs = StrategyConfig.model_validate_json(json.dumps(data)).verbs().plain()
-    source = run()
     if name in REFUSED:
         with pytest.raises(TransferError, match="which an image classifier cannot"):
             run(strategy=verbs, source=source, seed=1)
@@ -327,8 +324,7 @@ def test_every_shipped_strategy_works_on_images_or_says_why_not(run: Execute, na
     assert np.isfinite(scores(record)).all()
 
 
-def test_measuring_alone_gives_a_flat_curve(run: Execute) -> None:
-    source = run()
+def test_measuring_alone_gives_a_flat_curve(run: Execute, source: RunFolder) -> None:
     folder = run(strategy={"copy": ["all"], "train": False}, source=source, seed=1)
     assert [point["step"] for point in folder.curve()] == [0, 1, 2, 3, 4]
     assert len(set(scores(folder))) == 1
@@ -395,8 +391,7 @@ def test_a_source_that_a_strategy_needs_must_be_given(run: Execute) -> None:
         run(strategy=FINE_TUNE)
 
 
-def test_sources_are_found_by_run_folder(run: Execute, tmp_path: Path) -> None:
-    source = run()
+def test_sources_are_found_by_run_folder(run: Execute, source: RunFolder, tmp_path: Path) -> None:
     assert ROOM.find_source(str(source.path), tmp_path) == FoundSource(source.bundle, source.path.name)
     with pytest.raises(BundleError, match="no such bundle or run folder"):
         ROOM.find_source(str(tmp_path / "absent"), tmp_path)
@@ -405,18 +400,17 @@ def test_sources_are_found_by_run_folder(run: Execute, tmp_path: Path) -> None:
         ROOM.find_source(str(tmp_path / "weights.pth"), tmp_path)
 
 
-def test_another_input_than_the_sources_is_refused(run: Execute) -> None:
-    source = run()
+def test_another_input_than_the_sources_is_refused(run: Execute, source: RunFolder) -> None:
     model = {"name": "small-resnet", "width": 4, "blocks": [1, 1], "input": {"size": 8, "mean": [0.1]}}
     with pytest.raises(TransferError, match=r"source saw images with mean \(0\.5,\)"):
         run(strategy=FINE_TUNE, source=source, model=model)
 
 
-def test_a_source_whose_data_are_gone_still_transfers(run: Execute, arrays: Path, tmp_path: Path) -> None:
-    source = run()
-    target = save_arrays(tmp_path / "target.npz")
-    arrays.unlink()
-    record = run(data=target, strategy=FINE_TUNE, source=source).record()
+def test_a_source_whose_data_are_gone_still_transfers(run: Execute, tmp_path: Path) -> None:
+    own = save_arrays(tmp_path / "own.npz")
+    source = run(own)
+    own.unlink()
+    record = run(strategy=FINE_TUNE, source=source).record()
     assert record["retention"] is None
     assert any("not at hand" in note for note in record["notes"])
 
@@ -459,10 +453,9 @@ def test_a_bundle_is_built_again_from_data_alone(run: Execute) -> None:
 
 
 def test_a_long_plan_of_a_strategy_without_a_name_is_told_part_by_part(
-    run: Execute, arrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Execute, source: RunFolder, arrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rl_transfer.supervised.transfer.LONG_PLAN", 1)
-    source = run()
     said: list[str] = []
     spec = make_run(arrays, strategy=FINE_TUNE, source=source.path.name)
     ROOM.execute(spec, RunFolder(tmp_path / "told"), source.bundle, said.append)

@@ -64,12 +64,11 @@ def labelled(path: Path, items: int, root_seed: int = 0) -> LabelledTarget:
     return LabelledTarget(IMAGES, data, items, root_seed)
 
 
-def test_other_pictures_are_farther_away(run: Execute, arrays: Path, tmp_path: Path) -> None:
+def test_other_pictures_are_farther_away(run: Execute, arrays: Path, inverted: Path, tmp_path: Path) -> None:
     source = str(run(training={**TRAINING, "epochs": 8}).path)
-    other = save_arrays(tmp_path / "inverted.npz", invert=True)
     requests = (
         ScoringRequest(data_file(tmp_path, arrays), 30),
-        ScoringRequest(data_file(tmp_path, other, test=0.4), 30),
+        ScoringRequest(data_file(tmp_path, inverted, test=0.4), 30),
     )
     gaps = [ROOM.score_sources([source], each)[0].scores["domain_gap"] for each in requests]
     assert gaps[1].value > gaps[0].value + 0.2  # type: ignore[operator]

@@ -1,59 +1,29 @@
 """The first n layers of a network, and the groups that gradual unfreezing thaws, on many architectures."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-import timm
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torchvision.models import get_model
 
 from rl_transfer.core import PartMap, digest_model
 from rl_transfer.errors import TransferError
 from rl_transfer.image.backbones import classifier_of
 from rl_transfer.image.heads import find_head
-from rl_transfer.image.parts import image_parts
-from rl_transfer.image.preprocessing import imagenet, plain
+from rl_transfer.image.preprocessing import plain
 from rl_transfer.image.resnet import SmallResNet
-from rl_transfer.spec import StrategyVerbs, shipped
+from rl_transfer.spec import shipped
 from rl_transfer.spec.yaml_map import read_yaml
-from rl_transfer.supervised.classifier import Classifier
 from rl_transfer.supervised.series import in_series, layers_in_series, refuse_displaced, thaw_groups
 from support.image import Execute
+from support.image_networks import TRUNK, parts_of, torchvision_model, verbs, weights
 from support.untyped import untyped
-
-TRUNK = ("trunk",)
-
-
-def parts_of(model: nn.Module, shape: tuple[int, ...] = (3, 224, 224)) -> PartMap:
-    return image_parts(model, find_head(model, shape))
-
-
-def timm_parts(name: str) -> PartMap:
-    with torch.device("meta"):
-        model = timm.create_model(name)
-    model.to("meta")
-    return parts_of(model, untyped(model.pretrained_cfg)["input_size"])
 
 
 def resnet18() -> PartMap:
-    with torch.device("meta"):
-        return parts_of(get_model("resnet18"))
-
-
-def verbs(**fields: Any) -> StrategyVerbs:
-    return StrategyVerbs.model_validate(fields)
-
-
-def weights(parts: PartMap, selectors: tuple[str, ...]) -> list[str]:
-    return [
-        name
-        for name in parts.select(selectors)
-        if name.endswith("weight") and len(parts.tensors[name].shape) > 1
-    ]
+    return parts_of(torchvision_model("resnet18"))
 
 
 def test_the_first_layers_of_a_resnet_are_its_first_convolutions_with_their_norms() -> None:
@@ -77,13 +47,6 @@ def test_the_first_layers_of_a_resnet_are_its_first_convolutions_with_their_norm
     ) as error:
         in_series(verbs(freeze=["head", "trunk[:21]"]), parts)
     assert error.value.key == "strategy.freeze.1"
-
-
-def test_embeddings_of_class_and_position_go_with_the_first_layer_of_a_transformer() -> None:
-    parts = timm_parts("vit_tiny_patch16_224")
-    first = parts.select(in_series(verbs(copy=["trunk[:1]"]), parts).copy_)
-    assert set(first) >= {"cls_token", "pos_embed", "patch_embed.proj.weight"}
-    assert not [name for name in first if name.startswith("blocks.0.attn")]
 
 
 @given(widths=st.lists(st.integers(1, 3), min_size=1, max_size=4), count=st.integers(1, 10))
@@ -132,40 +95,6 @@ def test_the_shipped_partial_strategies_take_the_first_layer_only(run: Execute, 
         assert "stages.0.0.conv1.weight" in copied
 
 
-def classifier_of_timm(name: str) -> Classifier:
-    with torch.device("meta"):
-        model = timm.create_model(name)
-    model.to("meta")
-    head = find_head(model, untyped(model.pretrained_cfg)["input_size"])
-    return classifier_of(model, head, imagenet())
-
-
-@pytest.mark.parametrize(
-    ("name", "selector", "late"),
-    [
-        ("coat_lite_tiny", "trunk[:4]", "patch_embed4.proj among them and runs it as its layer 40"),
-        ("twins_svt_small", "all[:3]", r"patch_embeds.2.proj among them and runs it as its layer \d+"),
-    ],
-)
-def test_layers_that_are_registered_first_and_run_late_are_not_the_first(
-    name: str, selector: str, late: str
-) -> None:
-    classifier = classifier_of_timm(name)
-    with pytest.raises(TransferError, match=late) as error:
-        refuse_displaced(verbs(copy=["trunk"], freeze=["stem", selector]), classifier)
-    assert error.value.key == "strategy.freeze.1"
-    refuse_displaced(verbs(copy=["trunk[:1]"], freeze=["stem", "stage1"]), classifier)
-
-
-@pytest.mark.parametrize(
-    "name", ["cait_xxs24_224", "fastvit_t8", "hrnet_w18_small", "tiny_vit_5m_224", "repvgg_a0"]
-)
-def test_branches_in_another_order_are_no_other_layers(name: str) -> None:
-    classifier = classifier_of_timm(name)
-    for count in range(1, len(layers_in_series(classifier.parts)) + 1, 9):
-        refuse_displaced(verbs(copy=[f"trunk[:{count}]"]), classifier)
-
-
 def test_looking_at_the_order_leaves_the_network_alone() -> None:
     model = SmallResNet(3, 4, (1, 1)).train()
     model.stages[0].eval()
@@ -178,31 +107,52 @@ def test_looking_at_the_order_leaves_the_network_alone() -> None:
     assert not any(each._forward_pre_hooks for each in model.modules())
 
 
-# What timm 1.0 builds: stem, stages or blocks, and what stands behind them.
 @pytest.mark.parametrize(
     ("name", "steps"),
     [
-        ("fastvit_t8", 1 + 4 + 1),  # stem, four stages, final convolution
-        ("cait_xxs24_224", 1 + 24 + 1 + 1),  # embeddings, 24 blocks, the blocks of the class token, norm
-        (
-            "volo_d1_224",
-            1 + 5 + 1 + 1,
-        ),  # stem, five parts of the network, class blocks, norm and auxiliary head
-        ("efficientvit_b0", 1 + 4 + 1),
-        ("naflexvit_base_patch16_gap", 1 + 12 + 1),  # embeddings, 12 blocks, norm
-        ("selecsls42", None),
-        ("resnet18", 5),
-        ("vit_tiny_patch16_224", 14),
-        ("convnext_tiny", 6),
+        ("vit_b_16", 1 + 12 + 1),  # embeddings, 12 blocks, norm
+        ("convnext_tiny", 1 + 4 + 1),  # stem, four stages, norm
+        ("vgg11", 8 + 1),  # its convolutions, which lie in one part, and the two layers before the head
     ],
 )
-def test_gradual_unfreezing_takes_many_steps_on_every_architecture(name: str, steps: int | None) -> None:
-    parts = timm_parts(name)
+def test_gradual_unfreezing_takes_many_steps(name: str, steps: int) -> None:
+    parts = parts_of(torchvision_model(name))
     groups = thaw_groups(parts, TRUNK)
     assert [n for group in groups for n in parts.select(group)] == [*parts.select(TRUNK)]
-    largest = max(len(weights(parts, group)) for group in groups)
-    assert largest <= 0.75 * len(weights(parts, TRUNK))
-    assert len(groups) == steps if steps is not None else len(groups) > 6
+    assert len(groups) == steps
+
+
+def test_embeddings_go_with_the_first_layer_of_a_transformer() -> None:
+    parts = parts_of(torchvision_model("vit_b_16"))
+    first = parts.select(in_series(verbs(copy=["trunk[:1]"]), parts).copy_)
+    assert {*first} >= {"class_token", "encoder.pos_embedding", "conv_proj.weight"}
+    assert not [name for name in first if "attention" in name]
+
+
+class Late(nn.Module):
+    """Runs the layer that it registers first as the eleventh."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late = nn.Linear(64, 64)
+        self.blocks = nn.Sequential(*(nn.Linear(64, 64) for _ in range(10)))
+        self.head = nn.Linear(64, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.late(self.blocks(images.flatten(1))))
+        return logits
+
+
+@pytest.mark.parametrize("selector", ["trunk[:1]", "all[:3]"])
+def test_a_layer_that_is_registered_first_and_runs_late_is_not_the_first(selector: str) -> None:
+    model = Late()
+    classifier = classifier_of(model, find_head(model, (1, 8, 8)), plain(1, 8))
+    with pytest.raises(
+        TransferError, match="Late registers late among them and runs it as its layer 11"
+    ) as e:
+        refuse_displaced(verbs(copy=["trunk"], freeze=["stage1", selector]), classifier)
+    assert e.value.key == "strategy.freeze.1"
+    refuse_displaced(verbs(copy=["trunk[:11]"], freeze=["late"]), classifier)
 
 
 def test_stages_that_are_stages_stay_whole() -> None:

@@ -216,7 +216,7 @@ def test_pretrained_weights_are_a_source_like_any_other(
 
 def test_shipped_image_configs_are_sound() -> None:
     for name, path in shipped("suites").items():
-        if name.startswith("image-"):
+        if name.startswith("image-") and name != "image-pretrained":  # its data lie in a package
             suite = read(path)
             for target in suite.targets.values():
                 splits = IMAGES.split(target.data, suite.root_seed, 0)

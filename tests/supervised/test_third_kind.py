@@ -112,7 +112,7 @@ def test_a_tuned_suite_chooses_on_validation_items_and_is_judged_on_test_items(
     assert [cell["tuning"]["chosen"] for cell in summary(analyse(read_sweep(tmp_path / "out")))] == [1] * 3
 
 
-def test_a_suite_is_checked_planned_run_and_analysed(call: Call, tmp_path: Path) -> None:
+def test_a_suite_is_checked_planned_run_analysed_and_reported(call: Call, tmp_path: Path) -> None:
     plan = prepare(suite(), tmp_path / "out")
     # 2 sources, 2 chances; away: 3 arms × 2 seeds; home-again: its scratch arm is the source: 2 arms × 2.
     assert len(plan.graph.specs) == 2 + 2 + 6 + 4
@@ -124,6 +124,10 @@ def test_a_suite_is_checked_planned_run_and_analysed(call: Call, tmp_path: Path)
     sweep = read_sweep(tmp_path / "out")
     assert all(run.finished for run in sweep.runs), [run.problem for run in sweep.runs]
     assert analyse(sweep) is not None
+    page = write_report(tmp_path / "out").page.read_text(encoding="utf-8")
+    assert "test rows" in page
+    assert "accuracy" in page
+    assert "episode" not in page
 
 
 PROGRAM = """\
@@ -138,7 +142,8 @@ if __name__ == "__main__":
 """
 
 
-def test_a_suite_runs_in_two_processes_and_is_reported(call: Call, tmp_path: Path) -> None:
+@pytest.mark.full  # four processes that import torch
+def test_a_suite_runs_in_two_processes(call: Call, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
     swept = subprocess.run(
         [sys.executable, "program.py", "sweep", "./suite.yaml", "-o", "two", "--workers", "2"],
@@ -150,11 +155,6 @@ def test_a_suite_runs_in_two_processes_and_is_reported(call: Call, tmp_path: Pat
     run_sweep(plan, InThisProcess, lambda _, __: None)
     assert results(tmp_path / "two") == results(tmp_path / "one")
     assert len(results(tmp_path / "two")) == 14
-    paths = write_report(tmp_path / "one")
-    page = paths.page.read_text(encoding="utf-8")
-    assert "test rows" in page
-    assert "accuracy" in page
-    assert "episode" not in page
 
 
 @pytest.mark.parametrize(

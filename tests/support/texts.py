@@ -1,52 +1,21 @@
-"""Labelled sentences, and a tiny encoder of them made on the spot: two layers, random weights."""
+"""A tiny encoder of sentences made on the spot: two layers, random weights."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel
 
-GOOD = ("good", "great", "fine", "lovely", "superb", "neat")
-BAD = ("bad", "poor", "awful", "dull", "broken", "weak")
-THINGS = {
-    "films": ("film", "actor", "plot", "scene"),
-    "phones": ("phone", "screen", "battery", "cable"),
-}
+from support.sentences import BAD, GOOD, THINGS
+from support.sentences import save_csv as save_csv
+from support.sentences import sentences as sentences
+
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-WORDS = (
-    *SPECIAL,
-    "the",
-    "is",
-    "and",
-    "very",
-    *GOOD,
-    *BAD,
-    *(word for each in THINGS.values() for word in each),
-)
-
-
-def sentences(domain: str, count: int = 40, seed: int = 0) -> list[tuple[str, str]]:
-    """As many different sentences of each class: two adjectives of one kind about two things."""
-    rng = np.random.default_rng(seed)
-    found: dict[str, str] = {}
-    for name, adjectives in (("bad", BAD), ("good", GOOD)):
-        before = len(found)
-        while len(found) - before < count:
-            things, words = (rng.permutation(each) for each in (THINGS[domain], adjectives))
-            very = "very " if rng.random() < 0.5 else ""
-            found[f"the {things[0]} is {very}{words[0]} and the {things[1]} is {words[1]}"] = name
-    return list(found.items())
-
-
-def save_csv(path: Path, rows: list[tuple[str, str]]) -> Path:
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream).writerows([("text", "label"), *rows])
-    return path
+NAMES = (word for each in THINGS.values() for word in each)
+WORDS = (*SPECIAL, "the", "is", "and", "very", *GOOD, *BAD, *NAMES)
 
 
 def tokenizer(words: tuple[str, ...] = WORDS) -> Tokenizer:

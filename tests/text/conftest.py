@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("transformers", reason="the extra text is not installed")
-
 from support.cli import Call, calling
-from support.texts import save_csv, save_encoder, sentences
+from support.sentences import save_csv, sentences
 
 TRAIN = """\
 kind: text
@@ -35,6 +33,8 @@ strategies: [scratch]
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from support.texts import save_encoder  # needs the extra text
+
     return save_encoder(tmp_path_factory.mktemp("tiny") / "encoder")
 
 

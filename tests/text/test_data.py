@@ -252,3 +252,23 @@ def test_files_that_are_not_read_do_not_change_the_data(tmp_path: Path) -> None:
     assert data.planned().fingerprint == before
     written(tmp_path / "train.csv", ROWS[::-1])
     assert data.planned().fingerprint != before
+
+
+def test_splits_of_other_tables_are_chosen_by_name_too(tmp_path: Path) -> None:
+    for name, text in (("train", "fine"), ("dev", "new"), ("test", "old")):
+        written(tmp_path / f"{name}.csv", [(text, "good"), (f"not {text}", "bad")])
+    assert items(opened(tmp_path, test_split="dev"), "test") == [("new", "good"), ("not new", "bad")]
+    data = opened(tmp_path, split="dev")
+    assert (items(data)[0], items(data, "test")[0]) == (("new", "good"), ("old", "good"))
+    with pytest.raises(ConfigError, match="has no split 'odd'; it has dev, test, train") as found:
+        opened(tmp_path, split="odd")
+    assert found.value.key == "data.split"
+    with pytest.raises(ConfigError, match="one table") as found:
+        opened(tmp_path / "dev.csv", test_split="dev")
+    assert found.value.key == "data.test_split"
+
+
+def test_what_is_not_given_is_no_part_of_a_run_s_id(tmp_path: Path) -> None:
+    plain = TextData(name="texts", path="x.csv")
+    assert plain.plain().keys() & {"split", "test_split"} == set()
+    assert TextData(name="texts", path="x.csv", split="dev").digest != plain.digest

@@ -7,13 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-pytest.importorskip("pyarrow", reason="the extra arrow is not installed")
-
-import pyarrow as pa
 
 from rl_transfer.errors import ConfigError, MissingExtraError
 from rl_transfer.spec.saved_sets import find_saved
@@ -22,7 +19,7 @@ from rl_transfer.supervised.data import OpenedData
 from rl_transfer.text.room import TEXTS
 from support.saved_sets import TEXTS as FEATURES
 from support.saved_sets import save, save_splits, table_of, write_parquet, write_stream
-from support.texts import sentences
+from support.sentences import sentences
 
 ROWS = [("a fine one", 1), ("a dull one", 0), ("what a joy", 1), ("what a bore", 0), ("so nice", 1)]
 READ = [(text, ("neg", "pos")[label]) for text, label in ROWS]
@@ -107,22 +104,6 @@ def test_splits_are_chosen_by_name(tmp_path: Path) -> None:
     named = save_splits(tmp_path / "named", en=table_of(ROWS), de=table_of(TEST))
     assert "has the splits de, en; which one is learned from?" in refused(named, "data.split")
     assert items(opened(named, split="en")) == READ
-
-
-def test_splits_of_other_tables_are_chosen_by_name_too(tmp_path: Path) -> None:
-    for name, text in (("train", "fine"), ("dev", "new"), ("test", "old")):
-        (tmp_path / f"{name}.csv").write_text(f"text,label\n{text},good\nnot {text},bad\n", encoding="utf-8")
-    assert items(opened(tmp_path, test_split="dev"), "test") == [("new", "good"), ("not new", "bad")]
-    data = opened(tmp_path, split="dev")
-    assert (items(data)[0], items(data, "test")[0]) == (("new", "good"), ("old", "good"))
-    assert "has no split 'odd'; it has dev, test, train" in refused(tmp_path, "data.split", split="odd")
-    assert "one table" in refused(tmp_path / "dev.csv", "data.test_split", test_split="dev")
-
-
-def test_what_is_not_given_is_no_part_of_a_run_s_id(tmp_path: Path) -> None:
-    plain = TextData(name="texts", path="x.csv")
-    assert plain.plain().keys() & {"split", "test_split"} == set()
-    assert TextData(name="texts", path="x.csv", split="dev").digest != plain.digest
 
 
 def test_only_files_that_are_read_are_part_of_the_fingerprint(tmp_path: Path) -> None:
