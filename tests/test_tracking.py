@@ -13,10 +13,11 @@ import pytest
 from rl_transfer import tracking
 from rl_transfer.errors import ConfigError, MissingExtraError
 from rl_transfer.results import PLAYED, RunFolder
+from rl_transfer.sweep import local
 from rl_transfer.tracking import NamedRun, Tracked
 from support.cli import Call, calling
 from support.records import change_record, write_finished
-from support.sweeps import SUITE, results, write_suite
+from support.sweeps import SUITE, InThisProcess, results, write_suite
 
 POINTS = [{"evaluation": k, "step": 32 * k, "returns": [k, k + 1.0], "lengths": [9, 10]} for k in range(3)]
 
@@ -157,6 +158,7 @@ def test_a_service_that_is_slow_is_waited_for_as_long_as_runs_are_logged(
 def test_a_sweep_logs_what_its_runs_are_called_and_an_error_only_warns(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(local, "LocalExecutor", lambda *_: InThisProcess(tmp_path))
     few = ("seeds=1", "strategies=[scratch, fine-tune]", "-j", "1", "-o", str(tmp_path / "out"))
     config = str(write_suite(tmp_path, SUITE.replace("  base-again", "  # base-again")))
     broken = use(monkeypatch, Keeps(fails=True))

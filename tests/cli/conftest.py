@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from rl_transfer.sweep import local
 from support.cli import TRAIN, Call, calling
+from support.sweeps import InThisProcess
 
 
 @pytest.fixture
@@ -20,3 +22,9 @@ def trained(call: Call, tmp_path: Path) -> Path:
     outcome = call("train", "./train.yaml", "-o", "source")
     assert outcome.code == 0, outcome.err
     return tmp_path / "source"
+
+
+@pytest.fixture
+def no_workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Runs of a sweep are executed in this process."""
+    monkeypatch.setattr(local, "LocalExecutor", lambda *_: InThisProcess(tmp_path))

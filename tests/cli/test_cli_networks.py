@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support.cli import TRAIN, Call
 
 RELU = TRAIN.replace("n_epochs: 1}", "n_epochs: 1, policy_kwargs: {activation: relu, net_arch: [8]}}")
@@ -47,6 +49,7 @@ def test_a_transfer_takes_over_the_network_of_its_source(call: Call, tmp_path: P
     assert json.loads(curve.splitlines()[0])["returns"] == record["zero_shot"]["returns"]
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_a_sweep_gives_every_source_a_baseline_with_its_network(call: Call, tmp_path: Path) -> None:
     path = source(call, tmp_path)
     (tmp_path / "suite.yaml").write_text(SUITE.replace("POLICY", str(path)), encoding="utf-8")

@@ -1,13 +1,15 @@
 """A user's own module is found by the console script: in the current folder, and beside the YAML file."""
 
-import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
+import gymnasium
 import pytest
 
-from support.cli import Call, calling
+from support.cli import Call, Outcome, calling
 
 SCRIPT = Path(sys.executable).with_name("rl-transfer")
 MODULE = """\
@@ -21,20 +23,12 @@ kind: rl
 name: mine
 seeds: 1
 algorithm: {name: PPO, n_envs: 2, n_steps: 16, batch_size: 16, n_epochs: 1}
-training: {total_steps: 64}
+training: {total_steps: 64, engine: sb3}
 evaluation: {every: 32, episodes: 2}
 sources: {base: {env: {id: "own_cars:Mine-v0"}}}
 targets: {late: {env: {id: Mine-v0, env_module: own_cars, perturb: [{action_delay: 1}]}}}
 strategies: [scratch, fine-tune]
 """
-
-
-def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    return subprocess.run(
-        [str(SCRIPT), *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=300,
-        env={**environment, "COLUMNS": "200"},
-    )  # fmt: skip
 
 
 @pytest.fixture
@@ -47,53 +41,80 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def inside(project: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
-    """The command in this process, which stands in the project and forgets where it looked for modules."""
-    monkeypatch.chdir(project)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setenv("COLUMNS", "200")
-    return calling(capfd)
+def call_in(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Callable[..., Outcome]]:
+    """The command, as started in a folder by a process that has never looked for a user's modules."""
+    before = [folder for folder in sys.path if folder]
+    go = calling(capfd)
+
+    def forget() -> None:
+        monkeypatch.setattr(sys, "path", [*before])
+        gymnasium.registry.pop("Mine-v0", None)
+        for name, module in [*sys.modules.items()]:
+            if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+                del sys.modules[name]
+
+    def call(folder: Path, *arguments: str) -> Outcome:
+        forget()
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("COLUMNS", "200")
+        return go(*arguments)
+
+    yield call
+    forget()
 
 
-def test_a_module_of_the_current_folder_is_shown(project: Path) -> None:
-    done = call(project, "envs", "show", "own_cars:Mine-v0")
-    assert done.returncode == 0, done.stderr
-    assert "action_delay" in done.stdout
+@pytest.fixture
+def inside(project: Path, call_in: Callable[..., Outcome]) -> Call:
+    return partial(call_in, project)
+
+
+def test_a_module_of_the_current_folder_is_shown(inside: Call) -> None:
+    done = inside("envs", "show", "own_cars:Mine-v0")
+    assert done.code == 0, done.err
+    assert "action_delay" in done.out
+
+
+def by_script(folder: Path, *arguments: str) -> None:
+    """The console script, which has to succeed."""
+    done = subprocess.run([str(SCRIPT), *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_module_beside_the_yaml_reaches_the_workers_from_any_folder(project: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    done = call(elsewhere, "sweep", "../project/suite.yaml", "-o", "out", "-j", "1")
-    assert done.returncode == 0, done.stderr
+    by_script(elsewhere, "sweep", "../project/suite.yaml", "-o", "out", "-j", "1")
     assert len(list(elsewhere.glob("out/runs/*/record.json"))) == 4
 
 
 def test_a_module_never_shadows_an_installed_package(project: Path) -> None:
     (project / "gymnasium.py").write_text("raise SystemExit('shadowed')", encoding="utf-8")
-    done = call(project, "envs", "show", "CartPole-v1")
-    assert done.returncode == 0, done.stdout + done.stderr
+    by_script(project, "envs", "show", "CartPole-v1")
 
 
-def test_a_module_beside_an_environments_yaml_is_found_from_any_folder(project: Path, tmp_path: Path) -> None:
+def test_a_module_beside_an_environments_yaml_is_found_from_any_folder(
+    project: Path, tmp_path: Path, call_in: Callable[..., Outcome]
+) -> None:
     (project / "car.yaml").write_text("env: {id: Mine-v0, env_module: own_cars}\n", encoding="utf-8")
     for arguments in (("show",), ("check", "--no-wrappers")):
-        done = call(tmp_path, "envs", *arguments, "project/car.yaml")
-        assert done.returncode == 0, done.stderr
+        done = call_in(tmp_path, "envs", *arguments, "project/car.yaml")
+        assert done.code == 0, done.err
 
 
 def test_a_bundle_may_name_the_module_that_the_environments_yaml_names(
-    project: Path, tmp_path: Path, inside: Call
+    project: Path, tmp_path: Path, call_in: Callable[..., Outcome]
 ) -> None:
     train = SUITE.split("sources:")[0].replace("seeds: 1\n", "") + "env: {id: 'own_cars:Mine-v0'}\n"
     (project / "train.yaml").write_text(train, encoding="utf-8")
     (project / "car.yaml").write_text("env: {id: 'own_cars:Mine-v0'}\n", encoding="utf-8")
-    trained = inside("train", "train.yaml", "-o", str(tmp_path / "out"))
+    trained = call_in(project, "train", "train.yaml", "-o", str(tmp_path / "out"))
     assert trained.code == 0, trained.err
     (run,) = (tmp_path / "out" / "runs").iterdir()
     for place, env in ((tmp_path, "project/car.yaml"), (project, "own_cars:Mine-v0")):
-        done = call(place, "evaluate", str(run), "--env", env, "--episodes", "2")
-        assert done.returncode == 0, done.stderr
+        done = call_in(place, "evaluate", str(run), "--env", env, "--episodes", "2")
+        assert done.code == 0, done.err
 
 
 def test_a_module_beside_a_strategys_yaml_is_found_by_a_suite_in_another_folder(
