@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
-from rl_transfer.analysis import Curve, Run, Sweep
+from rl_transfer.analysis import Curve, Matrix, Run, Sweep, analyse
 from rl_transfer.results.tuning import TUNING, ArmPlace, TuningRecord
 from rl_transfer.spec.base import Json
 
@@ -108,20 +108,59 @@ def arm(
     )
 
 
-def two_arms(
-    transfer: Sequence[Sequence[float] | None],
-    scratch: Sequence[Sequence[float] | None],
-    strategy: str = "fine-tune",
-    **options: Any,
-) -> Sweep:
-    """One target: ``strategy`` from ``base`` against ``scratch``, curve i for seed i."""
-    keys = ((None, "task", "scratch"), ("base", "task", strategy))
-    arms = {key: arm(key, curves) for key, curves in zip(keys, (scratch, transfer), strict=True)}
+SCRATCH: ArmPlace = (None, "task", "scratch")
+FINE: ArmPlace = ("base", "task", "fine-tune")
+Curves = Sequence[Sequence[float] | None]
+
+
+def sweep_of(curves: Mapping[ArmPlace, Curves], **options: Any) -> Sweep:
+    """A sweep of arms with these curves, curve i for seed i."""
+    arms = {key: arm(key, each) for key, each in curves.items()}
+    return sweep(arms, **{"seeds": max(map(len, curves.values())), **options})
+
+
+def on_targets(curves: Mapping[str, tuple[Curves, Curves]], **options: Any) -> Sweep:
+    """Fine-tuning from ``base`` and from scratch on each of these targets."""
+    arms: dict[ArmPlace, Curves] = {}
+    for target, (transfer, scratch) in curves.items():
+        arms |= {(None, target, "scratch"): scratch, ("base", target, "fine-tune"): transfer}
+    return sweep_of(arms, **options)
+
+
+def two_arms(transfer: Curves, scratch: Curves, record: Mapping[str, Any] = {}, **options: Any) -> Sweep:
+    """One target: fine-tuning from ``base``, with ``record``, against scratch."""
+    arms = {SCRATCH: arm(SCRATCH, scratch), FINE: arm(FINE, transfer, **record)}
     return sweep(arms, seeds=max(len(transfer), len(scratch)), **options)
 
 
-SCRATCH: ArmPlace = (None, "task", "scratch")
-FINE: ArmPlace = ("base", "task", "fine-tune")
+def changed(given: Sweep, change: Callable[[Run], Run | None]) -> Sweep:
+    """The sweep with every run changed; without those that become None."""
+    return Sweep(given.manifest, tuple(run for run in map(change, given.runs) if run is not None))
+
+
+def lost(given: Sweep, problem: str = "failed: boom", **fields: Any) -> Sweep:
+    """The sweep whose runs with these fields have no record, for this reason."""
+
+    def end(run: Run) -> Run:
+        hit = all(getattr(run, name) == value for name, value in fields.items())
+        return replace(run, record=None, curve=None, problem=problem) if hit else run
+
+    return changed(given, end)
+
+
+def recorded(runs: Sequence[Run], **entries: Sequence[Any]) -> tuple[Run, ...]:
+    """The runs with these entries in their records, the i-th value in that of run i."""
+    values = [dict(zip(entries, each, strict=True)) for each in zip(*entries.values(), strict=True)]
+    pairs = zip(runs, values, strict=True)
+    return tuple(run if run.record is None else replace(run, record={**run.record, **v}) for run, v in pairs)
+
+
+def transfer_cell(given: Sweep | Matrix) -> Any:
+    """The only cell of a strategy."""
+    (cell,) = (given if isinstance(given, Matrix) else analyse(given)).select(kind="transfer")
+    return cell
+
+
 RATES: Sequence[Mapping[str, Json]] = [{"algorithm.learning_rate": rate} for rate in (0.001, 0.01, 0.1)]
 TUNING_SEEDS = (1_000_000_000, 1_000_000_001)
 

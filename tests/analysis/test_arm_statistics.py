@@ -126,7 +126,8 @@ def test_intervals_of_too_little():
     assert math.isnan(welch_interval([], [1, 2], 0.95).point)
     assert welch_interval([3], [1, 2], 0.95).point == 1.5
     assert not welch_interval([3], [1, 2], 0.95).defined
-    assert not mean_interval([3], 0.95).defined
+    one = mean_interval([3], 0.95)
+    assert (one.point, math.isnan(one.low), math.isnan(one.high)) == (3, True, True)
     assert math.isnan(mean_interval([], 0.95).point)
 
 

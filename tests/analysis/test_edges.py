@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rl_transfer.analysis import Run, Sweep, analyse, bootstrap
-from rl_transfer.analysis.arm_statistics import Interval, cohens_d, mean_interval
+from rl_transfer.analysis.arm_statistics import Interval, cohens_d
 from rl_transfer.analysis.arms import band
 from rl_transfer.analysis.contrast import Contrast
 from rl_transfer.analysis.metrics import final_performance, measure
@@ -15,32 +15,34 @@ from rl_transfer.analysis.model import CellKey
 from rl_transfer.spec import Analysis
 
 from . import hand_made
-from .hand_made import FAST, SLOW, STEPS, arm, run, shifted, spread, sweep, two_arms
+from .hand_made import (
+    FAST,
+    FINE,
+    SCRATCH,
+    SLOW,
+    STEPS,
+    arm,
+    changed,
+    on_targets,
+    recorded,
+    run,
+    shifted,
+    spread,
+    sweep,
+    sweep_of,
+    transfer_cell,
+    two_arms,
+)  # fmt: skip
 
-KEYS: tuple[CellKey, CellKey] = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
+PLAIN = two_arms([FAST] * 4, [SLOW] * 4)
 SPREAD = (-3, -1, 1, 3)
-
-
-def tuned(matrix):
-    (cell,) = matrix.select(strategy="fine-tune", target="task")
-    return cell
 
 
 def with_sources(scores, *, bar=None):
     """Two arms whose source runs are in the sweep: source ``i`` climbs to ``scores[i]``."""
     plain = two_arms([FAST] * 4, [SLOW] * 4, bar=bar)
-    rows = [
-        run("source", seed, (0, 1, 2, 3, 4, score), source="base")
-        for seed, score in enumerate(scores)
-    ]  # fmt: skip
+    rows = [run("source", i, (0, 1, 2, 3, 4, score), source="base") for i, score in enumerate(scores)]
     return analyse(Sweep(plain.manifest, (*rows, *plain.runs)))
-
-
-def test_one_run_has_a_mean_but_no_limits():
-    found = mean_interval([3], 0.95)
-    assert found.point == 3
-    assert math.isnan(found.low)
-    assert math.isnan(found.high)
 
 
 def test_two_runs_and_one_are_enough_for_an_effect_size():
@@ -59,38 +61,35 @@ def test_a_source_is_scored_by_its_last_evaluation_and_the_worst_is_named():
     matrix = with_sources((90, 60, 70, 95), bar=80)
     assert matrix.sources["base"].scores == {0: 90, 1: 60, 2: 70, 3: 95}
     assert matrix.sources["base"].steps == 500
-    (flag,) = tuned(matrix).flags
+    (flag,) = transfer_cell(matrix).flags
     assert flag.message == (
         "2 of 4 source policies of base are below the bar 80 (lowest 60): there may be little to transfer"
     )
 
 
 def test_the_baseline_comes_first_and_controls_last_whatever_the_config_says():
-    keys = [(None, "task", "control"), ("base", "task", "fine-tune"), (None, "task", "scratch")]
-    arms = {key: arm(key, [SLOW] * 4) for key in keys}
     strategies = {"control": {"control": True}, "fine-tune": {}, "scratch": {}}
-    matrix = analyse(sweep(arms, strategies=strategies))
+    keys = ((None, "task", "control"), FINE, SCRATCH)
+    matrix = analyse(sweep_of({key: [SLOW] * 4 for key in keys}, strategies=strategies))
     assert [*matrix.strategies] == ["scratch", "fine-tune", "control"]
     assert [cell.strategy for cell in matrix.cells] == ["scratch", "fine-tune", "control"]
 
 
 @pytest.mark.parametrize(("control", "strategy"), [(["trunk"], []), ([], []), (["trunk"], ["all"])])
 def test_a_control_that_names_nobody_serves_no_other_freeze_mask(control, strategy):
-    keys = (*KEYS, (None, "task", "control"))
-    arms = {key: arm(key, spread(curve)) for key, curve in zip(keys, (SLOW, FAST, SLOW), strict=True)}
-    plain = {"control": True, "freeze": control}
-    strategies = {"scratch": {}, "fine-tune": {"freeze": strategy}, "control": plain}
-    entry = tuned(analyse(sweep(arms, strategies=strategies))).comparisons["auc_gain"]
+    arms = {SCRATCH: spread(SLOW), FINE: spread(FAST), (None, "task", "control"): spread(SLOW)}
+    strategies = {"fine-tune": {"freeze": strategy}, "control": {"control": True, "freeze": control}}
+    entry = transfer_cell(sweep_of(arms, strategies=strategies)).comparisons["auc_gain"]
     assert entry.verdict == "positive"
     assert entry.attribution is None
 
 
 def test_a_run_that_is_not_finished_is_not_measured():
-    (unfinished,) = arm(KEYS[0], [None])
-    scale = analyse(two_arms([FAST] * 4, [SLOW] * 4)).targets["task"].scale
+    (unfinished,) = arm(SCRATCH, [None])
+    scale = analyse(PLAIN).targets["task"].scale
     with pytest.raises(ValueError, match="cannot be measured: failed: boom"):
         measure(unfinished, scale, Analysis(), math.nan)
-    (finished,) = arm(KEYS[0], [SLOW])
+    (finished,) = arm(SCRATCH, [SLOW])
     for partial in (replace(finished, curve=None), replace(finished, record=None)):
         with pytest.raises(ValueError, match="cannot be measured"):
             measure(partial, scale, Analysis(), math.nan)
@@ -98,7 +97,7 @@ def test_a_run_that_is_not_finished_is_not_measured():
 
 def test_scores_beyond_the_reference_do_not_count_towards_forward_transfer() -> None:
     # Scores 0.5, 1.5, 1.5 clipped to 0.5, 1, 1: ½ · 1.5 + 1 over two steps; −1 is clipped to 0.
-    scale = analyse(two_arms([FAST] * 4, [SLOW] * 4)).targets["task"].scale
+    scale = analyse(PLAIN).targets["task"].scale
     above, below = (
         measure(run("target", 0, means, steps=(0, 1, 2)), scale, Analysis(), math.nan)
         for means in ((50, 150, 150), (-100, -100, 100))
@@ -110,20 +109,18 @@ def test_scores_beyond_the_reference_do_not_count_towards_forward_transfer() -> 
 
 def test_one_seed_is_a_sweep_too():
     matrix = analyse(two_arms([FAST], [SLOW]))
-    cell = tuned(matrix)
+    cell = transfer_cell(matrix)
     assert cell.metrics["auc_gain"].value.mean == 24
     assert any("1 seed per arm is too few" in text for text in matrix.warnings)
     assert "1 seed per arm is too few" in cell.comparisons["auc_gain"].reason
 
 
 def test_each_target_has_the_budget_of_its_own_arms():
-    arms: dict[CellKey, tuple[Run, ...]] = {}
-    for target, factor in (("short", 1), ("long", 2)):
-        base: CellKey = (None, target, "scratch")
-        transfer: CellKey = ("base", target, "fine-tune")
-        arms[base] = arm(base, [SLOW] * 4, steps=[factor * step for step in STEPS])
-        arms[transfer] = arm(transfer, [None] * 4)
-    targets = analyse(sweep(arms)).targets
+    given = on_targets(dict.fromkeys(("short", "long"), ([None] * 4, [SLOW] * 4)))
+    double = hand_made.curve(SLOW, [2 * step for step in STEPS])
+    targets = analyse(
+        changed(given, lambda run: replace(run, curve=double) if run.curve and run.target == "long" else run)
+    ).targets
     assert {name: target.budget for name, target in targets.items()} == {"short": 500, "long": 1000}
 
 
@@ -147,7 +144,7 @@ def test_profiles_reach_from_the_lowest_to_the_highest_score_but_at_least_from_0
 
 
 def test_what_is_no_bound_has_no_sign():
-    metrics = tuned(analyse(two_arms([FAST] * 4, [SLOW] * 4))).metrics
+    metrics = transfer_cell(PLAIN).metrics
     assert (metrics["time_to_threshold"].bound, metrics["speed_up"].bound) == ("", "")
 
 
@@ -169,8 +166,8 @@ def test_the_streams_of_a_cell_are_named_by_its_place():
     from rl_transfer.seeding import generator
 
     curves = [shifted(SLOW, 10 * e) for e in SPREAD]
-    arms = {KEYS[0]: arm(KEYS[0], curves), KEYS[1]: arm(KEYS[1], [shifted(c, 15) for c in curves])}
-    for metric, entry in tuned(analyse(sweep(arms, reference=100))).comparisons.items():
+    cell = transfer_cell(two_arms([shifted(each, 15) for each in curves], curves, reference=100))
+    for metric, entry in cell.comparisons.items():
         x, y = ([base + 10 * e for e in SPREAD] for base in BASES[metric])
         stream = generator(0, "bootstrap", metric, "base", "task", "fine-tune")
         expected = bootstrap.iqm_difference(x, y, stream, 50, 0.95)
@@ -182,11 +179,8 @@ BASES = {"asymptotic_gain": (115, 100), "auc_gain": (75, 60)}
 
 
 def test_a_saving_of_one_step_is_clear_where_steps_are_epochs():
-    arms = {
-        KEYS[0]: arm(KEYS[0], [SLOW] * 40, steps=range(6)),
-        KEYS[1]: arm(KEYS[1], [FAST] * 40, steps=range(6)),
-    }
-    value = tuned(analyse(sweep(arms, seeds=40))).metrics["break_even_targets"].value
+    arms = {key: arm(key, [curve] * 40, steps=range(6)) for key, curve in ((SCRATCH, SLOW), (FINE, FAST))}
+    value = transfer_cell(sweep(arms, seeds=40)).metrics["break_even_targets"].value
     assert 800 < value.low < value.mean == 1000 < value.high < 1400
 
 
@@ -196,9 +190,8 @@ def test_the_draws_of_a_sampled_test_are_named_by_its_place():
     from rl_transfer.seeding import generator
 
     x, y = ([base + 10 * (e % 5) for e in range(9)] for base in (10, 0))
-    arms = {KEYS[0]: arm(KEYS[0], [[v] * 6 for v in y]), KEYS[1]: arm(KEYS[1], [[v] * 6 for v in x])}
-    matrix = analyse(sweep(arms, seeds=9, reference=1))
-    for metric, entry in tuned(matrix).comparisons.items():
+    cell = transfer_cell(two_arms([[v] * 6 for v in x], [[v] * 6 for v in y], reference=1))
+    for metric, entry in cell.comparisons.items():
         stream = generator(0, "permutation-scratch", metric, "base", "task", "fine-tune")
         assert entry.p == permutation_p(x, y, stream)
 
@@ -206,10 +199,10 @@ def test_the_draws_of_a_sampled_test_are_named_by_its_place():
 def test_a_control_is_asked_for_the_seeds_of_a_family_of_one():
     noisy = [shifted(SLOW, 10 * e) for e in SPREAD]
     better = [shifted(means, 25) for means in noisy]
-    alone = tuned(analyse(two_arms(better, noisy))).comparisons["auc_gain"].fresh_seeds
-    keys: tuple[CellKey, ...] = (*KEYS, ("base", "task", "other"), (None, "task", "control"))
-    arms = {key: arm(key, noisy if key is KEYS[0] else better) for key in keys}
-    cells = analyse(sweep(arms, strategies={"control": {"control": True}})).cells
+    alone = transfer_cell(two_arms(better, noisy)).comparisons["auc_gain"].fresh_seeds
+    keys = (FINE, ("base", "task", "other"), (None, "task", "control"))
+    arms = {SCRATCH: noisy, **dict.fromkeys(keys, better)}
+    cells = analyse(sweep_of(arms, strategies={"control": {"control": True}})).cells
     asked = {cell.strategy: cell.comparisons["auc_gain"].fresh_seeds for cell in cells if cell.comparisons}
     assert asked["control"] == alone
     assert alone is not None
@@ -219,34 +212,26 @@ def test_a_control_is_asked_for_the_seeds_of_a_family_of_one():
 
 def test_seeds_are_asked_for_only_where_they_would_settle_something():
     gain, noisy = [shifted(FAST, e) for e in SPREAD], [shifted(SLOW, 10 * e) for e in SPREAD]
-    settled = tuned(analyse(two_arms(gain, [shifted(SLOW, e) for e in SPREAD]))).comparisons["auc_gain"]
+    settled = transfer_cell(two_arms(gain, [shifted(SLOW, e) for e in SPREAD])).comparisons["auc_gain"]
     assert (settled.verdict, settled.fresh_seeds) == ("positive", None)
-    crashed = tuned(analyse(two_arms([*noisy[:3], None], noisy))).comparisons["auc_gain"]
+    crashed = transfer_cell(two_arms([*noisy[:3], None], noisy)).comparisons["auc_gain"]
     assert (crashed.verdict, crashed.fresh_seeds) == ("inconclusive", None)
 
 
 def test_seeds_that_no_config_names_are_those_of_the_target_runs():
-    planned = two_arms([FAST] * 4, [SLOW] * 4)
-    numbers = {0: 129, 1: 3, 2: 64, 3: 40}  # a set gives them as 64, 129, 3, 40
-    targets = [
-        replace(each, seed=numbers[each.seed]) for each in planned.runs if each.role == "target"
-    ]  # fmt: skip
-    others = [
-        run("source", 7, SLOW, source="base"),
-        *(each for each in planned.runs if each.role != "target"),
-    ]
-    config = {name: value for name, value in planned.config.items() if name != "seeds"}
-    found = Sweep({**planned.manifest, "config": config}, (*targets, *others))
+    numbers = (129, 3, 64, 40)  # a set gives them as 64, 129, 3, 40
+    runs = changed(PLAIN, lambda run: replace(run, seed=numbers[run.seed]) if run.strategy else run).runs
+    config = {name: value for name, value in PLAIN.config.items() if name != "seeds"}
+    other = run("source", 7, SLOW, source="base")
+    found = Sweep({**PLAIN.manifest, "config": config}, (*runs, other))
     assert found.seeds == (3, 40, 64, 129)
     assert [each.seed for each in found.select("target", strategy="scratch")] == [3, 40, 64, 129]
 
 
 def test_sources_and_targets_stand_in_the_configs_order():
-    arms: dict[CellKey, tuple[Run, ...]] = {}
-    for target in ("first", "second"):
-        for key in ((None, target, "scratch"), ("north", target, "tuned"), ("south", target, "tuned")):
-            arms[key] = arm(key, [SLOW] * 4)
-    planned = sweep(arms)
+    names = ((None, "scratch"), ("north", "tuned"), ("south", "tuned"))
+    curves = {(s, target, name): [SLOW] * 4 for target in ("first", "second") for s, name in names}
+    planned = sweep_of(curves)
     for group in ("sources", "targets"):
         planned.config[group] = dict(reversed(planned.config[group].items()))
     planned.config["summary"] = "What this is about."
@@ -254,7 +239,7 @@ def test_sources_and_targets_stand_in_the_configs_order():
     assert [*matrix.targets] == ["second", "first"]
     assert [*matrix.sources] == ["south", "north"]
     assert matrix.summary == "What this is about."
-    assert analyse(sweep(arms)).summary == ""
+    assert analyse(sweep_of(curves)).summary == ""
 
 
 def test_a_plateau_is_that_of_the_targets_own_scratch_arms_all_of_them():
@@ -265,27 +250,22 @@ def test_a_plateau_is_that_of_the_targets_own_scratch_arms_all_of_them():
         for source, means in (("a", flat), ("b", second)):
             for strategy, own in (("scratch", means), ("fine-tune", rising)):
                 key: CellKey = (source, target, strategy)
-                arms[key] = tuple(
-                    replace(each, record={**(each.record or {}), "source_run": None})
-                    for each in arm(key, own)
-                )
+                arms[key] = recorded(arm(key, own), source_run=[None] * 4)
     targets = analyse(sweep(arms)).targets
     assert {name: info.plateaued for name, info in targets.items()} == {"flat": True, "mixed": False}
 
 
 def test_arms_and_targets_have_the_longest_budget_of_their_runs():
-    long = tuple(2 * step for step in STEPS)
-    uneven = [
-        replace(each, curve=hand_made.curve(FAST, long)) if each.seed == 1 else each
-        for each in arm(KEYS[1], [FAST] * 4)
-    ]  # fmt: skip
-    matrix = analyse(sweep({KEYS[0]: arm(KEYS[0], [SLOW] * 4), KEYS[1]: tuple(uneven)}))
-    cell = tuned(matrix)
+    long = hand_made.curve(FAST, [2 * step for step in STEPS])
+    uneven = changed(
+        PLAIN, lambda run: replace(run, curve=long) if (run.source, run.seed) == ("base", 1) else run
+    )
+    matrix = analyse(uneven)
+    cell = transfer_cell(matrix)
     assert cell.budget == 1000
     assert matrix.targets["task"].budget == 1000
     assert cell.comparisons["auc_gain"].outcome == "incomparable"
     # The band is over the steps that all runs have: 0, 200 and 400.
-    assert cell.band is not None
     assert cell.band.steps.tolist() == [0, 200, 400]
     assert cell.band.mean.tolist() == [20, (3 * 100 + 60) / 4, 100]
 
@@ -300,19 +280,17 @@ def test_a_band_is_over_the_shared_steps_in_their_order():
 
 
 def test_what_no_source_run_says_is_read_from_the_runs_that_it_fed():
-    plain = two_arms([FAST] * 4, [SLOW] * 4)
-    fed = analyse(plain).sources["base"]
+    fed = analyse(PLAIN).sources["base"]
     assert (fed.steps, fed.scores, fed.below) == (1000, dict.fromkeys(range(4), 90.0), ())
     # A source run's own last evaluation counts before what its targets recorded; seeds are in order.
     own = run("source", 2, (0, 0, 0, 0, 0, 70), source="base")
-    both = analyse(Sweep(plain.manifest, (*plain.runs, own))).sources["base"]
+    both = analyse(Sweep(PLAIN.manifest, (*PLAIN.runs, own))).sources["base"]
     assert [*both.scores.items()] == [(0, 90), (1, 90), (2, 70), (3, 90)]
     assert both.steps == 500
 
 
 def test_a_source_is_unmeasured_as_soon_as_one_of_its_policies_is():
-    known = arm(KEYS[1], [FAST] * 4, source_score=None, source_steps=None)
-    planned = sweep({KEYS[0]: arm(KEYS[0], [SLOW] * 4), KEYS[1]: known})
+    planned = two_arms([FAST] * 4, [SLOW] * 4, {"source_score": None, "source_steps": None})
     rows = (
         Run("base-0", "source", "base", None, None, 0, record={"measured": False}),
         Run("base-1", "source", "base", None, None, 1, problem="unfinished"),
@@ -323,11 +301,11 @@ def test_a_source_is_unmeasured_as_soon_as_one_of_its_policies_is():
 
 def test_ratios_are_undefined_near_a_denominator_of_nothing():
     """Within 0.05 of a from-scratch area of 0, or of one that leaves nothing open."""
-    low = hand_made.spread((0, 0, 0, 4, 4, 100), by=0.5)  # area (0 + 0 + 2 + 4 + 52) / 5 = 11.6 of 100
-    flat = hand_made.spread((0, 0, 0, 4, 4, 4), by=0.5)  # area 2 of the reference 100
+    low = spread((0, 0, 0, 4, 4, 100), by=0.5)  # area (0 + 0 + 2 + 4 + 52) / 5 = 11.6 of 100
+    flat = spread((0, 0, 0, 4, 4, 4), by=0.5)  # area 2 of the reference 100
     for scratch, ratio in ((low, (84 - 11.6) / 11.6), (flat, math.nan)):
-        metrics = tuned(analyse(two_arms(hand_made.spread(FAST), scratch, reference=100))).metrics
+        metrics = transfer_cell(two_arms(spread(FAST), scratch, reference=100)).metrics
         assert metrics["transfer_ratio"].value.mean == pytest.approx(ratio, nan_ok=True)
-    full = hand_made.spread((100, 100, 100, 100, 100, 90), by=0.5)
-    open_ended = tuned(analyse(two_arms(hand_made.spread(FAST), full, reference=100))).metrics
+    full = spread((100, 100, 100, 100, 100, 90), by=0.5)
+    open_ended = transfer_cell(two_arms(spread(FAST), full, reference=100)).metrics
     assert math.isnan(open_ended["forward_transfer"].value.mean)

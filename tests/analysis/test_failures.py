@@ -2,34 +2,48 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from rl_transfer.analysis import analyse, headlines, read_sweep, summary, text_table
 from rl_transfer.analysis.arms import build_arm
 from rl_transfer.analysis.flags import describe_missing
-from rl_transfer.analysis.inputs import Run, Sweep
+from rl_transfer.analysis.inputs import Sweep
+from rl_transfer.analysis.model import Matrix
 from rl_transfer.report.heatmap import heatmap
 from rl_transfer.report.verdict_view import verdict_table
 from rl_transfer.spec import Analysis
 
-from .hand_made import FAST, SLOW, arm, shifted, sweep, two_arms
+from .hand_made import (
+    FAST,
+    FINE,
+    SCRATCH,
+    SLOW,
+    arm,
+    changed,
+    lost,
+    on_targets,
+    recorded,
+    shifted,
+    sweep,
+    transfer_cell,
+    two_arms,
+)
 from .synthetic import QUICKSTART, SyntheticSweep
 
 
-def pending(given: Sweep, *ids: str) -> Sweep:
-    """The sweep with these runs not yet begun."""
-    runs = [
-        dataclasses.replace(run, record=None, curve=None, problem="unfinished") if run.id in ids else run
-        for run in given.runs
-    ]
-    return Sweep(given.manifest, tuple(runs))
+def pending(given: Sweep, identifier: str) -> Sweep:
+    """The sweep with this run not yet begun."""
+    return lost(given, "unfinished", id=identifier)
 
 
-Arms = dict[tuple[str | None, str, str], Sequence[Run]]
 SPREAD = (-3, -1, 1, 3, 0)
 SCATTER = ((-3, -1), (-1, 1), (1, -1), (3, 1))
 GOOD, POOR = ([shifted(means, by) for by in SPREAD] for means in (FAST, SLOW))
+BOTH = two_arms(GOOD, POOR)
+CRASHED = pending(two_arms([*GOOD[:4], None], POOR), "target/None/task/scratch/2")
+"""One transfer run has failed, and one from scratch is still to come."""
 
 
 @pytest.mark.parametrize(
@@ -43,13 +57,10 @@ GOOD, POOR = ([shifted(means, by) for by in SPREAD] for means in (FAST, SLOW))
             "has failed on task (1 of 5 fine-tune runs failed, 1 unfinished)",
         ),
         (
-            pending(two_arms(GOOD, POOR), "target/None/task/scratch/2"),
+            pending(BOTH, "target/None/task/scratch/2"),
             "is unfinished on task (1 of 5 scratch runs unfinished)",
         ),
-        (
-            pending(two_arms(GOOD, POOR), "random/task"),
-            "is unfinished on task (the random run is unfinished)",
-        ),
+        (pending(BOTH, "random/task"), "is unfinished on task (the random run is unfinished)"),
     ],
 )
 def test_crashed_and_unfinished_runs_are_told_apart_from_doubt(given: Sweep, says: str) -> None:
@@ -83,19 +94,17 @@ def test_runs_skipped_because_their_source_failed_have_failed_too(tmp_path) -> N
 
 
 def test_arms_that_cannot_be_compared_are_no_matter_of_more_seeds() -> None:
-    keys = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
-    late = [0, 100, 200, 300, 400, 600]
-    arms: Arms = {keys[0]: arm(keys[0], POOR), keys[1]: arm(keys[1], GOOD, steps=late)}
-    (text,) = headlines(analyse(sweep(arms, seeds=5)))
+    (text,) = headlines(analyse(two_arms(GOOD, POOR, {"steps": [0, 100, 200, 300, 400, 600]})))
     assert "cannot be judged on task (the two arms were not evaluated at the same steps)" in text
 
 
-def eight_targets(gap: float, seeds: int = 4):
-    arms: Arms = {}
-    for index in range(8):
-        for key, by in (((None, f"t{index}", "scratch"), 0.0), (("base", f"t{index}", "fine-tune"), gap)):
-            arms[key] = arm(key, [shifted(SLOW, by + e) for e in SPREAD[:seeds]])
-    return analyse(sweep(arms, seeds=seeds))
+def gaining(gaps: Sequence[float], by: float = 1.0, **options: Any) -> Matrix:
+    """A target per gap, of which fine-tuning is so much better; four runs an arm."""
+    curves = {}
+    for index, gap in enumerate(gaps):
+        transfer, scratch = ([shifted(SLOW, above + by * e) for e in SPREAD[:4]] for above in (gap, 0.0))
+        curves[f"t{index}"] = (transfer, scratch)
+    return analyse(on_targets(curves, **options))
 
 
 def too_few(matrix) -> list[str]:
@@ -103,7 +112,7 @@ def too_few(matrix) -> list[str]:
 
 
 def test_too_few_seeds_are_no_warning_under_verdicts_that_were_reached() -> None:
-    reached = eight_targets(gap=80)
+    reached = gaining([80] * 8)
     # p = 2/70 in all eight cells: together they pass the correction that a lone one could not.
     assert {str(e.verdict) for c in reached.cells for e in c.comparisons.values()} == {"positive"}
     assert too_few(reached) == []
@@ -111,7 +120,7 @@ def test_too_few_seeds_are_no_warning_under_verdicts_that_were_reached() -> None
 
 
 def test_too_few_seeds_are_told_where_no_effect_was_settled() -> None:
-    (text,) = too_few(eight_targets(gap=6))
+    (text,) = too_few(gaining([6] * 8))
     assert text == (
         "no gain or loss could be settled, and 4 seeds per arm are too few for a lone one among 8 cells "
         "(the smallest p of the exact test is 0.0286): take at least 6"
@@ -119,14 +128,12 @@ def test_too_few_seeds_are_told_where_no_effect_was_settled() -> None:
 
 
 def test_a_metric_without_verdicts_is_named_beside_one_with() -> None:
-    arms: Arms = {}
-    for index in range(8):
-        for strategy, source, early in (("scratch", None, 0.0), ("fine-tune", "base", 400.0)):
-            key = (source, f"t{index}", strategy)
-            # The last three evaluations of both arms scatter alike; only the areas before them differ.
-            curves = [(0.0, early + e, early + e, *(100.0 + 30 * sign,) * 3) for e, sign in SCATTER]
-            arms[key] = arm(key, curves)
-    matrix = analyse(sweep(arms, seeds=4))
+    # The last three evaluations of both arms scatter alike; only the areas before them differ.
+    transfer, scratch = (
+        [(0.0, early + e, early + e, *(100.0 + 30 * sign,) * 3) for e, sign in SCATTER]
+        for early in (400.0, 0.0)
+    )
+    matrix = analyse(on_targets({f"t{index}": (transfer, scratch) for index in range(8)}))
     for metric, verdict in (("asymptotic_gain", "inconclusive"), ("auc_gain", "positive")):
         cells = summary(matrix)
         assert {cell["verdict"][metric] for cell in cells if cell["kind"] == "transfer"} == {verdict}
@@ -135,46 +142,38 @@ def test_a_metric_without_verdicts_is_named_beside_one_with() -> None:
 
 
 def test_a_cell_that_crashed_beside_an_unfinished_baseline_has_failed() -> None:
-    given = pending(two_arms([*GOOD[:4], None], POOR), "target/None/task/scratch/2")
-    (cell,) = analyse(given).select(kind="transfer")
-    entry = cell.comparisons["auc_gain"]
+    entry = transfer_cell(CRASHED).comparisons["auc_gain"]
     assert (entry.outcome, entry.symbol) == ("failed", "✗")
-    assert entry.obstacle is not None
     assert entry.obstacle.short == "1 of 5 fine-tune runs failed; 1 of 5 scratch runs unfinished"
 
 
 def test_without_a_baseline_a_cell_is_incomparable_and_says_so() -> None:
-    planned = two_arms(GOOD, POOR)
-    alone = Sweep(planned.manifest, tuple(run for run in planned.runs if run.strategy != "scratch"))
-    (cell,) = analyse(alone).select(kind="transfer")
-    entry = cell.comparisons["auc_gain"]
+    alone = changed(BOTH, lambda run: None if run.strategy == "scratch" else run)
+    entry = transfer_cell(alone).comparisons["auc_gain"]
     reason = "the sweep has no scratch runs on this target"
     assert (entry.outcome, entry.symbol, entry.reason) == ("incomparable", "≠", reason)
-    assert entry.obstacle is not None
     assert entry.obstacle.short == reason
 
 
 def test_an_unfinished_cell_has_a_symbol_of_its_own() -> None:
-    given = pending(two_arms(GOOD, POOR), "target/None/task/scratch/2")
-    assert "… unfinished" in text_table(analyse(given))
+    assert "… unfinished" in text_table(analyse(pending(BOTH, "target/None/task/scratch/2")))
 
 
 def test_at_most_three_missing_runs_are_named() -> None:
-    (cell,) = analyse(two_arms([None] * 5, POOR)).select(kind="transfer")
+    cell = transfer_cell(two_arms([None] * 5, POOR))
     assert cell.flags[0].message == (
         "5 of 5 fine-tune runs missing (seed 0 failed: boom; seed 1 failed: boom; seed 2 failed: boom and "
         "2 more); the cell stays inconclusive"
     )
-    scale = analyse(two_arms(GOOD, POOR)).targets["task"].scale
+    scale = analyse(BOTH).targets["task"].scale
     complete = build_arm(arm((None, "task", "scratch"), POOR), range(5), scale, Analysis(), 80.0)
     assert describe_missing(complete) == ""
 
 
 def test_missing_runs_are_told_above_the_matrix() -> None:
-    given = pending(two_arms([*GOOD[:4], None], POOR), "target/None/task/scratch/2")
     text = "9 of 11 runs are finished, 1 failed: cells with missing runs are inconclusive"
-    assert text in analyse(given).warnings
-    assert not any("are finished" in each for each in analyse(two_arms(GOOD, POOR)).warnings)
+    assert text in analyse(CRASHED).warnings
+    assert not any("are finished" in each for each in analyse(BOTH).warnings)
 
 
 def test_a_family_that_no_number_of_seeds_can_serve_is_told() -> None:
@@ -188,27 +187,18 @@ def test_a_family_that_no_number_of_seeds_can_serve_is_told() -> None:
 def test_seeds_that_are_just_enough_are_not_too_few() -> None:
     noisy = [shifted(SLOW, 10 * e) for e in SPREAD[:4]]
     matrix = analyse(two_arms([shifted(means, 15) for means in noisy], noisy))
-    (cell,) = matrix.select(kind="transfer")
-    assert cell.comparisons["auc_gain"].verdict == "inconclusive"
+    assert transfer_cell(matrix).comparisons["auc_gain"].verdict == "inconclusive"
     assert matrix.smallest_seeds == 4
     assert too_few(matrix) == []
 
 
 @pytest.mark.parametrize(
-    ("gaps", "verdicts"),
-    [
-        ([80.0] * 7 + [1.6], {"positive", "inconclusive"}),
-        ([80.0] * 8, {"positive"}),
-    ],
+    ("gaps", "verdicts"), [([80.0] * 7 + [1.6], {"positive", "inconclusive"}), ([80.0] * 8, {"positive"})]
 )
 def test_too_few_seeds_are_told_only_if_all_effects_are_undecided(
     gaps: list[float], verdicts: set[str]
 ) -> None:
-    arms: Arms = {}
-    for index, gap in enumerate(gaps):
-        for key, by in (((None, f"t{index}", "scratch"), 0.0), (("base", f"t{index}", "fine-tune"), gap)):
-            arms[key] = arm(key, [shifted(SLOW, by + 0.5 * e) for e in SPREAD[:4]])
-    matrix = analyse(sweep(arms, seeds=4, delta=0.0135))
+    matrix = gaining(gaps, by=0.5, delta=0.0135)
     assert {str(e.verdict) for cell in matrix.cells for e in cell.comparisons.values()} == verdicts
     assert matrix.smallest_seeds == 6
     assert too_few(matrix) == []
@@ -216,53 +206,35 @@ def test_too_few_seeds_are_told_only_if_all_effects_are_undecided(
 
 def test_libraries_and_their_versions_are_in_order() -> None:
     numbers = [f"2.{minor}" for minor in (5, 1, 4, 2, 3)]
-    transfer = [
-        dataclasses.replace(
-            run, record={**(run.record or {}), "versions": {"torch": version, "numpy": version}}
-        )
-        for run, version in zip(arm(("base", "task", "fine-tune"), GOOD), numbers, strict=True)
-    ]
-    scratch = arm((None, "task", "scratch"), POOR, versions={"torch": "2.1", "numpy": "2.1"})
-    given = sweep(
-        {(None, "task", "scratch"): scratch, ("base", "task", "fine-tune"): transfer}, seeds=5
-    )  # fmt: skip
-    matrix = analyse(given)
+    transfer = recorded(arm(FINE, GOOD), versions=[{"torch": each, "numpy": each} for each in numbers])
+    scratch = arm(SCRATCH, POOR, versions={"torch": "2.1", "numpy": "2.1"})
+    matrix = analyse(sweep({SCRATCH: scratch, FINE: transfer}, seeds=5))
     ordered = tuple(sorted(numbers))
     assert [*matrix.versions.items()] == [("numpy", ordered), ("torch", ordered)]
-    (cell,) = matrix.select(kind="transfer")
-    said = [flag.message for flag in cell.flags if flag.code == "versions"]
+    said = [flag.message for flag in transfer_cell(matrix).flags if flag.code == "versions"]
     counts = "2.1, 1 with 2.2, 1 with 2.3, 1 with 2.4, 1 with 2.5"  # all of scratch and one of fine-tune: 2.1
     assert said == [f"6 runs were computed with {name} {counts}" for name in ("numpy", "torch")]
 
 
 @pytest.mark.parametrize("declared", [None, 5.0])
 def test_raw_returns_ask_for_a_delta_where_none_is_declared(declared: float | None) -> None:
-    flat = [(0.0,) * 6] * 4
-    (cell,) = analyse(two_arms([FAST] * 4, flat, raw_delta=declared)).select(kind="transfer")
+    cell = transfer_cell(two_arms([FAST] * 4, [(0.0,) * 6] * 4, raw_delta=declared))
     (flag,) = (flag for flag in cell.flags if flag.code == "raw-returns")
     asks = "; declare raw_delta to judge relevance and equivalence"
     assert flag.message.endswith(asks) == (declared is None)
 
 
 def test_at_most_three_damaged_and_three_reset_runs_are_named() -> None:
-    planned = two_arms(GOOD, POOR)
     resumed = {"resumed": [{"step": 1, "environments": "restored"}, {"step": 2, "environments": "reset"}]}
-    runs = [
-        dataclasses.replace(run, record=None, curve=None, problem="damaged: torn")
-        if run.strategy == "scratch"
-        else dataclasses.replace(run, record={**(run.record or {}), **resumed})
-        if run.strategy == "fine-tune"
-        else dataclasses.replace(run, record={"resumed": ["no object", {"environments": "restored"}]})
-        for run in planned.runs
-    ]
-    warnings = analyse(Sweep(planned.manifest, tuple(runs))).warnings
+    given = lost(two_arms(GOOD, POOR, resumed), "damaged: torn", strategy="scratch")
+    harmless = {"resumed": ["no object", {"environments": "restored"}]}
+    given = changed(given, lambda run: run if run.strategy else dataclasses.replace(run, record=harmless))
+    warnings = analyse(given).warnings
     scratch, tuned = "target/None/task/scratch", "target/base/task/fine-tune"
     damaged = "; ".join(f"{scratch}/{seed} torn" for seed in range(3))
     reset = ", ".join(f"{tuned}/{seed}" for seed in range(3))
-    assert (
-        f"damaged: {damaged} and 2 more; the next sweep moves 5 runs aside and computes them again"
-        in warnings
-    )
+    text = f"damaged: {damaged} and 2 more; the next sweep moves 5 runs aside and computes them again"
+    assert text in warnings
     assert (
         "5 runs were interrupted and resumed with environments that were reset, so other episodes than an "
         f"uninterrupted run's: {reset} and 2 more"
@@ -277,18 +249,12 @@ def test_a_target_has_the_budget_of_the_runs_that_there_are(given: Sweep) -> Non
 
 def fed_by(policies: int, seeds: int, cells: int) -> list[str]:
     """The warning where so many policies feed so many seeds in each of these cells."""
-    arms: Arms = {}
+    curves = [shifted(SLOW, 4.0 * (seed % 3)) for seed in range(seeds)]
+    fed = [f"s{seed % policies}" for seed in range(seeds)]
+    arms: dict[Any, Any] = {}
     for index in range(cells):
-        for key in ((None, f"t{index}", "scratch"), ("base", f"t{index}", "fine-tune")):
-            runs = arm(key, [shifted(SLOW, 4.0 * (seed % 3)) for seed in range(seeds)])
-            arms[key] = tuple(
-                dataclasses.replace(
-                    run, record={**(run.record or {}), "source_run": f"s{run.seed % policies}"}
-                )
-                if key[0]
-                else run
-                for run in runs
-            )
+        base, transfer = (None, f"t{index}", "scratch"), ("base", f"t{index}", "fine-tune")
+        arms |= {base: arm(base, curves), transfer: recorded(arm(transfer, curves), source_run=fed)}
     return too_few(analyse(sweep(arms, seeds=seeds)))
 
 
@@ -306,7 +272,6 @@ def test_too_few_source_policies_are_told_where_seeds_would_be_enough() -> None:
 
 
 def test_that_what_is_judged_was_declared_late_stands_above_the_matrix() -> None:
-    given = two_arms(GOOD, POOR)
-    assert not analyse(given).warnings
-    (text,) = analyse(Sweep({**given.manifest, "declared_after": 8}, given.runs)).warnings
+    assert not analyse(BOTH).warnings
+    (text,) = analyse(Sweep({**BOTH.manifest, "declared_after": 8}, BOTH.runs)).warnings
     assert text.startswith("8 runs on targets had ended when seeds, δ, level or final window were declared")

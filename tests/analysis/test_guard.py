@@ -17,7 +17,7 @@ from rl_transfer.analysis.tolerance import Tolerance
 from rl_transfer.errors import StoreError
 from rl_transfer.results import declared_tolerances, keep_tolerances
 
-from .hand_made import FAST, SLOW, arm, shifted, spread, sweep, two_arms
+from .hand_made import FAST, SCRATCH, SLOW, shifted, spread, sweep_of, transfer_cell, two_arms
 
 SCALE = ScoreScale("threshold", 22.0, 475.0, Tolerance(25.0), random_returns=(20.0, 24.0), best=500.0)
 CAPPED = {str(seed): 500.0 for seed in range(5)}
@@ -92,8 +92,7 @@ def test_places_have_names(value, place):
 def test_a_cell_at_the_ceiling_says_so():
     solved = [(500.0,) * 6] * 5
     matrix = analyse(two_arms(solved, solved, random={"task": [22.0]}, threshold=475.0))
-    (cell,) = matrix.select(kind="transfer")
-    entry = cell.comparisons["asymptotic_gain"]
+    entry = transfer_cell(matrix).comparisons["asymptotic_gain"]
     assert (entry.verdict, entry.outcome) == ("inconclusive", "at the ceiling")
     assert entry.reason.startswith("fine-tune and scratch at the ceiling: ")
     assert "? at the ceiling" in text_table(matrix)
@@ -104,8 +103,7 @@ def test_nobody_left_chance():
     # MountainCar: both arms and the random policy score −200 in every run
     stuck = [(-200.0,) * 6] * 5
     matrix = analyse(two_arms(stuck, stuck, random={"task": [-200.0]}, threshold=-110.0, raw_delta=5.0))
-    (cell,) = matrix.select(kind="transfer")
-    for entry in cell.comparisons.values():
+    for entry in transfer_cell(matrix).comparisons.values():
         assert (entry.verdict, entry.outcome, entry.symbol) == ("inconclusive", "no arm left chance", "∅")
         assert entry.reason == (
             "no arm left chance: fine-tune -200 and scratch -200 against -200 of the random policy"
@@ -122,7 +120,7 @@ def test_one_metric_at_chance_does_not_speak_for_the_other():
     late = spread((0, 0, -90, 10, 20, 30))  # area: (0 − 45 − 40 + 15 + 25) / 5 = −9, final 20
     early = spread((0, 0, -190, 40, 50, 60))  # area −15, final 50
     matrix = analyse(two_arms(early, late, threshold=200.0))
-    (cell,) = matrix.select(kind="transfer")
+    cell = transfer_cell(matrix)
     assert cell.comparisons["auc_gain"].outcome == "no arm left chance"
     assert cell.comparisons["asymptotic_gain"].obstacle is None
     assert "does not leave chance" not in headlines(matrix)[0]
@@ -131,7 +129,7 @@ def test_one_metric_at_chance_does_not_speak_for_the_other():
 def test_a_gain_over_a_baseline_worse_than_random_is_qualified():
     worse = spread((0, -20, -40, -60, -60, -60))
     matrix = analyse(two_arms(spread(FAST), worse, threshold=200.0))
-    (cell,) = matrix.select(kind="transfer")
+    cell = transfer_cell(matrix)
     (flag,) = (flag for flag in cell.flags if flag.code == "baseline-below-chance")
     assert flag.message.startswith("training from scratch ended at -60, clearly below the random policy (0)")
     assert cell.comparisons["auc_gain"].weak_baseline
@@ -150,9 +148,7 @@ def test_intervals_stay_within_what_is_possible():
     (cell,) = analyse(planned).select(kind="baseline")
     assert cell.metrics["final_performance"].value.high > 100
     planned.config["targets"]["task"]["return_range"] = [5]
-    with pytest.raises(
-        StoreError, match=r"targets\.task\.return_range must be two rising numbers, got \[5\]"
-    ):
+    with pytest.raises(StoreError, match=r"task\.return_range must be two rising numbers, got \[5\]"):
         analyse(planned)
 
 
@@ -160,30 +156,28 @@ def test_intervals_stay_within_what_is_possible():
 def test_a_range_that_runs_contradict_cuts_nothing(seen: float) -> None:
     """+430 on average, of which limits of ±100 would have said "[100, 438.7]"."""
     wrong = [(seen + run,) * 6 for run in range(-6, 6, 3)]
-    cells = analyse(two_arms(wrong, spread(SLOW), return_range=[0, 150])).select(kind="transfer")
-    raw = cells[0].comparisons["auc_gain"].raw
+    cell = transfer_cell(two_arms(wrong, spread(SLOW), return_range=[0, 150]))
+    raw = cell.comparisons["auc_gain"].raw
     assert raw.point - raw.low == pytest.approx(raw.high - raw.point)
-    (flag,) = (each for each in cells[0].flags if each.code == "wrong-return-range")
+    (flag,) = (each for each in cell.flags if each.code == "wrong-return-range")
     assert f"{wrong[-1][0] if seen > 0 else wrong[0][0]:,.4g} was seen, outside of [0, 150]" in flag.message
-    right = analyse(two_arms(wrong, spread(SLOW), return_range=[-50, 600])).select(kind="transfer")[0]
+    right = transfer_cell(two_arms(wrong, spread(SLOW), return_range=[-50, 600]))
     assert "wrong-return-range" not in [each.code for each in right.flags]
 
 
 def test_an_arm_without_spread_is_guarded_where_there_is_no_delta_too():
     """From scratch at chance, so no δ: five runs about 300 say nothing of the sixth."""
-    arms: Any = {
-        (None, "task", "scratch"): (-1, 0, 1, -2, 2),
+    levels: Any = {
+        SCRATCH: (-1, 0, 1, -2, 2),
         ("base", "task", "frozen"): (300, 300.4, 299.8, 300.2, 299.9),
         ("base", "task", "shuffled"): (250, 275, 262, 300, 283),
     }
-    told = {key: arm(key, [(level,) * 6 for level in levels]) for key, levels in arms.items()}
-    control = {"copy": ["trunk"], "freeze": ["trunk"], "control": True, "control_for": ["frozen"]}
-    strategies: Any = {"frozen": {"copy": ["trunk"], "freeze": ["trunk"]}, "shuffled": control}
-    matrix = analyse(sweep(told, seeds=5, strategies=strategies, delta=0.05))
-    (cell,) = matrix.select(kind="transfer")
-    entry = cell.comparisons["auc_gain"]
+    arms = {key: [(level,) * 6 for level in each] for key, each in levels.items()}
+    trunk = {"copy": ["trunk"], "freeze": ["trunk"]}
+    strategies = {"frozen": trunk, "shuffled": {**trunk, "control": True, "control_for": ["frozen"]}}
+    matrix = analyse(sweep_of(arms, strategies=strategies, delta=0.05))
+    entry = transfer_cell(matrix).comparisons["auc_gain"]
     assert (entry.raw_delta, entry.verdict) == (0, "positive")
-    assert entry.attribution is not None
     assert entry.attribution.finding == "unclear"
     assert matrix.targets["task"].scale.likeness == pytest.approx(0.05 * 300.4)
 
@@ -247,18 +241,14 @@ def test_a_sweep_that_goes_on_keeps_its_delta():
 
 
 def test_a_share_of_scratch_without_a_clear_span_is_no_delta():
-    flat = [(0.0,) * 6] * 4
-    (cell,) = analyse(two_arms(spread(FAST), flat)).select(kind="transfer")
-    assert cell.comparisons["auc_gain"].raw_delta == 0
-    assert cell.comparisons["auc_gain"].equivalence_p == 1
-    assert cell.comparisons["auc_gain"].verdict == "positive"
+    entry = transfer_cell(two_arms(spread(FAST), [(0.0,) * 6] * 4)).comparisons["auc_gain"]
+    assert (entry.raw_delta, entry.equivalence_p, entry.verdict) == (0, 1, "positive")
 
 
 def test_controls_and_sources_of_another_target_do_not_move_delta():
-    keys = [(None, "near", "scratch"), ("base", "near", "fine-tune"), (None, "far", "scratch")]
-    curves = (spread(SLOW), spread(FAST), spread((0, 0, 0, 0, 0, 1)))
-    arms: Any = {key: arm(key, each) for key, each in zip(keys, curves, strict=True)}
-    targets = analyse(sweep(arms, threshold=200.0, delta=0.05)).targets
+    arms: Any = {(None, "near", "scratch"): spread(SLOW), ("base", "near", "fine-tune"): spread(FAST)}
+    arms[None, "far", "scratch"] = spread((0, 0, 0, 0, 0, 1))
+    targets = analyse(sweep_of(arms, threshold=200.0, delta=0.05)).targets
     assert {info.scale.raw_delta for info in targets.values()} == {10.0}
 
 
@@ -266,11 +256,10 @@ def test_controls_and_sources_of_another_target_do_not_move_delta():
 def test_a_gain_has_one_interval_wherever_it_stands(top: float) -> None:
     """The table of metrics had Welch's alone beside a verdict that knew of one run more."""
     capped = [(0, 50, top, top, top, top)] * 5
-    (cell,) = analyse(two_arms(capped, spread(SLOW, 5, 8.0))).select(kind="transfer")
+    cell = transfer_cell(two_arms(capped, spread(SLOW, 5, 8.0)))
     for name, entry in cell.comparisons.items():
         metric = cell.metrics[name]
         assert metric.value.interval == entry.raw
-        assert metric.score is not None
         assert metric.score.interval == entry.gain
         welch = welch_interval([*metric.value.per_seed.values()], [-16, -8, 0, 8, 16], 0.95)
         assert metric.value.low < welch.low

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rl_transfer.analysis import Matrix, Run, Sweep, analyse, csv_text, summary, text_table
+from rl_transfer.analysis import Matrix, Sweep, analyse, csv_text, summary, text_table
 from rl_transfer.analysis.guard import ONE_MORE
 from rl_transfer.analysis.look_design import LookDesign
 from rl_transfer.analysis.looks import _Looks
-from rl_transfer.analysis.model import CellKey
 from rl_transfer.analysis.sequential import block_permutation_p, weights
 from rl_transfer.results.looks import read_looks
 
-from .hand_made import CONTROL, SLOW, arm, shifted, sweep
+from .hand_made import CONTROL, FINE, SLOW, changed, lost, shifted, sweep_of
+from .hand_made import SCRATCH as SCRATCH_KEY
 
 PLAN = [[*range(5)], [*range(5, 10)], [*range(10, 15)]]
-SCRATCH_KEY = (None, "task", "scratch")
 WEIGHTS = weights([5, 10, 15])
 NOISE = np.random.default_rng(4).normal(0, 1, 40).round(2)
 CLEAR, NONE, LATE = (
@@ -44,13 +43,10 @@ def planned(
 ) -> Sweep:
     """One target; arm ``clear``, ``none`` or ``late`` with so many seeds."""
     curves = {"clear": CLEAR, "none": NONE, "late": LATE, "control": NONE}
-    arms: dict[CellKey, Sequence[Run]] = {
-        SCRATCH_KEY: arm(SCRATCH_KEY, SCRATCH[: scratch or max(came.values())]),
-    }
+    arms = {SCRATCH_KEY: SCRATCH[: scratch or max(came.values())]}
     for name, seeds in came.items():
-        source = None if name == "control" else "base"
-        arms[source, "task", name] = arm((source, "task", name), curves[name][:seeds])
-    found = sweep(arms, seeds=max(came.values()), **{"raw_delta": 0.5, **options})
+        arms[None if name == "control" else "base", "task", name] = curves[name][:seeds]
+    found = sweep_of(arms, **{"raw_delta": 0.5, **options})
     config = {**found.config, "seeds": {"plan": [5, 10, 15], "first": 0}}
     return Sweep({**found.manifest, "config": config, "looks": looks}, found.runs)
 
@@ -98,15 +94,9 @@ def test_repeated_p_falls_from_look_to_look_and_a_gain_may_come_late() -> None:
 
 @pytest.mark.parametrize("problem", ["unfinished", "failed: boom"])
 def test_a_look_is_taken_only_when_all_its_runs_have_ended(problem: str) -> None:
-    found = planned({"clear": 10, "none": 10})
-    runs = [
-        replace(run, record=None, curve=None, problem=problem)
-        if (run.strategy, run.seed) == ("none", 7)
-        else run
-        for run in found.runs
-        if run.strategy != "clear" or run.seed < 5
-    ]
-    matrix = analyse(Sweep(found.manifest, tuple(runs)))
+    found = lost(planned({"clear": 10, "none": 10}), problem, strategy="none", seed=7)
+    found = changed(found, lambda run: run if run.strategy != "clear" or run.seed < 5 else None)
+    matrix = analyse(found)
     assert matrix.plan is not None
     none = comparisons(matrix, "none")[0]
     if problem == "unfinished":
@@ -114,43 +104,24 @@ def test_a_look_is_taken_only_when_all_its_runs_have_ended(problem: str) -> None
         assert matrix.plan.going_on == 1
     else:
         assert (matrix.plan.taken, none.outcome) == (2, "failed")
-        assert going_on(Sweep(found.manifest, tuple(runs))) == set(), "it cannot be judged, so it waits"
+        assert going_on(found) == set(), "it cannot be judged, so it waits"
     assert comparisons(matrix, "clear")[0].look.seeds == 5
 
 
 def test_nothing_is_judged_before_the_first_look() -> None:
-    found = planned({"clear": 5, "none": 5})
-    runs = tuple(
-        replace(run, record=None, curve=None, problem="unfinished")
-        if (run.strategy, run.seed) == ("none", 4)
-        else run
-        for run in found.runs
-    )
-    matrix = analyse(Sweep(found.manifest, runs))
-    assert {entry.outcome for name in ("clear", "none") for entry in comparisons(matrix, name)} == {
-        "unfinished"
-    }
+    matrix = analyse(lost(planned({"clear": 5, "none": 5}), "unfinished", strategy="none", seed=4))
+    outcomes = {entry.outcome for name in ("clear", "none") for entry in comparisons(matrix, name)}
+    assert outcomes == {"unfinished"}
     assert "until then nothing is judged" in text_table(matrix)
 
 
 def test_from_scratch_runs_that_failed_stop_every_cell_of_their_target() -> None:
-    found = planned({"clear": 5, "none": 5})
-    runs = tuple(
-        replace(run, record=None, curve=None, problem="failed: boom")
-        if (run.strategy, run.seed) == ("scratch", 1)
-        else run
-        for run in found.runs
-    )
-    assert going_on(Sweep(found.manifest, runs)) == set()
+    assert going_on(lost(planned({"clear": 5, "none": 5}), strategy="scratch", seed=1)) == set()
 
 
 def test_controls_go_on_with_what_they_control() -> None:
     options = {"strategies": {"control": {**CONTROL, "control_for": ["none"]}, "none": {"freeze": ["trunk"]}}}
-    assert going_on(planned({"clear": 5, "none": 5, "control": 5}, options)) == {
-        "none",
-        "scratch",
-        "control",
-    }
+    assert going_on(planned({"clear": 5, "none": 5, "control": 5}, options)) == {"none", "scratch", "control"}
     serving = {"strategies": {"control": {**CONTROL, "control_for": ["clear"]}}}
     assert going_on(planned({"clear": 5, "none": 5, "control": 5}, serving)) == {"none", "scratch"}
 
@@ -188,11 +159,8 @@ def test_tables_say_at_which_look_and_what_was_spent() -> None:
     assert cells["none"]["comparisons"]["auc_gain"]["look"]["spent"] == pytest.approx(1)
     head, *rows = (line.split(",") for line in csv_text(matrix).splitlines())
     place = head.index("auc_gain_verdict_seeds")
-    assert {row[head.index("strategy")]: row[place] for row in rows} == {
-        "scratch": "",
-        "clear": "5",
-        "none": "15",
-    }
+    seeds = {row[head.index("strategy")]: row[place] for row in rows}
+    assert seeds == {"scratch": "", "clear": "5", "none": "15"}
 
 
 def test_a_family_of_one_and_metrics_that_part() -> None:
@@ -203,9 +171,9 @@ def test_a_family_of_one_and_metrics_that_part() -> None:
     ]
     flat = [(0.0, 0.0, 50.0, 100.0, 100 + noise, 100 + noise) for noise in NOISE[::-1]]
     for seeds in (5, 15):
-        arms = {(None, "task", "scratch"): flat[:seeds], ("base", "task", "one"): start[:seeds]}
-        found = sweep({key: arm(key, curves) for key, curves in arms.items()}, seeds=seeds, raw_delta=0.5)
-        final, area = comparisons(analyse(Sweep({**found.manifest, "looks": PLAN}, found.runs)), "one")
+        found = sweep_of({SCRATCH_KEY: flat[:seeds], FINE: start[:seeds]}, raw_delta=0.5)
+        judged = analyse(Sweep({**found.manifest, "looks": PLAN}, found.runs))
+        final, area = comparisons(judged, "fine-tune")
         assert (str(final.verdict), final.look.seeds, area.look.seeds) == ("positive", 5, seeds)
 
 
@@ -221,19 +189,15 @@ def test_a_run_more_counts_with_the_last_stage() -> None:
 
 
 def test_equivalence_is_tested_at_the_level_of_the_look_and_repeated() -> None:
-    options = {"raw_delta": 6.0}
-    plain = [
-        [
-            entry.equivalence_p
-            for entry in comparisons(analyse(planned({"none": n}, options, looks=one)), "none")
-        ]
-        for n, one in ((5, [[*range(5)]]), (10, [[*range(10)]]))
-    ]
-    first, second = (comparisons(analyse(planned({"none": n}, options)), "none") for n in (5, 10))
+    def judged(seeds: int, looks: Any = PLAN) -> list[Any]:
+        return comparisons(analyse(planned({"none": seeds}, {"raw_delta": 6.0}, looks=looks)), "none")
+
+    first, second = judged(5), judged(10)
+    plain = [judged(seeds, [[*range(seeds)]]) for seeds in (5, 10)]
     for metric in (0, 1):
-        at_first = min(1.0, plain[0][metric] / WEIGHTS[0])
+        at_first = min(1.0, plain[0][metric].equivalence_p / WEIGHTS[0])
         assert first[metric].equivalence_p == pytest.approx(at_first)
-        repeated = min(at_first, plain[1][metric] / WEIGHTS[1])
+        repeated = min(at_first, plain[1][metric].equivalence_p / WEIGHTS[1])
         assert second[metric].equivalence_p == pytest.approx(repeated)
         assert second[metric].adjusted_equivalence_p == pytest.approx(repeated), "a family of one"
         assert 0 < repeated < 1
@@ -250,12 +214,7 @@ def test_a_cell_at_chance_goes_on_and_one_without_runs_does_not_stop_the_others(
     found = planned({"clear": 5, "none": 5}, {"random": {"task": [500.0]}})
     assert {each.outcome for each in comparisons(analyse(found), "clear")} == {"no arm left chance"}
     assert going_on(found) == {"clear", "none", "scratch"}
-    found = planned({"clear": 5, "none": 10})
-    runs = tuple(
-        replace(run, record=None, curve=None, problem="failed: boom") if run.strategy == "clear" else run
-        for run in found.runs
-    )
-    matrix = analyse(Sweep(found.manifest, runs))
+    matrix = analyse(lost(planned({"clear": 5, "none": 10}), strategy="clear"))
     assert comparisons(matrix, "clear")[0].outcome == "failed"
     none = comparisons(matrix, "none")[0]
     assert (none.look.seeds, none.adjusted_p) == (10, min(1.0, 2 * none.p)), "the other has p = 1"

@@ -12,10 +12,31 @@ from rl_transfer.analysis.special import t_cdf, t_quantile
 from rl_transfer.analysis.terminal import text_table
 from support.cases import EVERY
 
-from .hand_made import CONTROL, FAST, SLOW, STEPS, arm, shifted, spread, sweep, two_arms
+from .hand_made import (
+    CONTROL,
+    FAST,
+    FINE,
+    SCRATCH,
+    SLOW,
+    STEPS,
+    arm,
+    changed,
+    lost,
+    on_targets,
+    recorded,
+    shifted,
+    spread,
+    sweep,
+    sweep_of,
+    transfer_cell,
+    two_arms,
+)  # fmt: skip
 
 OFFSETS = (-3, -1, 1, 3)
 """Mean 0, sum of squares 20: variance 20/3 over four seeds."""
+GAINING = [shifted(FAST, e) for e in OFFSETS]
+IDLE = [shifted(SLOW, e) for e in OFFSETS]
+PLAIN = two_arms([FAST] * 4, [SLOW] * 4)
 
 
 def cell_of(matrix, strategy="fine-tune", target="task"):
@@ -83,9 +104,7 @@ def test_verdicts_of_that_cell():
 
 
 def test_intervals_count_the_spread_of_both_arms():
-    cell = cell_of(
-        analyse(two_arms([shifted(FAST, e) for e in OFFSETS], [shifted(SLOW, e) for e in OFFSETS]))
-    )
+    cell = transfer_cell(two_arms(GAINING, IDLE))
     gain = cell.metrics["auc_gain"].value
     # SE² = 2 · (20/3)/4 = 10/3; equal variances: ν = 6
     half = t_quantile(0.975, 6) * math.sqrt(10 / 3)
@@ -104,28 +123,22 @@ def test_intervals_count_the_spread_of_both_arms():
 
 
 def test_negative_transfer():
-    worse = cell_of(
-        analyse(two_arms([shifted(SLOW, e - 40) for e in OFFSETS], [shifted(SLOW, e) for e in OFFSETS]))
-    )
+    worse = transfer_cell(two_arms([shifted(SLOW, e - 40) for e in OFFSETS], IDLE))
     assert {str(entry.verdict) for entry in worse.comparisons.values()} == {"negative"}
 
 
 def test_inconclusive_says_how_many_fresh_seeds():
     noisy = [shifted(SLOW, 10 * e) for e in OFFSETS]
-    entry = cell_of(analyse(two_arms([shifted(means, 25) for means in noisy], noisy))).comparisons["auc_gain"]
+    entry = transfer_cell(two_arms([shifted(means, 25) for means in noisy], noisy)).comparisons["auc_gain"]
     assert entry.verdict == "inconclusive"
     assert entry.fresh_seeds is not None
     assert entry.fresh_seeds.least > 4
 
 
 def test_the_first_records_are_read_for_zero_shot_and_retention():
-    keys = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
-    extra = {
-        "zero_shot": {"returns": [10, 30]},
-        "retention": {"returns": [50, 70], "source_returns": [90, 110]},
-    }
-    arms = {keys[0]: arm(keys[0], [SLOW] * 4), keys[1]: arm(keys[1], [FAST] * 4, **extra)}
-    cell = cell_of(analyse(sweep(arms)))
+    retention = {"returns": [50, 70], "source_returns": [90, 110]}
+    record = {"zero_shot": {"returns": [10, 30]}, "retention": retention}
+    cell = transfer_cell(two_arms([FAST] * 4, [SLOW] * 4, record))
     assert (cell.metrics["zero_shot"].value.mean, cell.metrics["zero_shot"].score.mean) == (20, 0.2)
     assert cell.metrics["retention"].value.mean == -40
     assert cell.metrics["retention"].score is None
@@ -140,12 +153,9 @@ def test_three_seeds_are_never_enough():
 
 def family(cells, seeds=4, lone=True):
     """``cells`` targets; fine-tune gains on the first alone, and is like scratch on the rest."""
-    arms: dict[Any, Any] = {}
-    for number in range(cells):
-        base, tuned = (None, f"task-{number}", "scratch"), ("base", f"task-{number}", "fine-tune")
-        gain = FAST if number == 0 or not lone else SLOW
-        arms[base], arms[tuned] = arm(base, spread(SLOW, seeds, 1)), arm(tuned, spread(gain, seeds, 1))
-    return sweep(arms, seeds=seeds, delta=0.01)
+    gains = [SLOW if number and lone else FAST for number in range(cells)]
+    curves = [(spread(gain, seeds, 1), spread(SLOW, seeds, 1)) for gain in gains]
+    return on_targets({f"task-{number}": each for number, each in enumerate(curves)}, delta=0.01)
 
 
 def test_a_lone_effect_pays_for_its_family():
@@ -162,18 +172,10 @@ def test_a_lone_effect_pays_for_its_family():
 
 
 def with_control(strategy, control, **options):
-    keys = {name: (None, "task", name) for name in ("scratch", "random-frozen")}
-    arms = {
-        keys["scratch"]: arm(keys["scratch"], IDLE * (len(strategy) // 4)),
-        ("base", "task", "frozen"): arm(("base", "task", "frozen"), strategy),
-        keys["random-frozen"]: arm(keys["random-frozen"], control),
-    }
-    strategies: Any = {"scratch": {}, "frozen": {"freeze": ["trunk"]}, "random-frozen": CONTROL}
-    return sweep(arms, seeds=len(strategy), strategies=strategies, **options)
-
-
-GAINING = [shifted(FAST, e) for e in OFFSETS]
-IDLE = [shifted(SLOW, e) for e in OFFSETS]
+    names = {"scratch": None, "frozen": "base", "random-frozen": None}
+    curves = dict(zip(names, (IDLE * (len(strategy) // 4), strategy, control), strict=True))
+    strategies = {"strategies": {"frozen": {"freeze": ["trunk"]}, "random-frozen": CONTROL}, **options}
+    return sweep_of({(names[name], "task", name): each for name, each in curves.items()}, **strategies)
 
 
 @pytest.mark.parametrize(
@@ -210,13 +212,8 @@ def test_controls_stay_outside_the_family():
 
 
 def test_a_control_that_names_nobody_serves_the_same_freeze_mask():
-    given_sweep = with_control(GAINING * 3, GAINING * 3, delta=0.029)
-    config = dict(given_sweep.config)
-    config["strategies"] = {
-        **config["strategies"],
-        "random-frozen": {"control": True, "freeze": ["trunk"]},
-    }
-    matrix = analyse(Sweep({**given_sweep.manifest, "config": config}, given_sweep.runs))
+    strategies = {"frozen": {"freeze": ["trunk"]}, "random-frozen": {"control": True, "freeze": ["trunk"]}}
+    matrix = analyse(with_control(GAINING * 3, GAINING * 3, delta=0.029, strategies=strategies))
     assert cell_of(matrix, "frozen").comparisons["auc_gain"].attribution.finding == "not knowledge"
 
 
@@ -241,7 +238,8 @@ def test_a_strong_gain_where_scratch_never_leaves_chance_keeps_its_verdict():
 
 def test_censored_runs_make_the_times_bounds():
     never = (0, 0, 10, 10, 10, 10)
-    cell = cell_of(analyse(two_arms([FAST] * 4, [SLOW, SLOW, SLOW, never], reference=100)))
+    matrix = analyse(two_arms([FAST] * 4, [SLOW, SLOW, SLOW, never], reference=100))
+    cell = cell_of(matrix)
     # scratch: 300, 300, 300 and censored at 500: mean 350, over 200
     saved = cell.metrics["steps_saved"]
     assert (saved.value.mean, saved.bound, cell.metrics["break_even"].bound) == (150, "≥", "≥")
@@ -254,54 +252,43 @@ def test_censored_runs_make_the_times_bounds():
     degrees = more**4 / ((60 / 260) ** 4 / 4 + (100 / 700) ** 4 / 3)
     low = 350 / 260 * math.exp(-t_quantile(0.975, degrees) * more)
     assert cell.metrics["speed_up"].value.interval.low == pytest.approx(low)
-    scratch = cell_of(analyse(two_arms([FAST] * 4, [SLOW, SLOW, SLOW, never], reference=100)), "scratch")
+    scratch = cell_of(matrix, "scratch")
     assert scratch.metrics["threshold_reached"].value.mean == 0.75
-    assert (scratch.metrics["time_to_threshold"].value.mean, scratch.metrics["time_to_threshold"].bound) == (
-        350,
-        "≥",
-    )
+    time = scratch.metrics["time_to_threshold"]
+    assert (time.value.mean, time.bound) == (350, "≥")
 
 
 def test_flags_of_sources():
-    transfer = [
-        arm(("base", "task", "fine-tune"), spread(FAST)),
-        arm((None, "task", "scratch"), spread(SLOW)),
-    ]
-    arms = {("base", "task", "fine-tune"): transfer[0], (None, "task", "scratch"): transfer[1]}
-    weak = cell_of(analyse(sweep(arms, bar=95)))
+    weak = transfer_cell(two_arms(spread(FAST), spread(SLOW), bar=95))
     assert codes(weak) == {"source-below-bar"}
     assert "4 of 4 source policies of base are below the bar 95" in weak.flags[0].message
     assert weak.comparisons["auc_gain"].verdict == "positive"  # flagged, never dropped
-    assert codes(cell_of(analyse(sweep(arms, bar=90)))) == set()
+    assert codes(transfer_cell(two_arms(spread(FAST), spread(SLOW), bar=90))) == set()
 
 
 def test_an_unfreezing_that_never_completes_is_flagged():
-    keys = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
     thaws = [{"at": 0.2, "parts": ["head"], "share": 0.25}, {"at": 0.6, "parts": ["trunk"], "share": None}]
-    arms: Any = {key: arm(key, [means] * 4) for key, means in zip(keys, (SLOW, FAST), strict=True)}
-    first, *others = arms[keys[1]]
-    arms[keys[1]] = (replace(first, record={**first.record, "thaws": thaws}), *others)
-    (flag,) = cell_of(analyse(sweep(arms))).flags
+
+    def flags(first):
+        runs = recorded(arm(FINE, [FAST] * 4), thaws=[first, [], [], []])
+        return transfer_cell(sweep({SCRATCH: arm(SCRATCH, [SLOW] * 4), FINE: runs})).flags
+
+    (flag,) = flags(thaws)
     assert flag.code == "incomplete-unfreezing"
     assert flag.message.startswith("1 of 4 runs ended before their last thaw")
-    done = [{**thaw, "share": 0.9} for thaw in thaws]
-    arms[keys[1]] = (replace(first, record={**first.record, "thaws": done}), *others)
-    assert codes(cell_of(analyse(sweep(arms)))) == set()
+    assert flags([{**thaw, "share": 0.9} for thaw in thaws]) == ()
 
 
 def test_a_copy_in_other_bounds_of_actions_is_flagged():
-    keys = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
-    arms: Any = {key: arm(key, [means] * 4) for key, means in zip(keys, (SLOW, FAST), strict=True)}
-    assert codes(cell_of(analyse(sweep(arms)))) == set()
+    assert transfer_cell(PLAIN).flags == ()
     knobs = {"action_bounds": "-4 to 4 here, -2 to 2 in the source"}
-    arms[keys[1]] = tuple(replace(run, record={**run.record, "knobs": knobs}) for run in arms[keys[1]])
-    (flag,) = cell_of(analyse(sweep(arms))).flags
+    (flag,) = transfer_cell(two_arms([FAST] * 4, [SLOW] * 4, {"knobs": knobs})).flags
     assert flag.code == "other-action-bounds"
     assert "(-4 to 4 here, -2 to 2 in the source)" in flag.message
 
 
 def test_a_control_with_other_knobs_is_flagged_beside_its_strategy():
-    keys = ((None, "task", "scratch"), ("base", "task", "frozen"), (None, "task", "control"))
+    keys = (SCRATCH, ("base", "task", "frozen"), (None, "task", "control"))
     mine = {
         "learning_starts": 0,
         "exploration_initial_eps": 0.05,
@@ -312,39 +299,24 @@ def test_a_control_with_other_knobs_is_flagged_beside_its_strategy():
     strategies: Any = {"scratch": {}, "frozen": {"copy": ["trunk"], "freeze": ["trunk"]}, "control": CONTROL}
 
     def flags(knobs: Any) -> list[str]:
-        arms: Any = {
-            keys[0]: arm(keys[0], [SLOW] * 4),
-            keys[1]: arm(keys[1], [SLOW] * 4, knobs=mine),
-            keys[2]: arm(keys[2], [SLOW] * 4, knobs=knobs),
-        }
+        given = zip(keys, (None, mine, knobs), strict=True)
+        arms: Any = {key: arm(key, [SLOW] * 4, knobs=each) for key, each in given}
         cells = analyse(sweep(arms, strategies=strategies)).cells
         return [flag.message for cell in cells for flag in cell.flags if flag.code == "control-knobs"]
 
-    assert flags(theirs) == [
-        "its control control trained with other knobs: learning_starts 100 (0 here), "
-        "exploration_initial_eps 1.0 (0.05 here)"
-    ]
+    said = "its control control trained with other knobs: "
+    assert flags(theirs) == [f"{said}learning_starts 100 (0 here), exploration_initial_eps 1.0 (0.05 here)"]
     assert flags({**mine, "log_std": "reset"}) == []
     assert flags(None) == []  # a control whose runs all failed ended the report with a KeyError
-    assert flags({"normalization": "none"}) == [
-        "its control control trained with other knobs: learning_starts unset (0 here), "
-        "exploration_initial_eps unset (0.05 here)"
-    ]
-    assert flags({**mine, "normalization": "warm"}) == [
-        "its control control trained with other knobs: normalization warm (none here)"
-    ]
+    unset = "learning_starts unset (0 here), exploration_initial_eps unset (0.05 here)"
+    assert flags({"normalization": "none"}) == [said + unset]
+    assert flags({**mine, "normalization": "warm"}) == [f"{said}normalization warm (none here)"]
 
 
 def test_one_source_fanned_out_is_labelled():
-    keys = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
-    arms = {keys[0]: arm(keys[0], [SLOW] * 4), keys[1]: arm(keys[1], [FAST] * 4, source_run="base-0")}
-    assert codes(cell_of(analyse(sweep(arms)))) == {"checkpoint"}
-    fed = [
-        replace(run, record={**(run.record or {}), "source_run": f"base-{run.seed % 4}"})
-        for run in arm(keys[1], [FAST] * 8)
-    ]
-    arms = {keys[0]: arm(keys[0], [SLOW] * 8), keys[1]: tuple(fed)}
-    (flag,) = cell_of(analyse(sweep(arms, seeds=8))).flags
+    assert codes(transfer_cell(two_arms([FAST] * 4, [SLOW] * 4, {"source_run": "base-0"}))) == {"checkpoint"}
+    fed = recorded(arm(FINE, [FAST] * 8), source_run=[f"base-{seed % 4}" for seed in range(8)])
+    (flag,) = transfer_cell(sweep({SCRATCH: arm(SCRATCH, [SLOW] * 8), FINE: fed}, seeds=8)).flags
     assert flag.code == "shared-source"
     assert flag.message == "4 source policies feed 8 runs: each counts once, with the mean over its runs"
 
@@ -364,7 +336,7 @@ def test_sources_of_different_networks_are_compared_with_baselines_of_their_own(
     }
     for key in arms:
         if key[2] != "frozen":
-            arms[key] = tuple(replace(run, record={**run.record, "source_run": None}) for run in arms[key])
+            arms[key] = recorded(arms[key], source_run=[None] * 4)
     strategies: Any = {"scratch": {}, "frozen": {"copy": ["trunk"], "freeze": ["trunk"]}, "control": CONTROL}
     matrix: Any = analyse(sweep(arms, strategies=strategies))
     cells: Any = {cell.key: cell for cell in matrix.cells}
@@ -395,40 +367,28 @@ def test_a_baseline_that_two_of_three_sources_share_counts_once():
 
 
 def test_library_versions_that_differ_are_named():
-    keys = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
-    arms = {keys[0]: arm(keys[0], [SLOW] * 4), keys[1]: arm(keys[1], [FAST] * 4, versions={"torch": "2.12"})}
-    matrix = analyse(sweep(arms))
+    matrix = analyse(two_arms([FAST] * 4, [SLOW] * 4, {"versions": {"torch": "2.12"}}))
     assert codes(cell_of(matrix)) == {"versions"}
     assert matrix.warnings[0] == "4 runs were computed with torch 2.12, 4 with 2.13"
     assert matrix.versions == {"torch": ("2.12", "2.13")}
 
 
 def test_arms_evaluated_at_other_steps_are_not_compared():
-    keys = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
-    longer = tuple(2 * step for step in STEPS)
-    arms = {keys[0]: arm(keys[0], [SLOW] * 4), keys[1]: arm(keys[1], [FAST] * 4, steps=longer)}
-    entry = cell_of(analyse(sweep(arms))).comparisons["auc_gain"]
-    assert (entry.verdict, entry.reason) == (
-        "inconclusive",
-        "the two arms were not evaluated at the same steps",
-    )
+    longer = {"steps": [2 * step for step in STEPS]}
+    entry = transfer_cell(two_arms([FAST] * 4, [SLOW] * 4, longer)).comparisons["auc_gain"]
+    reason = "the two arms were not evaluated at the same steps"
+    assert (entry.verdict, entry.reason) == ("inconclusive", reason)
 
 
 def test_without_random_or_scratch_there_is_no_verdict():
-    plain = two_arms([FAST] * 4, [SLOW] * 4)
-    no_random = Sweep(plain.manifest, tuple(run for run in plain.runs if run.role != "random"))
-    assert set(verdicts(analyse(no_random)).values()) == {"inconclusive"}
-    no_scratch = Sweep(plain.manifest, tuple(run for run in plain.runs if run.strategy != "scratch"))
-    assert set(verdicts(analyse(no_scratch)).values()) == {"inconclusive"}
+    no_random = changed(PLAIN, lambda run: None if run.role == "random" else run)
+    no_scratch = changed(PLAIN, lambda run: None if run.strategy == "scratch" else run)
+    for given_sweep in (no_random, no_scratch):
+        assert set(verdicts(analyse(given_sweep)).values()) == {"inconclusive"}
 
 
 def test_a_sweep_that_has_only_begun():
-    plain = two_arms([FAST] * 4, [SLOW] * 4)
-    empty = Sweep(
-        plain.manifest,
-        tuple(replace(run, record=None, curve=None, problem="unfinished") for run in plain.runs),
-    )
-    matrix = analyse(empty)
+    matrix = analyse(lost(PLAIN, "unfinished"))
     assert set(verdicts(matrix).values()) == {"inconclusive"}
     assert matrix.counts == {"planned": 9, "finished": 0, "failed": 0, "unfinished": 9}
     assert math.isnan(cell_of(matrix).budget)
@@ -436,24 +396,16 @@ def test_a_sweep_that_has_only_begun():
 
 def test_seeds_that_were_never_planned_count_as_missing():
     plain = two_arms([FAST] * 5, [SLOW] * 5)
-    fewer = Sweep(
-        plain.manifest, tuple(run for run in plain.runs if run.seed != 4 or run.strategy == "scratch")
-    )
-    entry = cell_of(analyse(fewer)).comparisons["auc_gain"]
+    fewer = changed(plain, lambda run: run if run.seed != 4 or run.strategy == "scratch" else None)
+    entry = transfer_cell(fewer).comparisons["auc_gain"]
     assert entry.verdict == "inconclusive"
     assert "seed 4 not planned" in entry.reason
 
 
 def test_a_crash_does_not_help_the_neighbours():
     # Alone in its family the first cell's 2/70 would pass q; the crashed second one still counts.
-    complete = family(2, seeds=4)
-    crashed = tuple(
-        replace(run, record=None, curve=None, problem="failed: boom")
-        if (run.target, run.strategy, run.seed) == ("task-1", "fine-tune", 0)
-        else run
-        for run in complete.runs
-    )
-    entry = cell_of(analyse(Sweep(complete.manifest, crashed)), target="task-0").comparisons["auc_gain"]
+    crashed = lost(family(2, seeds=4), target="task-1", strategy="fine-tune", seed=0)
+    entry = cell_of(analyse(crashed), target="task-0").comparisons["auc_gain"]
     assert entry.adjusted_p == pytest.approx(4 / 70)
     assert entry.verdict == "inconclusive"
 
@@ -461,14 +413,9 @@ def test_a_crash_does_not_help_the_neighbours():
 def test_a_crashed_cell_of_clear_gain_counts_as_one_without():
     # Apart by 2.8 with a spread of 1: 10 of the 252 splits are as extreme. Task 1 gains clearly in the runs
     # that it has; with its own 1/126 in the family, task 0 would keep 10/252 and pass q.
-    spread = (0, 1, 2, 3, 4)
-    arms: dict[Any, Any] = {}
-    for target, gain, crashes in (("task-0", 2.8, False), ("task-1", 40.0, True)):
-        base, tuned = (None, target, "scratch"), ("base", target, "fine-tune")
-        curves = [shifted(SLOW, e + gain) for e in spread]
-        arms[base] = arm(base, [shifted(SLOW, e) for e in spread])
-        arms[tuned] = arm(tuned, [*curves[:4], None] if crashes else curves)
-    matrix = analyse(sweep(arms, seeds=5, delta=0.01))
+    scratch, near, far = ([shifted(SLOW, e + gain) for e in range(5)] for gain in (0, 2.8, 40.0))
+    curves = {"task-0": (near, scratch), "task-1": ([*far[:4], None], scratch)}
+    matrix = analyse(on_targets(curves, delta=0.01))
     entry = cell_of(matrix, target="task-0").comparisons["auc_gain"]
     crashed = cell_of(matrix, target="task-1").comparisons["auc_gain"]
     assert (entry.p, crashed.p) == (pytest.approx(10 / 252), pytest.approx(1 / 126))
@@ -490,13 +437,11 @@ def before_any_crash():
 @settings(max_examples=50 if EVERY else 8, deadline=None)
 @given(st.sets(st.integers(0, 32), min_size=1, max_size=4))
 def test_a_crash_never_improves_any_cell(crashed):
-    indices = [index % len(COMPLETE.runs) for index in crashed]
-    runs = tuple(
-        replace(run, record=None, curve=None, problem="failed: boom") if index in indices else run
-        for index, run in enumerate(COMPLETE.runs)
-    )
-    before, after = before_any_crash(), verdicts(analyse(Sweep(COMPLETE.manifest, runs)))
-    hit = {COMPLETE.runs[index].target for index in indices}
+    hurt, hit = COMPLETE, set()
+    for index in crashed:
+        run = COMPLETE.runs[index % len(COMPLETE.runs)]
+        hurt, hit = lost(hurt, id=run.id), hit | {run.target}
+    before, after = before_any_crash(), verdicts(analyse(hurt))
     assert all(RANK[after[key]] <= RANK[before[key]] for key in before)
     assert all(after[key] == "inconclusive" for key in after if key[1] in hit)
 
@@ -518,9 +463,7 @@ def test_aggregates_need_every_run():
     assert profile.share[0] == 1
     assert (profile.low <= profile.share + 1e-12).all()
     assert (profile.share <= profile.high + 1e-12).all()
-    last = complete.runs[-1]
-    broken = replace(last, record=None, curve=None, problem="failed: boom")
-    partial = analyse(Sweep(complete.manifest, (*complete.runs[:-1], broken)))
+    partial = analyse(lost(complete, id=complete.runs[-1].id))
     gone = {entry.strategy: entry for entry in partial.aggregates}["fine-tune"]
     assert math.isnan(gone.iqm["auc"].point)
     assert (gone.profile, gone.reason) == (None, "runs are missing on task-1")
@@ -533,13 +476,13 @@ def test_the_same_records_give_the_same_numbers():
 
 
 def test_plateau_is_reported_per_target():
-    assert analyse(two_arms([FAST] * 4, [SLOW] * 4)).targets["task"].plateaued
+    assert analyse(PLAIN).targets["task"].plateaued
     rising = [shifted((0, 0, 0, 10, 20, 30), e) for e in OFFSETS]
     assert not analyse(two_arms([FAST] * 4, rising)).targets["task"].plateaued
 
 
 def test_curves_of_a_cell_have_a_band():
-    band = cell_of(analyse(two_arms([shifted(FAST, e) for e in OFFSETS], [SLOW] * 4))).band
+    band = transfer_cell(two_arms(GAINING, [SLOW] * 4)).band
     assert band.mean.tolist() == list(FAST)
     half = t_quantile(0.975, 3) * math.sqrt(5 / 3)
     assert (band.high - band.mean).tolist() == pytest.approx([half] * 6)
@@ -547,11 +490,7 @@ def test_curves_of_a_cell_have_a_band():
 
 
 def test_seeds_are_in_order_whatever_their_numbers():
-    planned = two_arms([FAST] * 4, [SLOW] * 4)
-    numbers = {0: 129, 1: 3, 2: 64, 3: 40}  # a set gives them as 64, 129, 3, 40
-    runs = tuple(
-        replace(each, seed=numbers[each.seed]) if each.role == "target" else each for each in planned.runs
-    )
-    manifest = {**planned.manifest, "config": {**planned.config, "seeds": [129, 3, 64, 40]}}
-    cell = cell_of(analyse(replace(planned, runs=runs, manifest=manifest)))
-    assert cell.seeds == (3, 40, 64, 129)
+    numbers = (129, 3, 64, 40)  # a set gives them as 64, 129, 3, 40
+    runs = changed(PLAIN, lambda run: replace(run, seed=numbers[run.seed])).runs
+    manifest = {**PLAIN.manifest, "config": {**PLAIN.config, "seeds": [*numbers]}}
+    assert transfer_cell(Sweep(manifest, runs)).seeds == (3, 40, 64, 129)
