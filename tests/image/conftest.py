@@ -1,11 +1,14 @@
 """Fixtures of the image tests."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from rl_transfer.image.keras_library import library
 from rl_transfer.image.room import ROOM
 from rl_transfer.results import RunFolder, RunStore, run_id
 from support.image import TRAINING, Execute, make_run, save_arrays
@@ -13,6 +16,7 @@ from support.keras_models import tiny
 from support.resumption import Killed, Killing, kill_at
 
 torch.set_num_threads(1)
+IMPORT = "from rl_transfer.image.keras_library import library; library()"
 
 
 @pytest.fixture(scope="session")
@@ -90,9 +94,22 @@ def killed(tmp_path: Path, arrays: Path, monkeypatch: pytest.MonkeyPatch) -> Kil
 
 
 @pytest.fixture(scope="session")
-def keras() -> Any:
-    from rl_transfer.image.keras_library import library
+def keras_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home folder of a process that imported Keras: of this one, unless others did that already."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        patch.delenv("KERAS_HOME", raising=False)
+        if "keras" in sys.modules:
+            subprocess.run([sys.executable, "-c", IMPORT], check=True)
+        else:
+            library()
+    return home
 
+
+@pytest.fixture(scope="session")
+def keras(keras_home: Path) -> Any:
+    del keras_home  # it is the first import that may write there
     return library()
 
 

@@ -228,27 +228,6 @@ def test_a_class_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
         IMAGES.open_data(data(root).planned())
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"labels": np.array(["a", "b"] * 3)}, "labels is of type <U1; expected integers"),
-        ({"labels": np.array([0, 1, 2, 3, 4, 10**9])}, "labels go up to 1,000,000,000, but there are 6"),
-        ({"classes": np.array(["a", "a"])}, "1 different names; expected one name for each class"),
-        ({"classes": np.array([["a", "b"]])}, r"the shape \(1, 2\).* expected one name for each class"),
-        ({"test_images": np.zeros((2, 4, 4), np.uint8)}, "no array test_labels"),
-        ({"test_labels": np.array([0, 1])}, "no array test_images"),
-        ({"images": np.zeros((6, 0, 4), np.uint8)}, r"images has the shape \(6, 0, 4\)"),
-    ],
-)
-def test_arrays_that_are_no_labelled_images_are_refused(
-    tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
-    arrays = {"images": np.zeros((6, 4, 4), np.uint8), "labels": np.array([0, 1] * 3), **changes}
-    np.savez(tmp_path / "a.npz", **arrays)
-    with pytest.raises(ConfigError, match=message):
-        IMAGES.open_data(ArrayData(name="arrays", path=str(tmp_path / "a.npz")))
-
-
 def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
     root = save_folder(tmp_path / "data", {"images": 2})
     rows = 'file_name,label\r\nimages/0.png,fünf\r\nimages/1.png,"a, b"\r\n'

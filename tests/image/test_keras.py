@@ -3,7 +3,6 @@
 import copy
 import os
 import random
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -301,11 +300,8 @@ def test_architecture_and_weights_may_both_lie_in_packages(monkeypatch: pytest.M
     assert seen == [(model, weights)]
 
 
-def test_the_import_of_keras_writes_no_settings(tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "KERAS_HOME"}
-    script = "from rl_transfer.image.keras_library import library; library()"
-    subprocess.run([sys.executable, "-c", script], env={**environment, "HOME": str(tmp_path)}, check=True)
-    assert not (tmp_path / ".keras").exists()
+def test_the_import_of_keras_writes_no_settings(keras_home: Path) -> None:
+    assert not (keras_home / ".keras").exists()
 
 
 def test_another_backend_or_no_keras_at_all(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ SCRATCH: dict[str, dict[str, Any]] = {
     "exact statistics, augmented": {"training": {"augmentation": SHIFTED, "statistics": "exact"}},
     "bfloat16": {"training": {"precision": "bfloat16", "max_grad_norm": 1.0}},
     "dropout": {
-        "model": {"name": "torchvision", "architecture": "mobilenet_v3_small", "input": {"size": 32}},
+        "model": {"name": "torchvision", "architecture": "squeezenet1_1", "input": {"size": 32}},
     },
 }
 """What is trained from scratch → the run's keys that make it so."""

