@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rl_transfer.analysis import Sweep, aggregate, analyse
+from rl_transfer.analysis import aggregate, analyse
 from rl_transfer.analysis.bootstrap import iqm_interval, stratified_bootstrap
 from rl_transfer.analysis.cluster_bootstrap import few_tail
 from rl_transfer.analysis.matrix import Steps
 from rl_transfer.report.sections import aggregate_table
 from rl_transfer.seeding import generator
 
-from .hand_made import arm, sweep
+from .hand_made import arm, lost, recorded, sweep
 
 SPREAD = (-3, -1, 1, 3)
 
@@ -26,10 +26,8 @@ def finals(source_run=None, **heights):
         for source, strategy in ((None, "scratch"), ("base", "fine-tune")):
             key = (source, target, strategy)
             found = arm(key, [[value] * 6 for value in (values if source else [1.0] * len(values))])
-            arms[key] = tuple(
-                replace(run, record={**(run.record or {}), "source_run": source_run and source_run(run.seed)})
-                for run in found
-            )
+            fed = [source_run and source_run(run.seed) for run in found]
+            arms[key] = recorded(found, source_run=fed)
     return sweep(arms, reference=1)
 
 
@@ -78,13 +76,7 @@ def test_the_draws_of_a_profile_are_shares_of_scores_above_each_threshold():
 def test_what_is_missing_is_named_in_order_and_no_run_counts():
     names = [f"task-{letter}" for letter in "hcbgfade"]
     complete = finals(**{name: [0.5] * 4 for name in names})
-    runs = tuple(
-        replace(run, record=None, curve=None, problem="failed: boom")
-        if (run.strategy, run.seed) == ("fine-tune", 0)
-        else run
-        for run in complete.runs
-    )
-    gone = tuned(Sweep(complete.manifest, runs))
+    gone = tuned(lost(complete, strategy="fine-tune", seed=0))
     assert gone.reason == f"runs are missing on {', '.join(sorted(names))}"
     assert (gone.runs, gone.profile) == (0, None)
     assert all(math.isnan(found.point) for found in gone.iqm.values())

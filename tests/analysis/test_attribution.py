@@ -6,8 +6,21 @@ from typing import Any
 
 import pytest
 
-from analysis.hand_made import CONTROL, FAST, SLOW, arm, shifted, spread, sweep
-from rl_transfer.analysis import Cell, Matrix, analyse, headlines, summary, text_table
+from analysis.hand_made import (
+    CONTROL,
+    FAST,
+    FINE,
+    SCRATCH,
+    SLOW,
+    arm,
+    changed,
+    shifted,
+    spread,
+    sweep,
+    sweep_of,
+    transfer_cell,
+)
+from rl_transfer.analysis import Matrix, Sweep, analyse, headlines, summary, text_table
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.attribution import ControlCheck, Question, Summand, attribute
 from rl_transfer.analysis.attribution_words import attribution, finding, in_short
@@ -21,6 +34,8 @@ STRATEGIES: Any = {
     "random": FROZEN,
 }
 NAMES = {"fine-tune": "base", "shuffled": "base", "random": None, "scratch": None}
+SHUFFLED_KEY = ("base", "task", "shuffled")
+BOTH = {name: STRATEGIES[name] for name in ("fine-tune", "shuffled")}
 
 
 def matrix_of(by: dict[str, float | None], runs: int = 12, **options: Any) -> Matrix:
@@ -36,13 +51,8 @@ def matrix_of(by: dict[str, float | None], runs: int = 12, **options: Any) -> Ma
     return analyse(sweep(arms, seeds=runs, strategies=strategies, **options))
 
 
-def tuned(matrix: Matrix) -> Cell:
-    (cell,) = matrix.select(kind="transfer")
-    return cell
-
-
-def said(matrix: Matrix, metric: str = "auc_gain") -> Any:
-    entry = tuned(matrix).comparisons[metric]  # type: ignore[index]
+def said(given: Matrix | Sweep) -> Any:
+    entry = transfer_cell(given).comparisons["auc_gain"]
     return entry, entry.attribution
 
 
@@ -63,52 +73,28 @@ def test_a_gain_is_the_sum_of_what_knowledge_adds_and_of_what_the_control_gains(
     ("arms", "verdict", "finding", "words"),
     [
         # the issue's case: the shuffled source gains where the real one loses
-        (
-            {"fine-tune": -20, "shuffled": 77},
-            "negative",
-            "hurts",
-            "knowledge hurts: shuffled gains +0.77 where it loses -0.20",
-        ),
+        ({"fine-tune": -20, "shuffled": 77}, "negative", "hurts",
+         "knowledge hurts: shuffled gains +0.77 where it loses -0.20"),
         ({"fine-tune": 30, "shuffled": 10}, "positive", "helps", "knowledge helps: shuffled gains +0.10"),
         ({"fine-tune": 20, "shuffled": 50}, "positive", "hurts", "knowledge hurts: shuffled gains +0.50"),
         ({"fine-tune": -20, "shuffled": -50}, "negative", "helps", "knowledge helps: shuffled loses -0.50"),
-        (
-            {"fine-tune": 30, "shuffled": 30},
-            "positive",
-            "not knowledge",
-            "not knowledge: knowledge's part in the gain is below δ by shuffled (shuffled gains +0.30 where",
-        ),
-        (
-            {"fine-tune": -30, "shuffled": -30},
-            "negative",
-            "not knowledge",
-            "not knowledge: knowledge's part in the loss is below δ by shuffled",
-        ),
+        ({"fine-tune": 30, "shuffled": 30}, "positive", "not knowledge",
+         "not knowledge: knowledge's part in the gain is below δ by shuffled (shuffled gains +0.30 where"),
+        ({"fine-tune": -30, "shuffled": -30}, "negative", "not knowledge",
+         "not knowledge: knowledge's part in the loss is below δ by shuffled"),
         # no verdict on the sum, but both its parts are there
         ({"fine-tune": 0, "shuffled": 30}, "equivalent", "hurts", "knowledge hurts: shuffled gains +0.30"),
         ({"fine-tune": 0, "shuffled": -30}, "equivalent", "helps", "knowledge helps: shuffled loses -0.30"),
         ({"fine-tune": 0, "shuffled": 0}, "equivalent", "unclear", ""),
-        (
-            {"fine-tune": 30, "shuffled": 28},
-            "positive",
-            "unclear",
-            "unclear whether it is knowledge: shuffled gains +0.28 where it gains +0.30",
-        ),
+        ({"fine-tune": 30, "shuffled": 28}, "positive", "unclear",
+         "unclear whether it is knowledge: shuffled gains +0.28 where it gains +0.30"),
         # above one control and below the other: not the source's knowledge alone
-        (
-            {"fine-tune": 30, "shuffled": 50, "random": 0},
-            "positive",
-            "not knowledge",
-            "the gain is below δ by shuffled (shuffled gains +0.50 and random gains +0.00 where it gains",
-        ),
-        (
-            {"fine-tune": 30, "shuffled": 0, "random": 0},
-            "positive",
-            "helps",
-            "shuffled gains +0.00 and random",
-        ),
+        ({"fine-tune": 30, "shuffled": 50, "random": 0}, "positive", "not knowledge",
+         "the gain is below δ by shuffled (shuffled gains +0.50 and random gains +0.00 where it gains"),
+        ({"fine-tune": 30, "shuffled": 0, "random": 0}, "positive", "helps",
+         "shuffled gains +0.00 and random"),
     ],
-)
+)  # fmt: skip
 def test_what_controls_say_of_gains_and_losses(arms, verdict, finding, words):
     matrix = matrix_of(arms, delta=0.027)
     entry, found = said(matrix)
@@ -118,7 +104,7 @@ def test_what_controls_say_of_gains_and_losses(arms, verdict, finding, words):
     assert bool(text) == bool(words)
     matches = (verdict, finding) in (("positive", "helps"), ("negative", "hurts"))
     assert entry.doubted == (verdict in ("positive", "negative") and not matches)
-    flags = {flag.code for flag in tuned(matrix).flags}
+    flags = {flag.code for flag in transfer_cell(matrix).flags}
     assert (f"control-{finding.replace(' ', '-')}" in flags) == entry.doubted
     (line,) = headlines(matrix)
     assert ("knowledge" in line) == bool(words)
@@ -148,47 +134,31 @@ def test_three_runs_attribute_nothing():
 
 
 def test_arms_of_unequal_numbers_of_runs_are_compared():
-    keys = (None, "task", "scratch"), ("base", "task", "fine-tune"), ("base", "task", "shuffled")
-    arms: Any = {key: arm(key, spread(SLOW, 5)) for key in keys}
-    arms[keys[1]] = arm(keys[1], spread(shifted(SLOW, 50), 5))
-    arms[keys[2]] = arm(keys[2], [*spread(SLOW, 5)[2:], *spread(SLOW, 5)[:2]])
-    given = sweep(arms, seeds=5, strategies={"fine-tune": {"copy": ["all"]}, "shuffled": SHUFFLED})
-    whole = next(cell for cell in analyse(given).cells if cell.strategy == "fine-tune")
+    scratch = spread(SLOW, 5)
+    arms = {SCRATCH: scratch, FINE: spread(shifted(SLOW, 50), 5), SHUFFLED_KEY: [*scratch[2:], *scratch[:2]]}
+    given = sweep_of(arms, strategies=BOTH)
     # Nothing that is infinite or NaN gets so far: a control without a number has no run to compare.
-    lost = replace(given, runs=tuple(run for run in given.runs if run.strategy != "shuffled" or run.seed < 4))
-    part = next(cell for cell in analyse(lost).cells if cell.strategy == "fine-tune")
-    found = [cell.comparisons["auc_gain"].attribution for cell in (whole, part)]
-    assert [each.finding for each in found if each] == ["helps", "unchecked"]
-    assert found[0] is not None
+    less = changed(given, lambda run: run if run.strategy != "shuffled" or run.seed < 4 else None)
+    (_, whole), (_, part) = said(given), said(less)
+    assert (whole.finding, part.finding) == ("helps", "unchecked")
     # Pairs are 46, 46, 46, 56 and 56: t = 50 / √6 with four degrees of freedom
-    assert found[0].p == pytest.approx(3.4014e-5, rel=1e-4)
+    assert whole.p == pytest.approx(3.4014e-5, rel=1e-4)
 
 
 def test_a_control_that_always_ends_alike_must_survive_one_more_run():
     """Twelve runs at 100 and a control's twelve at 90: certain, unless one more control run could be at 0."""
-    keys = (None, "task", "scratch"), ("base", "task", "fine-tune"), ("base", "task", "shuffled")
-    arms: Any = {keys[0]: arm(keys[0], spread(SLOW, 5, 10.0))}
-    arms |= {key: arm(key, [shifted(FAST, by)] * 5) for key, by in zip(keys[1:], (0, -14), strict=True)}
-    strategies: Any = {"fine-tune": {"copy": ["all"]}, "shuffled": SHUFFLED}
-    cells = analyse(sweep(arms, seeds=5, strategies=strategies, raw_delta=5)).cells
-    found = next(cell for cell in cells if cell.strategy == "fine-tune").comparisons["auc_gain"].attribution
-    assert found is not None
+    arms = {SCRATCH: spread(SLOW, 5, 10.0), FINE: [FAST] * 5, SHUFFLED_KEY: [shifted(FAST, -14)] * 5}
+    _, found = said(sweep_of(arms, strategies=BOTH, raw_delta=5))
     assert found.checks[0].knowledge.raw.point == pytest.approx(14)
     assert found.checks[0].knowledge.raw.low < 0
     assert found.finding == "unclear"
 
 
 def test_where_no_arm_left_chance_nothing_is_attributed():
-    keys = (None, "task", "scratch"), ("base", "task", "fine-tune"), ("base", "task", "shuffled")
-    strategies: Any = {"fine-tune": {"copy": ["all"]}, "shuffled": SHUFFLED}
-    down = {keys[0]: -60, keys[1]: -120, keys[2]: -90}
-
     def found(above: float) -> Any:
-        arms: Any = {key: arm(key, spread(shifted(SLOW, by), 8)) for key, by in down.items()}
-        arms[keys[2]] = arm(keys[2], spread(shifted(SLOW, above), 8))
-        cells = analyse(sweep(arms, seeds=8, strategies=strategies, raw_delta=1.0)).cells
-        cell = next(cell for cell in cells if cell.strategy == "fine-tune")
-        return cell.comparisons["auc_gain"].attribution
+        levels = {SCRATCH: -60, FINE: -120, SHUFFLED_KEY: above}
+        arms = {key: spread(shifted(SLOW, by), 8) for key, by in levels.items()}
+        return said(sweep_of(arms, strategies=BOTH, raw_delta=1.0))[1]
 
     assert [check.problem for check in found(-90).checks] == ["no arm left chance"]
     assert found(-90).finding == "unchecked"
@@ -197,21 +167,19 @@ def test_where_no_arm_left_chance_nothing_is_attributed():
 
 def test_a_strategy_without_a_control_is_flagged_in_words():
     matrix = matrix_of({"fine-tune": 30})
-    (flag,) = tuned(matrix).flags
+    (flag,) = transfer_cell(matrix).flags
     assert (flag.code, flag.of_control) == ("no-control", True)
     assert "control_for: [fine-tune]" in flag.message
     assert any(note.startswith("* fine-tune on task: without a control") for note in notes(matrix))
     assert said(matrix)[1] is None
-    keys = (None, "task", "scratch"), (None, "task", "other")
-    arms: Any = {key: arm(key, spread(SLOW)) for key in keys}
-    plain = analyse(sweep(arms, strategies={"other": {"learning_rates": {"trunk": 0.1}}}))
-    assert tuned(plain).flags == (), "a strategy that takes nothing from a source needs none"
+    arms = dict.fromkeys((SCRATCH, (None, "task", "other")), spread(SLOW))
+    plain = sweep_of(arms, strategies={"other": {"learning_rates": {"trunk": 0.1}}})
+    assert transfer_cell(plain).flags == (), "a strategy that takes nothing from a source needs none"
 
 
 def test_the_summary_has_the_telescope_where_nothing_is_found_too():
-    (cell,) = [
-        each for each in summary(matrix_of({"fine-tune": 0, "shuffled": 0})) if each["kind"] == "transfer"
-    ]
+    matrix = matrix_of({"fine-tune": 0, "shuffled": 0})
+    (cell,) = [each for each in summary(matrix) if each["kind"] == "transfer"]
     entry = cell["comparisons"]["auc_gain"]
     assert entry["knowledge"] == entry["attribution"]["finding"] == "unclear"
     (control,) = entry["attribution"]["controls"]
@@ -277,31 +245,17 @@ def test_findings_for_tables():
 
 
 def test_a_control_that_freezes_and_one_that_shuffles_serve_one_strategy():
-    keys = {
-        name: (source, "task", name)
-        for name, source in (
-            ("scratch", None),
-            ("frozen", "base"),
-            ("random-frozen", None),
-            ("shuffled", "base"),
-        )
-    }
-    arms = {key: arm(key, spread(FAST if name == "frozen" else SLOW)) for name, key in keys.items()}
-    strategies: Any = {
-        "frozen": {"copy": ["trunk"], "freeze": ["trunk"]},
-        "random-frozen": CONTROL,
-        "shuffled": {**CONTROL, "copy": ["trunk"]},
-    }
-    _, found = said(analyse(sweep(arms, strategies=strategies)))
+    arms = dict.fromkeys((SCRATCH, (None, "task", "random-frozen"), SHUFFLED_KEY), spread(SLOW))
+    strategies = {"frozen": {"copy": ["trunk"], "freeze": ["trunk"]}, "random-frozen": CONTROL}
+    strategies["shuffled"] = {**CONTROL, "copy": ["trunk"]}
+    _, found = said(sweep_of({**arms, ("base", "task", "frozen"): spread(FAST)}, strategies=strategies))
     assert [each.control for each in found.checks] == ["random-frozen", "shuffled"]
 
 
 def test_a_source_that_keeps_its_copy_at_chance_is_told_though_the_cell_has_no_verdict() -> None:
     # scratch and the copy end at and far below random's 120; the shuffled source learns
     matrix = matrix_of({"fine-tune": -60, "shuffled": 90}, random={"task": [120.0]}, threshold=200.0)
-    assert tuned(matrix).comparisons["asymptotic_gain"].outcome == "no arm left chance"
+    assert transfer_cell(matrix).comparisons["asymptotic_gain"].outcome == "no arm left chance"
     (sentence,) = headlines(matrix)
-    assert (
-        "does not leave chance on task (no better than the random policy, from scratch neither; " in sentence
-    )
+    assert "leave chance on task (no better than the random policy, from scratch neither; " in sentence
     assert "knowledge hurts: shuffled gains" in sentence

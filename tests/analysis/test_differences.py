@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from analysis.hand_made import FAST, SLOW, spread, two_arms
+from analysis.hand_made import FAST, SLOW, changed, lost, spread, two_arms
 from analysis.synthetic import QUICKSTART, STRATEGIES, Shape, SyntheticSweep
 from rl_transfer.analysis import read_sweep
 from rl_transfer.analysis.difference_words import difference_data, difference_lines
@@ -96,11 +96,9 @@ def test_what_cannot_be_compared_is_refused(
 def renamed(sweep: Sweep, root_seed: int) -> Sweep:
     """The same curves under other ids: what another version, or another root seed, would give."""
 
-    def other(run: Run) -> Run:
-        return replace(run, id=f"other/{run.id}")
-
     config = {**sweep.config, "root_seed": root_seed}
-    return Sweep({**sweep.manifest, "config": config}, tuple(other(run) for run in sweep.runs))
+    renamed = changed(sweep, lambda run: replace(run, id=f"other/{run.id}"))
+    return replace(renamed, manifest={**sweep.manifest, "config": config})
 
 
 def test_pairs_are_those_of_one_root_seed() -> None:
@@ -110,9 +108,7 @@ def test_pairs_are_those_of_one_root_seed() -> None:
         found = compare_sweeps(before, after)
         (final, area) = [each for each in found.cells if each.cell == KEY]
         assert (final.paired, final.shared, round(final.difference.point, 9)) == (paired, 0, 1.0)
-        assert final.significant == paired, (
-            "one return more in every pair is a difference, among all runs none"
-        )
+        assert final.significant == paired, "one return more in every pair is a difference"
         assert area.runs == (4, 4)
         settings = [] if paired else [Setting("root_seed", None, 1)]
         assert [each for each in found.settings if each.second or each.first] == settings
@@ -135,9 +131,7 @@ def test_a_changed_run_of_many_counts_as_one_of_them() -> None:
     one = next(run for run in before.runs if run.strategy == "fine-tune")
     assert one.curve is not None
     curve = Curve(one.curve.steps, tuple(each + 60 for each in one.curve.returns))
-    after = Sweep(
-        before.manifest, tuple(replace(run, curve=curve) if run is one else run for run in before.runs)
-    )
+    after = changed(before, lambda run: replace(run, curve=curve) if run is one else run)
     (final, _) = [each for each in compare_sweeps(before, after).cells if each.cell == KEY]
     assert (final.shared, final.runs, final.paired) == (5, (6, 6), True)
     assert final.difference.point == pytest.approx(10)
@@ -152,7 +146,7 @@ def test_equal_ends_of_other_curves_are_not_the_same_runs() -> None:
         first, *rest = run.curve.returns
         return replace(run, curve=Curve(run.curve.steps, (first - 3, *rest)))
 
-    after = Sweep(before.manifest, tuple(other(run) if run.strategy else run for run in before.runs))
+    after = changed(before, lambda run: other(run) if run.strategy else run)
     found = compare_sweeps(before, after)
     assert not any(each.identical for each in found.cells)
     assert all(each.shared == 0 for each in found.cells)
@@ -160,9 +154,8 @@ def test_equal_ends_of_other_curves_are_not_the_same_runs() -> None:
 
 def test_a_seed_plan_that_ended_early_somewhere_is_the_same_as_itself() -> None:
     whole = two_arms(spread(FAST, runs=6, by=20), spread(SLOW, runs=6, by=20))
-    stopped = tuple(run for run in whole.runs if not (run.strategy == "fine-tune" and run.seed > 3))
-    assert len(stopped) < len(whole.runs)
-    sweep = Sweep(whole.manifest, stopped)
+    sweep = changed(whole, lambda run: None if run.strategy == "fine-tune" and run.seed > 3 else run)
+    assert len(sweep.runs) < len(whole.runs)
     found = compare_sweeps(sweep, sweep)
     assert not found.differ
     assert all(each.identical for each in found.cells)
@@ -170,10 +163,7 @@ def test_a_seed_plan_that_ended_early_somewhere_is_the_same_as_itself() -> None:
 
 def test_a_run_that_no_cell_shows_does_not_pass_for_equality() -> None:
     whole = two_arms(spread(FAST, by=20), spread(SLOW, by=20))
-    lost = tuple(
-        replace(run, curve=None, problem="unfinished") if run.role == "random" else run for run in whole.runs
-    )
-    found = compare_sweeps(whole, Sweep(whole.manifest, lost))
+    found = compare_sweeps(whole, lost(whole, "unfinished", role="random"))
     assert found.unusable[0] == 0 < found.unusable[1]
     assert found.differ
 

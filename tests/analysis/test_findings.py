@@ -1,11 +1,10 @@
 """What people are told first: decided cells by strength, everything open once."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from analysis.hand_made import FAST, SLOW, arm, shifted, sweep, two_arms
+from analysis.hand_made import FAST, SCRATCH, SLOW, on_targets, shifted, sweep_of, two_arms
 from rl_transfer.analysis import analyse
 from rl_transfer.analysis.findings import findings
 from rl_transfer.analysis.terminal import text_table
@@ -15,14 +14,10 @@ SPREAD = (-3, -1, 1, 3)
 
 def several(gains, **settings):
     """A target per gain: its fine-tuned arm ends that much above a from-scratch arm of the same shape."""
-    arms: dict[Any, Any] = {}
-    for number, gain in enumerate(gains):
-        target = f"task-{number}"
-        scratch = [shifted(SLOW, each) for each in SPREAD]
-        arms[(None, target, "scratch")] = arm((None, target, "scratch"), scratch)
-        key = ("base", target, "fine-tune")
-        arms[key] = arm(key, [shifted(curve, gain) for curve in scratch])
-    return analyse(sweep(arms, q=0.2, **settings))
+    scratch = [shifted(SLOW, each) for each in SPREAD]
+    arms = [([shifted(curve, gain) for curve in scratch], scratch) for gain in gains]
+    curves = {f"task-{number}": each for number, each in enumerate(arms)}
+    return analyse(on_targets(curves, q=0.2, **settings))
 
 
 def test_a_finding_says_effect_interval_seeds_budget_and_that_no_control_was_run():
@@ -71,6 +66,5 @@ def test_a_gain_in_one_metric_alone_says_so():
 
 
 def test_a_matrix_without_transfer_has_no_findings():
-    key = (None, "task", "scratch")
-    found = findings(analyse(sweep({key: arm(key, [FAST] * 4)})))
+    found = findings(analyse(sweep_of({SCRATCH: [FAST] * 4})))
     assert (found.summary, found.told, found.rest) == ("", (), ())

@@ -2,28 +2,22 @@
 
 import csv
 import io
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from rl_transfer.analysis import Matrix, analyse, csv_text, summary, text_table
-from support.untyped import untyped
 
-from .hand_made import FAST, SLOW, arm, sweep
+from .hand_made import FAST, SCRATCH, SLOW, arm, recorded, sweep
 
-SCRATCH = (None, "task", "scratch")
 GUIDED = ("base", "task", "jump-start-guide")
 FLAG = "guide-steps-not-learned-from"
 
 
 def guided(*steps: int | None, **record: Any) -> Matrix:
     """One seed per count of guide steps; the budget is 500 steps."""
-    runs = [
-        replace(run, record=untyped(run.record) | {"guide_steps": count, **record})
-        for run, count in zip(arm(GUIDED, [FAST] * len(steps)), steps, strict=True)
-    ]
-    return analyse(sweep({SCRATCH: arm(SCRATCH, [SLOW] * 4), GUIDED: tuple(runs)}))
+    runs = recorded(arm(GUIDED, [FAST] * len(steps), **record), guide_steps=steps)
+    return analyse(sweep({SCRATCH: arm(SCRATCH, [SLOW] * 4), GUIDED: runs}))
 
 
 def test_the_guides_share_is_the_mean_over_the_seeds_that_had_one() -> None:

@@ -4,7 +4,6 @@ import csv
 import io
 import math
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -12,13 +11,25 @@ from rl_transfer.analysis import Run, analyse, csv_text, summary, text_table
 from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.words import digits, interval, notes, number
 from rl_transfer.results import ACCURACY_DIGITS, PLAYED, Labels
-from support.untyped import untyped
 
-from .hand_made import CONTROL, FAST, SLOW, arm, shifted, spread, sweep
+from .hand_made import (
+    CONTROL,
+    FAST,
+    FINE,
+    SCRATCH,
+    SLOW,
+    arm,
+    recorded,
+    shifted,
+    spread,
+    sweep,
+    sweep_of,
+    transfer_cell,
+    two_arms,
+)
 
 ACCURACY = Labels(unit="epochs", measure="accuracy", digits=ACCURACY_DIGITS)
-SCRATCH = (None, "task", "scratch")
-TUNED = ("base", "task", "fine-tune")
+PLAIN = two_arms([FAST] * 4, [SLOW] * 4)
 
 
 def source_runs(seeds=4, **record):
@@ -27,11 +38,7 @@ def source_runs(seeds=4, **record):
 
 def pretrained(bar=0.9, **record):
     """Fine-tuning from a source of unknown score."""
-    arms: dict[Any, Any] = {
-        SCRATCH: arm(SCRATCH, spread(SLOW)),
-        TUNED: arm(TUNED, spread(FAST), source_score=None, source_steps=None),
-    }
-    planned = sweep(arms, bar=bar)
+    planned = two_arms(spread(FAST), spread(SLOW), {"source_score": None, "source_steps": None}, bar=bar)
     return replace(planned, runs=(*planned.runs, *source_runs(**record)))
 
 
@@ -60,13 +67,9 @@ def test_a_source_whose_curve_is_merely_missing_is_not_finished():
 
 
 def probed():
-    found = list(arm(TUNED, [FAST] * 4))
-    for seed, accuracy in enumerate((0.5, 0.7)):
-        found[seed] = replace(
-            found[seed], record=untyped(found[seed].record) | {"probe": {"accuracy": accuracy}}
-        )
-    found[2] = replace(found[2], record=untyped(found[2].record) | {"probe": None})
-    return analyse(sweep({SCRATCH: arm(SCRATCH, [SLOW] * 4), TUNED: tuple(found)}))
+    runs = arm(FINE, [FAST] * 4)
+    told = recorded(runs[:3], probe=[{"accuracy": 0.5}, {"accuracy": 0.7}, None])
+    return analyse(sweep({SCRATCH: arm(SCRATCH, [SLOW] * 4), FINE: (*told, runs[3])}))
 
 
 def test_a_linear_probe_is_the_mean_over_the_seeds_that_have_one():
@@ -84,8 +87,7 @@ def test_tables_hold_the_probe_of_cells_that_have_one_and_of_no_others():
     assert "linear_probe" not in scratch["metrics"]
     rows = list(csv.DictReader(io.StringIO(csv_text(probed()))))
     assert [row["linear_probe_mean"] for row in rows] == ["", "0.6"]
-    plain = analyse(sweep({SCRATCH: arm(SCRATCH, [SLOW] * 4), TUNED: arm(TUNED, [FAST] * 4)}))
-    assert "linear_probe" not in csv_text(plain)
+    assert "linear_probe" not in csv_text(analyse(PLAIN))
 
 
 @pytest.mark.parametrize(
@@ -107,8 +109,7 @@ def test_returns_scores_and_steps_keep_two():
 
 def test_the_table_of_an_image_sweep_shows_accuracies():
     curves = [shifted([mean / 200 for mean in SLOW], e / 1000) for e in (-3, -1, 1, 3)]
-    arms = {SCRATCH: arm(SCRATCH, curves), TUNED: arm(TUNED, curves, source_score=0.9926)}
-    planned = sweep(arms, bar=0.9, random={"task": [0.01]})
+    planned = two_arms(curves, curves, {"source_score": 0.9926}, bar=0.9, random={"task": [0.01]})
     matrix = analyse(replace(planned, manifest={**planned.manifest, "measure": "accuracy"}))
     text = text_table(matrix)
     assert "source scores 0.993 to 0.993, bar 0.900" in text
@@ -119,22 +120,11 @@ def test_the_table_of_an_image_sweep_shows_accuracies():
 @pytest.fixture(scope="module")
 def several_sources():
     """Two sources; the control ``shuffled`` uses both, ``random`` none. The bar makes all cells flagged."""
-    curves = [FAST] * 4
-    arms: dict[Any, Any] = {
-        SCRATCH: arm(SCRATCH, [SLOW] * 4),
-        (None, "task", "random"): arm((None, "task", "random"), curves),
-    }
-    for source in ("left", "right"):
-        for strategy in ("frozen", "shuffled"):
-            key = (source, "task", strategy)
-            arms[key] = arm(key, curves)
-    strategies: dict[str, Any] = {
-        "scratch": {},
-        "frozen": {"freeze": ["trunk"]},
-        "random": CONTROL,
-        "shuffled": {**CONTROL, "copy": ["trunk"]},
-    }
-    return analyse(sweep(arms, strategies=strategies, bar=99))
+    keys = [(source, "task", name) for source in ("left", "right") for name in ("frozen", "shuffled")]
+    arms = {SCRATCH: [SLOW] * 4, **dict.fromkeys([(None, "task", "random"), *keys], [FAST] * 4)}
+    strategies = {"frozen": {"freeze": ["trunk"]}, "random": CONTROL}
+    strategies["shuffled"] = {**CONTROL, "copy": ["trunk"]}
+    return analyse(sweep_of(arms, strategies=strategies, bar=99))
 
 
 def test_a_control_that_uses_a_source_names_it(several_sources):
@@ -154,26 +144,21 @@ def test_notes_name_the_source_where_there_are_several(several_sources):
 
 
 def test_what_the_data_hold_and_nobody_reads_is_said_above_the_matrix():
-    arms = {SCRATCH: arm(SCRATCH, [SLOW] * 4), TUNED: arm(TUNED, [FAST] * 4)}
-    planned = sweep(arms)
     config = {
-        **planned.config,
+        **PLAIN.config,
         "sources": {"base": {"notes": ["nothing is read from photos/val"]}},
         "targets": {"task": {"notes": ["nothing is read from photos/val", 3]}, "other": {"notes": "no list"}},
     }
-    matrix = analyse(replace(planned, manifest={**planned.manifest, "config": config}))
+    matrix = analyse(replace(PLAIN, manifest={**PLAIN.manifest, "config": config}))
     assert "base and task: nothing is read from photos/val" in matrix.warnings
 
 
 @pytest.mark.parametrize(("seen", "flagged"), [(0, False), (3, True)])
 def test_test_images_that_the_source_was_trained_on_are_a_reservation(seen: int, flagged: bool) -> None:
-    arms: dict[Any, Any] = {SCRATCH: arm(SCRATCH, [SLOW] * 4), TUNED: arm(TUNED, [FAST] * 4)}
-    counts = (seen, max(0, seen - 1), max(0, seen - 2))  # the worst of the runs is told
-    arms[TUNED] = tuple(
-        replace(run, record=untyped(run.record) | ({"seen_by_source": {"seen": count, "items": 12}}))
-        for run, count in zip(arms[TUNED], (*counts, seen), strict=True)
-    )
-    (cell,) = analyse(sweep(arms)).select(kind="transfer")
+    counts = (seen, max(0, seen - 1), max(0, seen - 2), seen)  # the worst of the runs is told
+    said = [{"seen": count, "items": 12} for count in counts]
+    runs = recorded(arm(FINE, [FAST] * 4), seen_by_source=said)
+    cell = transfer_cell(sweep({SCRATCH: arm(SCRATCH, [SLOW] * 4), FINE: runs}))
     found = [flag.message for flag in cell.flags if flag.code == "test-seen-by-source"]
     assert bool(found) is flagged
     assert all("trained on 3 of the 12 " in message for message in found)
@@ -181,8 +166,7 @@ def test_test_images_that_the_source_was_trained_on_are_a_reservation(seen: int,
 
 def test_raw_gains_have_the_digits_of_their_measure() -> None:
     flat, better = (spread((level,) * 6, by=1e-5) for level in (0.0, 0.1234))
-    arms: dict[Any, Any] = {SCRATCH: arm(SCRATCH, flat), TUNED: arm(TUNED, better)}
-    planned = sweep(arms, raw_delta=1e-6)  # by less than which no arm is without spread
+    planned = two_arms(better, flat, raw_delta=1e-6)  # by less than which no arm is without spread
     matrix = analyse(replace(planned, manifest={**planned.manifest, "measure": "accuracy"}))
     assert matrix.targets["task"].scale.is_raw
     assert "+0.123 [+0.123, +0.123] r" in text_table(matrix), "three decimals; a return has two"

@@ -17,10 +17,9 @@ from rl_transfer.analysis.model import Matrix
 from rl_transfer.results import Labels
 from rl_transfer.spec import Analysis
 
-from .hand_made import FAST, SLOW, arm, shifted, sweep
+from .hand_made import FAST, SLOW, shifted, transfer_cell, two_arms
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SCRATCH, TUNED = (None, "task", "scratch"), ("base", "task", "fine-tune")
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +34,13 @@ def matrix() -> Matrix:
     }
     better = [shifted(FAST, e) for e in range(18, 28)]
     worse = [shifted(SLOW, e) for e in range(-5, 5)]
-    planned = sweep({SCRATCH: arm(SCRATCH, worse), TUNED: arm(TUNED, better, **records)})
+    planned = two_arms(better, worse, records)
     planned.config["targets"]["task"]["success"] = {"return": 100.0}
     return analyse(planned)
 
 
 def test_cells_and_summary_hold_exactly_the_metrics_of_the_table(matrix: Matrix) -> None:
-    (cell,) = matrix.select(kind="transfer")
+    cell = transfer_cell(matrix)
     assert set(cell.metrics) == set(METRICS)
     (entry,) = (each for each in summary(matrix) if each["kind"] == "transfer")
     assert [*entry["metrics"]] == [*METRICS], "in the table's order"
@@ -76,8 +75,7 @@ def test_signed_metrics_are_those_that_a_worse_arm_turns_negative() -> None:
         "retention": {"returns": [50.0], "source_returns": [90.0]},
         "zero_shot": {"returns": [1.0], "source_returns": [90.0]},
     }
-    arms = {SCRATCH: arm(SCRATCH, [FAST] * 4), TUNED: arm(TUNED, [shifted(SLOW, -10)] * 4, **worse)}
-    (cell,) = analyse(sweep(arms)).select(kind="transfer")
+    cell = transfer_cell(two_arms([shifted(SLOW, -10)] * 4, [FAST] * 4, worse))
     negative = {name for name, metric in cell.metrics.items() if metric.value.mean < 0}
     signed = {name for name, info in METRICS.items() if info.signed}
     assert signed <= negative, "each of them is a difference"
@@ -86,15 +84,13 @@ def test_signed_metrics_are_those_that_a_worse_arm_turns_negative() -> None:
 
 
 def test_units_say_what_a_metric_counts(matrix: Matrix) -> None:
-    (cell,) = matrix.select(kind="transfer")
+    cell = transfer_cell(matrix)
     # Only what is measured in J has a score beside it; two of these are measured on another task too.
     assert {name for name, metric in cell.metrics.items() if metric.score} == {
         name for name, info in METRICS.items() if info.unit == "measure"
     } - {"retention", "zero_shot_gap"}
-    assert {name for name, info in METRICS.items() if info.unit == "steps"} == {
-        "time_to_threshold",
-        "steps_saved",
-    }
+    in_steps = {name for name, info in METRICS.items() if info.unit == "steps"}
+    assert in_steps == {"time_to_threshold", "steps_saved"}
 
 
 def test_names_labels_and_anchors_are_unique() -> None:
@@ -132,13 +128,11 @@ def test_bounded_are_those_that_runs_below_the_threshold_make_bounds() -> None:
     some, none, all_of_them = [*late, *never], never * 4, [FAST] * 4
     bounds = set()
     for scratch, tuned in ((some, all_of_them), (all_of_them, none), (some, some)):
-        arms = {SCRATCH: arm(SCRATCH, scratch), TUNED: arm(TUNED, tuned)}
-        (cell,) = analyse(sweep(arms)).select(kind="transfer")
+        cell = transfer_cell(two_arms(tuned, scratch))
         bounds |= {name for name, metric in cell.metrics.items() if metric.bound}
     assert bounds == {name for name, info in METRICS.items() if info.bounded}
 
 
 def test_what_only_some_records_hold_is_not_everywhere() -> None:
-    plain = analyse(sweep({SCRATCH: arm(SCRATCH, [SLOW] * 4), TUNED: arm(TUNED, [FAST] * 4)}))
-    (cell,) = plain.select(kind="transfer")
+    cell = transfer_cell(two_arms([FAST] * 4, [SLOW] * 4))
     assert {name for name, info in METRICS.items() if not info.everywhere} == set(METRICS) - set(cell.metrics)

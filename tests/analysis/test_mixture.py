@@ -3,9 +3,7 @@
 from rl_transfer.analysis import analyse
 from rl_transfer.analysis.terminal import text_table
 
-from .hand_made import FAST, SLOW, arm, sweep
-
-KEYS = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
+from .hand_made import FAST, FINE, SCRATCH, SLOW, arm, sweep
 
 
 def warnings(**record: object) -> list[str]:
@@ -16,10 +14,7 @@ def warnings(**record: object) -> list[str]:
         "provenance": {"cpu": "Old (AVX2)"},
         "engine": {"name": "compiled", "blas_kernels": "Haswell"},
     }
-    arms = {
-        KEYS[0]: arm(KEYS[0], [SLOW] * 4, **plain),
-        KEYS[1]: arm(KEYS[1], [FAST] * 4, **{**plain, **record}),
-    }
+    arms = {SCRATCH: arm(SCRATCH, [SLOW] * 4, **plain), FINE: arm(FINE, [FAST] * 4, **{**plain, **record})}
     matrix = analyse(sweep(arms))
     assert all(text.split(":")[0] in text_table(matrix).replace("\n  ", " ") for text in matrix.warnings)
     return [text for text in matrix.warnings if "computed" in text]

@@ -19,7 +19,7 @@ from rl_transfer.analysis.special import t_quantile
 from rl_transfer.analysis.success import SuccessRule, read_success, share_interval, success_interval
 from rl_transfer.errors import StoreError
 
-from .hand_made import FAST, SLOW, arm, sweep, two_arms
+from .hand_made import FAST, FINE, SCRATCH, SLOW, arm, recorded, sweep, transfer_cell, two_arms
 
 STEPS = np.array([0.0, 10.0, 20.0])
 
@@ -81,12 +81,10 @@ def test_what_always_succeeds_is_known_as_well_as_there_are_runs(hits, rate):
 
 
 def test_the_share_of_runs_that_arrive_has_an_interval():
-    (cell,) = analyse(two_arms([FAST, FAST, FAST, (0,) * 6], [SLOW] * 4)).select(kind="transfer")
+    cell = transfer_cell(two_arms([FAST, FAST, FAST, (0,) * 6], [SLOW] * 4))
     found, z = cell.metrics["threshold_reached"].value, 1.959964
-    centre, half = (
-        (0.75 + z * z / 8) / (1 + z * z / 4),
-        z / (1 + z * z / 4) * math.sqrt(0.1875 / 4 + z * z / 64),
-    )
+    centre = (0.75 + z * z / 8) / (1 + z * z / 4)
+    half = z / (1 + z * z / 4) * math.sqrt(0.1875 / 4 + z * z / 64)
     assert (found.mean, found.low, found.high) == pytest.approx((0.75, centre - half, centre + half))
     assert math.isnan(share_interval(0, 0, 0.95).point)
 
@@ -146,10 +144,7 @@ def test_a_manifest_that_says_something_else_is_told(said):
 
 
 def gap(**record: Any) -> Any:
-    keys = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
-    arms = {keys[0]: arm(keys[0], [SLOW] * 4), keys[1]: arm(keys[1], [FAST] * 4, **record)}
-    (cell,) = analyse(sweep(arms)).select(kind="transfer")
-    return cell.metrics["zero_shot_gap"]
+    return transfer_cell(two_arms([FAST] * 4, [SLOW] * 4, record)).metrics["zero_shot_gap"]
 
 
 def test_the_zero_shot_gap_is_that_of_one_policy_in_two_environments():
@@ -164,22 +159,9 @@ def test_the_zero_shot_gap_is_that_of_one_policy_in_two_environments():
 
 def test_the_gap_is_paired_by_seeds():
     """Sources that differ by 40 and gaps that differ by 2: the interval knows only of the latter."""
-    keys = ((None, "task", "scratch"), ("base", "task", "fine-tune"))
-    tuned = [
-        replace(
-            run,
-            record={
-                **(run.record or {}),
-                "zero_shot": {
-                    "returns": [10.0 * run.seed],
-                    "source_returns": [10.0 * run.seed + 50 + run.seed],
-                },
-            },
-        )
-        for run in arm(keys[1], [FAST] * 4)
-    ]
-    (cell,) = analyse(sweep({keys[0]: arm(keys[0], [SLOW] * 4), keys[1]: tuned})).select(kind="transfer")
-    found = cell.metrics["zero_shot_gap"].value
+    said = [{"returns": [10.0 * seed], "source_returns": [11.0 * seed + 50]} for seed in range(4)]
+    arms = {SCRATCH: arm(SCRATCH, [SLOW] * 4), FINE: recorded(arm(FINE, [FAST] * 4), zero_shot=said)}
+    found = transfer_cell(sweep(arms)).metrics["zero_shot_gap"].value
     assert dict(found.per_seed) == {0: -50, 1: -51, 2: -52, 3: -53}
     half = t_quantile(0.975, 3) * math.sqrt(5 / 3 / 4)
     assert (found.low, found.high) == pytest.approx((-51.5 - half, -51.5 + half))

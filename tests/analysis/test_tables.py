@@ -9,7 +9,7 @@ from rl_transfer.analysis.arm_statistics import Interval
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.words import advice, at_budgets, at_steps, interval, number
 
-from .hand_made import FAST, SLOW, STEPS, arm, shifted, sweep, two_arms
+from .hand_made import FAST, SCRATCH, SLOW, STEPS, arm, shifted, sweep, sweep_of, transfer_cell, two_arms
 from .hand_made import spread as evenly
 from .synthetic import QUICKSTART, SyntheticSweep
 
@@ -128,9 +128,7 @@ def test_small_phrases():
     assert interval(Interval(0.3, math.nan, math.nan)) == "+0.30"
     assert at_steps(math.nan, "epochs") == "before any epochs were measured"
     spread = [shifted(SLOW, 10 * e) for e in (-3, -1, 1, 3)]
-    matrix = analyse(two_arms([shifted(m, 25) for m in spread], spread))
-    entry = matrix.select(kind="transfer")[0].comparisons["auc_gain"]
-    assert entry.fresh_seeds is not None
+    entry = transfer_cell(two_arms([shifted(m, 25) for m in spread], spread)).comparisons["auc_gain"]
     assert f"a new plan of {entry.fresh_seeds.least} to {entry.fresh_seeds.most} fresh seeds" in advice(entry)
 
 
@@ -150,8 +148,7 @@ def test_budgets_of_several_targets_are_all_named():
 
 
 def test_a_matrix_of_the_baseline_alone_is_a_table_too():
-    key = (None, "task", "scratch")
-    matrix = analyse(sweep({key: arm(key, [SLOW] * 4)}))
+    matrix = analyse(sweep_of({SCRATCH: [SLOW] * 4}))
     assert "scratch (baseline" in text_table(matrix)
     assert headlines(matrix) == []
     assert len(summary(matrix)) == 1

@@ -1,14 +1,13 @@
 """The table of the terminal, to the column."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from rl_transfer.analysis import Matrix, Sweep, analyse, text_table
 from rl_transfer.analysis.terminal import wrapped
 
-from .hand_made import CONTROL, FAST, HARDLY, SLOW, STRICT, arm, run, spread, sweep
+from .hand_made import CONTROL, FAST, FINE, HARDLY, SCRATCH, SLOW, STRICT, on_targets, run, spread, sweep_of
 
 FLAT = (0, 0, 0, 0, 0, 0)
 WIDTH = 110
@@ -17,11 +16,9 @@ WIDTH = 110
 def table(target: str) -> Matrix:
     """Fine-tuning and a control that gains as much, on one target."""
     curves = {(None, "scratch"): SLOW, ("base", "frozen"): FAST, (None, "control"): FAST}
-    arms: Any = {
-        (s, target, name): arm((s, target, name), spread(c, by=HARDLY)) for (s, name), c in curves.items()
-    }
-    strategies: Any = {"frozen": {"copy": ["trunk"], "freeze": ["trunk"]}, "control": CONTROL}
-    return analyse(sweep(arms, strategies=strategies, delta=STRICT))
+    arms = {(source, target, name): spread(c, by=HARDLY) for (source, name), c in curves.items()}
+    strategies = {"frozen": {"copy": ["trunk"], "freeze": ["trunk"]}, "control": CONTROL}
+    return analyse(sweep_of(arms, strategies=strategies, delta=STRICT))
 
 
 def rows(matrix: Matrix, start: str) -> list[str]:
@@ -54,11 +51,8 @@ def test_names_are_cut_so_that_the_longest_row_fills_the_width(length: int) -> N
 
 
 def test_raw_gains_are_marked_beside_scores() -> None:
-    arms: Any = {}
-    for target, curve in {"learnt": SLOW, "never": FLAT}.items():
-        arms[None, target, "scratch"] = arm((None, target, "scratch"), spread(curve, by=HARDLY))
-        arms["base", target, "fine-tune"] = arm(("base", target, "fine-tune"), spread(FAST, by=HARDLY))
-    matrix = analyse(sweep(arms, bootstrap=20, delta=STRICT))
+    fast, slow, flat = (spread(curve, by=HARDLY) for curve in (FAST, SLOW, FLAT))
+    matrix = analyse(on_targets({"learnt": (fast, slow), "never": (fast, flat)}, bootstrap=20, delta=STRICT))
     (learnt, _), (never, _) = (rows(matrix, name) for name in ("learnt", "never"))
     assert "+0.24 [+0.24, +0.24]  " in learnt
     assert "] r" not in learnt
@@ -66,11 +60,7 @@ def test_raw_gains_are_marked_beside_scores() -> None:
 
 
 def test_a_section_names_the_range_of_its_source_and_a_strategy_without_one_has_none() -> None:
-    arms: Any = {
-        (source, "task", name): arm((source, "task", name), [SLOW] * 4)
-        for source, name in ((None, "scratch"), ("base", "fine-tune"), (None, "wider"))
-    }
-    planned = sweep(arms, bar=50.0)
+    planned = sweep_of(dict.fromkeys((SCRATCH, FINE, (None, "task", "wider")), [SLOW] * 4), bar=50.0)
     sources = [run("source", seed, [0] * 5 + [70 - seed], source="base") for seed in range(4)]
     lines = text_table(analyse(Sweep(planned.manifest, (*planned.runs, *sources)))).splitlines()
     assert "fine-tune from base (source scores 67.0 to 70.0, bar 50.0)" in lines
@@ -82,6 +72,6 @@ def test_names_with_hyphens_are_not_broken() -> None:
     assert wrapped(text, indent="  ") == ["x" * 95, "  frozen-trunk-new-head gains"]
     exact = "y" * WIDTH
     assert wrapped(exact) == [exact]
-    planned = sweep({(None, "task", "scratch"): arm((None, "task", "scratch"), [SLOW] * 4)})
+    planned = sweep_of({SCRATCH: [SLOW] * 4})
     named = replace(planned, manifest={**planned.manifest, "name": "n-" * 60})
     assert max(map(len, text_table(analyse(named)).splitlines())) <= WIDTH

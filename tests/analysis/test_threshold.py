@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from rl_transfer.analysis import Sweep, analyse, summary
 from rl_transfer.analysis.threshold import Threshold
 from rl_transfer.report.sections import target_table
 
-from .hand_made import FAST, SLOW, shifted, two_arms
+from .hand_made import FAST, SLOW, lost, shifted, transfer_cell, two_arms
 
 
 def theta(sweep: Sweep) -> Threshold:
@@ -52,37 +51,32 @@ def test_a_first_look_that_names_no_seed_of_the_sweep_is_all_of_them(said):
 
 
 def test_there_is_no_threshold_before_the_first_look_has_ended():
-    runs = list(GROWN.runs)
-    place = next(i for i, run in enumerate(runs) if run.strategy == "scratch" and run.seed == 2)
-    for problem, value in (("unfinished", math.nan), ("failed: boom", 80.0)):
-        runs[place] = replace(GROWN.runs[place], record=None, curve=None, problem=problem)
-        found = theta(with_keys(Sweep(GROWN.manifest, tuple(runs)), [[0, 1, 2, 3]]))
+    for problem, seed, value in (
+        ("unfinished", 2, math.nan),
+        ("failed: boom", 2, 80.0),
+        ("unfinished", 7, 80.0),
+    ):
+        given = lost(GROWN, problem, strategy="scratch", seed=seed)
+        found = theta(with_keys(given, [[0, 1, 2, 3]]))
         assert found.value == pytest.approx(value, nan_ok=True)
-    late = next(i for i, run in enumerate(runs) if run.strategy == "scratch" and run.seed == 7)
-    runs = list(GROWN.runs)
-    runs[late] = replace(runs[late], record=None, curve=None, problem="unfinished")
-    assert theta(with_keys(Sweep(GROWN.manifest, tuple(runs)), [[0, 1, 2, 3]])).value == 80
 
 
 def test_scratch_that_never_left_chance_gives_no_threshold_and_a_declared_one_still_counts():
     stuck = two_arms([FAST] * 4, [(0,) * 6] * 4)
     assert theta(stuck).origin == "unknown"
-    (cell,) = analyse(stuck).select(kind="transfer")
+    cell = transfer_cell(stuck)
     assert math.isnan(cell.metrics["time_to_threshold"].value.mean)
-    (cell,) = analyse(with_keys(stuck, threshold=80.0)).select(kind="transfer")
+    cell = transfer_cell(with_keys(stuck, threshold=80.0))
     assert cell.metrics["time_to_threshold"].value.mean == 200
     assert (cell.metrics["speed_up"].value.mean, cell.metrics["speed_up"].bound) == (2.5, "≥")
 
 
 def test_what_nobody_reached_saves_nobody_steps():
-    (cell,) = analyse(two_arms([FAST] * 4, [SLOW] * 4, threshold=1000.0)).select(kind="transfer")
+    metrics = transfer_cell(two_arms([FAST] * 4, [SLOW] * 4, threshold=1000.0)).metrics
     for name in ("steps_saved", "speed_up", "break_even", "break_even_targets"):
-        assert math.isnan(cell.metrics[name].value.mean), name
-        assert cell.metrics[name].bound == ""
-    assert (cell.metrics["time_to_threshold"].value.mean, cell.metrics["time_to_threshold"].bound) == (
-        500,
-        "≥",
-    )
+        assert math.isnan(metrics[name].value.mean), name
+        assert metrics[name].bound == ""
+    assert (metrics["time_to_threshold"].value.mean, metrics["time_to_threshold"].bound) == (500, "≥")
 
 
 def test_report_and_summary_say_where_it_comes_from():

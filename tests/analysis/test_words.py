@@ -6,33 +6,43 @@ from typing import Any
 
 import pytest
 
-from rl_transfer.analysis import Matrix, Run, Sweep, analyse, headlines, text_table
+from rl_transfer.analysis import analyse, headlines, text_table
 from rl_transfer.analysis.arm_statistics import welch_interval
 from rl_transfer.analysis.metric_table import METRICS
 from rl_transfer.analysis.power import SeedRange
 from rl_transfer.analysis.verdict import Verdict
 from rl_transfer.analysis.words import advice, at_budgets, notes, number, scale_of_gains
 
-from .hand_made import CONTROL, FAST, SLOW, STEPS, arm, spread, sweep, two_arms
+from .hand_made import (
+    CONTROL,
+    FAST,
+    SCRATCH,
+    SLOW,
+    STEPS,
+    arm,
+    lost,
+    on_targets,
+    spread,
+    sweep,
+    sweep_of,
+    transfer_cell,
+    two_arms,
+)
 
 FLAT = (0, 0, 0, 0, 0, 0)
 
 
-def on_targets(names, strategies, curves, **options):
+def strategies_on(targets, curves, **options):
     """Every strategy beside scratch on every target; curves by strategy."""
-    arms: dict[Any, tuple[Run, ...]] = {}
-    for target in names:
-        arms[None, target, "scratch"] = arm((None, target, "scratch"), [curves["scratch"]] * 4)
-        for name in strategies:
-            key = ("base", target, name)
-            arms[key] = arm(key, [curves[name]] * 4)
-    return analyse(sweep(arms, **options))
+    sources = {name: None if name == "scratch" else "base" for name in curves}
+    arms = {(sources[name], t, name): [curve] * 4 for t in targets for name, curve in curves.items()}
+    return analyse(sweep_of(arms, bootstrap=2, **options))
 
 
 def test_a_note_on_the_scale_names_its_targets_once_and_no_strategy():
     # nobody leaves chance: four strategies on two targets are judged raw, for a reason of the target
-    names = ["fine-tune", "frozen", "l2-sp", "ewc"]
-    matrix = on_targets(["north", "south"], names, dict.fromkeys([*names, "scratch"], FLAT))
+    names = ["scratch", "fine-tune", "frozen", "l2-sp", "ewc"]
+    matrix = strategies_on(["north", "south"], dict.fromkeys(names, FLAT))
     raw = [note for note in notes(matrix) if "judged on raw returns" in note]
     assert len(raw) == 1
     assert raw[0].startswith("! on north and south: judged on raw returns")
@@ -41,7 +51,7 @@ def test_a_note_on_the_scale_names_its_targets_once_and_no_strategy():
 
 def test_a_note_on_many_cells_names_their_targets():
     curves = {"scratch": SLOW, "fine-tune": FAST, "frozen": FAST}
-    matrix = on_targets(["north", "south", "west"], ["fine-tune", "frozen"], curves, bar=95.0)
+    matrix = strategies_on(["north", "south", "west"], curves, bar=95.0)
     (note,) = [note for note in notes(matrix) if "below the bar" in note]
     assert note.startswith("! fine-tune and frozen on north, south and west: 4 of 4 source policies")
 
@@ -58,24 +68,15 @@ def test_gains_are_called_what_they_are(scratch, said):
 
 
 def test_gains_of_mixed_scales_say_which_mark_is_raw():
-    arms: dict[Any, Any] = {}
-    for target, curve in {"learnt": SLOW, "never": FLAT}.items():
-        arms[None, target, "scratch"] = arm((None, target, "scratch"), [curve] * 4)
-        arms["base", target, "fine-tune"] = arm(("base", target, "fine-tune"), [FAST] * 4)
-    assert scale_of_gains(analyse(sweep(arms))) == "normalised scores (r: raw mean episodic return)"
+    given = on_targets({"learnt": ([FAST] * 4, [SLOW] * 4), "never": ([FAST] * 4, [FLAT] * 4)})
+    assert scale_of_gains(analyse(given)) == "normalised scores (r: raw mean episodic return)"
 
 
 def test_the_terminal_speaks_of_metrics_by_their_labels():
-    arms = {
-        (None, "task", "scratch"): arm((None, "task", "scratch"), spread(SLOW)),
-        ("base", "task", "frozen"): arm(("base", "task", "frozen"), spread(FAST)),
-        (None, "task", "random-frozen"): arm((None, "task", "random-frozen"), spread(FAST)),
-    }
-    strategies: dict[str, dict[str, Any]] = {
-        "frozen": {"copy": ["trunk"], "freeze": ["trunk"]},
-        "random-frozen": CONTROL,
-    }
-    matrix = analyse(sweep(arms, strategies=strategies))
+    arms = {SCRATCH: spread(SLOW), ("base", "task", "frozen"): spread(FAST)}
+    arms[None, "task", "random-frozen"] = spread(FAST)
+    strategies = {"frozen": {"copy": ["trunk"], "freeze": ["trunk"]}, "random-frozen": CONTROL}
+    matrix = analyse(sweep_of(arms, strategies=strategies))
     doubted = [note for note in notes(matrix) if note.startswith("* ")]
     assert len(doubted) == 1
     assert "sample efficiency: unclear whether it is knowledge: random-frozen gains" in doubted[0]
@@ -84,8 +85,7 @@ def test_the_terminal_speaks_of_metrics_by_their_labels():
 
 
 def targets_to_break_even(transfer, scratch):
-    (cell,) = analyse(two_arms(transfer, scratch)).select(kind="transfer")
-    return cell.metrics["break_even_targets"]
+    return transfer_cell(two_arms(transfer, scratch)).metrics["break_even_targets"]
 
 
 def test_break_even_needs_a_clear_saving():
@@ -133,33 +133,19 @@ def test_numbers_are_rounded_once() -> None:
 def test_long_lists_of_places_are_cut(targets: int, strategies: int, where: str) -> None:
     names = ["fine-tune", "frozen", "l2-sp", "ewc"][:strategies]
     curves = {"scratch": SLOW, **dict.fromkeys(names, FAST)}
-    matrix = on_targets([f"t{index}" for index in range(targets)], names, curves, bar=95.0)
+    matrix = strategies_on([f"t{index}" for index in range(targets)], curves, bar=95.0)
     (note,) = [note for note in notes(matrix) if "below the bar" in note]
     assert note.startswith(f"! {where}")
 
 
-def begun(matrix_of: Sweep, *targets: str) -> Matrix:
-    """The sweep with runs on these targets only; the others are still to come."""
-    runs = [
-        run if run.target in targets else replace(run, record=None, curve=None, problem="unfinished")
-        for run in matrix_of.runs
-    ]
-    return analyse(Sweep(matrix_of.manifest, tuple(runs)))
-
-
 def test_budgets_are_those_of_the_targets_that_have_begun() -> None:
-    arms: dict[Any, Any] = {}
-    for target in ("north", "south"):
-        for source, name, curve in ((None, "scratch", SLOW), ("base", "fine-tune", FAST)):
-            arms[source, target, name] = arm((source, target, name), [curve] * 4)
-    planned = sweep(arms)
-    assert at_budgets(begun(planned, "north")) == "at 500 environment steps"
-    nothing = begun(planned)
+    planned = on_targets(dict.fromkeys(("north", "south"), ([FAST] * 4, [SLOW] * 4)))
+    some = lost(planned, "unfinished", target="south")
+    assert at_budgets(analyse(some)) == "at 500 environment steps"
+    nothing = analyse(lost(planned, "unfinished"))
     assert at_budgets(nothing) == "before any environment steps were measured"
     (text,) = headlines(nothing)
-    assert text.startswith(
-        "Before any environment steps were measured, fine-tune from base is unfinished on "
-    )
+    assert text.startswith("Before any environment steps were measured, fine-tune from base is unfinished on")
 
 
 def test_headlines_go_by_strategy_source_and_budget() -> None:
@@ -176,8 +162,7 @@ def test_headlines_go_by_strategy_source_and_budget() -> None:
 
 
 def test_advice_is_for_what_is_undecided_and_can_be_estimated() -> None:
-    (cell,) = analyse(two_arms(spread(FAST), spread(SLOW))).select(kind="transfer")
-    entry = cell.comparisons["auc_gain"]
+    entry = transfer_cell(two_arms(spread(FAST), spread(SLOW))).comparisons["auc_gain"]
     assert entry.verdict == "positive"
     undecided = replace(entry, verdict=Verdict.INCONCLUSIVE)
     assert advice(replace(entry, fresh_seeds=SeedRange(8, 20))) == ""
@@ -189,8 +174,8 @@ def test_advice_is_for_what_is_undecided_and_can_be_estimated() -> None:
     [(SeedRange(8, 20), "8 to 20"), (SeedRange(8, 8), "8"), (SeedRange(8, None), "8 or more")],
 )
 def test_advice_names_a_range_and_its_condition(asked: SeedRange, number: str) -> None:
-    (cell,) = analyse(two_arms([FAST] * 4, [SLOW] * 4)).select(kind="transfer")
-    undecided = replace(cell.comparisons["auc_gain"], verdict=Verdict.INCONCLUSIVE, fresh_seeds=asked)
+    entry = transfer_cell(two_arms([FAST] * 4, [SLOW] * 4)).comparisons["auc_gain"]
+    undecided = replace(entry, verdict=Verdict.INCONCLUSIVE, fresh_seeds=asked)
     assert advice(undecided) == (
         f"a new plan of {number} fresh seeds per arm would settle it with probability 0.8, "
         "if the gain lies in the 60 % interval of this one"
