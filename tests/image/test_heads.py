@@ -72,6 +72,38 @@ def test_auxiliary_classifiers_are_dropped_and_named() -> None:
     assert drop_auxiliary(torchvision_model("resnet18")) == ()
 
 
+def convolutions() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
+
+
+class Distilled(nn.Module):
+    """With two classifiers without bias, and the methods by which timm's models name and replace them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 1)
+        self.stages = nn.Sequential(convolutions(), convolutions())
+        self.reset_classifier(5, bias=False)
+
+    def get_classifier(self) -> tuple[nn.Module, nn.Module]:
+        return self.head, self.head_dist
+
+    def reset_classifier(self, classes: int, bias: bool = True) -> None:
+        self.head, self.head_dist = (nn.Linear(4, classes, bias=bias) for _ in range(2))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.stages(self.stem(images)).mean((2, 3))
+        logits: torch.Tensor = (self.head(features) + self.head_dist(features)) / 2
+        return logits
+
+
+def test_both_heads_that_a_network_names_are_one_part_and_stay_without_bias() -> None:
+    model = Distilled()
+    head, replaced = check_head(model, (3, 8, 8))
+    assert (head.paths, head.outputs, head.bias) == (("head", "head_dist"), 5, False)
+    assert image_parts(model, replaced)["head"].tensor_names == ("head.weight", "head_dist.weight")
+
+
 def test_a_last_layer_that_is_not_the_head_is_noticed() -> None:
     class Surprise(nn.Module):
         def __init__(self) -> None:

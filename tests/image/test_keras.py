@@ -1,25 +1,21 @@
 """Models of Keras: what they compute, their parts, and statistics that stay."""
 
 import copy
-import os
 import random
-import sys
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from rl_transfer.core import digest_model, freeze
-from rl_transfer.errors import ConfigError, MissingExtraError, TransferError
-from rl_transfer.image.keras_library import library
+from rl_transfer.errors import ConfigError, TransferError
 from rl_transfer.image.keras_network import KerasNetwork
 from rl_transfer.image.room import IMAGES, ROOM
 from rl_transfer.results import RunFolder
 from rl_transfer.spec.addresses import resolve_file
-from rl_transfer.spec.image_model import KerasConfig, named_model, named_weights
+from rl_transfer.spec.image_model import KerasConfig, named_model
 from rl_transfer.supervised.bundle import load_network
 from rl_transfer.supervised.classifier import Network
 from rl_transfer.supervised.exact_statistics import settle
@@ -292,28 +288,8 @@ def test_what_follows_a_head_is_resized_with_it_and_names_of_the_network_are_fre
     assert IMAGES.build_classifier(network.model, 5, 0).module(pictures()).shape == (5, 5)
 
 
-def test_architecture_and_weights_may_both_lie_in_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[object] = []
-    monkeypatch.setattr(type(IMAGES), "load_pretrained", lambda *given: seen.append(given[1:]))
-    IMAGES.find_pretrained("keras:package://one/a.json:package://two/b.h5")
-    model, weights = named_model("keras:package://one/a.json"), named_weights("package://two/b.h5")
-    assert seen == [(model, weights)]
-
-
 def test_the_import_of_keras_writes_no_settings(keras_home: Path) -> None:
     assert not (keras_home / ".keras").exists()
-
-
-def test_another_backend_or_no_keras_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    other = SimpleNamespace(config=SimpleNamespace(backend=lambda: "jax"))
-    monkeypatch.setitem(sys.modules, "keras", other)
-    with pytest.raises(ConfigError, match=r"already, on the backend jax, .* Set KERAS_BACKEND=torch before"):
-        library()
-    monkeypatch.setitem(sys.modules, "keras", None)
-    monkeypatch.setenv("KERAS_BACKEND", "jax")
-    with pytest.raises(MissingExtraError, match=r"install it with: pip install 'rl-transfer\[keras\]'"):
-        library()
-    assert os.environ["KERAS_BACKEND"] == "jax"
 
 
 def test_a_network_of_keras_has_the_statistics_of_its_pictures(files: Any) -> None:

