@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from rl_transfer.core import PartMap, PartRule
+from rl_transfer.core import PartMap, PartRule, Strategy, TransferPlan, apply, plan
 
 
 class ActorCritic(nn.Module):
@@ -49,14 +50,8 @@ class ConvNet(nn.Module):
     def __init__(self, channels: int = 2, classes: int = 3) -> None:
         super().__init__()
         self.trunk: Any = nn.Sequential(
-            nn.Conv2d(channels, 4, 3),
-            nn.BatchNorm2d(4),
-            nn.ReLU(),
-            nn.Dropout(0.5),
-            nn.Conv2d(4, 4, 3),
-            nn.BatchNorm2d(4),
-            nn.ReLU(),
-            nn.Flatten(),
+            *(nn.Conv2d(channels, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5)),
+            *(nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten()),
         )
         self.head: Any = nn.Sequential(
             nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Dropout(0.1), nn.Linear(8, classes)
@@ -83,15 +78,9 @@ class SharedExtractor(nn.Module):
 
     def __init__(self, share: bool = True) -> None:
         super().__init__()
-        self.features_extractor: Any = nn.Sequential(
-            nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 4)
-        )
+        self.features_extractor: Any = _small_cnn()
         self.pi_features_extractor: Any = self.features_extractor
-        self.vf_features_extractor: Any = (
-            self.features_extractor
-            if share
-            else nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 4))
-        )
+        self.vf_features_extractor: Any = self.features_extractor if share else _small_cnn()
         self.action_net = nn.Linear(4, 2)
         self.value_net = nn.Linear(4, 1)
 
@@ -103,8 +92,27 @@ class SharedExtractor(nn.Module):
         return PartMap.build(self, self.RULES)
 
 
+def _small_cnn() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 4))
+
+
 def _mlp(inputs: int, width: int, depth: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for i in range(depth):
-        layers += [nn.Linear(inputs if i == 0 else width, width), nn.Tanh()]
-    return nn.Sequential(*layers)
+    layers = [[nn.Linear(*each), nn.Tanh()] for each in pairwise([inputs, *[width] * depth])]
+    return nn.Sequential(*(module for layer in layers for module in layer))
+
+
+def one_part(model: nn.Module, **parts: str) -> PartMap:
+    """The part map of a network of one prefix per part (``top`` is a head); without parts of one trunk."""
+    prefixes = parts or {"body": ""}
+    return PartMap.build(
+        model,
+        {name: PartRule((each,), "head" if name == "top" else "trunk") for name, each in prefixes.items()},
+    )
+
+
+def transferred(source: Any, target: Any, parts: PartMap | None = None, **strategy: Any) -> TransferPlan:
+    """The plan from one network to another, carried out; without a word it copies everything."""
+    how = Strategy("s", **{"copy": ("all",), **strategy})
+    made = plan(source.state_dict(), target, parts or target.parts(), how)
+    apply(made, target)
+    return made

@@ -29,6 +29,10 @@ class Recording(io.BytesIO):
         return super().read(size)
 
 
+LOOKED_FOR = (EOFError, zipfile.BadZipFile)
+"""What zipfile says of a member that would reach beyond the archive; newer versions: that it overlaps."""
+
+
 def packed(content: bytes, method: int = zipfile.ZIP_STORED, comment: bytes = b"") -> bytes:
     """An archive of one member, ``weights``."""
     stream = io.BytesIO()
@@ -60,15 +64,11 @@ def test_a_digest_is_that_of_all_bytes(tmp_path: Path) -> None:
     assert file_digest(path) == hashlib.sha256(b"policy").hexdigest()
 
 
-def test_a_digest_of_what_is_larger_than_any_policy_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "policy.zip"
-    with path.open("wb") as stream:
+def test_a_digest_of_what_is_larger_than_any_policy_or_endless_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "policy.zip").open("wb") as stream:
         stream.truncate(2**30 + 1)
     with pytest.raises(ValueError, match="larger than 1024 MiB"):
-        file_digest(path)
-
-
-def test_a_digest_of_an_endless_file_is_refused(tmp_path: Path) -> None:
+        file_digest(tmp_path / "policy.zip")
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ValueError, match="no regular file"):
         file_digest(tmp_path / "pipe")
@@ -134,7 +134,7 @@ def test_a_member_of_more_than_the_most_is_refused(most: int | None) -> None:
     with pytest.raises(BundleError, match=rf"m\.zip is refused: weights unpacks from .* to {size:,} bytes"):
         unpack(archive, info, "m.zip", most)
     info.file_size = info.compress_size = size - 1
-    with pytest.raises(EOFError):  # it was looked for
+    with pytest.raises(LOOKED_FOR):
         unpack(archive, info, "m.zip", most)
 
 
@@ -157,7 +157,7 @@ def test_a_member_that_claims_more_than_it_has_is_refused() -> None:
 def test_only_large_members_that_swell_are_bombs(size: int, packed_size: int, plausible: bool) -> None:
     archive, info = opened(packed(b"x"))
     info.file_size, info.compress_size = size, packed_size
-    with pytest.raises(BundleError if not plausible else (BundleError, EOFError)) as caught:
+    with pytest.raises((BundleError, *LOOKED_FOR) if plausible else BundleError) as caught:
         unpack(archive, info, "m.zip")
     assert ("which weights never do" in str(caught.value)) != plausible
 

@@ -11,7 +11,7 @@ from torch import nn
 from rl_transfer.core import PartMap, PartRule, count_parameters, digest_model, freeze
 from rl_transfer.errors import FrozenTensorMoved, TransferError
 
-from .networks import ActorCritic, ConvNet, SharedExtractor
+from .networks import ActorCritic, ConvNet, SharedExtractor, one_part
 from .training import changed, snapshot, train
 
 OPTIMIZERS = {
@@ -20,6 +20,28 @@ OPTIMIZERS = {
     "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01, momentum=0.9, weight_decay=0.1),
     "sgd": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9, weight_decay=0.1),
 }
+
+
+def frozen_net(*selectors, **how):
+    """A network with these parts frozen (the trunk), and the freeze."""
+    model = ConvNet()
+    return model, freeze(model, model.parts(), selectors or ["trunk"], **how)
+
+
+def frozen_policy(*selectors):
+    """The same of an actor-critic (its policy's trunk)."""
+    model = ActorCritic()
+    return model, freeze(model, model.parts(), selectors or ["policy_trunk"])
+
+
+def moved_by_training(model, optimizer=torch.optim.Adam):
+    before = snapshot(model)
+    train(model, optimizer(model.parameters()))
+    return changed(model, before)
+
+
+def named(model, *prefixes):
+    return {name for name in model.state_dict() if name.startswith(prefixes)}
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -42,8 +64,7 @@ def test_frozen_tensors_and_buffers_stay_bit_equal_while_the_rest_moves(optimize
 
 def test_without_the_hold_running_statistics_drift_and_verify_sees_it():
     """``requires_grad_(False)`` alone is not freezing: the loss that this module prevents."""
-    model = ConvNet()
-    frozen = freeze(model, model.parts(), ["trunk"])
+    model, frozen = frozen_net()
     for module in model.modules():
         module.__dict__.pop("train", None)
     train(model, torch.optim.SGD(model.parameters(), lr=0.01))
@@ -53,13 +74,10 @@ def test_without_the_hold_running_statistics_drift_and_verify_sees_it():
 
 
 def test_only_the_frozen_modules_stay_in_evaluation_mode():
-    model = ConvNet()
-    freeze(model, model.parts(), ["trunk"])
+    model, _ = frozen_net()
     model.train()
-    assert {path for path, module in model.named_modules() if module.training} == {
-        "",
-        *("head", "head.0", "head.1", "head.2", "head.3"),
-    }
+    training = {path for path, module in model.named_modules() if module.training}
+    assert training == {"", "head", *(f"head.{i}" for i in range(4))}
     assert model.trunk[3].train(True) is model.trunk[3]
     assert not model.trunk[3].training
     model.eval()
@@ -67,38 +85,26 @@ def test_only_the_frozen_modules_stay_in_evaluation_mode():
 
 
 def test_freezing_the_first_layers_holds_what_stands_behind_them():
-    model = ConvNet()
-    frozen = freeze(model, model.parts(), ["trunk[:2]"])
+    model, frozen = frozen_net("trunk[:2]")
     model.train()
     assert [module.training for module in model.trunk] == [False] * 4 + [True] * 4
-    before = snapshot(model)
-    train(model, torch.optim.Adam(model.parameters()))
-    still = set(before) - changed(model, before)
-    assert still == {name for name in before if name.startswith(("trunk.0.", "trunk.1."))}
+    assert set(model.state_dict()) - moved_by_training(model) == named(model, "trunk.0.", "trunk.1.")
     frozen.verify()
 
 
 def test_a_norm_layer_outside_the_frozen_layers_goes_on_learning():
-    model = ConvNet()
-    freeze(model, model.parts(), ["trunk.0"])
-    before = snapshot(model)
-    train(model, torch.optim.Adam(model.parameters()))
-    assert "trunk.1.running_mean" in changed(model, before)
+    model, _ = frozen_net("trunk.0")
+    assert "trunk.1.running_mean" in moved_by_training(model)
     assert model.trunk[1].training
 
 
 def test_adapting_statistics_follow_the_data_and_nothing_else_does():
-    model = ConvNet()
-    frozen = freeze(model, model.parts(), ["trunk"], norm="adapt")
-    before = snapshot(model)
-    train(model, torch.optim.Adam(model.parameters()))
-    moved = {name for name in changed(model, before) if name.startswith("trunk.")}
+    model, frozen = frozen_net(norm="adapt")
+    moved = moved_by_training(model) & named(model, "trunk.")
     statistics = ("running_mean", "running_var", "num_batches_tracked")
     assert moved == {f"trunk.{i}.{name}" for i in (1, 5) for name in statistics}
     assert not model.trunk[3].training, "dropout is held all the same"
-    assert set(frozen.tensors) == {n for n in before if n.startswith("trunk.")} - moved, (
-        "the rest is verified"
-    )
+    assert set(frozen.tensors) == named(model, "trunk.") - moved, "the rest is verified"
     frozen.verify()
 
 
@@ -116,8 +122,7 @@ def test_the_state_dict_and_the_module_tree_keep_their_shape():
 
 @pytest.mark.parametrize("how", ["deepcopy", "torch.save"])
 def test_a_copy_is_frozen_by_itself(how):
-    model = ConvNet()
-    freeze(model, model.parts(), ["trunk"])
+    model, _ = frozen_net()
     if how == "deepcopy":
         twin = copy.deepcopy(model)
     else:
@@ -126,40 +131,29 @@ def test_a_copy_is_frozen_by_itself(how):
         file.seek(0)
         twin = torch.load(file, weights_only=False)
     assert twin.trunk[1].train() is twin.trunk[1]
-    before, original = snapshot(twin), snapshot(model)
-    train(twin, torch.optim.Adam(twin.parameters()))
-    assert changed(twin, before) == {name for name in before if name.startswith("head.")}
+    original = snapshot(model)
+    assert moved_by_training(twin) == named(twin, "head.")
     assert changed(model, original) == set()
 
 
 def test_unfreezing_gives_everything_back():
-    model = ConvNet()
-    frozen = freeze(model, model.parts(), ["trunk"])
-    optimizer = torch.optim.Adam(model.parameters())
-    train(model, optimizer)
-    thawed = frozen.unfreeze()
-    assert set(thawed) == {name for name in model.state_dict() if name.startswith("trunk.")}
+    model, frozen = frozen_net()
+    train(model, torch.optim.Adam(model.parameters()))
+    assert set(frozen.unfreeze()) == named(model, "trunk.")
     assert all(module.training for module in model.modules())
     assert all("train" not in vars(module) for module in model.modules())
-    before = snapshot(model)
-    train(model, optimizer)
-    assert changed(model, before) == set(before)
+    assert moved_by_training(model) == set(model.state_dict())
     assert frozen.tensors == ()
     assert frozen.parts == ()
     frozen.verify()
 
 
 def test_thawing_some_layers_keeps_the_rest_frozen():
-    model = ConvNet()
-    frozen = freeze(model, model.parts(), ["trunk"])
-    optimizer = torch.optim.Adam(model.parameters())
+    model, frozen = frozen_net()
     frozen.unfreeze(["trunk.2", "trunk.3", "head"])
     assert frozen.parts == ("trunk",)
-    before = snapshot(model)
-    train(model, optimizer)
-    still = set(before) - changed(model, before)
-    assert still == {name for name in before if name.startswith(("trunk.0.", "trunk.1."))}
-    assert set(frozen.tensors) == still
+    still = set(model.state_dict()) - moved_by_training(model)
+    assert still == set(frozen.tensors) == named(model, "trunk.0.", "trunk.1.")
     assert [module.training for module in model.trunk] == [False] * 4 + [True] * 4
     frozen.verify()
     assert frozen.unfreeze(["trunk.2"]) == ()
@@ -194,9 +188,8 @@ def test_freezing_everything_is_refused_and_touches_nothing(selectors):
 
 def test_target_networks_do_not_count_as_something_to_train():
     model = nn.ModuleDict({"q": nn.Linear(2, 2), "q_target": nn.Linear(2, 2)})
-    parts = PartMap.build(
-        model, {"q": PartRule(("q",), "head"), "target": PartRule(("q_target",), "auxiliary")}
-    )
+    rules = {"q": PartRule(("q",), "head"), "target": PartRule(("q_target",), "auxiliary")}
+    parts = PartMap.build(model, rules)
     with pytest.raises(TransferError, match="nothing to train"):
         freeze(model, parts, ["q"])
     freeze(model, parts, ["target"])
@@ -218,8 +211,7 @@ def test_freezing_nothing_is_a_valid_freeze():
 
 
 def test_verify_names_every_tensor_that_moved():
-    model = ActorCritic()
-    frozen = freeze(model, model.parts(), ["policy_trunk"])
+    model, frozen = frozen_policy()
     with torch.no_grad():
         model.mlp_extractor["policy_net"][2].bias.add_(1e-7)
         model.action_net.bias.add_(1)
@@ -228,8 +220,7 @@ def test_verify_names_every_tensor_that_moved():
 
 
 def test_verify_sees_a_replaced_parameter_and_a_vanished_one():
-    model = ActorCritic()
-    frozen = freeze(model, model.parts(), ["policy_trunk"])
+    model, frozen = frozen_policy()
     model.mlp_extractor["policy_net"][0].bias = nn.Parameter(torch.ones(8))
     model.mlp_extractor["policy_net"][2].bias = None
     with pytest.raises(FrozenTensorMoved, match=r"policy_net\.0\.bias, mlp_extractor\.policy_net\.2\.bias"):
@@ -259,12 +250,9 @@ def test_two_freezes_of_different_parts_are_independent():
 
 
 def test_what_another_freeze_holds_stays_held():
-    model = ConvNet()
-    frozen = freeze(model, model.parts(), ["trunk"])
+    model, frozen = frozen_net()
     freeze(model, model.parts(), ["trunk[:2]"]).unfreeze()
-    before = snapshot(model)
-    train(model, torch.optim.Adam(model.parameters()))
-    assert changed(model, before) == {name for name in before if name.startswith("head.")}
+    assert moved_by_training(model) == named(model, "head.")
     frozen.verify()
 
 
@@ -293,23 +281,14 @@ class Attention(nn.Module):
         return self.head(self.trunk(x))
 
 
-def test_dropout_inside_attention_is_off_when_frozen():
-    model = Attention()
-    parts = PartMap.build(model, {"t": PartRule(("trunk",), "trunk"), "h": PartRule(("head",), "head")})
-    x = torch.randn(2, 3, 8)
+@pytest.mark.parametrize("parametrized", [False, True])
+def test_dropout_inside_attention_is_off_when_frozen(parametrized):
+    model, x = Attention(), torch.randn(2, 3, 8)
+    if parametrized:
+        nn.utils.parametrize.register_parametrization(model.trunk.self_attn, "in_proj_weight", nn.Identity())
     model.train()
     assert not torch.equal(model(x), model(x))
-    freeze(model, parts, ["t"])
-    model.train()
-    assert torch.equal(model(x), model(x))
-
-
-def test_attention_that_was_parametrized_before_is_held_too():
-    model = Attention()
-    nn.utils.parametrize.register_parametrization(model.trunk.self_attn, "in_proj_weight", nn.Identity())
-    parts = PartMap.build(model, {"t": PartRule(("trunk",), "trunk"), "h": PartRule(("head",), "head")})
-    freeze(model, parts, ["t"])
-    x = torch.randn(2, 3, 8)
+    freeze(model, one_part(model, t="trunk", top="head"), ["t"])
     model.train()
     assert torch.equal(model(x), model(x))
 
@@ -340,11 +319,9 @@ def test_a_part_map_of_another_network_is_refused():
 
 
 def test_the_digest_of_a_freeze_by_hand():
-    model = ActorCritic()
-    frozen = freeze(model, model.parts(), ["action_head"])
+    model, frozen = frozen_policy("action_head")
     # One line per tensor, sorted by name: bias before weight, though the layer has them the other way.
-    lines = [
-        f"action_net.{name} {digest_model(model, [f'action_net.{name}'])}\n" for name in ("bias", "weight")
-    ]
-    assert frozen.tensors == ("action_net.weight", "action_net.bias")
-    assert frozen.digest_before == hashlib.sha256("".join(lines).encode()).hexdigest()
+    names = ("action_net.bias", "action_net.weight")
+    lines = "".join(f"{name} {digest_model(model, [name])}\n" for name in names)
+    assert frozen.tensors == names[::-1]
+    assert frozen.digest_before == hashlib.sha256(lines.encode()).hexdigest()

@@ -4,19 +4,31 @@ import pytest
 import torch
 from torch import nn
 
-from rl_transfer.core import PartMap, PartRule, add_low_rank, freeze, tensors_of
+from rl_transfer.core import PartMap, add_low_rank, freeze, tensors_of
 from rl_transfer.errors import FrozenTensorMoved, TransferError
 
-from .networks import ActorCritic, ConvNet
+from .networks import ActorCritic, ConvNet, one_part
 from .training import changed, snapshot, train
+
+
+def adapters_of(model, *selectors, rank=2, alpha=None, seed=0):
+    """Low-rank adapters on frozen parts."""
+    generator = torch.Generator().manual_seed(seed)
+    return add_low_rank(model, model.parts(), selectors, rank=rank, alpha=alpha, generator=generator)
 
 
 def adapted(rank=2, alpha=None, seed=0):
     model = ConvNet()
     frozen = freeze(model, model.parts(), ["trunk"])
-    generator = torch.Generator().manual_seed(seed)
-    adapters = add_low_rank(model, model.parts(), ["trunk"], rank=rank, alpha=alpha, generator=generator)
-    return model, frozen, adapters
+    return model, frozen, adapters_of(model, "trunk", rank=rank, alpha=alpha, seed=seed)
+
+
+def small_policy(**sizes):
+    """A policy with its trunk frozen, the trunk's only layer, and that layer's weight."""
+    model = ActorCritic(width=2, depth=1, **sizes)
+    freeze(model, model.parts(), ["policy_trunk"])
+    layer = model.mlp_extractor["policy_net"][0]
+    return model, layer, layer.weight.detach().clone()
 
 
 def test_adapters_start_as_the_identity():
@@ -24,8 +36,7 @@ def test_adapters_start_as_the_identity():
     x = torch.randn(3, 2, 6, 6)
     before = model.eval()(x)
     freeze(model, model.parts(), ["trunk"])
-    adapters = add_low_rank(model, model.parts(), ["trunk"], rank=2, generator=torch.Generator())
-    assert adapters.paths == ("trunk.0", "trunk.4")
+    assert adapters_of(model, "trunk").paths == ("trunk.0", "trunk.4")
     assert torch.equal(model.eval()(x), before)
 
 
@@ -46,17 +57,10 @@ def test_only_adapters_and_head_train_and_the_trunk_adapts():
 
 
 def test_the_update_by_hand():
-    model = ActorCritic(observations=3, width=2, depth=1)
-    freeze(model, model.parts(), ["policy_trunk"])
-    layer = model.mlp_extractor["policy_net"][0]
-    weight = layer.weight.detach().clone()
-    adapters = add_low_rank(
-        model, model.parts(), ["policy_trunk"], rank=1, alpha=4.0, generator=torch.Generator()
-    )
+    model, layer, weight = small_policy(observations=3)
+    adapters = adapters_of(model, "policy_trunk", rank=1, alpha=4.0)
     down, up = sorted(adapters.parameters(), key=lambda p: p.shape[0])
-    with torch.no_grad():
-        down.copy_(torch.tensor([[1.0, 2.0, 3.0]]))
-        up.copy_(torch.tensor([[1.0], [-1.0]]))
+    down.data, up.data = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[1.0], [-1.0]])
     # α/r · up @ down = 4 · [[1, 2, 3], [−1, −2, −3]].
     update = torch.tensor([[4.0, 8.0, 12.0], [-4.0, -8.0, -12.0]])
     assert torch.allclose(layer.weight, weight + update)
@@ -133,7 +137,7 @@ def test_bad_adapters_leave_the_network_alone(selectors, rank, message):
     freeze(model, model.parts(), ["trunk"])
     keys = list(model.state_dict())
     with pytest.raises(TransferError, match=message):
-        add_low_rank(model, model.parts(), selectors, rank=rank, generator=torch.Generator())
+        adapters_of(model, *selectors, rank=rank)
     assert list(model.state_dict()) == keys
 
 
@@ -141,34 +145,25 @@ def test_without_alpha_the_update_counts_once_and_a_rank_is_no_larger_than_the_l
     model = ActorCritic()
     freeze(model, model.parts(), ["value_head"])
     weight = model.value_net.weight.detach().clone()
-    adapters = add_low_rank(model, model.parts(), ["value_head"], rank=3, generator=torch.Generator())
-    down, up = adapters.parameters()
+    down, up = adapters_of(model, "value_head", rank=3).parameters()
     assert (down.shape, up.shape) == ((1, 8), (1, 1)), "one output, eight inputs"
-    with torch.no_grad():
-        down.fill_(1.0)
-        up.fill_(0.5)
+    down.data.fill_(1.0)
+    up.data.fill_(0.5)
     assert torch.allclose(model.value_net.weight, weight + 0.5)
 
 
 def test_alpha_is_divided_by_the_rank():
-    model = ActorCritic(width=2, depth=1)
-    freeze(model, model.parts(), ["policy_trunk"])
-    layer = model.mlp_extractor["policy_net"][0]
-    weight = layer.weight.detach().clone()
-    adapters = add_low_rank(
-        model, model.parts(), ["policy_trunk"], rank=2, alpha=6.0, generator=torch.Generator()
-    )
-    with torch.no_grad():
-        for parameter in adapters.parameters():
-            parameter.fill_(1.0)
+    model, layer, weight = small_policy()
+    for parameter in adapters_of(model, "policy_trunk", alpha=6.0).parameters():
+        parameter.data.fill_(1.0)
     # α/r · Σ over two ranks of 1 · 1 = 3 · 2.
     assert torch.allclose(layer.weight, weight + 6.0)
 
 
 def test_the_initial_matrices_are_kaiming_uniform():
     model = nn.Sequential(nn.Linear(100, 50).requires_grad_(False), nn.Linear(50, 1))
-    parts = PartMap.build(model, {"t": PartRule(("0",), "trunk"), "h": PartRule(("1",), "head")})
-    adapters = add_low_rank(model, parts, ["t"], rank=40, generator=torch.Generator().manual_seed(0))
+    parts, seeded = one_part(model, t="0", top="1"), torch.Generator().manual_seed(0)
+    adapters = add_low_rank(model, parts, ["t"], rank=40, generator=seeded)
     down = next(p for p in adapters.parameters() if p.shape == (40, 100))
     # With a = √5 the bound is √(6 / ((1 + 5) · 100)) = 0.1; the largest of 4,000 draws lies close to it.
     assert 0.099 < down.abs().max().item() <= 0.1

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from rl_transfer.core import PartMap, PartRule, Strategy, apply, plan
+from rl_transfer.core import Strategy, apply, plan
 from rl_transfer.errors import TransferError
-from support.untyped import untyped
 
-from .networks import ActorCritic, SharedExtractor
+from .networks import ActorCritic, SharedExtractor, one_part, transferred
+from .training import changed, snapshot
 
 ALL = Strategy("s", copy=("all",))
 
@@ -18,7 +18,7 @@ ALL = Strategy("s", copy=("all",))
 def linears(*modules):
     """A network that is one trunk, and its part map."""
     model = nn.Sequential(*modules)
-    return model, PartMap.build(model, {"t": PartRule(("",), "trunk")})
+    return model, one_part(model, t="")
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["parts of the source given", "names alone"])
@@ -27,7 +27,7 @@ def test_a_part_with_only_some_names_in_common_is_matched_in_order_if_the_source
     target, parts = linears(nn.Linear(3, 4), nn.ReLU(), nn.Dropout(), nn.Linear(4, 2))
     if not known:
         with pytest.raises(TransferError, match=r"3\.weight: the source has no counterpart"):
-            plan(source.state_dict(), target, parts, ALL)
+            transferred(source, target, parts)
         return
     made = plan(source.state_dict(), target, parts, ALL, source_parts=source_parts)
     apply(made, target)
@@ -37,11 +37,9 @@ def test_a_part_with_only_some_names_in_common_is_matched_in_order_if_the_source
 
 def test_three_separate_sources_of_one_shared_tensor_are_all_named():
     target = SharedExtractor(share=True)
-    state = {name: tensor.clone() for name, tensor in target.state_dict().items()}
-    for name, tensor in state.items():
-        tensor += 1.0 if name.startswith("pi_") else 2.0 if name.startswith("vf_") else 0.0
-    made = plan(state, target, target.parts(), ALL)
-    assert made.entries[0].reason == (
+    offset = {"pi": 1.0, "vf": 2.0}
+    state = {name: tensor + offset.get(name[:2], 0.0) for name, tensor in target.state_dict().items()}
+    assert plan(state, target, target.parts(), ALL).entries[0].reason == (
         "shared here, separate in the source: taken from features_extractor.0.weight, "
         "not pi_features_extractor.0.weight, vf_features_extractor.0.weight"
     )
@@ -49,8 +47,7 @@ def test_three_separate_sources_of_one_shared_tensor_are_all_named():
 
 def test_further_names_of_a_copied_tensor_are_not_told_as_unused():
     target = nn.Sequential(nn.Linear(2, 2))
-    parts = PartMap.build(target, {"t": PartRule(("0",), "trunk")})
-    state = target.state_dict()
+    state, parts = target.state_dict(), one_part(target, t="0")
     made = plan({**state, "alias": state["0.weight"], "other": torch.ones(1)}, target, parts, ALL)
     assert [row.tensor for row in made.entries if row.action == "skipped"] == ["other"]
     row = next(line.split() for line in made.table().splitlines() if line.startswith("other"))
@@ -58,23 +55,20 @@ def test_further_names_of_a_copied_tensor_are_not_told_as_unused():
 
 
 def test_a_deeper_part_starts_fresh_where_all_of_its_layers_may():
-    source, _ = linears(nn.Linear(3, 3), nn.Linear(3, 3))
     target = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
-    parts = PartMap.build(target, {"t": PartRule(("0",), "trunk"), "h": PartRule(("1",), "head")})
-    theirs = {"t": ("0.weight", "0.bias", "1.weight", "1.bias"), "h": ("2.weight", "2.bias")}
-    state = {**source.state_dict(), "2.weight": torch.ones(3, 3), "2.bias": torch.ones(3)}
-    made = plan(
-        state, target, parts, Strategy("s", copy=("all",), reset_on_mismatch=("t",)), source_parts=theirs
-    )
+    parts = one_part(target, t="0", top="1")
+    theirs = {"t": ("0.weight", "0.bias", "1.weight", "1.bias"), "top": ("2.weight", "2.bias")}
+    state = {**target.state_dict(), "2.weight": torch.ones(3, 3), "2.bias": torch.ones(3)}
+    lenient = replace(ALL, reset_on_mismatch=("t",))
+    made = plan(state, target, parts, lenient, source_parts=theirs)
     assert made.names("reset") == ("0.weight", "0.bias")
     assert made.entries[0].reason == "the source's part has more layers; the layer starts fresh"
     assert made.names("copied") == ("1.weight", "1.bias")
 
 
 def test_the_layers_of_both_sides_stand_in_columns():
-    source, target = ActorCritic(depth=3), ActorCritic(depth=2)
     with pytest.raises(TransferError) as caught:
-        plan(source.state_dict(), target, target.parts(), Strategy("s", copy=("policy_trunk",)))
+        transferred(ActorCritic(depth=3), ActorCritic(depth=2), copy=("policy_trunk",))
     lines = caught.value.message.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("layer"))
     assert lines[start : start + 5] == [
@@ -88,30 +82,24 @@ def test_the_layers_of_both_sides_stand_in_columns():
 
 def test_ten_problems_are_told_without_a_rest():
     target, parts = linears(*(nn.Linear(2, 2) for _ in range(5)))
+    state = {name: torch.full_like(value, torch.nan) for name, value in target.state_dict().items()}
     with pytest.raises(TransferError) as caught:
-        plan(
-            {name: torch.full_like(value, torch.nan) for name, value in target.state_dict().items()},
-            target,
-            parts,
-            ALL,
-        )
+        plan(state, target, parts, ALL)
     assert len(caught.value.message.splitlines()) == 11
     assert "more tensors" not in caught.value.message
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "columns", "message"),
+    ("source", "target", "message"),
     [
-        (nn.Linear(3, 2), nn.Linear(2, 4), (0, 1), "2×3 in the source, 4×2 here"),
-        (nn.Conv2d(3, 4, 3), nn.Conv2d(2, 4, (5, 3)), (0, 1), "4×3×3×3 in the source, 4×2×5×3 here"),
+        (nn.Linear(3, 2), nn.Linear(2, 4), "2×3 in the source, 4×2 here"),
+        (nn.Conv2d(3, 4, 3), nn.Conv2d(2, 4, (5, 3)), "4×3×3×3 in the source, 4×2×5×3 here"),
     ],
     ids=["wider", "larger kernel"],
 )
-def test_an_input_map_does_not_bridge_other_differences(source, target, columns, message):
-    (source, _), (target, parts) = linears(source), linears(target)
-    strategy = Strategy("s", copy=("all",), input_maps={"t.0": columns})
+def test_an_input_map_does_not_bridge_other_differences(source, target, message):
     with pytest.raises(TransferError, match=message):
-        plan(source.state_dict(), target, parts, strategy)
+        transferred(linears(source)[0], *linears(target), input_maps={"t.0": (0, 1)})
 
 
 @pytest.mark.parametrize(
@@ -122,34 +110,28 @@ def test_an_input_map_does_not_bridge_other_differences(source, target, columns,
     ],
 )
 def test_the_plan_counts_the_mapped_features(columns, note):
-    (source, _), (target, parts) = linears(nn.Linear(3, 2)), linears(nn.Linear(len(columns), 2))
-    made = plan(source.state_dict(), target, parts, Strategy("s", copy=("all",), input_maps={"t.0": columns}))
+    target = linears(nn.Linear(len(columns), 2))
+    made = transferred(linears(nn.Linear(3, 2))[0], *target, input_maps={"t.0": columns})
     assert made.entries[0].reason == note
 
 
 @pytest.mark.parametrize("maps", ["input_maps", "output_maps"])
 def test_a_bad_map_carries_its_config_path(maps):
     target, parts = linears(nn.Linear(3, 2))
-    wrong = {"t.0": (0,)}
-    strategy = replace(Strategy("s", copy=("all",), key="strategies.s"), **untyped({maps: wrong}))
     with pytest.raises(TransferError, match="has 1 entries") as caught:
-        plan(target.state_dict(), target, parts, strategy)
+        transferred(target, target, parts, key="strategies.s", **{maps: {"t.0": (0,)}})
     assert caught.value.key == f"strategies.s.{maps}.t.0"
 
 
 @pytest.mark.parametrize(
     "more",
-    [
-        {"input_maps": {"t.0": (1, None)}, "input_fill": "fresh"},
-        {"output_maps": {"t.0": (1, None)}},
-    ],
+    [{"input_maps": {"t.0": (1, None)}, "input_fill": "fresh"}, {"output_maps": {"t.0": (1, None)}}],
     ids=["inputs", "outputs"],
 )
 def test_planning_a_map_leaves_the_target_alone_and_its_values_are_plain(more):
-    source, target = linears(nn.Linear(2, 2))[0], nn.Sequential(nn.Linear(2, 2))
-    parts = PartMap.build(target, {"t": PartRule(("",), "trunk")})
-    before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
-    made = plan(dict(source.named_parameters()), target, parts, Strategy("s", copy=("all",), **more))
-    assert all(torch.equal(tensor, before[name]) for name, tensor in target.state_dict().items())
+    (source, _), (target, parts) = linears(nn.Linear(2, 2)), linears(nn.Linear(2, 2))
+    before = snapshot(target)
+    made = plan(dict(source.named_parameters()), target, parts, replace(ALL, **more))
+    assert changed(target, before) == set()
     assert set(made.values) == {"0.weight", "0.bias"}
     assert not any(value.requires_grad for value in made.values.values())

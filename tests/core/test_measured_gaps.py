@@ -7,8 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from rl_transfer.core import measured_gaps
 from rl_transfer.core.gaps import coral, mmd
-from rl_transfer.core.measured_gaps import PERMUTATIONS, FeatureSample, measured_gap, measured_gap_by_label
+from rl_transfer.core.measured_gaps import (
+    PERMUTATIONS,
+    DomainGap,
+    FeatureSample,
+    measured_gap,
+    measured_gap_by_label,
+)
 from rl_transfer.errors import TransferError
 
 
@@ -17,16 +24,21 @@ def normal(rows: int, width: int, seed: int, mean: float = 0.0, scale: float = 1
     return torch.as_tensor(mean + scale * drawn)
 
 
+def both_gaps(source: Tensor, target: Tensor, mine: Tensor, theirs: Tensor) -> tuple[DomainGap, DomainGap]:
+    """The gap of two sides, and the one given their labels."""
+    marginal = measured_gap(FeatureSample(source), FeatureSample(target), np.random.default_rng(0))
+    given = measured_gap_by_label(
+        FeatureSample(source, mine), FeatureSample(target, theirs), np.random.default_rng(0)
+    )
+    assert given is not None
+    return marginal, given
+
+
 def test_the_conditional_gap_sees_what_the_marginal_one_does_not() -> None:
     """Labels changed places: the features are distributed alike, and given the label they are not."""
     labels = torch.arange(120) % 2
     where = torch.where(labels == 0, -1.5, 1.5)[:, None]
-    source, target = normal(120, 2, 0) + where, normal(120, 2, 1) - where
-    marginal = measured_gap(FeatureSample(source), FeatureSample(target), np.random.default_rng(0))
-    given = measured_gap_by_label(
-        FeatureSample(source, labels), FeatureSample(target, labels), np.random.default_rng(0)
-    )
-    assert given is not None
+    marginal, given = both_gaps(normal(120, 2, 0) + where, normal(120, 2, 1) - where, labels, labels)
     assert marginal.p > 0.05
     assert given.p == 1 / (PERMUTATIONS + 1)
     assert given.mmd > 10 * abs(marginal.mmd)
@@ -36,13 +48,15 @@ def test_the_marginal_gap_of_other_shares_of_labels_is_none_given_the_label() ->
     generator = np.random.default_rng(3)
     mine, theirs = (torch.as_tensor(generator.random(200) < share).long() for share in (0.2, 0.8))
     source, target = (normal(200, 2, i) + 3.0 * y[:, None] for i, y in enumerate((mine, theirs)))
-    marginal = measured_gap(FeatureSample(source), FeatureSample(target), np.random.default_rng(0))
-    given = measured_gap_by_label(
-        FeatureSample(source, mine), FeatureSample(target, theirs), np.random.default_rng(0)
-    )
-    assert given is not None
+    marginal, given = both_gaps(source, target, mine, theirs)
     assert marginal.p == 1 / (PERMUTATIONS + 1)
     assert given.p > 0.05
+
+
+@pytest.fixture
+def few_permutations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fifth of them: 5 of 100 values are at most 0.05."""
+    monkeypatch.setattr(measured_gaps, "PERMUTATIONS", 99)
 
 
 def rejections(trials: int, shift: float) -> float:
@@ -57,6 +71,7 @@ def rejections(trials: int, shift: float) -> float:
     return float(np.mean(np.array(found) <= 0.05))
 
 
+@pytest.mark.usefixtures("few_permutations")
 def test_the_test_keeps_its_level_and_has_power() -> None:
     # 200 trials at 5 %: 10 expected, standard deviation 3.1; the bounds are three of them.
     assert 0.005 <= rejections(200, 0.0) <= 0.097
@@ -73,14 +88,14 @@ def grouped(seed: int, groups: int = 8, steps: int = 12) -> FeatureSample:
     return FeatureSample(torch.as_tensor(rows.reshape(-1, 2)), labels, of_group)
 
 
+@pytest.mark.usefixtures("few_permutations")
 def test_rows_that_depend_on_each_other_are_permuted_in_groups() -> None:
-    pairs = [(grouped(2 * i), grouped(2 * i + 1)) for i in range(60)]
     whole, each, given = [], [], []
-    for i, (a, b) in enumerate(pairs):
+    for i in range(60):
+        a, b = grouped(2 * i), grouped(2 * i + 1)
+        alone = FeatureSample(a.features), FeatureSample(b.features)
         whole.append(measured_gap(a, b, np.random.default_rng(i)))
-        each.append(
-            measured_gap(FeatureSample(a.features), FeatureSample(b.features), np.random.default_rng(i))
-        )
+        each.append(measured_gap(*alone, np.random.default_rng(i)))
         given.append(measured_gap_by_label(a, b, np.random.default_rng(i)))
     assert np.mean([g.p <= 0.05 for g in each]) > 0.9, "taken as independent, every pair would be different"
     assert np.mean([g.p <= 0.05 for g in whole]) <= 0.135  # 3 of 60, and three standard deviations of 1.7
@@ -104,50 +119,25 @@ def with_a_hole() -> Tensor:
     return rows
 
 
+ONES, APART = torch.ones(5, 2), torch.arange(5)
+
+
 @pytest.mark.parametrize(
     ("source", "target", "message"),
     [
-        (
-            FeatureSample(torch.ones(1, 2)),
-            FeatureSample(torch.ones(5, 2)),
-            "at least 2 rows.*source has shape 1×2",
-        ),
-        (
-            FeatureSample(torch.ones(5, 2)),
-            FeatureSample(torch.ones(5, 3)),
-            "rows of the same features.*5×2.*5×3",
-        ),
-        (FeatureSample(torch.ones(5)), FeatureSample(torch.ones(5, 3)), "source has shape 5"),
-        (
-            FeatureSample(with_a_hole()),
-            FeatureSample(torch.ones(5, 2)),
-            "1 row of the source's 6 hold.* no number",
-        ),
-        (
-            FeatureSample(torch.ones(5, 2), groups=torch.zeros(5)),
-            FeatureSample(torch.ones(5, 2), groups=torch.arange(5)),
-            "all rows of the source are of one group",
-        ),
-        (
-            FeatureSample(torch.ones(5, 2), groups=torch.arange(5)),
-            FeatureSample(torch.ones(5, 2)),
-            "of one side have groups and those of the other have none",
-        ),
-        (
-            FeatureSample(torch.ones(5, 2), groups=torch.arange(5)),
-            FeatureSample(torch.ones(5, 2), groups=torch.arange(4)),
-            "the target has 5 rows and groups of shape 4",
-        ),
-        (
-            FeatureSample(torch.ones(5, 2)),
-            FeatureSample(torch.full((5, 2), 1e200, dtype=torch.float64)),
-            "a feature of the target is 1e\\+200",
-        ),
+        ((torch.ones(1, 2),), (ONES,), "at least 2 rows.*source has shape 1×2"),
+        ((ONES,), (torch.ones(5, 3),), "rows of the same features.*5×2.*5×3"),
+        ((torch.ones(5),), (torch.ones(5, 3),), "source has shape 5"),
+        ((with_a_hole(),), (ONES,), "1 row of the source's 6 hold.* no number"),
+        ((ONES, None, torch.zeros(5)), (ONES, None, APART), "all rows of the source are of one group"),
+        ((ONES, None, APART), (ONES,), "of one side have groups and those of the other have none"),
+        ((ONES, None, APART), (ONES, None, APART[:4]), "the target has 5 rows and groups of shape 4"),
+        ((ONES,), (1e200 * ONES.double(),), "a feature of the target is 1e\\+200"),
     ],
 )
-def test_what_has_no_gap_is_refused(source: FeatureSample, target: FeatureSample, message: str) -> None:
+def test_what_has_no_gap_is_refused(source: tuple[Tensor], target: tuple[Tensor], message: str) -> None:
     with pytest.raises(TransferError, match=message):
-        measured_gap(source, target, np.random.default_rng(0))
+        measured_gap(FeatureSample(*source), FeatureSample(*target), np.random.default_rng(0))
 
 
 def test_labels_must_fit_the_rows() -> None:
@@ -219,14 +209,6 @@ def test_what_is_tested_given_the_label_is_the_figure_that_is_reported() -> None
 
 def test_covariances_given_the_label_are_tested_too() -> None:
     labels = torch.arange(80) % 2
-    source, target = normal(80, 3, 0), normal(80, 3, 1) * torch.where(labels == 0, 0.3, 1.8)[:, None]
-    given = measured_gap_by_label(
-        FeatureSample(source, labels), FeatureSample(target, labels), np.random.default_rng(0)
-    )
-    assert given is not None
-    assert given.coral_p == 1 / (PERMUTATIONS + 1)
-    same = measured_gap_by_label(
-        FeatureSample(source, labels), FeatureSample(normal(80, 3, 2), labels), np.random.default_rng(0)
-    )
-    assert same is not None
-    assert same.coral_p > 0.05
+    source, scale = normal(80, 3, 0), torch.where(labels == 0, 0.3, 1.8)[:, None]
+    assert both_gaps(source, normal(80, 3, 1) * scale, labels, labels)[1].coral_p == 1 / (PERMUTATIONS + 1)
+    assert both_gaps(source, normal(80, 3, 2), labels, labels)[1].coral_p > 0.05

@@ -7,18 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from rl_transfer.core import (
-    PartMap,
-    PartRule,
-    Strategy,
-    apply,
-    plan,
-    shrunk_and_perturbed,
-    shuffled,
-)
+from rl_transfer.core import Strategy, apply, plan, shrunk_and_perturbed, shuffled
 from rl_transfer.errors import TransferError
 
-from .networks import ConvNet
+from .networks import ConvNet, one_part
 from .training import snapshot
 
 NEW_HEAD = Strategy("new-head", copy=("trunk",))
@@ -53,34 +45,34 @@ def test_shuffling_is_seeded():
     assert not torch.equal(first["trunk.0.weight"], other["trunk.0.weight"])
 
 
+def counted_plan(rows, columns):
+    """The plan of a layer whose numbers are their own places; the bias begins at 100."""
+    target = nn.Sequential(nn.Linear(columns, rows))
+    weight = torch.arange(float(rows * columns)).reshape(rows, columns)
+    source = {"0.weight": weight, "0.bias": 100 + torch.arange(float(rows))}
+    return plan(source, target, one_part(target), NEW_HEAD)
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 5))
 def test_any_seed_permutes_within_each_tensor(seed, rows, columns):
-    target = nn.Sequential(nn.Linear(columns, rows))
-    source = {
-        "0.weight": torch.arange(float(rows * columns)).reshape(rows, columns),
-        "0.bias": 100 + torch.arange(float(rows)),
-    }
-    parts = PartMap.build(target, {"body": PartRule(("",), "trunk")})
-    values = shuffled(plan(source, target, parts, NEW_HEAD), np.random.default_rng(seed)).values
+    values = shuffled(counted_plan(rows, columns), np.random.default_rng(seed)).values
     assert sorted(values["0.weight"].flatten().tolist()) == list(range(rows * columns))
     assert sorted(values["0.bias"].tolist()) == list(range(100, 100 + rows))
 
 
 def test_shrink_and_perturb_by_hand():
     target: Any = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1))
-    parts = PartMap.build(target, {"body": PartRule(("",), "trunk")})
-    with torch.no_grad():
-        target[0].weight.fill_(10.0)
-        target[0].bias.fill_(-10.0)
+    parts = one_part(target)
+    target[0].weight.data.fill_(10.0)
+    target[0].bias.data.fill_(-10.0)
     source = {name: torch.full_like(tensor, 4) for name, tensor in target.state_dict().items()}
     made = shrunk_and_perturbed(plan(source, target, parts, NEW_HEAD), target, parts, shrink=0.5, noise=0.1)
+    # 0.5 · 4 + 0.1 · 10 = 3 and 0.5 · 4 − 1 = 1; BatchNorm's fresh weight 1 and bias 0: 2.1 and 2;
+    # buffers are copied as they are.
+    expected = {"0.weight": 3.0, "0.bias": 1.0, "1.weight": 2.1, "1.bias": 2.0, "1.running_mean": 4.0}
     apply(made, target)
-    # 0.5 · 4 + 0.1 · 10 = 3 and 0.5 · 4 − 1 = 1; BatchNorm's fresh weight 1 and bias 0: 2.1 and 2.
-    assert target[0].weight.item() == pytest.approx(3.0)
-    assert target[0].bias.item() == pytest.approx(1.0)
-    assert target[1].weight.item() == pytest.approx(2.1)
-    assert target[1].bias.item() == pytest.approx(2.0)
-    assert target[1].running_mean.item() == 4.0, "buffers are copied as they are"
+    found = {name: target.state_dict()[name].item() for name in expected}
+    assert found == pytest.approx(expected)
     reasons = {row.tensor: row.reason for row in made.entries}
     assert reasons["0.weight"] == "shrink 0.5, noise 0.1"
     assert reasons["1.running_mean"] == ""
@@ -102,13 +94,10 @@ def test_impossible_factors_are_refused(shrink, noise):
 
 
 def test_permutations_are_drawn_in_the_order_of_the_sorted_names():
-    source = {"0.weight": torch.arange(6.0).reshape(3, 2), "0.bias": torch.arange(3.0)}
-    target = nn.Sequential(nn.Linear(2, 3))
-    parts = PartMap.build(target, {"body": PartRule(("",), "trunk")})
-    values = shuffled(plan(source, target, parts, NEW_HEAD), np.random.default_rng(7)).values
+    values = shuffled(counted_plan(3, 2), np.random.default_rng(7)).values
     rng = np.random.default_rng(7)
-    # The values are their own places: 0.bias is drawn first, then 0.weight, row after row.
-    assert values["0.bias"].tolist() == rng.permutation(3).tolist()
+    # 0.bias is drawn first, then 0.weight, row after row.
+    assert values["0.bias"].tolist() == (100 + rng.permutation(3)).tolist()
     assert values["0.weight"].flatten().tolist() == rng.permutation(6).tolist()
 
 

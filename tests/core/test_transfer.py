@@ -12,8 +12,8 @@ from rl_transfer.core import PartMap, PartRule, Strategy, ThawStep, apply, diges
 from rl_transfer.errors import TransferError
 from support.untyped import untyped
 
-from .networks import ActorCritic, ConvNet, SharedExtractor
-from .training import changed, snapshot
+from .networks import ActorCritic, ConvNet, SharedExtractor, one_part, transferred
+from .training import changed, snapshot, update
 
 ALL = Strategy("fine-tune", copy=("all",))
 NEW_HEAD = Strategy("new-head", copy=("trunk",))
@@ -22,7 +22,7 @@ NEW_HEAD = Strategy("new-head", copy=("trunk",))
 def test_copying_everything_makes_the_target_compute_the_same():
     source, target = ConvNet(), ConvNet()
     source(torch.randn(8, 2, 6, 6))  # moves the running statistics
-    apply(plan(source.state_dict(), target, target.parts(), ALL), target)
+    transferred(source, target)
     assert digest_model(target) == digest_model(source)
     x = torch.randn(3, 2, 6, 6)
     assert torch.equal(target.eval()(x), source.eval()(x))
@@ -42,13 +42,11 @@ def test_a_new_head_keeps_its_initialisation():
 
 
 def test_an_optimizer_made_before_the_copy_stays_valid():
-    source, target = ActorCritic(), ActorCritic()
+    target = ActorCritic()
     optimizer = torch.optim.Adam(target.parameters(), lr=0.1)
-    apply(plan(source.state_dict(), target, target.parts(), ALL), target)
+    transferred(ActorCritic(), target)
     before = snapshot(target)
-    policy, value = target(torch.randn(5, 4))
-    (policy.sum() + value.sum() + target.log_std.sum()).backward()
-    optimizer.step()
+    update(target, optimizer)
     assert changed(target, before) == set(before)
 
 
@@ -57,7 +55,7 @@ def test_every_target_tensor_has_one_row_with_shapes_and_a_reason():
     made = plan(source.state_dict(), target, target.parts(), NEW_HEAD)
     rows = made.rows()
     assert [row["tensor"] for row in rows] == list(target.parts().tensors)
-    head = next(row for row in rows if row["tensor"] == "action_net.weight")
+    (head,) = (row for row in rows if row["tensor"] == "action_net.weight")
     assert head == {
         "tensor": "action_net.weight",
         "part": "action_head",
@@ -68,21 +66,10 @@ def test_every_target_tensor_has_one_row_with_shapes_and_a_reason():
         "frozen": "",
     }
     assert json.loads(json.dumps(rows)) == rows
-    text = made.table()
-    assert text.splitlines()[0].split() == [
-        "tensor",
-        "part",
-        "source",
-        "target",
-        "action",
-        "frozen",
-        "reason",
-    ]
-    assert any(
-        line.split()[:5] == ["action_net.weight", "action_head", "3×8", "2×8", "reset"]
-        for line in text.splitlines()
-    )
-    assert text.splitlines()[-1] == "new-head: copied 8, reset 5, skipped 0"
+    first, *lines = made.table().splitlines()
+    assert first.split() == ["tensor", "part", "source", "target", "action", "frozen", "reason"]
+    assert ["action_net.weight", "action_head", "3×8", "2×8", "reset"] in [line.split()[:5] for line in lines]
+    assert lines[-1] == "new-head: copied 8, reset 5, skipped 0"
 
 
 def test_scratch_needs_no_source_and_touches_nothing():
@@ -103,38 +90,31 @@ def test_a_strategy_that_copies_needs_a_source():
 
 
 def test_reset_takes_precedence_over_copy():
-    source, target = ActorCritic(), ActorCritic()
-    strategy = Strategy("s", copy=("all",), reset=("log_std", "policy_trunk.1"))
-    made = plan(source.state_dict(), target, target.parts(), strategy)
-    assert made.names("reset") == (
-        "mlp_extractor.policy_net.2.weight",
-        "mlp_extractor.policy_net.2.bias",
-        "log_std",
-    )
+    made = transferred(ActorCritic(), ActorCritic(), reset=("log_std", "policy_trunk.1"))
+    layer = "mlp_extractor.policy_net.2"
+    assert made.names("reset") == (f"{layer}.weight", f"{layer}.bias", "log_std")
     assert {row.reason for row in made.entries if row.action == "reset"} == {"the strategy resets it"}
 
 
-def test_resetting_all_that_is_copied_is_refused():
-    target = ActorCritic()
-    strategy = Strategy("s", copy=("policy_trunk",), reset=("trunk",), key="strategies.s")
-    with pytest.raises(TransferError, match="resets everything that it copies") as caught:
-        plan(target.state_dict(), target, target.parts(), strategy)
-    assert caught.value.key == "strategies.s.reset"
-
-
-def test_an_unknown_part_carries_the_config_path():
-    target = ActorCritic()
-    strategy = Strategy("s", copy=("value_trunk", "polcy_trunk"), key="strategies.s")
-    with pytest.raises(TransferError, match="Did you mean 'policy_trunk'") as caught:
-        plan(target.state_dict(), target, target.parts(), strategy)
-    assert caught.value.key == "strategies.s.copy.1"
+@pytest.mark.parametrize(
+    ("strategy", "message", "key"),
+    [
+        ({"copy": ("policy_trunk",), "reset": ("trunk",)}, "resets everything that it copies", "reset"),
+        ({"copy": ("value_trunk", "polcy_trunk")}, "Did you mean 'policy_trunk'", "copy.1"),
+    ],
+    ids=["resets all that is copied", "unknown part"],
+)
+def test_a_bad_strategy_is_refused_with_the_config_path(strategy, message, key):
+    with pytest.raises(TransferError, match=message) as caught:
+        transferred(ActorCritic(), ActorCritic(), key="strategies.s", **strategy)
+    assert caught.value.key == f"strategies.s.{key}"
 
 
 def test_another_head_must_be_reset_on_purpose():
     source, target = ActorCritic(actions=3), ActorCritic(actions=2)
     before = snapshot(target)
     with pytest.raises(TransferError) as caught:
-        plan(source.state_dict(), target, target.parts(), ALL)
+        transferred(source, target)
     message = caught.value.message
     assert "action_net.weight: 3×8 in the source, 2×8 here" in message
     assert "log_std: 3 in the source, 2 here" in message
@@ -143,8 +123,7 @@ def test_another_head_must_be_reset_on_purpose():
     assert "policy_trunk" not in message
     assert changed(target, before) == set()
 
-    lenient = Strategy("s", copy=("all",), reset_on_mismatch=("action_head", "value_head", "log_std"))
-    made = plan(source.state_dict(), target, target.parts(), lenient)
+    made = transferred(source, target, reset_on_mismatch=("action_head", "value_head", "log_std"))
     assert made.names("reset") == ("action_net.weight", "action_net.bias", "log_std")
     assert "value_net.weight" in made.names("copied")
     reasons = {row.tensor: row.reason for row in made.entries}
@@ -153,49 +132,42 @@ def test_another_head_must_be_reset_on_purpose():
 
 @pytest.mark.parametrize(
     ("source", "target"),
-    [
-        ({"width": 16}, {"width": 8}),
-        ({"depth": 3}, {"depth": 2}),
-        ({"depth": 2}, {"depth": 3}),
-    ],
+    [({"width": 16}, {"width": 8}), ({"depth": 3}, {"depth": 2}), ({"depth": 2}, {"depth": 3})],
     ids=["wider", "deeper", "shallower"],
 )
 def test_another_architecture_is_refused_side_by_side(source, target):
     source, target = ActorCritic(**source), ActorCritic(**target)
     before = snapshot(target)
     with pytest.raises(TransferError) as caught:
-        plan(source.state_dict(), target, target.parts(), NEW_HEAD)
+        transferred(source, target, copy=("trunk",))
     lines = caught.value.message.splitlines()
-    assert any(line.split() == ["layer", "source", "target"] for line in lines)
-    depth = max(len(source.mlp_extractor["policy_net"]), len(target.mlp_extractor["policy_net"])) // 2
+    assert ["layer", "source", "target"] in [line.split() for line in lines]
+    depth = max(len(each.mlp_extractor["policy_net"]) for each in (source, target)) // 2
     assert sum(line.startswith("policy_trunk.") for line in lines) == depth
     assert changed(target, before) == set()
 
 
 def test_the_first_layers_of_a_deeper_source_can_be_copied():
-    source, target = ActorCritic(depth=3), ActorCritic(depth=2)
-    strategy = Strategy("partial", copy=("trunk[:2]",), reset=("value_trunk.1",))
-    made = plan(source.state_dict(), target, target.parts(), strategy)
-    assert made.names("copied") == (
-        "mlp_extractor.policy_net.0.weight",
-        "mlp_extractor.policy_net.0.bias",
-        "mlp_extractor.policy_net.2.weight",
-        "mlp_extractor.policy_net.2.bias",
-        "mlp_extractor.value_net.0.weight",
-        "mlp_extractor.value_net.0.bias",
+    made = transferred(
+        ActorCritic(depth=3), ActorCritic(depth=2), copy=("trunk[:2]",), reset=("value_trunk.1",)
+    )
+    layers = ("policy_net.0", "policy_net.2", "value_net.0")
+    names = ("weight", "bias")
+    assert made.names("copied") == tuple(
+        f"mlp_extractor.{layer}.{name}" for layer in layers for name in names
     )
     unused = [row for row in made.entries if row.part is None]
     assert {row.tensor for row in unused} == {
-        f"mlp_extractor.{net}_net.4.{name}" for net in ("policy", "value") for name in ("weight", "bias")
+        f"mlp_extractor.{net}_net.4.{name}" for net in ("policy", "value") for name in names
     }
     assert all(row.action == "skipped" and row.target_shape is None for row in unused)
 
 
 def test_a_plan_whose_layers_all_differ_copies_nothing_and_is_refused():
-    source, target = ActorCritic(width=16), ActorCritic(width=8)
-    strategy = Strategy("s", copy=("trunk",), reset_on_mismatch=("trunk",))
     with pytest.raises(TransferError, match="nothing would be transferred"):
-        plan(source.state_dict(), target, target.parts(), strategy)
+        transferred(
+            ActorCritic(width=16), ActorCritic(width=8), copy=("trunk",), reset_on_mismatch=("trunk",)
+        )
 
 
 @pytest.mark.parametrize(
@@ -218,37 +190,31 @@ def test_unsound_source_values_are_refused_even_where_resets_are_allowed(spoil, 
 
 def test_a_network_of_many_unsound_tensors_is_told_by_the_first():
     target = ActorCritic()
-    state = {name: torch.full_like(value, torch.nan) for name, value in snapshot(ActorCritic()).items()}
+    state = {name: torch.full_like(value, torch.nan) for name, value in target.state_dict().items()}
     assert len(state) > 10
     with pytest.raises(TransferError) as error:
-        plan(state, target, target.parts(), Strategy("s", copy=("all",)))
+        plan(state, target, target.parts(), ALL)
     lines = error.value.message.splitlines()
     assert len(lines) == 12
     assert lines[-1] == f"  and {len(state) - 10} more tensors"
 
 
 def test_unsound_values_do_not_matter_where_nothing_is_copied():
-    target = ActorCritic()
-    state = snapshot(ActorCritic())
-    state["action_net.weight"].fill_(float("nan"))
-    made = plan(state, target, target.parts(), NEW_HEAD)
-    assert "action_net.weight" not in made.names("copied")
+    source = ActorCritic()
+    source.action_net.weight.data.fill_(float("nan"))
+    assert "action_net.weight" not in transferred(source, ActorCritic(), copy=("trunk",)).names("copied")
 
 
 def test_all_problems_are_reported_at_once():
-    target = ActorCritic()
-    state = snapshot(ActorCritic())
+    target, state = ActorCritic(), snapshot(ActorCritic())
     state["value_net.bias"] = torch.zeros(7)
     state["action_net.bias"].fill_(float("nan"))
     del state["log_std"]
     with pytest.raises(TransferError) as caught:
         plan(state, target, target.parts(), ALL)
-    for line in (
-        "value_net.bias: 7 in the source, 1 here",
-        "action_net.bias: the source holds NaN",
-        "log_std: the source has no",
-    ):
-        assert line in caught.value.message
+    assert "value_net.bias: 7 in the source, 1 here" in caught.value.message
+    assert "action_net.bias: the source holds NaN" in caught.value.message
+    assert "log_std: the source has no" in caught.value.message
 
 
 def test_a_missing_source_tensor_is_never_passed_over():
@@ -259,16 +225,9 @@ def test_a_missing_source_tensor_is_never_passed_over():
         plan(state, target, target.parts(), NEW_HEAD)
 
 
-def linear(inputs, outputs, values):
-    layer = nn.Linear(inputs, outputs)
-    layer.weight.data = torch.tensor(values, dtype=torch.float32)
-    return layer
-
-
 def one_layer(inputs):
     model = nn.Sequential(nn.Linear(inputs, 2), nn.Tanh(), nn.Linear(2, 1))
-    rules = {"body": PartRule(("0",), "trunk"), "top": PartRule(("2",), "head")}
-    return model, PartMap.build(model, rules)
+    return model, one_part(model, body="0", top="2")
 
 
 @pytest.mark.parametrize(
@@ -284,12 +243,9 @@ def one_layer(inputs):
 )
 def test_input_maps_by_hand(columns, expected):
     source, _ = one_layer(3)
-    source[0] = linear(3, 2, [[1, 2, 3], [4, 5, 6]])
+    source[0].weight.data = torch.arange(1.0, 7.0).reshape(2, 3)
     target, parts = one_layer(len(columns))
-    made = plan(
-        source.state_dict(), target, parts, Strategy("s", copy=("all",), input_maps={"body.0": columns})
-    )
-    apply(made, target)
+    made = transferred(source, target, parts, input_maps={"body.0": columns})
     assert target[0].weight.tolist() == expected
     assert torch.equal(target[0].bias, source[0].bias)
     assert made.entries[0].reason.startswith("input map: ")
@@ -298,13 +254,7 @@ def test_input_maps_by_hand(columns, expected):
 def test_a_padded_policy_computes_the_source_on_the_mapped_features():
     source, _ = one_layer(3)
     target, parts = one_layer(5)
-    columns = (2, None, 0, None, 1)
-    apply(
-        plan(
-            source.state_dict(), target, parts, Strategy("s", copy=("all",), input_maps={"body.0": columns})
-        ),
-        target,
-    )
+    transferred(source, target, parts, input_maps={"body.0": (2, None, 0, None, 1)})
     x = torch.randn(7, 5)
     assert torch.allclose(target(x), source(x[:, [2, 4, 0]]), atol=1e-6)
 
@@ -324,19 +274,16 @@ def test_new_features_may_keep_the_fresh_weights():
 
 def test_image_channels_are_mapped_too():
     source, target = ConvNet(channels=1), ConvNet(channels=3)
-    strategy = Strategy("s", copy=("trunk",), input_maps={"trunk.0": (None, 0, None)})
-    apply(plan(source.state_dict(), target, target.parts(), strategy), target)
+    transferred(source, target, copy=("trunk",), input_maps={"trunk.0": (None, 0, None)})
     assert torch.equal(target.trunk[0].weight[:, 1], source.trunk[0].weight[:, 0])
     assert not target.trunk[0].weight[:, [0, 2]].any()
 
 
 def test_another_observation_without_a_map_is_refused_or_starts_fresh():
     source, target = ActorCritic(observations=4), ActorCritic(observations=6)
-    with pytest.raises(TransferError, match="8×4 in the source, 8×6 here") as caught:
-        plan(source.state_dict(), target, target.parts(), NEW_HEAD)
-    assert "input map" in caught.value.message
-    strategy = Strategy("s", copy=("trunk",), reset_on_mismatch=("trunk[:1]",))
-    made = plan(source.state_dict(), target, target.parts(), strategy)
+    with pytest.raises(TransferError, match=r"(?s)8×4 in the source, 8×6 here.*input map"):
+        transferred(source, target, copy=("trunk",))
+    made = transferred(source, target, copy=("trunk",), reset_on_mismatch=("trunk[:1]",))
     assert set(made.names("copied")) == {
         f"mlp_extractor.{net}_net.2.{name}" for net in ("policy", "value") for name in ("weight", "bias")
     }
@@ -354,15 +301,13 @@ def test_another_observation_without_a_map_is_refused_or_starts_fresh():
     ],
 )
 def test_bad_input_maps(strategy, message):
-    source, _ = one_layer(3)
-    target, parts = one_layer(4)
     with pytest.raises(TransferError, match=message):
-        plan(source.state_dict(), target, parts, Strategy("s", **{"copy": ("all",), **strategy}))
+        transferred(one_layer(3)[0], *one_layer(4), **strategy)
 
 
 def test_a_shared_source_fills_both_extractors():
     source, target = SharedExtractor(share=True), SharedExtractor(share=False)
-    apply(plan(source.state_dict(), target, target.parts(), NEW_HEAD), target)
+    transferred(source, target, copy=("trunk",))
     wanted = source.features_extractor[3].weight
     assert torch.equal(target.pi_features_extractor[3].weight, wanted)
     assert torch.equal(target.vf_features_extractor[3].weight, wanted)
@@ -370,20 +315,20 @@ def test_a_shared_source_fills_both_extractors():
 
 def test_a_separate_source_says_which_extractor_a_shared_target_takes():
     source, target = SharedExtractor(share=False), SharedExtractor(share=True)
-    made = plan(source.state_dict(), target, target.parts(), NEW_HEAD)
-    apply(made, target)
+    made = transferred(source, target, copy=("trunk",))
     assert torch.equal(target.features_extractor[0].weight, source.pi_features_extractor[0].weight)
     assert "separate in the source: taken from features_extractor.0.weight" in made.entries[0].reason
     assert "not vf_features_extractor.0.weight" in made.entries[0].reason
 
 
-def off_policy(width=8, depth=2):
-    layers = [nn.Linear(4, width), nn.ReLU()]
-    for _ in range(depth - 1):
-        layers += [nn.Linear(width, width), nn.ReLU()]
-    model = nn.ModuleDict(
-        {"actor": nn.ModuleDict({"latent_pi": nn.Sequential(*layers), "mu": nn.Linear(width, 2)})}
-    )
+def mlp(depth, outputs):
+    """Linear layers of 8 units with ReLUs; their paths are the even numbers."""
+    layers = [module for i in range(depth) for module in (nn.Linear(8 if i else 4, 8), nn.ReLU())]
+    return nn.Sequential(*layers, *([nn.Linear(8, outputs)] if outputs else []))
+
+
+def off_policy():
+    model = nn.ModuleDict({"actor": nn.ModuleDict({"latent_pi": mlp(2, 0), "mu": nn.Linear(8, 2)})})
     rules = {
         "policy_trunk": PartRule(("actor.latent_pi",), "trunk"),
         "action_head": PartRule(("actor.mu",), "head"),
@@ -415,14 +360,9 @@ def test_another_algorithm_without_its_parts_is_refused():
 
 
 def q_network(depth):
-    layers = [nn.Linear(4, 8), nn.ReLU()]
-    for _ in range(depth - 1):
-        layers += [nn.Linear(8, 8), nn.ReLU()]
-    model = nn.Sequential(*layers, nn.Linear(8, 8))
-    trunk = tuple(str(2 * i) for i in range(depth))
-    return model, PartMap.build(
-        model, {"t": PartRule(trunk, "trunk"), "h": PartRule((str(2 * depth),), "head")}
-    )
+    model = mlp(depth, 8)
+    trunk = PartRule(tuple(str(2 * i) for i in range(depth)), "trunk")
+    return model, PartMap.build(model, {"t": trunk, "h": PartRule((str(2 * depth),), "head")})
 
 
 def test_equal_names_in_different_parts_are_not_counterparts():
@@ -437,16 +377,12 @@ def test_equal_names_in_different_parts_are_not_counterparts():
 
 
 def test_target_networks_are_left_to_the_algorithm_unless_named():
-    def build():
-        model = nn.ModuleDict({"q": nn.Linear(2, 2), "q_target": nn.Linear(2, 2)})
-        rules = {"q": PartRule(("q",), "trunk"), "target": PartRule(("q_target",), "auxiliary")}
-        return model, PartMap.build(model, rules)
-
-    source, _ = build()
-    target, parts = build()
-    made = plan(source.state_dict(), target, parts, Strategy("s", copy=("trunk",)))
+    source, target = (nn.ModuleDict({"q": nn.Linear(2, 2), "q_target": nn.Linear(2, 2)}) for _ in range(2))
+    rules = {"q": PartRule(("q",), "trunk"), "target": PartRule(("q_target",), "auxiliary")}
+    parts = PartMap.build(target, rules)
+    made = transferred(source, target, parts, copy=("trunk",))
     assert made.names("skipped") == ("q_target.weight", "q_target.bias")
-    assert plan(source.state_dict(), target, parts, ALL).names("skipped") == ()
+    assert transferred(source, target, parts).names("skipped") == ()
 
 
 def test_a_plan_for_another_network_is_not_applied():
@@ -504,10 +440,8 @@ def test_a_plan_is_all_or_nothing(sizes, copy, lenient, spoiled):
 
 
 def test_the_plan_says_until_when_a_tensor_is_frozen():
-    target = ActorCritic()
     thaw = (ThawStep(0.25, ("policy_trunk.1",)), ThawStep(0.6, ("policy_trunk", "action_head")))
-    strategy = Strategy("s", copy=("all",), freeze=("policy_trunk", "value_head"), thaw=thaw)
-    made = plan(ActorCritic().state_dict(), target, target.parts(), strategy)
+    made = transferred(ActorCritic(), ActorCritic(), freeze=("policy_trunk", "value_head"), thaw=thaw)
     until = {row.tensor: row.frozen for row in made.entries if row.tensor.endswith("weight")}
     assert until == {
         "mlp_extractor.policy_net.0.weight": "until 60 %",

@@ -1,6 +1,7 @@
 """Machine code on disk: never that of other sources or another processor, and never in anybody's way."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,13 +26,15 @@ print(order.tolist(), folder is not None, hits)
 """
 
 
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "envs")]), **more}
+
+
 def begin(cache: Path) -> subprocess.Popen[str]:
     """A process of its own that compiles a function, with that folder for caches."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "envs")])
-    environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "PYTHONPATH": path}
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", PROGRAM],
-        env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-W", "error", "-c", PROGRAM], env=environment(XDG_CACHE_HOME=str(cache)),
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 
@@ -43,17 +46,29 @@ def said(process: subprocess.Popen[str]) -> tuple[str, str, str]:
     return drawn, folder, hits
 
 
-def test_two_processes_compile_at_once_and_a_third_loads_what_they_made(tmp_path: Path) -> None:
-    both = [begin(tmp_path), begin(tmp_path)]
-    (first, *_), (second, *_) = map(said, both)
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A folder that two processes filled at once, and what each of them drew."""
+    folder = tmp_path_factory.mktemp("cache")
+    both = [begin(folder), begin(folder)]
+    return folder, [said(each)[0] for each in both]
+
+
+def test_two_processes_compile_at_once_and_a_third_loads_what_they_made(kept: tuple[Path, list[str]]) -> None:
+    folder, (first, second) = kept
     assert first == second
-    assert said(begin(tmp_path)) == (first, "True", "1")
-    assert [each.name for each in (tmp_path / "rl_transfer").iterdir()] == [f"engine-{compiling.digest()}"]
+    assert said(begin(folder)) == (first, "True", "1")
+    assert [each.name for each in (folder / "rl_transfer").iterdir()] == [f"engine-{compiling.digest()}"]
 
 
-@pytest.mark.parametrize(("which", "left"), [("*.nbc", b""), ("*.nbi", b"cut off")])
-def test_damaged_machine_code_is_compiled_anew(which: str, left: bytes, tmp_path: Path) -> None:
-    drawn, *_ = said(begin(tmp_path))
+@pytest.mark.parametrize(
+    ("which", "left"), [("*.nbc", b""), pytest.param("*.nbi", b"cut off", marks=pytest.mark.full)]
+)
+def test_damaged_machine_code_is_compiled_anew(
+    which: str, left: bytes, kept: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    folder, (drawn, _) = kept
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     files = [*tmp_path.rglob(which)]
     for file in files:
         file.write_bytes(left)
@@ -62,20 +77,17 @@ def test_damaged_machine_code_is_compiled_anew(which: str, left: bytes, tmp_path
     assert said(begin(tmp_path)) == (drawn, "True", "1"), "and kept again"
 
 
-def test_a_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_done_without(
+    kept: tuple[Path, list[str]], tmp_path: Path
+) -> None:
     taken = tmp_path / "file"
     taken.write_text("no folder", encoding="utf-8")
-    drawn, folder, hits = said(begin(taken))
-    assert (folder, hits) == ("False", "0")
-    assert drawn == said(begin(tmp_path / "other"))[0]
+    assert said(begin(taken)) == (kept[1][0], "False", "0")
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [
-        ("get_host_cpu_name", "another-processor"),
-        ("get_host_cpu_features", {"avx512f": False}),
-    ],
+    [("get_host_cpu_name", "another-processor"), ("get_host_cpu_features", {"avx512f": False})],
 )
 def test_another_processor_has_a_folder_of_its_own(
     name: str, value: object, monkeypatch: pytest.MonkeyPatch
@@ -107,10 +119,8 @@ def test_an_edited_source_or_another_library_has_one_too(
 @pytest.mark.skipif(compiling.blas_kernels() is None, reason="SciPy brings no OpenBLAS that says its kernels")
 def test_the_kernels_of_openblas_are_those_that_were_asked_for() -> None:
     program = "from rl_transfer.engine.compiling import blas_kernels; print(blas_kernels())"
-    path = os.pathsep.join([str(ROOT), str(ROOT / "envs")])
     found = subprocess.run(
         [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": path, "OPENBLAS_CORETYPE": "Nehalem"},
-        capture_output=True, text=True, check=True,
+        env=environment(OPENBLAS_CORETYPE="Nehalem"), capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert found.stdout.strip() == "Nehalem"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import rl_transfer_envs as envs
 from rl_transfer_envs.check.measure import SMALLEST
+from support.stub import Stub
 from support.untyped import untyped
 
 LONG = 4000
@@ -35,15 +36,15 @@ class TestWhole:
     )
     def test_perturbations_that_undo_each_other_are_refused(self, perturb):
         with pytest.raises(envs.InertPerturbationError, match="together") as caught:
-            check(*perturb)
+            check(*perturb, seconds=0.5)
         assert caught.value.key == "perturb"
 
     def test_a_pair_that_undoes_itself_is_found_in_a_longer_list(self):
         with pytest.raises(envs.InertPerturbationError, match="together") as caught:
-            check({"reward_scale": 2.0}, {"length": "x3"}, {"reward_scale": 0.5})
+            check({"reward_scale": 2.0}, {"length": "x3"}, {"reward_scale": 0.5}, seconds=0.5)
         assert caught.value.key == "perturb.2.reward_scale"
 
-    @pytest.mark.parametrize("place", range(4))
+    @pytest.mark.parametrize("place", [0, 3])
     def test_three_that_undo_each_other_are_found_in_a_longer_list(self, place):
         perturb: list[dict[str, Any]] = [{"observation_permutation": [1, 2, 0, 3]} for _ in range(3)]
         perturb.insert(place, {"length": "x3"})
@@ -52,7 +53,7 @@ class TestWhole:
 
     def test_noise_on_a_sensor_that_the_next_wrapper_removes(self):
         with pytest.raises(envs.InertPerturbationError, match="undoes or masks") as caught:
-            check({"observation_noise": [0.3, 0.0, 0.0, 0.0]}, {"observation_missing": [0]})
+            check({"observation_noise": [0.3, 0, 0, 0]}, {"observation_missing": [0]}, seconds=0.5)
         assert caught.value.key == "perturb.0.observation_noise"
 
     def test_a_pair_that_only_works_together(self):
@@ -88,20 +89,13 @@ class TestWhole:
             check(*perturb, seconds=0.2)
 
 
-class Gated(gym.Env):
+class Gated(Stub):
     """Pays for a push through an open gate."""
 
-    def __init__(self, render_mode=None):
-        self.action_space = gym.spaces.Discrete(2)
-        self.observation_space = gym.spaces.Box(-1e3, 1e3, (1,), np.float32)
-        self.push = self.gate = 0.0
+    push = gate = 0.0
 
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        return np.zeros(1, dtype=np.float32), {}
-
-    def step(self, action):
-        return np.zeros(1, dtype=np.float32), self.push * self.gate, False, False, {}
+    def paid(self):
+        return self.push * self.gate
 
 
 gym.register("Gated-v0", entry_point=untyped(Gated), max_episode_steps=30)
@@ -112,16 +106,12 @@ for each in ("push", "gate"):
     )
 
 
-class Noisy(Gated):
+class Noisy(Stub):
     """Its noise comes from a generator that reset does not seed."""
 
-    def reset(self, *, seed=None, options=None):
-        self.noise = np.random.default_rng()
-        return super().reset(seed=seed)
-
-    def step(self, action):
-        observation, reward, *rest = super().step(action)
-        return observation + self.noise.normal(size=1).astype(np.float32), reward, *rest
+    def look(self):
+        noise = np.random.default_rng().normal(size=1).astype(np.float32)
+        return noise if self.t else super().look()
 
 
 gym.register("Noisy-v0", entry_point=untyped(Noisy), max_episode_steps=30)
@@ -157,13 +147,7 @@ class TestSize:
 
     @pytest.mark.parametrize(
         ("env_id", "name"),
-        [
-            ("CartPole-v1", "length"),
-            ("CartPole-v1", "tau"),
-            ("Acrobot-v1", "link_mass_1"),
-            ("Pendulum-v1", "gravity"),
-            ("MountainCar-v0", "force"),
-        ],
+        [("CartPole-v1", "tau"), ("Acrobot-v1", "link_mass_1"), ("MountainCar-v0", "force")],
     )
     def test_one_part_in_ten_million_is_inert_and_a_twentieth_is_not(self, env_id, name):
         with pytest.raises(envs.InertPerturbationError, match="too little") as caught:
@@ -178,21 +162,19 @@ class TestSize:
 
     def test_coarse_sensors_do_not_make_a_tiny_change_large(self):
         with pytest.raises(envs.InertPerturbationError) as caught:
-            check({"length": "x1.0000001"}, {"observation_quantisation": 0.1})
+            check({"length": "x1.0000001"}, {"observation_quantisation": 0.1}, seconds=0.5)
         assert caught.value.key == "perturb.0.length"
 
 
-class Logistic(gym.Env):
+class Logistic(Stub):
     """The logistic map, whose differences grow by e^0.35 a step, and a leg that lands after 15 steps."""
 
-    def __init__(self, render_mode=None):
-        self.action_space = gym.spaces.Discrete(2)
-        self.observation_space = gym.spaces.Box(-100, 100, (2,), np.float64)
-        self.rate, self.spring = 3.7, 1.0
+    observation_space = gym.spaces.Box(-100, 100, (2,), np.float64)
+    rate, spring = 3.7, 1.0
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
-        self.t, self.x, self.leg = 0, self.np_random.uniform(0.1, 0.9), 1.0
+        self.x, self.leg = self.np_random.uniform(0.1, 0.9), 1.0
         return np.array([self.x, self.leg]), {}
 
     def step(self, action):
@@ -224,20 +206,11 @@ class TestChaos:
         assert (report.first.step, report.first.quantity) == (60 + 60 + 15, "observation")
 
 
-class Slow(gym.Env):
+class Slow(Stub):
     """Ends every episode after 20 steps, long before its limit; counts its steps."""
 
     steps = 0
     level = 0.0
-
-    def __init__(self, render_mode=None):
-        self.action_space = gym.spaces.Discrete(2)
-        self.observation_space = gym.spaces.Box(-1e3, 1e3, (1,), np.float32)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.t = 0
-        return np.zeros(1, dtype=np.float32), {}
 
     def step(self, action):
         type(self).steps += 1

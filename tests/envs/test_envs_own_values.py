@@ -11,21 +11,23 @@ from rl_transfer_envs.check.bounds import spaces_hold
 from rl_transfer_envs.check.play import quiet
 from rl_transfer_envs.registry.parameters import _parameters
 from rl_transfer_envs.wrappers.reward import RewardScale
+from support.stub import Stub
 from support.untyped import untyped
 
 
-class View(gym.Env):
+class View(Stub):
     """Shows as many cells as its view is wide, whatever its space says; action 1 drives to the right."""
 
+    track, x = 10.0, 0.0
+
     def __init__(self, view=3, render_mode=None):
-        self.view, self.track, self.x = view, 10.0, 0.0
-        self.action_space = gym.spaces.Discrete(2)
         self.observation_space = gym.spaces.Box(-self.track, self.track, (view,), np.float32)
+        super().__init__()
+        self.view = view
 
     def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
         self.x = 0.0
-        return self.look(), {}
+        return super().reset(seed=seed)
 
     @property
     def cells(self):
@@ -42,14 +44,15 @@ class View(gym.Env):
 gym.register("View-v0", entry_point=untyped(View), max_episode_steps=300)
 
 
+def checked(spec, **how):
+    """Check → its row in the conformance kit."""
+    return {row.check: row for row in conformance.check(spec, **how)}
+
+
 class TestSpaces:
     @pytest.mark.parametrize(
         ("env_id", "attribute"),
-        [
-            ("View-v0", {"view": 5}),
-            ("View-v0", {"track": 30.0}),
-            ("CartPole-v1", {"x_threshold": 6.0}),
-        ],
+        [("View-v0", {"view": 5}), ("View-v0", {"track": 30.0}), ("CartPole-v1", {"x_threshold": 6.0})],
     )
     def test_an_attribute_that_leaves_the_declared_space_is_refused(self, env_id, attribute):
         with pytest.raises(envs.OutsideSpaceError, match="derive") as caught:
@@ -74,19 +77,16 @@ class TestSpaces:
     def test_the_kit_drives_to_the_bounds(self, monkeypatch):
         """Random steps of 0.25 do not get 10 away within an episode of 150; constant ones do."""
         monkeypatch.setattr(View, "look", lambda self: np.full(self.view, 1.2 * self.x, dtype=np.float32))
-        rows = {row.check: row for row in conformance.check("View-v0", wrappers=False)}
-        assert rows["spaces"].status == "fail"
-        assert "constant" in rows["spaces"].detail
+        space = checked("View-v0", wrappers=False)["spaces"]
+        assert space.status == "fail"
+        assert "constant" in space.detail
         # no perturbation is to blame for it
-        rows = {
-            row.check: row for row in conformance.check({"id": "View-v0", "perturb": [{"action_delay": 1}]})
-        }
-        assert rows["spaces"].status == "pass"
-        assert "without perturbation too" in rows["spaces"].detail
+        space = checked({"id": "View-v0", "perturb": [{"action_delay": 1}]})["spaces"]
+        assert space.status == "pass"
+        assert "without perturbation too" in space.detail
 
     def test_a_perturbation_that_leaves_the_space_fails_in_the_kit(self):
-        perturb = [{"attribute": {"track": 30.0}}]
-        rows = {row.check: row for row in conformance.check({"id": "View-v0", "perturb": perturb})}
+        rows = checked({"id": "View-v0", "perturb": [{"attribute": {"track": 30.0}}]})
         assert rows["spaces"].status == rows["effect"].status == "fail"
 
     def test_bounds_that_gymnasium_declares_too_narrow_are_no_users_fault(self):
@@ -119,16 +119,10 @@ class TestConstructorArguments:
 
     def test_and_so_does_that_of_a_parameter_by_element(self, monkeypatch):
         parameter = envs.Parameter(
-            name="masses",
-            unit="kg",
-            default=1.0,
-            bounds=(0.0, 9.0),
-            source="here",
-            summary="mass of each cell",
+            name="masses", unit="kg", default=1.0, bounds=(0.0, 9.0), source="here", summary="of each cell",
             get=lambda env: {"left": float(env.view), "right": float(env.view)},
-            set=lambda env, value: setattr(env, "written", value),
-            keyed=True,
-        )
+            set=lambda env, value: setattr(env, "written", value), keyed=True,
+        )  # fmt: skip
         monkeypatch.setitem(_parameters, "View-v0", {"masses": parameter})
         value = {"severity": 0.5, "towards": "high"}
         # from 5, which the argument sets, half way to 9 is 7; from the registered 1 it is 5

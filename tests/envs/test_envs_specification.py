@@ -77,6 +77,28 @@ def test_every_length_outside_the_bounds_is_refused(length):
     assert type(caught.value) is kind
 
 
+CARTPOLE_BAD = [
+    ("length", envs.InvalidSpecError, "", "one name and one value"),
+    ({"length": 1, "tau": 0.01}, envs.InvalidSpecError, "", "one name and one value"),
+    ({"lenght": 1}, envs.UnknownParameterError, ".lenght", "Did you mean 'length'"),
+    ({"length": 100}, envs.OutOfBoundsError, ".length", "upper bound 5 m"),
+    ({"length": "x100"}, envs.OutOfBoundsError, ".length", "x100.0 = 50 m"),
+    ({"length": float("nan")}, envs.InvalidValueError, ".length", "finite"),
+    ({"length": "1.5x"}, envs.InvalidValueError, ".length", "'x1.5'"),
+    ({"length": True}, envs.InvalidValueError, ".length", "(bool)"),
+    ({"length": None}, envs.InvalidValueError, ".length", "(NoneType)"),
+    ({"length": [1]}, envs.InvalidValueError, ".length", "(list)"),
+    ({"length": {"severity": 2}}, envs.OutOfBoundsError, ".length.severity", "0 (default)"),
+    ({"length": {"severity": 1}}, envs.InvalidValueError, ".length.towards", "both ways"),
+    ({"length": {"severity": 1, "towards": "up"}}, envs.InvalidValueError, ".length.towards", "low or high"),
+    ({"length": {"unifrom": [1, 2]}}, envs.InvalidValueError, ".length", "'uniform'"),
+    ({"length": {"uniform": [2, 1]}}, envs.InvalidValueError, ".length.uniform", "low < high"),
+    ({"length": {"uniform": ["x1", 2]}}, envs.InvalidValueError, ".length.uniform", "mix"),
+    ({"length": {"choice": []}}, envs.InvalidValueError, ".length.choice", "needs values"),
+    ({"length": {"uniform": [1, 9]}}, envs.OutOfBoundsError, ".length.uniform.1", "5 m"),
+    ({"observation_noise": {"sdt": 1}}, envs.InvalidValueError, ".observation_noise.sdt", "you mean 'std'"),
+    ({"action_remap": "revers"}, envs.InvalidValueError, ".action_remap", "'reverse'"),
+]
 BAD = [
     ("CartPool-v1", envs.UnknownEnvironmentError, "id", "Did you mean 'CartPole-v1'"),
     ({}, envs.InvalidSpecError, "id", "must name an environment"),
@@ -88,47 +110,8 @@ BAD = [
     ({"id": "a:B-v0", "env_module": "c"}, envs.InvalidSpecError, "env_module", "give one of them"),
     ({"id": "no_such_module_at_all:B-v0"}, envs.InvalidSpecError, "env_module", "cannot be imported"),
     ({"id": "Perturbed-v0"}, envs.InvalidSpecError, "kwargs.base", "needs base"),
-    (cartpole("length"), envs.InvalidSpecError, "perturb.0", "one name and one value"),
-    (cartpole({"length": 1, "tau": 0.01}), envs.InvalidSpecError, "perturb.0", "one name and one value"),
     (cartpole({"length": 1}, {"length": 2}), envs.InvalidSpecError, "perturb.1.length", "twice"),
-    (cartpole({"lenght": 1}), envs.UnknownParameterError, "perturb.0.lenght", "Did you mean 'length'"),
-    (cartpole({"length": 100}), envs.OutOfBoundsError, "perturb.0.length", "upper bound 5 m"),
-    (cartpole({"length": "x100"}), envs.OutOfBoundsError, "perturb.0.length", "x100.0 = 50 m"),
-    (cartpole({"length": float("nan")}), envs.InvalidValueError, "perturb.0.length", "finite"),
-    (cartpole({"length": "1.5x"}), envs.InvalidValueError, "perturb.0.length", "'x1.5'"),
-    (cartpole({"length": True}), envs.InvalidValueError, "perturb.0.length", "(bool)"),
-    (cartpole({"length": None}), envs.InvalidValueError, "perturb.0.length", "(NoneType)"),
-    (cartpole({"length": [1]}), envs.InvalidValueError, "perturb.0.length", "(list)"),
-    (
-        cartpole({"length": {"severity": 2}}),
-        envs.OutOfBoundsError,
-        "perturb.0.length.severity",
-        "0 (default)",
-    ),
-    (cartpole({"length": {"severity": 1}}), envs.InvalidValueError, "perturb.0.length.towards", "both ways"),
-    (
-        cartpole({"length": {"severity": 1, "towards": "up"}}),
-        envs.InvalidValueError,
-        "perturb.0.length.towards",
-        "low or high",
-    ),
-    (cartpole({"length": {"unifrom": [1, 2]}}), envs.InvalidValueError, "perturb.0.length", "'uniform'"),
-    (
-        cartpole({"length": {"uniform": [2, 1]}}),
-        envs.InvalidValueError,
-        "perturb.0.length.uniform",
-        "low < high",
-    ),
-    (cartpole({"length": {"uniform": ["x1", 2]}}), envs.InvalidValueError, "perturb.0.length.uniform", "mix"),
-    (cartpole({"length": {"choice": []}}), envs.InvalidValueError, "perturb.0.length.choice", "needs values"),
-    (cartpole({"length": {"uniform": [1, 9]}}), envs.OutOfBoundsError, "perturb.0.length.uniform.1", "5 m"),
-    (
-        cartpole({"observation_noise": {"sdt": 1}}),
-        envs.InvalidValueError,
-        "perturb.0.observation_noise.sdt",
-        "Did you mean 'std'",
-    ),
-    (cartpole({"action_remap": "revers"}), envs.InvalidValueError, "perturb.0.action_remap", "'reverse'"),
+    *((cartpole(entry), error, f"perturb.0{key}", words) for entry, error, key, words in CARTPOLE_BAD),
 ]
 
 
@@ -140,16 +123,12 @@ def test_bad_input_says_what_where_and_what_to_do(spec, error, key, words):
 
 
 NOT_CARRIED = [
-    ({"action_remap": [0, 0]}, envs.IncompatiblePerturbationError, "perturb.1.action_remap.mapping"),
-    ({"action_inversion": "all"}, envs.IncompatiblePerturbationError, "perturb.1.action_inversion"),
-    ({"observation_noise": [0.1]}, envs.IncompatiblePerturbationError, "perturb.1.observation_noise.std"),
-    ({"attribute": {"mascart": 1}}, envs.UnknownParameterError, "perturb.1.attribute.mascart"),
-    ({"attribute": {"spec.id": 1}}, envs.IncompatiblePerturbationError, "perturb.1.attribute.spec.id"),
-    (
-        {"attribute": {"__class__.x": 1}},
-        envs.IncompatiblePerturbationError,
-        "perturb.1.attribute.__class__.x",
-    ),
+    ({"action_remap": [0, 0]}, envs.IncompatiblePerturbationError, "action_remap.mapping"),
+    ({"action_inversion": "all"}, envs.IncompatiblePerturbationError, "action_inversion"),
+    ({"observation_noise": [0.1]}, envs.IncompatiblePerturbationError, "observation_noise.std"),
+    ({"attribute": {"mascart": 1}}, envs.UnknownParameterError, "attribute.mascart"),
+    ({"attribute": {"spec.id": 1}}, envs.IncompatiblePerturbationError, "attribute.spec.id"),
+    ({"attribute": {"__class__.x": 1}}, envs.IncompatiblePerturbationError, "attribute.__class__.x"),
 ]
 
 
@@ -157,7 +136,7 @@ NOT_CARRIED = [
 def test_what_the_environment_cannot_carry_is_refused_at_make(entry, error, key):
     with pytest.raises(error) as caught:
         envs.make(cartpole({"observation_noise": 0.1}, entry))
-    assert caught.value.key == key
+    assert caught.value.key == f"perturb.1.{key}"
 
 
 def test_unknown_constructor_argument_is_named():
