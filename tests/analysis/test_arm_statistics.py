@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
+from scipy.special import betainc
 
 from rl_transfer.analysis import arm_statistics
 from rl_transfer.analysis.arm_statistics import (
@@ -31,29 +33,17 @@ DEGREES = st.floats(0.5, 500)
 ARM = st.lists(st.integers(-50, 50).map(float), min_size=2, max_size=5)
 
 
+@pytest.mark.parametrize("degrees", [0.7, 1, 2, 3.7, 4, 30, 120])
 @pytest.mark.parametrize("p", [0.001, 0.025, 0.2, 0.6, 0.975, 0.9999])
-def test_t_quantile_against_the_closed_forms(p):
-    # Student's t has elementary quantiles for 1, 2 and 4 degrees of freedom (Shaw 2006).
-    assert t_quantile(p, 1) == pytest.approx(math.tan(math.pi * (p - 0.5)), rel=1e-10)
-    assert t_quantile(p, 2) == pytest.approx((2 * p - 1) / math.sqrt(2 * p * (1 - p)), rel=1e-10)
-    root = math.sqrt(4 * p * (1 - p))
-    four = math.copysign(2, p - 0.5) * math.sqrt(math.cos(math.acos(root) / 3) / root - 1)
-    assert t_quantile(p, 4) == pytest.approx(four, rel=1e-8)
+def test_students_distribution_is_scipys(p, degrees):
+    quantile = stats.t.ppf(p, degrees)
+    assert t_quantile(p, degrees) == pytest.approx(quantile, rel=1e-9)
+    assert t_cdf(quantile, degrees) == pytest.approx(p, abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("degrees", "expected"), [(8, 2.306004135), (6, 2.446911851), (30, 2.042272456), (120, 1.979930405)]
-)
-def test_t_quantile_against_printed_tables(degrees, expected):
-    assert t_quantile(0.975, degrees) == pytest.approx(expected, abs=1e-8)
-
-
-def test_t_cdf_of_a_fractional_degree_is_the_integral_of_its_density():
-    degrees = 3.7
-    t = np.linspace(0, 1.9, 200_001)
-    log_front = math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2) - math.log(degrees * math.pi) / 2
-    density = np.exp(log_front) * (1 + t**2 / degrees) ** (-(degrees + 1) / 2)
-    assert t_cdf(1.9, degrees) == pytest.approx(0.5 + np.trapezoid(density, t), abs=1e-9)
+@pytest.mark.parametrize(("x", "a", "b"), [(0, 2, 3), (0.3, 2, 3), (0.7, 3, 2), (0.5, 0.35, 7.5), (1, 2, 3)])
+def test_the_incomplete_beta_is_scipys(x, a, b):
+    assert regularised_incomplete_beta(x, a, b) == pytest.approx(betainc(a, b, x), abs=1e-12)
 
 
 @settings(deadline=None)
@@ -79,12 +69,6 @@ def test_quantiles_of_one_number_are_those_of_many_to_the_bit(inverse):
     assert log_t_quantile_of_one(0.975)(inverse) == log_t_quantile(0.975)(np.array([inverse]))[0]
 
 
-def test_incomplete_beta_of_whole_shapes_is_a_polynomial():
-    # I_x(2, 3) = P(Binomial(4, x) ≥ 2) = 6x²(1−x)² + 4x³(1−x) + x⁴; at 0.3: 0.2646 + 0.0756 + 0.0081
-    assert regularised_incomplete_beta(0.3, 2, 3) == pytest.approx(0.3483, abs=1e-12)
-    assert regularised_incomplete_beta(0.7, 3, 2) == pytest.approx(1 - 0.3483, abs=1e-12)
-
-
 @pytest.mark.parametrize(
     ("call", "given"),
     [
@@ -99,11 +83,6 @@ def test_incomplete_beta_of_whole_shapes_is_a_polynomial():
 def test_impossible_arguments_are_refused(call, given):
     with pytest.raises(ValueError, match=f"needs .*{given}$"):
         call()
-
-
-def test_the_incomplete_beta_reaches_from_0_to_1():
-    assert regularised_incomplete_beta(0, 2, 3) == 0
-    assert regularised_incomplete_beta(1, 2, 3) == 1
 
 
 def test_mean_interval_by_hand():
@@ -267,27 +246,20 @@ def test_effect_sizes_by_hand():
     assert math.isnan(hedges_g([1], [2]))
 
 
-@pytest.mark.parametrize("bad", [[1, math.nan], [1, math.inf]])
-def test_values_that_are_not_finite_are_refused(bad):
-    with pytest.raises(ValueError, match="finite"):
+@pytest.mark.parametrize(
+    ("bad", "why"), [([1, math.nan], "finite"), ([1, math.inf], "finite"), ([[1, 1], [1, 1]], "rank 1")]
+)
+def test_values_that_are_not_finite_or_no_list_are_refused(bad, why):
+    with pytest.raises(ValueError, match=why):
         mean_interval(bad, 0.95)
 
 
-def test_arrays_of_higher_rank_are_refused():
-    with pytest.raises(ValueError, match="rank 1"):
-        mean_interval(np.ones((2, 2)), 0.95)
-
-
 def test_agreement_with_scipy():
-    # scipy 1.17.1: stats.t.ppf, ttest_ind(equal_var=False), permutation_test, mannwhitneyu / 20,
-    # false_discovery_control
     x, y = [1.3, 2.7, 0.4, 5.1, 3.3], [0.2, 1.1, 0.9, 2.0]
-    assert t_quantile(0.975, 3.7) == pytest.approx(2.86752071, abs=1e-8)
-    assert t_cdf(1.9, 3.7) == pytest.approx(0.9320003851269802, abs=1e-12)
+    limits = stats.ttest_ind(x, y, equal_var=False).confidence_interval(0.95)
     found = welch_interval(x, y, 0.95)
-    assert (found.low, found.high) == pytest.approx((-0.7277719060499586, 3.747771906049959), abs=1e-9)
-    assert permutation_p(x, y, RNG(0)) == pytest.approx(0.15873015873015872)
-    assert probability_of_improvement(x, y) == pytest.approx(0.8)
-    assert benjamini_hochberg([0.01, 0.2, 0.03, 0.03, 0.5, 0.004]) == pytest.approx(
-        [0.03, 0.24, 0.045, 0.045, 0.5, 0.024]
-    )
+    assert (found.low, found.high) == pytest.approx((limits.low, limits.high), abs=1e-9)
+    assert probability_of_improvement(x, y) == pytest.approx(stats.mannwhitneyu(x, y).statistic / 20)
+    p = [0.01, 0.2, 0.03, 0.03, 0.5, 0.004]
+    assert benjamini_hochberg(p) == pytest.approx(stats.false_discovery_control(p))
+    assert permutation_p(x, y, RNG(0)) == pytest.approx(20 / 126)

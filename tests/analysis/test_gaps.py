@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from analysis.hand_made import FAST, SLOW, run, sweep
+from analysis.hand_made import FAST, SCRATCH, SLOW, arm, recorded, sweep
 from rl_transfer.analysis import summary
 from rl_transfer.analysis.gaps import gaps
 from rl_transfer.analysis.matrix import Steps
@@ -27,25 +27,19 @@ def layer(start: float, end: float, given: float | None = None) -> dict[str, Any
     return {"features": 4, **{k: {"marginal": v, "conditional": conditional} for k, v in moments.items()}}
 
 
-def recorded(**layers: Any) -> dict[str, Any]:
+def measured(**layers: Any) -> dict[str, Any]:
     return {"states": {"rows": 8}, "layers": layers}
 
 
 def steps(tuned: list[Any]) -> Steps:
-    arms = {}
-    for name, source, curve, given in (
-        ("scratch", None, SLOW, [{"left_out": "the run has no source"}] * len(tuned)),
-        ("tuned", "base", FAST, tuned),
-    ):
-        arms[(source, "task", name)] = [
-            run("target", seed, curve, source=source, target="task", strategy=name,
-                **({} if each is None else {"gaps": each}))
-            for seed, each in enumerate(given)
-        ]  # fmt: skip
-    return Steps(sweep(arms, seeds=len(tuned)))
+    count = len(tuned)
+    none = [{"left_out": "the run has no source"}] * count
+    scratch = recorded(arm(SCRATCH, [SLOW] * count), gaps=none)
+    arms = {SCRATCH: scratch, TUNED: recorded(arm(TUNED, [FAST] * count), gaps=tuned)}
+    return Steps(sweep(arms, seeds=count))
 
 
-THREE = [recorded(input=layer(0.5, 0.5), trunk=layer(0.4, x, 0.1)) for x in (0.1, 0.2, 0.3)]
+THREE = [measured(input=layer(0.5, 0.5), trunk=layer(0.4, x, 0.1)) for x in (0.1, 0.2, 0.3)]
 TUNED = ("base", "task", "tuned")
 
 
@@ -69,8 +63,8 @@ def test_means_intervals_and_median_p_over_seeds_by_hand() -> None:
     [
         None, {}, {"left_out": "no source"}, {"layers": 3}, {"layers": {"a": 3}},
         {"layers": {"a": {"start": 1}}},
-        recorded(a={"features": 9000, "left_out": "more than 4,096 features"}),
-        recorded(a={"start": {"marginal": {"mmd": "x", "p": math.nan}}}),
+        measured(a={"features": 9000, "left_out": "more than 4,096 features"}),
+        measured(a={"start": {"marginal": {"mmd": "x", "p": math.nan}}}),
     ],
 )  # fmt: skip
 def test_records_that_say_nothing_are_passed_over(damaged: Any) -> None:

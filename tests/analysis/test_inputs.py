@@ -1,6 +1,7 @@
 import json
 import math
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,17 +19,27 @@ from .synthetic import SyntheticSweep
 FINE_TUNED = "cartpole-longer-pole-fine-tune-2"
 
 
-def run_of(sweep, identity):
-    return next(run for run in sweep.runs if run.id == identity)
+def run_of(sweep, identity=FINE_TUNED):
+    """A run of a sweep, or of its folder."""
+    runs = read_sweep(sweep).runs if isinstance(sweep, Path) else sweep.runs
+    return next(run for run in runs if run.id == identity)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return SyntheticSweep(seeds=3, budget=512).write(tmp_path / "sweep")
+
+
+@pytest.fixture
+def tuned(folder):
+    """The folder of a run."""
+    return folder / "runs" / FINE_TUNED
 
 
 def test_a_sweep_folder_is_read_back(tmp_path):
     sweep = read_sweep(SyntheticSweep(seeds=2, budget=1024).write(tmp_path / "sweep"))
-    assert (sweep.labels.unit, sweep.labels.measure, sweep.baseline) == (
-        "environment steps",
-        "mean episodic return",
-        "scratch",
-    )
+    assert (sweep.labels.unit, sweep.labels.measure) == ("environment steps", "mean episodic return")
+    assert sweep.baseline == "scratch"
     assert sweep.seeds == (0, 1)
     assert [*sweep.strategies] == ["scratch", "fine-tune", "frozen-trunk-new-head", "random-frozen"]
     assert sweep.strategies["random-frozen"].control_for == ("frozen-trunk-new-head",)
@@ -65,23 +76,21 @@ def test_strategies_may_be_a_map_and_keys_may_be_missing(tmp_path):
         (lambda run: (run / "curve.jsonl").write_text(""), "damaged: curve.jsonl"),
     ],
 )
-def test_a_run_that_cannot_be_used_says_why(tmp_path, spoil, problem):
-    folder = SyntheticSweep(seeds=3, budget=512).write(tmp_path / "sweep")
-    spoil(folder / "runs" / FINE_TUNED)
-    run = run_of(read_sweep(folder), FINE_TUNED)
+def test_a_run_that_cannot_be_used_says_why(folder, tuned, spoil, problem):
+    spoil(tuned)
+    run = run_of(folder)
     assert not run.finished
     assert run.curve is None
     assert run.problem.startswith(problem)
 
 
 @pytest.mark.parametrize("size", [1e299, -1e307, 1.1e30])
-def test_returns_that_no_square_holds_are_a_failed_run_and_no_traceback(tmp_path, size):
-    folder = SyntheticSweep(seeds=3, budget=512).write(tmp_path / "sweep")
-    as_old(folder / "runs" / FINE_TUNED)
+def test_returns_that_no_square_holds_are_a_failed_run_and_no_traceback(folder, tuned, size):
+    as_old(tuned)
     lines = f'{{"step": 0, "returns": [1.0]}}\n{{"step": 512, "returns": [{size}, 2.0]}}\n'
-    (folder / "runs" / FINE_TUNED / "curve.jsonl").write_text(lines)
+    (tuned / "curve.jsonl").write_text(lines)
     found = read_sweep(folder)
-    run = run_of(found, FINE_TUNED)
+    run = run_of(found)
     assert run.curve is None
     assert run.problem == f"failed: its returns reach {abs(size):.3g} in size, and 1e+30 is the most"
     cells = analyse(found).select(kind="transfer")
@@ -89,8 +98,7 @@ def test_returns_that_no_square_holds_are_a_failed_run_and_no_traceback(tmp_path
 
 
 @pytest.mark.parametrize("size", [1e30, -9e29])
-def test_the_largest_returns_are_computed_with(tmp_path, size):
-    folder = SyntheticSweep(seeds=4, budget=512).write(tmp_path / "sweep")
+def test_the_largest_returns_are_computed_with(folder, size):
     for place, path in enumerate(sorted((folder / "runs").iterdir())):
         as_old(path)
         curve = path / "curve.jsonl"
@@ -117,12 +125,11 @@ def test_the_largest_returns_are_computed_with(tmp_path, size):
         ("[" * 100_000, "damaged: curve.jsonl cannot be used"),
     ],
 )
-def test_a_curve_that_no_digest_guards_is_checked_all_the_same(tmp_path, curve, problem):
-    folder = SyntheticSweep(seeds=3, budget=512).write(tmp_path / "sweep")
-    as_old(folder / "runs" / FINE_TUNED)
-    assert run_of(read_sweep(folder), FINE_TUNED).finished
-    (folder / "runs" / FINE_TUNED / "curve.jsonl").write_text(curve)
-    run = run_of(read_sweep(folder), FINE_TUNED)
+def test_a_curve_that_no_digest_guards_is_checked_all_the_same(folder, tuned, curve, problem):
+    as_old(tuned)
+    assert run_of(folder).finished
+    (tuned / "curve.jsonl").write_text(curve)
+    run = run_of(folder)
     assert not run.finished
     assert run.curve is None
     assert run.problem.startswith(problem)
@@ -205,12 +212,11 @@ def unmeasured(folder, identity, **fields):
     change_record(run, total_steps=0, **fields)
 
 
-def test_a_source_without_measurements_is_finished(tmp_path):
-    folder = SyntheticSweep(seeds=2, budget=512).write(tmp_path / "sweep")
+def test_a_source_without_measurements_is_finished(folder):
     unmeasured(folder, "source-cartpole-0", measured=False)
-    run = run_of(read_sweep(folder), "source-cartpole-0")
+    run = run_of(folder, "source-cartpole-0")
     assert (run.finished, run.unmeasured, run.curve, run.problem) == (True, True, None, None)
-    assert not run_of(read_sweep(folder), "source-cartpole-1").unmeasured
+    assert not run_of(folder, "source-cartpole-1").unmeasured
 
 
 @pytest.mark.parametrize(
@@ -221,19 +227,17 @@ def test_a_source_without_measurements_is_finished(tmp_path):
         ("cartpole-longer-pole-fine-tune-0", {"measured": False}, "damaged: only a source may be without"),
     ],
 )
-def test_any_other_run_without_a_curve_is_damaged(tmp_path, identity, fields, problem):
-    folder = SyntheticSweep(seeds=2, budget=512).write(tmp_path / "sweep")
+def test_any_other_run_without_a_curve_is_damaged(folder, identity, fields, problem):
     unmeasured(folder, identity, **fields)
-    run = run_of(read_sweep(folder), identity)
+    run = run_of(folder, identity)
     assert run.problem.startswith(problem)
     assert not run.finished
 
 
-def test_an_unmeasured_run_with_a_broken_curve_is_damaged(tmp_path):
-    folder = SyntheticSweep(seeds=2, budget=512).write(tmp_path / "sweep")
+def test_an_unmeasured_run_with_a_broken_curve_is_damaged(folder):
     unmeasured(folder, "source-cartpole-0", measured=False)
     (folder / "runs" / "source-cartpole-0" / "curve.jsonl").write_text("{")
-    run = run_of(read_sweep(folder), "source-cartpole-0")
+    run = run_of(folder, "source-cartpole-0")
     assert run.problem == "damaged: the record speaks of no curve.jsonl, and one is there"
     assert not run.finished
 
@@ -247,10 +251,11 @@ def test_a_sweep_without_a_name_is_called_sweep(tmp_path):
     assert read_sweep(folder).name == "sweep"
 
 
-def test_a_manifest_changed_by_hand_is_refused_with_the_way_out(tmp_path):
-    folder = SyntheticSweep(seeds=2, budget=512).write(tmp_path / "sweep")
+def test_a_manifest_changed_by_hand_is_refused_with_the_way_out(folder):
     path = folder / "sweep.json"
-    path.write_text(path.read_text().replace('"delta"', '"Delta"').replace('"seeds": [0, 1]', '"seeds": [0]'))
+    path.write_text(
+        path.read_text().replace('"delta"', '"Delta"').replace('"seeds": [0, 1, 2]', '"seeds": [0]')
+    )
     with pytest.raises(StoreError, match=r"changed after it was written.* Run the same sweep again"):
         read_sweep(folder)
 
@@ -270,16 +275,14 @@ def test_another_runs_curve_gives_no_verdict_and_is_named(tmp_path):
     assert warning in " ".join(text_table(matrix).split())
 
 
-def test_runs_without_digests_are_counted(tmp_path):
-    folder = SyntheticSweep(seeds=2, budget=512).write(tmp_path / "sweep")
+def test_runs_without_digests_are_counted(folder):
     assert "on trust" not in text_table(analyse(read_sweep(folder)))
     for name in (FINE_TUNED.replace("-2", "-0"), FINE_TUNED.replace("-2", "-1")):
         as_old(folder / "runs" / name)
     assert "2 runs of rl-transfer 0.1.0 taken on trust" in text_table(analyse(read_sweep(folder)))
 
 
-def test_runs_that_were_resumed_in_reset_environments_are_told(tmp_path):
-    folder = SyntheticSweep(seeds=3, budget=512).write(tmp_path / "sweep")
+def test_runs_that_were_resumed_in_reset_environments_are_told(folder):
     exact, reset = FINE_TUNED.replace("-2", "-0"), FINE_TUNED
     change_record(folder / "runs" / exact, resumed=[{"step": 128, "environments": "restored"}])
     assert "interrupted" not in text_table(analyse(read_sweep(folder)))
@@ -291,11 +294,10 @@ def test_runs_that_were_resumed_in_reset_environments_are_told(tmp_path):
     ]
 
 
-def test_a_curve_with_fewer_episodes_in_one_evaluation_is_read_as_it_is(tmp_path):
-    folder = SyntheticSweep(seeds=3, budget=512).write(tmp_path / "sweep")
-    as_old(folder / "runs" / FINE_TUNED)
+def test_a_curve_with_fewer_episodes_in_one_evaluation_is_read_as_it_is(folder, tuned):
+    as_old(tuned)
     lines = ('{"step": 0, "returns": [1, 2]}', '{"step": 512, "returns": [4]}')
-    (folder / "runs" / FINE_TUNED / "curve.jsonl").write_text("\n".join(lines) + "\n")
-    curve = run_of(read_sweep(folder), FINE_TUNED).curve
+    (tuned / "curve.jsonl").write_text("\n".join(lines) + "\n")
+    curve = run_of(folder).curve
     assert [episodes.tolist() for episodes in curve.returns] == [[1, 2], [4]]
     assert curve.steps.tolist() == [0, 512]

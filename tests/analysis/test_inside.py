@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from analysis.hand_made import FAST, SLOW, run, sweep
-from rl_transfer.analysis import Run, analyse, summary
+from analysis.hand_made import FAST, FINE, SCRATCH, SLOW, arm, recorded, sweep, sweep_of, transfer_cell
+from rl_transfer.analysis import analyse, summary
 from rl_transfer.analysis.inside import PartInside, apart, inside
 from rl_transfer.analysis.matrix import Steps
 
@@ -25,21 +25,14 @@ def diagnosed(**parts: Any) -> dict[str, Any]:
 
 
 def matrix_of(scratch: list[Any], tuned: list[Any]) -> Any:
-    arms = {}
-    for name, source, curve, given in (
-        ("scratch", None, SLOW, scratch), ("tuned", "base", FAST, tuned),
-    ):  # fmt: skip
-        arms[(source, "task", name)] = [
-            run("target", seed, curve, source=source, target="task", strategy=name,
-                **({} if each is None else {"diagnostics": each}))
-            for seed, each in enumerate(given)
-        ]  # fmt: skip
+    both = ((SCRATCH, SLOW, scratch), (FINE, FAST, tuned))
+    arms = {key: recorded(arm(key, [curve] * len(given)), diagnostics=given) for key, curve, given in both}
     return Steps(sweep(arms, seeds=len(scratch)))
 
 
 def test_means_and_intervals_over_seeds_by_hand() -> None:
     steps = matrix_of([diagnosed(trunk=part(rank)) for rank in (1.0, 2.0, 3.0)], [None] * 3)
-    found = inside(steps.arms[(None, "task", "scratch")], 0.95)
+    found = inside(steps.arms[SCRATCH], 0.95)
     rank = found["trunk"].figures["effective_rank_end"]
     # 2 ± 4.303 · 1 / √3, and no rank is below 0
     assert (rank.mean, rank.low) == (2.0, 0.0)
@@ -53,7 +46,7 @@ def test_shares_and_cosines_stay_where_they_can_be() -> None:
     records = [
         diagnosed(trunk=part(1.0, dormant=x, gradient_agreement=y)) for x, y in ((0.0, 0.0), (0.5, 1.0))
     ]
-    found = inside(matrix_of(records, [None] * 2).arms[(None, "task", "scratch")], 0.95)["trunk"].figures
+    found = inside(matrix_of(records, [None] * 2).arms[SCRATCH], 0.95)["trunk"].figures
     assert (found["dormant_end"].low, found["dormant_end"].high) == (0.0, 1.0)
     assert (found["gradient_agreement_end"].low, found["gradient_agreement_end"].high) == (-1.0, 1.0)
 
@@ -61,17 +54,15 @@ def test_shares_and_cosines_stay_where_they_can_be() -> None:
 @pytest.mark.parametrize("odd", [None, {}, {"parts": []}, {"parts": {"trunk": 3}}, {"parts": {"trunk": {}}}])
 def test_records_that_say_nothing_or_oddities_are_passed_over(odd: Any) -> None:
     steps = matrix_of([diagnosed(trunk=part(2.0)), odd], [odd, odd])
-    found = inside(steps.arms[(None, "task", "scratch")], 0.95)["trunk"].figures["effective_rank_end"]
+    found = inside(steps.arms[SCRATCH], 0.95)["trunk"].figures["effective_rank_end"]
     assert found.per_seed == {0: 2.0}
     assert not found.interval.defined
-    cells = steps.matrix().cells
-    tuned = next(cell for cell in cells if cell.strategy == "tuned")
-    assert tuned.inside == {}
+    assert transfer_cell(steps.matrix()).inside == {}
 
 
 def test_records_that_no_run_writes_neither_stop_the_report_nor_flood_it() -> None:
     parts = {f"p{number}": part(10**400) for number in range(1000)} | {"last": part(2.0)}
-    found = inside(matrix_of([diagnosed(**parts)], [None]).arms[(None, "task", "scratch")], 0.95)
+    found = inside(matrix_of([diagnosed(**parts)], [None]).arms[SCRATCH], 0.95)
     assert len(found) == 100
     assert "effective_rank_end" not in found["p0"].figures
 
@@ -87,7 +78,7 @@ def test_the_summary_has_them_where_records_have_and_is_what_it_was_elsewhere() 
 
 
 def parts_of(*records: dict[str, Any]) -> dict[str, PartInside]:
-    return inside(matrix_of([*records], [None] * len(records)).arms[(None, "task", "scratch")], 0.95)
+    return inside(matrix_of([*records], [None] * len(records)).arms[SCRATCH], 0.95)
 
 
 def test_what_stands_apart_is_told_trunks_first_and_the_widest_gap_first() -> None:
@@ -110,7 +101,4 @@ def test_a_lone_seed_stands_apart_from_nothing() -> None:
 
 
 def test_the_matrix_of_old_records_has_nothing_inside() -> None:
-    arms: dict[tuple[str | None, str, str], list[Run]] = {
-        (None, "task", "scratch"): [run("target", 0, SLOW, target="task", strategy="scratch")]
-    }
-    assert [cell.inside for cell in analyse(sweep(arms, seeds=1)).cells] == [{}]
+    assert [cell.inside for cell in analyse(sweep_of({SCRATCH: [SLOW]})).cells] == [{}]

@@ -15,7 +15,7 @@ from rl_transfer.analysis.source_ranking import other_seeds
 from rl_transfer.report.markup import Html
 from rl_transfer.report.ranking_view import ranking_section
 
-from .hand_made import STEPS, arm, sweep
+from .hand_made import SCRATCH, STEPS, arm, sweep
 
 Arms = dict[tuple[str | None, str, str], tuple[Run, ...]]
 
@@ -100,9 +100,7 @@ def test_other_seeds_by_hand():
 
 def several(levels, scratch=(0, 0), starts=None, **record):
     """Sources that end at these levels on a target, flat curves; what each returned there before training."""
-    arms: Arms = {
-        (None, "task", "scratch"): arm((None, "task", "scratch"), [(v,) * len(STEPS) for v in scratch])
-    }
+    arms: Arms = {SCRATCH: arm(SCRATCH, [(v,) * len(STEPS) for v in scratch])}
     for place, each in enumerate(levels):
         key = (f"source-{place}", "task", "fine-tune")
         curves = [None if v is None else (v,) * len(STEPS) for v in each]
@@ -143,7 +141,7 @@ def test_scored_runs_say_more_and_lower_may_be_better():
         return {"steps": 2048, "scores": {"context_distance": entry, "logme": {"value": None}}}
 
     levels, distances = [(10, 12), (30, 32), (20, 22)], [3.0, 1.0, 2.0]
-    arms: Arms = {(None, "task", "scratch"): arm((None, "task", "scratch"), [(0,) * 6, (0,) * 6])}
+    arms: Arms = {SCRATCH: arm(SCRATCH, [(0,) * 6, (0,) * 6])}
     for place, (each, distance) in enumerate(zip(levels, distances, strict=True)):
         key = (f"source-{place}", "task", "fine-tune")
         arms[key] = arm(key, [(v,) * 6 for v in each], source_scores=scored(distance))

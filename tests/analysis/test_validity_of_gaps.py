@@ -27,9 +27,9 @@ def test_strata_take_away_what_other_actions_do() -> None:
 
 
 def test_every_row_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gaps, "ROWS", (12, 20))
+    monkeypatch.setattr(gaps, "ROWS", (10, 12))
     monkeypatch.setattr(gaps, "STEPS", ((4, 8),))
-    lines = [*gaps.false_alarms(4), *gaps.power(5), *gaps.other_actions(3)]
+    lines = [*gaps.false_alarms(4), *gaps.power(2), *gaps.other_actions(2)]
     assert len(lines) == 3 * 2 + 4 + 4 * 3 + 3
     assert all(line.count("|") in (5, 7) for line in lines)
     assert all(0 <= float(line.strip("| ").split("|")[-1]) <= 1 for line in lines[2:6])

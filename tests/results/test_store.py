@@ -22,8 +22,7 @@ def test_the_id_depends_on_what_can_change_the_result() -> None:
     assert len({run_id(spec()), run_id(spec(1)), run_id(spec(env="Acrobot-v1"))}) == 3
 
 
-def test_a_run_is_finished_once_its_record_is_there(tmp_path: Path) -> None:
-    folder = RunStore(tmp_path).open().folder("abc")
+def test_a_run_is_finished_once_its_record_is_there(folder: RunFolder) -> None:
     folder.begin(spec())
     folder.append_evaluation(0, 0, [1.0, 2.0], [3, 4])
     assert not folder.finished
@@ -40,12 +39,21 @@ def finished(folder: RunFolder, seed: int = 0) -> RunFolder:
     return folder
 
 
-def test_a_finished_run_is_never_overwritten(tmp_path: Path) -> None:
-    folder = finished(RunStore(tmp_path).folder("abc"))
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunStore(tmp_path).open().folder("abc")
+
+
+@pytest.fixture
+def ended(folder: RunFolder) -> RunFolder:
+    return finished(folder)
+
+
+def test_a_finished_run_is_never_overwritten(ended: RunFolder) -> None:
     with pytest.raises(StoreError, match="never overwritten"):
-        folder.begin(spec())
+        ended.begin(spec())
     with pytest.raises(StoreError, match="never overwritten"):
-        folder.finish({"total_steps": 0})
+        ended.finish({"total_steps": 0})
 
 
 def test_a_sign_of_life_that_is_none_is_passed_over(tmp_path: Path) -> None:
@@ -70,9 +78,8 @@ def test_a_record_says_how_long_it_waited_for_the_disk(tmp_path: Path) -> None:
     assert list(record["files"]) == ["spec.json", "curve.jsonl"]
 
 
-def test_values_are_sealed_as_they_are_read_back(tmp_path: Path) -> None:
+def test_values_are_sealed_as_they_are_read_back(folder: RunFolder) -> None:
     """Keys that are numbers are sorted as numbers before they are written, and as texts after."""
-    folder = RunStore(tmp_path).folder("abc")
     folder.begin(spec())
     folder.append_evaluation(0, 0, [1.0], [1])
     folder.finish({"total_steps": 0, "by_layer": {2: "ä", 10: (1, 2.5e-300)}})
@@ -90,23 +97,21 @@ def test_a_damaged_run_is_moved_aside_and_never_deleted(tmp_path: Path) -> None:
         assert folder.read().state == "unfinished"
 
 
-def test_a_record_of_a_newer_version_is_no_damage(tmp_path: Path) -> None:
-    folder = finished(RunStore(tmp_path).folder("abc"))
-    record = folder.record()
-    write_json(folder.path / "record.json", sealed({**record, "schema": 3}))
+def test_a_record_of_a_newer_version_is_no_damage(ended: RunFolder) -> None:
+    record = ended.record()
+    write_json(ended.path / "record.json", sealed({**record, "schema": 3}))
     with pytest.raises(StoreError, match=r"has schema 3; this version reads up to 2\. Install a newer"):
-        folder.read()
-    write_json(folder.path / "record.json", {**record, "schema": 3})
-    assert folder.read().state == "damaged", "its digest does not match: nobody wrote that"
+        ended.read()
+    write_json(ended.path / "record.json", {**record, "schema": 3})
+    assert ended.read().state == "damaged", "its digest does not match: nobody wrote that"
 
 
-def test_a_record_speaks_of_files_of_its_run_only(tmp_path: Path) -> None:
-    folder = finished(RunStore(tmp_path).folder("abc"))
-    record = folder.record()
+def test_a_record_speaks_of_files_of_its_run_only(ended: RunFolder) -> None:
+    record = ended.record()
     given: list[object] = [{}, {**record["files"], "../../secret": "0"}, [], None]
     for files in given:
-        write_json(folder.path / "record.json", sealed({**record, "files": files}))
-        assert folder.read().problem == "damaged: record.json does not say which files it speaks of"
+        write_json(ended.path / "record.json", sealed({**record, "files": files}))
+        assert ended.read().problem == "damaged: record.json does not say which files it speaks of"
 
 
 @pytest.mark.parametrize(
@@ -134,26 +139,23 @@ def test_a_record_speaks_of_files_of_its_run_only(tmp_path: Path) -> None:
     ],
 )
 def test_a_record_that_no_run_writes_is_damaged_though_its_digest_fits(
-    tmp_path: Path, changed: dict[str, object]
+    ended: RunFolder, changed: dict[str, object]
 ) -> None:
-    folder = finished(RunStore(tmp_path).folder("abc"))
-    record = {**folder.record(), **changed}
-    write_json(folder.path / "record.json", sealed(record))
-    assert f"damaged: record.json has {next(iter(changed))} " in str(folder.read().problem)
+    record = {**ended.record(), **changed}
+    write_json(ended.path / "record.json", sealed(record))
+    assert f"damaged: record.json has {next(iter(changed))} " in str(ended.read().problem)
     old = {key: value for key, value in record.items() if key not in ("files", "sync_seconds", "digest")}
-    write_json(folder.path / "record.json", {**old, "schema": 1})
-    assert folder.read().state == "damaged"
+    write_json(ended.path / "record.json", {**old, "schema": 1})
+    assert ended.read().state == "damaged"
 
 
-def test_a_record_may_lack_what_older_ones_did_not_say(tmp_path: Path) -> None:
-    folder = finished(RunStore(tmp_path).folder("abc"))
-    kept = {key: value for key, value in folder.record().items() if key != "wall_seconds"}
-    write_json(folder.path / "record.json", sealed(kept))
-    assert folder.finished
+def test_a_record_may_lack_what_older_ones_did_not_say(ended: RunFolder) -> None:
+    kept = {key: value for key, value in ended.record().items() if key != "wall_seconds"}
+    write_json(ended.path / "record.json", sealed(kept))
+    assert ended.finished
 
 
-def test_what_an_interrupted_attempt_left_behind_is_cleared(tmp_path: Path) -> None:
-    folder = RunStore(tmp_path).folder("abc")
+def test_what_an_interrupted_attempt_left_behind_is_cleared(folder: RunFolder) -> None:
     folder.begin(spec())
     folder.append_evaluation(0, 0, [1.0], [1])
     folder.fail("ValueError", "boom", attempts=1)
@@ -165,8 +167,7 @@ def test_what_an_interrupted_attempt_left_behind_is_cleared(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("content", ["{", "", "[1]", '"a text"', "null"])
-def test_a_damaged_failure_is_a_failure_all_the_same(tmp_path: Path, content: str) -> None:
-    folder = RunStore(tmp_path).folder("abc")
+def test_a_damaged_failure_is_a_failure_all_the_same(folder: RunFolder, content: str) -> None:
     folder.begin(spec())
     (folder.path / "failure.json").write_text(content, encoding="utf-8")
     failure = folder.failure()
@@ -266,8 +267,7 @@ def test_an_id_is_the_same_for_ever() -> None:
     assert run_id(spec()) == "e3d7c8f3011a4ded"
 
 
-def test_what_a_run_goes_on_from_and_its_log_are_not_cleared(tmp_path: Path) -> None:
-    folder = RunStore(tmp_path).folder("abc")
+def test_what_a_run_goes_on_from_and_its_log_are_not_cleared(folder: RunFolder) -> None:
     assert folder.log == folder.path / "log.txt"
     for name in ("log.txt", "checkpoints", "bundle"):
         (folder.path / name).mkdir(parents=True)
@@ -277,13 +277,12 @@ def test_what_a_run_goes_on_from_and_its_log_are_not_cleared(tmp_path: Path) -> 
 
 
 def test_signs_of_life_and_configs_do_not_wait_for_the_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(_handle: int) -> None:
         raise AssertionError("it waited")
 
     monkeypatch.setattr("os.fsync", fails)
-    folder = RunStore(tmp_path).folder("abc")
     assert folder.heartbeat() == {}
     folder.begin(spec())
     folder.beat(3, 8, None)
@@ -292,8 +291,7 @@ def test_signs_of_life_and_configs_do_not_wait_for_the_disk(
     assert (folder.path / "heartbeat.json").read_text(encoding="utf-8").count("\n") == 1
 
 
-def test_a_failure_is_noted_and_forgotten(tmp_path: Path) -> None:
-    folder = RunStore(tmp_path).open().folder("abc")
+def test_a_failure_is_noted_and_forgotten(folder: RunFolder) -> None:
     folder.begin(spec())
     folder.forget_failure()
     folder.fail("ValueError", "boom", attempts=1)
@@ -306,8 +304,7 @@ def test_a_failure_is_noted_and_forgotten(tmp_path: Path) -> None:
         folder.record()
 
 
-def test_a_return_that_is_no_number_is_never_written(tmp_path: Path) -> None:
-    folder = RunStore(tmp_path).open().folder("abc")
+def test_a_return_that_is_no_number_is_never_written(tmp_path: Path, folder: RunFolder) -> None:
     folder.begin(spec())
     with pytest.raises(ValueError, match="not JSON compliant"):
         folder.append_evaluation(0, 0, [float("nan")], [1])
@@ -398,8 +395,7 @@ def test_runs_to_choose_from_are_named_in_order(tmp_path: Path) -> None:
     assert caught.value.message.endswith(f"name one of them: {shown} and 7 more")
 
 
-def test_a_bundle_belongs_to_the_run_beside_it(tmp_path: Path) -> None:
-    folder = finished(RunStore(tmp_path).folder("abc"))
-    assert run_of_bundle(folder.bundle) == "abc"
-    assert run_of_bundle(folder.path / "copy") is None
+def test_a_bundle_belongs_to_the_run_beside_it(tmp_path: Path, ended: RunFolder) -> None:
+    assert run_of_bundle(ended.bundle) == "abc"
+    assert run_of_bundle(ended.path / "copy") is None
     assert run_of_bundle(tmp_path / "alone" / "bundle") is None
