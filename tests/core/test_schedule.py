@@ -36,19 +36,19 @@ def test_parts_thaw_when_their_share_of_the_budget_is_spent():
 
 
 def test_update_reports_each_step_once_and_makes_up_for_missed_ones():
-    model = ActorCritic()
     early, late = ThawStep(0.2, ("value_trunk",)), ThawStep(0.6, ("policy_trunk",))
-    schedule = ThawSchedule(freeze(model, model.parts(), ["trunk"]), [late, early])
-    assert schedule.steps == (early, late)
-    assert schedule.update(0.1) == ()
-    assert schedule.update(0.2) == (early,)
-    assert schedule.update(0.2) == ()
-    assert schedule.update(0.6) == (late,)
-    assert schedule.update(1.0) == ()
 
-    resumed = ActorCritic()
-    frozen = freeze(resumed, resumed.parts(), ["trunk"])
-    assert ThawSchedule(frozen, [late, early]).update(0.9) == (early, late)
+    def begun():
+        model = ActorCritic()
+        frozen = freeze(model, model.parts(), ["trunk"])
+        return frozen, ThawSchedule(frozen, [late, early])
+
+    _, schedule = begun()
+    assert schedule.steps == (early, late)
+    told = [schedule.update(progress) for progress in (0.1, 0.2, 0.2, 0.6, 1.0)]
+    assert told == [(), (early,), (), (late,), ()]
+    frozen, resumed = begun()
+    assert resumed.update(0.9) == (early, late)
     assert frozen.tensors == ()
 
 
@@ -114,9 +114,12 @@ def test_stages_thaw_one_after_the_other():
     assert [step.share for step in steps] == pytest.approx([0.1, 0.4, 0.7])
 
 
-def test_a_single_layer_thaws_at_the_start():
-    steps = gradual_unfreezing(ActorCritic().parts(), [["action_head"]], start=0.3, end=0.9)
-    assert steps == (ThawStep(0.3, ("action_head.0",)),)
+def test_a_single_layer_thaws_at_the_start_and_an_empty_stage_takes_no_share():
+    parts = ActorCritic().parts()
+    alone = gradual_unfreezing(parts, [["action_head"], []], start=0.3, end=0.9)
+    assert alone == (ThawStep(0.3, ("action_head.0",)),)
+    shares = [step.share for step in gradual_unfreezing(parts, [["policy_trunk"], []], start=0.1, end=0.5)]
+    assert shares == pytest.approx([0.1, 0.5])
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, 0.5), (0.6, 0.5), (0.5, 1.0)])
@@ -165,11 +168,3 @@ def test_two_layers_thaw_at_both_ends_and_a_shallow_tower_with_the_last_layer_of
     steps = gradual_unfreezing(ActorCritic().parts(), [["policy_trunk", "action_head"]], start=0.2, end=0.8)
     assert [step.selectors for step in steps] == [("policy_trunk.1", "action_head.0"), ("policy_trunk.0",)]
     assert [step.share for step in steps] == pytest.approx([0.2, 0.8])
-
-
-def test_an_empty_stage_takes_no_share():
-    parts = ActorCritic().parts()
-    stages = [["policy_trunk"], []]
-    assert gradual_unfreezing(parts, stages, start=0.1, end=0.5) == gradual_unfreezing(
-        parts, stages[:1], start=0.1, end=0.5
-    )

@@ -143,23 +143,17 @@ def test_files_of_another_bundle_are_noticed(folder: Path, unread: None) -> None
     changed = {name: tensor + 1 for name, tensor in network().state_dict().items()}
     statistics = {"normalization/mean": torch.arange(3.0, dtype=torch.float64)}
     other = save_bundle(folder.parent / "other", {**changed, **statistics}, {"seed": 1})
-    own = {name: (folder / name).read_bytes() for name in FILES}
+    own, theirs = (
+        {name: (each / name).read_bytes() for name in FILES} for each in (folder, folder.parent / "other")
+    )
     for name in FILES:
-        (folder / name).write_bytes((folder.parent / "other" / name).read_bytes())
+        (folder / name).write_bytes(theirs[name])
         with pytest.raises(BundleError, match="altered after it was written"):
             verify_bundle(folder)
         (folder / name).write_bytes(own[name])
     for name in FILES:
-        (folder / name).write_bytes((folder.parent / "other" / name).read_bytes())
+        (folder / name).write_bytes(theirs[name])
     assert verify_bundle(folder) == other.digest != before, "a whole other bundle has its own digest"
-
-
-def test_a_missing_folder_and_a_file_in_its_place_are_named(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="there is no bundle at"):
-        verify_bundle(tmp_path / "none")
-    (tmp_path / "file").write_text("")
-    with pytest.raises(BundleError, match="is a file; a bundle is a folder"):
-        verify_bundle(tmp_path / "file")
 
 
 W = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
@@ -206,11 +200,8 @@ def test_a_file_beyond_every_bound_is_refused_by_its_size(
     read: Callable[[Path], object], folder: Path, unread: None
 ) -> None:
     size = 40 * 2**30
-    stored_file(
-        folder / "tensors.safetensors",
-        {"w": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}},
-        size,
-    )
+    header = {"w": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}
+    stored_file(folder / "tensors.safetensors", header, size)
     forge(folder, {"w": {"dtype": "uint8", "shape": [size]}})
     with pytest.raises(BundleError, match=r"takes 40\.0 GiB, and the largest that is read 8 GiB"):
         read(folder)
@@ -239,42 +230,37 @@ def test_a_network_is_filled_with_exactly_its_tensors(folder: Path) -> None:
     assert bundle.normalization()["mean"].tolist() == [0, 1, 2]
 
 
+SECOND, THIRD = nn.Linear(4, 2), nn.Linear(2, 1, bias=False)
+
+
 @pytest.mark.parametrize(
-    ("target", "message"),
+    ("more", "message"),
     [
         (
-            nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 5)),
+            [nn.Linear(4, 5)],
             r"1\.weight, 1\.bias differ; 1\.weight is float32 of shape \[5, 4\] in the network and float32",
         ),
+        ([], r"1\.weight is not there in the network and float32 of shape \[2, 4\]"),
+        ([SECOND, THIRD], r"2\.weight is float32 of shape \[1, 2\] in the network and not there in the file"),
         (
-            nn.Sequential(nn.Linear(3, 4)),
-            r"1\.weight is not there in the network and float32 of shape \[2, 4\]",
-        ),
-        (
-            nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2), nn.Linear(2, 1, bias=False)),
-            r"2\.weight is float32 of shape \[1, 2\] in the network and not there in the file",
-        ),
-        (
-            nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2).double()),
+            [nn.Linear(4, 2).double()],
             r"1\.weight is float64 of shape \[2, 4\] in the network and float32 of shape \[2, 4\]",
         ),
     ],
+    ids=["wider", "one less", "one more", "double"],
 )
 def test_another_network_is_refused_before_a_tensor_is_read(
-    target: nn.Module, message: str, folder: Path, unread: None
+    more: list[nn.Module], message: str, folder: Path, unread: None
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        open_bundle(folder).fill(target)
+        open_bundle(folder).fill(nn.Sequential(nn.Linear(3, 4), *more))
 
 
 def test_a_header_may_name_tensors_in_any_order_and_with_64_dimensions(tmp_path: Path) -> None:
-    later = {"dtype": "F32", "shape": [1] * 63 + [3], "data_offsets": [8, 20]}
-    stored_file(tmp_path / "f", {"later": later, "w": W}, 20)
-    found = read_header(tmp_path / "f")
-    assert {name: (each.shape, each.size) for name, each in found.items()} == {
-        "later": ((1,) * 63 + (3,), 12),
-        "w": ((2,), 8),
-    }
+    shape = (*[1] * 63, 3)
+    stored_file(tmp_path / "f", {"later": {**W, "shape": shape, "data_offsets": [8, 20]}, "w": W}, 20)
+    found = {name: (each.shape, each.size) for name, each in read_header(tmp_path / "f").items()}
+    assert found == {"later": (shape, 12), "w": ((2,), 8)}
 
 
 def test_a_header_is_not_read_beyond_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ def test_default_is_bit_equal_to_the_base_over_1000_steps(env_id, name):
         assert first_divergence(base, other, probe, seed=3, steps=1000) is None
 
 
+@pytest.mark.usefixtures("few_repetitions")
 @pytest.mark.parametrize(("env_id", "name"), PAIRS if EVERY else drawn(LEFT, 10))
 def test_both_bounds_have_an_effect(env_id, name):
     parameter = own_parameters(env_id)[name]

@@ -104,57 +104,43 @@ class TestLength:
         # Leg 0.5 → 0.7 m: its joint goes from 0.25 to 0.35 above its centre, and from there hangs
         # at −0.45 on the thigh: −0.45 − 0.35 = −0.8. The foot's joint goes from −0.25 to −0.35, its
         # frame 0.1 below: −0.45. The torso starts 0.2 m higher. The torso's radius: 0.05 → 0.06.
-        text = (ASSETS / "hopper.xml").read_text()
-        for old, new in (
-            ('<body name="leg" pos="0 0 -0.70000000000000007">', '<body name="leg" pos="0 0 -0.8">'),
-            ('name="leg_joint" pos="0 0 0.25"', 'name="leg_joint" pos="0 0 0.35"'),
-            ('name="leg_geom" size="0.04 0.25"', 'name="leg_geom" size="0.04 0.35"'),
-            ('<body name="foot" pos="0.13 0 -0.35">', '<body name="foot" pos="0.13 0 -0.45">'),
-            ('name="torso_geom" size="0.05 ', 'name="torso_geom" size="0.06 '),
-            ('<body name="torso" pos="0 0 1.25">', '<body name="torso" pos="0 0 1.45">'),
-            ('pos="0 0 -1.25"', 'pos="0 0 -1.45"'),
-            ('ref="1.25"', 'ref="1.45"'),
-        ):
-            assert old in text
-            text = text.replace(old, new)
-        self.assert_same(
-            tmp_path,
-            "Hopper-v5",
-            text,
-            [{"link_length": {"leg": 0.7}}, {"link_radius": {"torso": 0.06}}],
-            root_moved=True,
-        )
+        numbers = {
+            '<body name="leg" pos="0 0 -0.70000000000000007">': '<body name="leg" pos="0 0 -0.8">',
+            'name="leg_joint" pos="0 0 0.25"': 'name="leg_joint" pos="0 0 0.35"',
+            'name="leg_geom" size="0.04 0.25"': 'name="leg_geom" size="0.04 0.35"',
+            '<body name="foot" pos="0.13 0 -0.35">': '<body name="foot" pos="0.13 0 -0.45">',
+            'name="torso_geom" size="0.05 ': 'name="torso_geom" size="0.06 ',
+            '<body name="torso" pos="0 0 1.25">': '<body name="torso" pos="0 0 1.45">',
+            'pos="0 0 -1.25"': 'pos="0 0 -1.45"',
+            'ref="1.25"': 'ref="1.45"',
+        }
+        perturb = [{"link_length": {"leg": 0.7}}, {"link_radius": {"torso": 0.06}}]
+        self.assert_same(tmp_path, "hopper", numbers, perturb, root_moved=True)
 
     def test_humanoid_equals_a_model_compiled_with_the_new_numbers(self, tmp_path):
         # Right thigh × 1.2: its shape ends at 1.2 (0, 0.01, −0.34) = (0, 0.012, −0.408). The knee lies
         # 0.02 above the shin's frame, so at (0, 0.01, −0.383) on the thigh; × 1.2 gives
         # (0, 0.012, −0.4596), and the frame 0.02 below. Only one leg grows, and nobody moves up: the
         # other foot would hang in the air, so the start is compared at the robot's own height.
-        text = (ASSETS / "humanoid.xml").read_text()
-        for old, new in (
-            ("0 0 0 0 0.01 -.34", "0 0 0 0 0.012 -.408"),
-            ('name="right_shin" pos="0 0.01 -0.403"', 'name="right_shin" pos="0 0.012 -0.4796"'),
-        ):
-            assert text.count(old) == 1
-            text = text.replace(old, new)
-        self.assert_same(tmp_path, "Humanoid-v5", text, [{"link_length": {"right_thigh": "x1.2"}}])
+        numbers = {
+            "0 0 0 0 0.01 -.34": "0 0 0 0 0.012 -.408",
+            'name="right_shin" pos="0 0.01 -0.403"': 'name="right_shin" pos="0 0.012 -0.4796"',
+        }
+        self.assert_same(tmp_path, "humanoid", numbers, [{"link_length": {"right_thigh": "x1.2"}}])
 
     @staticmethod
-    def assert_same(tmp_path, env_id, text, perturb, root_moved=False):
+    def assert_same(tmp_path, robot, numbers, perturb, root_moved=False):
+        text = (ASSETS / f"{robot}.xml").read_text()
+        for old, new in numbers.items():
+            assert old in text
+            text = text.replace(old, new)
         (tmp_path / "robot.xml").write_text(text)
-        compiled = gym.make(env_id, xml_file=str(tmp_path / "robot.xml"))
-        perturbed = make(env_id, *perturb)
+        env_id = f"{robot.title()}-v5"
+        compiled, perturbed = gym.make(env_id, xml_file=str(tmp_path / "robot.xml")), make(env_id, *perturb)
         first, second = untyped(compiled.unwrapped).model, untyped(perturbed.unwrapped).model
         skipped = 2 if root_moved else 0  # the compiled torso itself stands higher
-        for name in (
-            "body_mass",
-            "body_ipos",
-            "geom_pos",
-            "geom_size",
-            "geom_rbound",
-            "geom_aabb",
-            "site_pos",
-        ):
+        places = ("body_ipos", "geom_pos", "geom_size", "geom_rbound", "geom_aabb", "site_pos")
+        for name in ("body_mass", *places):
             np.testing.assert_allclose(getattr(second, name), getattr(first, name), atol=1e-12, err_msg=name)
         np.testing.assert_allclose(second.body_pos[skipped:], first.body_pos[skipped:], atol=1e-12)
         for name in ("body_inertia", "body_subtreemass", "body_invweight0", "dof_invweight0", "dof_M0"):
@@ -228,13 +214,7 @@ class TestFriction:
     def test_one_body_at_a_time(self):
         model = model_of("Hopper-v5", {"friction": {"foot": 0.3}})
         # the others had max(0.9, floor 1.0) = 1.0 and keep it; the floor never wins
-        assert dict(zip(range(5), model.geom_friction[:, 0], strict=True)) == {
-            0: 0.3,
-            1: 1.0,
-            2: 1.0,
-            3: 1.0,
-            4: 0.3,
-        }
+        assert model.geom_friction[:, 0].tolist() == [0.3, 1.0, 1.0, 1.0, 0.3]
         assert elements.contact_friction(model) == {"torso": 1.0, "thigh": 1.0, "leg": 1.0, "foot": 0.3}
 
 

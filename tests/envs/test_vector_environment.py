@@ -7,7 +7,6 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium import spaces
 from gymnasium.envs.classic_control import CartPoleEnv
 from gymnasium.vector import AutoresetMode
 
@@ -87,21 +86,24 @@ def test_without_autoreset() -> None:
 
 
 def test_reset_mask_is_the_one_of_sync() -> None:
-    specs: list[Spec] = [
-        {"id": "CartPole-v1", "perturb": [{"length": {"uniform": [0.3, 0.8]}}, {"observation_noise": 0.1}]},
-        {"id": "CartPole-v1", "perturb": [{"observation_noise": 0.1}]},
-        {"id": "CartPole-v1", "perturb": [{"gravity": {"uniform": [5.0, 9.0]}}, {"observation_noise": 0.2}]},
+    noise = {"observation_noise": 0.1}
+    specs = [
+        cartpole({"length": {"uniform": [0.3, 0.8]}}, noise),
+        cartpole(noise),
+        cartpole({"gravity": {"uniform": [5.0, 9.0]}}, {"observation_noise": 0.2}),
     ]
-    ours = vector.make(specs)
-    theirs = gym.vector.SyncVectorEnv([partial(rl_transfer_envs.make, spec) for spec in specs])
-    for env in (ours, theirs):
+    both = (
+        vector.make(specs),
+        gym.vector.SyncVectorEnv([partial(rl_transfer_envs.make, spec) for spec in specs]),
+    )
+    for env in both:
         env.reset(seed=0)
         env.step(np.array([0, 1, 0]))
-    mask = np.array([True, False, True])
+    options = [{"reset_mask": np.array([True, False, True])} for _ in both]
     assert_same(
-        *untyped(env.reset(seed=[5, 6, 7], options={"reset_mask": mask.copy()}) for env in (ours, theirs))
+        *(untyped(env).reset(seed=[5, 6, 7], options=each) for env, each in zip(both, options, strict=True))
     )
-    assert_same(*untyped(env.step(np.array([0, 1, 0])) for env in (ours, theirs)))
+    assert_same(*untyped(env.step(np.array([0, 1, 0])) for env in both))
 
 
 @pytest.mark.parametrize("env_id", CLASSIC)
@@ -141,25 +143,18 @@ def test_reset_options_hold_for_one_reset() -> None:
 
 def test_bounds_that_differ() -> None:
     """Thresholds 1 and 3: bounds ±2 and ±6; the single space holds both."""
-    specs = [{"id": "CartPole-v1", "perturb": [{"x_threshold": x}]} for x in (1.0, 3.0)]
-    env = vector.make(specs)
-    assert isinstance(env.single_observation_space, spaces.Box)
-    assert isinstance(env.observation_space, spaces.Box)
+    env = untyped(vector.make([cartpole({"x_threshold": x}) for x in (1.0, 3.0)]))
     assert env.single_observation_space.high[0] == 6
     assert env.observation_space.high[:, 0].tolist() == [2, 6]
     torques = [{"id": "Pendulum-v1", "perturb": [{"max_torque": x}]} for x in (1.0, 4.0)]
-    pendulum = vector.make(torques)
-    assert isinstance(pendulum.single_action_space, spaces.Box)
+    pendulum = untyped(vector.make(torques))
     assert pendulum.single_action_space.high.tolist() == [4]
-    assert pendulum.action_space.high.tolist() == [[1], [4]]  # type: ignore[attr-defined]
+    assert pendulum.action_space.high.tolist() == [[1], [4]]
 
 
 def test_results_are_the_callers_own() -> None:
     """What a step returned is not overwritten by the next, and writing to it changes nothing."""
-    spec: Spec = {
-        "id": "CartPole-v1",
-        "perturb": [{"length": {"uniform": [0.3, 0.8]}}, {"observation_delay": 1}],
-    }
+    spec = cartpole({"length": {"uniform": [0.3, 0.8]}}, {"observation_delay": 1})
     env, untouched = vector.make(spec, 2), vector.make(spec, 2)
     env.reset(seed=0)
     untouched.reset(seed=0)
@@ -215,8 +210,9 @@ class TestMakeVec:
         assert isinstance(env, vector.BatchedVectorEnv)
         assert env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
         assert env.get_attr("length") == (1.5, 1.5, 1.5)
-        assert env.spec is not None
-        assert env.spec.id == "CartPoleLongPole-v1"
+        assert untyped(env.spec).id == "CartPoleLongPole-v1"
+        sync = gym.make_vec("rl_transfer_envs:CartPoleLongPole-v1", 2, vectorization_mode="sync")
+        assert isinstance(sync, gym.vector.SyncVectorEnv)
 
     def test_any_base(self) -> None:
         env = gym.make_vec(
@@ -225,12 +221,6 @@ class TestMakeVec:
         assert isinstance(env, vector.BatchedVectorEnv)
         assert env.get_attr("m") == (2.0, 2.0)
         assert env.get_attr("g") == (5.0, 5.0)
-
-    def test_sync_stays_available(self) -> None:
-        env = gym.make_vec("rl_transfer_envs:CartPoleLongPole-v1", 2, vectorization_mode="sync")
-        assert isinstance(env, gym.vector.SyncVectorEnv)
-
-    def test_no_base(self) -> None:
         with pytest.raises(rl_transfer_envs.InvalidSpecError, match="needs base"):
             gym.make_vec("rl_transfer_envs:Perturbed-v0", 2)
 
@@ -275,27 +265,20 @@ def semi_implicit(**kwargs: Any) -> CartPoleEnv:
 
 @pytest.fixture(scope="module", autouse=True)
 def users_own() -> Iterator[None]:
-    wrappers, entry_points = (
-        (_TwoFaced, _OwnStep),
-        {"Other-v0": _OtherPhysics, "SemiImplicit-v0": semi_implicit},
-    )
-    for wrapper in wrappers:
+    entry_points = {"Other-v0": _OtherPhysics, "SemiImplicit-v0": semi_implicit}
+    for wrapper in (_TwoFaced, _OwnStep):
         register_perturbation(wrapper)
     for env_id, entry_point in entry_points.items():
         gym.register(env_id, entry_point=untyped(entry_point), max_episode_steps=50)
     yield
-    for wrapper in wrappers:
+    for wrapper in (_TwoFaced, _OwnStep):
         del interface._perturbations[wrapper.name]
     for env_id in entry_points:
         del gym.registry[env_id]
 
 
 def test_users_own_wrapper() -> None:
-    specs: list[Spec] = [
-        {"id": "CartPole-v1", "perturb": [{"two_faced": {}}]},
-        {"id": "CartPole-v1", "perturb": []},
-    ]
-    assert assert_equal_to_sync(specs, "NextStep", 100) > 2
+    assert assert_equal_to_sync([cartpole({"two_faced": {}}), cartpole()], "NextStep", 100) > 2
 
 
 @pytest.mark.parametrize(
