@@ -147,7 +147,7 @@ def test_arms_of_unequal_numbers_of_runs_are_compared():
 
 def test_a_control_that_always_ends_alike_must_survive_one_more_run():
     """Twelve runs at 100 and a control's twelve at 90: certain, unless one more control run could be at 0."""
-    arms = {SCRATCH: spread(SLOW, 5, 10.0), FINE: [FAST] * 5, SHUFFLED_KEY: [shifted(FAST, -14)] * 5}
+    arms: Any = {SCRATCH: spread(SLOW, 5, 10.0), FINE: [FAST] * 5, SHUFFLED_KEY: [shifted(FAST, -14)] * 5}
     _, found = said(sweep_of(arms, strategies=BOTH, raw_delta=5))
     assert found.checks[0].knowledge.raw.point == pytest.approx(14)
     assert found.checks[0].knowledge.raw.low < 0

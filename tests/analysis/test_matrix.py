@@ -414,7 +414,7 @@ def test_a_crashed_cell_of_clear_gain_counts_as_one_without():
     # Apart by 2.8 with a spread of 1: 10 of the 252 splits are as extreme. Task 1 gains clearly in the runs
     # that it has; with its own 1/126 in the family, task 0 would keep 10/252 and pass q.
     scratch, near, far = ([shifted(SLOW, e + gain) for e in range(5)] for gain in (0, 2.8, 40.0))
-    curves = {"task-0": (near, scratch), "task-1": ([*far[:4], None], scratch)}
+    curves: Any = {"task-0": (near, scratch), "task-1": ([*far[:4], None], scratch)}
     matrix = analyse(on_targets(curves, delta=0.01))
     entry = cell_of(matrix, target="task-0").comparisons["auc_gain"]
     crashed = cell_of(matrix, target="task-1").comparisons["auc_gain"]
@@ -437,7 +437,7 @@ def before_any_crash():
 @settings(max_examples=50 if EVERY else 8, deadline=None)
 @given(st.sets(st.integers(0, 32), min_size=1, max_size=4))
 def test_a_crash_never_improves_any_cell(crashed):
-    hurt, hit = COMPLETE, set()
+    hurt, hit = COMPLETE, {""}
     for index in crashed:
         run = COMPLETE.runs[index % len(COMPLETE.runs)]
         hurt, hit = lost(hurt, id=run.id), hit | {run.target}

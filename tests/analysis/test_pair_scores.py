@@ -76,26 +76,19 @@ def test_what_a_run_writes_is_no_damage() -> None:
     assert wrong_scores(SourceScores(0, {}, cannot_act="other spaces").plain()) is None
 
 
-@pytest.mark.parametrize(
-    ("at", "put"),
-    [
-        (("steps",), None),
-        (("steps",), "2048"),
-        (("steps",), -1),
-        (("steps",), True),
-        (("steps",), 10**400),
-        (("scores",), [1]),
-        (("scores", "logme"), 3.0),
-        (("scores", "logme", "value"), "high"),
-        (("scores", "logme", "value"), True),
-        (("scores", "logme", "value"), 10**400),
-        (("scores", "logme", "higher_is_better"), "yes"),
-        (("scores", "logme", "higher_is_better"), None),
-        (("returns",), {}),
-        (("returns", 0), "9"),
-        (("random_returns", 1), None),
-    ],
-)
+WRONG: dict[tuple[Any, ...], list[Any]] = {
+    ("steps",): [None, "2048", -1, True, 10**400],
+    ("scores",): [[1]],
+    ("scores", "logme"): [3.0],
+    ("scores", "logme", "value"): ["high", True, 10**400],
+    ("scores", "logme", "higher_is_better"): ["yes", None],
+    ("returns",): [{}],
+    ("returns", 0): ["9"],
+    ("random_returns", 1): [None],
+}
+
+
+@pytest.mark.parametrize(("at", "put"), [(at, put) for at, values in WRONG.items() for put in values])
 def test_a_resealed_record_with_other_content_is_damaged(
     at: tuple[Any, ...], put: Any, tmp_path: Path
 ) -> None:

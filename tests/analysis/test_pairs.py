@@ -21,8 +21,9 @@ from rl_transfer.analysis.source_policies import SourcePolicies
 from rl_transfer.analysis.tolerance import Tolerance
 from rl_transfer.report.sections import cell_details
 
-from .hand_made import SLOW, arm, shifted, sweep
-from .test_source_policies import SCRATCH, TUNED, fed, tuned
+from .hand_made import FINE as TUNED
+from .hand_made import SCRATCH, SLOW, arm, shifted, sweep
+from .test_source_policies import fed, tuned
 
 SHUFFLED = ("base", "task", "shuffled")
 STRATEGIES: dict[str, dict[str, Any]] = {

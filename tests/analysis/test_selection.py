@@ -27,11 +27,8 @@ def flat(value):
 def several(*arms, target="task", scratch=SCRATCH, **options):
     """A sweep of ``strategy-0`` … against ``scratch``: flat curves, so every figure is the run's level."""
     keys = [(None, target, "scratch"), *(("base", target, f"strategy-{n}") for n in range(len(arms)))]
-    levels = (scratch, *arms)
-    return {
-        key: arm(key, [None if v is None else flat(v) for v in each])
-        for key, each in zip(keys, levels, strict=True)
-    }
+    both = zip(keys, (scratch, *arms), strict=True)
+    return {key: arm(key, [None if v is None else flat(v) for v in each]) for key, each in both}
 
 
 def analysed(*arms, **options):
