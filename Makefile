@@ -6,11 +6,12 @@ EXTRAS ?= dev
 CONFIG ?= cartpole
 UV := uv==0.13.9
 # The versions that were tried; `make constraints` renews them, and pip takes the same file.
-INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable
+# Where Python may write no bytecode, each process would compile every library anew: compile it once.
+INSTALL := $(BIN)/uv pip install --quiet $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode) --python $(BIN)/python --constraint constraints.txt --editable
 PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
 REST := --tier full --tier extras --tier ray --tier browser
 
-.PHONY: demo test pytest lint test-all rest newest oldest constraints docs bench validity agreement cov mutants cases effects faults hostile signals same-tables profile clean
+.PHONY: demo test pytest lint test-all rest newest oldest constraints docs bench validity agreement cov mutants effects faults hostile signals same-tables profile clean
 
 $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
@@ -65,7 +66,7 @@ newest oldest:
 	rm -rf .venv-$@
 	$(PYTHON) -m venv .venv-$@
 	.venv-$@/bin/python -m pip install --quiet --disable-pip-version-check '$(UV)'
-	.venv-$@/bin/uv pip install --quiet --python .venv-$@/bin/python --editable '.[dev]' \
+	.venv-$@/bin/uv pip install --quiet $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode) --python .venv-$@/bin/python --editable '.[dev]' \
 		--resolution $(if $(filter oldest,$@),lowest-direct,highest)
 	.venv-$@/bin/python -m pytest -n 3 --dist worksteal
 
@@ -79,7 +80,7 @@ docs: $(VENV)/.installed-docs
 	$(BIN)/mkdocs build --strict
 
 ## Every benchmark in a short form. Numbers for the docs come from the full commands.
-bench: $(VENV)/.installed-dev
+bench: $(VENV)/.installed-all
 	$(BIN)/python benchmarks/environments.py --environments CartPole-v1 --instances 8 --repeats 3
 	$(BIN)/python benchmarks/cached_features.py --repeats 1
 	$(BIN)/python benchmarks/image_throughput.py --epochs 1 --repeats 1
@@ -106,31 +107,27 @@ bench: $(VENV)/.installed-dev
 
 ## Every simulation that a page of docs/ names: coverage, false verdicts, power. Says what each took and which rows
 ## of their tables the docs have; what is finished is kept in results/validity. JOBS=2: two at a time.
-validity: $(VENV)/.installed-dev
+validity: $(VENV)/.installed-all
 	@$(BIN)/python -m benchmarks.validity --output results/validity --jobs $(or $(JOBS),1)
 
 ## Are the two engines equivalent over 30 seeds? An hour; what is finished is kept in results/agreement.
-agreement: $(VENV)/.installed-dev
+agreement: $(VENV)/.installed-all
 	$(BIN)/python benchmarks/engine_agreement.py --output results/agreement --seeds $(or $(SEEDS),30)
 
 ## The tests under branch coverage; fails below the floor in pyproject.toml. Worker processes are not measured.
-cov: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
+cov: $(VENV)/.installed-all
+	$(BIN)/python -m pytest -n 2 --tier all --cov --cov-report=term:skip-covered
 
 ## Change the code in every small way and see whether a test notices: SAMPLE=300 SEED=0 draws, NAMED=1 takes
 ## only the changes that once slipped through, AT=rl_transfer/core/freeze.py:88 modules or lines, SECONDS=100
-## more seconds of tests for each.
-mutants: $(VENV)/.installed-dev
+## more seconds of tests for each, TIERS=1 the default tier first and all tiers on what lives, KEEP=FILE and AGAIN=FILE
+## write what became of each and judge the same ones again.
+mutants: $(VENV)/.installed-all
 	PYTHONPATH=$(CURDIR):$(CURDIR)/envs:$(CURDIR)/tests $(BIN)/python -m mutants $(if $(NAMED),--named) \
 		--sample $(or $(SAMPLE),0) --seed $(or $(SEED),0) $(if $(AT),--at '$(AT)') \
-		$(if $(SECONDS),--seconds $(SECONDS))
+		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(TIERS),--tiers) $(if $(AGAIN),--again '$(AGAIN)') $(if $(KEEP),--keep '$(KEEP)')
 
-## All of what `make test` draws a sample of (support/cases.py): every strategy on every algorithm, every classifier's
-## head, and what `make effects` has.
-cases: $(VENV)/.installed-dev
-	CASES=all $(BIN)/python -m pytest -n 2 $$(grep -rlE '^from support.(cases|physics) ' tests --include='test_*.py')
-
-## Of these the environments: every parameter of MuJoCo and Box2D proven at both ends of every environment, 10,000
+## What `make test` draws a sample of: every parameter of MuJoCo and Box2D proven at both ends of every environment, 10,000
 ## steps of every batched one, every shipped target, and every wrapper on CartPole and Pendulum (some minutes).
 effects: $(VENV)/.installed-dev
 	CASES=all $(BIN)/python -m pytest -n 2 tests/envs/test_mujoco_parameters.py tests/envs/test_box2d_parameters.py \
@@ -138,12 +135,12 @@ effects: $(VENV)/.installed-dev
 
 ## Damage every file of a run in every way and print what is made of it: the table of docs/reliability.md.
 ## KILLS=100 SEED=0: random kill -9 of workers, their server and sweeps, too (half an hour).
-faults: $(VENV)/.installed-dev
+faults: $(VENV)/.installed-all
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/envs:$(CURDIR)/tests $(BIN)/python -m faults \
 		--kills $(or $(KILLS),0) --seed $(or $(SEED),0)
 
 ## What refusing hostile input costs: CPU seconds and memory of the program for each. ONLY=overrides: one kind.
-hostile: $(VENV)/.installed-dev
+hostile: $(VENV)/.installed-all
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/envs:$(CURDIR)/tests $(BIN)/python -m faults.hostile $(if $(ONLY),--only '$(ONLY)')
 
 ## The tests of Ctrl-C and SIGTERM in a loop beside busy processes: TIMES=20 rounds, LOAD=2 processes.
@@ -152,7 +149,7 @@ signals: $(VENV)/.installed-dev
 		--times $(or $(TIMES),20) $(if $(LOAD),--load $(LOAD))
 
 ## One suite with 1 worker, 2, packs and two Ray nodes: the same tables? CONFIG="quickstart seeds=2": another suite.
-same-tables: $(VENV)/.installed-dev
+same-tables: $(VENV)/.installed-all
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/envs:$(CURDIR)/tests $(BIN)/python -m faults.same_tables \
 		$(if $(filter command line,$(origin CONFIG)),$(CONFIG))
 

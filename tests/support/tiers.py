@@ -6,6 +6,7 @@ lies there, whatever its tier.
 """
 
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,15 @@ TESTS = Path(__file__).resolve().parents[1]
 NAMES = ("default", "full", "browser", "extras", "ray")
 MODULES: dict[str, tuple[str, ...]] = {
     "browser": ("report/test_browser.py",),
-    "extras": ("text/*", "image/test_keras*.py"),
+    "extras": (
+        "text/*",
+        "*_extras.py",
+        "*/test_keras*.py",
+        "*/test_timm.py",
+        "*/test_onnx.py",
+        "*_sklearn.py",
+        "rl/test_sources_hub.py",
+    ),
     "ray": ("sweep/test_ray*.py",),
 }
 """Tier → its modules below ``tests``: they need Chromium, a package of the extra dev-all, a Ray cluster."""
@@ -37,6 +46,7 @@ def choose(config: pytest.Config) -> None:
     config.option.tier = [*NAMES] if "all" in chosen else chosen
 
 
+@cache
 def of_module(path: Path) -> str | None:
     """The tier of a test module; None where its tests say it one by one."""
     if TESTS not in path.parents or path.suffix != ".py":
