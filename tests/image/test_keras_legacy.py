@@ -25,6 +25,11 @@ def layer(kind: str, name: str, *inputs: Any, **config: Any) -> Layer:
     return {"class_name": kind, "config": {"name": name, **config}, "name": name, "inbound_nodes": calls}
 
 
+def ending(before: Any) -> list[Layer]:
+    """From maps to three logits."""
+    return [layer("GlobalAveragePooling2D", "pool", before), layer("Dense", "answer", "pool", units=3)]
+
+
 def operation(function: str, name: str, before: str, y: Any = None, number: int = 0, **given: Any) -> Layer:
     """An operation of TensorFlow, as Keras 2 wrote it."""
     calls = [[before, number, 0, {"name": None, **given} if y is None else {"y": y, "name": None, **given}]]
@@ -117,8 +122,7 @@ def test_layers_with_arguments_that_keras_3_does_not_take(keras: Any, tmp_path: 
         layer("SeparableConv2D", "apart", "deep", filters=5, kernel_size=1, groups=1, **kernels),
         layer("Conv2DTranspose", "up", "apart", filters=3, kernel_size=2, groups=1),
         layer("SpatialDropout2D", "drop", "up", rate=0.5, noise_shape=None, seed=None, trainable=True),
-        layer("GlobalAveragePooling2D", "pool", "drop"),
-        layer("Dense", "answer", "pool", units=3),
+        *ending("drop"),
     ]
     parts = agree(written(tmp_path / "two.h5", made, model("two", steps, "answer")), made)
     assert parts == ("stem", "conv1_conv", "deep", "apart", "up", "head")
@@ -217,8 +221,7 @@ def test_models_inside_models_and_the_order_of_their_tensors(
     steps = [
         {**model("base", inner, "norm_1"), "name": "base", "inbound_nodes": calls},
         layer("Add", "both", ["base", 1, 0, {}], ["base", 2, 0, {}]),
-        layer("GlobalAveragePooling2D", "pool", "both"),
-        layer("Dense", "answer", "pool", units=3),
+        *ending("both"),
     ]
     path = written(tmp_path / "two.h5", made, model("two", steps, "answer"))
     agree(path, made)
@@ -260,8 +263,7 @@ def test_a_sequential_model_without_an_input_counts_its_calls_from_0(keras: Any,
         layer("Conv2D", "first", "input", filters=4, kernel_size=1),
         {"class_name": "Sequential", "config": {"name": "block", "layers": [inner]}, "name": "block",
          "inbound_nodes": calls},
-        layer("GlobalAveragePooling2D", "pool", ["block", 1, 0, {}]),
-        layer("Dense", "answer", "pool", units=3),
+        *ending(["block", 1, 0, {}]),
     ]  # fmt: skip
     agree(written(tmp_path / "two.h5", made, model("two", steps, "answer")), made)
 
@@ -303,8 +305,7 @@ def test_names_bear_out_the_order_of_weights_alone_or_they_are_refused(
     ]
     steps = [
         {**model("base", inner, "b"), "name": "base", "inbound_nodes": [[["input", 0, 0, {}]]]},
-        layer("GlobalAveragePooling2D", "pool", ["base", 1, 0, {}]),
-        layer("Dense", "answer", "pool", units=3),
+        *ending(["base", 1, 0, {}]),
     ]
     for flag in (True, False):
         inner[1]["config"]["trainable"] = flag
@@ -327,8 +328,7 @@ def test_layers_of_an_archive_in_another_order_are_refused(keras: Any, tmp_path:
     steps = [
         *(layer("Conv2D", name, "input", filters=4, kernel_size=3) for name in ("a", "b")),
         layer("Subtract", "both", "a", ["b", 0, 0, {}]),
-        layer("GlobalAveragePooling2D", "pool", "both"),
-        layer("Dense", "answer", "pool", units=3),
+        *ending("both"),
     ]
     agree(archived(tmp_path / "two.keras", made, model("two", steps, "answer")), made)
     steps[:2] = steps[1::-1]
@@ -368,8 +368,7 @@ def test_statistics_that_an_archive_adapted_to_its_data_are_computed_with(keras:
     steps = [
         layer("Normalization", "normalization", "input", **shapeless),
         layer("Conv2D", "first", "normalization", filters=4, kernel_size=3),
-        layer("GlobalAveragePooling2D", "pool", "first"),
-        layer("Dense", "answer", "pool", units=3),
+        *ending("first"),
     ]
     images = pictures() * 50 + 100
     with torch.no_grad():
