@@ -1,5 +1,6 @@
 """Declared maps of observations and actions, as a strategy writes them, for every kind of head."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,33 +9,24 @@ import pytest
 import torch
 
 from rl_transfer.errors import TransferError
-from rl_transfer.results import RunFolder, RunStore, run_id
+from rl_transfer.results import RunFolder
 from rl_transfer.rl.policies.bundle import load_policy
-from rl_transfer.rl.training.run import execute
 from support.algorithms import ALGORITHMS, run_of
 from support.rl import make_run
+from support.rl import played as played_with
 
 STATES = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+MOUNTAIN = {"id": "MountainCar-v0", "perturb": ({"time_limit": 20},)}
 SHOWN = {"id": "CartPole-v1", "perturb": ({"observation_permutation": [2, 3, 0, 1]},)}
 
 
 def played(folder: Path, source: RunFolder | None = None, /, **changes: Any) -> RunFolder:
-    spec = make_run(**run_of(changes.pop("name"), **changes, source=source.path.name if source else None))
-    target = RunStore(folder).folder(run_id(spec))
-    execute(spec, target, source.bundle if source else None, say=lambda _: None)
-    return target
+    return played_with(folder, source, **run_of(changes.pop("name"), **changes))
 
 
 @pytest.fixture(scope="module")
 def source_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    made: dict[str, RunFolder] = {}
-
-    def go(name: str) -> RunFolder:
-        if name not in made:
-            made[name] = played(tmp_path_factory.mktemp(name), name=name)
-        return made[name]
-
-    return go
+    return cache(lambda name: played(tmp_path_factory.mktemp(name), name=name))
 
 
 @pytest.mark.parametrize("copy", [("all",), ("trunk", "head")])
@@ -64,9 +56,7 @@ def test_another_number_of_actions_keeps_those_that_are_mapped(
     from rl_transfer.spec.strategy import StrategyVerbs
 
     # LunarLander's four actions; MountainCar has three of them: left, nothing, right.
-    mountain = played(
-        tmp_path / "source", name=name, env={"id": "MountainCar-v0"}, training={"total_steps": 32}
-    )
+    mountain = played(tmp_path / "source", name=name, env=MOUNTAIN, training={"total_steps": 32})
     maps = {"policy_trunk.0": (0, 1, None, None)}
     if name == "PPO":
         maps["value_trunk.0"] = (0, 1, None, None)
@@ -126,7 +116,7 @@ def test_an_action_that_the_source_lacks_is_refused(source_of: Any, tmp_path: Pa
 
 
 def test_continuous_heads_are_mapped_with_their_deviations(tmp_path: Path) -> None:
-    env = {"id": "MountainCarContinuous-v0"}
+    env = {"id": "MountainCarContinuous-v0", "perturb": ({"time_limit": 20},)}
     for more in ({}, {"use_sde": True}):
         algorithm = {"name": "PPO", **ALGORITHMS["PPO"], **more}
         source = played(tmp_path / "source", name="PPO", env=env, algorithm=algorithm)

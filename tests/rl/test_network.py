@@ -1,6 +1,7 @@
 """The network of an algorithm config: SB3's defaults written out, taken over from a source, compared."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from rl_transfer.rl.training.run import execute
 from rl_transfer.spec import Algorithm, TransferConfig, parse
 from rl_transfer.spec.network import inherit, network
 from support.algorithms import ALGORITHMS, DISCRETE, HEAVY, PENDULUM, run_of, target_of
+from support.cases import drawn
 from support.foreign import sb3_class
-from support.rl import make_run
+from support.rl import played
 
 VECTOR = spaces.Box(-1, 1, (5,))
 IMAGE = spaces.Box(0, 255, (1, 36, 36), np.uint8)
@@ -125,33 +127,32 @@ def test_state_dependent_exploration_is_taken_over_unless_the_config_says_no() -
 
 
 @pytest.fixture
-def play(tmp_path: Any) -> Run:
-    def go(spec: Any, source: RunFolder | None = None) -> RunFolder:
-        folder = RunStore(tmp_path).folder(run_id(spec))
-        execute(spec, folder, source.bundle if source else None, say=lambda _: None)
-        return folder
-
-    return go
+def play(tmp_path: Path) -> Run:
+    return partial(played, tmp_path)
 
 
-def same_network_cases() -> list[tuple[str, dict[str, Any]]]:
-    plain: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in ALGORITHMS]
-    return [*plain, *((name, {"use_sde": True}) for name in SDE)]
+SAME: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in ALGORITHMS),
+    *((name, {"use_sde": True}) for name in SDE),
+]
+SCORED = [
+    (*case, deterministic) for case in SAME for deterministic in drawn([True, False], 1, (case[0], *case[1]))
+]
+"""Every algorithm, deterministic or not; both with ``CASES=all``."""
 
 
-@pytest.mark.parametrize("deterministic", [True, False])
-@pytest.mark.parametrize(("name", "more"), same_network_cases())
+@pytest.mark.parametrize(("name", "more", "deterministic"), SCORED)
 def test_a_copied_policy_scores_at_step_0_what_the_source_does(
     name: str, more: dict[str, Any], deterministic: bool, play: Run
 ) -> None:
     theirs = {"name": name, **ALGORITHMS[name], "policy_kwargs": OTHER[name], **more}
     evaluation = {"every": 64, "episodes": 3, "deterministic": deterministic}
     where = {"env": HEAVY} if more else {}  # gSDE is for continuous actions
-    source = play(make_run(**run_of(name, algorithm=theirs, evaluation=evaluation, **where)))
+    source = play(**run_of(name, algorithm=theirs, evaluation=evaluation, **where))
     mine = inherit(config(name), parse(Algorithm, theirs))
     for copy in (("all",), ("policy",)):
         target = target_of(name, algorithm=mine.plain(), evaluation=evaluation, **where)
-        record_of = play(make_run(**target, strategy={"copy": copy}, source=source.path.name), source)
+        record_of = play(source, **target, strategy={"copy": copy})
         record = record_of.record()
         assert record["zero_shot"]["returns"] == record_of.curve()[0]["returns"]
         assert record["architecture"]["source"] == record["architecture"]["target"] == network(mine)
@@ -164,7 +165,7 @@ def test_measuring_a_policy_with_gsde_leaves_its_exploration_alone(name: str, pl
         {"every": every, "episodes": episodes, "deterministic": False}
         for every, episodes in ((64, 1), (32, 4))
     )
-    found = [play(make_run(**{**fields, "evaluation": evaluation})) for evaluation in (rarely, often)]
+    found = [play(**{**fields, "evaluation": evaluation}) for evaluation in (rarely, often)]
     digests = {folder.record()["weights_digest"] for folder in found}
     assert len(digests) == 1
 
@@ -214,24 +215,23 @@ def test_a_difference_that_changes_the_function_is_refused_with_both_sides(
     message: str,
     play: Run,
 ) -> None:
-    source = play(make_run(**run_of(name)))
+    source = play(**run_of(name))
     own = ALGORITHMS[name]
     other = {"name": name, **own, "policy_kwargs": {**own["policy_kwargs"], **kwargs}, **more}
-    target = target_of(name, algorithm=other, strategy={"copy": copy}, source=source.path.name)
+    target = target_of(name, algorithm=other, strategy={"copy": copy})
     with pytest.raises(TransferError) as caught:
-        play(make_run(**target), source)
+        play(source, **target)
     assert message in caught.value.message
     assert (caught.value.key or "").startswith("algorithm.")
 
 
 @pytest.mark.parametrize("name", ["SAC", "TD3", "PPO"])
 def test_other_bounds_of_actions_stand_in_the_record(name: str, play: Run) -> None:
-    source = play(make_run(**run_of(name, env=PENDULUM)))
+    source = play(**run_of(name, env=PENDULUM))
     stronger = {"id": "Pendulum-v1", "perturb": ({"max_torque": 4.0}, {"time_limit": 20})}
     told = {"action_bounds": "-4 to 4 here, -2 to 2 in the source"}
     for env, copy, said in ((stronger, "all", told), (stronger, "trunk", {}), (HEAVY, "all", {})):
-        spec = target_of(name, env=env, strategy={"copy": (copy,)}, source=source.path.name)
-        run = play(make_run(**spec), source)
+        run = play(source, **target_of(name, env=env, strategy={"copy": (copy,)}))
         knobs = run.record()["knobs"]
         assert {key: value for key, value in knobs.items() if key == "action_bounds"} == said
         if env is HEAVY:
@@ -239,11 +239,11 @@ def test_other_bounds_of_actions_stand_in_the_record(name: str, play: Run) -> No
 
 
 def test_what_the_copied_parts_do_not_depend_on_may_differ(play: Run) -> None:
-    source = play(make_run(**run_of("SAC")))
+    source = play(**run_of("SAC"))
     own = ALGORITHMS["SAC"]
     other = {"name": "SAC", **own, "policy_kwargs": {"net_arch": {"pi": [16, 16], "qf": [8]}, "n_critics": 1}}
-    target = target_of("SAC", algorithm=other, strategy={"copy": ("policy",)}, source=source.path.name)
-    found = play(make_run(**target), source)
+    target = target_of("SAC", algorithm=other, strategy={"copy": ("policy",)})
+    found = play(source, **target)
     assert found.record()["zero_shot"]["returns"] == found.curve()[0]["returns"]
 
 
@@ -251,11 +251,11 @@ def test_other_clipping_of_normalized_observations_is_refused(play: Run) -> None
     def normalized(clip: float) -> dict[str, Any]:
         return {"name": "PPO", **ALGORITHMS["PPO"], "normalize": {"reward": False, "clip_observation": clip}}
 
-    source = play(make_run(**run_of("PPO", algorithm=normalized(10.0))))
-    target = target_of("PPO", algorithm=normalized(5.0), source=source.path.name)
+    source = play(**run_of("PPO", algorithm=normalized(10.0)))
+    target = target_of("PPO", algorithm=normalized(5.0))
     with pytest.raises(TransferError, match=r"clip_observation: 10\.0 in the source, 5\.0 here"):
-        play(make_run(**target, strategy={"copy": ("all",)}), source)
-    play(make_run(**target, strategy={"copy": ("all",), "normalization": "fresh"}), source)
+        play(source, **target, strategy={"copy": ("all",)})
+    play(source, **target, strategy={"copy": ("all",), "normalization": "fresh"})
 
 
 @pytest.mark.parametrize(
@@ -273,19 +273,19 @@ def test_features_extractors_are_compared_with_their_defaults(
     small = {"features_extractor": "rl_transfer.rl.policies.extractors:SmallCNN", "net_arch": [8]}
     env = {"id": "rl_transfer_envs:PixelCatch-v0"}
 
-    def spec(kwargs: dict[str, Any], **more: Any) -> Any:
+    def fields(kwargs: dict[str, Any], **more: Any) -> dict[str, Any]:
         algorithm = {**ALGORITHMS["PPO"], "policy": "CnnPolicy", "policy_kwargs": kwargs, "name": "PPO"}
-        return make_run(**run_of("PPO", algorithm=algorithm, env=env, **more))
+        return run_of("PPO", algorithm=algorithm, env=env, **more)
 
     apart = {**small, "share_features_extractor": False}
-    source = play(spec(apart))
-    target = spec({**apart, **said}, strategy={"copy": ("all",)}, source=source.path.name, seed=1)
+    source = play(**fields(apart))
+    target = fields({**apart, **said}, strategy={"copy": ("all",)}, seed=1)
     if message is None:
-        found = play(target, source)
+        found = play(source, **target)
         assert found.record()["zero_shot"]["returns"] == found.curve()[0]["returns"]
         return
     with pytest.raises(TransferError, match=message):
-        play(target, source)
+        play(source, **target)
 
 
 class Doubled(FlattenExtractor):
@@ -297,34 +297,34 @@ class Doubled(FlattenExtractor):
 
 @pytest.mark.parametrize("copy", ["policy_trunk", "value_trunk"])
 def test_an_extractor_without_tensors_is_compared_too(copy: str, play: Run) -> None:
-    source = play(make_run(**run_of("PPO")))
+    source = play(**run_of("PPO"))
     own = ALGORITHMS["PPO"]
     kwargs = {**own["policy_kwargs"], "features_extractor": f"{__name__}:Doubled"}
     target = target_of(
         "PPO", algorithm={"name": "PPO", **own, "policy_kwargs": kwargs}, strategy={"copy": (copy,)},
-        source=source.path.name, env=run_of("PPO")["env"],
+        env=run_of("PPO")["env"],
     )  # fmt: skip
     with pytest.raises(
         TransferError, match=r"features_extractor: .*FlattenExtractor in the source, .*Doubled"
     ):
-        play(make_run(**target), source)
+        play(source, **target)
 
 
 def test_other_widths_are_refused_with_both_sides(play: Run) -> None:
-    source = play(make_run(**run_of("SAC")))
+    source = play(**run_of("SAC"))
     other = {"name": "SAC", **ALGORITHMS["SAC"], "policy_kwargs": {"net_arch": {"pi": [16, 16], "qf": [8]}}}
-    target = target_of("SAC", algorithm=other, source=source.path.name)
+    target = target_of("SAC", algorithm=other)
     with pytest.raises(TransferError) as caught:
-        play(make_run(**target, strategy={"copy": ("all",)}), source)
+        play(source, **target, strategy={"copy": ("all",)})
     sides = "{'pi': [16, 16], 'qf': [16, 16]} in the source, {'pi': [16, 16], 'qf': [8]} here"
     assert f"net_arch is {sides}; leave it out" in caught.value.message
 
 
 def test_a_refused_copy_between_algorithms_names_both(play: Run) -> None:
-    source = play(make_run(**run_of("PPO")))
-    target = target_of("DQN", strategy={"copy": ("all",)}, source=source.path.name)
+    source = play(**run_of("PPO"))
+    target = target_of("DQN", strategy={"copy": ("all",)})
     with pytest.raises(TransferError) as caught:
-        play(make_run(**target), source)
+        play(source, **target)
     assert caught.value.message.startswith("the source is a PPO policy, the target trains DQN: the strategy ")
 
 

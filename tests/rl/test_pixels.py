@@ -277,6 +277,7 @@ def test_the_shipped_suite_builds_and_every_perturbation_in_it_has_an_effect() -
     assert {name.partition(".")[0] for name in parts.select(("trunk",))} == {"features_extractor"}
 
 
+@pytest.mark.full
 def test_ppo_learns_to_catch_within_twelve_thousand_steps(run: Execute) -> None:
     # Random play scores about −4 of ±10; seeds 0 to 3 of the suite's settings reach 9 to 10 by then.
     suite = load("pixels", {"rl": RLSuite}, "suites").config

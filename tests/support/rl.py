@@ -26,7 +26,7 @@ def make_run(**changes: Any) -> RLRun:
     return RLRun.model_validate(data)
 
 
-def played(folder: Path, source: RunFolder | None, /, **fields: Any) -> RunFolder:
+def played(folder: Path, source: RunFolder | None = None, /, **fields: Any) -> RunFolder:
     """The folder of a run of its own, played here and now."""
     spec = make_run(**fields, source=source.path.name if source else None)
     target = RunStore(folder).folder(run_id(spec))
