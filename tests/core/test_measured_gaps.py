@@ -18,10 +18,7 @@ from rl_transfer.core.measured_gaps import (
 )
 from rl_transfer.errors import TransferError
 
-
-def normal(rows: int, width: int, seed: int, mean: float = 0.0, scale: float = 1.0) -> Tensor:
-    drawn = np.random.default_rng(seed).normal(size=(rows, width))
-    return torch.as_tensor(mean + scale * drawn)
+from .test_gaps import normal
 
 
 def both_gaps(source: Tensor, target: Tensor, mine: Tensor, theirs: Tensor) -> tuple[DomainGap, DomainGap]:

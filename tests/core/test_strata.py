@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from core.test_gaps import expected_kernel
+from rl_transfer.core import measured_gaps
 from rl_transfer.core.gaps import FACTORS, gap_by_label, mmd
 from rl_transfer.core.measured_gaps import PERMUTATIONS, FeatureSample, measured_gap, measured_gap_by_label
 from rl_transfer.core.strata import LEAST_ROWS, action_strata
@@ -109,7 +110,9 @@ def test_most_of_what_other_actions_do_to_the_features_is_no_gap_given_the_actio
     assert given_action.mmd < 0.1 * marginal.mmd
 
 
-def test_the_test_given_the_action_keeps_its_level_and_has_power() -> None:
+def test_the_test_given_the_action_keeps_its_level_and_has_power(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measured_gaps, "PERMUTATIONS", 99)
+
     def p(seed: int, turned: float) -> float:
         mine, theirs = drawn(4 * seed, 60, 2), drawn(4 * seed + 1, 60, 2)
         source = mine + 0.5 * drawn(4 * seed + 2, 60, 2)

@@ -211,11 +211,7 @@ def test_gradients_are_clipped_by_the_norm_of_what_is_trained():
 def test_advantages_by_hand():
     """Two steps, γ = ½, λ = ¼: δ₁ = 2 + ½·8 − 3 = 3, δ₀ = 1 + ½·3 − 4 = −1.5, Â₀ = −1.5 + ⅛·3."""
     rewards, values = np.array([[1], [2]], np.float32), np.array([[4], [3]], np.float32)
-    starts, found, returns = (
-        np.zeros((2, 1), np.float32),
-        np.zeros((2, 1), np.float32),
-        np.zeros((2, 1), np.float32),
-    )
+    starts, found, returns = (np.zeros((2, 1), np.float32) for _ in range(3))
     last, going = np.array([8], np.float32), np.zeros(1, np.float32)
     gae.advantages(rewards, values, starts, last, going, 0.5, 0.25, found, returns)
     assert found.ravel().tolist() == [-1.125, 3.0]

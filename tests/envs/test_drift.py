@@ -12,6 +12,8 @@ from rl_transfer_envs import vector
 from rl_transfer_envs.check import conformance
 from rl_transfer_envs.check.play import first_divergence
 from rl_transfer_envs.registry.probes import probes
+from support.stub import Stub
+from support.untyped import untyped
 
 
 def made(env_id: str, *perturb: dict[str, Any]) -> Any:
@@ -146,15 +148,12 @@ def test_what_cannot_drift_is_refused(env_id: str, entry: dict[str, Any], key: s
     assert caught.value.key == f"perturb.0.{key}"
 
 
-def test_without_a_time_limit_the_steps_are_asked_for() -> None:
-    gym.register("Endless-v0", "gymnasium.envs.classic_control.pendulum:PendulumEnv")
-    try:
-        attribute = {"attribute": {"m": {"drift": [1.0, 2.0]}}}
-        with pytest.raises(envs.IncompatiblePerturbationError, match="give the steps"):
-            made("Endless-v0", attribute)
-        made("Endless-v0", {"attribute": {"m": {"drift": [1.0, 2.0, 50]}}}).reset(seed=0)
-    finally:
-        del gym.registry["Endless-v0"]
+def test_without_a_time_limit_the_steps_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    pendulum = "gymnasium.envs.classic_control.pendulum:PendulumEnv"
+    monkeypatch.setitem(gym.registry, "Endless-v0", gym.envs.registration.EnvSpec("Endless-v0", pendulum))
+    with pytest.raises(envs.IncompatiblePerturbationError, match="give the steps"):
+        made("Endless-v0", {"attribute": {"m": {"drift": [1.0, 2.0]}}})
+    made("Endless-v0", {"attribute": {"m": {"drift": [1.0, 2.0, 50]}}}).reset(seed=0)
 
 
 def test_batched_environments_refuse_it_with_the_reason() -> None:
@@ -162,30 +161,26 @@ def test_batched_environments_refuse_it_with_the_reason() -> None:
         vector.make({"id": "CartPole-v1", "perturb": [{"length": {"drift": [0.5, 1.0]}}]}, num_envs=2)
 
 
-def test_the_effect_probe_sees_that_a_drift_is_none() -> None:
-    """An environment that reads a number at resets only: moved from 2 to 3 it stays at 2."""
+class Frozen(Stub):
+    """Reads a number at resets only: moved from 2 to 3 it stays at 2."""
 
-    class Frozen(gym.Env[Any, Any]):
-        observation_space, action_space = gym.spaces.Box(-9.0, 9.0, (1,)), gym.spaces.Discrete(2)
-        start = 1.0
+    start = 1.0
 
-        def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
-            super().reset(seed=seed)
-            self._state = np.full(1, self.start, dtype=np.float32)
-            return self._state, {}
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        self.seen = np.full(1, self.start, dtype=np.float32)
+        return super().reset(seed=seed)
 
-        def step(self, action: Any) -> Any:
-            return self._state, 0.0, False, False, {}
+    def look(self) -> Any:
+        return self.seen
 
-    gym.register("Frozen-v0", lambda **_: Frozen(), max_episode_steps=50)
-    try:
-        assert envs.check_effect({"id": "Frozen-v0", "perturb": [{"attribute": {"start": 2.0}}]})
-        with pytest.raises(envs.InertPerturbationError, match="as if it stayed at its first value"):
-            envs.check_effect(
-                {"id": "Frozen-v0", "perturb": [{"attribute": {"start": {"drift": [2.0, 3.0]}}}]}
-            )
-    finally:
-        del gym.registry["Frozen-v0"]
+
+def test_the_effect_probe_sees_that_a_drift_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = gym.envs.registration.EnvSpec("Frozen-v0", untyped(Frozen), max_episode_steps=50)
+    monkeypatch.setitem(gym.registry, "Frozen-v0", spec)
+    assert envs.check_effect({"id": "Frozen-v0", "perturb": [{"attribute": {"start": 2.0}}]})
+    drift = {"attribute": {"start": {"drift": [2.0, 3.0]}}}
+    with pytest.raises(envs.InertPerturbationError, match="as if it stayed at its first value"):
+        envs.check_effect({"id": "Frozen-v0", "perturb": [drift]})
 
 
 def test_the_conformance_kit_passes_a_drift() -> None:

@@ -132,41 +132,29 @@ class Leaky(Stub):
 
 
 MODULE = '''
+from types import SimpleNamespace
 import gymnasium as gym
 import numpy as np
 from rl_transfer_envs import attribute_parameter, register_parameter, register_probe
+from support.stub import Stub
 
 
-class Wheel:
-    radius = 0.5
-
-
-class Brake:
-    force = 0.0
-
-
-class Car(gym.Env):
+class Car(Stub):
     """Drives; the gear ratio is computed once, from the radius. All cars share one brake."""
 
-    brake = Brake()
+    brake = SimpleNamespace(force=0.0)
 
     def __init__(self, render_mode=None):
-        self.action_space = gym.spaces.Discrete(2)
-        self.observation_space = gym.spaces.Box(-1e6, 1e6, (1,), np.float32)
-        self.wheel, self.mass = Wheel(), 2.0
+        super().__init__()
+        self.wheel, self.mass = SimpleNamespace(radius=0.5), 2.0
         self.shift()
 
     def shift(self):
         self.ratio = 3.0 * self.wheel.radius
 
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.x = 0.0
-        return np.zeros(1, dtype=np.float32), {}
-
     def step(self, action):
-        self.x += action * self.ratio / self.mass - self.brake.force
-        return np.array([self.x], dtype=np.float32), float(action), False, False, {}
+        self.t += action * self.ratio / self.mass - self.brake.force
+        return np.array([self.t], dtype=np.float32), float(action), False, False, {}
 
 
 gym.register("TestCar-v0", entry_point=Car, max_episode_steps=20)

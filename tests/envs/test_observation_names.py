@@ -8,6 +8,7 @@ import pytest
 
 import rl_transfer_envs
 from rl_transfer_envs import DuplicateRegistrationError, make, observation_names
+from support.stub import Stub
 
 CLASSIC = ["CartPole-v1", "Acrobot-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1"]
 BOX2D = ["LunarLander-v3", "LunarLanderContinuous-v3", "BipedalWalker-v3"]
@@ -69,9 +70,8 @@ def test_a_wrapper_of_another_shape_takes_the_names_away() -> None:
     assert observation_names(stacked) is None
 
 
-class Named(gym.Env[Any, Any]):
+class Named(Stub):
     observation_space = gym.spaces.Box(-1, 1, (2,), np.float32)
-    action_space = gym.spaces.Discrete(2)
     observation_names = ("left", "right")
 
 

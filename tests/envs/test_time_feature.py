@@ -9,35 +9,24 @@ from gymnasium import spaces
 from sb3_contrib.common.wrappers import TimeFeatureWrapper
 
 import rl_transfer_envs
+from support.stub import Stub
 from support.untyped import untyped
 
 
-class Goal(gym.Env[Any, Any]):
+class Goal(Stub):
     """A dict observation, as environments with goals have it, and no time limit."""
 
-    def __init__(self) -> None:  # the other wrapper writes into the space
-        box = spaces.Box(-1, 1, (2,), np.float64)
-        self.observation_space = spaces.Dict(
-            {"observation": box, "goal": spaces.Box(-1, 1, (1,), np.float64)}
-        )
-        self.action_space = spaces.Discrete(2)
+    observation_space = spaces.Dict(
+        observation=spaces.Box(-1, 1, (2,), np.float64), goal=spaces.Box(-1, 1, (1,), np.float64)
+    )
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        super().reset(seed=seed)
-        return self._seen(), {}
-
-    def step(self, action: Any) -> Any:
-        return self._seen(), 0.0, False, False, {}
-
-    def _seen(self) -> dict[str, Any]:
+    def look(self) -> dict[str, Any]:
         return {"observation": self.np_random.uniform(-1, 1, 2), "goal": np.zeros(1)}
 
 
 @pytest.fixture(autouse=True)
-def registered() -> Any:
-    gym.register("Goal-v0", untyped(Goal))
-    yield
-    del gym.registry["Goal-v0"]
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(gym.registry, "Goal-v0", gym.envs.registration.EnvSpec("Goal-v0", untyped(Goal)))
 
 
 def same(first: Any, second: Any) -> None:

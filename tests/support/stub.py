@@ -15,7 +15,7 @@ class Stub(gym.Env[Any, Any]):
 
     def __init__(self, render_mode: str | None = None) -> None:
         self.action_space, self.observation_space = copy.deepcopy((self.action_space, self.observation_space))
-        self.t: int = 0
+        self.t: float = 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         super().reset(seed=seed)
