@@ -6,26 +6,20 @@ import pytest
 from gymnasium import spaces
 
 import rl_transfer_envs as envs
+from support.stub import Stub
 from support.untyped import untyped
 
 
-class Parts(gym.Env):
+class Parts(Stub):
     """Shows [t, 10 t] as a vector, t as a grey 2 × 2 picture, and where to go."""
 
-    def __init__(self, render_mode=None):
-        self.action_space = spaces.Discrete(2)
-        self.observation_space = spaces.Dict(
-            {
-                "vector": spaces.Box(-100.0, 100.0, (2,), np.float32),
-                "image": spaces.Box(0, 255, (2, 2), np.uint8),
-                "goal": spaces.Discrete(4),
-            }
-        )
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.t = 0
-        return self.look(), {}
+    observation_space = spaces.Dict(
+        {
+            "vector": spaces.Box(-100.0, 100.0, (2,), np.float32),
+            "image": spaces.Box(0, 255, (2, 2), np.uint8),
+            "goal": spaces.Discrete(4),
+        }
+    )
 
     def look(self):
         vector = np.array([self.t, 10 * self.t], dtype=np.float32)
@@ -109,9 +103,8 @@ def test_the_effect_of_a_part_is_proven_and_it_is_rebuilt():
     (report,) = envs.check_effect(spec)
     assert report.first.quantity == "observation"
     assert envs.spec_of(envs.make(spec)) == envs.canonical(spec)
-    (removed,) = envs.check_effect(
-        {"id": "Parts-v0", "perturb": [{"observation_missing": {"dimensions": [0], "part": "vector"}}]}
-    )
+    missing = {"observation_missing": {"dimensions": [0], "part": "vector"}}
+    (removed,) = envs.check_effect({"id": "Parts-v0", "perturb": [missing]})
     assert removed.first.quantity == "observation_space"
 
 

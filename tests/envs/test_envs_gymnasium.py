@@ -23,6 +23,10 @@ SPEC = {
 }
 
 
+def perturbed(*perturb):
+    return envs.make({"id": "CartPole-v1", "perturb": list(perturb)})
+
+
 def trajectory(env, steps=60):
     env.action_space.seed(1)
     rows = [env.reset(seed=11)[0]]
@@ -109,8 +113,7 @@ def test_without_rl_transfer_or_torch():
 
 class TestStreams:
     def test_noise_leaves_the_dynamics_alone(self):
-        noisy = envs.make({"id": "CartPole-v1", "perturb": [{"observation_noise": 0.3}]})
-        plain = gym.make("CartPole-v1")
+        noisy, plain = perturbed({"observation_noise": 0.3}), gym.make("CartPole-v1")
         observation, info = noisy.reset(seed=4)
         np.testing.assert_array_equal(info["base_observation"], plain.reset(seed=4)[0])
         for _ in range(8):
@@ -121,15 +124,14 @@ class TestStreams:
             assert observation.dtype == base.dtype
 
     def test_seed_decides_the_noise_and_unseeded_resets_go_on(self):
-        env = envs.make({"id": "CartPole-v1", "perturb": [{"observation_noise": 0.3}]})
+        env = perturbed({"observation_noise": 0.3})
         first, second, third = env.reset(seed=4)[0], env.reset()[0], env.reset(seed=4)[0]
         np.testing.assert_array_equal(first, third)
         assert (first != second).all()
 
     def test_two_noises_are_independent_and_adding_one_keeps_the_other(self):
-        one = [{"observation_noise": 0.3}]
-        single = envs.make({"id": "CartPole-v1", "perturb": one}).reset(seed=4)
-        double = envs.make({"id": "CartPole-v1", "perturb": one * 2}).reset(seed=4)
+        noise = {"observation_noise": 0.3}
+        single, double = perturbed(noise).reset(seed=4), perturbed(noise, noise).reset(seed=4)
         base = single[1]["base_observation"]
         np.testing.assert_array_equal(double[1]["base_observation"], base)
         # were the streams equal, the second would add the same noise again
@@ -137,8 +139,7 @@ class TestStreams:
 
     def test_noise_has_the_standard_deviation_it_says(self):
         for distribution in ("normal", "uniform"):
-            spec = {"std": [0.0, 1.0, 2.0, 0.5], "distribution": distribution}
-            env = envs.make({"id": "CartPole-v1", "perturb": [{"observation_noise": spec}]})
+            env = perturbed({"observation_noise": {"std": [0, 1, 2, 0.5], "distribution": distribution}})
             pairs = [env.reset(seed=seed) for seed in range(400)]
             noise = np.array([observation - info["base_observation"] for observation, info in pairs])
             # 400 samples: the standard error of a standard deviation is 1/√800 ≈ 3.5 %
@@ -146,21 +147,12 @@ class TestStreams:
 
 
 def test_uniform_noise_widens_the_bounds_by_its_reach_and_normal_noise_removes_them():
-    def bound(distribution):
-        spec = {"std": [0.1, 0.1, 0.0, 0.0], "distribution": distribution}
-        noisy = envs.make({"id": "CartPole-v1", "perturb": [{"observation_noise": spec}]})
-        return untyped(noisy.observation_space).high
-
-    assert bound("normal")[0] == np.inf
-    assert bound("uniform")[0] == pytest.approx(4.8 + 0.1 * 3**0.5, abs=1e-6)
-    assert bound("normal")[2] == pytest.approx(24 * 2 * np.pi / 360)
-
-
-def test_action_remap_permutes():
-    plain, swapped = (
-        gym.make("CartPole-v1"),
-        envs.make({"id": "CartPole-v1", "perturb": [{"action_remap": [1, 0]}]}),
+    normal, uniform = (
+        untyped(
+            perturbed({"observation_noise": {"std": [0.1, 0.1, 0, 0], "distribution": each}})
+        ).observation_space
+        for each in ("normal", "uniform")
     )
-    plain.reset(seed=0)
-    swapped.reset(seed=0)
-    np.testing.assert_array_equal(plain.step(1)[0], swapped.step(0)[0])
+    assert normal.high[0] == np.inf
+    assert uniform.high[0] == pytest.approx(4.8 + 0.1 * 3**0.5, abs=1e-6)
+    assert normal.high[2] == pytest.approx(24 * 2 * np.pi / 360)

@@ -36,11 +36,8 @@ def both_ways(env_id: str, severity: float = 0.6) -> list[Spec]:
 def directions(quantity: Quantity) -> list[str]:
     """Where a quantity with two bounds can go from its default."""
     assert quantity.bounds is not None
-    return [
-        side
-        for side, bound in zip(("low", "high"), quantity.bounds, strict=True)
-        if bound != quantity.default
-    ]
+    sides = zip(("low", "high"), quantity.bounds, strict=True)
+    return [side for side, bound in sides if bound != quantity.default]
 
 
 def mixed_play(env_id: str, env: VectorEnv[Any, Any, Any], seed: int, share: float = 0.7) -> Act:
@@ -106,19 +103,10 @@ def assert_equal_alone(specs: Sequence[Spec | str], recording: Recording, seed: 
         assert np.array_equal(first, recording.first[row]), spec
         for step, actions in enumerate(recording.actions):
             seen, reward, *ends, _ = env.step(actions[row])
-            same = (
-                np.array_equal(seen, recording.observations[step][row])
-                and reward == recording.rewards[step][row]
-                and ends == recording.ends[step][:, row].tolist()
-            )
-            assert same, (
-                spec,
-                step,
-                seen,
-                recording.observations[step][row],
-                reward,
-                recording.rewards[step][row],
-            )
+            shown, paid = recording.observations[step][row], recording.rewards[step][row]
+            ended = recording.ends[step][:, row].tolist()
+            same = np.array_equal(seen, shown) and reward == paid and ends == ended
+            assert same, (spec, step, seen, shown, reward, paid)
             if any(ends):
                 episodes += 1
                 env.reset()
