@@ -1,5 +1,6 @@
 """Actions in another order: everything that depends on it is mapped, or the half map is refused."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,12 @@ import torch
 from ruamel.yaml import YAML
 
 from rl_transfer.errors import TransferError
-from rl_transfer.results import RunFolder, RunStore, run_id
+from rl_transfer.results import RunFolder
 from rl_transfer.rl.policies.bundle import load_policy
-from rl_transfer.rl.training.run import execute
 from support.algorithms import ALGORITHMS, run_of
 from support.levers import levers
 from support.rl import make_run
+from support.rl import played as played_with
 
 ORDER = (2, 0, 1)  # no inverse of itself: a map read the wrong way round scores otherwise
 CRITIC = (0, 1, 2, 3, 6, 4, 5)  # four observations, then the actions
@@ -39,22 +40,12 @@ def played(
     discrete = name in ("A2C", "DQN", "QRDQN")
     env = levers(order=list(order), discrete=discrete, sensors=sensors)
     given = run_of(name.split()[0], env=env, algorithm=algorithm(name), strategy=verbs)
-    spec = make_run(**given, source=source.path.name if source else None)
-    target = RunStore(folder).folder(run_id(spec))
-    execute(spec, target, source.bundle if source else None, say=lambda _: None)
-    return target
+    return played_with(folder, source, **given)
 
 
 @pytest.fixture(scope="module")
 def source_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    made: dict[str, RunFolder] = {}
-
-    def go(name: str) -> RunFolder:
-        if name not in made:
-            made[name] = played(tmp_path_factory.mktemp("source"), name)
-        return made[name]
-
-    return go
+    return cache(lambda name: played(tmp_path_factory.mktemp("source"), name))
 
 
 def mapped(source_of: Any, folder: Path, name: str, **verbs: Any) -> RunFolder:

@@ -1,6 +1,7 @@
 """``adapt: spaces`` trains the layers that depend on a difference of spaces, and freezes the rest."""
 
 import itertools
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,14 @@ import torch
 from gymnasium import spaces
 
 from rl_transfer.errors import TransferError
-from rl_transfer.results import RunFolder, RunStore, run_id
+from rl_transfer.results import RunFolder
 from rl_transfer.rl.policies.bundle import Policy, load_policy
-from rl_transfer.rl.training.run import execute
 from rl_transfer.spec import StrategyConfig, parse, shipped
 from rl_transfer.spec.yaml_map import read_yaml
 from support.algorithms import ALGORITHMS, DISCRETE, run_of
 from support.cases import drawn
 from support.rl import make_run
+from support.rl import played as played_with
 
 ADAPT = parse(StrategyConfig, read_yaml(shipped("strategies")["adapt-to-spaces"]).data).verbs().plain()
 CRITIC_ACTS = {"SAC", "TQC", "TD3", "DDPG"}
@@ -45,7 +46,7 @@ class Toy(gym.Env[Any, Any]):
         return self._seen(), reward, False, self._left == 0, {}
 
     def _seen(self) -> Any:
-        return self.np_random.uniform(-1, 1, self.observation_space.shape).astype(np.float32)
+        return np.asarray(self.np_random.uniform(-1, 1, self.observation_space.shape), np.float32)
 
 
 gym.register("AdaptToy-v0", entry_point=lambda **kwargs: Toy(**kwargs))
@@ -57,22 +58,12 @@ def env(name: str, observations: int, actions: int) -> dict[str, Any]:
 
 
 def played(folder: Path, source: RunFolder | None = None, /, **fields: Any) -> RunFolder:
-    spec = make_run(**run_of(fields.pop("name"), **fields, source=source.path.name if source else None))
-    target = RunStore(folder).folder(run_id(spec))
-    execute(spec, target, source.bundle if source else None, say=lambda _: None)
-    return target
+    return played_with(folder, source, **run_of(fields.pop("name"), **fields))
 
 
 @pytest.fixture(scope="module")
 def source_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    made: dict[str, RunFolder] = {}
-
-    def go(name: str) -> RunFolder:
-        if name not in made:
-            made[name] = played(tmp_path_factory.mktemp(name), name=name, env=env(name, 3, 2))
-        return made[name]
-
-    return go
+    return cache(lambda name: played(tmp_path_factory.mktemp(name), name=name, env=env(name, 3, 2)))
 
 
 def moved(before: Policy, after: Policy) -> set[str]:

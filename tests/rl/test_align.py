@@ -9,13 +9,12 @@ import pytest
 import torch
 
 from rl_transfer.errors import ConfigError, RLTransferError
-from rl_transfer.results import RunFolder, RunStore, run_id
+from rl_transfer.results import RunFolder
 from rl_transfer.rl.environments.build import make_env
 from rl_transfer.rl.policies.bundle import load_policy
 from rl_transfer.rl.room import ROOM
 from rl_transfer.rl.strategy.align_actions import match_discrete, match_linear
 from rl_transfer.rl.strategy.align_samples import AlignmentMoves, collect
-from rl_transfer.rl.training.run import execute
 from rl_transfer.spec import Environment, parse
 from rl_transfer.spec.alignment import Align
 from rl_transfer.spec.strategy import StrategyVerbs
@@ -484,10 +483,8 @@ def test_what_speaks_against_a_map_is_told(
 def test_maps_that_keep_a_width_are_refused_for_another_one(cartpole: RunFolder, tmp_path: Path) -> None:
     env = {"id": "CartPole-v1", "perturb": [{"observation_distractors": 1}]}
     verbs = {"copy": ["all"], "align": {"pairs": 32, "map": "procrustes"}, "train": False}
-    spec = make_run(env=env, strategy=verbs, source=cartpole.path.name)
-    folder = RunStore(tmp_path).folder(run_id(spec))
     with pytest.raises(RLTransferError, match="the source has 4, the target 5"):
-        execute(spec, folder, cartpole.bundle, say=lambda _: None)
+        played(tmp_path, cartpole, env=env, strategy=verbs)
 
 
 def test_without_align_nothing_of_it_is_in_an_id() -> None:

@@ -16,15 +16,14 @@ from stable_baselines3.common.save_util import data_to_json
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from rl_transfer.errors import ConfigError, TransferError
-from rl_transfer.results import RunFolder, RunStore, run_id
+from rl_transfer.results import RunFolder
 from rl_transfer.rl.environments.spaces import channels_first, from_json, same, same_shape, to_json
 from rl_transfer.rl.policies.bundle import load_policy
 from rl_transfer.rl.sources.load import import_source, load_source
 from rl_transfer.rl.sources.printed_spaces import printed_space
-from rl_transfer.rl.training.run import execute
 from rl_transfer.spec import Environment
 from support.algorithms import ALGORITHMS, DISCRETE, run_of
-from support.rl import make_run
+from support.rl import played
 
 VECTOR = spaces.Box(-5, 5, (2,), np.float32)
 MEMBERS: dict[str, spaces.Space[Any]] = {
@@ -73,18 +72,9 @@ def play(tmp_path: Path) -> Run:
     ) -> RunFolder:  # fmt: skip
         more = {} if normalize is None else {"normalize": normalize}
         kwargs = {"discrete": name in DISCRETE, **kwargs}
-        spec = make_run(
-            **run_of(
-                name,
-                algorithm={"name": name, **ALGORITHMS[name], "policy": policy, **more},
-                env={"id": "Unsorted-v0", "kwargs": kwargs, "perturb": perturb},
-                strategy=strategy or {},
-            ),
-            source=source.path.name if source else None,
-        )
-        folder = RunStore(tmp_path).folder(run_id(spec))
-        execute(spec, folder, source.bundle if source else None, say=lambda _: None)
-        return folder
+        algorithm = {"name": name, **ALGORITHMS[name], "policy": policy, **more}
+        env = {"id": "Unsorted-v0", "kwargs": kwargs, "perturb": perturb}
+        return played(tmp_path, source, **run_of(name, algorithm=algorithm, env=env, strategy=strategy or {}))
 
     return go
 
@@ -177,11 +167,9 @@ def test_statistics_of_images_are_for_networks_that_take_numbers(policy: str, pl
 
 
 def test_statistics_of_what_has_no_mean_are_refused(tmp_path: Path) -> None:
-    spec = make_run(
-        env={"id": "FrozenLake-v1"}, algorithm={"name": "PPO", **ALGORITHMS["PPO"], "normalize": {}}
-    )
+    algorithm = {"name": "PPO", **ALGORITHMS["PPO"], "normalize": {}}
     with pytest.raises(ConfigError, match=r"Discrete\(16\), which has no mean"):
-        execute(spec, RunStore(tmp_path).folder("none"), None, say=lambda _: None)
+        played(tmp_path, env={"id": "FrozenLake-v1"}, algorithm=algorithm)
 
 
 def test_the_same_shape_of_two_dicts_is_that_of_their_members() -> None:

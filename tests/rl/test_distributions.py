@@ -11,14 +11,13 @@ from stable_baselines3.common.distributions import StateDependentNoiseDistributi
 from torch import Tensor
 
 from rl_transfer.errors import TransferError
-from rl_transfer.results import RunFolder, RunStore, run_id
+from rl_transfer.results import RunFolder
 from rl_transfer.rl.policies.bundle import load_policy
 from rl_transfer.rl.strategy.anchors import policy_fisher
 from rl_transfer.rl.strategy.distributions import Gaussian, check_distribution, distribution, divergence
-from rl_transfer.rl.training.run import execute
 from support.algorithms import ALGORITHMS, HEAVY, PENDULUM, run_of, target_of
 from support.foreign import BOX, CONTINUOUS, sb3_model
-from support.rl import make_run
+from support.rl import played
 
 SQUASHED = ("SAC", "TQC")
 CASES = [(name, sde) for name in ("PPO", "A2C", *SQUASHED) for sde in (True, False)]
@@ -134,12 +133,8 @@ def test_the_divergence_is_the_mean_log_ratio_of_the_librarys_likelihoods(name: 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
     """Trained gSDE policies in Pendulum."""
-    store, found = RunStore(tmp_path_factory.mktemp("gsde")), {}
-    for name in ("PPO", "A2C", *SQUASHED):
-        spec = make_run(**run_of(name, env=PENDULUM, algorithm=gsde(name)))
-        found[name] = store.folder(run_id(spec))
-        execute(spec, found[name], say=lambda _: None)
-    return found
+    folder, names = tmp_path_factory.mktemp("gsde"), ("PPO", "A2C", *SQUASHED)
+    return {name: played(folder, **run_of(name, env=PENDULUM, algorithm=gsde(name))) for name in names}
 
 
 def gsde(name: str) -> dict[str, Any]:
@@ -159,13 +154,9 @@ def test_agents_with_state_dependent_exploration_can_teach_and_be_held(
     source = load_policy(sources[name].bundle)
     distances = []
     for verbs in ({**copied, **pull}, copied):
-        spec = make_run(
-            **target_of(name, env=HEAVY, algorithm=gsde(name), strategy=verbs, training={"total_steps": 512},
-                        evaluation={"every": 512, "episodes": 1}),
-            source=sources[name].path.name,
-        )  # fmt: skip
-        folder = RunStore(tmp_path).folder(run_id(spec))
-        execute(spec, folder, sources[name].bundle, say=lambda _: None)
+        brief = {"training": {"total_steps": 192}, "evaluation": {"every": 192, "episodes": 1}}
+        fields = target_of(name, env=HEAVY, algorithm=gsde(name), strategy=verbs, **brief)
+        folder = played(tmp_path, sources[name], **fields)
         learnt = load_policy(folder.bundle)
         angle, speed = torch.linspace(-3, 3, 60), torch.linspace(-4, 4, 7).repeat(9)[:60]
         seen = torch.stack([angle.cos(), angle.sin(), speed], -1)

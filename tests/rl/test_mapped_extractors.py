@@ -10,11 +10,10 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
 from rl_transfer.errors import TransferError
-from rl_transfer.results import RunFolder, RunStore, run_id
+from rl_transfer.results import RunFolder
 from rl_transfer.rl.policies.bundle import load_policy
-from rl_transfer.rl.training.run import execute
 from support.algorithms import ALGORITHMS, run_of
-from support.rl import make_run
+from support.rl import played as played_with
 
 ORDER = (2, 0, 3, 1)
 
@@ -59,16 +58,9 @@ def played(
     permuted = {"id": "CartPole-v1", "perturb": ({"observation_permutation": list(ORDER)},)}
     kwargs = {**ALGORITHMS[name]["policy_kwargs"], "features_extractor": f"{__name__}:{extractor}"}
     algorithm = {"name": name, **ALGORITHMS[name], "policy_kwargs": kwargs}
-    spec = make_run(
-        **run_of(
-            name, algorithm=algorithm, strategy={"copy": ("all",), "train": False, **verbs} if source else {},
-            **({"env": permuted} if "input_maps" in verbs else {}),
-        ),
-        source=source.path.name if source else None,
-    )  # fmt: skip
-    target = RunStore(folder).folder(run_id(spec))
-    execute(spec, target, source.bundle if source else None, say=lambda _: None)
-    return target
+    strategy = {"copy": ("all",), "train": False, **verbs} if source else {}
+    where = {"env": permuted} if "input_maps" in verbs else {}
+    return played_with(folder, source, **run_of(name, algorithm=algorithm, strategy=strategy, **where))
 
 
 @pytest.mark.parametrize("name", ["PPO", "DQN"])

@@ -1,5 +1,6 @@
 """Observations in another order: what reads them is mapped, statistics included, or refused."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,11 @@ from gymnasium import spaces
 from ruamel.yaml import YAML
 
 from rl_transfer.errors import TransferError
-from rl_transfer.results import RunFolder, RunStore, run_id
+from rl_transfer.results import RunFolder
 from rl_transfer.rl.policies.bundle import load_policy
-from rl_transfer.rl.training.run import execute
 from support.algorithms import ALGORITHMS, DISCRETE, run_of
 from support.levers import levers
-from support.rl import make_run
+from support.rl import played as played_with
 
 ORDER = (2, 0, 3, 1)  # no inverse of itself: a map read the wrong way round scores otherwise
 SCALE = (1.0, 20.0, 0.1, 5.0)
@@ -36,24 +36,14 @@ def played(
 ) -> RunFolder:
     env = levers(discrete=name in DISCRETE, shown=list(shown), order=list(order), scale=list(SCALE))
     algorithm = {"name": name, **ALGORITHMS[name], **({"normalize": {}} if normalize else {}), **(more or {})}
-    given = run_of(name, env=env, algorithm=algorithm, strategy=verbs)
-    spec = make_run(**given, source=source.path.name if source else None)
-    target = RunStore(folder).folder(run_id(spec))
-    execute(spec, target, source.bundle if source else None, say=lambda _: None)
-    return target
+    return played_with(folder, source, **run_of(name, env=env, algorithm=algorithm, strategy=verbs))
 
 
 @pytest.fixture(scope="module")
 def source_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    made: dict[tuple[str, bool], RunFolder] = {}
-
-    def go(name: str, normalize: bool = False) -> RunFolder:
-        key = (name, normalize)
-        if key not in made:
-            made[key] = played(tmp_path_factory.mktemp("source"), name, normalize=normalize)
-        return made[key]
-
-    return go
+    return cache(
+        lambda name, normalize=False: played(tmp_path_factory.mktemp("source"), name, normalize=normalize)
+    )
 
 
 def mapped(source_of: Any, folder: Path, name: str, **given: Any) -> RunFolder:
@@ -319,18 +309,11 @@ def test_a_control_with_the_sources_statistics_has_them_in_the_targets_order(
 def test_names_stand_for_the_sources_observations(tmp_path: Path) -> None:
     algorithm = {"name": "PPO", **ALGORITHMS["PPO"], "normalize": {}}
     names = ("pole_angle", "cart_position", "pole_angular_velocity", "cart_velocity")
-    runs = RunStore(tmp_path)
-    folders: list[RunFolder] = []
     permuted = {"id": "CartPole-v1", "perturb": ({"observation_permutation": list(ORDER)},)}
     verbs: dict[str, Any] = {"copy": ("all",), "train": False, "input_maps": {"observations": names}}
-    for changes in list[dict[str, Any]]([{}, {"env": permuted, "strategy": verbs}]):
-        source = folders[0] if folders else None
-        spec = make_run(
-            **run_of("PPO", algorithm=algorithm, **changes), source=source.path.name if source else None
-        )
-        folders.append(runs.folder(run_id(spec)))
-        execute(spec, folders[-1], source.bundle if source else None, say=lambda _: None)
-    before, after = (load_policy(each.bundle).bundle.tensors for each in folders)
+    source = played_with(tmp_path, **run_of("PPO", algorithm=algorithm))
+    run = played_with(tmp_path, source, **run_of("PPO", algorithm=algorithm, env=permuted, strategy=verbs))
+    before, after = (load_policy(each.bundle).bundle.tensors for each in (source, run))
     for name in ("normalization/observation//mean", "mlp_extractor.policy_net.0.weight"):
         assert torch.equal(after[name], before[name][..., list(ORDER)])
 
@@ -370,11 +353,7 @@ def of_members(
         **({"normalize": {}} if normalize else {}),
     }  # fmt: skip
     env = {"id": "Members-v0", "kwargs": {"image": image}}
-    fields = run_of("PPO", env=env, algorithm=algorithm, strategy=verbs)
-    spec = make_run(**fields, source=source.path.name if source else None)
-    target = RunStore(folder).folder(run_id(spec))
-    execute(spec, target, source.bundle if source else None, say=lambda _: None)
-    return target
+    return played_with(folder, source, **run_of("PPO", env=env, algorithm=algorithm, strategy=verbs))
 
 
 def test_of_images_the_channels_are_mapped(tmp_path: Path) -> None:

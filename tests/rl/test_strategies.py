@@ -8,16 +8,15 @@ import pytest
 import torch
 
 from rl_transfer.errors import RLTransferError, TransferError
-from rl_transfer.results import RunFolder, RunStore, run_id
+from rl_transfer.results import RunFolder
 from rl_transfer.rl.policies.bundle import Policy, load_policy
 from rl_transfer.rl.policies.traits import traits_of
-from rl_transfer.rl.training.run import execute
 from rl_transfer.spec import StrategyConfig, parse, shipped
 from rl_transfer.spec.knobs import shared_knobs
 from rl_transfer.spec.yaml_map import read_yaml
 from support.algorithms import ALGORITHMS, PENDULUM, run_of, target_of
 from support.cases import drawn
-from support.rl import make_run
+from support.rl import make_run, played
 
 
 def few_pairs(strategy: StrategyConfig) -> StrategyConfig:
@@ -59,21 +58,13 @@ PAIRS = [*RUNS, *drawn(REFUSALS, 16)]
 
 @pytest.fixture(scope="session")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
-    store = RunStore(tmp_path_factory.mktemp("sources"))
-    found = {}
-    for algorithm in ALGORITHMS:
-        spec = make_run(**run_of(algorithm))
-        found[algorithm] = store.folder(run_id(spec))
-        execute(spec, found[algorithm], say=lambda _: None)
-    return found
+    folder = tmp_path_factory.mktemp("sources")
+    return {algorithm: played(folder, **run_of(algorithm)) for algorithm in ALGORITHMS}
 
 
 def transfer(folder: Path, name: str, strategy: Any, source: RunFolder, /, **changes: Any) -> RunFolder:
     verbs = strategy.verbs() if isinstance(strategy, StrategyConfig) else strategy
-    spec = make_run(**target_of(name, strategy=verbs, **changes), source=source.path.name)
-    target = RunStore(folder).folder(run_id(spec))
-    execute(spec, target, source.bundle, say=lambda _: None)
-    return target
+    return played(folder, source, **target_of(name, strategy=verbs, **changes))
 
 
 def tensors(policy: Policy, part: str) -> dict[str, torch.Tensor]:
@@ -156,9 +147,7 @@ def test_target_networks_are_synced_unless_told_otherwise(
 
 def test_the_record_says_what_became_of_log_std(sources: dict[str, RunFolder], tmp_path: Path) -> None:
     continuous = {"env": PENDULUM}
-    spec = make_run(**run_of("PPO", **continuous))
-    source = RunStore(tmp_path / "source").folder(run_id(spec))
-    execute(spec, source, say=lambda _: None)
+    source = played(tmp_path / "source", **run_of("PPO", **continuous))
     for verbs, said in (
         ({"copy": ("all",)}, "keep"),
         ({"copy": ("trunk",)}, "reset"),
@@ -341,9 +330,7 @@ def test_low_rank_adapters_are_folded_into_the_bundle(sources: dict[str, RunFold
 @pytest.mark.parametrize("mode", ["warm", "frozen", "warm_reset_count", "fresh"])
 def test_normalization_modes(mode: str, tmp_path: Path) -> None:
     normalized = {"name": "PPO", **ALGORITHMS["PPO"], "normalize": {"observation": True, "reward": False}}
-    spec = make_run(**run_of("PPO", algorithm=normalized))
-    source = RunStore(tmp_path / "source").folder(run_id(spec))
-    execute(spec, source, say=lambda _: None)
+    source = played(tmp_path / "source", **run_of("PPO", algorithm=normalized))
     verbs = {"copy": ("all",), "normalization": mode}
     run = transfer(tmp_path, "PPO", verbs, source, algorithm=normalized)
     count = "normalization/observation//count"
@@ -429,25 +416,18 @@ def test_an_interrupted_run_is_begun_anew(sources: dict[str, RunFolder], tmp_pat
     assert again.curve() == whole.curve()
 
 
-def normalized_source(folder: Path, algorithm: dict[str, Any]) -> RunFolder:
-    spec = make_run(**run_of("PPO", algorithm=algorithm))
-    source = RunStore(folder).folder(run_id(spec))
-    execute(spec, source, say=lambda _: None)
-    return source
-
-
 NORMALIZED = {"name": "PPO", **ALGORITHMS["PPO"], "normalize": {"observation": True, "reward": False}}
 
 
 def test_a_normalized_source_is_not_copied_into_a_raw_target_unnoticed(tmp_path: Path) -> None:
-    source = normalized_source(tmp_path / "source", NORMALIZED)
+    source = played(tmp_path / "source", **run_of("PPO", algorithm=NORMALIZED))
     with pytest.raises(TransferError, match="target does not normalise"):
         transfer(tmp_path, "PPO", STRATEGIES["fine-tune"], source)
     transfer(tmp_path, "PPO", {"copy": ("all",), "normalization": "fresh"}, source)
 
 
 def test_a_teacher_must_see_what_its_student_sees(sources: dict[str, RunFolder], tmp_path: Path) -> None:
-    source = normalized_source(tmp_path / "source", NORMALIZED)
+    source = played(tmp_path / "source", **run_of("PPO", algorithm=NORMALIZED))
     teach = {"kickstart": {}, "normalization": "frozen"}
     with pytest.raises(TransferError, match="teacher sees"):
         transfer(tmp_path, "PPO", {"kickstart": {}, "normalization": "fresh"}, source)
@@ -462,17 +442,15 @@ def test_the_best_policy_is_kept_with_its_own_statistics(tmp_path: Path) -> None
     from rl_transfer.rl.environments.evaluate import Evaluator
 
     data = run_of("PPO", algorithm=NORMALIZED, training={"total_steps": 320, "keep": "best"}, seed=3)
-    spec = make_run(**data)
-    folder = RunStore(tmp_path).folder(run_id(spec))
-    execute(spec, folder, say=lambda _: None)
+    spec, folder = make_run(**data), played(tmp_path, **data)
     means = [sum(point["returns"]) / len(point["returns"]) for point in folder.curve()]
     best = means.index(max(means))
     policy = load_policy(folder.bundle)
     assert policy.metadata["score"] == means[best]
-    played = Evaluator(spec.env, spec.evaluation.episodes).run(
+    again = Evaluator(spec.env, spec.evaluation.episodes).run(
         policy.act(), seeds.evaluation_seeds(spec, best)
     )
-    assert played.returns == folder.curve()[best]["returns"]
+    assert again.returns == folder.curve()[best]["returns"]
 
 
 @pytest.mark.parametrize("algorithm", ["SAC", "TD3", "TRPO"])
@@ -522,9 +500,8 @@ def test_verbs_that_cancel_each_other_are_refused(verbs: dict[str, Any]) -> None
 
 def test_state_dependent_exploration_has_the_same_parts(tmp_path: Path) -> None:
     # With gSDE the mean is a Sequential too, but the trunk is still latent_pi.
-    spec = make_run(**run_of("SAC", algorithm={"name": "SAC", **ALGORITHMS["SAC"], "use_sde": True}))
-    folder = RunStore(tmp_path).folder(run_id(spec))
-    execute(spec, folder, say=lambda _: None)
+    gsde = {"name": "SAC", **ALGORITHMS["SAC"], "use_sde": True}
+    folder = played(tmp_path, **run_of("SAC", algorithm=gsde))
     parts = load_policy(folder.bundle).parts
     assert parts["policy_trunk"].tensor_names[0].startswith("actor.latent_pi")
     assert all(name.startswith("actor.mu") for name in parts["action_head"].tensor_names)
