@@ -35,6 +35,13 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "my_hooks", raising=False)
 
 
+def own(monkeypatch: pytest.MonkeyPatch, name: str, **hooks: object) -> None:
+    """A module of the reader's with these classes."""
+    module = ModuleType(name)
+    vars(module).update(hooks)
+    monkeypatch.setitem(sys.modules, name, module)
+
+
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Preflight of a suite with one hook, a class or a ready-made method of it."""
@@ -43,9 +50,7 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> Any:
         if not isinstance(made, type) and callable(made):
             method = made
             made = type("Mine", (), {"__init__": lambda self, context: None, METHODS[kind]: method})
-        module = ModuleType("broken_hooks")
-        module.Mine = made  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "broken_hooks", module)
+        own(monkeypatch, "broken_hooks", Mine=made)
         suite = suite_of(name, {"copy": ("all",), "hooks": {kind: "broken_hooks:Mine"}, **verbs})
         with pytest.raises((ConfigError, TransferError)) as caught:
             preflight(suite)
@@ -114,9 +119,7 @@ def test_a_hook_that_leaves_the_layers_as_they_are_leaves_a_bundle_that_loads(
             with torch.no_grad():
                 model.policy.action_net.weight.mul_(0.5)
 
-    module = ModuleType("shrinking")
-    module.Shrunk = Shrunk  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "shrinking", module)
+    own(monkeypatch, "shrinking", Shrunk=Shrunk)
     folder = hooked(run, "PPO", run(**run_of("PPO")), architecture="shrinking:Shrunk")
     assert load_policy(folder.bundle).metadata.get("rebuilt_by") is None
 
@@ -133,9 +136,7 @@ def test_a_silent_change_of_the_activation_is_a_rebuilt_network(
         def build(self, model: Any, parts: Any) -> None:
             model.policy.mlp_extractor.policy_net[1] = nn.Sigmoid()
 
-    module = ModuleType("activating")
-    module.Sigmoid = Sigmoid  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "activating", module)
+    own(monkeypatch, "activating", Sigmoid=Sigmoid)
     folder = hooked(run, "PPO", run(**run_of("PPO")), architecture="activating:Sigmoid")
     with pytest.raises(BundleError, match="activating:Sigmoid"):
         load_policy(folder.bundle)
@@ -181,9 +182,7 @@ def test_arguments_with_defaults_and_stars_are_fine(monkeypatch: pytest.MonkeyPa
         def loss(self, model: Any, *rest: Any, weight: float = 1.0) -> None:
             return None
 
-    module = ModuleType("lenient")
-    module.Lenient = Lenient  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "lenient", module)
+    own(monkeypatch, "lenient", Lenient=Lenient)
     preflight(suite_of("PPO", {"copy": ("all",), "hooks": {"loss": "lenient:Lenient"}}))
 
 
@@ -268,9 +267,7 @@ def test_a_loss_of_frozen_parameters_may_lack_a_gradient(monkeypatch: pytest.Mon
         def loss(self, model: Any, parts: Any, progress: float) -> Any:
             return model.policy.mlp_extractor.policy_net[0].weight.square().sum()
 
-    module = ModuleType("thawing")
-    module.OnTheTrunk = OnTheTrunk  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "thawing", module)
+    own(monkeypatch, "thawing", OnTheTrunk=OnTheTrunk)
     thaw = {"freeze": ("policy_trunk",), "thaw": ({"at": 0.5, "parts": ("policy_trunk",)},)}
     preflight(suite_of("PPO", {"copy": ("all",), "hooks": {"loss": "thawing:OnTheTrunk"}, **thaw}))
 
@@ -306,11 +303,8 @@ class Stumbling(gym.Wrapper[Any, Any, Any, Any]):
 def test_a_wrapper_that_raises_while_it_plays_is_found_before_training(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    module = ModuleType("stumbling")
-    module.Stumble = type(  # type: ignore[attr-defined]
-        "Stumble", (), {"__init__": lambda self, context: None, "wrap": lambda self, env: Stumbling(env)}
-    )
-    monkeypatch.setitem(sys.modules, "stumbling", module)
+    methods = {"__init__": lambda self, context: None, "wrap": lambda self, env: Stumbling(env)}
+    own(monkeypatch, "stumbling", Stumble=type("Stumble", (), methods))
     with pytest.raises(TransferError, match=r"stumbling:Stumble raised KeyError: 'speed' \(test_hooks.py"):
         preflight(suite_of("PPO", {"copy": ("all",), "hooks": {"behaviour": "stumbling:Stumble"}}))
 
@@ -327,10 +321,8 @@ def test_new_parameters_without_an_optimizer_are_refused(refused: Any) -> None:
 def test_a_single_transfer_is_refused_before_its_first_step(
     run: Execute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = ModuleType("confused")
     methods = {"__init__": lambda self, context: None, "loss": lambda self, model, *_: model.parameters()}
-    module.Confused = type("Confused", (), methods)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "confused", module)
+    own(monkeypatch, "confused", Confused=type("Confused", (), methods))
     source = run(**run_of("PPO"))
     with pytest.raises(TransferError, match="model is Stable-Baselines3's PPO") as caught:
         hooked(run, "PPO", source, loss="confused:Confused")
