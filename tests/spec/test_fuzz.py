@@ -17,8 +17,8 @@ from rl_transfer.sweep.dispatch import SUITES, TRAIN, TRANSFER
 from rl_transfer.sweep.graph import build_graph
 from support.cases import drawn
 
-BATCHES = 40
-PER_BATCH = 50
+BATCHES = 80
+PER_BATCH = 25
 FILES = [
     (category, path.read_text(encoding="utf-8"), read_yaml(path).data)
     for category in ("suites", "train", "transfer")
@@ -130,13 +130,13 @@ def planned(path: Path, category: str, overrides: list[str]) -> None:
         build_graph(config)
 
 
-@pytest.mark.parametrize("batch", drawn(range(BATCHES), 3))
+@pytest.mark.parametrize("batch", drawn(range(BATCHES), 4))
 def test_configs_that_somebody_got_wrong_end_in_the_projects_own_errors(batch: int, tmp_path: Path) -> None:
     draw = random.Random(batch)
     path = tmp_path / "config.yaml"
     accepted = refused = 0
     for number in range(PER_BATCH):
-        category, text, data = FILES[number % len(FILES)]
+        category, text, data = FILES[(batch * PER_BATCH + number) % len(FILES)]
         overrides: list[str] = []
         way = draw.choice(["data", "data", "text", "overrides"])
         if way == "data":
