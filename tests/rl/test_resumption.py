@@ -1,11 +1,9 @@
 """A run that was killed and goes on from its checkpoint ends as one that was not, to the bit."""
 
-import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -452,29 +450,36 @@ def test_a_checkpoint_that_does_not_fit_is_given_up(
     assert numbers(folder) == numbers(run())
 
 
+DYING = """
+import os, signal, sys
+
+from rl_transfer.cli import main
+from rl_transfer.frame.checkpoint import Checkpoints
+
+write = Checkpoints.write
+
+def writes_and_dies(self, *arguments):
+    write(self, *arguments)
+    if len(os.listdir(self.path)) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Checkpoints.write = writes_and_dies
+main(sys.argv[1:])
+"""
+
+
 def test_a_run_that_is_killed_by_the_system_ends_like_one_that_was_not(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    config = tmp_path / "train.yaml"
+    config, output = tmp_path / "train.yaml", tmp_path / "out"
     config.write_text(TRAIN)
-    words = ["train", str(config), "training.total_steps=960"]
-    output = tmp_path / "out"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "rl_transfer", *words, "training.checkpoint_minutes=1e-9", "-o", str(output)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while len(list(_checkpoints(output))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    words = ["train", str(config), "training.total_steps=192"]
+    dying = [*words, "training.checkpoint_minutes=1e-9", "-o", str(output)]
+    killed = subprocess.run([sys.executable, "-c", DYING, *dying], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not list(output.glob("runs/*/record.json")), "the kill must fall into the middle of the run"
     for folder in (output, tmp_path / "whole"):
         assert calling(capfd)(*words, "-o", str(folder)).code == 0
     resumed, whole = (find_run(folder) for folder in (output, tmp_path / "whole"))
     assert len(resumed.record()["resumed"]) == 1
     assert numbers(resumed) == numbers(whole)
-
-
-def _checkpoints(output: Path) -> Iterator[Path]:
-    return output.glob(f"runs/*/{FOLDER}/[0-9]*")
