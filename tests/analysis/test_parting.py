@@ -47,8 +47,8 @@ def test_the_band_is_that_of_every_relabelling_written_out():
         pointwise = welch_interval(x[:, place], y[:, place], 0.95)
         part_x, part_y = x[:, place].var(ddof=1) / 4, y[:, place].var(ddof=1) / 5
         degrees = (part_x + part_y) ** 2 / (part_x**2 / 3 + part_y**2 / 4)
-        degrees = math.floor(10 * degrees) / 10
-        half = critical * math.sqrt(part_x + part_y) * t_quantile(0.975, degrees) / t_quantile(0.975, 7)
+        rounded = math.floor(10 * degrees) / 10
+        half = critical * math.sqrt(part_x + part_y) * t_quantile(0.975, rounded) / t_quantile(0.975, 7)
         assert found.high[place] - found.mean[place] == pytest.approx(half)
         assert found.mean[place] - found.low[place] == pytest.approx(half)
         assert found.mean[place] == pytest.approx(pointwise.point)

@@ -27,7 +27,9 @@ class Walk(gym.Env):
     def _look(self):
         if isinstance(self.observation_space, spaces.Discrete):
             return int(self.np_random.integers(self.observation_space.n))
-        return self.np_random.normal(size=self.observation_space.shape).astype(self.observation_space.dtype)
+        return np.asarray(
+            self.np_random.normal(size=self.observation_space.shape), self.observation_space.dtype
+        )
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)

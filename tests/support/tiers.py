@@ -1,8 +1,8 @@
 """Which tests ``make test`` runs, and which wait for ``make test-all``.
 
-A module belongs to the tier that :data:`MODULES` names, a single test to ``full`` by ``@pytest.mark.full``; all
-others are the default tier. Without paths on the command line pytest runs the default tier; a path runs all that
-lies there, whatever its tier.
+A module belongs to the tier that :data:`MODULES` names, a single test to ``full`` by ``@pytest.mark.full``;
+all others are the default tier. Without paths on the command line pytest runs the default tier. A path runs
+all that lies there, whatever its tier.
 """
 
 from fnmatch import fnmatch
@@ -16,13 +16,18 @@ NAMES = ("default", "full", "browser", "extras", "ray")
 MODULES: dict[str, tuple[str, ...]] = {
     "browser": ("report/test_browser.py",),
     "extras": (
-        "text/*",
-        "*_extras.py",
-        "*/test_keras*.py",
-        "*/test_timm.py",
+        "api/*_extras.py",
+        "cli/*_extras.py",
+        "core/test_alignment_sklearn.py",
+        "image/test_keras*.py",
+        "image/test_packaged_sets.py",
+        "image/test_timm.py",
+        "report/*_extras.py",
         "*/test_onnx.py",
-        "*_sklearn.py",
         "rl/test_sources_hub.py",
+        "text/test_doors.py",
+        "text/test_encoders.py",
+        "text/test_saved_sets.py",
     ),
     "ray": ("sweep/test_ray*.py",),
 }
