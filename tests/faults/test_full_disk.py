@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from support.sweeps import TWO_ARMS, command, write_suite
+from support.cli import calling
+from support.sweeps import TWO_ARMS, write_suite
 
 
 def mount(*arguments: str) -> bool:
@@ -26,23 +27,21 @@ def small(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_a_full_disk_stops_a_sweep_which_goes_on_when_there_is_room(small: Path, tmp_path: Path) -> None:
-    config, output = write_suite(tmp_path, TWO_ARMS), small / "out"
-
-    def sweep() -> subprocess.CompletedProcess[str]:
-        words = command(config, output, "-j", "2")
-        return subprocess.run(words, capture_output=True, text=True, check=False)
-
-    full = sweep()
-    assert full.returncode == 7, full.stderr
-    assert f"the disk is full: 0.0 MiB are free at {output}; the sweep stops" in full.stderr
-    assert "Traceback" not in full.stderr
+def test_a_full_disk_stops_a_sweep_which_goes_on_when_there_is_room(
+    small: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = small / "out"
+    words = ("sweep", str(write_suite(tmp_path, TWO_ARMS)), "-o", str(output), "-j", "2")
+    call = calling(capfd)
+    full = call(*words)
+    assert full.code == 7, full.err
+    assert f"the disk is full: 0.0 MiB are free at {output}; the sweep stops" in full.err
     assert not list(output.glob("runs/*/failure.json"))
     assert mount("-o", "remount,size=64m,ro", str(small))
-    refused = sweep()
-    assert refused.returncode == 7
-    assert f"folder {output} cannot be written to (Read-only file system" in refused.stderr
+    refused = call(*words)
+    assert refused.code == 7
+    assert f"folder {output} cannot be written to (Read-only file system" in refused.err
     assert mount("-o", "remount,size=64m,rw", str(small))
-    done = sweep()
-    assert done.returncode == 0, done.stderr
-    assert "moved to" not in done.stdout
+    done = call(*words)
+    assert done.code == 0, done.err
+    assert "moved to" not in done.out

@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -29,6 +31,9 @@ strategies: [scratch, fine-tune, frozen-trunk-new-head, random-frozen]
 """
 TWO_ARMS = SUITE.replace(", frozen-trunk-new-head, random-frozen", "")
 
+T = TypeVar("T")
+PATIENCE = 500.0
+"""Seconds until a test gives up on something that comes, however busy the machine is."""
 CLOCK = {"provenance", "started", "finished", "wall_seconds", "cpu_seconds", "sync_seconds", "digest"}
 
 
@@ -73,6 +78,16 @@ def same_as(reference: Path, output: Path) -> None:
     assert results(output) == results(reference)
     assert (output / "summary.json").read_bytes() == (reference / "summary.json").read_bytes()
     assert not (output / ".incoming").exists()
+
+
+def until(look: Callable[[], T], process: subprocess.Popen[Any] | None = None) -> T:
+    """Wait for the first thing seen that is true, while the process lives that should bring it about."""
+    deadline = time.monotonic() + PATIENCE
+    while not (seen := look()):
+        assert process is None or process.poll() is None, "it ended too early"
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.02)
+    return seen
 
 
 class InThisProcess:

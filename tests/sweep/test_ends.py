@@ -28,6 +28,7 @@ from rl_transfer.sweep.watch import (
     shorten_log,
 )
 from rl_transfer.sweep.worker import full
+from support.sweeps import PATIENCE
 
 MODULE = """\
 import os, signal, sys, time
@@ -84,7 +85,7 @@ def run(folder: Path, how: str, limits: Limits | None = None) -> Ended:
     job = Job(spec, folder / "run", None, ("bad_module",), alone=True)
     said: list[str] = []
     with closing(LocalExecutor(1, 1, limits, said.append)) as executor:
-        error = executor.submit(job.to_json()).exception(timeout=300)
+        error = executor.submit(job.to_json()).exception(timeout=PATIENCE)
     return error, RunFolder(folder / "run"), said, (folder / "tries.txt").stat().st_size
 
 

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing
@@ -19,7 +18,7 @@ from rl_transfer.sweep.dispatch import Job
 from rl_transfer.sweep.executor import RunFailed
 from rl_transfer.sweep.local import LocalExecutor
 from support.rl import make_run
-from support.sweeps import results
+from support.sweeps import PATIENCE, results, until
 
 MODULE = """\
 import os
@@ -68,7 +67,7 @@ def processes(folder: Path) -> list[str]:
 def run_all(executor: LocalExecutor, jobs: list[Job]) -> list[Future[None]]:
     futures = [executor.submit(job.to_json()) for job in jobs]
     for future in futures:
-        future.exception(timeout=120)
+        future.exception(timeout=PATIENCE)
     return futures
 
 
@@ -113,11 +112,7 @@ def test_a_process_that_does_not_end_after_its_run_is_ended(
         (future,) = run_all(executor, [played(watched, 0, alone=True, stays=True)])
         assert future.exception() is None
         (pid,) = processes(watched)
-        for _ in range(600):
-            if not alive(int(pid)):
-                break
-            time.sleep(0.1)
-        assert not alive(int(pid)), "the thread that its run left keeps it"
+        until(lambda: not alive(int(pid)))  # the thread that its run left keeps it
 
 
 def alive(pid: int) -> bool:
@@ -146,19 +141,16 @@ def test_a_killed_worker_loses_the_run_that_it_worked_on_and_no_other(tmp_path: 
         run_all(executor, short[:1])
         lost = executor.submit(endless.to_json())
         kept = [executor.submit(job.to_json()) for job in short[1:]]
-        deadline = time.monotonic() + 120
-        while not (endless.folder / "curve.jsonl").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        until((endless.folder / "curve.jsonl").exists)
         (pid,) = {process.pid for process in multiprocessing.active_children()} - before
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        while not said and time.monotonic() < deadline:
-            time.sleep(0.02)
+        until(lambda: said)
         assert "killed by signal 9" in said[0]
         executor.cancel(lost)
         with pytest.raises(RunFailed, match="stopped"):
-            lost.result(timeout=120)
-        assert [future.exception(timeout=120) for future in kept] == [None, None]
+            lost.result(timeout=PATIENCE)
+        assert [future.exception(timeout=PATIENCE) for future in kept] == [None, None]
     assert RunFolder(endless.folder).failure() is None
     assert all(RunFolder(job.folder).failure() is None for job in short)
 
@@ -168,14 +160,13 @@ def test_a_cancelled_job_is_no_failure_and_the_next_one_runs(tmp_path: Path) -> 
     with closing(LocalExecutor(1, 100)) as executor:
         running, waiting = (executor.submit(job.to_json()) for job in endless)
         last = executor.submit(Job(short_run(0), tmp_path / "last").to_json())
-        while not running.running():
-            time.sleep(0.01)
+        until(running.running)
         executor.cancel(waiting)
         executor.cancel(running)
         with pytest.raises(RunFailed, match="stopped"):
-            running.result(timeout=120)
+            running.result(timeout=PATIENCE)
         assert waiting.cancelled()
-        assert last.exception(timeout=120) is None
+        assert last.exception(timeout=PATIENCE) is None
     assert RunFolder(endless[0].folder).failure() is None
 
 
@@ -205,7 +196,7 @@ def test_a_server_that_still_imports_its_libraries_is_not_waited_for(tmp_path: P
     places = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     done = subprocess.run(
         [sys.executable, "-c", ENDLESS], cwd=tmp_path, env={**os.environ, "PYTHONPATH": places},
-        capture_output=True, text=True, check=False, timeout=300,
+        capture_output=True, text=True, check=False, timeout=PATIENCE,
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("True\n", "")
 

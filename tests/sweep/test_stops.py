@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from rl_transfer.sweep.stops import Stops
-from support.sweeps import write_suite
+from support.sweeps import PATIENCE, command, until, write_suite
 
-SWEEP = [sys.executable, "-m", "rl_transfer", "sweep"]
 MOMENTS = int(os.environ.get("INTERRUPTIONS", "2"))
 SEED = int(os.environ.get("INTERRUPTIONS_SEED", "0"))
 
@@ -71,7 +70,7 @@ def test_no_signal_leaves_a_lock_taken() -> None:
             look()
     freed = threading.Thread(target=future.done, daemon=True)
     freed.start()
-    freed.join(30)
+    freed.join(PATIENCE)
     assert not freed.is_alive()
 
 
@@ -92,29 +91,27 @@ def test_the_second_one_kills_at_once() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "killed; what is finished is kept\n")
 
 
-def interrupted(folder: Path, moment: float) -> tuple[int, str]:
-    """Ctrl-C, to the whole group, so many seconds after the start; exit code and what was complained of."""
-    config = write_suite(folder)
-    process = subprocess.Popen(
-        [*SWEEP, str(config), "training.total_steps=64000", "-o", str(folder / "out"), "-j", "2"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    time.sleep(moment)
-    os.killpg(process.pid, signal.SIGINT)
-    try:
-        _, errors = process.communicate(timeout=120)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
-    return process.returncode, errors
-
-
 @pytest.mark.parametrize("number", range(MOMENTS))
 def test_ctrl_c_at_any_moment_ends_a_sweep_with_one_message(number: int, tmp_path: Path) -> None:
-    """``INTERRUPTIONS=100`` tries more moments, ``INTERRUPTIONS_SEED=1`` others."""
-    moment = random.Random(MOMENTS * SEED + number).uniform(0.5, 15.0)
-    code, errors = interrupted(tmp_path, moment)
-    assert code == 130, errors
+    """``INTERRUPTIONS=100`` tries more moments, ``INTERRUPTIONS_SEED=1`` others.
+
+    A moment is so many files of the sweep, and a while later; its runs go on for minutes.
+    """
+    draw, output = random.Random(MOMENTS * SEED + number), tmp_path / "out"
+    files, later = draw.randint(1, 8), draw.uniform(0.0, 5.0)
+    process = subprocess.Popen(
+        command(write_suite(tmp_path), output, "training.total_steps=6400000", "-j", "2"),
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        until(lambda: sum(each.is_file() for each in output.rglob("*")) >= files, process)
+        time.sleep(later)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    assert process.returncode == 130, errors
     assert len(errors.splitlines()) == 1, errors
     assert "interrupted" in errors

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 from rl_transfer.results import PLAYED
 from support.cli import Outcome, calling
 from support.events import scalar_tags
-from support.sweeps import TWO_ARMS, command, results, swept, write_suite
+from support.sweeps import PATIENCE, TWO_ARMS, command, results, swept, until, write_suite
 
 Sweep = Callable[..., Outcome]
 
@@ -55,14 +54,12 @@ def test_a_killed_sweep_continues_and_ends_like_an_uninterrupted_one(
         command(write_suite(tmp_path, TWO_ARMS), output, "-j", "2"),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while len(list(output.glob("runs/*/record.json"))) < 3 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: len(list(output.glob("runs/*/record.json"))) >= 3, process)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     kept = {path: path.stat().st_mtime_ns for path in output.glob("runs/*/record.json")}
     assert 3 <= len(kept) < len(results(reference)), "the kill must fall into the middle of the sweep"
-    _wait_for_workers(output)
+    until(lambda: _nobody_is_left(process.pid))
 
     done = sweep("-j", "2", "--no-events")
     assert done.code == 0, done.err
@@ -73,14 +70,13 @@ def test_a_killed_sweep_continues_and_ends_like_an_uninterrupted_one(
     assert not [folder for folder in later if (folder / "tensorboard").exists()]
 
 
-def _wait_for_workers(output: Path) -> None:
-    """Orphaned workers end themselves; wait until none writes any more."""
-    seen, since = None, time.monotonic()
-    while time.monotonic() - since < 1.0:
-        now = sorted((str(path), path.stat().st_mtime_ns) for path in output.rglob("*") if path.exists())
-        if now != seen:
-            seen, since = now, time.monotonic()
-        time.sleep(0.05)
+def _nobody_is_left(group: int) -> bool:
+    """Whether the orphaned workers of a sweep have ended themselves."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 def test_ctrl_c_says_what_is_kept_and_exits_with_130(tmp_path: Path) -> None:
@@ -91,11 +87,9 @@ def test_ctrl_c_says_what_is_kept_and_exits_with_130(tmp_path: Path) -> None:
         command(config, output, "training.total_steps=640000", "seeds=1", "-j", "2"),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not list(output.glob("runs/*/record.json")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: list(output.glob("runs/*/record.json")), process)
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "runs are finished and kept" in errors
     assert "Traceback" not in errors
