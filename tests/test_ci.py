@@ -1,4 +1,4 @@
-"""``.ci/run`` runs what the README says before it installs anything; then it gets the browser where it can."""
+"""``.ci/run`` runs what the README says, then it gets the browser where it can and runs the rest."""
 
 import shutil
 import subprocess

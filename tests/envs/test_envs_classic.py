@@ -10,7 +10,7 @@ import rl_transfer_envs as envs
 from rl_transfer_envs.check.play import first_divergence
 from rl_transfer_envs.registry.parameters import own_parameters
 from rl_transfer_envs.registry.probes import probes
-from support.cases import EVERY, drawn
+from support.cases import EVERY, drawn, tiered
 from support.untyped import untyped
 
 FAMILIES = ["Acrobot-v1", "CartPole-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1"]
@@ -34,7 +34,7 @@ def test_default_is_bit_equal_to_the_base_over_1000_steps(env_id, name):
 
 
 @pytest.mark.usefixtures("few_repetitions")
-@pytest.mark.parametrize(("env_id", "name"), PAIRS if EVERY else drawn(LEFT, 10))
+@pytest.mark.parametrize(("env_id", "name"), tiered(PAIRS, drawn(LEFT, 10)))
 def test_both_bounds_have_an_effect(env_id, name):
     parameter = own_parameters(env_id)[name]
     assert parameter.bounds is not None

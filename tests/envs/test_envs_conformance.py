@@ -18,7 +18,7 @@ from rl_transfer_envs.check import conformance
 from rl_transfer_envs.registry.parameters import own_parameters
 from rl_transfer_envs.show import docs
 from rl_transfer_envs.show.preview import preview
-from support.cases import drawn
+from support.cases import drawn, tiered
 from support.stub import Stub
 from support.untyped import untyped
 
@@ -269,7 +269,9 @@ class TestTargets:
             assert envs.canonical(config["env"])["perturb"], path
 
     @pytest.mark.usefixtures("few_repetitions")
-    @pytest.mark.parametrize("path", drawn(TARGETS, 24), ids=lambda path: f"{path.parent.name}/{path.stem}")
+    @pytest.mark.parametrize(
+        "path", tiered(TARGETS, drawn(TARGETS, 24)), ids=lambda path: f"{path.parent.name}/{path.stem}"
+    )
     def test_a_shipped_target_builds_and_has_an_effect(self, path):
         config = load(path)
         if installed(config["env"]):

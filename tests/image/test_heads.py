@@ -10,7 +10,7 @@ from rl_transfer.errors import TransferError
 from rl_transfer.image.heads import drop_auxiliary, find_head
 from rl_transfer.image.parts import image_parts
 from rl_transfer.image.resnet import SmallResNet
-from support.cases import drawn
+from support.cases import drawn, tiered
 from support.image_networks import check_head, torchvision_model, trunk_parts
 
 # torchvision's RegNets read numbers out of tensors while they are built; one small one is built on the CPU.
@@ -33,7 +33,9 @@ WHERE = {
 """Where torchvision's own source code assigns the classifier."""
 
 
-@pytest.mark.parametrize("name", sorted({*drawn(sorted(WHERE), 9), *drawn(TORCHVISION, 3)}))
+@pytest.mark.parametrize(
+    "name", tiered(sorted({*WHERE, *TORCHVISION}), {*drawn(sorted(WHERE), 9), *drawn(TORCHVISION, 3)})
+)
 def test_the_head_of_every_torchvision_classifier(name: str) -> None:
     size = 299 if name == "inception_v3" else 224
     head, _ = check_head(torchvision_model(name), (3, size, size))

@@ -15,7 +15,7 @@ from rl_transfer.spec import StrategyConfig, parse, shipped
 from rl_transfer.spec.knobs import shared_knobs
 from rl_transfer.spec.yaml_map import read_yaml
 from support.algorithms import ALGORITHMS, PENDULUM, run_of, target_of
-from support.cases import drawn
+from support.cases import drawn, tiered
 from support.rl import make_run, played
 
 
@@ -47,13 +47,19 @@ REFUSED = {
 """Strategies that make no sense for an algorithm; everything else must run."""
 
 REFUSALS = [(algorithm, name) for name in REFUSED for algorithm in ALGORITHMS if algorithm in REFUSED[name]]
+ALL_RUNS = [
+    (algorithm, name)
+    for name in STRATEGIES
+    for algorithm in ALGORITHMS
+    if algorithm not in REFUSED.get(name, ())
+]
 RUNS = [
     (algorithm, name)
     for name in STRATEGIES
     for algorithm in drawn([each for each in ALGORITHMS if each not in REFUSED.get(name, ())], 3, name)
 ]
-PAIRS = [*RUNS, *drawn(REFUSALS, 16)]
-"""Of every strategy three algorithms that it runs on; ``make cases``: all, and all that are refused."""
+PAIRS = tiered([*ALL_RUNS, *REFUSALS], {*RUNS, *drawn(REFUSALS, 16)})
+"""Of every strategy three algorithms that it runs on, and 16 refusals; the others are ``full``."""
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +83,7 @@ def equal(first: Policy, second: Policy, part: str) -> bool:
     return all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize(("algorithm", "name"), PAIRS, ids=[f"{a}-{n}" for a, n in PAIRS])
+@pytest.mark.parametrize(("algorithm", "name"), PAIRS)
 def test_every_strategy_on_every_algorithm(
     algorithm: str, name: str, sources: dict[str, RunFolder], tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from rl_transfer.spec.experiment import SingleConfig
 from rl_transfer.spec.yaml_map import read_yaml
 from rl_transfer.sweep.dispatch import SUITES, TRAIN, TRANSFER
 from rl_transfer.sweep.graph import build_graph
-from support.cases import drawn
+from support.cases import drawn, tiered
 
 BATCHES = 80
 PER_BATCH = 25
@@ -130,7 +130,7 @@ def planned(path: Path, category: str, overrides: list[str]) -> None:
         build_graph(config)
 
 
-@pytest.mark.parametrize("batch", drawn(range(BATCHES), 4))
+@pytest.mark.parametrize("batch", tiered(range(BATCHES), drawn(range(BATCHES), 4)))
 def test_configs_that_somebody_got_wrong_end_in_the_projects_own_errors(batch: int, tmp_path: Path) -> None:
     draw = random.Random(batch)
     path = tmp_path / "config.yaml"
