@@ -52,6 +52,7 @@ def test_every_file_that_is_named_exists(title: str) -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("title", EXAMPLES)
 def test_the_example_works(title: str, tmp_path: Path) -> None:
     for package in ("rl_transfer", "envs", "configs"):

@@ -95,6 +95,7 @@ def names_of(package: str) -> frozenset[str]:
     return frozenset(bound_to_any(path.read_text("utf-8") for path in (ROOT / package).rglob("*.py")))
 
 
+@cache
 def found(room: str) -> int:
     package = next(each for each in PACKAGES if room == each or room.startswith(f"{each}/"))
     return sum(count(path.read_text("utf-8"), set(names_of(package))) for path in modules(room))

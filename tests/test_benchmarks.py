@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import engine_agreement, quickstart
+from benchmarks.engines import kernels as kernels_module
 from benchmarks.engines import tables
 from benchmarks.engines.cases import CASES, every_case
 from benchmarks.engines.contenders import Row, compete
@@ -70,6 +71,7 @@ def test_planning_and_scheduling_are_measured_at_any_size(tmp_path: Path) -> Non
     assert all(each > 0 for each in seconds)
 
 
+@pytest.mark.full
 def test_the_fixed_cost_of_a_run_is_measured_part_by_part() -> None:
     program = [sys.executable, str(ROOT / "benchmarks" / "run_cost.py"), "--runs", "2", "--steps", "256"]
     done = subprocess.run(program, capture_output=True, text=True)
@@ -78,6 +80,7 @@ def test_the_fixed_cost_of_a_run_is_measured_part_by_part() -> None:
         assert re.search(rf"^ *{part} +[0-9.]+", done.stdout, re.MULTILINE), part
 
 
+@pytest.mark.full
 def test_a_sweep_and_the_loops_of_a_plain_script_make_the_same_runs() -> None:
     names = runpy.run_path(str(ROOT / "benchmarks" / "shell_loop.py"))
     told: list[str] = []
@@ -87,6 +90,7 @@ def test_a_sweep_and_the_loops_of_a_plain_script_make_the_same_runs() -> None:
     assert len(told) == 3
 
 
+@pytest.mark.full
 def test_the_profiler_prints_where_a_run_spends_its_time() -> None:
     short = ["training.total_steps=256", "evaluation.every=256", "evaluation.episodes=1"]
     program = [sys.executable, str(ROOT / "benchmarks" / "profile_run.py"), "--top", "5", "train", "cartpole"]
@@ -96,6 +100,7 @@ def test_the_profiler_prints_where_a_run_spends_its_time() -> None:
     assert "Ordered by: cumulative time" in done.stdout
 
 
+@pytest.mark.full
 def test_growth_is_measured_and_drawn(tmp_path: Path) -> None:
     program = [
         sys.executable,
@@ -117,6 +122,7 @@ def test_growth_is_measured_and_drawn(tmp_path: Path) -> None:
     assert (tmp_path / "growth.png").stat().st_size > 10_000
 
 
+@pytest.mark.full
 def test_the_size_of_the_report_is_measured() -> None:
     script = str(ROOT / "benchmarks" / "report_size.py")
     program = [sys.executable, script, "--cells", "12", "--seeds", "2", "--live"]
@@ -128,6 +134,7 @@ def test_the_size_of_the_report_is_measured() -> None:
     assert all(each > 0 for each in costs)
 
 
+@pytest.mark.full
 def test_contenders_take_turns_and_one_that_cannot_run_says_why() -> None:
     case = replace(every_case()["cartpole"].shortened(512), contenders=("sb3", "floor", "unheard of"))
     told: list[str] = []
@@ -140,6 +147,7 @@ def test_contenders_take_turns_and_one_that_cannot_run_says_why() -> None:
     assert "| cartpole | unheard of: no such engine; expected sb3" in text
 
 
+@pytest.mark.full
 def test_a_profile_adds_up_to_the_whole_training() -> None:
     case = replace(every_case()["cartpole"].shortened(512), contenders=("sb3",))
     (result,) = compete(case, 1, 0, None, lambda _: None, profiled=True).results["sb3"]
@@ -147,7 +155,9 @@ def test_a_profile_adds_up_to_the_whole_training() -> None:
     assert result["cpu"] == pytest.approx(sum(result["parts"].values()), rel=0.05)
 
 
-def test_the_kernels_of_a_minibatch_are_measured_one_by_one() -> None:
+def test_the_kernels_of_a_minibatch_are_measured_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels_module, "ROUNDS", 1)
+    monkeypatch.setattr(kernels_module, "CALLS", 2)
     costs = dict(kernels(every_case()["cartpole"]))
     assert all(cost > 0 for cost in costs.values())
     layers, count = layers_of(every_case()["cartpole"])
@@ -234,6 +244,7 @@ def test_what_was_trained_is_not_trained_again(tmp_path: Path) -> None:
     assert record.stat().st_mtime_ns == before
 
 
+@pytest.mark.full
 def test_a_plain_script_is_there_for_every_training_run(tmp_path: Path) -> None:
     runs = "echo longer-pole scratch $seed longer-pole fine-tune $seed"
     assert runs in quickstart.command_of("loop-3", 2, "out")[-1]

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from analysis.synthetic import SyntheticSweep
+from analysis.synthetic import QUICKSTART, SyntheticSweep
 from rl_transfer.spec import Environment, StrategyConfig, load, parse
 from rl_transfer.sweep.dispatch import SUITES, TRAIN
 from support.boards import board
@@ -52,12 +52,33 @@ ELSEWHERE = (
 """Programs of other people, and what the test command itself runs."""
 
 
+SMALL = SyntheticSweep(
+    shapes={"longer-pole": QUICKSTART["longer-pole"]}, seeds=3, budget=2048, analysis={"bootstrap": 100}
+)
+"""Stands for every sweep that a page reports."""
+
+
 def of(language: str, *, apart: str = "") -> list[Example]:
     return [each for each in EVERY if each.language == language and IDS[each.page] != apart]
 
 
-def pages_with(language: str) -> list[Path]:
-    return list(dict.fromkeys(each.page for each in of(language, apart="docs/adding.md")))
+QUICK = {
+    "python": {"environments-speed", "environments", "how-do-i", "scale"},
+    "bash": {
+        "CONTRIBUTING", "cluster", "metrics", "performance", "python", "reliability",
+        "report", "scale", "seed-plans", "sources", "testing", "validity",
+    },
+}  # fmt: skip
+"""Pages whose examples take seconds at most, and none that an extra is needed for."""
+
+
+def pages_with(language: str) -> list[Any]:
+    """Pages with such examples; those that take their time are of the tier full."""
+    pages = dict.fromkeys(each.page for each in of(language, apart="docs/adding.md"))
+    return [
+        pytest.param(page, id=IDS[page], marks=() if page.stem in QUICK[language] else pytest.mark.full)
+        for page in pages
+    ]
 
 
 @pytest.fixture
@@ -91,7 +112,7 @@ def test_no_command_hides_in_an_indented_block(page: Path) -> None:
     assert re.findall(r"^    (?:rl-transfer|python|make) .*", text, re.M) == []
 
 
-@pytest.mark.parametrize("page", pages_with("python"), ids=IDS.get)
+@pytest.mark.parametrize("page", pages_with("python"))
 def test_python_runs(page: Path, workspace: Path) -> None:
     text = "\n".join(each.text for each in examples(page) if each.language == "python")
     given = "import my_pkg.envs\n" if "MyCar" in text else ""
@@ -164,7 +185,7 @@ def test_yaml_is_read(example: Example, call: Call, workspace: Path) -> None:
             load(base, TRAIN, "train", [f"{key}={json.dumps(value)}" for key, value in changes.items()])
 
 
-@pytest.mark.parametrize("page", pages_with("bash"), ids=IDS.get)
+@pytest.mark.parametrize("page", pages_with("bash"))
 def test_commands_run_in_the_order_of_the_page(page: Path, call: Call, workspace: Path) -> None:
     for example in examples(page):
         if example.language == "yaml" and (named := re.search(r"^name: (\S+)$", example.text, re.M)):
@@ -207,7 +228,7 @@ def run_ours(command: list[str], call: Call) -> None:
     folders = command[2:4] if command[1] == "compare" else command[2:3]
     for folder in folders if command[1] in ("report", "board", "compare", "publish") else ():
         if not Path(folder, "sweep.json").exists():
-            SyntheticSweep().write(Path(folder))
+            SMALL.write(Path(folder))
             for run in Path(folder, "runs").iterdir():  # what training would have left
                 (run / "tensorboard").mkdir()
     if command[1] == "board":

@@ -34,6 +34,7 @@ def forms(cell: dict[str, Any]) -> list[list[str]]:
     return [[output["output_type"], *sorted(output.get("data", ()))] for output in cell["outputs"]]
 
 
+@pytest.mark.full
 def test_the_notebook_runs_and_its_outputs_are_those_of_its_cells(tmp_path: Path) -> None:
     committed = ROOT / "docs" / "notebooks" / "first-steps.ipynb"
     notebook = tmp_path / "first-steps.ipynb"

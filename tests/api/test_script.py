@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = """
 import signal, sys
 import rl_transfer as rt
@@ -32,6 +34,7 @@ print(found.rows()[0]["target"], sum(run.finished for run in found.runs), *told)
 """
 
 
+@pytest.mark.full
 def test_a_script_without_a_guard_simply_works(tmp_path: Path) -> None:
     script = tmp_path / "study.py"
     script.write_text(SCRIPT, encoding="utf-8")

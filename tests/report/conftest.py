@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from analysis.synthetic import SyntheticSweep
+from analysis.synthetic import QUICKSTART, SyntheticSweep
 from rl_transfer.report import write_report
 
 BROKEN: dict[str, Any] = {
@@ -17,6 +17,13 @@ def complete(tmp_path_factory):
     """A finished sweep with its report."""
     folder = SyntheticSweep().write(tmp_path_factory.mktemp("complete") / "sweep")
     return SimpleNamespace(folder=folder, paths=write_report(folder))
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A finished sweep of one target, without a report."""
+    shapes = {"longer-pole": QUICKSTART["longer-pole"]}
+    return SyntheticSweep(shapes=shapes, seeds=4, analysis={"bootstrap": 100}).write(tmp_path / "sweep")
 
 
 @pytest.fixture(scope="session")

@@ -240,7 +240,7 @@ def test_the_label_of_the_colours_fits_into_a_low_picture():
     assert extent.x1 <= figure.bbox.width
 
 
-@pytest.mark.parametrize("count", [9, 55])
+@pytest.mark.parametrize("count", [9, pytest.param(55, marks=pytest.mark.full)])
 def test_figures_have_room_for_a_legend_of_many_strategies(count):
     """Matplotlib warns where a layout fails, and warnings are errors."""
     arms = {}

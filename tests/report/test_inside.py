@@ -22,14 +22,15 @@ def matrix() -> Any:
 def test_sentences_give_both_numbers_and_no_verdict(matrix: Any) -> None:
     (said,) = differences(matrix, "task")
     assert said == (
-        "tuned at the end: saturated units of trunk 25.0% (from scratch 0); "
+        "fine-tune at the end: saturated units of trunk 25.0% (from scratch 0); "
         "effective rank of trunk 4.00 [3.75, 4.25] (from scratch 2.00 [1.75, 2.25])."
     )
 
 
 def test_an_arm_like_scratch_is_said_to_be(matrix: Any) -> None:
     same = matrix_of([diagnosed(trunk=part(2.0))] * 2, [diagnosed(trunk=part(2.0))] * 2).matrix()
-    assert differences(same, "task") == ["tuned at the end: no interval leaves that of the from-scratch arm."]
+    (said,) = differences(same, "task")
+    assert said == "fine-tune at the end: no interval leaves that of the from-scratch arm."
 
 
 def test_the_section_has_the_figure_the_table_and_says_that_nothing_is_tested(matrix: Any) -> None:
@@ -37,7 +38,7 @@ def test_the_section_has_the_figure_the_table_and_says_that_nothing_is_tested(ma
     assert "What happened inside" in text
     assert "no test stands behind these" in text
     assert "[task]" in text
-    assert '<th scope="row">trunk: tuned</th>' in text
+    assert '<th scope="row">trunk: fine-tune</th>' in text
     assert "4.00 → 4.00 [3.75, 4.25]" in text
     for word in ("positive", "negative", "significant"):
         assert word not in text

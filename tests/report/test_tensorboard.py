@@ -238,31 +238,20 @@ def test_runs_have_names_of_their_own_and_are_no_more_than_are_shown(tmp_path):
     assert "15 more strategies" in text(events(folder / OVERVIEW), "in short")
 
 
-def test_seeds_and_their_mean_have_the_same_tag(complete, matrix, tmp_path):
-    folder = tmp_path / "sweep"
-    shutil.copytree(complete.folder, folder)
-    row = next(run for run in read_sweep(folder).runs if run.strategy == "fine-tune" and run.seed == 3)
-    own = folder / "runs" / row.id / "tensorboard"
+def test_seeds_and_their_mean_have_the_same_tag_also_in_a_copy_of_what_links_lead_to(small, tmp_path):
+    row = next(run for run in read_sweep(small).runs if run.strategy == "fine-tune" and run.seed == 3)
+    own = small / "runs" / row.id / "tensorboard"
     own.mkdir()
     (own / "events.out.tfevents.1.host").write_text("")
-    paths = write_report(folder)
+    paths = write_report(small)
     place = paths.seeds / str(row.target) / "fine-tune"
     assert {path.name for path in place.iterdir()} == {"mean", "seed-3"}
     assert (place / "seed-3").resolve() == own.resolve()
     points = events(place / "mean").Scalars("evaluation/mean_return")
-    (cell,) = matrix.select(target=row.target, strategy="fine-tune")
+    (cell,) = paths.matrix.select(target=row.target, strategy="fine-tune")
     assert np.allclose([point.value for point in points], cell.band.mean)
 
-
-def test_a_sweep_that_was_copied_with_what_its_links_lead_to_is_reported_again(complete, tmp_path):
-    folder = tmp_path / "sweep"
-    shutil.copytree(complete.folder, folder)
-    row = next(run for run in read_sweep(folder).runs if run.strategy == "fine-tune" and run.seed == 3)
-    own = folder / "runs" / row.id / "tensorboard"
-    own.mkdir()
-    (own / "events.out.tfevents.1.host").write_text("")
-    write_report(folder)
-    copied = shutil.copytree(folder, tmp_path / "copied", symlinks=False)
+    copied = shutil.copytree(small, tmp_path / "copied", symlinks=False)
     seeds = write_report(copied).seeds / str(row.target) / "fine-tune"
     assert [path.name for path in (seeds / "seed-3").iterdir()] == ["events.out.tfevents.1.host"]
     assert {path.name for path in seeds.iterdir()} == {"mean", "seed-3"}
@@ -291,15 +280,15 @@ def test_what_diagnostics_say_is_charted_per_part_arm_and_target(tmp_path):
     tuned = [diagnosed(trunk=part(5.0, effective_rank=rank)) for rank in (6.0, 8.0)]
     matrix = matrix_of(scratch, tuned).matrix()
     written(matrix, tmp_path)
-    found = {arm: events(tmp_path / arm) for arm in ("scratch", "tuned", OVERVIEW)}
+    found = {arm: events(tmp_path / arm) for arm in ("scratch", "fine-tune", OVERVIEW)}
     budget = int(matrix.cells[0].budget)
 
     def points(arm, tag):
         return [(each.step, each.value) for each in found[arm].Scalars(f"within the networks: {tag}/task")]
 
     assert points("scratch", "effective rank/trunk") == [(0, 3.0), (budget, 3.0)]
-    assert points("tuned", "effective rank/trunk") == [(0, 5.0), (budget, 7.0)]
-    assert points("tuned", "distance from the start/trunk") == [(0, 0.0), (budget, 0.5)]
+    assert points("fine-tune", "effective rank/trunk") == [(0, 5.0), (budget, 7.0)]
+    assert points("fine-tune", "distance from the start/trunk") == [(0, 0.0), (budget, 0.5)]
     assert points("scratch", "gradient agreement/head") == [(0, 0.5), (budget, 0.5)]
     scalars = found["scratch"].Tags()["scalars"]
     assert "within the networks: distance from the start/head/task" not in scalars, "nothing says so"

@@ -26,13 +26,12 @@ def test_everything_is_written_from_records_alone(complete):
     assert paths.tensorboard == complete.folder / "tensorboard"
 
 
-def test_a_report_imports_no_torch(complete, tmp_path):
-    folder = shutil.copytree(complete.folder, tmp_path / "sweep")
+def test_a_report_imports_no_torch(small):
     code = (
         "import sys; from rl_transfer.report import write_report; write_report(sys.argv[1]); "
         "sys.exit('torch' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
+    subprocess.run([sys.executable, "-c", code, str(small)], check=True)
 
 
 def test_figures_show_something(complete):
@@ -43,19 +42,17 @@ def test_figures_show_something(complete):
         assert 0.01 < inked < 0.9, path.name
 
 
-def test_writing_again_gives_the_same_files(complete, tmp_path):
-    folder = tmp_path / "sweep"
-    shutil.copytree(complete.folder, folder)
-    (folder / "report" / "figures" / "curves-forgotten.png").write_bytes(b"of a target that is gone")
-    before = {
-        name: (folder / name).read_bytes() for name in ("summary.json", "summary.csv", "report/index.html")
-    }
-    paths = write_report(folder)
-    assert {name: (folder / name).read_bytes() for name in before} == before
-    assert not (paths.figures / "curves-forgotten.png").exists()
-    assert np.array_equal(
-        imread(paths.figures / "heatmap.png"), imread(complete.paths.figures / "heatmap.png")
-    )
+def test_writing_again_gives_the_same_files(small):
+    paths = write_report(small)
+    forgotten = paths.figures / "curves-forgotten.png"
+    forgotten.write_bytes(b"of a target that is gone")
+    names = ("summary.json", "summary.csv", "report/index.html", "report/figures/heatmap.svg")
+    before = {name: (small / name).read_bytes() for name in names}
+    pixels = imread(paths.figures / "heatmap.png")
+    write_report(small)
+    assert {name: (small / name).read_bytes() for name in names} == before
+    assert not forgotten.exists()
+    assert np.array_equal(imread(paths.figures / "heatmap.png"), pixels)
 
 
 def test_a_sweep_with_missing_runs_is_reported_as_such(partial):
@@ -115,16 +112,14 @@ def test_a_report_that_cannot_be_written_is_one_clear_error(tmp_path):
         write_report(folder)
 
 
-def test_pictures_of_image_runs_are_embedded_and_absent_elsewhere(complete, tmp_path):
-    folder = tmp_path / "sweep"
-    shutil.copytree(complete.folder, folder)
-    assert "Predictions" not in write_report(folder).page.read_text()
-    rows = json.loads((folder / "sweep.json").read_text())["runs"]
+def test_pictures_of_image_runs_are_embedded_and_absent_elsewhere(complete, small):
+    assert "Predictions" not in complete.paths.page.read_text()
+    rows = json.loads((small / "sweep.json").read_text())["runs"]
     run = next(row for row in rows if row["role"] == "target" and row["seed"] == 0)
-    figures = folder / "runs" / run["id"] / "figures"
+    figures = small / "runs" / run["id"] / "figures"
     figures.mkdir()
     for name in ("predictions", "confusion"):
         shutil.copy(complete.paths.figures / "heatmap.png", figures / f"{name}.png")
-    page = write_report(folder).page.read_text()
+    page = write_report(small).page.read_text()
     assert page.count("data:image/png;base64") >= 2
     assert "seed 0: confusion matrix" in page
