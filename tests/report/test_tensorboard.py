@@ -249,6 +249,7 @@ def test_seeds_and_their_mean_have_the_same_tag_also_in_a_copy_of_what_links_lea
     assert (place / "seed-3").resolve() == own.resolve()
     points = events(place / "mean").Scalars("evaluation/mean_return")
     (cell,) = paths.matrix.select(target=row.target, strategy="fine-tune")
+    assert cell.band is not None
     assert np.allclose([point.value for point in points], cell.band.mean)
 
     copied = shutil.copytree(small, tmp_path / "copied", symlinks=False)
