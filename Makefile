@@ -11,7 +11,7 @@ INSTALL := $(BIN)/uv pip install --quiet $(if $(PYTHONDONTWRITEBYTECODE),--compi
 PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
 REST := --tier full --tier extras --tier ray --tier browser
 
-.PHONY: demo test pytest lint test-all rest newest oldest constraints docs bench validity agreement cov mutants effects faults hostile signals same-tables profile clean
+.PHONY: demo test pytest lint test-all rest newest oldest constraints docs bench validity agreement cov mutants cases effects faults hostile signals same-tables profile clean
 
 $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
@@ -127,7 +127,11 @@ mutants: $(VENV)/.installed-all
 		--sample $(or $(SAMPLE),0) --seed $(or $(SEED),0) $(if $(AT),--at '$(AT)') \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(TIERS),--tiers) $(if $(AGAIN),--again '$(AGAIN)') $(if $(KEEP),--keep '$(KEEP)')
 
-## What `make test` draws a sample of: every parameter of MuJoCo and Box2D proven at both ends of every environment, 10,000
+## The tests that draw from many cases, with all cases, steps and examples.
+cases: $(VENV)/.installed-all
+	CASES=all $(BIN)/python -m pytest -n 2 $$(grep -rlE '^from support.(cases|physics) ' tests --include='test_*.py')
+
+## Of these the environments: every parameter of MuJoCo and Box2D proven at both ends of every environment, 10,000
 ## steps of every batched one, every shipped target, and every wrapper on CartPole and Pendulum (some minutes).
 effects: $(VENV)/.installed-dev
 	CASES=all $(BIN)/python -m pytest -n 2 tests/envs/test_mujoco_parameters.py tests/envs/test_box2d_parameters.py \
