@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from support.sweeps import PATIENCE, until
+
 HEAD, SECOND = "127.0.0.2", "127.0.0.3"
 MARK = "RL_TRANSFER_TEST_CLUSTER"
 
@@ -24,6 +26,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # its sockets want a short path
+        self._second = ("", 0)
         self._mark = uuid.uuid4().hex
         with socket.socket() as free:
             free.bind((HEAD, 0))
@@ -34,20 +37,24 @@ class Cluster:
         )
 
     def join(self, path: str = "", cpus: int = 1) -> None:
-        """Start the second node; ``path`` is put before its PYTHONPATH."""
+        """Have a second node, as it is or anew; ``path`` is put before its PYTHONPATH."""
+        if self._second == (path, cpus) and self._raylets():
+            return
+        self.leave()
+        self._second = (path, cpus)
         self._start(SECOND, f"--address={self.address}", path=path, cpus=cpus)
 
     def kill_second(self) -> None:
         """As the second machine would go down: its raylet first, everything with it."""
-        raylets = [pid for pid in self._processes() if _is_raylet(pid, SECOND)]
-        assert len(raylets) == 1
-        os.kill(raylets[0], signal.SIGKILL)
+        (raylet,) = self._raylets()
+        os.kill(raylet, signal.SIGKILL)
+        until(lambda: not self._raylets())
 
     def leave(self) -> None:
-        """The second node says good-bye, if it is there."""
-        for pid in self._processes():
-            if _is_raylet(pid, SECOND):
-                os.kill(pid, signal.SIGTERM)
+        """The second node says good-bye, if it is there, and is gone."""
+        for pid in self._raylets():
+            os.kill(pid, signal.SIGTERM)
+        until(lambda: not self._raylets())
 
     def end(self) -> None:
         """End every process of the cluster, and nothing else."""
@@ -60,14 +67,18 @@ class Cluster:
     def _start(self, ip: str, *options: str, path: str = "", cpus: int = 1) -> None:
         places = [path, *filter(None, sys.path)] if path else [*filter(None, sys.path)]
         environment = {**os.environ, MARK: self._mark, "PYTHONPATH": os.pathsep.join(places)}
+        environment["RAY_worker_niceness"] = "0"  # by default everything else on the machine goes first
         done = subprocess.run(
             [str(Path(sys.executable).with_name("ray")), "start", f"--node-ip-address={ip}",
              f"--num-cpus={cpus}", "--num-gpus=0", "--object-store-memory=100000000",
              "--disable-usage-stats", *options],
             env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, timeout=120,
+            text=True, timeout=PATIENCE,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout
+
+    def _raylets(self) -> list[int]:
+        return [pid for pid in self._processes() if _is_raylet(pid, SECOND)]
 
     def _processes(self) -> list[int]:
         mark = f"{MARK}={self._mark}".encode()

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,12 +24,15 @@ from rl_transfer.sweep.incoming import rescue_checkpoints
 from rl_transfer.sweep.nodes import SCRATCH, Request, beats, difference
 from rl_transfer.sweep.ray import RayExecutor
 from rl_transfer.sweep.watch import Limits
-from support.cli import calling
-from support.cluster import HEAD, SECOND, Cluster, cluster
+from support.cli import Call, calling
+from support.cluster import HEAD, SECOND, Cluster
 from support.resumption import numbers
-from support.sweeps import TWO_ARMS, command, results, same_as, sweep, write_suite
+from support.sweeps import PATIENCE, TWO_ARMS, same_as, swept, until, write_suite
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="addresses and processes as on Linux")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="addresses and processes as on Linux"),
+    pytest.mark.timeout(1800),  # nothing waits so long but for a processor
+]
 ONE = Request(cpus=1, gpus=0, workers=None, runs_per_worker=100, limits=Limits())
 LONG = "training.total_steps=6400000"
 
@@ -39,46 +42,50 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_suite(tmp_path_factory.mktemp("suite"), TWO_ARMS)
 
 
-@pytest.fixture(scope="module")
-def reference(config: Path) -> Path:
-    done = sweep(config, config.parent / "out", "-j", "2")
-    assert done.returncode == 0, done.stderr
-    return config.parent / "out"
-
-
-@pytest.fixture(scope="module")
-def head() -> Iterator[Cluster]:
-    with cluster() as found:
-        yield found
-
-
 @pytest.fixture
-def two_nodes(head: Cluster) -> Iterator[Cluster]:
-    head.join()
-    yield head
-    head.leave()
+def call(capfd: pytest.CaptureFixture[str]) -> Call:
+    return calling(capfd)
+
+
+def words(head: Cluster, config: Path, output: Path, *more: str) -> list[str]:
+    """A sweep on the cluster."""
+    return ["sweep", str(config), "-o", str(output), "--executor", "ray", "--address", head.address, *more]
+
+
+@contextmanager
+def under_way(head: Cluster, config: Path, output: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
+    """A sweep on the cluster in a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rl_transfer", *words(head, config, output, *more)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_a_run_on_a_node_may_take_so_many_minutes_and_no_more(
-    head: Cluster, config: Path, tmp_path: Path
+    two_nodes: Cluster, config: Path, tmp_path: Path, call: Call
 ) -> None:
-    output, few = tmp_path / "out", ("seeds=1", "strategies=[scratch, fine-tune]", "--timeout", "0.05")
-    done = sweep(config, output, LONG, *few, "--executor", "ray", "--address", head.address)
-    assert done.returncode == 8, done.stderr
-    assert "it took longer than 3 seconds (--timeout)" in done.stderr
+    output, few = tmp_path / "out", ("seeds=1", "strategies=[scratch]", "--timeout", "0.05")
+    done = call(*words(two_nodes, config, output, LONG, *few))
+    assert done.code == 8, done.err
+    assert "it took longer than 3 seconds (--timeout)" in done.err
     failures = [json.loads(path.read_text("utf-8")) for path in output.glob("runs/*/failure.json")]
     assert failures
     assert {(each["error"], each["attempts"]) for each in failures} == {("RunEnded", 1)}
 
 
 def test_results_come_over_the_network_where_no_folder_is_shared(
-    two_nodes: Cluster, config: Path, reference: Path, tmp_path: Path
+    two_nodes: Cluster, config: Path, tmp_path: Path, call: Call
 ) -> None:
-    output = tmp_path / "out"
-    done = sweep(config, output, "--executor", "ray", "--address", two_nodes.address, "--return-results")
-    assert done.returncode == 0, done.stderr
+    reference, output = swept(config, tmp_path / "here", "seeds=1", "-j", "1"), tmp_path / "out"
+    done = call(*words(two_nodes, config, output, "seeds=1", "--return-results"))
+    assert done.code == 0, done.err
     for node in (HEAD, SECOND):
-        assert f"node {node}: 1 run at a time, results over the network" in done.stdout
+        assert f"node {node}: 1 run at a time, results over the network" in done.out
     same_as(reference, output)
     for run in output.glob("runs/*"):
         assert (run / "log.txt").exists()
@@ -89,29 +96,24 @@ def test_steps_of_runs_that_are_under_way_elsewhere_are_shown(
     head: Cluster, config: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
-    process = subprocess.Popen(
-        command(config, output, "--executor", "ray", "--address", head.address, "--return-results", LONG),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
     seen: set[int] = set()
-    try:
-        while len(seen) < 3 and time.monotonic() < deadline:
-            for run in map(RunFolder, output.glob("runs/*")):
-                beat = run.heartbeat()
-                if beat and not run.curve():  # the rest of its folder comes when it has ended
-                    seen.add(beat["step"])
-            time.sleep(0.05)
-        assert len(seen) >= 3
+
+    def three_steps() -> bool:
+        for run in map(RunFolder, output.glob("runs/*")):
+            beat = run.heartbeat()
+            if beat and not run.curve():  # the rest of its folder comes when it has ended
+                seen.add(beat["step"])
+        return len(seen) >= 3
+
+    with under_way(head, config, output, "--return-results", LONG) as process:
+        until(three_steps, process)
         ends_at(signal.SIGINT, process, output)
-    finally:
-        process.kill()
 
 
 def ends_at(number: signal.Signals, process: subprocess.Popen[str], output: Path) -> None:
     """A signal ends a sweep with one message."""
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate()
     assert process.returncode == 130, errors
     assert "runs are finished and kept" in errors
     assert "Traceback" not in errors
@@ -132,45 +134,21 @@ def test_a_node_tells_the_steps_of_its_own_runs_alone(
     assert json.loads(found["one"])["step"] == 5
 
 
-def test_a_node_that_is_killed_in_mid_sweep_changes_no_number(
-    two_nodes: Cluster, config: Path, reference: Path, tmp_path: Path
-) -> None:
-    output = tmp_path / "out"
-    process = subprocess.Popen(
-        command(config, output, "--executor", "ray", "--address", two_nodes.address),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while len(list(output.glob("runs/*/record.json"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.02)
-    two_nodes.kill_second()
-    assert len(results(output)) < len(results(reference)), "the kill must fall into the middle of the sweep"
-    printed, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    assert f"node {SECOND}: 1 run at a time, results by the shared folder" in printed
-    assert f"lost with node {SECOND}" in printed
-    assert "raylet" not in printed + errors, "Ray's own lines"
-    assert "Traceback" not in errors
-    same_as(reference, output)
-
-
 STEPS = ("training", "sources.base.training", "targets.base-again.training")
 TWO = (
     *(f"{each}.total_steps=4000" for each in STEPS),
     "evaluation.every=2016",
     "seeds=1",
     "training.engine=sb3",
+    "strategies=[scratch]",
 )
-SAVED = (*TWO, "strategies=[scratch]", "training.checkpoint_minutes=0.002")
 """Two long runs."""
+SAVED = (*TWO, "training.checkpoint_minutes=0.002")
 
 
 @pytest.fixture(scope="module")
 def whole(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("whole")
-    done = sweep(config, output, *SAVED[:-1], "-j", "2")
-    assert done.returncode == 0, done.stderr
-    return output
+    return swept(config, tmp_path_factory.mktemp("whole"), *TWO, "-j", "2")
 
 
 def checkpointed(output: Path) -> set[str]:
@@ -184,6 +162,25 @@ def ended_alike(output: Path, whole: Path) -> None:
     for each in store.identifiers():
         assert numbers(store.folder(each)) == numbers(other.folder(each))
         assert not (store.folder(each).path / "checkpoints").exists()
+    assert not (output / ".incoming").exists()
+
+
+def test_a_node_that_is_killed_in_mid_sweep_changes_no_number(
+    two_nodes: Cluster, config: Path, whole: Path, tmp_path: Path
+) -> None:
+    """Each node has one of the two runs; the lost one is begun again where the other was."""
+    output = tmp_path / "out"
+    with under_way(two_nodes, config, output, *TWO) as process:
+        until(lambda: len([*output.glob(".incoming/*/*/spec.json")]) == 2, process)
+        two_nodes.kill_second()
+        printed, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert f"node {SECOND}: 1 run at a time, results by the shared folder" in printed
+    assert f"lost with node {SECOND}" in printed
+    assert "raylet" not in printed + errors, "Ray's own lines"
+    assert "Traceback" not in errors
+    ended_alike(output, whole)
+    assert (output / "summary.json").read_bytes() == (whole / "summary.json").read_bytes()
 
 
 def test_a_run_goes_on_from_its_checkpoint_when_its_node_is_killed(
@@ -192,21 +189,11 @@ def test_a_run_goes_on_from_its_checkpoint_when_its_node_is_killed(
     """Only the second node has the two CPUs that a run asks for; it goes down and comes back."""
     output = tmp_path / "out"
     head.join(cpus=2)
-    words = command(config, output, *SAVED, "--executor", "ray", "--address", head.address)
-    process = subprocess.Popen(
-        [*words, "--cpus-per-run", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        deadline = time.monotonic() + 120
-        while not checkpointed(output) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        (run,) = checkpointed(output)
+    with under_way(head, config, output, *SAVED, "--cpus-per-run", "2") as process:
+        (run,) = until(lambda: checkpointed(output), process)
         head.kill_second()
         head.join(cpus=2)
-        printed, errors = process.communicate(timeout=300)
-    finally:
-        process.kill()
-        head.leave()
+        printed, errors = process.communicate()
     assert process.returncode == 0, errors
     assert f"lost with node {SECOND}" in printed
     assert len(RunFolder(output / "runs" / run).record()["resumed"]) == 1
@@ -214,19 +201,15 @@ def test_a_run_goes_on_from_its_checkpoint_when_its_node_is_killed(
 
 
 def test_a_run_goes_on_from_its_checkpoint_when_the_sweep_is_killed(
-    head: Cluster, config: Path, whole: Path, tmp_path: Path
+    two_nodes: Cluster, config: Path, whole: Path, tmp_path: Path, call: Call
 ) -> None:
     output = tmp_path / "out"
-    words = command(config, output, *SAVED, "--executor", "ray", "--address", head.address)
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not checkpointed(output) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    run = checkpointed(output).pop()
-    again = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
-    assert again.returncode == 0, again.stderr
+    with under_way(two_nodes, config, output, *SAVED) as process:
+        run = min(until(lambda: checkpointed(output), process))
+        process.kill()
+        process.wait()
+    again = call(*words(two_nodes, config, output, *SAVED))
+    assert again.code == 0, again.err
     assert len(RunFolder(output / "runs" / run).record()["resumed"]) == 1
     ended_alike(output, whole)
 
@@ -248,30 +231,24 @@ def test_checkpoints_of_finished_runs_are_not_rescued(whole: Path, tmp_path: Pat
     assert sorted(path.name for path in (runs / "other" / "checkpoints").iterdir()) == ["32", "64"]
 
 
-def test_a_node_with_another_library_is_refused(head: Cluster, config: Path, tmp_path: Path) -> None:
+def test_a_node_with_another_library_is_refused(
+    head: Cluster, config: Path, tmp_path: Path, call: Call
+) -> None:
     other = tmp_path / "site" / "timm-0.0.1.dist-info"
     other.mkdir(parents=True)
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: timm\nVersion: 0.0.1\n", encoding="utf-8")
     head.join(path=str(other.parent))
-    try:
-        done = sweep(config, tmp_path / "out", "--executor", "ray", "--address", head.address)
-    finally:
-        head.leave()
-    assert done.returncode == 10
-    assert f"node {SECOND} differs: timm 0.0.1 there, " in done.stderr
-    assert "Traceback" not in done.stderr
+    done = call(*words(head, config, tmp_path / "out"))
+    assert done.code == 10
+    assert f"node {SECOND} differs: timm 0.0.1 there, " in done.err
 
 
 def test_a_signal_ends_the_runs_and_leaves_the_cluster(head: Cluster, config: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    process = subprocess.Popen(
-        command(config, output, "--executor", "ray", "--address", head.address, LONG),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not list(output.glob(".incoming/*/*/spec.json")) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    ends_at(signal.SIGTERM, process, output)
+    head.leave()
+    with under_way(head, config, output, LONG) as process:
+        until(lambda: [*output.glob(".incoming/*/*/spec.json")], process)
+        ends_at(signal.SIGTERM, process, output)
     executor = RayExecutor(tmp_path, head.address, ONE, share=True, say=silent)
     assert executor.slots == 1, "the cluster goes on"
     executor.close()
@@ -285,7 +262,7 @@ def test_a_stop_while_the_files_of_a_run_are_brought_lets_it_end(
 
     def slow(returned: bytes | None, folder: Path, final: RunFolder) -> str | None:
         began.set()
-        assert goes_on.wait(60)
+        assert goes_on.wait(PATIENCE)
         return bring(returned, folder, final)
 
     monkeypatch.setattr("rl_transfer.sweep.ray.bring", slow)
@@ -295,10 +272,10 @@ def test_a_stop_while_the_files_of_a_run_are_brought_lets_it_end(
     executor = RayExecutor(tmp_path, head.address, ONE, share=True, say=silent)
     try:
         future = executor.submit(Job(run, tmp_path / "runs" / "one").to_json())
-        assert began.wait(60)
+        assert began.wait(PATIENCE)
         executor.cancel(future)
         goes_on.set()
-        assert future.exception(60) is None
+        assert future.exception(PATIENCE) is None
         assert RunFolder(tmp_path / "runs" / "one").finished
     finally:
         goes_on.set()
@@ -326,9 +303,9 @@ def test_an_address_without_a_cluster_is_told_at_once(address: str, tmp_path: Pa
 
 @pytest.mark.parametrize("option", [("--address", "auto"), ("--gpus-per-run", "1"), ("--return-results",)])
 def test_options_of_clusters_need_one(
-    option: tuple[str, ...], config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    option: tuple[str, ...], config: Path, tmp_path: Path, call: Call
 ) -> None:
-    done = calling(capfd)("sweep", str(config), "-o", str(tmp_path / "out"), *option)
+    done = call("sweep", str(config), "-o", str(tmp_path / "out"), *option)
     assert done.code == 3
     assert f"{option[0]} is about a cluster: give --executor ray too" in " ".join(done.err.split())
 
