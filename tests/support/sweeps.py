@@ -58,13 +58,6 @@ def command(config: Path, output: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "rl_transfer", "sweep", str(config), "-o", str(output), *arguments]
 
 
-def sweep(config: Path, output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run it to its end."""
-    return subprocess.run(
-        command(config, output, *arguments), capture_output=True, text=True, check=False, timeout=300
-    )
-
-
 def swept(config: Path, output: Path, *arguments: str) -> Path:
     """The folder of a sweep run to its end by the command in this process; its workers are processes."""
     with pytest.raises(SystemExit) as ended:
