@@ -9,9 +9,9 @@ UV := uv==0.13.9
 # Where Python may write no bytecode, each process would compile every library anew: compile it once.
 INSTALL := $(BIN)/uv pip install --quiet $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode) --python $(BIN)/python --constraint constraints.txt --editable
 PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
-REST := --tier full --tier extras --tier ray --tier browser
+REST := --tier full --tier extras --tier browser
 
-.PHONY: demo test pytest lint test-all rest newest oldest constraints docs bench validity agreement cov mutants cases effects faults hostile signals same-tables profile clean
+.PHONY: demo test pytest lint test-all rest tiers ray newest oldest constraints docs bench validity agreement cov mutants cases effects faults hostile signals same-tables profile clean
 
 $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
@@ -58,7 +58,14 @@ test-all: test rest
 
 rest: $(VENV)/.installed-all
 	@$(BIN)/python tests/support/browser.py
+	$(MAKE) --no-print-directory --jobs=2 tiers ray
+
+tiers:
 	$(PYTEST) $(REST)
+
+## Ray's tests share one cluster, hence one process.
+ray:
+	$(BIN)/python -m pytest --tier ray
 
 ## The default tier with the newest of everything, and with the lowest versions that pyproject.toml allows, each in an
 ## environment of its own. PYTHON=python3.13: another Python.

@@ -14,7 +14,7 @@ import pytest
 TESTS = Path(__file__).resolve().parents[1]
 NAMES = ("default", "full", "browser", "extras", "ray")
 MODULES: dict[str, tuple[str, ...]] = {
-    "browser": ("report/test_browser.py",),
+    "browser": ("report/test_browser.py", "report/test_document.py"),
     "extras": (
         "api/*_extras.py",
         "cli/*_extras.py",
@@ -22,9 +22,11 @@ MODULES: dict[str, tuple[str, ...]] = {
         "image/test_keras*.py",
         "image/test_packaged_sets.py",
         "image/test_timm.py",
-        "report/*_extras.py",
         "*/test_onnx.py",
+        "rl/test_minigrid.py",
         "rl/test_sources_hub.py",
+        "test_benchmarks_extras.py",
+        "test_tracking_extras.py",
         "text/test_doors.py",
         "text/test_encoders.py",
         "text/test_saved_sets.py",
