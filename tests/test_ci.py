@@ -40,5 +40,6 @@ def test_chromium_is_installed_where_it_can_be(
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_what_ci_runs_is_every_tier() -> None:
-    said = subprocess.run(["make", "-n", "rest", "tiers", "ray"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    plan = ["make", "-n", "tiers", "ray"]
+    said = subprocess.run(plan, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert [f"--tier {tier}" in said for tier in tiers.NAMES] == [tier != "default" for tier in tiers.NAMES]
