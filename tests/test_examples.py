@@ -152,12 +152,20 @@ def pieces(example: Example) -> list[str]:
     return [example.text] if len(keys) == len(set(keys)) else [line for line in lines if line]
 
 
+def yaml_examples() -> list[object]:
+    """The examples in YAML; those whose weights lie in a package of an extra are of the tier ``full``."""
+    return [
+        pytest.param(each, id=each.name, marks=[pytest.mark.full] if "package://" in each.text else [])
+        for each in of("yaml")
+    ]
+
+
 def deep(document: dict[str, Any]) -> dict[str, Any]:
     """Dotted keys of the second level: what an excerpt leaves out stays as it is."""
     return {f"{key}.{inner}": value for key, part in document.items() for inner, value in part.items()}
 
 
-@pytest.mark.parametrize("example", of("yaml"), ids=lambda each: each.name)
+@pytest.mark.parametrize("example", yaml_examples())
 def test_yaml_is_read(example: Example, call: Call, workspace: Path) -> None:
     for text in pieces(example):
         document = YAML(typ="safe").load(text)

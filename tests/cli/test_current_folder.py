@@ -108,6 +108,7 @@ def test_one_run_is_read_and_written_where_it_was_said(project: Path, call: Call
     assert "pictures/both.png written" in done.out
 
 
+@pytest.mark.full
 def test_a_sweep_reads_and_writes_where_it_was_said_and_goes_on_there(project: Path, call: Call) -> None:
     assert call("train", "./init.yaml", "-o", "made").code == 0
     sweep = ("sweep", "./suite.yaml", "-o", "results/x", "-j", "1")

@@ -50,6 +50,7 @@ def test_the_documentation_shows_the_table(tmp_path: Path) -> None:
     assert table(tmp_path / "scratch") in DOCUMENT.read_text(encoding="utf-8")
 
 
+@pytest.mark.full
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 def test_killed_processes_lose_nothing(tmp_path: Path) -> None:
     """``make faults KILLS=100`` strikes more, and a larger suite."""

@@ -27,6 +27,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.mark.full
 def test_a_full_disk_stops_a_sweep_which_goes_on_when_there_is_room(
     small: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -106,10 +106,10 @@ def test_rooms_have_modules_and_each_stands_in_one() -> None:
 
 def test_a_kept_mutant_is_found_again_when_lines_have_moved() -> None:
     row = {"path": "m.py", "line": 2, "change": "a + b → a - b", "number": 1}
-    moved = mutants("m.py", "\n\nx = a + b\ny = a + b\n")
+    moved = mutants("m.py", "\n\n\nx = a + b\ny = a + b\n")
     found = again(row, moved)
     assert found is not None
-    assert found.line == 4
+    assert found.line == 5
     assert again({**row, "number": 2}, moved) is None
 
 
@@ -122,6 +122,7 @@ def test_every_change_that_has_a_name_can_be_made() -> None:
     assert all(locate(row) for row in NAMED)
 
 
+@pytest.mark.full
 def test_what_once_slipped_through_is_noticed() -> None:
     """Three changes of ``rows.NAMED`` fail their tests, which pass without; ``make mutants NAMED=1``: all."""
     done = in_a_process_of_its_own("-m", "mutants", "--named", "--sample", "3", "--seed", "9")
@@ -129,6 +130,7 @@ def test_what_once_slipped_through_is_noticed() -> None:
     assert done.stdout.count("killed") == 3
 
 
+@pytest.mark.full
 def test_a_child_tells_passed_failed_late_and_unknown_apart(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     (tmp_path / "test_it.py").write_text(
@@ -162,6 +164,7 @@ def test_a_change_inside_functions_is_told_from_one_that_runs_at_import() -> Non
     assert places("x = 1", "x = 2") is None
 
 
+@pytest.mark.full
 def test_a_warm_process_judges_as_one_of_its_own_does(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

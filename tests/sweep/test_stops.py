@@ -91,6 +91,7 @@ def test_the_second_one_kills_at_once() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "killed; what is finished is kept\n")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("number", range(MOMENTS))
 def test_ctrl_c_at_any_moment_ends_a_sweep_with_one_message(number: int, tmp_path: Path) -> None:
     """``INTERRUPTIONS=100`` tries more moments, ``INTERRUPTIONS_SEED=1`` others.

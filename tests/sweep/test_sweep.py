@@ -46,6 +46,7 @@ def test_workers_and_the_runs_that_they_share_change_no_number(
     assert results(tmp_path / "out") == results(reference)
 
 
+@pytest.mark.full
 def test_a_killed_sweep_continues_and_ends_like_an_uninterrupted_one(
     reference: Path, sweep: Sweep, tmp_path: Path
 ) -> None:
