@@ -16,6 +16,7 @@ def members() -> tuple[Member, ...]:
     return rooms().members
 
 
+@pytest.mark.full
 def test_everything_on_a_face_is_documented(members: tuple[Member, ...]) -> None:
     assert len(members) > 500, "the faces are found"
     missing = [f"{member.key}: {', '.join(lacking(member))}" for member in members if lacking(member)]

@@ -24,6 +24,7 @@ FOR_PEOPLE = {
 """Options that only people use, and where; lines only leave."""
 
 
+@pytest.mark.full
 def test_every_option_is_given_somewhere_in_the_product() -> None:
     folders = (ROOT / "rl_transfer", ROOT / "envs" / "rl_transfer_envs")
     sources = [path.read_text("utf-8") for folder in folders for path in folder.rglob("*.py")]

@@ -155,6 +155,7 @@ def test_a_service_that_is_slow_is_waited_for_as_long_as_runs_are_logged(
     assert log.problem is None
 
 
+@pytest.mark.full
 def test_a_sweep_logs_what_its_runs_are_called_and_an_error_only_warns(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,6 +117,7 @@ def test_what_cannot_be_given_says_what_to_do(
         results.to_pandas()
 
 
+@pytest.mark.full
 def test_nothing_is_imported_before_it_is_asked_for(folder: Path) -> None:
     """Every command would wait for it."""
     program = (

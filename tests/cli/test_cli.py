@@ -284,6 +284,7 @@ def test_what_was_decided_on_engines_is_told_to_people_and_scripts(call: Call, t
     assert refused.err.startswith("error: command line (training.engine=compiled): training.engine: ")
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("no_workers")
 def test_a_dry_run_and_events_can_be_read_by_scripts(call: Call, tmp_path: Path) -> None:
     suite = str(write_suite(tmp_path))

@@ -25,6 +25,7 @@ def test_a_folder_that_is_no_sweep(call: Call, tmp_path: Path) -> None:
     assert "it has no sweep.json" in outcome.err
 
 
+@pytest.mark.full
 def test_a_sweep_without_a_report_of_this_kind(call: Call, reported: Path, tmp_path: Path) -> None:
     folder = tmp_path / "sweep"
     shutil.copytree(reported, folder, symlinks=True)
@@ -60,6 +61,7 @@ def test_single_runs_without_event_files(call: Call, reported: Path) -> None:
     assert "none of these runs has event files (--no-events)" in outcome.err
 
 
+@pytest.mark.full
 def test_a_port_that_is_taken(reported: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("localhost", 0))

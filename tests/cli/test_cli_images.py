@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 from support.cli import Call
 
 
+@pytest.mark.full
 def test_an_image_classifier_is_trained_and_measured(call: Call) -> None:
     trained = call("train", "image-letters", "training.epochs=2", "evaluation.every=1", "-o", "letters")
     assert trained.code == 0, trained.err

@@ -63,6 +63,7 @@ def grow_old(folder: Path) -> None:
         os.utime(path, (then, then))
 
 
+@pytest.mark.full
 def test_it_follows_a_sweep_to_its_end(call: Call, sweep: SyntheticSweep, folder: Path, naps: Naps) -> None:
     page = folder / "report" / "index.html"
     seen: list[tuple[int, bool]] = []

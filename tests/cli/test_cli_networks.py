@@ -49,6 +49,7 @@ def test_a_transfer_takes_over_the_network_of_its_source(call: Call, tmp_path: P
     assert json.loads(curve.splitlines()[0])["returns"] == record["zero_shot"]["returns"]
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("no_workers")
 def test_a_sweep_gives_every_source_a_baseline_with_its_network(call: Call, tmp_path: Path) -> None:
     path = source(call, tmp_path)

@@ -92,6 +92,7 @@ def gains(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.full
 def test_gains_of_finished_sweeps_rank_by_themselves_or_stand_beside(
     call: Call, policies: Path, gains: Path
 ) -> None:

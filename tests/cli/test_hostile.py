@@ -81,6 +81,7 @@ def program(*arguments: str, shell: str = "", cwd: Path | None = None) -> subpro
     return subprocess.run([*command, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.full
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 def test_a_full_disk_is_told_as_what_it_is() -> None:
     for arguments in (["configs", "list"], ["--version"]):
@@ -115,6 +116,7 @@ def test_closed_streams_are_opened_before_a_file_takes_their_numbers(tmp_path: P
     assert found.read_text("utf-8") == "/dev/null /dev/null /dev/null"
 
 
+@pytest.mark.full
 def test_a_pipe_that_nobody_reads_on_stops_no_run(tmp_path: Path) -> None:
     (tmp_path / "train.yaml").write_text(TRAIN, encoding="utf-8")
     outcome = program(

@@ -156,6 +156,7 @@ def test_a_policy_as_json(call: Call, trained: Path) -> None:
     assert {"part", "tensor", "digest"} <= rows[0].keys()
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("no_workers")
 def test_a_report_as_json(call: Call, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(SUITE.replace("  - partial-freeze\n", ""), encoding="utf-8")

@@ -54,6 +54,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     return folder, [said(each)[0] for each in both]
 
 
+@pytest.mark.full
 def test_two_processes_compile_at_once_and_a_third_loads_what_they_made(kept: tuple[Path, list[str]]) -> None:
     folder, (first, second) = kept
     assert first == second

@@ -77,6 +77,7 @@ class TestWhole:
         with pytest.raises(envs.InertPerturbationError, match="together"):
             check(context, {"observation_missing": [4]}, {"length": "x2"}, seconds=1.0)
 
+    @pytest.mark.full
     @given(
         st.permutations(range(4)).filter(lambda order: order != [0, 1, 2, 3]),
         st.lists(st.sampled_from([{"action_delay": 1}, {"length": "x2"}]), max_size=1),

@@ -397,6 +397,7 @@ class TestFields:
         for order in (perturb, perturb[::-1]):
             np.testing.assert_array_equal(model_of("Hopper-v5", *order).body_mass[[1, 4]], [9.0, 1.0])
 
+    @pytest.mark.full
     def test_the_probe_proves_and_refuses(self):
         (report,) = envs.check_effect(
             {"id": "Hopper-v5", "perturb": [{"attribute": {"model.body_mass.torso": "x1.5"}}]}

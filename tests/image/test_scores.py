@@ -115,6 +115,7 @@ def suite(tmp_path: Path, **changes: object) -> ImageSuite:
     return found
 
 
+@pytest.mark.full
 def test_a_suite_scores_every_source_on_shots_before_training(tmp_path: Path) -> None:
     asked = suite(tmp_path)
     plan = prepare(asked, tmp_path / "out")

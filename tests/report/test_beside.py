@@ -67,6 +67,7 @@ def told(tmp_path_factory):
     )
 
 
+@pytest.mark.full
 def test_targets_are_told_with_base_and_target_side_by_side(told):
     assert "Source" in told.text
     assert "CartPole-v1, unperturbed" in told.text
@@ -176,6 +177,7 @@ def test_no_kind_of_value_in_a_record_breaks_the_page(told):
         provenance_section(Sweep({"config": {"seeds": 1}}, (replace(run, record=record),)), MATRIX, "")
 
 
+@pytest.mark.full
 def test_a_sweep_of_an_older_version_has_a_page_too(complete):
     text = " ".join(check(complete.paths.page).text)
     assert "Where this comes from" in text

@@ -26,6 +26,7 @@ def data_of(text: str) -> Any:
     return json.loads(block if block.startswith("{") else zlib.decompress(base64.b64decode(block)))
 
 
+@pytest.mark.full
 def test_the_numbers_are_those_of_the_bands(matrix: Matrix) -> None:
     data = data_of(curve_data(matrix))
     assert len(data["cells"]) == len(matrix.cells)

@@ -72,6 +72,7 @@ def test_gains_are_raw_where_one_target_has_no_scores() -> None:
     assert np.asarray(line.get_ydata()) == pytest.approx([19, 14, 64])
 
 
+@pytest.mark.full
 def test_the_page_shows_one_figure_an_axis_and_none_without() -> None:
     matrix = doses(axis="heavy <b>")
     figures = dict(all_figures(matrix))

@@ -60,6 +60,7 @@ def chosen(folder):
     return run_pictures(folder, sweep, analyse(sweep))
 
 
+@pytest.mark.full
 def test_the_page_embeds_the_best_strategy_and_scratch_of_each_target(images):
     page = check(images.paths.page)
     assert page.open == []
@@ -135,6 +136,7 @@ def test_the_heatmap_gives_accuracies_three_decimals(images):
     assert label == f"digits\nscratch {scale.reference:.3f}\nrandom {scale.random:.3f}"
 
 
+@pytest.mark.full
 def test_an_unmeasured_source_is_told_as_such(tmp_path):
     folder = image_sweep(tmp_path / "sweep")
     for path in (folder / "runs").iterdir():

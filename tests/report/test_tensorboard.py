@@ -238,6 +238,7 @@ def test_runs_have_names_of_their_own_and_are_no_more_than_are_shown(tmp_path):
     assert "15 more strategies" in text(events(folder / OVERVIEW), "in short")
 
 
+@pytest.mark.full
 def test_seeds_and_their_mean_have_the_same_tag_also_in_a_copy_of_what_links_lead_to(small, tmp_path):
     row = next(run for run in read_sweep(small).runs if run.strategy == "fine-tune" and run.seed == 3)
     own = small / "runs" / row.id / "tensorboard"

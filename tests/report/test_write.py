@@ -26,6 +26,7 @@ def test_everything_is_written_from_records_alone(complete):
     assert paths.tensorboard == complete.folder / "tensorboard"
 
 
+@pytest.mark.full
 def test_a_report_imports_no_torch(small):
     code = (
         "import sys; from rl_transfer.report import write_report; write_report(sys.argv[1]); "

@@ -96,6 +96,7 @@ def test_the_measured_score_is_that_of_evaluate(folder: Path) -> None:
         assert plain["std"] == pytest.approx(np.std(played, ddof=1))
 
 
+@pytest.mark.full
 def test_published_scores_are_found_by_algorithm_and_name(folder: Path) -> None:
     found = rows(folder)
     assert found["ppo/CartPole-v1_1/CartPole-v1.zip"].published == Score(500.0, 0.0)

@@ -343,6 +343,7 @@ def test_records_say_the_engine_and_compiled_ones_its_libraries() -> None:
     assert engines.engine_versions(compiled) == library_versions(["numba", "llvmlite", "scipy"])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("engine", [None, {"name": "sb3", "reason": "not compiled, strategy 'held' <b>"}])
 def test_summary_and_report_say_what_trained(engine: dict[str, str] | None, tmp_path: Path) -> None:
     class Told(SyntheticSweep):

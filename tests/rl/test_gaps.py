@@ -26,6 +26,7 @@ def test_ids_do_not_know_the_option_at_its_default() -> None:
     assert Evaluation(every=8, gaps=True).plain()["gaps"] is True
 
 
+@pytest.mark.full
 def test_a_noisy_target_is_apart_in_every_layer_and_the_sources_own_environment_is_not(
     run: Execute, source: RunFolder
 ) -> None:
@@ -101,6 +102,7 @@ SHUFFLED = [{"observation_permutation": [2, 3, 0, 1]}, {"observation_scale": [10
 ALIGNED = {"copy": ["all"], "align": {"pairs": 64}}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("engine", ["sb3", "compiled"])
 def test_behind_an_exact_map_the_domains_lie_together(
     run: Execute, source: RunFolder, engine: str, tmp_path: Path
@@ -146,6 +148,7 @@ def test_mapped_actions_are_no_labels(run: Execute, source: RunFolder) -> None:
     assert all(layer["start"]["conditional"] is None for layer in gaps["layers"].values())
 
 
+@pytest.mark.full
 def test_two_runs_of_one_seed_record_the_same(run: Execute, source: RunFolder, tmp_path: Path) -> None:
     first, second = (
         run(store=store, source=source, strategy=COPIED, env=NOISY, evaluation=MEASURED)

@@ -179,6 +179,7 @@ def test_what_cannot_be_matched_is_refused(name: str, run: Execute, source: RunF
         run(source=source, strategy={"copy": ["all"], "match": {"kind": "mmd"}, **verbs}, **changes)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["PPO", "SAC"])
 def test_of_continuous_actions_strata_are_compared(run: Execute, name: str) -> None:
     """Recomputed from the term's own draws: the strata of the actions that were taken, both in one unit."""

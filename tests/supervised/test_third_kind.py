@@ -112,6 +112,7 @@ def test_a_tuned_suite_chooses_on_validation_items_and_is_judged_on_test_items(
     assert [cell["tuning"]["chosen"] for cell in summary(analyse(read_sweep(tmp_path / "out")))] == [1] * 3
 
 
+@pytest.mark.full
 def test_a_suite_is_checked_planned_run_analysed_and_reported(call: Call, tmp_path: Path) -> None:
     plan = prepare(suite(), tmp_path / "out")
     # 2 sources, 2 chances; away: 3 arms × 2 seeds; home-again: its scratch arm is the source: 2 arms × 2.

@@ -89,6 +89,7 @@ def run(folder: Path, how: str, limits: Limits | None = None) -> Ended:
     return error, RunFolder(folder / "run"), said, (folder / "tries.txt").stat().st_size
 
 
+@pytest.mark.full
 def test_a_run_that_hangs_is_ended_and_its_stack_is_in_its_log(bad: Path) -> None:
     error, folder, _, _ = run(bad, "hangs", Limits(stall=0.1))
     message = "no sign of life for 6 seconds; before its first step; its stack is at the end of the log"
@@ -97,6 +98,7 @@ def test_a_run_that_hangs_is_ended_and_its_stack_is_in_its_log(bad: Path) -> Non
     assert folder.failure() == {"error": "RunEnded", "message": message, "attempts": 1}
 
 
+@pytest.mark.full
 def test_a_run_may_take_so_many_minutes_and_no_more(bad: Path) -> None:
     error, _, said, steps = run(bad, "hangs", Limits(timeout=0.1))
     assert str(error).startswith("it took longer than 6 seconds (--timeout)")
@@ -127,6 +129,7 @@ def test_a_run_whose_process_was_killed_is_tried_again(bad: Path) -> None:
     assert folder.record()["provenance"]["attempts"] == 2
 
 
+@pytest.mark.full
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a worker outlives its fork server")
 def test_a_dead_fork_server_takes_its_workers_along_and_another_one_is_started(bad: Path) -> None:
     error, folder, said, _ = run(bad, "server killed once")
@@ -136,6 +139,7 @@ def test_a_dead_fork_server_takes_its_workers_along_and_another_one_is_started(b
     assert said == [f"run run: {died}; it is tried again, 2 of 3"]
 
 
+@pytest.mark.full
 def test_a_run_whose_process_is_always_killed_is_tried_three_times(bad: Path) -> None:
     error, folder, said, steps = run(bad, "killed")
     assert str(error).startswith("the worker process died (killed by signal 9 (SIGKILL)), 3 times in a row")

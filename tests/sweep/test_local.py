@@ -81,6 +81,7 @@ def test_a_worker_runs_as_many_jobs_as_it_may_and_each_has_its_log(watched: Path
         assert (watched / f"run-{seed}" / "log.txt").read_text("utf-8") == f"built in {pid}\n"
 
 
+@pytest.mark.full
 def test_a_record_tells_the_code_that_the_run_began_with(watched: Path) -> None:
     with closing(LocalExecutor(1, 1)) as executor:
         run_all(executor, [played(watched, 0), played(watched, 1, edited=True), played(watched, 2)])
@@ -189,6 +190,7 @@ print(future.done())
 """
 
 
+@pytest.mark.full
 @pytest.mark.skipif("forkserver" not in multiprocessing.get_all_start_methods(), reason="no server there")
 def test_a_server_that_still_imports_its_libraries_is_not_waited_for(tmp_path: Path) -> None:
     module = "import time, pathlib\npathlib.Path('importing').touch()\ntime.sleep(3600)\n"
@@ -201,6 +203,7 @@ def test_a_server_that_still_imports_its_libraries_is_not_waited_for(tmp_path: P
     assert (done.stdout, done.stderr) == ("True\n", "")
 
 
+@pytest.mark.full
 def test_the_order_of_runs_in_a_worker_changes_no_number(tmp_path: Path) -> None:
     def found(order: list[int], folder: Path) -> dict[str, object]:
         runs = [

@@ -109,6 +109,7 @@ def test_a_budget_that_scores_nothing_is_refused_before_anything_is_trained() ->
     assert caught.value.key == "scores.steps"
 
 
+@pytest.mark.full
 def test_a_sweep_with_scores_from_end_to_end(tmp_path: Path) -> None:
     asked = suite(seeds=1, targets={"light": suite().targets["light"].plain()})
     plan = prepare(asked, tmp_path)

@@ -35,6 +35,7 @@ def sweep(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Sweep:
     return go
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "how", [["-j", "2", "--runs-per-worker", "1"], ["-j", "1", "--runs-per-worker", "3"]]
 )
@@ -80,6 +81,7 @@ def _nobody_is_left(group: int) -> bool:
     return False
 
 
+@pytest.mark.full
 def test_ctrl_c_says_what_is_kept_and_exits_with_130(tmp_path: Path) -> None:
     config = write_suite(tmp_path)
     output = tmp_path / "out"
@@ -128,6 +130,7 @@ def test_a_failing_run_is_reported_and_leaves_the_others_alone(sweep: Sweep, tmp
             for cell in broken} == {"inconclusive"}  # fmt: skip
 
 
+@pytest.mark.full
 def test_damaged_runs_are_named_moved_aside_and_computed_again(
     reference: Path, sweep: Sweep, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -162,6 +165,7 @@ def test_views_for_tensorboard_have_readable_names(reference: Path) -> None:
         assert PLAYED.curve_tag in scalar_tags(view / "reversed" / "fine-tune" / run)
 
 
+@pytest.mark.full
 def test_a_policy_that_exists_can_be_a_source(reference: Path, sweep: Sweep, tmp_path: Path) -> None:
     rows = json.loads((reference / "sweep.json").read_text(encoding="utf-8"))["runs"]
     trained = reference / "runs" / next(row["id"] for row in rows if row["role"] == "source")
