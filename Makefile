@@ -68,14 +68,14 @@ ray:
 	$(BIN)/python -m pytest --tier ray
 
 ## The default tier with the newest of everything, and with the lowest versions that pyproject.toml allows, each in an
-## environment of its own. PYTHON=python3.13: another Python.
+## environment of its own. PYTHON=python3.13: another Python. Old libraries may call what newer ones deprecate.
 newest oldest:
 	rm -rf .venv-$@
 	$(PYTHON) -m venv .venv-$@
 	.venv-$@/bin/python -m pip install --quiet --disable-pip-version-check '$(UV)'
 	.venv-$@/bin/uv pip install --quiet $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode) --python .venv-$@/bin/python --editable '.[dev]' \
 		--resolution $(if $(filter oldest,$@),lowest-direct,highest)
-	.venv-$@/bin/python -m pytest -n 3 --dist worksteal
+	.venv-$@/bin/python -m pytest -n 3 --dist worksteal $(if $(filter oldest,$@),-W ignore::DeprecationWarning)
 
 ## Write constraints.txt anew: the newest versions that go together, for every Python that pyproject.toml allows.
 constraints: $(BIN)/uv
