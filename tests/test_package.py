@@ -43,14 +43,15 @@ def test_an_installed_command_line_finds_its_configs_outside_the_checkout(
     import pydantic
 
     (site / "dependencies.pth").write_text(str(Path(pydantic.__file__).parent.parent), encoding="utf-8")
+    python = [str(environment / "bin" / "python"), "-E"]
     done = subprocess.run(
-        [str(environment / "bin" / "python"), "-E", "-m", "rl_transfer", "configs", "show", "suites/quickstart"],
+        [*python, "-m", "rl_transfer", "configs", "show", "suites/quickstart"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("# One source")
     where = subprocess.run(
-        [str(environment / "bin" / "python"), "-E", "-c", "import rl_transfer; print(rl_transfer.__file__)"],
+        [*python, "-c", "import rl_transfer; print(rl_transfer.__file__)"],
         cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert str(site) in where.stdout
