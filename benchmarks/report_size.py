@@ -94,7 +94,7 @@ def main() -> None:
         runs = cells * given.seeds
         print(
             f"{cells:>6,} {runs:>7,} {page:>10.2f} {written:>12.1f} {seconds:>8.1f} {clock:>10.1f} "
-            f"{memory:>12.0f}{''.join(f' {each:>8.2f}' for each in again)}",
+            f"{memory:>12.0f}{''.join(f' {each:>8.3f}' for each in again)}",
             flush=True,
         )
 
